@@ -71,12 +71,12 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
 
 def build_config(
     tree: Mapping[str, Any] | DictConfig,
-    origin: str,
+    subject: str,
     schema: type[Settings] = Config,  # type: ignore[assignment]
     *,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """Build the dataclass ``schema`` from a mapping and ``a.b=value`` overrides; ``origin`` names it in messages.
+    """Build the dataclass ``schema`` from a mapping and ``a.b=value`` overrides; ``subject`` names it in messages.
 
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
@@ -89,11 +89,11 @@ def build_config(
     try:
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(defaults, tree)))
     except CONFIG_ERRORS as error:
-        raise InputError(f"{origin}: {describe_error(error)}") from error
+        raise InputError(f"{subject}: {describe_error(error)}") from error
 
 
-def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, Any]:
-    """Parse a YAML mapping; ``origin`` names it in messages.
+def parse_yaml(text: str, subject: str, *, untrusted: bool = False) -> dict[str, Any]:
+    """Parse a YAML mapping; ``subject`` names it in messages.
 
     Args:
         untrusted: refuse references by ``${...}``, which may read environment variables.
@@ -109,9 +109,9 @@ def parse_yaml(text: str, origin: str, *, untrusted: bool = False) -> dict[str, 
     except AssertionError:  # OmegaConf's, for a single number
         content = None
     except CONFIG_ERRORS as error:
-        raise InputError(f"{origin}: not readable as YAML ({describe_error(error)})") from error
+        raise InputError(f"{subject}: not readable as YAML ({describe_error(error)})") from error
     if not isinstance(content, dict):
-        raise InputError(f"{origin}: not a YAML mapping of settings (key: value)")
+        raise InputError(f"{subject}: not a YAML mapping of settings (key: value)")
     return {str(key): value for key, value in content.items()}
 
 

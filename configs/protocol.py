@@ -1,4 +1,4 @@
-"""Settings that follow from others: the memory of a protocol, published values for null in training."""
+"""Memory settings of a protocol: bounded, or as in the paper's evaluation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
-from aotlab.configs.schema import Config, MemoryConfig, ModelConfig
-from aotlab.configs.training import PhaseConfig
+from aotlab.configs.schema import Config, MemoryConfig
 from aotlab.utils.errors import InputError
 
 Protocol = Literal["bounded", "published"]
@@ -42,24 +41,3 @@ def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] 
 def bound_memory(memory: MemoryConfig) -> MemoryConfig:
     """Return the settings of a memory of at most ``memory.frames`` frames."""
     return replace(memory, **BOUNDED_MEMORY.get(memory.policy, {}))  # type: ignore[arg-type]
-
-
-FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
-"""final learning rate by encoder; 1e-5 for all others"""
-DEFAULT_AUGMENTATIONS = {"deaot": "deaot", "msdeaot": "deaot"}
-"""augmentation by method; aot for all others"""
-
-
-def resolve_training(config: Config) -> Config:
-    """Replace every null of the training settings, and round crops to the model's grid."""
-    phases = [_resolve_phase(phase, config.model) for phase in config.train.phases]
-    output = config.train.output or f"runs/{config.name}"
-    return replace(config, train=replace(config.train, phases=phases, output=output))
-
-
-def _resolve_phase(phase: PhaseConfig, model: ModelConfig) -> PhaseConfig:
-    final = phase.final_lr if phase.final_lr is not None else FINAL_LEARNING_RATES.get(model.encoder, 1e-5)
-    augmentation = phase.augmentation or DEFAULT_AUGMENTATIONS.get(model.method, "aot")
-    extra = 1 if model.align_corners else 0
-    crop = round((phase.crop - extra) / 16) * 16 + extra
-    return replace(phase, final_lr=final, augmentation=augmentation, crop=crop)

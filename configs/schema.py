@@ -30,14 +30,15 @@ MEMORY_RANGES = {
 }  # fmt: skip
 PYRAMID_SETTINGS = ("dim", "memory_stride", "identity_stride")
 METHODS: dict[str, tuple[str, ...]] = {
-    "aot": ("sine_position", "relative_position"),
-    "aot_plus": ("temporal_slots",),
-    "deaot": ("temporal_slots",),
-    "msdeaot": PYRAMID_SETTINGS,
-    "aost": ("shared",),
-    "paot": (*PYRAMID_SETTINGS, "self_heads", "self_stride"),
+    "aot": ("heads", "feedforward", "window", "sine_position", "relative_position"),
+    "aot_rmem": ("heads", "feedforward", "temporal_slots"),
+    "deaot": ("window",),
+    "deaot_rmem": ("window", "temporal_slots"),
+    "msdeaot": ("window", *PYRAMID_SETTINGS),
+    "aost": ("heads", "feedforward", "window", "shared"),
+    "paot": ("heads", "feedforward", "window", *PYRAMID_SETTINGS, "self_heads", "self_stride"),
 }
-"""optional settings of `StageConfig` that each method has"""
+"""settings of `StageConfig` that each method has besides those of all methods"""
 SEVERAL_STAGES = ("msdeaot", "paot")
 """methods with more than one stage"""
 ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
@@ -58,9 +59,10 @@ class StageConfig:
     shared: bool = False
     """apply one block `depth` times, each time with its own memory, and decode the last output only (aost)"""
     heads: int = 8
-    """attention heads (deaot and msdeaot have one)"""
+    """attention heads (not deaot, msdeaot: they have one)"""
     window: int = 15
-    """side of the short-term attention window in tokens, odd; 0: no short-term attention (aot)"""
+    """side of the short-term attention window in tokens, odd; 0: no short-term attention (aot); not aot_rmem, which
+    attends to the whole frame"""
     feedforward: int = 1024
     """hidden width of the feed-forward layers (not deaot, msdeaot)"""
     drop_path: float = 0.1
@@ -77,7 +79,7 @@ class StageConfig:
     """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride
     (msdeaot, paot)"""
     temporal_slots: int = 0
-    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none (aot_plus, deaot)"""
+    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none (aot_rmem, deaot_rmem)"""
     sine_position: bool = True
     """add a sine position embedding in self-attention (aot)"""
     relative_position: bool = True
@@ -106,7 +108,7 @@ class ModelConfig:
     """The network."""
 
     method: str = "aot"
-    """aot, aot_plus (RMem), deaot, msdeaot, aost or paot"""
+    """aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost or paot"""
     encoder: str = "mobilenet_v2"
     """mobilenet_v2, resnet50 or swin_base"""
     dim: int = 256
@@ -125,7 +127,7 @@ class ModelConfig:
     """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, several refine one another"""
 
     @property
-    def bank_planes(self) -> int:
+    def bank_channels(self) -> int:
         """Channels of the masks that identity banks embed: background, identities and the plane to ignore."""
         return 1 + self.max_objects + self.ignore_plane
 
@@ -135,10 +137,14 @@ class ModelConfig:
         return self.method == "aost"
 
     @property
+    def block_stages(self) -> list[int]:
+        """Index of the stage of every block in use."""
+        return [stage for stage, depth in enumerate(self.depths) for _ in range(depth)]
+
+    @property
     def block_strides(self) -> list[int]:
         """Pixels per token of every block in use."""
-        pairs = zip(self.stages, self.depths, strict=True)
-        return [stage.stride for stage, depth in pairs for _ in range(depth)]
+        return [self.stages[stage].stride for stage in self.block_stages]
 
     @property
     def depths(self) -> list[int]:
@@ -317,6 +323,6 @@ class Config:
     def __post_init__(self) -> None:
         require_ranges(self, "", {"confidence_temperature": POSITIVE})
         require(
-            self.model.method != "aot_plus" or self.memory.short_term_frames == 1,
-            f"memory.short_term_frames must be 1 with aot_plus, got {self.memory.short_term_frames}",
+            self.model.method != "aot_rmem" or self.memory.short_term_frames == 1,
+            f"memory.short_term_frames must be 1 with aot_rmem, got {self.memory.short_term_frames}",
         )

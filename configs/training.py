@@ -55,7 +55,8 @@ class SourceConfig:
     """layout: static or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012 (images),
     davis, youtube_vos, vost (videos) as distributed"""
     split: str | None = None
-    """list file in ImageSets/ without .txt, or the data set's name of a split; null: all"""
+    """list file in ImageSets/ without .txt, or the data set's name of a split; null: all, but in
+    data.validation val, if there is such a list"""
     weight: float = 1.0
     """sampling weight relative to the other sources"""
     max_gap: int = 3

@@ -51,6 +51,6 @@ def compute_memory(model: VOSModel, readout: FrameReadout, masks: Tensor) -> Mem
 
 
 def write_memory(model: VOSModel, bank: MemoryBank, readout: FrameReadout, memory: Memory) -> None:
-    """Add the memory of a tracked frame to a bank, which is unusable if this fails."""
+    """Add the memory of a tracked frame to a bank; if this fails, the bank must be discarded."""
     relevance = partial(compute_relevance, model, readout.propagated, readout.logits)
     bank.add(memory, relevance, after_cut=readout.after_cut)

@@ -7,7 +7,7 @@ layer-wise ID-based attention of the paper, identities also scale keys, and each
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,24 @@ from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
 from aotlab.networks.decoders import ScalableDecoder
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame
 
 
-class AOSTBlock(nn.Module):
+class AOSTState(NamedTuple):
+    """A frame in an AOST block before its identities are known."""
+
+    key: Tensor
+    """B×L×C, whose heads identities scale"""
+    value: Tensor
+    """B×L×C, to which identities are added"""
+
+
+class AOSTBlock(Block):
     """LSTT block whose identities scale each head's keys by 1 + tanh of a gain, and are added to the values."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.key_dim = config.heads, dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
         self.key_value = nn.Linear(dim, 2 * dim)
@@ -38,24 +47,17 @@ class AOSTBlock(nn.Module):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, id_embedding: Tensor | None
-    ) -> tuple[Tensor, KeyValue]:
-        """Propagate memory to the current frame; arguments as `aotlab.networks.aot.LSTTBlock.forward`.
-
-        Returns:
-            B×L×C, and the state of the frame: its key and value before its identities are known.
-        """
+    def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
+        """Propagate memory to the current frame; see `aotlab.networks.aot.LSTTBlock.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        state = KeyValue(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-        long, short = self.memorize(state, id_embedding) if memory is None else memory
+        state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
+        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
-    def memorize(self, state: KeyValue, id_embedding: Tensor | None) -> BlockMemory:
+    def memorize(self, state: AOSTState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: the identity embedding B×L×C scales keys and is added to values."""
-        assert id_embedding is not None
         gain, id_value = self.id_key_value(id_embedding).split([self.heads, state.value.shape[2]], 2)
         key = state.key.unflatten(2, (self.heads, -1)) * (1 + gain.tanh()).unsqueeze(3)  # B×L×heads×c
         memory = KeyValue(key.flatten(2), state.value + id_value)
@@ -82,9 +84,9 @@ class AOST(AOT):
     def build_decoder(self) -> nn.Module:
         """Return a decoder with an input layer per depth."""
         config, stage, dim = self.config, self.config.stages[0], self.config.dim
-        inputs = [dim if stage.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
+        in_channels = [dim if stage.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
         return ScalableDecoder(
-            inputs,
+            in_channels,
             self.encoder.channels[:3],
             1 + config.max_objects,
             dim=dim,
@@ -92,10 +94,16 @@ class AOST(AOT):
         )
 
     @property
-    def active_blocks(self) -> list[Any]:
+    def active_blocks(self) -> list[Block]:
         """Block of every depth in use."""
         depth = self.config.depths[0]
-        return [self.blocks[0]] * depth if self.shared else list(self.blocks[:depth])
+        blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
+        return cast(list[Block], list(blocks))
+
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """The identity bank and its norm."""
+        return [self.identity_bank, self.identity_norm]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""

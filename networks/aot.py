@@ -7,7 +7,7 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,14 @@ from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
+    Block,
     BlockMemory,
     Features,
     KeyValue,
     Memory,
     PropagatedFrame,
     VOSModel,
-    expand_frame,
-    run_blocks,
+    repeat_for_groups,
 )
 
 
@@ -39,11 +39,12 @@ class LSTTState(NamedTuple):
     """B×L×C, which become values once the identity embedding is added"""
 
 
-class LSTTBlock(nn.Module):
+class LSTTBlock(Block):
     """Long Short-Term Transformer block: self-attention, long- and short-term attention, feed-forward (section 4.2)."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
+        self.heads, self.key_dim = config.heads, dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
@@ -62,16 +63,13 @@ class LSTTBlock(nn.Module):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, id_embedding: Tensor | None
-    ) -> tuple[Tensor, LSTTState]:
+    def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, LSTTState]:
         """Propagate memory to the current frame.
 
         Args:
             x: B×L×C tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: memory of the block; None on a reference frame, which reads itself.
-            id_embedding: B×L×C, of the reference frame; None on all other frames.
+            source: memory of the block; on a reference frame, which reads itself, its identity embedding B×L×C.
 
         Returns:
             B×L×C, and the state of the frame, for `memorize`.
@@ -81,19 +79,18 @@ class LSTTBlock(nn.Module):
         tokens = self.norm2(x)
         query = key = self.query(tokens)
         state = LSTTState(key, tokens)
-        long, short = self.memorize(state, id_embedding) if memory is None else memory
+        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
         # no drop path on AttLT and AttST, as published
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:
             x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
-    def memorize(self, state: LSTTState, id_embedding: Tensor | None) -> BlockMemory:
+    def memorize(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and a value with the identity embedding B×L×C.
 
         The paper's AttID has the value X·W^V + E; the published code computes (X + E)·W^V, as here.
         """
-        assert id_embedding is not None
         memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
         return BlockMemory(memory, memory)
 
@@ -104,7 +101,7 @@ class AOT(VOSModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         dim, align_corners = config.dim, config.align_corners
-        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=align_corners)
+        self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=align_corners)
         self.blocks = nn.ModuleList(self.build_blocks())
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         self.decoder = self.build_decoder()
@@ -117,44 +114,41 @@ class AOT(VOSModel):
     def build_decoder(self) -> nn.Module:
         """Return the decoder with random weights."""
         config = self.config
-        inputs, outputs = (1 + config.stages[0].depth) * config.dim, 1 + config.max_objects
         return FPNDecoder(
-            inputs, self.encoder.channels[:3], outputs, dim=config.dim, align_corners=config.align_corners
+            (1 + config.stages[0].depth) * config.dim,
+            self.encoder.channels[:3],
+            1 + config.max_objects,
+            dim=config.dim,
+            align_corners=config.align_corners,
         )
 
     @property
-    def active_blocks(self) -> list[Any]:
-        """Blocks in the order in which they run."""
-        return list(self.blocks)
+    def active_blocks(self) -> list[Block]:
+        """All blocks."""
+        return cast(list[Block], list(self.blocks))
+
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """The identity bank."""
+        return [self.identity_bank]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_bank(masks)]
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size = expand_frame(features, memory, id_embeddings)
-        id_embedding = None if id_embeddings is None else id_embeddings[0]
-        outputs, states = self.run_blocks(map_to_tokens(x), size, memory, id_embedding)
+        sources = self.select_sources(memory, id_embeddings)
+        x, size = repeat_for_groups(features, sources)
+        outputs, states = self.run_blocks(self.active_blocks, map_to_tokens(x), size, sources)
         embeddings = [x, *(tokens_to_map(output, size) for output in self.normalize(outputs))]
         return PropagatedFrame(embeddings, states, [size] * len(states))
-
-    def run_blocks(
-        self, tokens: Tensor, size: Size, memory: Memory | None, id_embedding: Tensor | None
-    ) -> tuple[list[Tensor], list[Any]]:
-        """Return output and state of each block; see `aotlab.networks.model.run_blocks`."""
-        return run_blocks(self.active_blocks, tokens, size, memory, id_embedding)
 
     def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Normalize the output B×L×C of each block."""
         return [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
-
-    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
-        """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        pairs = zip(self.active_blocks, propagated.states, strict=True)
-        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-P = ParamSpec("P")
-T = TypeVar("T")
+from aotlab.networks.cache import cache_table
+
 Size = tuple[int, int]
 """(height, width) of a map in tokens"""
-
-
-def cache_table(build: Callable[P, T]) -> Callable[P, T]:
-    """Cache a function's constant tensors; exported graphs compute them, which makes the files a tenth smaller."""
-    # without inference mode, or tensors cached in tracking could not be used in training
-    cached = cast(Callable[P, T], lru_cache(maxsize=64)(torch.inference_mode(False)(build)))
-
-    @wraps(build)
-    def table(*args: P.args, **kwargs: P.kwargs) -> T:
-        return (build if torch.compiler.is_exporting() else cached)(*args, **kwargs)
-
-    table.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
-    return table
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -54,6 +38,9 @@ class LocalAttention(nn.Module):
     The logit of a key at offset r from its query q is q·k/√c + w_r·q + b_r; with ``relative_value`` the sum over the
     window is of v + u_r. w, b and u are relative positions; the published code holds w and b as a grouped 1×1
     convolution, as here.
+
+    This readable version copies keys and values into the window of every token, 225 times their memory for a window of
+    15; `aotlab.networks.fast.local_attention` does not.
     """
 
     def __init__(
@@ -70,7 +57,7 @@ class LocalAttention(nn.Module):
         self.relative_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads) if relative_key else None
         self.relative_value: nn.Parameter | None = None
         if relative_value:
-            self.relative_value = nn.Parameter(torch.empty(heads, dim // heads, window**2))
+            self.relative_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         """Attend to the window around every token, with one softmax over the windows of all n frames together.
@@ -91,7 +78,7 @@ class LocalAttention(nn.Module):
         )  # B×heads×L×n×window²
         if self.relative_key is not None:
             logits = logits + self.relative_logits(query).unsqueeze(3)
-        # positions outside of the map get no weight: there, the windows of a map of ones are 0; 1×heads×L×1×window²
+        # 1×heads×L×1×window²; False at positions outside of the map, which get no weight
         inside = self.windows(key.new_ones(1, query.shape[2], self.heads), size)[..., 0] > 0
         weights = logits.masked_fill(~inside, float("-inf")).flatten(3).softmax(3).view_as(logits)
         output = torch.einsum("bhlnw,bhlnwd->bhld", weights, values)

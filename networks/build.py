@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from aotlab.configs.schema import ModelConfig
@@ -16,10 +14,11 @@ from aotlab.networks.paot import PAOT
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 
-METHODS: dict[str, Callable[[ModelConfig], VOSModel]] = {
+METHODS: dict[str, type[VOSModel]] = {
     "aot": AOT,
-    "aot_plus": RMemAOT,
-    "deaot": lambda config: RMemDeAOT(config) if config.stages[0].temporal_slots else DeAOT(config),
+    "aot_rmem": RMemAOT,
+    "deaot": DeAOT,
+    "deaot_rmem": RMemDeAOT,
     "msdeaot": MSDeAOT,
     "aost": AOST,
     "paot": PAOT,

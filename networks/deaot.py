@@ -12,7 +12,7 @@ is no sine position embedding. A branch has C channels, its values and gates 2C;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,14 +25,14 @@ from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import init_xavier, map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
+    Block,
     BlockMemory,
     Features,
     KeyValue,
     Memory,
     PropagatedFrame,
     VOSModel,
-    expand_frame,
-    run_blocks,
+    repeat_for_groups,
 )
 
 
@@ -83,8 +83,10 @@ class GPMState(NamedTuple):
     """B×L×C, normed identity branch; None in the model's first block"""
 
 
-class GPMBlock(nn.Module):
+class GPMBlock(Block):
     """Gated propagation module: long- and short-term propagation, then self-propagation."""
+
+    heads = 1
 
     def __init__(self, dim: int, config: StageConfig, *, first: bool) -> None:
         """``first``: the model's first block, whose input has no identity branch."""
@@ -107,8 +109,7 @@ class GPMBlock(nn.Module):
         self,
         branches: tuple[Tensor, Tensor | None],
         size: Size,
-        memory: BlockMemory | None,
-        id_embedding: Tensor | None,
+        source: BlockMemory | Tensor,
         temporal: nn.Module | None = None,
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Propagate memory to the current frame.
@@ -116,8 +117,7 @@ class GPMBlock(nn.Module):
         Args:
             branches: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
             size: (h, w) of the frame's map, L = h·w.
-            memory: memory of the block; None on a reference frame, which reads itself.
-            id_embedding: B×L×C, of the reference frame; None on all other frames.
+            source: memory of the block; on a reference frame, which reads itself, its identity embedding B×L×C.
             temporal: adds RMem's temporal embedding to queries and keys of long-term attention.
 
         Returns:
@@ -134,7 +134,7 @@ class GPMBlock(nn.Module):
         else:
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
-        long, short = self.memorize(state, id_embedding) if memory is None else memory
+        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
         long_query, long_key = (query, long.key) if temporal is None else temporal(query, long.key)
         long_read = self.long_attention(long_query, long_key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
@@ -147,9 +147,8 @@ class GPMBlock(nn.Module):
         added_visual, added_id = self_output.chunk(2, 2)
         return (visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)), state
 
-    def memorize(self, state: GPMState, id_embedding: Tensor | None) -> BlockMemory:
+    def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value beside an identity value of B×L×2C."""
-        assert id_embedding is not None
         id_input = id_embedding if state.id_tokens is None else torch.cat([state.id_tokens, id_embedding], 2)
         value = torch.cat([state.value, F.silu(self.id_value(id_input))], 2)  # B×L×4C
         memory = KeyValue(state.key, value)
@@ -162,7 +161,7 @@ class DeAOT(VOSModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
-        self.identity_bank = IdentityBank(config.bank_planes, dim, align_corners=config.align_corners)
+        self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
@@ -175,39 +174,28 @@ class DeAOT(VOSModel):
         )
 
     @property
-    def heads(self) -> int:
-        """1: long-term attention has one head."""
-        return 1
+    def active_blocks(self) -> list[Block]:
+        """All blocks."""
+        return cast(list[Block], list(self.blocks))
+
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """The identity bank and its norm."""
+        return [self.identity_bank, self.identity_norm]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
         return [self.identity_norm(self.identity_bank(masks))]
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size = expand_frame(features, memory, id_embeddings)
-        id_embedding = None if id_embeddings is None else id_embeddings[0]
-        outputs, states = self.run_blocks((map_to_tokens(x), None), size, memory, id_embedding)
+        sources = self.select_sources(memory, id_embeddings)
+        x, size = repeat_for_groups(features, sources)
+        outputs, states = self.run_blocks(self.active_blocks, (map_to_tokens(x), None), size, sources)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
-
-    def run_blocks(
-        self,
-        branches: tuple[Tensor, Tensor | None],
-        size: Size,
-        memory: Memory | None,
-        id_embedding: Tensor | None,
-    ) -> tuple[list[tuple[Tensor, Tensor]], list[GPMState]]:
-        """Return both branches and the state of each block; see `aotlab.networks.model.run_blocks`."""
-        return run_blocks(self.blocks, branches, size, memory, id_embedding)
-
-    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
-        """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        blocks: list[Any] = list(self.blocks)
-        pairs = zip(blocks, propagated.states, strict=True)
-        return [block.memorize(state, id_embeddings[0]) for block, state in pairs]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

@@ -14,14 +14,20 @@ class FeaturePyramid(nn.Module):
     """Refinement of embeddings at stride 16 with the encoder's maps down to stride 4 (AOT)."""
 
     def __init__(
-        self, conv_in: nn.Module, shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
+        self,
+        conv_in: nn.Module,
+        skip_channels: Sequence[int],
+        out_channels: int,
+        *,
+        dim: int,
+        align_corners: bool,
     ) -> None:
         """Create the layers.
 
         Args:
             conv_in: input layers, for the decoder that inherits the pyramid.
-            shortcuts: channels of the encoder's maps at strides 4, 8 and 16.
-            outputs: channels of the logits, 1 + M: background and identities.
+            skip_channels: channels of the encoder's maps at strides 4, 8 and 16.
+            out_channels: channels of the logits, 1 + M: background and identities.
             dim: channels of the refined embeddings.
             align_corners: how maps are resized.
         """
@@ -30,13 +36,16 @@ class FeaturePyramid(nn.Module):
         self.conv_in = conv_in
         self.conv_16x, self.conv_8x = ConvGN(dim, dim, 3), ConvGN(dim, dim // 2, 3)
         self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
-        self.adapter_16x, self.adapter_8x = nn.Conv2d(shortcuts[2], dim, 1), nn.Conv2d(shortcuts[1], dim, 1)
-        self.adapter_4x = nn.Conv2d(shortcuts[0], dim // 2, 1)
-        self.conv_out = nn.Conv2d(dim // 2, outputs, 1)
+        self.adapter_16x, self.adapter_8x = (
+            nn.Conv2d(skip_channels[2], dim, 1),
+            nn.Conv2d(skip_channels[1], dim, 1),
+        )
+        self.adapter_4x = nn.Conv2d(skip_channels[0], dim // 2, 1)
+        self.conv_out = nn.Conv2d(dim // 2, out_channels, 1)
         init_xavier(self)
 
     def refine(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
-        """B×dim×H/16×W/16 and the encoder's maps (batch B, or 1 shared by all) to logits B×outputs×H/4×W/4."""
+        """B×dim×H/16×W/16 and the encoder's maps (batch B, or 1 shared by all) to logits B×out_channels×H/4×W/4."""
         x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))  # B×dim×H/16×W/16
         x = F.interpolate(x, f8.shape[2:], mode="bilinear", align_corners=self.align_corners)
         x = F.relu(self.conv_8x(self.adapter_8x(f8) + x))  # B×dim/2×H/8×W/8
@@ -49,13 +58,21 @@ class FPNDecoder(FeaturePyramid):
     """Feature pyramid of the embeddings of all blocks."""
 
     def __init__(
-        self, inputs: int, shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
+        self,
+        in_channels: int,
+        skip_channels: Sequence[int],
+        out_channels: int,
+        *,
+        dim: int,
+        align_corners: bool,
     ) -> None:
-        """``inputs``: channels of the embeddings; the rest as `FeaturePyramid`."""
-        super().__init__(ConvGN(inputs, dim, 1), shortcuts, outputs, dim=dim, align_corners=align_corners)
+        """``in_channels``: channels of the embeddings; the rest as `FeaturePyramid`."""
+        super().__init__(
+            ConvGN(in_channels, dim, 1), skip_channels, out_channels, dim=dim, align_corners=align_corners
+        )
 
     def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
-        """Embeddings B×inputs×H/16×W/16 to logits; the rest as `refine`."""
+        """Embeddings B×in_channels×H/16×W/16 to logits; the rest as `refine`."""
         return self.refine(F.relu(self.conv_in(x)), f4, f8, f16)
 
 
@@ -65,12 +82,18 @@ class ScalableDecoder(FeaturePyramid):
     conv_in: nn.ModuleList
 
     def __init__(
-        self, inputs: Sequence[int], shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
+        self,
+        in_channels: Sequence[int],
+        skip_channels: Sequence[int],
+        out_channels: int,
+        *,
+        dim: int,
+        align_corners: bool,
     ) -> None:
-        """``inputs``: channels of the embeddings at each depth; the rest as `FeaturePyramid`."""
-        conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in inputs)
-        super().__init__(conv_in, shortcuts, outputs, dim=dim, align_corners=align_corners)
+        """``in_channels``: channels of the embeddings at each depth; the rest as `FeaturePyramid`."""
+        conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels)
+        super().__init__(conv_in, skip_channels, out_channels, dim=dim, align_corners=align_corners)
 
     def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor, depth: int) -> Tensor:
-        """Embeddings B×inputs×H/16×W/16 of ``depth`` blocks to logits; the rest as `refine`."""
+        """Embeddings B×in_channels×H/16×W/16 of ``depth`` blocks to logits; the rest as `refine`."""
         return self.refine(F.relu(self.conv_in[depth - 1](x)), f4, f8, f16)

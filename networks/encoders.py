@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v2, resnet50
+from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, mobilenet_v2, resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.networks.layers import Encoder
@@ -18,6 +18,7 @@ class MobileNetV2(Encoder):
     """MobileNetV2 at output stride 16: its last stride is replaced by dilation (Sandler et al. 2018)."""
 
     channels = (24, 32, 96, 1280)
+    torchvision_weights = MobileNet_V2_Weights.IMAGENET1K_V1
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +47,7 @@ class ResNet50(Encoder):
     """ResNet-50 up to stride 16; the last map is returned twice."""
 
     channels = (256, 512, 1024, 1024)
+    torchvision_weights = ResNet50_Weights.IMAGENET1K_V1
 
     def __init__(self) -> None:
         super().__init__()

@@ -15,12 +15,12 @@ class IdentityBank(nn.Conv2d):
     """Identity embedding E = Y·P·D of masks Y and the bank D, as a patch-wise convolution.
 
     A row of the bank is an identity: a learned vector per pixel of a patch, for the background and each of M objects.
-    The random permutation P, of training only, has been applied to the planes of the masks.
+    The permutation P shuffles objects in training; callers apply it to Y.
     """
 
     def __init__(
         self,
-        planes: int,
+        in_channels: int,
         dim: int,
         token_stride: int = 16,
         patch: int | None = None,
@@ -30,7 +30,7 @@ class IdentityBank(nn.Conv2d):
         """Create the bank.
 
         Args:
-            planes: channels of the masks.
+            in_channels: channels of the masks.
             dim: C, width of the embedding.
             token_stride: pixels per token.
             patch: pixels per patch, the convolution's stride; larger patches are repeated for their tokens. None:
@@ -39,14 +39,14 @@ class IdentityBank(nn.Conv2d):
         """
         patch = token_stride if patch is None else patch
         kernel = patch + 1 if align_corners else patch
-        super().__init__(planes, dim, kernel, patch, padding=patch // 2 if align_corners else 0)
+        super().__init__(in_channels, dim, kernel, patch, padding=patch // 2 if align_corners else 0)
         self.token_stride = token_stride
         # The published gain, 1 / (kernel size)² at stride 16. It is the same at every stride, so that a patch that
         # one object fills has an embedding of the same norm.
         nn.init.orthogonal_(self.weight.view(dim, -1), gain=(17 if align_corners else 16) ** -2)
 
     def forward(self, masks: Tensor) -> Tensor:
-        """Masks B×(m+1)×H×W, one-hot or soft, background first, m+1 at most ``planes``, to B×L×C."""
+        """Masks B×(m+1)×H×W, one-hot or soft, background first, m+1 at most ``in_channels``, to B×L×C."""
         kernel = self.weight[:, : masks.shape[1]]  # identities without an object add nothing
         embedding = F.conv2d(masks.to(kernel.dtype), kernel, self.bias, self.stride, self.padding)
         if self.stride[0] > self.token_stride:
@@ -55,11 +55,11 @@ class IdentityBank(nn.Conv2d):
         return map_to_tokens(embedding)
 
 
-def one_hot(labels: Tensor, planes: int) -> Tensor:
-    """Convert labels 0 to planes-1, (...)×H×W integers, to masks (...)×planes×H×W floats, channels last in memory.
+def one_hot(labels: Tensor, channels: int) -> Tensor:
+    """Convert labels (...)×H×W, integers, to masks (...)×channels×H×W floats, channels last in memory.
 
-    Larger labels, such as 255, are in no plane.
+    Labels from ``channels`` on, such as 255, are in no channel.
     """
     # the last row is for larger labels
-    table = torch.eye(planes + 1, planes, dtype=torch.float32, device=labels.device)
-    return F.embedding(labels.long().clamp(max=planes), table).movedim(-1, -3)
+    table = torch.eye(channels + 1, channels, dtype=torch.float32, device=labels.device)
+    return F.embedding(labels.long().clamp(max=channels), table).movedim(-1, -3)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models import WeightsEnum
 
 from aotlab.networks.attention import Attention, Size
 
@@ -22,6 +23,8 @@ class Encoder(nn.Module):
 
     channels: tuple[int, int, int, int]
     """of the four maps"""
+    torchvision_weights: WeightsEnum | None = None
+    """torchvision's weights of ImageNet, if it has the encoder"""
 
     @property
     def freezable_parts(self) -> list[nn.Module]:
@@ -70,9 +73,9 @@ class FeedForward(nn.Module):
 class ConvGN(nn.Sequential):
     """Convolution with bias, then GroupNorm of 8 groups."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        super().__init__(OrderedDict(conv=conv, gn=nn.GroupNorm(8, outputs)))
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
+        super().__init__(OrderedDict(conv=conv, gn=nn.GroupNorm(8, out_channels)))
 
 
 def map_to_tokens(x: Tensor) -> Tensor:

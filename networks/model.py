@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -53,16 +53,43 @@ Memory = Sequence[BlockMemory]
 """memory of each block, in the order in which blocks run"""
 
 
+class BlockState(Protocol):
+    """A frame in a block before its identities are known: a NamedTuple of tensors, one of which is its key.
+
+    An example is `aotlab.networks.aot.LSTTState`.
+    """
+
+    @property
+    def key(self) -> Tensor:
+        """B×L×C, also the query."""
+
+
+class Block(nn.Module):
+    """Base of propagation blocks, which are called as ``x, state = block(x, size, source)``.
+
+    x: tokens B×L×C, or both branches of `aotlab.networks.deaot.GPMBlock`.
+    size: (h, w) of the frame's map, L = h·w.
+    source: memory of the block; on a reference frame, which reads itself, its identity embedding B×L×C.
+    state: `BlockState` of the frame, for `memorize`.
+    """
+
+    heads: int
+    """heads of long-term attention"""
+    key_dim: int
+    """width C of queries and keys"""
+
+    def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
+        """Return a frame's memory of its state and identity embedding B×L×C."""
+        raise NotImplementedError
+
+
 class PropagatedFrame(NamedTuple):
     """A frame after propagation."""
 
     embeddings: list[Tensor]
     """maps B×C×h×w for the decoder"""
-    states: list[Any]
-    """state of each block, read by `memorize` and `compare` of the same model
-
-    A NamedTuple of tensors with the field ``key``, such as `aotlab.networks.aot.LSTTState`. Exported models have dicts.
-    """
+    states: Sequence[BlockState]
+    """state of each block, for `memorize` of the same model"""
     sizes: list[Size]
     """(h, w) of each block's map in tokens"""
 
@@ -88,9 +115,14 @@ class VOSModel(nn.Module):
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
     @property
-    def heads(self) -> int:
-        """Heads of long-term attention in the first block."""
-        return self.config.stages[0].heads
+    def active_blocks(self) -> list[Block]:
+        """Blocks in the order in which they run."""
+        raise NotImplementedError
+
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`, frozen in training while predictions are fed."""
+        raise NotImplementedError
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -111,7 +143,7 @@ class VOSModel(nn.Module):
         """Return the identity embedding of masks (E in AOT).
 
         Args:
-            masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; the plane to ignore may follow M.
+            masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; pixels to ignore may follow M.
 
         Returns:
             B×L×C of each stage with blocks.
@@ -119,77 +151,83 @@ class VOSModel(nn.Module):
         raise NotImplementedError
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Carry identities from memory to a frame, or to a reference frame from its own ``id_embeddings``.
 
         Args:
             features: of batch B, or 1 shared by all groups.
-            memory: memory that each block reads; None on a reference frame.
-            id_embeddings: of the reference frame, from `assign_identities`; None on all other frames.
+            memory: memory that each block reads; empty on a reference frame.
+            id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
         raise NotImplementedError
 
+    def select_sources(
+        self, memory: Memory, id_embeddings: Sequence[Tensor]
+    ) -> Sequence[BlockMemory | Tensor]:
+        """Return the source of each block: its memory, or without memory the identity embedding of its stage."""
+        if memory:
+            return memory
+        return [id_embeddings[stage] for stage in self.config.block_stages]
+
+    def run_blocks(
+        self,
+        blocks: Iterable[Callable[..., Any]],
+        x: Any,
+        size: Size,
+        sources: Iterable[BlockMemory | Tensor],
+    ) -> tuple[list[Any], list[BlockState]]:
+        """Run blocks one after another and return the x and the state of each; arguments as in `Block`."""
+        outputs, states = [], []
+        for block, source in zip(blocks, sources, strict=True):
+            x, state = block(x, size, source)
+            outputs.append(x)
+            states.append(state)
+        return outputs, states
+
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
-        raise NotImplementedError
+        memories = []
+        blocks = zip(self.active_blocks, self.config.block_stages, strict=True)
+        frames = zip(propagated.states, propagated.sizes, strict=True)
+        for (block, stage), (state, size) in zip(blocks, frames, strict=True):
+            memory = block.memorize(state, id_embeddings[stage])
+            memories.append(subsample_long_term(memory, size, self.config.stages[stage].memory_stride))
+        return memories
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
         raise NotImplementedError
 
-    def compare(self, propagated: PropagatedFrame, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the first block's queries and long-term keys as its attention compares them, for memory policies.
+    def attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Return queries and keys of long-term attention in the first block, for memory policies.
 
         Args:
-            key: B×(T·L)×C of its long-term memory.
+            query: B×L×C, the key of a frame's state.
+            key: B×(T·L)×C of long-term memory.
 
         Returns:
             Queries B×heads×L×c and keys B×heads×(T·L)×c.
         """
-        query = propagated.states[0].key  # queries and keys of a frame are one projection
-        return split_heads(query, self.heads), split_heads(key, self.heads)
+        heads = self.active_blocks[0].heads
+        return split_heads(query, heads), split_heads(key, heads)
 
 
-def expand_frame(
-    features: Features, memory: Memory | None, id_embeddings: Sequence[Tensor] | None
-) -> tuple[Tensor, Size]:
+def repeat_for_groups(features: Features, sources: Sequence[BlockMemory | Tensor]) -> tuple[Tensor, Size]:
     """Repeat a frame, which is encoded once, for every group of objects.
 
     Returns:
-        The projected map B×C×h×w, with the B of the memory or else of the identity embeddings, and its (h, w).
+        The projected map B×C×h×w, with the B of what its first block reads, and its (h, w).
     """
-    if memory is not None:
-        groups = len(memory[0].long.key)
-    else:
-        assert id_embeddings is not None
-        groups = len(id_embeddings[0])
+    first = sources[0]
+    groups = len(first) if isinstance(first, Tensor) else len(first.long.key)
     x = features.projected.expand(groups, -1, -1, -1)
     return x, (x.shape[2], x.shape[3])
 
 
-def run_blocks(
-    blocks: Iterable[Callable[..., tuple[Any, Any]]],
-    x: Any,
-    size: Size,
-    memory: Memory | None,
-    id_embedding: Tensor | None,
-) -> tuple[list[Any], list[Any]]:
-    """Run blocks one after another.
-
-    Args:
-        blocks: from ``(x, size, memory, id_embedding)`` to the next x and the block's state.
-        x: tokens B×L×C, or both branches of `aotlab.networks.deaot.GPMBlock`.
-        size: (h, w) of the map, L = h·w.
-        memory: memory of each block; None on a reference frame.
-        id_embedding: B×L×C, of the reference frame; None on all other frames.
-
-    Returns:
-        Output and state of each block.
-    """
-    outputs, states = [], []
-    for index, block in enumerate(blocks):
-        x, state = block(x, size, None if memory is None else memory[index], id_embedding)
-        outputs.append(x)
-        states.append(state)
-    return outputs, states
+def subsample_long_term(memory: BlockMemory, size: Size, stride: int) -> BlockMemory:
+    """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
+    if stride == 1:
+        return memory
+    long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))
+    return memory._replace(long=long)

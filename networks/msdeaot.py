@@ -8,7 +8,7 @@ Ours, after PAOT: identity patches of 8 pixels at stride 8, and every other toke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -17,15 +17,14 @@ from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens
 from aotlab.networks.model import (
-    BlockMemory,
+    Block,
     Features,
     Memory,
     PropagatedFrame,
     VOSModel,
-    expand_frame,
-    run_blocks,
+    repeat_for_groups,
 )
-from aotlab.networks.multiscale import ConvDecoder, Transition, subsample_long_term
+from aotlab.networks.multiscale import ConvDecoder, Transition
 
 
 class MSDeAOT(VOSModel):
@@ -39,9 +38,9 @@ class MSDeAOT(VOSModel):
         stage16, stage8, stage4 = config.stages
         dim16, dim8, dim4 = config.dim, stage8.dim or config.dim, stage4.dim or config.dim
         align_corners = config.align_corners
-        self.identity_bank16 = IdentityBank(config.bank_planes, dim16, align_corners=align_corners)
+        self.identity_bank16 = IdentityBank(config.bank_channels, dim16, align_corners=align_corners)
         self.identity_bank8 = IdentityBank(
-            config.bank_planes, dim8, 8, stage8.identity_stride, align_corners=align_corners
+            config.bank_channels, dim8, 8, stage8.identity_stride, align_corners=align_corners
         )
         self.identity_norm16, self.identity_norm8 = nn.LayerNorm(dim16), nn.LayerNorm(dim8)
         self.blocks16 = nn.ModuleList(
@@ -58,9 +57,14 @@ class MSDeAOT(VOSModel):
         self.decoder = ConvDecoder(2 * dim4, config.dim // 2, 1 + config.max_objects)
 
     @property
-    def heads(self) -> int:
-        """1, as in DeAOT."""
-        return 1
+    def active_blocks(self) -> list[Block]:
+        """Blocks at stride 16, then at stride 8."""
+        return cast(list[Block], [*self.blocks16, *self.blocks8])
+
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Identity banks and norms of both strides."""
+        return [self.identity_bank16, self.identity_norm16, self.identity_bank8, self.identity_norm8]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Masks B×(m+1)×H×W to the identity embeddings B×L×C at strides 16 and 8."""
@@ -69,32 +73,26 @@ class MSDeAOT(VOSModel):
         return [embedding16, embedding8]
 
     def propagate(
-        self, features: Features, memory: Memory | None = None, id_embeddings: Sequence[Tensor] | None = None
+        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        depth16 = len(self.blocks16)
-        memory16, memory8 = (None, None) if memory is None else (memory[:depth16], memory[depth16:])
-        id16, id8 = (None, None) if id_embeddings is None else id_embeddings
-        x, size16 = expand_frame(features, memory, id_embeddings)
-        outputs16, states16 = run_blocks(self.blocks16, (map_to_tokens(x), None), size16, memory16, id16)
+        depth16, blocks, sources = (
+            len(self.blocks16),
+            self.active_blocks,
+            self.select_sources(memory, id_embeddings),
+        )
+        x, size16 = repeat_for_groups(features, sources)
+        outputs16, states16 = self.run_blocks(
+            blocks[:depth16], (map_to_tokens(x), None), size16, sources[:depth16]
+        )
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
-        outputs8, states8 = run_blocks(self.blocks8, map_to_tokens(x).chunk(2, 2), size8, memory8, id8)
+        branches8 = map_to_tokens(x).chunk(2, 2)
+        outputs8, states8 = self.run_blocks(blocks[depth16:], branches8, size8, sources[depth16:])
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)
         return PropagatedFrame([embedding], states16 + states8, sizes)
-
-    def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
-        """Return the frame's memory of each block; see `VOSModel.memorize`."""
-        blocks: list[tuple[Any, int]] = [(block, 0) for block in self.blocks16] + [
-            (block, 1) for block in self.blocks8
-        ]
-        memories = []
-        for (block, number), state, size in zip(blocks, propagated.states, propagated.sizes, strict=True):
-            memory = block.memorize(state, id_embeddings[number])
-            memories.append(subsample_long_term(memory, size, self.config.stages[number].memory_stride))
-        return memories
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

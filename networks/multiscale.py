@@ -9,9 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.networks.attention import Size
 from aotlab.networks.layers import ConvGN, init_xavier
-from aotlab.networks.model import BlockMemory, KeyValue
 
 
 class Residual(nn.Module):
@@ -31,36 +29,38 @@ class Residual(nn.Module):
 class Transition(nn.Module):
     """Upsamples the embeddings of a stage and refines them with the encoder's finer map, branch by branch."""
 
-    def __init__(self, inputs: int, shortcut: int, dim: int, *, branches: int, align_corners: bool) -> None:
+    def __init__(
+        self, in_channels: int, skip_channels: int, dim: int, *, branches: int, align_corners: bool
+    ) -> None:
         """Create the convolutions.
 
         Args:
-            inputs: channels of a branch of all embeddings of the coarser stage.
-            shortcut: channels of the encoder's map at the finer stride.
+            in_channels: channels of a branch of all embeddings of the coarser stage.
+            skip_channels: channels of the encoder's map at the finer stride.
             dim: channels of a branch at the finer stage.
             branches: 1, or 2 for a visual and an identity branch.
             align_corners: how maps are resized.
         """
         super().__init__()
         self.align_corners = align_corners
-        self.adapter = nn.Conv2d(shortcut, dim, 1)
-        self.proj_in = nn.ModuleList(ConvGN(inputs, dim, 1) for _ in range(branches))
+        self.adapter = nn.Conv2d(skip_channels, dim, 1)
+        self.proj_in = nn.ModuleList(ConvGN(in_channels, dim, 1) for _ in range(branches))
         self.refine = nn.ModuleList(
             nn.Sequential(OrderedDict(res1=Residual(dim), res2=Residual(dim))) for _ in range(branches)
         )
         init_xavier(self)
 
-    def forward(self, coarse: Sequence[Tensor], shortcut: Tensor) -> Tensor:
+    def forward(self, coarse: Sequence[Tensor], skip: Tensor) -> Tensor:
         """Refine the embeddings of a stage.
 
         Args:
-            coarse: maps B×(branches·C)×h×w, branches side by side, C summing up to ``inputs``.
-            shortcut: the encoder's map at the finer stride, of batch B, or 1 shared by all.
+            coarse: maps B×(branches·C)×h×w, branches side by side, C summing up to ``in_channels``.
+            skip: the encoder's map at the finer stride, of batch B, or 1 shared by all.
 
         Returns:
             B×(branches·dim)×h×w, as large as the encoder's map.
         """
-        adapted = self.adapter(shortcut)
+        adapted = self.adapter(skip)
         chunks = [x.chunk(len(self.proj_in), dim=1) for x in coarse]  # by map, then by branch
         branches = []
         for index, (proj_in, refine) in enumerate(zip(self.proj_in, self.refine, strict=True)):
@@ -73,20 +73,15 @@ class Transition(nn.Module):
 class ConvDecoder(nn.Module):
     """Two convolutions on the embeddings of the finest stage, which transitions have refined."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
-        """``outputs``: 1 + M, background and identities."""
+    def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
+        """``out_channels``: 1 + M, background and identities."""
         super().__init__()
-        self.conv_out_hidden, self.conv_out = ConvGN(inputs, hidden, 3), nn.Conv2d(hidden, outputs, 1)
+        self.conv_out_hidden, self.conv_out = (
+            ConvGN(in_channels, hidden, 3),
+            nn.Conv2d(hidden, out_channels, 1),
+        )
         init_xavier(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×inputs×h×w to logits B×outputs×h×w."""
+        """B×in_channels×h×w to logits B×out_channels×h×w."""
         return self.conv_out(F.relu(self.conv_out_hidden(x)))
-
-
-def subsample_long_term(memory: BlockMemory, size: Size, stride: int) -> BlockMemory:
-    """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
-    if stride == 1:
-        return memory
-    long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))
-    return memory._replace(long=long)

@@ -14,7 +14,6 @@ from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
-from aotlab.networks.model import run_blocks
 
 PLANES = ("positive", "negative", "box", "mask")
 """prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask"""
@@ -37,8 +36,8 @@ class PromptNetwork(nn.Module):
         self.identity_bank = IdentityBank(len(PLANES), dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(config.prompt_blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.prompt_blocks))
-        inputs = (1 + config.prompt_blocks) * dim
-        self.decoder = FPNDecoder(inputs, channels[:3], 1, dim=dim, align_corners=config.align_corners)
+        in_channels = (1 + config.prompt_blocks) * dim
+        self.decoder = FPNDecoder(in_channels, channels[:3], 1, dim=dim, align_corners=config.align_corners)
         self.bank4 = nn.Conv2d(len(PLANES), channels[0], 5, 4, padding=2)
         self.bank8 = nn.Conv2d(len(PLANES), channels[1], 9, 8, padding=4)
         for bank in (self.bank4, self.bank8):  # no effect before training
@@ -63,7 +62,10 @@ class PromptNetwork(nn.Module):
         f4, f8, f16, projected = features
         x = projected.expand(len(planes), -1, -1, -1)
         size = (x.shape[2], x.shape[3])
-        outputs, _ = run_blocks(self.blocks, map_to_tokens(x), size, None, self.identity_bank(planes))
-        normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
-        embeddings = torch.cat([x, *(tokens_to_map(output, size) for output in normed)], dim=1)
-        return self.decoder(embeddings, f4 + self.bank4(planes), f8 + self.bank8(planes), f16)
+        tokens, id_embedding, embeddings = map_to_tokens(x), self.identity_bank(planes), [x]
+        for block, norm in zip(self.blocks, self.norms, strict=True):
+            tokens, _ = block(tokens, size, id_embedding)
+            embeddings.append(tokens_to_map(norm(tokens), size))
+        return self.decoder(
+            torch.cat(embeddings, dim=1), f4 + self.bank4(planes), f8 + self.bank8(planes), f16
+        )

@@ -1,11 +1,13 @@
 """RMem: Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 
-AOT+, an AOT whose short-term attention is recurrent, and DeAOT, both with a temporal embedding. ERMU has the same
-models. Policies decide which frames stay in memory (`aotlab.engine.memory.policies`).
+AOT+, an AOT whose short-term attention is recurrent (method ``aot_rmem``), and DeAOT (``deaot_rmem``), both with a
+temporal embedding of ``temporal_slots`` positions. ERMU has the same models. Which frames stay in memory is decided by
+policies (`aotlab.engine.memory.policies`): ``restricted`` is RMem's, ``relevance_redundancy`` ERMU's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,14 +17,14 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
-from aotlab.networks.attention import Attention, Size, sine_position, split_heads
+from aotlab.networks.attention import Attention, Size, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import BlockMemory, KeyValue, Memory, PropagatedFrame, VOSModel, run_blocks
+from aotlab.networks.model import Block, BlockMemory, BlockState, KeyValue, VOSModel
 
 
 class TemporalEmbedding(nn.Module):
-    """Adds one vector to all queries, and to the keys of each memory frame one that is chosen by the frame's age."""
+    """Adds a learned vector to all queries, and to the keys of each stored frame the vector of its slot."""
 
     def __init__(self, slots: int, dim: int) -> None:
         super().__init__()
@@ -34,13 +36,13 @@ class TemporalEmbedding(nn.Module):
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Query B×L×C and keys B×(T·L)×C, oldest frame first, with their embeddings added."""
         frames = key.shape[1] // query.shape[1]
-        embedding = self.memory[temporal_slots_by_age(frames, len(self.memory), key.device)]  # T×C
+        embedding = self.memory[assign_temporal_slots(frames, len(self.memory), key.device)]  # T×C
         key = key.unflatten(1, (frames, -1)) + embedding[:, None]  # B×T×L×C
         return query + self.query, key.flatten(1, 2)
 
 
-def temporal_slots_by_age(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
-    """Return the slot of each frame, below ``slots``, oldest frame first.
+def assign_temporal_slots(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
+    """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first.
 
     Each frame has its own slot if there are enough; otherwise slots are shared evenly, counted from the newest frame.
     """
@@ -61,17 +63,17 @@ class RecurrentState(NamedTuple):
     """B×L×C, result of short-term attention, from which short-term keys and values are made"""
 
 
-class RecurrentLSTTBlock(nn.Module):
+class RecurrentLSTTBlock(Block):
     """LSTT block of AOT+, whose short-term memory is made of the result of short-term attention on the last frame."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
+        self.heads, self.key_dim = config.heads, dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.heads)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_key, self.short_value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_norm = nn.LayerNorm(dim)
-        self.unused_key = nn.Linear(dim, dim)  # unused; published checkpoints hold it
         self.attention = Attention(config.heads)
         self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.feedforward = FeedForward(dim, config.feedforward)
@@ -82,8 +84,7 @@ class RecurrentLSTTBlock(nn.Module):
         self,
         x: Tensor,
         size: Size,
-        memory: BlockMemory | None,
-        id_embedding: Tensor | None,
+        source: BlockMemory | Tensor,
         temporal: nn.Module | None = None,
     ) -> tuple[Tensor, RecurrentState]:
         """Propagate memory to the current frame; short-term attention reads all tokens.
@@ -93,10 +94,12 @@ class RecurrentLSTTBlock(nn.Module):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)  # also the key, as in AOT
-        if memory is None:  # short-term memory is not known yet; long-term memory is read in its place
-            reference = KeyValue(query, self.value(tokens + id_embedding))
-            memory = BlockMemory(reference, reference)
-        long, short = memory
+        if isinstance(
+            source, Tensor
+        ):  # short-term memory is not known yet; long-term memory is read in its place
+            long = short = KeyValue(query, self.value(tokens + source))
+        else:
+            long, short = source
         long_query, long_key = (query, long.key) if temporal is None else temporal(query, long.key)
         long_read = self.long_projection(self.attention(long_query, long_key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
@@ -113,34 +116,34 @@ class RecurrentLSTTBlock(nn.Module):
 
 
 class TemporalModel(VOSModel):
-    """Base of models whose blocks share a temporal embedding."""
-
-    blocks: nn.ModuleList
-    temporal: nn.Module | None
-    """`TemporalEmbedding` for queries and keys of long-term attention; None without one"""
-
-    def run_blocks(
-        self, x: Any, size: Size, memory: Memory | None, id_embedding: Tensor | None
-    ) -> tuple[list[Any], list[Any]]:
-        """Run the blocks with the temporal embedding; see `aotlab.networks.model.run_blocks`."""
-        blocks = (partial(block, temporal=self.temporal) for block in self.blocks)
-        return run_blocks(blocks, x, size, memory, id_embedding)
-
-    def compare(self, propagated: PropagatedFrame, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries and keys with their temporal embeddings; see `VOSModel.compare`."""
-        query = propagated.states[0].key
-        if self.temporal is not None:
-            query, key = self.temporal(query, key)
-        return split_heads(query, self.heads), split_heads(key, self.heads)
-
-
-class RMemAOT(TemporalModel, AOT):
-    """AOT+: AOT with recurrent blocks and, if the config has slots, a temporal embedding."""
+    """Base of models whose blocks share a temporal embedding, if the config has slots."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        slots = config.stages[0].temporal_slots
-        self.temporal = TemporalEmbedding(slots, config.dim) if slots else None
+        slots, key_dim = config.stages[0].temporal_slots, self.active_blocks[0].key_dim
+        self.temporal = TemporalEmbedding(slots, key_dim) if slots else None
+
+    def run_blocks(
+        self,
+        blocks: Iterable[Callable[..., Any]],
+        x: Any,
+        size: Size,
+        sources: Iterable[BlockMemory | Tensor],
+    ) -> tuple[list[Any], list[BlockState]]:
+        """Run blocks with the temporal embedding; see `VOSModel.run_blocks`."""
+        return super().run_blocks(
+            [partial(block, temporal=self.temporal) for block in blocks], x, size, sources
+        )
+
+    def attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Return queries and keys with their temporal embeddings; see `VOSModel.attention_inputs`."""
+        if self.temporal is not None:
+            query, key = self.temporal(query, key)
+        return super().attention_inputs(query, key)
+
+
+class RMemAOT(TemporalModel, AOT):
+    """AOT+: AOT with recurrent blocks and a temporal embedding."""
 
     def build_blocks(self) -> list[nn.Module]:
         """Return recurrent blocks with random weights."""
@@ -149,8 +152,4 @@ class RMemAOT(TemporalModel, AOT):
 
 
 class RMemDeAOT(TemporalModel, DeAOT):
-    """DeAOT with a temporal embedding, as wide as its keys."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        self.temporal = TemporalEmbedding(config.stages[0].temporal_slots, config.dim // 2)
+    """DeAOT with a temporal embedding."""

@@ -15,7 +15,7 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
-from aotlab.networks.fast import optimize
+from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
 from tests.golden import filler
 

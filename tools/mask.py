@@ -74,7 +74,7 @@ def main(
         require_new_output(path, force=force)
     from PIL import Image
 
-    from aotlab.engine.prompting import load_segmenter
+    from aotlab.engine.prompting.load import load_segmenter
     from aotlab.engine.prompting.segmenter import require_pixels
     from aotlab.media.masks import write_mask
     from aotlab.media.overlay import draw_ids, draw_overlay

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.engine.prompting import load_segmenter
+from aotlab.engine.prompting.load import load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.annotations import SIDECAR_FILES
@@ -302,7 +302,7 @@ class JobResults:
         """whether the results of these inputs exist"""
         self.progress: Progress | None = None
         """progress to save; None if the outputs cannot be resumed"""
-        if repeatable and Progress.supports(options.write, both_directions=options.both_directions):
+        if repeatable and Progress.supports(options.outputs, both_directions=options.both_directions):
             confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
             self.progress = Progress(folder, checked.source.stem, input_digest, confidence=confidence)
 
@@ -392,7 +392,7 @@ def run_job(
     """Track one video into a folder, or resume it; return None if the folder has its results already.
 
     Everything is checked before the model is loaded, and results are replaced only after that. A stopped run resumes
-    if its inputs are the same; streams and outputs in `UNSUPPORTED_OUTPUTS` start over.
+    if its inputs are the same; streams, and outputs that are not `OutputKind.resumable`, start over.
 
     Args:
         job: the video and its masks.

@@ -279,6 +279,8 @@ class OutputKind:
     bytes_per_pixel: float = 0.02
     """size of a frame, of each object if `per_object`; rounded up from ``rabbit.mp4``"""
     per_object: bool = False
+    resumable: bool = True
+    """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
 
 OUTPUTS = {
@@ -304,8 +306,12 @@ OUTPUTS = {
         True,
     ),
     "alpha": OutputKind("alpha", "frames as PNGs, cut out", partial(FrameFiles, save=save_alpha), 2.0),
-    "prores": OutputKind("alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=render_alpha), 2.0),
-    "vp9": OutputKind("alpha.webm", "VP9, cut out", partial(VideoFile, draw=render_alpha), 0.1),
+    "prores": OutputKind(
+        "alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=render_alpha), 2.0, resumable=False
+    ),
+    "vp9": OutputKind(
+        "alpha.webm", "VP9, cut out", partial(VideoFile, draw=render_alpha), 0.1, resumable=False
+    ),
     "overlay": OutputKind(
         "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay), 0.1
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
-from aotlab.video.outputs import RestoredPrediction, TrackedFrame
+from aotlab.video.outputs import OutputKind, RestoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
@@ -21,8 +21,6 @@ SAVE_SECONDS = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"
 """output that predictions are restored from"""
-UNSUPPORTED_OUTPUTS = {"prores", "vp9"}
-"""outputs that need more than a restored prediction holds"""
 
 
 class Progress:
@@ -51,9 +49,10 @@ class Progress:
         self._save_time = time.monotonic()
 
     @staticmethod
-    def supports(write: Collection[str], *, both_directions: bool) -> bool:
-        """Return whether a run with these outputs can be resumed."""
-        return not both_directions and SOURCE_OUTPUT in write and UNSUPPORTED_OUTPUTS.isdisjoint(write)
+    def supports(outputs: Mapping[str, OutputKind], *, both_directions: bool) -> bool:
+        """Return whether a run with these outputs, by name, can be resumed."""
+        resumable = all(kind.resumable for kind in outputs.values())
+        return not both_directions and SOURCE_OUTPUT in outputs and resumable
 
     def load(self, tracker: Any) -> None:
         """Restore a `Tracker` and all frames up to the saved one; do nothing without saved progress.

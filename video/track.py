@@ -118,7 +118,7 @@ def track(
     tracker: Tracker,
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
-    output: Path,
+    output: str | Path,
     options: JobOptions = DEFAULT_OPTIONS,
     *,
     frames: FrameSelection | None = None,
@@ -147,7 +147,7 @@ def track(
         raise InputError(
             f"source {source}: expected frames; give open_frames({str(source)!r}), or use run_job"
         )
-    frames = frames or FrameSelection(source, by_name=options.by_name)
+    output, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
@@ -230,16 +230,23 @@ def group_removals(
         ids: ids of the objects with a mask, by frame index.
 
     Raises:
-        InputError: the frame is not tracked, or no earlier mask has the object.
+        InputError: the frame is not tracked, or no mask has the object before it and since its last removal.
     """
+    indices = {
+        (number, object_id): frames.index(number, f"remove {number}:{object_id}")
+        for number, object_id in removals
+    }
     ids_by_frame: dict[int, list[int]] = {}
-    for number, object_id in dict.fromkeys(removals):
-        removed = frames.index(number, f"remove {number}:{object_id}")
-        if not any(index < removed and object_id in ids[index] for index in ids):
+    last_removals: dict[int, int] = {}
+    for (number, object_id), removed in sorted(indices.items(), key=lambda item: item[1]):
+        last = last_removals.get(object_id, 0)
+        if not any(last <= index < removed and object_id in ids[index] for index in ids):
+            since = f" since frame {frames.number(last)}, where it is removed" if last else ""
             raise InputError(
-                f"remove {number}:{object_id}: no mask of an earlier frame has object {object_id}; give another frame "
-                "or id"
+                f"remove {number}:{object_id}: no mask of an earlier frame has object {object_id}{since}; give another "
+                "frame or id"
             )
+        last_removals[object_id] = removed
         ids_by_frame.setdefault(removed, []).append(object_id)
     return ids_by_frame
 

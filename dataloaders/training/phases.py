@@ -20,6 +20,7 @@ from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet
 from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def open_mixture(
 
 
 def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Video]:
-    """Return the videos of ``data.validation`` (default split: val).
+    """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list.
 
     Raises:
         InputError: a folder or list is missing, single images, or data.root is not set.
@@ -127,7 +128,10 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
     for source in data.validation:
         opened: ClipSource | None = None
         if source.kind not in IMAGE_READERS:
-            opened = open_set(find_data_root(data), replace(source, split=source.split or "val"), readers)
+            root = find_data_root(data)
+            has_val = source.kind != "video" or is_file(root / source.path / "ImageSets" / "val.txt")
+            split = source.split or ("val" if has_val else None)
+            opened = open_set(root, replace(source, split=split), readers)
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"

@@ -118,7 +118,7 @@ class Ensemble:
         """Return the logarithm of the mean probabilities (1+n)×H×W, and its most likely channels H×W."""
         mean = torch.zeros((), device=self.device)
         for branch, predicted in zip(self.branches, by_branch, strict=True):
-            logits, _ = branch.tracker.objects.compact(predicted.logits, predicted.channels)
+            logits, _ = branch.tracker.objects.remove_forgotten(predicted.logits, predicted.channels)
             mean = mean + (branch.mirror(logits).softmax(0) * branch.weight).to(self.device)
         return mean.clamp(min=1e-30).log(), mean.max(0).indices
 
@@ -127,7 +127,7 @@ class Ensemble:
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             if self.fused_feedback:
                 channels = branch.mirror(fused.to(predicted.channels.device))
-                predicted = predicted._replace(channels=branch.tracker.objects.expand(channels))
+                predicted = predicted._replace(channels=branch.tracker.objects.restore_channels(channels))
             flipped = mask[:, ::-1] if branch.flip and mask is not None else mask
             branch.tracker.commit(predicted, flipped)
 

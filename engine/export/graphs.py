@@ -35,7 +35,7 @@ from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
 from aotlab.networks.preprocess import STRIDE, network_size, normalise
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, temporal_slots_by_age
+from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, assign_temporal_slots
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file, make_folder, read_json, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
@@ -147,13 +147,10 @@ def unflatten_features(tensors: Tensors) -> Features:
     return Features(*(tensors[f"features_{name}"] for name in MAPS))
 
 
-class IndexedTemporalEmbedding(nn.Module):
+class IndexedTemporalEmbedding(TemporalEmbedding):
     """A `TemporalEmbedding` with its indices as an input, as they depend on the number of frames."""
 
-    def __init__(self, embedding: TemporalEmbedding) -> None:
-        super().__init__()
-        self.query, self.memory = embedding.query, embedding.memory
-        self.indices: Tensor | None = None
+    indices: Tensor | None = None
 
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Add the embeddings as `TemporalEmbedding.forward` does, of frames `indices` (T int64); None: one frame."""
@@ -207,7 +204,8 @@ def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 
 def _memorize(model: VOSModel, tensors: Tensors, *, reference: PropagatedFrame) -> dict[str, Tensor]:
     """Memorize a frame with states of the same types and sizes as those of ``reference``."""
-    pairs = zip(reference.states, unflatten_states(tensors), strict=True)
+    examples: list[Any] = list(reference.states)
+    pairs = zip(examples, unflatten_states(tensors), strict=True)
     states = [type(state)(**{name: fields.get(name) for name in state._fields}) for state, fields in pairs]
     propagated = PropagatedFrame([], states, reference.sizes)
     return flatten_tensors("memory", model.memorize(propagated, unflatten_list("identities", tensors)))
@@ -221,8 +219,7 @@ def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 def _compare(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     """Return queries and keys of the first block, for memory policies."""
     _set_temporal_indices(model, tensors)
-    state = KeyValue(tensors["states_0_key"], tensors["states_0_key"])  # only the key is read
-    query, key = model.compare(PropagatedFrame([], [state], []), tensors["memory_0_long_key"])
+    query, key = model.attention_inputs(tensors["states_0_key"], tensors["memory_0_long_key"])
     return {"query": query, "key": key}
 
 
@@ -278,7 +275,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
             for name, x in memorize.results.items()
         }
         slots = model.config.stages[0].temporal_slots
-        indices = {"temporal_indices": temporal_slots_by_age(EXAMPLE_FRAMES, slots)} if slots else {}
+        indices = {"temporal_indices": assign_temporal_slots(EXAMPLE_FRAMES, slots)} if slots else {}
         compared = {name: (states | memory)[name] for name in ("states_0_key", "memory_0_long_key")}
         return {
             "encode": encode,
@@ -333,8 +330,8 @@ def _copy_exportable(model: VOSModel) -> VOSModel:
     for name, module in model.named_modules():
         if type(module) is LocalAttention:
             module.__class__ = MapLocalAttention if name.startswith("prompts.") else TiledLocalAttention
-    if isinstance(model, TemporalModel) and isinstance(model.temporal, TemporalEmbedding):
-        model.temporal = IndexedTemporalEmbedding(model.temporal)
+    if isinstance(model, TemporalModel) and model.temporal is not None:
+        model.temporal.__class__ = IndexedTemporalEmbedding
     return model
 
 

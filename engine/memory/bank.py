@@ -102,9 +102,9 @@ class FrameList:
 
 
 class FrameBuffer:
-    """Long-term memory of a block for tracking: tensors with room for frames to come.
+    """Long-term memory of a block for tracking: preallocated tensors, which frames are copied to.
 
-    Buffers are reused in place; results of earlier `read`s become invalid.
+    They are written in place, so that views from an earlier `read` show other frames.
     """
 
     def __init__(self, initial_frames: int | None = None) -> None:
@@ -116,7 +116,7 @@ class FrameBuffer:
         """number of frames that fit"""
 
     def append(self, frame: KeyValue) -> None:
-        """Copy a frame behind the others; the first is stored as it is."""
+        """Copy a frame after the others; the first is stored without a copy."""
         if not self._stores:
             self._stores, self._count, self.allocated_frames = frame, 1, 1
             return

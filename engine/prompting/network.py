@@ -19,7 +19,7 @@ from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop_box
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
-from aotlab.networks.fast import optimize
+from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import STRIDE, normalise
 from aotlab.networks.prompts import PromptNetwork

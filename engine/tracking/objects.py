@@ -13,7 +13,7 @@ from torch import Tensor
 from aotlab.engine.tracking.inputs import Size
 from aotlab.networks.identity_bank import one_hot
 
-ABSENT = -1e10
+ABSENT_LOGIT = -1e10
 """logit of identities without an object"""
 MAX_CONTIGUOUS_PLANES = 5
 """largest number of maps that are resized faster plane by plane than channels-last"""
@@ -101,11 +101,11 @@ class ObjectTable:
         return logits[0] if len(logits) == 1 else self.fuse(logits)
 
     def suppress_absent(self, logits: Tensor) -> None:
-        """Set in place the logits G×(m+1)×H×W of identities without an object to `ABSENT`."""
+        """Set in place the logits G×(m+1)×H×W of identities without an object to `ABSENT_LOGIT`."""
         for channel in range(len(logits) * (logits.shape[1] - 1)):
             if channel >= len(self.by_channel) or not self.by_channel[channel]:
                 group, identity = divmod(channel, self.identities)
-                logits[group, identity + 1] = ABSENT
+                logits[group, identity + 1] = ABSENT_LOGIT
 
     def fuse(self, logits: Tensor) -> Tensor:
         """Merge the logits of all groups, G×(M+1)×H×W to (1+n)×H×W, as the published evaluation does.
@@ -121,7 +121,7 @@ class ObjectTable:
         """Convert channels H×W to object ids int32; waits for a GPU."""
         return np.array([0, *self.by_channel], np.int32)[channels.cpu().numpy()]
 
-    def compact(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
+    def remove_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Remove forgotten objects from logits (1+n)×H×W and channels H×W, which then count the `ids`."""
         if all(self.by_channel):
             return logits, channels
@@ -130,7 +130,7 @@ class ObjectTable:
         renumbered[kept] = torch.arange(len(kept))
         return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
 
-    def expand(self, channels: Tensor) -> Tensor:
+    def restore_channels(self, channels: Tensor) -> Tensor:
         """Convert channels H×W that count the `ids` to those of the table."""
         return channels if all(self.by_channel) else self._active_channels().to(channels.device)[channels]
 
@@ -171,5 +171,5 @@ def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def one_hot_logits(channels: Tensor, objects: int) -> Tensor:
-    """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `ABSENT` for all others."""
-    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT).float()
+    """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `ABSENT_LOGIT` for all others."""
+    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT_LOGIT).float()

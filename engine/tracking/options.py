@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.networks.weights.zoo import resolve_checkpoint
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
@@ -15,15 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackerOptions:
-    """Checkpoint, settings and device of a tracker; nothing is read before `load` or `read_settings`."""
+    """Checkpoint, settings and device of a tracker; the model is read by `load` and `read_settings`."""
 
     checkpoint: Path = BUNDLED_CHECKPOINT
+    """as in `Tracker.from_pretrained`; a name or address is accepted and becomes the path of its file, which may
+    download it"""
     config: str | None = None
     """preset or YAML file with the settings; None: those of the checkpoint"""
     overrides: tuple[str, ...] = ()
-    """settings as ``key=value``"""
+    """settings as ``key=value``; a single string is accepted"""
     device: str = "cpu"
     """cpu, cuda, cuda:N or mps"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checkpoint", resolve_checkpoint(self.checkpoint))
+        if isinstance(self.overrides, str):
+            object.__setattr__(self, "overrides", (self.overrides,))
 
     def read_settings(self) -> Config:
         """Return the settings of `load`, with bounded memory, without loading the model.
@@ -50,5 +58,8 @@ class TrackerOptions:
 
         pick_device(self.device)  # before the model is read
         return Tracker.from_pretrained(
-            self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
+            self.checkpoint,
+            config=self.config,
+            overrides=(*self.overrides, *overrides),
+            device=self.device,
         )

@@ -15,13 +15,15 @@ from torch import Tensor
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import BankState
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.rules import Rule
-from aotlab.engine.tracking.view import View
+from aotlab.engine.tracking.rules import RULES, Rule
+from aotlab.engine.tracking.view import View, WholeFrame
+from aotlab.engine.tracking.window import FollowingWindow
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
-STATES = FileKind("tracker state", 6, "save it again")
+VIEWS = (WholeFrame, FollowingWindow)
+STATES = FileKind("tracker state", 7, "save it again")
 
 
 @dataclass
@@ -29,6 +31,7 @@ class TrackerState:
     """State of a tracker in the middle of a video."""
 
     length: int | None
+    steps: int
     frame_shape: tuple[int, ...] | None
     objects: ObjectTable
     view: View | None
@@ -90,7 +93,10 @@ def pack(value: Any) -> Any:
 
 
 def unpack(kind: Any, value: Any, device: torch.device) -> Any:
-    """Copy a value of `pack` to an annotated type, or to a subclass; raises an exception if it does not fit."""
+    """Copy a value of `pack` to an annotated type, for `View` and `Rule` to one of `VIEWS` and `RULES`.
+
+    Raises an exception if it does not fit.
+    """
     container, inner = get_origin(kind) or kind, get_args(kind)
     if container is UnionType:  # with None
         (kind,) = (option for option in inner if option is not NoneType)
@@ -114,7 +120,8 @@ def unpack(kind: Any, value: Any, device: torch.device) -> Any:
     if issubclass(kind, tuple):  # a NamedTuple
         parts = zip(get_type_hints(kind).values(), value, strict=True)
         return kind(*(unpack(*part, device) for part in parts))
-    (kind,) = (option for option in [kind, *kind.__subclasses__()] if option.__name__ == value["class"])
+    kinds = (kind, *(option for option in (*VIEWS, *RULES.values()) if issubclass(option, kind)))
+    kind = {option.__name__: option for option in kinds}[value["class"]]
     hints = get_type_hints(kind)
     return kind(
         **{name: unpack(hints[name], item, device) for name, item in value.items() if name != "class"}

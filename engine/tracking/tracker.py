@@ -38,8 +38,8 @@ from aotlab.engine.tracking.state import TrackerState, describe_origin, read_sta
 from aotlab.engine.tracking.view import View
 from aotlab.engine.tracking.window import choose_view, require_window_support
 from aotlab.media.prompt import Prompt
-from aotlab.networks import fast
-from aotlab.networks.fast import resolve_precision
+from aotlab.networks.fast.optimize import compile_parts, resolve_precision
+from aotlab.networks.fast.optimize import optimize as optimize_model
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.weights.zoo import load_model
@@ -77,13 +77,13 @@ class Tracker:
         precision = resolve_precision(compute.precision, self.device)
         self.model, self.autocast = model, autocast(self.device, "float32")
         if optimize and not model.optimized:
-            self.model = fast.optimize(
+            self.model = optimize_model(
                 model, device=self.device, precision=precision, compile=compute.compile
             )
         elif not model.optimized:
             self.model, self.autocast = model.to(self.device).eval(), autocast(self.device, precision)
             if compute.compile:
-                fast.compile_parts(self.model, self.device)
+                compile_parts(self.model, self.device)
         if config.input.window:
             require_window_support(config.model)
         if config.rules.ownership and find_spec("cv2") is None:
@@ -111,7 +111,7 @@ class Tracker:
             path: checkpoint, folder of `save_pretrained`, hf://OWNER/NAME, or name of published weights; None: the
                 bundled model.
             config: preset or file of settings; None: those of the checkpoint.
-            overrides: settings as ``key=value``.
+            overrides: settings as ``key=value``; a single string is accepted.
             device: see `Tracker`.
             optimize: see `Tracker`.
             protocol: ``bounded`` for videos of any length: RMem replaces a memory without a bound, unless ``overrides``
@@ -120,6 +120,7 @@ class Tracker:
         Raises:
             InputError: as `load_model` and `Tracker`.
         """
+        overrides = (overrides,) if isinstance(overrides, str) else overrides
         model, settings = load_model(path or BUNDLED_CHECKPOINT, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
         if settings.memory.policy == "every_nth" != bounded.memory.policy:
@@ -204,7 +205,7 @@ class Tracker:
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
         predicted = self.predict(frame, mask, size)
         logits, channels = self.commit(predicted, mask)  # replaces `objects`
-        logits, channels = self.objects.compact(logits, channels)
+        logits, channels = self.objects.remove_forgotten(logits, channels)
         return Prediction(self.objects.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
 
     def prepare(
@@ -244,7 +245,8 @@ class Tracker:
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
         steps, view, banks = self.steps, self.view, self.banks
-        cut = any(rule.is_cut(frame) for rule in self.rules)
+        cuts = [rule.is_cut(frame) for rule in self.rules]  # every rule sees every frame
+        cut = any(cuts)
         with self.autocast:
             if view is None:
                 assert mask is not None
@@ -375,7 +377,9 @@ class Tracker:
         """
         self.require_usable()
         banks = [bank.state() for bank in self.banks]
-        state = TrackerState(self._length, self._frame_shape, self.objects, self.view, self.rules, banks)
+        state = TrackerState(
+            self._length, self.steps, self._frame_shape, self.objects, self.view, self.rules, banks
+        )
         return write_state(state, self.origin)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -387,7 +391,7 @@ class Tracker:
         loaded = read_state(state, self.origin, self.device)
         self.reset(loaded.length)
         self.objects, self.view, self.rules = loaded.objects, loaded.view, loaded.rules
-        self._frame_shape = loaded.frame_shape
+        self.steps, self._frame_shape = loaded.steps, loaded.frame_shape
         for bank_state in loaded.banks:
             bank = self._build_bank()
             bank.load(bank_state)

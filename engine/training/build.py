@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchvision.models import mobilenet_v2, resnet50
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 
@@ -19,7 +19,8 @@ from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import freeze_encoder
-from aotlab.networks.fast import compile_parts, optimize_training
+from aotlab.networks.fast.optimize import compile_parts, optimize_training
+from aotlab.networks.layers import Encoder
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
@@ -58,7 +59,7 @@ def select_architecture(config: Config) -> ModelConfig:
     return replace(config.model, stages=stages, depth=None)
 
 
-def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
+def load_encoder(encoder: Encoder, source: str, name: str) -> None:
     """Load ImageNet weights from a file or torchvision's download.
 
     Raises:
@@ -66,7 +67,7 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
     """
     file = None if source == "torchvision" else read_weights(resolve_checkpoint(resolve_path(source)))
     try:
-        load_encoder_weights(encoder, load_torchvision_weights(name) if file is None else file)
+        load_encoder_weights(encoder, load_torchvision_weights(encoder, name) if file is None else file)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -132,14 +133,13 @@ def list_checkpointed_blocks(encoder: nn.Module) -> list[nn.Module]:
     return [block for block in blocks if any(weight.requires_grad for weight in block.parameters())]
 
 
-def load_torchvision_weights(name: str) -> dict[str, Tensor]:
-    """Return ImageNet weights of an encoder in torchvision's key names.
+def load_torchvision_weights(encoder: Encoder, name: str) -> Mapping[str, Tensor]:
+    """Return torchvision's ImageNet weights of an encoder; ``name`` is the encoder's in messages.
 
     Raises:
         ValueError: torchvision has no weights of this encoder.
     """
-    if name not in ("mobilenet_v2", "resnet50"):
+    weights = encoder.torchvision_weights
+    if weights is None:
         raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")
-    create = mobilenet_v2 if name == "mobilenet_v2" else resnet50
-    with torch.no_grad():
-        return create(weights="IMAGENET1K_V1").state_dict()
+    return weights.get_state_dict(progress=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
+from aotlab.configs.training_defaults import resolve_training
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model
@@ -17,7 +17,7 @@ from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.step import train_step
 from aotlab.engine.training.trainer import wrap_ddp
-from aotlab.networks.fast import resolve_precision
+from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable

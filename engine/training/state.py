@@ -16,10 +16,10 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import describe_start_weights, read_start_phases, select_architecture
 from aotlab.engine.training.schedule import EMA, parameter_groups
-from aotlab.networks.fast import resolve_precision
+from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
+from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
-from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
@@ -93,11 +93,9 @@ class PhaseState:
 
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze the identity banks and their norms; models of several scales have one of each per scale."""
-    for name, module in model.named_modules():
-        kind = name.rpartition(".")[2].rstrip("0123456789")
-        if kind in ("identity_bank", "identity_norm") and not name.startswith(PROMPT_PREFIX):
-            module.requires_grad_(trainable)
+    """Train or freeze the model's identity banks and their norms."""
+    for module in model.identity_modules:
+        module.requires_grad_(trainable)
 
 
 def fixed_settings(config: Config, index: int) -> dict[str, Any]:
@@ -216,6 +214,6 @@ def list_saved_states(output: Path) -> list[Path]:
 
 def check_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
     """Raise `NonFiniteError` if a tensor has a non-finite value."""
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise NonFiniteError(f"{subject} are not finite ({name})")
+    broken = find_non_finite(tensors)
+    if broken:
+        raise NonFiniteError(f"{subject} are not finite ({broken[0]})")

@@ -23,7 +23,7 @@ from aotlab.engine.training.clip import (
 )
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
 from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identities_trainable
-from aotlab.networks.fast import resolve_precision
+from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import World

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
+from aotlab.configs.training_defaults import resolve_training
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model

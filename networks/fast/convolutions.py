@@ -28,8 +28,14 @@ class FusedConv2d(nn.Conv2d):
         # oneDNN computes float16 on few processors
         fused = x.is_cpu and x.dtype != torch.float16 and not torch.is_grad_enabled()
         if torch.compiler.is_compiling() or not fused or not torch.backends.mkldnn.is_available():
-            x = super().forward(x) if residual is None else super().forward(x) + residual
-            return x if self.activation is None else F.relu6(x) if self.activation == "relu6" else F.relu(x)
+            x = super().forward(x)
+            if residual is not None:
+                x = x + residual
+            if self.activation == "relu":
+                return F.relu(x)
+            if self.activation == "relu6":
+                return F.relu6(x)
+            return x
         name, bounds = ONEDNN_ACTIVATIONS[self.activation]
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         pointwise = torch.ops.mkldnn._convolution_pointwise

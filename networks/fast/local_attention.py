@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.attention import LocalAttention, Size, cache_table, split_heads
+from aotlab.networks.attention import LocalAttention, Size, split_heads
+from aotlab.networks.cache import cache_table
 
 TILE = 8
 """side of the tiles of queries in tokens"""

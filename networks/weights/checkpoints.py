@@ -14,7 +14,6 @@ from torch import Tensor
 
 from aotlab.configs.files import describe_missing_checkpoint
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
-from aotlab.configs.migration import migrate_settings
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
@@ -220,16 +219,21 @@ def _resolve_settings(
         config = likely[0]
     if config is not None:
         return load_config(config, overrides)
-    origin = f"{path}: settings in the file"
-    tree = migrate_settings(parse_yaml(metadata["config"], origin, untrusted=True))
+    subject = f"{path}: settings in the file"
+    tree = parse_yaml(metadata["config"], subject, untrusted=True)
     return build_config(
-        tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides
+        tree, f"{path} with {' '.join(overrides)}" if overrides else subject, overrides=overrides
     )
+
+
+def find_non_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of tensors with NaN or infinite values."""
+    return [key for key, x in state.items() if x.is_floating_point() and not x.float().isfinite().all()]
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
     """Raise InputError for weights that are NaN or infinite, as those of a training that diverged."""
-    broken = [key for key, x in state.items() if x.is_floating_point() and not x.float().isfinite().all()]
+    broken = find_non_finite(state)
     if broken:
         raise InputError(
             f"{path}: weights that are not finite ({_shorten(broken)}); the training diverged or the file is damaged, "

@@ -37,7 +37,6 @@ BLOCK_RULES = [
     (r"\.value\.", ".linear_V."),
     (r"\.short_key\.", ".linear_QMem."),
     (r"\.short_value\.", ".linear_VMem."),
-    (r"\.unused_key\.", ".linear_KMem."),
     (r"\.short_norm\.", ".norm4."),
     (r"\.feedforward\.expand\.", ".linear1."),
     (r"\.feedforward\.reduce\.", ".linear2."),
@@ -85,14 +84,14 @@ DECODER_RULES = [
     (r"^decoder\.conv_out\.", "conv_output2."),
 ]
 
-UNUSED = "mask_token"
-"""a parameter of AOT's published checkpoints that its code does not use"""
+UNUSED = ("mask_token", ".linear_KMem.weight", ".linear_KMem.bias")
+"""endings of parameters of published checkpoints that their code does not use"""
 UNUSED_WEIGHTS = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
 """unused keys of published multi-scale files: an FPN, norms and banks of stages without blocks"""
 COMPUTED_BUFFER = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
 
-ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.", ".unused_key.")
+ADDED_WEIGHTS = ("temporal.", ".short_key.", ".short_value.", ".short_norm.")
 """fragments of the names of parameters that RMem adds to AOT or DeAOT"""
 PROMPT_PREFIX = "prompts."
 """prefix of the prompt network's keys, which have no published names"""
@@ -145,7 +144,7 @@ def convert_published(state: Mapping[str, Tensor], model: nn.Module) -> dict[str
     for key, tensor in state.items():
         key = key.removeprefix("module.")
         unread = key not in ours and key.startswith(skipped)
-        if not unread and not key.endswith((COMPUTED_BUFFER, UNUSED, "num_batches_tracked")):
+        if not unread and not key.endswith((COMPUTED_BUFFER, *UNUSED, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
     return renamed
 

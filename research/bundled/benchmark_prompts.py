@@ -25,7 +25,7 @@ from aotlab.engine.prompting.onnx import OnnxSegmenter
 from aotlab.media.images import read_image
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.prompt import Point, Prompt, find_box
-from aotlab.networks.fast import optimize
+from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar

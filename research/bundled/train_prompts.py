@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
-from aotlab.networks.fast import resolve_precision
+from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint

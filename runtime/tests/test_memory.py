@@ -12,7 +12,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance, attention_per_frame
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab.networks.rmem import temporal_slots_by_age
+from aotlab.networks.rmem import assign_temporal_slots
 from aotlab_runtime.memory import Memory, compute_relevance, share_slots
 
 
@@ -66,4 +66,4 @@ def test_relevance_equals_pytorch(weighted):
 
 @pytest.mark.parametrize(("frames", "slots"), [(1, 4), (4, 4), (5, 4), (9, 4)])
 def test_temporal_slots_equal_pytorch(frames, slots):
-    assert share_slots(frames, slots).tolist() == temporal_slots_by_age(frames, slots).tolist()
+    assert share_slots(frames, slots).tolist() == assign_temporal_slots(frames, slots).tolist()

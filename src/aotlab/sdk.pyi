@@ -1,5 +1,5 @@
 from aotlab.configs.training import PRECISIONS as PRECISIONS
-from aotlab.engine.prompting import load_segmenter as load_segmenter
+from aotlab.engine.prompting.load import load_segmenter as load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from aotlab.evaluation.metrics import region_similarity as region_similarity
 from aotlab.media.annotations import (

@@ -40,7 +40,7 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
             FakeTensorMode() as mode,
             patch("aotlab.engine.tracking.tracker.pick_device", torch.device),
             patch("torch.nn.Module.to", _cast),
-            patch("aotlab.networks.fast.deepcopy", lambda model: deepcopy(model, {id(mode): mode})),
+            patch("aotlab.networks.fast.optimize.deepcopy", lambda model: deepcopy(model, {id(mode): mode})),
             patch("torch.cuda.amp.common.amp_definitely_not_available", return_value=False),
             patch("torch.cuda.is_bf16_supported", return_value=True),
             patch("torch.cuda.current_stream"),

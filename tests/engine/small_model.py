@@ -46,12 +46,20 @@ class TinyEncoder(nn.Module):
 
 ENCODERS["tiny"] = TinyEncoder
 schema.ENCODERS = (*schema.ENCODERS, "tiny")
-TINY = ("model.encoder=tiny", "model.dim=32", "model.stages.0.window=7", "model.stages.0.feedforward=64")
+TINY_STAGE = {"window": 7, "feedforward": 64}
+
+
+def tiny_settings(preset):
+    """Overrides of a preset for a tiny network, of those settings that its method has."""
+    settings = schema.METHODS[load_config(preset).model.method]
+    stage = [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
+    return ["model.encoder=tiny", "model.dim=32", *stage]
 
 
 def build(preset="aott", *overrides, tiny=True):
     """A preset's method with a tiny network, or with its own and a small window; and its settings."""
-    config = load_config(preset, [*(TINY if tiny else ["model.stages.0.window=7"]), *overrides])
+    small = tiny_settings(preset) if tiny else ["model.stages.0.window=7"]
+    config = load_config(preset, [*small, *overrides])
     torch.manual_seed(0)
     return amplify(build_model(config.model)), config
 

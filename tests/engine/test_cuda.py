@@ -29,7 +29,8 @@ from aotlab.utils.devices import autocast
 from aotlab_studio.document.planning import Span
 from aotlab_studio.tracking.spans import track_span
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
-from tests.engine.small_model import TINY, clip, stripes
+from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import tiny_settings as tiny_overrides
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))
 QUICK = ("aott", "r50_deaotl")
@@ -54,7 +55,7 @@ def unless_quick(preset):
 
 
 def tiny_settings(preset="aott", *overrides):
-    return settings(preset, *TINY, *overrides)
+    return settings(preset, *tiny_overrides(preset), *overrides)
 
 
 class OperationRecorder(TorchDispatchMode):

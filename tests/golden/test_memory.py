@@ -20,7 +20,7 @@ from aotlab.engine.memory.policies import build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
 from aotlab.engine.recurrence import compute_memory, read_memory, write_memory
 from aotlab.networks.build import build_model
-from aotlab.networks.fast import optimize
+from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler

@@ -16,7 +16,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
 from aotlab.networks.build import build_model
-from aotlab.networks.fast import optimize
+from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.multiscale import Transition
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin

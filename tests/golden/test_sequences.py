@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.tracking.objects import ABSENT, ObjectTable
+from aotlab.engine.tracking.objects import ABSENT_LOGIT, ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
 from aotlab.networks.identity_bank import one_hot
@@ -193,8 +193,8 @@ def test_14_objects_are_two_groups_in_one_batch(fast: bool) -> None:
         logits = advance(model, bank, model.encode(images[index : index + 1]), grouped(masks[index]))
         assert_close(logits, arrays["logits"][index])
     objects.suppress_absent(logits)
-    assert (logits[1, 5:] == ABSENT).all()
-    assert (logits[1, :5] != ABSENT).all()
+    assert (logits[1, 5:] == ABSENT_LOGIT).all()
+    assert (logits[1, :5] != ABSENT_LOGIT).all()
     fused = objects.fuse(F.interpolate(logits, frames.shape[1:3], mode="bilinear", align_corners=True))
     # Probabilities near 0 and 1 are clamped before their logit, which stretches rounding errors there.
     assert np.abs(fused[:, ::4, ::4].numpy() - arrays["merged_logits"][: len(fused)]).max() < 1e-2

@@ -15,7 +15,7 @@ from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, count_
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import set_identities_trainable
 from aotlab.networks.encoders import freeze_encoder
-from aotlab.networks.fast import optimize_training
+from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
 from tests.shared import golden, golden_model, slow

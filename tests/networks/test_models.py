@@ -27,8 +27,8 @@ CASES = {
     "deaot": ("deaot", [(16, 2, {})], {}),
     "aost": ("aost", [(16, 2, {})], {}),
     "shared aost": ("aost", [(16, 2, {"shared": True})], {}),
-    "rmem aot": ("aot_plus", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
-    "rmem deaot": ("deaot", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
+    "rmem aot": ("aot_rmem", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
+    "rmem deaot": ("deaot_rmem", [(16, 2, {"temporal_slots": 4})], {"ignore_plane": True}),
     "msdeaot": ("msdeaot", [(16, 2, {}), (8, 1, {"dim": 16, "memory_stride": 2}), (4, 0, {"dim": 16})], {}),
     "msdeaot of one width": ("msdeaot", [(16, 1, {}), (8, 2, {"identity_stride": 16}), (4, 0, {})], {}),
     "paot 16 16 4": (
@@ -40,7 +40,8 @@ CASES = {
 
 def model_config(name: str, **overrides) -> ModelConfig:
     method, entries, others = CASES[name]
-    stages = [StageConfig(stride, depth, **SMALL, **settings) for stride, depth, settings in entries]
+    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method]}
+    stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
     return ModelConfig(method, dim=DIM, stages=stages, **{**others, **overrides})
 
 
@@ -161,7 +162,7 @@ def stored(*, short: bool = True) -> BlockMemory:
 @torch.no_grad()
 def test_no_window_skips_short_term_memory():
     without, x = block(window=0), torch.randn(1, 12, DIM)
-    outputs = [without(x, (3, 4), stored(short=short), None)[0] for short in (True, False)]
+    outputs = [without(x, (3, 4), stored(short=short))[0] for short in (True, False)]
     assert torch.equal(*outputs)
     assert not [name for name, _ in without.named_parameters() if name.startswith("short")]
 
@@ -174,7 +175,7 @@ def test_no_relative_positions_uses_keys_only():
     for name in missing:
         positioned.get_parameter(name).zero_()
     x = torch.randn(1, 12, DIM)
-    results = [each(x, (3, 4), stored(), None)[0] for each in (bare, positioned)]
+    results = [each(x, (3, 4), stored())[0] for each in (bare, positioned)]
     torch.testing.assert_close(*results, atol=1e-6, rtol=0)
 
 
@@ -186,7 +187,7 @@ def test_sine_positions_distinguish_tokens(sine):
     tested = block(window=0, sine_position=sine)
     tested.self_attention.register_forward_hook(lambda _, __, output: seen.append(output))
     for given in (x, x[:, order]):
-        tested(given, (3, 4), stored(), None)
+        tested(given, (3, 4), stored())
     assert torch.allclose(seen[0][:, order], seen[1], atol=1e-5) != sine
 
 
@@ -224,7 +225,7 @@ def test_invalid_stages_rejected(stages, others, words):
 @pytest.mark.parametrize(
     ("key", "value", "choices"),
     [
-        ("method", "aotx", "aot, aot_plus, deaot, msdeaot, aost, paot"),
+        ("method", "aotx", "aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost, paot"),
         ("encoder", "vgg", "mobilenet_v2, resnet50, swin_base"),
     ],
 )
@@ -243,13 +244,16 @@ def test_schema_lists_all_methods_and_encoders():
 @pytest.mark.parametrize(
     ("method", "setting", "message"),
     [
-        ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; .*use aot_plus, deaot"),
+        ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; .*use aot_rmem, deaot_rmem"),
         ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; .*use msdeaot, paot"),
         ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; .*use paot"),
         ("aot", {"self_heads": 4}, "self_heads: aot has no such setting"),
         ("aot", {"shared": True}, "shared: aot has no such setting; .*use aost"),
         ("paot", {"temporal_slots": 4}, "temporal_slots: paot has no such setting"),
         ("aost", {"sine_position": False}, "sine_position: aost has no such setting; .*use aot"),
+        ("deaot", {"heads": 4}, "heads: deaot has no such setting; .*use aot"),
+        ("msdeaot", {"feedforward": 4096}, "feedforward: msdeaot has no such setting"),
+        ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; .*use aot, deaot"),
         ("deaot", {"window": 0}, "window must be odd, got 0; only aot goes without"),
     ],
 )

@@ -7,7 +7,7 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
-from aotlab.networks.fast import optimize
+from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError

@@ -10,7 +10,7 @@ from aotlab.engine.memory.relevance import attention_per_frame
 from aotlab.networks.attention import split_heads
 from aotlab.networks.build import build_model
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab.networks.rmem import TemporalEmbedding, temporal_slots_by_age
+from aotlab.networks.rmem import TemporalEmbedding, assign_temporal_slots
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError
 from tests.published import to_published
@@ -35,7 +35,7 @@ def random(*shape, seed=0):
     ],
 )
 def test_frames_share_the_temporal_embeddings(frames, indices):
-    assert temporal_slots_by_age(frames, 4).tolist() == indices
+    assert assign_temporal_slots(frames, 4).tolist() == indices
 
 
 def test_temporal_embedding_is_added_per_frame():
@@ -76,13 +76,13 @@ def small(method, **stage):
         "model": {
             "method": method,
             "dim": DIM,
-            "stages": [{"depth": 2, "window": 7, "feedforward": 64, **stage}],
+            "stages": [{"depth": 2, **stage}],
         }
     }
     return build_config(tree, "small.yaml").model
 
 
-@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+@pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_temporal_embedding_changes_attention(method):
     torch.manual_seed(0)
     model = build_model(small(method, temporal_slots=4)).eval()
@@ -106,10 +106,10 @@ def test_temporal_embedding_changes_attention(method):
     assert (outputs[2] - outputs[1]).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+@pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_training_starts_from_base_model(tmp_path, method):
     torch.manual_seed(0)
-    plain = build_model(small(method.removesuffix("_plus")))
+    plain = build_model(small(method.removesuffix("_rmem")))
     weights = to_published(plain)
     torch.save({"state_dict": weights}, tmp_path / "plain.pth")
     config = small(method, temporal_slots=4)
@@ -132,4 +132,4 @@ def test_other_missing_weights_rejected(tmp_path):
     del weights["LSTT.layers.0.linear_QV.weight"]
     torch.save(weights, tmp_path / "plain.pth")
     with pytest.raises(InputError, match=r"1 keys missing \(LSTT.layers.0.linear_QV.weight\)"):
-        load_weights(build_model(small("deaot", temporal_slots=4)), tmp_path / "plain.pth", "small")
+        load_weights(build_model(small("deaot_rmem", temporal_slots=4)), tmp_path / "plain.pth", "small")

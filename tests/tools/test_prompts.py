@@ -30,7 +30,9 @@ COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
     monkeypatch.setattr(Repeater, "segmenter", staticmethod(segment_by_color), raising=False)
-    monkeypatch.setattr("aotlab.engine.prompting.CheckpointSegmenter", lambda *arguments: segment_by_color)
+    monkeypatch.setattr(
+        "aotlab.engine.prompting.load.CheckpointSegmenter", lambda *arguments: segment_by_color
+    )
 
 
 @pytest.fixture
@@ -169,7 +171,7 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
 def test_bundled_model_for_prompts_is_on_the_device_of_the_tracker(monkeypatch):
     devices = []
     monkeypatch.setattr(
-        "aotlab.engine.prompting.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)
+        "aotlab.engine.prompting.load.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)
     )
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=None), device=torch.device("cuda", 1))
     open_segmenter((), tracker)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
-from aotlab.configs.protocol import resolve_training
+from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.tools.train import main

@@ -37,6 +37,12 @@ def jobs(tmp_path):
     ]
 
 
+def test_tracker_options_resolve_names_and_text(tmp_path):
+    assert TrackerOptions("bundled") == TrackerOptions()
+    options = TrackerOptions(str(tmp_path), overrides="memory.every=2")
+    assert (options.checkpoint, options.overrides) == (tmp_path, ("memory.every=2",))
+
+
 def test_job_of_another_process_keeps_its_record(output, tmp_path):
     frames, masks = draw_clip(3, 32, 48, seed=0)
     for index, frame in enumerate(frames):

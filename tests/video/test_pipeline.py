@@ -19,7 +19,7 @@ from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import OUTPUTS, find_output, require_source_outside
-from aotlab.video.track import JobOptions, track
+from aotlab.video.track import JobOptions, group_removals, track
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
 
@@ -265,6 +265,27 @@ def test_removal_of_an_absent_object_rejected(tmp_path, removal):
     with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
         track(tracker, Source(), {0: MASK, 2: MASK * 2}, tmp_path, options)
     assert tracker.seen == []
+
+
+@pytest.mark.parametrize(("mask_frame", "refused"), [(5, True), (2, False), (1, True)])
+def test_second_removal_needs_a_mask_after_the_first(tmp_path, mask_frame, refused):
+    options = JobOptions(progress=False, removals=((4, 1), (2, 1)))
+    masks = {0: MASK, mask_frame: MASK}
+    if refused:
+        with pytest.raises(InputError, match=r"remove 4:1: no mask .* object 1 since frame 2"):
+            track(Echo(), Source(), masks, tmp_path, options)
+    else:
+        assert group_removals(options.removals, {0: {1}, 2: {1}}, FrameSelection(Source())) == {
+            2: [1],
+            4: [1],
+        }
+
+
+def test_output_folder_may_be_text(tmp_path):
+    result = track(
+        Echo(), Source(), {0: MASK}, str(tmp_path / "out"), JobOptions(write="masks", progress=False)
+    )
+    assert result.written["masks"] == tmp_path / "out" / "masks"
 
 
 @pytest.mark.parametrize(

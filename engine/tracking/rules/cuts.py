@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -26,20 +26,22 @@ class CutDetector(Rule):
 
     last: np.ndarray | None = None
     """thumbnail of the last frame, 54×96×3 uint8"""
+    newest: np.ndarray | None = field(default=None, init=False)
+    """thumbnail of the predicted frame"""
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut."""
+        self.newest = make_thumbnail(frame)
         if self.last is None:
             return False
-        newest = make_thumbnail(frame)
-        shared = float(np.minimum(color_histogram(self.last), color_histogram(newest)).sum())
-        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.last, newest) < CORRELATION
+        shared = float(np.minimum(color_histogram(self.last), color_histogram(self.newest)).sum())
+        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.last, self.newest) < CORRELATION
 
     def observe(
         self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
     ) -> None:
-        """Keep a thumbnail of the frame."""
-        self.last = make_thumbnail(frame)
+        """Keep the thumbnail of the frame."""
+        self.last = self.newest
 
 
 def make_thumbnail(frame: np.ndarray) -> np.ndarray:

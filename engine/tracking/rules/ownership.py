@@ -128,7 +128,7 @@ class ComponentOwnership(Rule):
                 continue
             main, *others = self._components(labels, source)
             for part in others:
-                detached, kept = self._order(main, part, source, frame)
+                detached, kept = self._choose_detached(main, part, source, frame)
                 source_remains = source not in lost and kept.area >= LOST_AREA * self.objects[source].median
                 owner = self._find_owner(detached, lost, frame) if source_remains else None
                 if owner is not None:
@@ -195,7 +195,7 @@ class ComponentOwnership(Rule):
                 found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
         return found
 
-    def _order(
+    def _choose_detached(
         self, main: Component, part: Component, source: int, frame: np.ndarray
     ) -> tuple[Component, Component]:
         """Return the component to give away and the one to keep: the main one, unless the other has its colours."""

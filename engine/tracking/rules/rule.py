@@ -13,8 +13,8 @@ from aotlab.engine.tracking.objects import ObjectTable
 class Rule:
     """Corrects predictions by what it observed on earlier frames; the base class does nothing.
 
-    A rule is a dataclass, whose fields tracker states store, except those with ``init=False``: `correct` sets them for
-    `observe`.
+    A rule is a dataclass, whose fields tracker states store, except those with ``init=False``: `is_cut` and `correct`,
+    which run in this order once a frame, set them for `observe`.
     """
 
     def is_cut(self, frame: np.ndarray) -> bool:

@@ -111,7 +111,7 @@ def test_changed_frames_and_weights_replace_results(jobs, tmp_path):
     output, weights = "memory://base/results/frames", tmp_path / "weights.safetensors"
     job, files = put(jobs[0], "memory://base"), fsspec.filesystem("memory")
     shutil.copyfile(BUNDLED_CHECKPOINT, weights)
-    tracker = TrackerOptions((weights,))
+    tracker = TrackerOptions(weights)
     run_job(job, output, tracker=tracker, options=OPTIONS)
     files.pipe_file("/base/results/frames/notes.txt", b"of a person")
     last = sorted(files.find("/base/inputs/" + job.name))[-1]

@@ -107,6 +107,12 @@ def test_named_validation_videos_leave_all_others_in_training(folder):
     assert [len(names) for names in trained_on(data)] == [12]
 
 
+def test_validation_folder_without_list_gives_all_videos(folder):
+    root = folder(3)
+    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
+    assert [video.name for video in data.validation] == ["clip00", "clip01", "clip02"]
+
+
 def test_masks_without_any_object_rejected(folder):
     root = folder(2)
     for path in root.glob("Annotations/*/*.png"):

@@ -28,8 +28,8 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def forward(self, x, size, memory, id_embedding):
-        x, state = super().forward(x, size, memory, id_embedding)
+    def forward(self, x, size, source):
+        x, state = super().forward(x, size, source)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):
@@ -47,7 +47,7 @@ class ScaledAOT(AOT):
 
 @pytest.fixture
 def scaled(monkeypatch):
-    monkeypatch.setitem(schema.METHODS, "scaled", ())
+    monkeypatch.setitem(schema.METHODS, "scaled", schema.METHODS["aot"])
     monkeypatch.setitem(METHODS, "scaled", ScaledAOT)
     return build("aott", *OVERRIDES)
 

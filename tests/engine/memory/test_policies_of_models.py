@@ -23,11 +23,14 @@ from tests.engine.small_model import build, clip, run, stripes
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
 
 
+STAGES = {"aot_rmem": {"feedforward": 64}, "deaot_rmem": {"window": 7}}
+
+
 def small(method, policy="relevance_redundancy", **memory):
     tree = {
         "model": {
             "method": method, "dim": 32, "max_objects": 2, "ignore_plane": True,
-            "stages": [{"depth": 2, "window": 7, "feedforward": 64, "temporal_slots": 4}],
+            "stages": [{"depth": 2, "temporal_slots": 4, **STAGES[method]}],
         },
         "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
     }  # fmt: skip
@@ -40,7 +43,7 @@ def small(method, policy="relevance_redundancy", **memory):
     return model, config
 
 
-@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+@pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_batched_groups_equal_single_groups(method):
     # Features that are unlike each other but for those that only the decoder reads, relevance alone tells: so the
     # groups keep other frames.
@@ -48,7 +51,7 @@ def test_batched_groups_equal_single_groups(method):
     model.eval()
     first = model.blocks[0]
     with torch.no_grad():  # sharp attention
-        (first.key_value if method == "deaot" else first.query).weight *= 4
+        (first.key_value if method == "deaot_rmem" else first.query).weight *= 4
     generator, channels = torch.Generator().manual_seed(6), model.encoder.channels
     flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
     encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
@@ -99,7 +102,7 @@ def test_bounded_policies_below_capacity_equal_every_nth():
         assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
 
 
-@pytest.mark.parametrize("method", ["aot_plus", "deaot"])
+@pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
 def test_training_updates_restricted_memory_layers(method):
     model, config = small(method)
     frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
@@ -109,8 +112,7 @@ def test_training_updates_restricted_memory_layers(method):
     plan = ClipPlan(torch.arange(3)[None], hard_pixel_count=labels[0].numel(), feed_predictions=True)
     losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
     (losses.reference.mean() + losses.tracked.mean()).backward()
-    still = [name for name, weight in model.named_parameters() if weight.grad is None]
-    assert [name for name in still if "unused_key" not in name] == []
+    assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
     assert model.temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
     assert model.identity_bank.weight.grad[:, 3].abs().max() > 0
     assert bank.frames == [0, 2, 3]
@@ -125,7 +127,7 @@ def test_foreground_resized_with_aligned_corners_in_every_model():
     for align_corners in (True, False):
         config = SimpleNamespace(align_corners=align_corners)
         model = SimpleNamespace(
-            config=config, compare=lambda frame, key: (frame.states[0].key[:, None], key[:, None])
+            config=config, attention_inputs=lambda query, key: (query[:, None], key[:, None])
         )
         both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
     assert torch.equal(*both)

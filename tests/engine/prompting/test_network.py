@@ -22,7 +22,7 @@ from aotlab.engine.prompting.network import (
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.networks.build import build_model
-from aotlab.networks.fast import optimize
+from aotlab.networks.fast.optimize import optimize
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build
 

@@ -5,8 +5,8 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-import aotlab.engine.prompting
-from aotlab.engine.prompting import CheckpointSegmenter, load_segmenter
+import aotlab.engine.prompting.load
+from aotlab.engine.prompting.load import CheckpointSegmenter, load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
@@ -80,7 +80,7 @@ def test_object_without_pixels_rejected():
 
 def test_segmenter_of_an_installed_package_is_loaded(monkeypatch):
     point = EntryPoint("boxes", f"{__name__}:BoxSegmenter", "aotlab.segmenters")
-    monkeypatch.setattr(aotlab.engine.prompting, "list_plugins", lambda name: {point.name: point})
+    monkeypatch.setattr(aotlab.engine.prompting.load, "list_plugins", lambda name: {point.name: point})
     assert load_segmenter(plugin="boxes")(FRAME, {3: Prompt(box=(2, 2, 9, 9))}).max() == 3
     with pytest.raises(InputError, match="segmenter sam: not installed; installed segmenters: boxes"):
         load_segmenter(plugin="sam")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.rules.cuts import CutDetector
+from aotlab.engine.tracking.rules import cuts
+from aotlab.engine.tracking.rules.cuts import CutDetector, make_thumbnail
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, build, clip, run, stripes
 
@@ -44,6 +45,13 @@ def test_one_kind_of_change_is_no_cut(change):
     if changed.max() > 200:
         changed = np.ascontiguousarray(frame + 150)  # brighter, in the same places
     assert find_cuts([frame, changed]) == []
+
+
+def test_frame_is_scaled_down_once(model, monkeypatch):
+    scaled = []
+    monkeypatch.setattr(cuts, "make_thumbnail", lambda frame: scaled.append(1) or make_thumbnail(frame))
+    run(Tracker(*model), clip(3), {0: stripes([1])})
+    assert len(scaled) == 3
 
 
 def test_frame_after_cut_ignores_short_term_memory(model):

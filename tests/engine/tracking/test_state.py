@@ -57,6 +57,12 @@ def test_saved_tracker_can_continue(bounded):
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
 
 
+def test_number_of_stored_frames_is_restored(bounded):
+    tracker = Tracker(*bounded["restricted"])
+    run(tracker, clip(4), LATE)
+    assert resumed(*bounded["restricted"], tracker.state_dict()).steps == tracker.steps == 4
+
+
 def test_saved_state_is_independent_of_tracker(bounded):
     frames, tracker = clip(8), Tracker(*bounded["bounded_fifo"])
     run(tracker, frames[:4], LATE)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
-from aotlab.configs.protocol import resolve_training
+from aotlab.configs.training_defaults import resolve_training
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
@@ -105,7 +105,8 @@ def test_frozen_encoder_stages_do_not_change(recipe):
 def test_aot_weights_start_training_of_rmem(recipe):
     final = run(recipe("first", phase(steps=1))).checkpoint
     rmem = [
-        "model.method=aot_plus",
+        "model.method=aot_rmem",
+        "model.stages.0.window=15",
         "model.stages.0.temporal_slots=4",
         "model.ignore_plane=true",
     ]

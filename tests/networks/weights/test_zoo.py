@@ -229,7 +229,8 @@ def test_hub_folder_round_trip(aott, tmp_path):
 
 
 def test_folded_model_is_not_saved(tmp_path):
-    tracker = Tracker.from_pretrained("bundled")
+    tracker = Tracker.from_pretrained("bundled", overrides="memory.every=7")
+    assert tracker.config.memory.every == 7
     with pytest.raises(InputError, match="load_model"):
         HubModel(tracker.model, tracker.config).save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved" / "model.safetensors").exists()

@@ -1,0 +1,28 @@
+"""Values that replace null in training settings, as published for the method and encoder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.training import PhaseConfig
+
+FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
+"""final learning rate by encoder; 1e-5 for all others"""
+DEFAULT_AUGMENTATIONS = dict.fromkeys(("deaot", "deaot_rmem", "msdeaot"), "deaot")
+"""augmentation by method; aot for all others"""
+
+
+def resolve_training(config: Config) -> Config:
+    """Replace every null of the training settings, and round crops to the model's grid."""
+    phases = [_resolve_phase(phase, config.model) for phase in config.train.phases]
+    output = config.train.output or f"runs/{config.name}"
+    return replace(config, train=replace(config.train, phases=phases, output=output))
+
+
+def _resolve_phase(phase: PhaseConfig, model: ModelConfig) -> PhaseConfig:
+    final = phase.final_lr if phase.final_lr is not None else FINAL_LEARNING_RATES.get(model.encoder, 1e-5)
+    augmentation = phase.augmentation or DEFAULT_AUGMENTATIONS.get(model.method, "aot")
+    extra = 1 if model.align_corners else 0
+    crop = round((phase.crop - extra) / 16) * 16 + extra
+    return replace(phase, final_lr=final, augmentation=augmentation, crop=crop)

@@ -1,0 +1,111 @@
+"""Faster models: `optimize` for tracking, `optimize_training` for training."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from aotlab.networks.attention import Attention, LocalAttention
+from aotlab.networks.fast.attention import SplitAttention
+from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
+from aotlab.networks.fast.local_attention import TiledLocalAttention
+from aotlab.networks.fast.training import fold_training_norms
+from aotlab.networks.model import Block, VOSModel
+from aotlab.utils.environment import announce_compilation
+from aotlab.utils.errors import InputError
+
+
+def optimize(
+    model: VOSModel, *, device: str | torch.device = "cpu", precision: str = "auto", compile: bool = False
+) -> VOSModel:
+    """Return a copy of a model for tracking on a device; the given model stays as it is.
+
+    Norms are folded, activations and sums fused into convolutions, weights cast once, attention computed by the kernel
+    that fits the processor. Masks agree with the model's but for rounding. The copy cannot be saved.
+
+    Args:
+        precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
+        compile: also compile encoder, blocks and decoder with torch.compile; CUDA only.
+
+    Raises:
+        InputError: ``compile`` on another device.
+    """
+    device = torch.device(device)
+    dtype = getattr(torch, resolve_precision(precision, device))
+    model = deepcopy(model).eval().requires_grad_(False)
+    for module in list(model.modules()):
+        fuse_encoder(module)
+    replace_modules(model, device, dtype)
+    if compile:
+        compile_parts(model, device)
+    model.optimized = True
+    return model.to(device, dtype)
+
+
+def optimize_training(model: VOSModel) -> None:
+    """Make a model's training steps faster, in place; parameters, buffers and their names stay.
+
+    Frozen norms scale the kernel of the convolution before them, and local attention runs by tiles.
+    """
+    fold_training_norms(model.encoder)
+    for module in model.modules():
+        if type(module) is LocalAttention:
+            module.__class__ = TiledLocalAttention
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return the precision; for auto bfloat16 where the processor computes it in hardware, else float32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        hardware = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        hardware = device.type == "cpu" and (has_amx() or torch.cpu._is_avx512_bf16_supported())
+    return "bfloat16" if hardware else "float32"
+
+
+def has_amx() -> bool:
+    """Return whether the processor multiplies bfloat16 matrices in tiles (AMX)."""
+    return torch.cpu._is_amx_tile_supported()
+
+
+def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Replace attentions, and on a CPU convolutions, by faster ones, in place.
+
+    Assigning ``__class__`` keeps parameters, their names and hooks, as the faster class differs in `forward` only.
+    """
+    # PyTorch's fused attention on CPUs is slow for values wider than keys (DeAOT's one head), and in bfloat16 on
+    # processors without AMX, where it does not use AVX512-BF16
+    split_heads = dtype == torch.bfloat16 and not has_amx()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is LocalAttention:
+                child.__class__ = TiledLocalAttention
+            elif device.type != "cpu":
+                continue
+            elif type(child) is Attention and (child.heads == 1 or split_heads):
+                child.__class__ = SplitAttention
+            elif type(child) is nn.Conv2d and child.padding_mode == "zeros":
+                setattr(parent, name, to_onednn(child))
+
+
+def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None = None) -> None:
+    """Give encoder, blocks and decoder to torch.compile, which compiles when they first run.
+
+    Raises:
+        InputError: on another device than CUDA, where it is slower than the plain model.
+    """
+    if device.type != "cuda":
+        raise InputError(
+            f"compile: makes models slower on {device.type}; set it to false, or use a CUDA device"
+        )
+    announce_compilation()
+    blocks = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, Block) and not name.startswith("prompts.")
+    ]
+    for part in (model.encoder, *blocks, model.decoder):
+        part.compile(dynamic=dynamic)
