@@ -108,6 +108,8 @@ class VOSModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.block_stages = config.block_stages
+        """index of the stage of each block in use"""
         self.encoder = build_encoder(config.encoder)
         self.projector = nn.Conv2d(self.encoder.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
@@ -132,6 +134,7 @@ class VOSModel(nn.Module):
         """
         model = copy(self)
         model.config = replace(self.config, depth=depth)
+        model.block_stages = model.config.block_stages
         return model
 
     def encode(self, image: Tensor) -> Features:
@@ -168,7 +171,7 @@ class VOSModel(nn.Module):
         """Return the source of each block: its memory, or without memory the identity embedding of its stage."""
         if memory:
             return memory
-        return [id_embeddings[stage] for stage in self.config.block_stages]
+        return [id_embeddings[stage] for stage in self.block_stages]
 
     def run_blocks(
         self,
@@ -188,7 +191,7 @@ class VOSModel(nn.Module):
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
         memories = []
-        blocks = zip(self.active_blocks, self.config.block_stages, strict=True)
+        blocks = zip(self.active_blocks, self.block_stages, strict=True)
         frames = zip(propagated.states, propagated.sizes, strict=True)
         for (block, stage), (state, size) in zip(blocks, frames, strict=True):
             memory = block.memorize(state, id_embeddings[stage])
