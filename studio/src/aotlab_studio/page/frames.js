@@ -181,9 +181,10 @@ export class Playback {
     /** @type {Promise<void>} */
     this.refreshed = Promise.resolve();
     const field = element('frame');
-    field.onchange = () => this.seek(readNumber('frame') ?? this.frame);
+    const seek = () => this.seek(readNumber('frame') ?? this.frame);
+    field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
-    field.onkeydown = (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && field.onchange();
+    field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
     field.onblur = () => this.showNumber();
   }
 
