@@ -19,7 +19,7 @@ from aotlab.tools.cli.types import Checkpoint, Config, ExistingPath
 from aotlab.tools.main import find_command
 
 ROOT = Path(__file__).resolve().parents[1]
-LEFT_OUT = (".venv", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
+LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
 PAGES = sorted(
     page for page in ROOT.rglob("*.md") if not set(page.relative_to(ROOT).parts[:-1]) & set(LEFT_OUT)
 )
