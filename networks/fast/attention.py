@@ -12,6 +12,14 @@ QUERY_CHUNK = 512
 """queries whose weights are computed together, so that they stay in the cache"""
 
 
+def multiply(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x ...×C times ``weight`` D×C transposed; in float32 by oneDNN, 1.1 times as fast on AMD (Zen 4)."""
+    if x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and not torch.is_grad_enabled():
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+        return product
+    return F.linear(x, weight)
+
+
 class SplitAttention(Attention):
     """`Attention` as plain products, head by head, some queries at a time."""
 
@@ -24,6 +32,6 @@ class SplitAttention(Attention):
             for head_query, head_key, head_value, head_output in zip(*rows, strict=True):
                 keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
                 queries = head_query.contiguous().split(QUERY_CHUNK)
-                parts = [F.linear(F.linear(part, keys).softmax(1), values) for part in queries]
+                parts = [multiply(multiply(part, keys).softmax(1), values) for part in queries]
                 head_output.copy_(torch.cat(parts))
         return output

@@ -29,10 +29,10 @@ LIMITS = {
     ("aott", ORDINARY): Limits(64, 16, 11),
     ("r50_aotl", ORDINARY): Limits(64, 16, 11),
     ("r50_aotl", MEMORY): Limits(73, 16, 11),
-    ("r50_deaotl", ORDINARY): Limits(62, 17, 11),
-    ("r50_deaotl", MEMORY): Limits(71, 17, 11),
-    ("msdeaotl", ORDINARY): Limits(68, 18, 11),
-    ("msdeaotl", MEMORY): Limits(77, 18, 11),
+    ("r50_deaotl", ORDINARY): Limits(63, 17, 11),
+    ("r50_deaotl", MEMORY): Limits(72, 17, 11),
+    ("msdeaotl", ORDINARY): Limits(69, 18, 11),
+    ("msdeaotl", MEMORY): Limits(78, 18, 11),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 
