@@ -1,4 +1,4 @@
-"""How many wrong masks the studio's list of frames to check names, and how many of its frames are wrong.
+"""Recall and precision of the studio's list of frames to check, against true masks.
 
 ``python -m research.identity.review DATA SCORES.jsonl [--series 1]`` tracks the missing clips, one line each, and
 prints a table. DATA holds ``static``, ``davis16`` and ``pairs``.

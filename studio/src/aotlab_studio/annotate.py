@@ -42,7 +42,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class DocumentOptions:
-    """How projects are opened; fields as in `Document.open`."""
+    """Options for opening projects; fields as in `Document.open`."""
 
     cache_bytes: int = 512 * 10**6
     levels: str | None = None

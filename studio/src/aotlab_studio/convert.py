@@ -79,13 +79,13 @@ def main(
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
     restore_entries(output.parent)
-    require_own(output, force=force)
+    require_replaceable(output, force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / output.name
         result = merge_results(masks, made, to, split) if video is None else convert(masks, video, made, to)
         for path in Path(folder).iterdir():  # some formats write two files
-            require_own(output.with_name(path.name), force=force)
+            require_replaceable(output.with_name(path.name), force=force)
             if path.is_dir():
                 write_bytes(path / RECORD, json.dumps({"files": sorted(list_files(path))}).encode())
         move_entries(Path(folder), output.parent)
@@ -98,7 +98,7 @@ def main(
     return 0
 
 
-def require_own(output: Path, *, force: bool) -> None:
+def require_replaceable(output: Path, *, force: bool) -> None:
     """Raise `InputError` if an output exists, unless it is an empty folder.
 
     Args:

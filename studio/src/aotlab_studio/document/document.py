@@ -161,7 +161,7 @@ class Document:
 
     @property
     def snapshot(self) -> Snapshot:
-        """What the document shows at the head of its log."""
+        """Visible masks and objects at the head of the log."""
         with self.lock:
             key = self.log.head, self.layers.revision
             if key not in self._snapshots:
@@ -274,7 +274,7 @@ class Document:
 
     @property
     def person(self) -> str:
-        """Who changed something last; empty: unknown."""
+        """Author of the last change; empty: unknown."""
         return self.log.author
 
     def keep_version(self, title: Title = "") -> None:
