@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aotlab.configs.files import list_presets
@@ -240,14 +240,12 @@ def test_numbers_are_finite_and_within_64_bits():
             load_config("aott", [f"{name}={value}"])
 
 
-@settings(max_examples=150)
 @given(st.text(max_size=80) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60), st.booleans())
 def test_any_text_is_a_mapping_or_an_input_error(text, untrusted):
     with contextlib.suppress(InputError):
         assert isinstance(parse_yaml(text, "text", untrusted=untrusted), dict)
 
 
-@settings(max_examples=80)
 @given(
     st.sampled_from(
         ["model", "memory.every", "model.stages", "train.phases", "", "[", "a.b", "model.stages.0"]
