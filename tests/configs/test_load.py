@@ -14,6 +14,7 @@ from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config, StageConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import COUNT, FRACTION, POSITIVE, SEED, Range, parse_number
+from tests.shared import one_of_each_method
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -176,7 +177,7 @@ def test_unknown_name_names_the_nearest_or_all():
         load_config("gone.yaml")
 
 
-@pytest.mark.parametrize("name", [*list_presets(), "configs/recipes/mini.yaml"])
+@pytest.mark.parametrize("name", [*one_of_each_method(list_presets()), "configs/recipes/mini.yaml"])
 def test_printed_settings_read_back_equal(tmp_path, name):
     config = load_config(name, ["model.stages.0.drop_path=0.3", "train.seed=3"])
     assert load_config(write(tmp_path / "printed.yaml", to_yaml(config))) == config

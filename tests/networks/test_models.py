@@ -42,7 +42,7 @@ def model_config(name: str, **overrides) -> ModelConfig:
     method, entries, others = CASES[name]
     small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method]}
     stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
-    return ModelConfig(method, dim=DIM, stages=stages, **{**others, **overrides})
+    return ModelConfig(method, **{"encoder": "tiny", "dim": DIM, "stages": stages, **others, **overrides})
 
 
 def small(name: str, **overrides) -> VOSModel:

@@ -22,6 +22,7 @@ from aotlab.networks.weights.published_keys import (
     to_published_name,
 )
 from aotlab.utils.errors import InputError
+from tests.engine.small_model import tiny_settings
 from tests.golden import filler
 from tests.published import to_published
 from tests.shared import golden_table, has_golden, one_of_each_method, slow
@@ -36,7 +37,7 @@ LAYOUTS = {
 
 @pytest.fixture(scope="module")
 def config():
-    return load_config("aott", ["model.stages.0.window=7", "memory.every=3", "name=small"])
+    return load_config("aott", [*tiny_settings("aott"), "memory.every=3", "name=small"])
 
 
 @pytest.fixture(scope="module")
