@@ -178,13 +178,6 @@ def test_missing_file_rejected(tmp_path):
         load_checkpoint(Path("r50_deotl"))
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text"])
-def test_pickle_without_weights_rejected(tmp_path, content):
-    torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(InputError, match=r"other\.pth: holds no weights"):
-        load_checkpoint(tmp_path / "other.pth", config="aott")
-
-
 def test_config_for_own_weights_is_to_be_left_out(tmp_path, model, config):
     save_checkpoint(tmp_path / "own.safetensors", model, config)
     for options in ({"config": "aott"}, {"overrides": ["model.stages.0.window=9"]}):
