@@ -41,6 +41,7 @@ GAPS = (
 """parts of names of operations that MPS lacks or lacked in some version of PyTorch, or that belong to other devices"""
 FALLBACK = {"aten.upsample_bicubic2d.vec"}
 """gap of older versions of PyTorch, whose CPU fallback scales the frame (`PYTORCH_ENABLE_MPS_FALLBACK`)"""
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
 DOUBLES = (torch.float64, torch.complex128)
 """dtypes that MPS lacks"""
 
