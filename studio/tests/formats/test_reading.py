@@ -178,6 +178,22 @@ def test_labelme_folder_with_masks_is_read(read):
 
 
 @pytest.mark.parametrize(
+    "files",
+    [{"0.json": labelme(0, shape("a", SQUARE)), "1.json": labelme(1, shape("a", SQUARE[:2], kind="rectangle")),
+      "2.json": labelme(2)},
+     {"a.json": [task(0, result("a", PERCENT)), task(1, result("a", [], type="rectanglelabels")), task(2)]},
+     {"a.xml": "<annotations>" + "".join(
+         f'<image id="{number}" name="{number:05d}.jpg" width="40" height="24">{content}</image>'
+         for number, content in enumerate(['<polygon label="a" points="2,3;16,3;16,15"/>', '<box label="a"/>', ""]))
+      + "</annotations>"}],
+    ids=["labelme", "label_studio", "cvat_images"],
+)  # fmt: skip
+def test_frame_of_boxes_is_not_one_without_objects(read, files):
+    found = read(files, folder="0.json" in files)
+    assert {frame: bool(regions) for frame, regions in found.frames.items()} == {0: True, 2: False}
+
+
+@pytest.mark.parametrize(
     ("tree", "words"),
     [
         (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "polygon or mask"),
@@ -242,11 +258,18 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
         ("labels/00000.txt", "0 a b", r"00000\.txt: "),
         ("labels/00000.txt", "0 0 0 1 1", "three"),
+        ("labels/00000.txt", "0 .1 .1 .5 .1 .5 .5", r"data\.yaml: aliases"),
     ],
 )  # fmt: skip
 def test_invalid_text_formats_rejected(read, name, text, words):
+    lines = [
+        "a0: &a0 [1, 2]",
+        *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)),
+        "names: [*a39]",
+    ]
+    more = {"data.yaml": "\n".join(lines)} if "aliases" in words else {}
     with pytest.raises(InputError, match=words):
-        read({name: text}, folder=name.startswith("labels"))
+        read({name: text, **more}, folder=name.startswith("labels"))
 
 
 @pytest.fixture

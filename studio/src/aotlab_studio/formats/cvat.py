@@ -212,7 +212,7 @@ def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
         require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
         frame, name = int(image.attrib["id"]), image.get("name", "")
         shapes = [shape for shape in image if shape.tag in AREA_SHAPES]
-        if not any(image.iterfind("*")):
+        if all(element.tag == "tag" for element in image):
             yield ParsedRegion(frame, None, image=name)
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None

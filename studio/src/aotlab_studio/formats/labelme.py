@@ -30,7 +30,8 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
     names = [str(tree.get("imagePath", "")) for tree in trees]
     regions = []
     for tree, name in zip(trees, names, strict=True):
-        regions.append(ParsedRegion(None, None, image=name))
+        if not tree["shapes"]:
+            regions.append(ParsedRegion(None, None, image=name))
         require_size(tree["imageHeight"], tree["imageWidth"], size)
         for shape in tree["shapes"]:
             runs = _parse_shape(shape, size)
