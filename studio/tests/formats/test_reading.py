@@ -166,6 +166,25 @@ def test_labelme_label_and_group_identify_object(read):
     assert found.objects() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    "files",
+    [{"0.json": labelme(0, shape("a", SQUARE)), "1.json": labelme(0, shape("b", SQUARE))},
+     {"a.json": [task(0, result("a", PERCENT)), task(0, result("b", PERCENT))]},
+     {"a.xml": "<annotations>" + '<image id="0" name="00000.jpg" width="40" height="24"/>' * 2 + "</annotations>"}],
+    ids=["labelme", "label_studio", "cvat_images"],
+)  # fmt: skip
+def test_two_images_of_one_name_rejected(read, files):
+    with pytest.raises(InputError, match="2 of its images are called"):
+        read(files, folder="0.json" in files)
+
+
+def test_label_studio_image_is_found_among_texts(read):
+    found = read(
+        {"a.json": [task(2, result("a", PERCENT)) | {"data": {"title": "clip 3", "image": "x/00002.jpg"}}]}
+    )
+    assert sorted(found.frames) == [2]
+
+
 def test_labelme_folder_with_masks_is_read(read):
     part = np.zeros((4, 5), np.uint8)
     part[1:3] = 255

@@ -22,6 +22,7 @@ from aotlab.sdk import (
     decode_runs,
     encode_runs,
     fill_polygons,
+    require_different_images,
     require_size,
 )
 from aotlab_studio.files import write_bytes
@@ -208,6 +209,7 @@ def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
 
 def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
     """Yield the shapes of CVAT for images, lowest ``z_order`` first."""
+    require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
     for image in root.iter("image"):
         require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
         frame, name = int(image.attrib["id"]), image.get("name", "")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_size
+from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_different_images, require_size
 from aotlab_studio.formats.geometry import Size, place_mask
 
 SHAPES = {"polygon", "mask", "None"}
@@ -28,6 +28,7 @@ def is_labelme(tree: Any) -> bool:
 def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
+    require_different_images(names)
     regions = []
     for tree, name in zip(trees, names, strict=True):
         if not tree["shapes"]:
