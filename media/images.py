@@ -33,9 +33,12 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of `IMAGE_FORMATS`; its content determines the format, not its suffix.
 
     Raises:
-        Exception: any error of a decoder.
+        Exception: any error of a decoder, or a TIFF with an orientation, which only Pillow would apply.
     """
-    return Image.open(source, formats=IMAGE_FORMATS)
+    image = Image.open(source, formats=IMAGE_FORMATS)
+    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
+        raise ValueError("a TIFF with an orientation; save it upright")
+    return image
 
 
 @contextmanager
