@@ -1,12 +1,18 @@
-"""Joining the processes that torchrun starts: whatever the environment says wrongly."""
+"""Joining the processes that torchrun starts: whatever the environment says wrongly, and a rank that is lost."""
 
+import os
 import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 
 from aotlab.utils.distributed import SHARD_VARIABLES, Shard, assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
 
@@ -57,6 +63,43 @@ def test_taken_port_rejected(monkeypatch):
 def test_single_process_needs_no_environment(monkeypatch):
     join(monkeypatch, {})
     join(monkeypatch, {"WORLD_SIZE": "1"})
+
+
+def test_death_of_a_rank_stops_the_others(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import os, signal, sys
+        from aotlab.tools.cli.command import command
+        from aotlab.utils.distributed import join_process_group
+
+        @command("program", "")
+        def main():
+            with join_process_group("cpu") as world:
+                world.gather(world.rank)
+                if world.rank == 1:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                world.mean([1.0])
+            return 0
+
+        sys.exit(main())
+    """)
+    )
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = str(server.getsockname()[1])
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(program)], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **TWO, "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_PORT": port},
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    message = ranks[0].communicate(timeout=120)[1]
+    ranks[1].communicate(timeout=120)
+    assert ranks[0].returncode == 1
+    assert "stopped: lost contact between ranks" in message
+    assert "Traceback" not in message
 
 
 SLURM_ARRAY = {
