@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -42,6 +44,14 @@ class CutDetector(Rule):
     ) -> None:
         """Keep the thumbnail of the frame."""
         self.last = self.newest
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the thumbnail."""
+        return {"last": None if self.last is None else torch.from_numpy(self.last.copy())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a thumbnail."""
+        self.last = None if state["last"] is None else state["last"].numpy().copy()
 
 
 def make_thumbnail(frame: np.ndarray) -> np.ndarray:

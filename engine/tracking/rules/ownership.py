@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -170,6 +171,21 @@ class ComponentOwnership(Rule):
     def forget(self, object_id: int) -> None:
         """Forget an object."""
         self.objects.pop(object_id, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the histories and main components."""
+        return {
+            "objects": {object_id: asdict(known) for object_id, known in self.objects.items()},
+            "main_labels": None if self.main_labels is None else torch.from_numpy(self.main_labels.copy()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from histories and main components."""
+        self.objects = {
+            object_id: History(**deepcopy(known)) for object_id, known in state["objects"].items()
+        }
+        labels = state["main_labels"]
+        self.main_labels = None if labels is None else labels.numpy().copy()
 
     def _components(self, labels: np.ndarray, object_id: int) -> list[Component]:
         """Return an object's components, the main one first; small ones are left out, unless all are."""

@@ -12,7 +12,6 @@ from aotlab.engine.tracking.rules.ownership import (
     Reassignment,
     swap_channels,
 )
-from aotlab.engine.tracking.state import pack, unpack
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
 SIZE = (60, 120)
@@ -126,9 +125,9 @@ def test_forgotten_object_claims_nothing():
 
 def test_restored_rule_decides_the_same(tmp_path):
     rule = started(*TWO)
-    torch.save(pack(rule), tmp_path / "state.pt")
-    stored = torch.load(tmp_path / "state.pt", weights_only=True)
-    other = unpack(ComponentOwnership, stored, torch.device("cpu"))
+    torch.save(rule.state_dict(), tmp_path / "state.pt")
+    other = ComponentOwnership()
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for _ in range(2):
         squares = (1, 20, 10, RED), (1, 20, 44, RED)
         assert step(other, *squares) == step(rule, *squares)
