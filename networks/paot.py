@@ -25,7 +25,6 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    repeat_for_groups,
 )
 from aotlab.networks.multiscale import ConvDecoder, Transition
 
@@ -113,8 +112,8 @@ class PAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        blocks, sources = self.active_blocks, self.select_sources(memory, id_embeddings)
-        x, size = repeat_for_groups(features, sources)
+        blocks = self.active_blocks
+        x, size, sources = self.prepare_blocks(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[Size] = []

@@ -64,7 +64,7 @@ class OnnxSegmenter(PromptSegmenter):
                 "and gives masks 1×K×H×W"
             )
         self._lock = threading.Lock()
-        self._cached: tuple[bytes, np.ndarray] | None = None
+        self._cached: tuple[tuple[tuple[int, ...], bytes], np.ndarray] | None = None
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
         """Segment objects, as `PromptSegmenter.segment`; where two overlap, the later one wins.
@@ -115,7 +115,7 @@ class OnnxSegmenter(PromptSegmenter):
         """Return the encoder's embedding of a frame; that of the last frame is kept."""
         import cv2
 
-        key = frame.tobytes()
+        key = frame.shape, frame.tobytes()
         if self._cached is not None and self._cached[0] == key:
             return self._cached[1]
         size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))

@@ -368,10 +368,10 @@ class Tracker:
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
-        if not self.banks:
-            self.view = None
         for rule in self.rules:
             rule.forget(object_id)
+        if not self.banks:  # the next mask begins like the first one
+            self.view, self.rules = None, build_rules(self.config.rules)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.

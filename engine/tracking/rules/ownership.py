@@ -147,6 +147,10 @@ class ComponentOwnership(Rule):
             pixels = labels == object_id
             if pixels.any():
                 self.objects[object_id] = History(measure_colours(pixels, frame))
+        # a given mask, or the mean of an ensemble, may have replaced the prediction
+        self.reassigned = [
+            move for move in self.reassigned if (labels[move.pixels] == move.target).mean() > 0.5
+        ]
         self._count_claims()
         main_labels = np.zeros_like(labels)
         for object_id, known in self.objects.items():

@@ -111,6 +111,15 @@ def test_claims_end_after_a_limit():
     assert not claims[-1]
 
 
+def test_reassignment_that_is_not_stored_is_no_claim():
+    rule = started(*TWO)
+    labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
+    rule.reassigned = rule.find_detached(labels, frame)
+    assert [move.target for move in rule.reassigned] == [2]
+    rule.update(labels, frame, [])  # as the mean of an ensemble, which has not reassigned it
+    assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
+
+
 def test_nothing_is_claimed_after_a_restart():
     rule = started(*TWO)
     rule.restart()
