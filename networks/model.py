@@ -1,4 +1,13 @@
-"""Base class of all models: encoder and stateless methods, and the types that pass between them."""
+"""Base class of all models: encoder and stateless methods, and the types that pass between them.
+
+Two frames through a bare model, whose memory is the first frame only:
+
+>>> identities = model.assign_identities(masks)  # of the first frame
+>>> first = model.propagate(model.encode(images[0]), id_embeddings=identities)
+>>> memory = model.memorize(first, identities)
+>>> features = model.encode(images[1])
+>>> logits = model.decode(model.propagate(features, memory), features)
+"""
 
 from __future__ import annotations
 
@@ -130,7 +139,9 @@ class VOSModel(nn.Module):
     @property
     def identity_modules(self) -> list[nn.Module]:
         """Modules of `assign_identities`, frozen in training while predictions are fed."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__}: identity_modules is missing; return a list of modules"
+        )
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -144,7 +155,7 @@ class VOSModel(nn.Module):
         return model
 
     def encode(self, image: Tensor) -> Features:
-        """Encode a normalised image B×3×H×W in the precision of the weights, once for all groups of objects."""
+        """Encode a normalized image B×3×H×W in the precision of the weights, once for all groups of objects."""
         f4, f8, f16, last = self.encoder(image.to(self.projector.weight.dtype))
         return Features(f4, f8, f16, self.projector(last))
 
@@ -182,7 +193,9 @@ class VOSModel(nn.Module):
         """
         if not memory and not id_embeddings:
             raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
-        sources = memory or [id_embeddings[stage] for stage in self.block_stages]
+        sources: Sequence[BlockMemory | Tensor] = memory
+        if not memory:
+            sources = [id_embeddings[stage] for stage in self.block_stages]
         groups = len(memory[0].long.key) if memory else len(id_embeddings[0])
         x = features.projected.expand(groups, -1, -1, -1)
         return x, (x.shape[2], x.shape[3]), sources
@@ -216,7 +229,7 @@ class VOSModel(nn.Module):
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
         raise NotImplementedError
 
-    def attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    def long_attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Return queries and keys of long-term attention in the first block, for memory policies.
 
         Args:

@@ -154,8 +154,8 @@ def _copy_finite(frames: Sequence[Tensor], device: torch.device) -> KeyValue:
 class MemoryBank:
     """Long-term and short-term memory of groups of objects that were first seen on the same frame.
 
-    The groups (in training: the clips of a batch) are the batch axis of every tensor. They hold equally many frames,
-    but a policy may keep different ones for each group.
+    The groups (in training: the clips of a batch) are the batch axis of every tensor. All groups hold the same number
+    of frames, but a policy may keep different ones for each.
     """
 
     def __init__(
@@ -257,11 +257,11 @@ class MemoryBank:
                 self.drop(evicted)
             self._store(memory)
 
-    def map_short_term(self, move: Callable[[Tensor, int], Tensor]) -> None:
-        """Replace short-term memory by ``move`` of each tensor B×L×C and the index of its block."""
+    def transform_short_term(self, fn: Callable[[Tensor, int], Tensor]) -> None:
+        """Replace short-term memory by ``fn`` of each tensor B×L×C and the index of its block."""
         for index, frame in enumerate(self._short):
             self._short[index] = [
-                KeyValue(*(move(x, number) for x in block)) for number, block in enumerate(frame)
+                KeyValue(*(fn(x, number) for x in block)) for number, block in enumerate(frame)
             ]
 
     def drop(self, indices: Sequence[int]) -> None:

@@ -30,7 +30,7 @@ OPTIONAL_INPUTS = ("mask_input", "has_mask_input")
 class OnnxSegmenter(PromptSegmenter):
     """Segments objects one by one; remembers the embedding of the last frame. Thread-safe.
 
-    The encoder takes 1×3×E×E normalised pixels (padded right and below), or H×W×3 of 0 to 255, and gives
+    The encoder takes 1×3×E×E normalized pixels (padded right and below), or H×W×3 of 0 to 255, and gives
     ``image_embeddings``. The decoder takes `REQUIRED_INPUTS` and may take ``mask_input`` and ``has_mask_input``, which
     are 0; it gives ``masks`` (1×K×H×W logits) and may give ``iou_predictions`` (1×K).
 

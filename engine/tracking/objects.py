@@ -172,10 +172,10 @@ def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
     The mask decides where it is not 0; its objects have no other pixels. ``objects``: largest channel.
     """
     mask = resize_channels(mask, predicted.shape)
-    relabelled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
+    relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
         0, mask.flatten(), True
     )
-    return torch.where(mask > 0, mask, torch.where(relabelled[predicted], 0, predicted))
+    return torch.where(mask > 0, mask, torch.where(relabeled[predicted], 0, predicted))
 
 
 def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:

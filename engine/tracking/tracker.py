@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 class Tracker:
     """Tracks objects through a video, frame by frame, in one thread at a time.
 
-    It runs an optimised copy of the model, so that later changes of the model do not reach it.
+    It runs an optimized copy of the model, so that later changes to the model do not affect it.
 
     >>> tracker = Tracker.from_pretrained()
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
@@ -66,7 +66,7 @@ class Tracker:
         """Create a tracker without objects.
 
         Args:
-            model: is copied; an optimised model runs as it is.
+            model: is copied; an optimized model runs as it is.
             config: settings of memory, input and computation.
             device: device of the copy.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
@@ -233,7 +233,11 @@ class Tracker:
         return frame, mask, size
 
     def require_usable(self, steps: int | None = None) -> None:
-        """Raise `InputError` during and after a failed update of memory, or after another number of ``steps``."""
+        """Raise `InputError` if memory is not that of a whole number of frames, or not that of ``steps`` frames.
+
+        A step that fails before its first change of memory changes nothing, and can be repeated. From then on to its
+        end memory is incomplete: if it fails there, only `reset` and `load_state_dict` make the tracker usable again.
+        """
         if self._updating or steps not in (None, self.steps):
             raise InputError(
                 "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
@@ -253,7 +257,7 @@ class Tracker:
                 assert mask is not None
                 view = choose_view(frame, mask, self.config)
             elif cut or mask is not None:  # objects may be anywhere
-                view, frames = view.widen(permanent=mask is not None)
+                view, frames = view.to_whole_frame(permanent=mask is not None)
                 banks = self._replay(frames) if frames else banks
             features = self._encode(frame, view)
             readouts = [read_memory(self.model, bank, features, after_cut=cut) for bank in banks]
@@ -293,7 +297,7 @@ class Tracker:
         self._updating = True
         for bank, readout, memory in zip(banks, predicted.readouts, memories, strict=True):
             write_memory(self.model, bank, readout, memory)
-        self.view, frames = view.after(predicted.frame, channels, self.objects, banks)
+        self.view, frames = view.advance(predicted.frame, channels, self.objects, banks)
         self.banks = self._replay(frames) if frames else banks
         return predicted.logits, channels
 
@@ -353,7 +357,7 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Its identity stays taken, as frames in memory show it, until all objects of its bank are forgotten.
+        Its identity remains reserved, as frames in memory show it, until all objects of its bank are forgotten.
 
         Raises:
             InputError: no such object is tracked.
@@ -363,7 +367,7 @@ class Tracker:
         self.require_usable()
         if self.view is not None and self.groups > 1:  # may remove a batch, which the stored frames show
             with self.autocast:
-                self.view, frames = self.view.widen(permanent=True)
+                self.view, frames = self.view.to_whole_frame(permanent=True)
                 self.banks = self._replay(frames) if frames else self.banks
         empty = self.objects.forget(object_id)
         if empty is not None:

@@ -30,11 +30,11 @@ class View:
         """Resize and crop channels H×W of a frame to h×w."""
         raise NotImplementedError
 
-    def widen(self, *, permanent: bool) -> tuple[View, Replay]:
+    def to_whole_frame(self, *, permanent: bool) -> tuple[View, Replay]:
         """Return the view of the whole next frame; ``permanent``: also of later ones."""
         return self, ()
 
-    def after(
+    def advance(
         self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, banks: list[MemoryBank]
     ) -> tuple[View, Replay]:
         """Return the view of the next frame; short-term memory in ``banks`` moves with it.

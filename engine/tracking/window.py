@@ -141,7 +141,7 @@ class Window:
         return replace(self, top=row, left=column)
 
     def around(self, box: Box) -> Window:
-        """Return a window of the same size centred on a box, inside the frame."""
+        """Return a window of the same size centered on a box, inside the frame."""
         top, left, bottom, right = self._tokens(box)
         height, width = self.grid
         row = round((top + bottom - self.rows) / 2)
@@ -278,9 +278,8 @@ class WindowSelector:
         if window.is_whole_frame != self.is_whole_frame:  # the tracker left it
             self._restart(window, areas)
         visible = bool(areas[np.array(active)].all())
-        self.frames_visible, self.frames_lost = (
-            (self.frames_visible + 1, 0) if visible else (0, self.frames_lost + 1)
-        )
+        self.frames_visible = self.frames_visible + 1 if visible else 0
+        self.frames_lost = 0 if visible else self.frames_lost + 1
         grown = bool((areas > MAX_GROWTH * self.areas)[self.areas > 0].any())
         settled = self.frames_visible >= SETTLED_FRAMES
         if window.is_whole_frame:
@@ -339,13 +338,13 @@ class FollowingWindow(View):
         """Resize channels and cut the window out of them."""
         return self.window.crop(resize_channels(channels, self.window.size))
 
-    def widen(self, *, permanent: bool) -> tuple[View, Replay]:
+    def to_whole_frame(self, *, permanent: bool) -> tuple[View, Replay]:
         """Show the whole frame, where objects may be anywhere or change."""
         whole = self.window.whole_frame
         frames = () if self.window.is_whole_frame else self._list_frames(whole)
         return WholeFrame(whole.size) if permanent else replace(self, window=whole), frames
 
-    def after(
+    def advance(
         self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, banks: list[MemoryBank]
     ) -> tuple[View, Replay]:
         """Select the next window; short-term memory moves with it, or memory is made again if its size changes."""
@@ -356,7 +355,7 @@ class FollowingWindow(View):
             return replace(self, window=new), self._list_frames(new)
         if old != new:
             for bank in banks:
-                bank.map_short_term(lambda tokens, block: old.shift(tokens, new, self.strides[block]))
+                bank.transform_short_term(lambda tokens, block: old.shift(tokens, new, self.strides[block]))
         return replace(self, window=new), ()
 
     def _list_frames(self, window: Window) -> Replay:

@@ -17,14 +17,14 @@ from aotlab.engine.tracking.rules.rule import Rule
 SIZE = (96, 54)
 """width and height of the thumbnails that are compared"""
 MAX_HISTOGRAM_OVERLAP = 0.55
-"""largest intersection of both colour histograms (8 bins per channel) at a cut"""
+"""largest intersection of both color histograms (8 bins per channel) at a cut"""
 CORRELATION = 0.5
 """largest correlation of both thumbnails at a cut"""
 
 
 @dataclass
 class CutDetector(Rule):
-    """Compares each frame with the one before: a cut changes the colours and where they are."""
+    """Compares each frame with the one before: a cut changes the colors and where they are."""
 
     last: np.ndarray | None = None
     """thumbnail of the last frame, 54×96×3 uint8"""
@@ -60,7 +60,7 @@ def make_thumbnail(frame: np.ndarray) -> np.ndarray:
 
 
 def color_histogram(image: np.ndarray) -> np.ndarray:
-    """Return the shares of 8×8×8 colours in an image H×W×3 uint8, 512 floats."""
+    """Return the shares of 8×8×8 colors in an image H×W×3 uint8, 512 floats."""
     red, green, blue = np.moveaxis(image.astype(np.int32) >> 5, 2, 0)
     return np.bincount((64 * red + 8 * green + blue).ravel(), minlength=512) / red.size
 
