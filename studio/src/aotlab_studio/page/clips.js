@@ -61,8 +61,11 @@ export class ClipHeader {
 
   async send() {
     const values = { status: /** @type {ClipStatus} */ (element('clip-status').value), note: element('clip-note').value.trim() };
+    if (values.status === 'rejected' && !values.note) {
+      element('clip-note').hidden = false;
+      element('clip-note').focus(); // before the answer: afterwards somebody may be typing elsewhere
+    }
     if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
-    else if (values.status === 'rejected' && !values.note) element('clip-note').focus();
   }
 
   /** Open the next clip that needs work. */

@@ -35,6 +35,7 @@ function returnFocus() {
     if (!target.closest('button, input[type=checkbox], input[type=range], select, summary, a') || target.closest('dialog')) return;
     if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
     if (event.type === 'click' && target.closest('select')) return;
+    if (event.type === 'change' && document.activeElement?.matches('input') && document.activeElement !== target) return; // the next field
     element('view').focus({ preventScroll: true });
   };
   document.addEventListener('click', back, true);
