@@ -19,10 +19,9 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
-from aotlab.engine.memory.bank import BankState, MemoryBank
+from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import LabelPipeline
-from aotlab.engine.tracking.state import pack, unpack
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipPlan
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
@@ -192,8 +191,8 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
         for index, frame in enumerate(clip(4)):
             tracker.step(frame, stripes([1, 2]) if index == 0 else None)
         there, back = build_bank(config.memory), build_bank(config.memory)
-        there.load(unpack(BankState, pack(tracker.banks[0].state()), torch.device("cpu")))
-        back.load(unpack(BankState, pack(there.state()), CUDA))
+        there.load_state_dict(tracker.banks[0].state_dict(), torch.device("cpu"))
+        back.load_state_dict(there.state_dict(), CUDA)
         assert devices(there) == {torch.device("cpu")}
         assert devices(back) == devices(tracker.banks[0]) == {CUDA}
 

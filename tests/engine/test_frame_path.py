@@ -26,9 +26,9 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(64, 16, 11),
-    ("r50_aotl", ORDINARY): Limits(64, 16, 11),
-    ("r50_aotl", MEMORY): Limits(73, 16, 11),
+    ("aott", ORDINARY): Limits(63, 16, 11),
+    ("r50_aotl", ORDINARY): Limits(63, 16, 11),
+    ("r50_aotl", MEMORY): Limits(72, 16, 11),
     ("r50_deaotl", ORDINARY): Limits(63, 17, 11),
     ("r50_deaotl", MEMORY): Limits(72, 17, 11),
     ("msdeaotl", ORDINARY): Limits(69, 18, 11),
