@@ -59,9 +59,7 @@ METHODS = {
     "aot_rmem": Method(("heads", "feedforward", "temporal_slots"), max_short_term_frames=1),
     "deaot": Method(("window",), augmentation="deaot"),
     "deaot_rmem": Method(("window", "temporal_slots"), augmentation="deaot"),
-    "msdeaot": Method(
-        ("window", *PYRAMID_SETTINGS), strides=(16, 8, 4), refines=True, augmentation="deaot"
-    ),
+    "msdeaot": Method(("window", *PYRAMID_SETTINGS), strides=(16, 8, 4), refines=True, augmentation="deaot"),
     "aost": Method(("heads", "feedforward", "window", "shared"), scalable=True),
     "paot": Method(
         ("heads", "feedforward", "window", *PYRAMID_SETTINGS, "self_heads", "self_stride"), strides=None

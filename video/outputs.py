@@ -242,7 +242,7 @@ class LostFlags:
 
     FRAMES = 5
     MIN_CONFIDENCE = 0.6
-    """a guess between two objects gives 0.5"""
+    """smallest confidence of a visible object; a coin flip between two objects has confidence 0.5"""
 
     def __init__(self) -> None:
         self._unseen: dict[int, int] = {}
@@ -442,22 +442,38 @@ def remove_temporary_files(files: Iterable[str], folder: Path) -> None:
             remove_leftovers(inner)
 
 
-def require_source_outside(files: Iterable[str], folder: Path, source: Path) -> None:
-    """Check that outputs do not overwrite the source.
+def require_inputs_outside(inputs: Mapping[str, Path], names: Iterable[str], folder: Path) -> None:
+    """Raise `InputError` if outputs, files and folders of these names in a folder, would overwrite an input.
+
+    ``inputs``: files and folders of images, which may be links, by what messages call them.
+    """
+    targets = {real_path(folder / name) for name in names}
+    for subject, path in inputs.items():
+        for file in [path, *path.iterdir()] if is_folder(path) else [path]:
+            resolved = real_path(file)
+            if not targets.isdisjoint((resolved, *resolved.parents)):
+                raise InputError(
+                    f"output {folder}: the results would overwrite {subject}; choose another folder"
+                )
+
+
+def require_replaceable(folder: Path, foreign: str | None, results: str | None, *, force: bool) -> None:
+    """Raise `InputError` if a folder holds something that must not be replaced.
 
     Args:
-        files: names of the outputs' files and folders.
         folder: output folder.
-        source: video file or folder of frames, which may be links.
-
-    Raises:
-        InputError: an output would overwrite a frame or the video.
+        foreign: file or folder that no earlier run has written; None without one.
+        results: results of another run, which ``force`` replaces; None without them.
+        force: replace results.
     """
-    targets = {real_path(folder / name) for name in files}
-    for file in [source, *source.iterdir()] if is_folder(source) else [source]:
-        path = real_path(file)
-        if not targets.isdisjoint((path, *path.parents)):
-            raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
+    if foreign is not None:
+        raise InputError(
+            f"output {folder}: holds {foreign}, which aotlab track did not write; choose another folder"
+        )
+    if results is not None and not force:
+        raise InputError(
+            f"output {folder}: holds {results}; choose another folder, or replace it with --force"
+        )
 
 
 def find_existing(names: Iterable[str], folder: Path) -> str | None:

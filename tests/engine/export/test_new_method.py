@@ -14,7 +14,7 @@ from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.export.graphs import export_model
 from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipModule, ClipPlan
+from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.networks.aot import AOT, LSTTBlock
 from aotlab.networks.build import METHODS
 from aotlab.networks.paot import PAOT
@@ -61,13 +61,15 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
     frames, mask = clip(3), stripes([1, 2])
     predictions = run(Tracker(model, config), frames, {0: mask})
     assert predictions[-1].ids == (1, 2)
-    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
+    plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
     loss, _ = ClipModule(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan, 1.0)
     loss.backward()
     assert model.blocks[0].value.weight.grad.abs().max() > 0
 
 
-TWO_STAGES = "model.stages=[{stride: 16, window: 7, feedforward: 64}, {stride: 8, window: 7, feedforward: 64}]"
+TWO_STAGES = (
+    "model.stages=[{stride: 16, window: 7, feedforward: 64}, {stride: 8, window: 7, feedforward: 64}]"
+)
 
 
 def test_method_of_two_stages_tracks(monkeypatch):
