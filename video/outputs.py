@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -33,9 +33,20 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
 
 
+class FramePrediction(NamedTuple):
+    """A frame and its prediction."""
+
+    index: int
+    """index of the frame in its source"""
+    frame: np.ndarray
+    """H×W×3 uint8 RGB"""
+    prediction: Any
+    """`Prediction` or `RestoredPrediction`"""
+
+
 @dataclass(frozen=True)
 class TrackedFrame:
-    """A frame with its prediction."""
+    """A frame with its prediction, and what outputs know of its video."""
 
     index: int
     """index of the frame in its source"""
