@@ -315,7 +315,7 @@ def _find_existing(
     files = {
         f"{path} of job {job.name}": Path(path)
         for job in jobs
-        for path in (job.video, *(split_mask_value(value)[-1] for value in job.masks))
+        for path in (job.video, *(str(split_mask_value(value)[-1]) for value in job.masks))
     }
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
     if settings is None:

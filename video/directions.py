@@ -28,7 +28,7 @@ from aotlab.video.outputs import FramePrediction
 class AnnotatedFrame(NamedTuple):
     """A frame and its mask."""
 
-    index: int
+    frame_index: int
     """index of the frame in its source"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
@@ -112,9 +112,9 @@ def track_both_directions(
         if not stop.is_set():
             tracker.reset()
             prediction = tracker.step(after.frame, after.mask)
-            yield FramePrediction(after.index, after.frame, replace(prediction, cut=cut))
+            yield FramePrediction(after.frame_index, after.frame, replace(prediction, cut=cut))
         before = after
-        if after.index == max(masks):
+        if after.frame_index == max(masks):
             yield from (FramePrediction(index, frame, tracker.step(frame)) for index, frame in frames)
             return
 

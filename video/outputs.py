@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class FramePrediction(NamedTuple):
     """A frame and its prediction."""
 
-    index: int
+    frame_index: int
     """index of the frame in its source"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
