@@ -10,7 +10,7 @@ import pytest
 from aotlab import InputError, read_mask
 from aotlab.sdk import locked
 from aotlab.utils.versioned_json import save_record
-from aotlab.video.job import JobRecord
+from aotlab.video.results import JobRecord
 from aotlab_studio.document import editing
 from aotlab_studio.document.results import open_results, read_job
 from aotlab_studio.export_clips import main

@@ -22,7 +22,7 @@ from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import LabelPipeline
-from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipPlan
+from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from aotlab_studio.document.planning import Span
@@ -159,14 +159,14 @@ def test_training_step_stays_on_device(preset):
     config = settings(preset)
     with fake_cuda():
         model = on_cuda(config).train()
-        learner, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
+        clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
         optimiser = torch.optim.AdamW(model.parameters())
         scaler = torch.amp.GradScaler("cuda")
         images = torch.empty(3, 2, 3, 65, 65, device=CUDA)
         labels = torch.zeros(3, 2, 65, 65, dtype=torch.long, device=CUDA)
-        plan = ClipPlan(torch.arange(4, device=CUDA).expand(2, 4), 65 * 65, feed_predictions=True)
+        plan = ClipOptions(torch.arange(4, device=CUDA).expand(2, 4), 65 * 65, feed_predictions=True)
         with autocast(CUDA, "float16"):
-            loss, losses = learner(ClipBatch(images, labels, [3, 2]), plan, 0.5)
+            loss, losses = clip_module(ClipBatch(images, labels, [3, 2]), plan, 0.5)
         scaled = scaler.scale(loss)
         assert scaled.requires_grad
         assert scaled.device == CUDA

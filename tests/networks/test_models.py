@@ -44,7 +44,7 @@ CASES = {
 
 def model_config(name: str, **overrides) -> ModelConfig:
     method, entries, others = CASES[name]
-    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method]}
+    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method].settings}
     stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
     return ModelConfig(method, **{"encoder": "tiny", "dim": DIM, "stages": stages, **others, **overrides})
 
@@ -287,8 +287,9 @@ def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
 @pytest.mark.parametrize(
     ("method", "stages", "message"),
     [
-        ("aot", [(16, 1), (8, 1)], "model.stages: aot has one stage, got 2"),
-        ("msdeaot", [(16, 1), (8, 1)], "needs strides 16, 8 and 4"),
+        ("aot", [(16, 1), (8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
+        ("msdeaot", [(16, 1), (8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
+        ("msdeaot", [(16, 1), (8, 1), (4, 1)], r"model.stages.2.depth must be 0 with msdeaot, got 1"),
         ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth: 0"),
     ],
 )

@@ -16,7 +16,8 @@ from aotlab.networks.weights import checkpoints
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from aotlab.video.job import Job, open_segmenter, run_job
+from aotlab.video.job import Job
+from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions, track
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater

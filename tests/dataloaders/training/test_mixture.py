@@ -160,8 +160,8 @@ def test_unreadable_item_is_replaced():
     clips = in_memory(broken, whole, merge=0.0)
     found = [clips[index] for index in range(20)]
     assert all(clip.names == ("good.jpg",) for clip in found)
-    assert {reason for clip in found for reason in clip.replaced} == {"bad.jpg: cut off"}
-    assert 0 < sum(bool(clip.replaced) for clip in found) < 20
+    assert {reason for clip in found for reason in clip.unreadable} == {"bad.jpg: cut off"}
+    assert 0 < sum(bool(clip.unreadable) for clip in found) < 20
     assert not any(same(found[index], found[index + 1]) for index in range(19))
 
 

@@ -211,7 +211,7 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
     assert run(clips, *more) == 2
-    assert "replace results with --force" in capsys.readouterr().err
+    assert "replace it with --force" in capsys.readouterr().err
     assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -247,7 +247,7 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
 def test_results_never_replace_videos_and_masks(clips, capsys, more):
     before = results(clips.parent)
     assert cli.main(["--jobs", str(clips), "--output", str(clips), *more]) == 2
-    assert "would replace" in capsys.readouterr().err
+    assert "would overwrite" in capsys.readouterr().err
     assert results(clips.parent) == before
 
 

@@ -20,7 +20,9 @@ from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main
 from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
-from aotlab.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
+from aotlab.video.digest import digest_inputs
+from aotlab.video.job import Job
+from aotlab.video.results import RECORD_FILE, JobRecord, read_job_record
 from tests.limits import make_pipe
 from tests.media.test_streams import served  # noqa: F401  a fixture
 from tests.media.test_streams import write as write_grey
