@@ -296,8 +296,9 @@ def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
 
 def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[Finding]:
     """Yield the files of a folder that are not read."""
+    known = set(files)
     for path in sorted(folder.iterdir()) if is_folder(folder) else ():
-        if path not in files and not path.name.startswith(".") and not is_folder(path):
+        if path not in known and not path.name.startswith(".") and not is_folder(path):
             yield warning(path, f"not read; convert it to {formats}, or remove it")
 
 

@@ -98,13 +98,13 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        InputError: an id is negative, above 65535, or not a whole number; the file is not called ``.png``, or cannot be
-            written.
+        InputError: an id is not a whole number from 0 to 65535; the file is not called ``.png``, or cannot be written.
     """
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
-    smallest, largest = int(labels.min(initial=0)), int(labels.max(initial=0))
-    fractions = labels.dtype.kind not in "biu" and bool((labels % 1).any())
+    smallest, largest = labels.min(initial=0), labels.max(initial=0)
+    with np.errstate(invalid="ignore"):  # infinity
+        fractions = labels.dtype.kind not in "biu" and not (labels % 1 == 0).all()
     if fractions or smallest < 0 or largest > 65535:
         raise InputError(
             f"{path}: object ids must be whole numbers from 0 to 65535, got {labels.dtype} of {smallest} to {largest}"

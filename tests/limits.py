@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -27,3 +28,15 @@ def limit_file_size(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Return a function with the number of comparisons of two paths so far."""
+    count, compare = itertools.count(), PurePath.__eq__
+
+    def compare_counted(self, other):
+        next(count)
+        return compare(self, other)
+
+    monkeypatch.setattr(PurePath, "__eq__", compare_counted)
+    return lambda: int(repr(count)[6:-1])

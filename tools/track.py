@@ -40,7 +40,7 @@ from aotlab.tools.cli.types import (
     option,
 )
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, real_path, require_existing
+from aotlab.utils.files import name_beside, require_existing
 from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
@@ -132,8 +132,7 @@ def default_output(sources: Sequence[str]) -> Path:
         return Path(f"{name}{RESULTS}")
     if CAMERA_NUMBER.fullmatch(source) and not Path(source).exists():
         return Path(f"camera{source}{RESULTS}")
-    path = Path(source) if Path(source).name not in ("", "..") else real_path(Path(source))
-    return path.with_name(f"{path.name if is_folder(path) else path.stem}{RESULTS}")
+    return name_beside(Path(source), RESULTS)
 
 
 def track_video(job: Job, run: Run) -> int:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, is_out_of_memory
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -126,8 +126,9 @@ def user_cache_folder() -> Path:
 def reading(subject: object, advice: str = "export it again", *, kind: str = "readable") -> Iterator[None]:
     """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
 
-    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here. An
-    `InputError` that does not begin with the subject gets it as its first words.
+    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here, but
+    not too little memory, a missing library, or an unknown name or attribute, which no file causes. An `InputError`
+    that does not begin with the subject gets it as its first words.
 
     Args:
         subject: what is read.
@@ -141,6 +142,8 @@ def reading(subject: object, advice: str = "export it again", *, kind: str = "re
             raise
         raise InputError(f"{subject}: {error}") from error
     except Exception as error:
+        if is_out_of_memory(error) or isinstance(error, ImportError | NameError | AttributeError):
+            raise
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
@@ -152,6 +155,13 @@ def describe_error(error: BaseException) -> str:
         return "unknown image format"
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
+
+
+def name_beside(source: Path, ending: str) -> Path:
+    """Return the path next to a file or folder and named after it, such as ``clip.txt`` for ``clip.mp4``."""
+    if source.name in ("", ".."):  # the working directory or the one above
+        source = real_path(source)
+    return source.parent / f"{source.name if is_folder(source) else source.stem}{ending}"
 
 
 def require_existing(path: Path, advice: str = "check the spelling") -> None:

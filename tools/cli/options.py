@@ -278,6 +278,10 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
             **others: Any,
         ) -> int:
             chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
+            for name in ("root", "split", "sequence", "new_objects") if chosen is None else ():
+                source = click.get_current_context().get_parameter_source(name)
+                if source is click.core.ParameterSource.COMMANDLINE:
+                    raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
             status: int = main(benchmark=chosen, **others)
             return status
 
