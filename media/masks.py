@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
-MIN_EDGE_VALUES, MAX_THICK_SHARE = 8, 0.5
-"""smallest number of values of smoothed edges, and largest share of their pixels with an equal one beside and above"""
+MIN_EDGE_VALUES = 8
+"""smallest number of values at smoothed edges"""
+MAX_THICK_SHARE = 0.5
+"""largest share of pixels of smoothed edges that equal a pixel beside and one above or below them"""
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 

@@ -146,7 +146,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
     from aotlab.engine.benchmark.scoring import has_annotations
 
     videos = benchmark.open_videos()
-    known = [video for video in videos if has_annotations(video) or video.problem is not None]
+    known = [video for video in videos if has_annotations(video) or video.load_error is not None]
     if any(has_annotations(video) for video in known):
         hidden = [video.name for video in videos if video not in known]
         if hidden:
@@ -157,7 +157,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     name, dataset = find_dataset(benchmark.dataset)
     raise InputError(
-        f"--dataset {name} --split {benchmark.split}: no ground truth but the given masks; "
+        f"--dataset {name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
     )
 

@@ -32,8 +32,8 @@ from aotlab.tools.cli.types import (
     File,
     FileName,
     Folder,
+    FunctionType,
     NonNegativeInt,
-    Parsed,
     PositiveFloat,
     flag,
     list_option,
@@ -397,7 +397,7 @@ def print_outputs() -> int:
     option(
         "--shard",
         metavar="I/N",
-        type=Parsed(parse_shard),
+        type=FunctionType(parse_shard),
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
         "Slurm, torchrun or Kubernetes",
     ),

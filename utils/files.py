@@ -27,6 +27,8 @@ MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
+JSON_TYPES = (dict, list, str, int, float, bool, type(None))
+"""types of values of JSON files"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -126,9 +128,9 @@ def user_cache_folder() -> Path:
 def reading(subject: object, advice: str = "export it again", *, kind: str = "readable") -> Iterator[None]:
     """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
 
-    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here, but
-    not too little memory, a missing library, or an unknown name or attribute, which no file causes. An `InputError`
-    that does not begin with the subject gets it as its first words.
+    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here.
+    Errors that no file causes are raised unchanged: too little memory, missing libraries, misspelled names. An
+    `InputError` that does not begin with the subject gets it as its first words.
 
     Args:
         subject: what is read.
@@ -142,9 +144,16 @@ def reading(subject: object, advice: str = "export it again", *, kind: str = "re
             raise
         raise InputError(f"{subject}: {error}") from error
     except Exception as error:
-        if is_out_of_memory(error) or isinstance(error, ImportError | NameError | AttributeError):
+        if not _is_data_error(error):
             raise
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
+
+
+def _is_data_error(error: Exception) -> bool:
+    """Return whether a file can cause an error: not too little memory, a missing library or a misspelled name."""
+    if isinstance(error, AttributeError):  # parsers use values of JSON without checks
+        return error.name is not None and isinstance(error.obj, JSON_TYPES)
+    return not is_out_of_memory(error) and not isinstance(error, ImportError | NameError)
 
 
 def describe_error(error: BaseException) -> str:

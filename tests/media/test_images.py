@@ -12,7 +12,7 @@ from PIL import EpsImagePlugin, Image
 
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.evaluation.submission import find_mask_problem
-from aotlab.media.deep_images import Levels, TiffStack, parse_levels
+from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels
 from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames

@@ -151,7 +151,7 @@ def test_absent_truth_rejected(davis, tmp_path, capsys):
     for path in (tmp_path / "root" / "Annotations").rglob("*.png"):
         if path.stem != "00000":
             path.unlink()
-    assert "no ground truth but the given masks; expected annotations" in refused(capsys, davis)
+    assert "only the first-frame masks are public; expected annotations" in refused(capsys, davis)
 
 
 @pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])

@@ -223,6 +223,11 @@ def test_errors_that_no_file_causes_are_not_bad_input(error):
         raise error
 
 
+def test_value_of_another_type_in_a_file_is_bad_input():
+    with pytest.raises(InputError, match="'list' object has no attribute 'get'"), reading("file"):
+        [].get("images")
+
+
 @pytest.mark.parametrize("error", [KeyError("images"), ValueError("x"), TypeError("x"), OSError("x")])
 def test_errors_that_a_file_causes_are_bad_input(error):
     with pytest.raises(InputError, match=r"^file: not readable"), reading("file"):
