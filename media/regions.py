@@ -227,9 +227,9 @@ def runs_to_box(runs: np.ndarray, size: Size) -> list[float]:
     first, last = edges[:-1:2], edges[1::2] - 1  # pixels of each run inside
     if not len(last):
         return [0.0] * 4
-    (left, top), (right, bottom) = np.divmod(first, size[0]), np.divmod(last, size[0])
+    (left, tops), (right, bottoms) = np.divmod(first, size[0]), np.divmod(last, size[0])
     several = bool((left < right).any())  # a run over several columns reaches from top to bottom
-    top, bottom = (0, size[0] - 1) if several else (top.min(), bottom.max())
+    top, bottom = (0, size[0] - 1) if several else (int(tops.min()), int(bottoms.max()))
     return [float(left[0]), float(top), float(right[-1] - left[0] + 1), float(bottom - top + 1)]
 
 

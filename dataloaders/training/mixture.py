@@ -278,9 +278,10 @@ def compose_clips(
         max_objects: largest number of objects; more are sampled at random.
         entering: objects enter over a border, mostly hidden on the reference frame.
     """
-    box = cv2.boundingRect(_object_mask(second.labels[0]).view(np.uint8))
-    if box[2] == 0:
+    left, top, width, height = cv2.boundingRect(_object_mask(second.labels[0]).view(np.uint8))
+    if width == 0:
         return merge_clips(first, second, rng, max_objects=max_objects)
+    box = left, top, width, height
     object_count = min(first.objects + second.objects, max_objects)
     pixels = np.count_nonzero(_object_mask(second.labels[0]))
     draw, min_pixels, min_visible = random_motion, MAX_DROPPED_PIXELS, MIN_VISIBLE
