@@ -67,7 +67,7 @@ def lines(capsys):
 
 
 def test_all_servers_are_tested():
-    assert {name for name, dataset in DATASETS.items() if dataset.archive is not None} == SERVERS.keys()
+    assert {name for name, dataset in DATASETS.items() if dataset.archive_root is not None} == SERVERS.keys()
 
 
 @pytest.mark.parametrize("name", SERVERS)
