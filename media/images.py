@@ -136,7 +136,8 @@ def list_images(folder: Path) -> list[Path]:
     masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
     if masks:
         log.warning("%s: %s has a palette, like a mask; ignored", folder, masks[0].name)
-        names = [path for path in names if path not in masks]
+        ignored = set(masks)
+        names = [path for path in names if path not in ignored]
     elif len(kinds) > 1:
         text = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
         log.warning("%s: all images are frames: %s", folder, text)

@@ -36,10 +36,8 @@ def image_stem(name: str | Path) -> str:
     """Return the name of an image without folder and one known suffix; a text may be an address or a Windows path."""
     if isinstance(name, Path):
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
-    for text in (
-        name,
-        re.split(r"[?#]", name)[0],
-    ):  # an address may have the name in its query, or before one
+    # an address may have the name in its query, or before one
+    for text in (name, re.split(r"[?#]", name)[0]):
         path = PurePosixPath(text.replace("\\", "/"))
         if path.suffix.lower() in SUFFIXES:
             return path.stem

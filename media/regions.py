@@ -223,10 +223,14 @@ def compress_runs(runs: Iterable[int]) -> str:
 
 def runs_to_box(runs: np.ndarray, size: Size) -> list[float]:
     """Return x, y, width and height of the box around a region; zeros if it is empty."""
-    from pycocotools import mask as coco
-
-    box: list[float] = coco.toBbox({"size": list(size), "counts": compress_runs(runs)}).tolist()
-    return box
+    edges = runs.cumsum()
+    first, last = edges[:-1:2], edges[1::2] - 1  # pixels of each run inside
+    if not len(last):
+        return [0.0] * 4
+    (left, tops), (right, bottoms) = np.divmod(first, size[0]), np.divmod(last, size[0])
+    several = bool((left < right).any())  # a run over several columns reaches from top to bottom
+    top, bottom = (0, size[0] - 1) if several else (int(tops.min()), int(bottoms.max()))
+    return [float(left[0]), float(top), float(right[-1] - left[0] + 1), float(bottom - top + 1)]
 
 
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:

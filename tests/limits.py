@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -43,3 +44,15 @@ def ends_in_process(work: Callable[..., None], *args: object, kill_after: float 
         return False
     assert process.exitcode == 0
     return True
+
+
+def count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Return a function with the number of comparisons of two paths so far."""
+    count, compare = itertools.count(), PurePath.__eq__
+
+    def compare_counted(self, other):
+        next(count)
+        return compare(self, other)
+
+    monkeypatch.setattr(PurePath, "__eq__", compare_counted)
+    return lambda: int(repr(count)[6:-1])

@@ -32,15 +32,15 @@ from aotlab.tools.cli.types import (
     File,
     FileName,
     Folder,
+    FunctionType,
     NonNegativeInt,
-    Parsed,
     PositiveFloat,
     flag,
     list_option,
     option,
 )
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, real_path, require_existing
+from aotlab.utils.files import name_beside, require_existing
 from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
@@ -133,8 +133,7 @@ def default_output(sources: Sequence[str]) -> Path:
         return Path(f"{name}{RESULTS}")
     if CAMERA_NUMBER.fullmatch(source) and not Path(source).exists():
         return Path(f"camera{source}{RESULTS}")
-    path = Path(source) if Path(source).name not in ("", "..") else real_path(Path(source))
-    return path.with_name(f"{path.name if is_folder(path) else path.stem}{RESULTS}")
+    return name_beside(Path(source), RESULTS)
 
 
 def track_video(job: Job, run: Run) -> int:
@@ -401,7 +400,7 @@ def print_outputs() -> int:
     option(
         "--shard",
         metavar="I/N",
-        type=Parsed(parse_shard),
+        type=FunctionType(parse_shard),
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
         "Slurm, torchrun or Kubernetes",
     ),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.media.deep_images import Levels
 from aotlab.media.frames import FrameSource
+from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag

@@ -159,7 +159,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     return Video(
         entry.name,
         frames,
-        masks=first_masks_by_frame,
+        reference_masks=first_masks_by_frame,
         result_stems=frozenset(Path(name).stem for name in annotated),
         objects=tuple(objects),
     )

@@ -78,7 +78,7 @@ def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ..
     return Video(
         name,
         frames,
-        masks=masks_by_frame,
+        reference_masks=masks_by_frame,
         annotations=annotations,
         result_stems=frozenset(listed),
         objects=objects,

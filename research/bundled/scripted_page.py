@@ -1,4 +1,4 @@
-"""The annotator's page without a browser: every call is what one or two gestures of a person do, and counts them."""
+"""The studio's page without a browser: every call is what one or two gestures of a person do, and counts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,3 @@
-from aotlab.configs.training import PRECISIONS as PRECISIONS
 from aotlab.engine.prompting.load import load_segmenter as load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from aotlab.evaluation.metrics import region_similarity as region_similarity
@@ -38,7 +37,6 @@ from aotlab.media.video import (
     VideoReader as VideoReader,
     compute_fingerprint as compute_fingerprint,
 )
-from aotlab.media.video_writer import VideoWriter as VideoWriter
 from aotlab.tools.cli.command import command as command
 from aotlab.tools.cli.options import (
     segmenter_options as segmenter_options,

@@ -9,7 +9,8 @@ import yaml
 from PIL import Image
 from pycocotools.coco import COCO
 
-from aotlab.sdk import VideoInfo, VideoWriter, find_mask_writer, read_annotations
+from aotlab.media.video_writer import VideoWriter
+from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest

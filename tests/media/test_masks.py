@@ -66,9 +66,9 @@ def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
         read_mask(tmp_path / name)
 
 
-@pytest.mark.parametrize("value", [-1, 65536])
-def test_ids_beyond_16_bits_rejected(tmp_path, value):
-    with pytest.raises(ValueError, match="0 to 65535"):
+@pytest.mark.parametrize("value", [-1, 65536, 0.5, np.nan, np.inf])
+def test_ids_that_16_bits_do_not_hold_rejected(tmp_path, value):
+    with pytest.raises(InputError, match="0 to 65535"):
         write_mask(tmp_path / "mask.png", np.array([[value]]))
     assert list(tmp_path.iterdir()) == []
 

@@ -226,3 +226,18 @@ def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, capsys, lin
     assert mask_cli.main(line) == 2
     assert words in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+
+
+def test_working_directory_is_masked_beside_it(video, monkeypatch):
+    monkeypatch.chdir(video)
+    assert mask_cli.main([".", "--box", "3,3,14,14"]) == 0
+    assert (read_mask(video.parent / "clip.mask.png") == (LABELS == 1)).all()
+
+
+def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, capsys):
+    write_mask(tmp_path / "x.mask.png", LABELS)
+    (tmp_path / "x.overlay.jpg").mkdir()
+    line = [str(video), "--box", "3,3,14,14", "--output", str(tmp_path / "x.mask.png"), "--force"]
+    assert mask_cli.main(line) == 2
+    assert "x.overlay.jpg: exists and is not a regular file" in capsys.readouterr().err
+    assert (read_mask(tmp_path / "x.mask.png") == LABELS).all()

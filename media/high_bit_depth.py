@@ -68,6 +68,7 @@ def read_raw_image(path: Path) -> np.ndarray:
 
 def _read_png(path: Path) -> np.ndarray:
     """Read a 16-bit PNG; Pillow reduces colours to 8 bits, and OpenCV pads truncated files."""
+    require_extra("video", "cv2")
     import cv2
 
     with open_image(path, "image", RESAVE_ADVICE) as image:
