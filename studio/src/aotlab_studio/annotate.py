@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from aotlab import InputError
 from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracker_options, video_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from starlette.types import ASGIApp
 
@@ -34,8 +34,6 @@ HOST_WARNING = (
     "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
     "unencrypted; ssh -L is safer"
 )
-LOAD_TIMEOUT = 1.0
-"""seconds to wait at the end for a model that is being loaded"""
 INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
@@ -110,7 +108,6 @@ def serve_app(
     host: str,
     port: int | None,
     browser: bool,
-    close: Callable[[], None],
     cleanup: ExitStack,
 ) -> None:
     """Print the address of an application and serve it until Ctrl-C.
@@ -119,45 +116,38 @@ def serve_app(
         loader: loads the model meanwhile.
         title: first printed line.
         browser: whether to open the page in a browser.
-        close: called at the end.
         cleanup: removes temporary files.
     """
     from aotlab_studio.server.app import Server, bind_socket
     from aotlab_studio.server.guard import LOCAL_HOSTS
 
-    loading = None
-    try:
-        server = Server(app, bind_socket(host, port), host=host)
-        print(title)
-        print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-        if host not in LOCAL_HOSTS:
-            print(HOST_WARNING.format(host=host), file=sys.stderr)
-        loading = loader.preload()
-        if browser:
-            _open_browser(server.url, cleanup)
-        server.run_on_socket()
-    finally:
-        close()
-        if loading is not None:
-            _exit_while_loading(loading, cleanup, sys.exc_info()[1])
+    server = Server(app, bind_socket(host, port), host=host)
+    print(title)
+    print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
+    if host not in LOCAL_HOSTS:
+        print(HOST_WARNING.format(host=host), file=sys.stderr)
+    loader.preload()
+    if browser:
+        _open_browser(server.url, cleanup)
+    server.run_on_socket()
 
 
-def _exit_while_loading(loading: threading.Thread, cleanup: ExitStack, error: BaseException | None) -> None:
-    """End at once while a model is being loaded, with the exit status of ``error``.
+@contextmanager
+def _exit_on_signals() -> Iterator[None]:
+    """End the process at once if a signal ends the block, with the signal's exit status.
 
-    Loading may take a minute and cannot be stopped; Python would wait for it at exit, or PyTorch abort. Everything is
-    saved by then.
+    Python would wait for threads, and abort those that import PyTorch or run native code.
     """
-    loading.join(LOAD_TIMEOUT)
-    if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
-        cleanup.close()
-        with suppress(Exception):  # a closed standard output
-            if isinstance(error, KeyboardInterrupt):
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        try:
+            if interrupted:
                 print("interrupted", file=sys.stderr)
             sys.stdout.flush()
-        status = int(error.code or 0) if isinstance(error, SystemExit) else INTERRUPTED if error else 0
-        os._exit(status)
-    loading.join()
+        finally:  # also if a stream is closed
+            os._exit(INTERRUPTED if interrupted else int(error.code or 0))
 
 
 def _open_browser(url: str, cleanup: ExitStack) -> None:
@@ -238,25 +228,27 @@ def main(
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.checkpoint, device=tracker.device
     )
-    with ExitStack() as cleanup:
+    with _exit_on_signals(), ExitStack() as cleanup:
         serve = partial(
             serve_app, loader=loader, host=host, port=port, browser=not no_browser, cleanup=cleanup
         )
         if read_entries(Path(video[0])) is None:
             session = open_session(video[0], loader, masks, options, project)
+            cleanup.callback(session.close)
             session.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
             unit = "frame" if frames.count == 1 else "frames"
             title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
             session.prefetch()
             session.runner.wake()
-            serve(build_app(session), title=title, close=session.close)
+            serve(build_app(session), title=title)
         elif project is not None:
             raise InputError(
                 f"--project {project}: a batch has a project next to each of its results; leave it out"
             )
         else:
             batch = open_batch(Path(video[0]), loader, masks, options)
+            cleanup.callback(batch.close)
             title = f"{batch.folder}: {len(batch.list_clips())} videos"
-            serve(build_batch_app(batch), title=title, close=batch.close)
+            serve(build_batch_app(batch), title=title)
     return 0

@@ -123,33 +123,42 @@ def test_page_is_small_and_loads_no_other_host():
         assert [url for url in addresses if not url.startswith("http://www.w3.org/")] == []
 
 
+INTERRUPTED_PROGRAM = """
+import atexit, os, time
+from aotlab.tools.main import main
+from aotlab_studio.tracking.models import TrackerLoader
+
+def preload(self):
+    start(self)
+    print("loading", flush=True)
+    if os.environ["SIGNAL"]:
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+TrackerLoader.__call__ = lambda self: time.sleep(300)
+start, TrackerLoader.preload = TrackerLoader.preload, preload
+atexit.register(print, "threads were waited for")
+raise SystemExit(main())
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status):
-    program = tmp_path / "page.py"
-    program.write_text(
-        "import time\n"
-        "from aotlab.tools.main import main\n"
-        "from aotlab_studio.tracking import models\n"
-        "models.TrackerLoader.__call__ = lambda self: time.sleep(300)\n"
-        "raise SystemExit(main())\n"
-    )
+@pytest.mark.parametrize("serving", [True, False])
+def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serving):
     Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
-    command = [
-        sys.executable,
-        program,
-        "annotate",
-        tmp_path,
-        "--project",
-        tmp_path / "p.aotlab",
-        "--no-browser",
-    ]
-    page = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    page = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED_PROGRAM, "annotate", tmp_path, "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SIGNAL": "" if serving else str(int(number))},
+    )
     assert page.stdout is not None
-    assert any(line.startswith("open http") for line in page.stdout)
-    page.send_signal(number)
-    assert page.wait(60) == status
-    assert page.communicate()[1] == ("interrupted\n" if status == 130 else "")
+    assert any(line == "loading\n" for line in page.stdout)
+    if serving:
+        page.send_signal(number)
+    assert page.communicate(timeout=60) == ("", "interrupted\n" if status == 130 else "")
+    assert page.returncode == status
 
 
 LENGTH = 3

@@ -138,13 +138,10 @@ class Session:
             with suppress(InputError):  # a report that cannot be written changes no masks
                 update_report(self.results.parent)
 
-    def prefetch(self) -> threading.Thread:
-        """Decode frames for viewing in a thread, which waits while a job runs."""
+    def prefetch(self) -> None:
+        """Decode frames for viewing in a thread until the session is closed; it waits while a job runs."""
         arguments = (self._closed, lambda: self.runner.busy)
-        prefetch = self.document.frames.prefetch
-        thread = threading.Thread(target=prefetch, args=arguments, name="warm", daemon=True)
-        thread.start()
-        return thread
+        threading.Thread(target=self.document.frames.prefetch, args=arguments, name="warm").start()
 
     def suggest(
         self,
