@@ -565,3 +565,25 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
         assert (state.snapshot.labels(3) == truth(3)).all()
     finally:
         state.close()
+
+
+@needs_browser
+def test_list_keeps_a_note_that_is_typed(context, served, batch):
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.select_option("[aria-label='Status of c']", "rejected")
+    note = "[aria-label='Note on c']"
+    with tab.expect_request("**/clips"):
+        tab.select_option("[aria-label='Status of a']", "accepted")
+        tab.focus(note)
+        tab.keyboard.type("da")
+    tab.wait_for_function("() => document.getElementById('status').textContent === ''")
+    tab.keyboard.type("rk")
+    assert tab.input_value(note) == "dark"
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#clips .accepted")
+    assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Note on c"
+    wait_until(lambda: {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark")
+    tab.close()

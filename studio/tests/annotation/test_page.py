@@ -192,7 +192,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
 def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
     draw(session, 0, 1, 2)
     page.objects(2)
-    page.tab.click("#objects [data-name=choose2]")
+    page.tab.click("#objects [name=choose2]")
     Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
     page.seek(3)
     page.tab.set_input_files("#load", tmp_path / "mask.png")

@@ -2,7 +2,7 @@
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusList, STATUSES } from './clips.js';
-import { addIcons, connectPerson, countText, createElement, element, onSubmit } from './dom.js';
+import { addIcons, connectPerson, countText, createElement, element, onSubmit, replaceChildren } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -17,10 +17,12 @@ class BatchPage {
     history.replaceState(null, '', location.pathname); // without the token
     /** @type {Clip[]} */
     this.clips = [];
+    /** The list that is shown, as JSON. */
+    this.shown = '';
     /** Whether the list could not be read. */
     this.failed = false;
     connectPerson(() => this.showMessage(''));
-    element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
+    element('filter').append(...makeStatusList('open').children);
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
     element('track-all').onclick = () => this.trackAll();
@@ -32,59 +34,59 @@ class BatchPage {
     });
     addIcons(document.body);
     this.refresh();
-    setInterval(() => {
-      if (!document.hidden && !document.activeElement?.matches('#clips select, #clips input')) this.refresh();
-    }, INTERVAL);
+    element('clips').addEventListener('focusout', () => setTimeout(() => this.show()));
+    setInterval(() => { if (!document.hidden) this.refresh(); }, INTERVAL);
   }
 
-  async refresh() {
+  /** @param {boolean} [force] as in `show` */
+  async refresh(force) {
     try {
-      const clips = await fetchClips('');
+      this.clips = await fetchClips('');
       if (this.failed) this.showMessage('');
       this.failed = false;
-      if (JSON.stringify(clips) === JSON.stringify(this.clips)) return; // keeps the focus
-      this.clips = clips;
-      this.show();
+      this.show(force);
     } catch (error) {
       this.failed = true;
       this.showMessage(`The list cannot be read (${error}). Is the program still running?`, true);
     }
   }
 
-  show() {
+  /** Show the list, unless a note is being typed. @param {boolean} [force] also if it is the same, or a status may be being chosen */
+  show(force = false) {
+    const key = JSON.stringify([this.clips, element('filter').value]);
+    const { activeElement: active } = document;
+    if (active instanceof HTMLInputElement && active.matches('#clips input') && active.value !== active.defaultValue) return;
+    if (!force && (key === this.shown || active?.matches('#clips select'))) return;
+    this.shown = key;
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
     element('summary').textContent = `${this.clips.length} clips: ${counts.join(', ')}. Those with the most to check come first.`;
     element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
     const shown = this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value));
-    element('clips').replaceChildren(...shown.map((clip) => this.row(clip)));
+    replaceChildren(element('clips'), shown.map((clip) => this.row(clip)));
   }
 
   /** @param {Clip} clip */
   row(clip) {
     const { name, status, note, holder, person, error, sentences } = clip;
-    const line = createElement('tr', {});
-    const open = createElement('a', { href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) });
-    open.append(createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' }));
-    open.append(createElement('span', { textContent: name }));
-    const title = createElement('th', { scope: 'row' });
-    title.append(open);
-    const checks = createElement('ul', {});
-    checks.append(...(error ? [error] : sentences).map((text) => createElement('li', { textContent: text })));
+    const open = createElement(
+      'a', { name, href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
+      createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' }), createElement('span', {}, name),
+    );
+    const checks = (error ? [error] : sentences).map((text) => createElement('li', {}, text));
     const list = makeStatusList(status);
-    list.setAttribute('aria-label', `Status of ${name}`);
-    const field = createElement('input', { type: 'text', value: note, maxLength: 100, hidden: status !== 'rejected' && !note });
-    field.placeholder = 'Why?';
-    field.setAttribute('aria-label', `Note on ${name}`);
+    Object.assign(list, { name: `status of ${name}`, ariaLabel: `Status of ${name}` });
+    const hidden = status !== 'rejected' && !note;
+    const field = createElement('input', { name: `note on ${name}`, type: 'text', defaultValue: note, maxLength: 100, hidden, placeholder: 'Why?', ariaLabel: `Note on ${name}` });
     list.onchange = field.onchange = () => {
+      field.defaultValue = field.value; // nothing is being typed
       if (this.checkPerson()) this.setStatus(name, list.value, field.value.trim());
-      else this.show(); // without the status
+      else this.show(true); // without the status
     };
-    const cells = [createElement('td', {}), createElement('td', { className: status.replace(' ', '-') }), createElement('td', { textContent: holder ? `open: ${holder}` : person })];
-    cells[0].append(checks);
-    cells[1].append(list, field);
-    line.append(title, ...cells);
-    return line;
+    return createElement(
+      'tr', {}, createElement('th', { scope: 'row' }, open), createElement('td', {}, createElement('ul', {}, ...checks)),
+      createElement('td', { className: status.replace(' ', '-') }, list, field), createElement('td', {}, holder ? `open: ${holder}` : person),
+    );
   }
 
   /** @param {string} name @param {string} status @param {string} note @param {string} [outdated] what to do about outdated frames */
@@ -98,11 +100,11 @@ class BatchPage {
         return;
       }
       this.showMessage(problem, !answer.ok);
-      if (!answer.ok) this.show(); // without what was refused
+      if (!answer.ok) this.show(true); // without what was refused
     } catch (error) {
       this.showMessage(`The status cannot be stored (${error}). Is the program still running?`, true);
     }
-    await this.refresh();
+    await this.refresh(true);
   }
 
   /** Track all clips with drawn masks. */

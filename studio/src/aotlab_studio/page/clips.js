@@ -27,8 +27,7 @@ export const isFree = (clip) => !clip.holder;
 
 /** @param {ClipStatus} chosen */
 export function makeStatusList(chosen) {
-  const list = createElement('select', {});
-  list.append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
+  const list = createElement('select', {}, ...STATUSES.map((status) => createElement('option', { value: status }, status)));
   list.value = chosen;
   return list;
 }
@@ -39,8 +38,18 @@ export class ClipHeader {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
     this.stored = { status: 'open', note: '' };
-    for (const field of elements('clip-status', 'clip-note')) field.onchange = () => this.send();
-    element('clip-status').append(...makeStatusList('open').children);
+    /** Ends with the answer to the last status. @type {Promise<unknown>} */
+    this.sent = Promise.resolve();
+    const [list, note] = elements('clip-status', 'clip-note');
+    list.append(...makeStatusList('open').children);
+    list.onchange = () => {
+      this.send();
+      if (list.value !== 'rejected') return;
+      note.hidden = false;
+      note.focus();
+    };
+    note.onchange = () => this.send();
+    note.onblur = () => this.setStatus(this.stored.status, this.stored.note);
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -55,14 +64,18 @@ export class ClipHeader {
   setStatus(status, note) {
     this.stored = { status, note };
     element('clip-status').value = status;
-    element('clip-note').value = note;
-    element('clip-note').hidden = status !== 'rejected' && !note;
+    const field = element('clip-note');
+    if (document.activeElement === field) return; // it is being typed
+    field.value = note;
+    field.hidden = status !== 'rejected' && !note;
   }
 
-  async send() {
+  /** Store the status of the fields, after the one before it. */
+  send() {
     const values = { status: /** @type {ClipStatus} */ (element('clip-status').value), note: element('clip-note').value.trim() };
-    if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
-    else if (values.status === 'rejected' && !values.note) element('clip-note').focus();
+    this.sent = this.sent.then(async () => {
+      if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
+    });
   }
 
   /** Open the next clip that needs work. */
@@ -91,21 +104,20 @@ export class Versions {
   }
 
   async keep() {
-    if (await this.app.send('keep_version', { title: element('version-title').value.trim() })) element('version-title').value = '';
+    const title = element('version-title').value.trim();
+    element('version-title').value = '';
+    if (!(await this.app.send('keep_version', { title }))) element('version-title').value ||= title;
     await this.show();
   }
 
   async show() {
     const versions = (await this.app.send('list_versions'))?.result;
     if (!versions) return;
-    element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
-      const line = createElement('li', {});
-      const restore = createElement('button', { type: 'button', textContent: 'Restore', onclick: () => this.restore(number) });
-      restore.setAttribute('aria-label', `Restore version ${number}`);
-      const text = [`${number}: ${title || 'without title'}`, person, date].filter(Boolean).join(' · ');
-      line.append(createElement('span', { textContent: text }), restore);
-      return line;
-    }));
+    element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => createElement(
+      'li', {},
+      createElement('span', {}, [`${number}: ${title || 'without title'}`, person, date].filter(Boolean).join(' · ')),
+      createElement('button', { type: 'button', ariaLabel: `Restore version ${number}`, onclick: () => this.restore(number) }, 'Restore'),
+    )));
     element('versions-empty').hidden = versions.length > 0;
   }
 

@@ -16,11 +16,27 @@ export const readNumber = (id) => (element(id).value === '' ? undefined : Number
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} kind
  * @param {object} values
+ * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[K]}
  */
-export function createElement(kind, values) {
-  return Object.assign(document.createElement(kind), values);
+export function createElement(kind, values, ...children) {
+  const made = Object.assign(document.createElement(kind), values);
+  made.append(...children);
+  return made;
 }
+
+/** Return a button that shows an icon only. @param {string} icon @param {string} label @param {object} values */
+export const iconButton = (icon, label, values) => createElement('button', { title: label, ariaLabel: label, ...values }, drawIcon(icon));
+
+/** Replace the elements of a list; the one of the same `name` as before keeps the focus. @param {HTMLElement} list @param {Node[]} children */
+export function replaceChildren(list, children) {
+  const focused = list.contains(document.activeElement) && document.activeElement?.getAttribute('name');
+  list.replaceChildren(...children);
+  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[name="${CSS.escape(focused)}"]`))?.focus();
+}
+
+/** Return the focus to the frame, so that keys act on it. */
+export const focusView = () => element('view').focus({ preventScroll: true });
 
 /** Handle a form's main button, and Enter in its fields. @param {HTMLElement} button @param {() => void} run */
 export function onSubmit(button, run) {
@@ -98,16 +114,12 @@ const MAX_TOASTS = 3;
 
 /** @param {string} text @param {Record<string, () => void>} [buttons] by label */
 export function toast(text, buttons = {}) {
-  const box = createElement('div', { className: 'toast' });
   const close = () => box.remove();
-  box.append(createElement('span', { textContent: text }));
-  for (const [label, run] of Object.entries(buttons)) {
-    box.append(createElement('button', { textContent: label, onclick: () => { close(); run(); } }));
-  }
-  const end = createElement('button', { className: 'small', onclick: close });
-  end.append(drawIcon('x'));
-  end.setAttribute('aria-label', 'Close this message');
-  box.append(end);
+  const box = createElement(
+    'div', { className: 'toast' }, createElement('span', {}, text),
+    ...Object.entries(buttons).map(([label, run]) => createElement('button', { onclick: () => { close(); run(); } }, label)),
+    iconButton('x', 'Close this message', { className: 'small', onclick: close }),
+  );
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
   setTimeout(close, TOAST_SECONDS * 1000);

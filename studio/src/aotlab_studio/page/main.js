@@ -31,6 +31,8 @@ export class App {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
+    /** Object that drawings without one share, which the first of them makes; each choice begins another. */
+    this.made = { id: 0 };
     this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
@@ -43,7 +45,7 @@ export class App {
     this.objects = [];
     /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
     this.drawn = Promise.resolve();
-    /** Drawings that are not acknowledged, by message id. @type {Map<number, {action: string, values: Record<string, unknown>}>} */
+    /** Drawings that are not acknowledged, by message id. @type {Map<number, {action: string, made: {id: number}, values: Record<string, unknown>}>} */
     this.drawings = new Map();
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
@@ -103,7 +105,7 @@ export class App {
     showClasses(state.classes);
     this.setObjects(state.objects);
     this.history.setTitles(state.history);
-    this.exporter.setNames(state.outputs);
+    if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     this.timeline.setOutdated(state.outdated);
@@ -153,12 +155,13 @@ export class App {
   setObjects(objects) {
     const none = !this.objects.length;
     this.objects = objects;
-    if (!objects.some((item) => item.id === this.chosen)) this.chosen = none && objects.length ? objects[objects.length - 1].id : 0;
+    const chosen = this.chosenItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
+    if (chosen !== this.chosen) [this.chosen, this.made] = [chosen, { id: 0 }];
     this.timeline.setObjects(objects, this.chosen);
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(element('objects'), objects, this);
-    showFields(objects.find((item) => item.id === this.chosen));
+    showFields(this.chosenItem);
     element('empty').hidden = objects.length > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;
@@ -171,10 +174,10 @@ export class App {
    * @param {Values<A>} [values]
    */
   async send(action, values) {
-    const { playback: { frame }, chosen } = this;
+    const { playback: { frame }, chosen, made } = this;
     if (CLICK_ENDING_ACTIONS.includes(action)) this.toolbox.cancel();
     await this.drawn;
-    return this.request(action, /** @type {Values<A>} */ ({ frame, object_id: chosen || this.chosen, ...values }));
+    return this.request(action, /** @type {Values<A>} */ ({ frame, object_id: chosen || made.id, ...values }));
   }
 
   /**
@@ -206,8 +209,8 @@ export class App {
 
   /** Send what was drawn and is not acknowledged; an object that is still to be made is that of the drawing before. */
   sendDrawings() {
-    const messages = [...this.drawings].map(([id, { action, values }]) => (
-      { propagate: true, ...values, id, do: action, object_id: values.object_id || (action !== 'add_object' && this.chosen) || null }
+    const messages = [...this.drawings].map(([id, { action, made, values }]) => (
+      { propagate: true, ...values, id, do: action, object_id: values.object_id || made.id || null }
     ));
     if (messages.length) this.connection.sendDrawings(messages);
   }
@@ -246,8 +249,8 @@ export class App {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
   }
 
-  color() {
-    return this.objects.find((item) => item.id === this.chosen)?.color || '#109898';
+  get chosenItem() {
+    return this.objects.find((item) => item.id === this.chosen);
   }
 
   /** @param {string} text @param {boolean} [problem] */
@@ -265,8 +268,14 @@ export class App {
 
   /** @param {number} id */
   setChosen(id) {
-    this.chosen = id;
+    [this.chosen, this.made] = [id, { id: 0 }];
     this.setObjects(this.objects);
+  }
+
+  /** Store the object that drawings have made, and choose it unless another choice was made. @param {{id: number}} made @param {number} id */
+  setMade(made, id) {
+    made.id = id;
+    if (made === this.made) this.setChosen(id);
   }
 
   /** Show only one object, or all again. @param {number} id 0: background */
@@ -292,17 +301,19 @@ export class App {
   addObject() {
     const before = this.chosen;
     this.choose(0);
+    const { made } = this;
     const id = this.connection.makeId();
-    this.drawings.set(id, { action: 'add_object', values: {} });
+    this.drawings.set(id, { action: 'add_object', made, values: {} });
     return this.draw(async () => {
       const answer = await this.request('add_object', {}, id);
       this.drawings.delete(id);
-      this.setChosen(answer ? answer.result : before);
+      if (answer) this.setMade(made, answer.result);
+      else if (made === this.made) this.setChosen(before);
     });
   }
 
   async deleteObject() {
-    const item = this.objects.find((one) => one.id === this.chosen);
+    const item = this.chosenItem;
     if (item) this.history.offer(await this.send('delete_object'), `${item.name} is deleted`);
   }
 
@@ -313,7 +324,7 @@ export class App {
 
   /** @param {'hidden' | 'locked'} key */
   toggle(key) {
-    const item = this.objects.find((one) => one.id === this.chosen);
+    const item = this.chosenItem;
     if (item) this.change(item.id, { [key]: !item[key] });
   }
 

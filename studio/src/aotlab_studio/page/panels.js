@@ -1,7 +1,9 @@
 // @ts-check
 /** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
 
-import { connectPerson, countText, element, elements, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
+import {
+  connectPerson, countText, createElement, drawIcon, element, elements, focusView, iconButton, onSubmit, readNumber, replaceChildren, toast,
+} from './dom.js';
 import { watchPointers } from './pointers.js';
 import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
@@ -21,8 +23,13 @@ export function connectControls(app) {
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
   element('note').onchange = () => app.review.storeNote();
-  element('class').onchange = () => app.change(app.chosen, { class_name: element('class').value.trim() });
-  element('attributes').onchange = () => app.change(app.chosen, { attributes: readAttributes() });
+  const fields = element('object-fields');
+  const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(Number(fields.dataset.object), changes);
+  element('class').onchange = () => change({ class_name: element('class').value.trim() });
+  element('attributes').onchange = () => change({ attributes: readAttributes() });
+  fields.addEventListener('focusout', ({ relatedTarget }) => {
+    if (!fields.contains(/** @type {Node | null} */ (relatedTarget))) showFields(app.chosenItem);
+  });
   connectPerson(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
@@ -35,7 +42,7 @@ function returnFocus() {
     if (!target.closest('button, input[type=checkbox], input[type=range], select, summary, a') || target.closest('dialog')) return;
     if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
     if (event.type === 'click' && target.closest('select')) return;
-    element('view').focus({ preventScroll: true });
+    if (!document.activeElement?.matches('input[type=text]')) focusView(); // unless the choice asks for a text
   };
   document.addEventListener('click', back, true);
   document.addEventListener('change', back);
@@ -64,27 +71,18 @@ function togglePanels() {
 /** @param {App} app */
 function makeTools(app) {
   for (const { name, key, icon, help } of TOOLS) {
-    const button = createElement('button', { title: help, onclick: () => app.toolbox.choose(name) });
-    button.dataset.tool = name;
-    button.append(drawIcon(icon), createElement('span', { textContent: name }));
-    button.dataset.key = key;
+    const button = createElement('button', { title: help, onclick: () => app.toolbox.choose(name) }, drawIcon(icon), createElement('span', {}, name));
+    Object.assign(button.dataset, { tool: name, key });
     element('tools').append(button);
   }
-  const minus = createElement('button', { title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
-  minus.id = 'minus';
-  minus.append(drawIcon('circle-minus'), createElement('span', { textContent: 'minus' }));
+  const title = 'Minus: remove instead of adding, as Shift does';
+  const minus = createElement('button', { id: 'minus', title, onclick: () => app.toolbox.invert() }, drawIcon('circle-minus'), createElement('span', {}, 'minus'));
   minus.dataset.key = 'U';
-  element('tools').append(minus);
-  const sizes = createElement('div', { id: 'sizes' });
-  const size = createElement('output', {});
-  size.setAttribute('aria-label', 'brush size');
-  for (const [label, icon, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', 'minus', 1 / 1.2], ['Larger brush', 'plus', 1.2]])) {
-    const button = createElement('button', { title: label, onclick: () => app.toolbox.resize(factor) });
-    button.append(drawIcon(icon));
-    button.setAttribute('aria-label', label);
-    sizes.append(button);
-  }
-  element('tools').append(size, sizes);
+  const sizes = createElement(
+    'div', { id: 'sizes' }, iconButton('minus', 'Smaller brush', { onclick: () => app.toolbox.resize(1 / 1.2) }),
+    iconButton('plus', 'Larger brush', { onclick: () => app.toolbox.resize(1.2) }),
+  );
+  element('tools').append(minus, createElement('output', { ariaLabel: 'brush size' }), sizes);
   showTools(app.toolbox);
 }
 
@@ -127,78 +125,61 @@ async function loadMasks(app) {
  * @param {App} app
  * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: cancelled
  */
-function askObjects(objects, app) {
-  const dialog = element('objects-dialog');
+async function askObjects(objects, app) {
   const lists = objects.map(({ target }) => {
-    const list = createElement('select', {});
-    list.append(createElement('option', { value: '', textContent: 'a new object' }));
-    list.append(...app.objects.map(({ id, name }) => createElement('option', { value: String(id), textContent: `${id}: ${name}` })));
+    const known = app.objects.map(({ id, name }) => createElement('option', { value: String(id) }, `${id}: ${name}`));
+    const list = createElement('select', {}, createElement('option', { value: '' }, 'a new object'), ...known);
     list.value = target ? String(target) : '';
     return list;
   });
-  element('file-objects').replaceChildren(...objects.map(({ id, name }, index) => {
-    const label = createElement('label', { textContent: `${name || 'object'} (${id} in the file) is ` });
-    label.append(lists[index]);
-    const line = createElement('li', {});
-    line.append(label);
-    return line;
-  }));
+  element('file-objects').replaceChildren(...objects.map(({ id, name }, index) => createElement(
+    'li', {}, createElement('label', {}, `${name || 'object'} (${id} in the file) is `, lists[index]),
+  )));
+  const answer = await ask(element('objects-dialog'));
+  return answer ? Object.fromEntries(objects.map(({ id }, index) => [id, Number(lists[index].value) || null])) : undefined;
+}
+
+/** Show a dialog; return the value of the button that closes it, empty if cancelled. @param {HTMLDialogElement} dialog @returns {Promise<string>} */
+function ask(dialog) {
   dialog.returnValue = '';
-  return new Promise((resolve) => {
-    dialog.onclose = () => resolve(dialog.returnValue
-      ? Object.fromEntries(objects.map(({ id }, index) => [id, Number(lists[index].value) || null])) : undefined);
-    dialog.showModal();
-  });
+  dialog.showModal();
+  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue); });
 }
 
 /** @typedef {import('./protocol.js').Item} Item */
-
-/** @param {string} icon @param {string} label @param {boolean} pressed @param {() => void} run */
-function toggle(icon, label, pressed, run) {
-  const button = createElement('button', { className: 'small', title: label, onclick: run });
-  button.append(drawIcon(icon));
-  button.setAttribute('aria-label', label);
-  button.setAttribute('aria-pressed', String(pressed));
-  return button;
-}
 
 /** @param {HTMLElement} list @param {Item[]} objects @param {import('./main.js').App} app */
 export function showObjects(list, objects, app) {
   // shown again when the name is typed or the colour chosen
   if (list.querySelector('input[type=text], input[type=color]:focus')) return;
-  const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
-    ? document.activeElement.dataset.name : undefined;
-  list.replaceChildren(...objects.map((item) => row(item, app)));
-  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-name="${focused}"]`))?.focus();
+  replaceChildren(list, objects.map((item) => row(item, app)));
 }
 
 /** @param {Item} item @param {import('./main.js').App} app */
 function row(item, app) {
   const { id, name, color, class_name: className } = item;
-  const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
   const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
-  const swatch = createElement('input', { type: 'color', value: color });
+  const swatch = createElement('input', { type: 'color', value: color, ariaLabel: `Colour of ${name}` });
   swatch.onchange = () => {
     swatch.blur();
     change({ color: swatch.value });
   };
-  swatch.setAttribute('aria-label', `Colour of ${name}`);
-  const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
-  choose.append(createElement('span', { className: 'name', textContent: name }));
-  if (className && className !== name) choose.append(createElement('span', { className: 'class', textContent: className }));
-  choose.setAttribute('aria-pressed', String(id === app.chosen));
+  const choose = createElement(
+    'button', { name: `choose${id}`, className: 'choose', title: `${name}: choose; double click renames`, ariaPressed: String(id === app.chosen) },
+    createElement('span', { className: 'name' }, name), createElement('span', { className: 'class' }, className === name ? '' : className),
+    createElement('span', { className: 'visually-hidden' }, `, ${describeRow(app.timeline.rows.get(id))}`),
+  );
   // the first click of two replaces the list, so there is no dblclick
   choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
-  choose.append(createElement('span', { className: 'visually-hidden', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
-  const hide = toggle(item.hidden ? 'eye-off' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
-  const lock = toggle(item.locked ? 'lock' : 'lock-open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
-  const pencil = toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app));
-  choose.dataset.name = `choose${id}`;
-  pencil.dataset.name = `rename${id}`;
-  hide.dataset.name = `hide${id}`;
-  lock.dataset.name = `lock${id}`;
-  line.append(swatch, choose, pencil, hide, lock);
-  return line;
+  const button = (/** @type {string} */ what, /** @type {string} */ icon, /** @type {boolean} */ pressed, /** @type {() => void} */ onclick) => iconButton(
+    icon, `${what} ${name}`, { name: `${what}${id}`, className: 'small', ariaPressed: String(pressed), onclick },
+  );
+  return createElement(
+    'li', { className: id === app.chosen ? 'chosen' : '' }, swatch, choose,
+    button('Rename', 'pencil', false, () => rename(choose, name, change, app)),
+    button('Hide', item.hidden ? 'eye-off' : 'eye', item.hidden, () => change({ hidden: !item.hidden })),
+    button('Lock', item.locked ? 'lock' : 'lock-open', item.locked, () => change({ locked: !item.locked })),
+  );
 }
 
 /** Offer the classes of the project. @param {string[]} names */
@@ -208,8 +189,10 @@ export function showClasses(names) {
 
 /** Show class and attributes of the chosen object, unless they are being typed. @param {Item | undefined} item */
 export function showFields(item) {
-  element('object-fields').hidden = !item;
-  if (!item || document.activeElement?.closest('#object-fields')) return;
+  const fields = element('object-fields');
+  fields.hidden = !item;
+  if (!item || fields.contains(document.activeElement)) return;
+  fields.dataset.object = String(item.id);
   element('class').value = item.class_name;
   element('attributes').value = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', ');
 }
@@ -223,7 +206,7 @@ function readAttributes() {
 /** Rename the chosen object. @param {App} app */
 export function renameChosen(app) {
   const { chosen } = app;
-  const button = element('objects').querySelector(`[data-name=choose${chosen}]`);
+  const button = element('objects').querySelector(`[name=choose${chosen}]`);
   if (button instanceof HTMLElement) rename(button, app.getName(chosen), (changes) => app.change(chosen, changes), app);
 }
 
@@ -235,19 +218,18 @@ export function renameChosen(app) {
  * @param {App} app
  */
 function rename(button, name, change, app) {
-  const field = createElement('input', { type: 'text', value: name, maxLength: 60 });
-  field.setAttribute('aria-label', `New name of ${name}`);
+  const field = createElement('input', { type: 'text', value: name, maxLength: 60, ariaLabel: `New name of ${name}` });
   const finish = (/** @type {boolean} */ keep) => {
     field.onblur = null;
     if (keep && field.value.trim() && field.value !== name) change({ name: field.value.trim() });
     field.replaceWith(button);
     showObjects(element('objects'), app.objects, app);
-    element('view').focus({ preventScroll: true });
   };
   field.onkeydown = (event) => {
     event.stopPropagation();
-    if (event.key === 'Enter') finish(true);
-    if (event.key === 'Escape') finish(false);
+    if (event.key !== 'Enter' && event.key !== 'Escape') return;
+    finish(event.key === 'Enter');
+    focusView();
   };
   field.onblur = () => finish(true);
   button.replaceWith(field);
@@ -257,17 +239,11 @@ function rename(button, name, change, app) {
 /**
  * Ask what to do about outdated frames; return the chosen value, empty if cancelled.
  * @param {import('./connection.js').Refusal} refusal
- * @returns {Promise<'' | 'wait' | 'proceed'>}
  */
-export function askOutdated(refusal) {
-  const dialog = element('outdated-dialog');
+export async function askOutdated(refusal) {
   element('outdated-text').textContent = refusal.message;
   element('outdated-wait').hidden = !refusal.choices.includes('wait');
-  dialog.returnValue = '';
-  return new Promise((resolve) => {
-    dialog.onclose = () => resolve(/** @type {'' | 'wait' | 'proceed'} */ (dialog.returnValue));
-    dialog.showModal();
-  });
+  return /** @type {'' | 'wait' | 'proceed'} */ (await ask(element('outdated-dialog')));
 }
 
 export class History {
@@ -343,8 +319,8 @@ export class Exporter {
     this.app = app;
     onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => createElement('button', {
-      type: 'button', textContent: name, onclick: () => this.check(outputs),
-    })));
+      type: 'button', onclick: () => { for (const box of this.boxes) box.checked = outputs.includes(box.name); },
+    }, name)));
     element('export-annotated').onclick = () => {
       const frames = app.timeline.annotated();
       element('export-first').value = frames ? String(frames[0]) : '';
@@ -358,24 +334,19 @@ export class Exporter {
   setNames(outputs) {
     const fields = element('outputs');
     const legend = /** @type {HTMLLegendElement} */ (fields.firstElementChild);
-    fields.replaceChildren(legend, ...outputs.map(({ value, text }) => {
-      const label = createElement('label', {});
-      label.append(createElement('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
-      return label;
-    }));
+    fields.replaceChildren(legend, ...outputs.map(({ value, text }) => createElement(
+      'label', {}, createElement('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`,
+    )));
   }
 
-  /** Choose these outputs. @param {string[]} names */
-  check(names) {
-    for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))) {
-      box.checked = names.includes(box.name);
-    }
+  /** Boxes of the outputs. */
+  get boxes() {
+    return [.../** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))];
   }
 
-  /** Return the names of the chosen outputs. */
-  checked() {
-    return [...document.querySelectorAll('#outputs input')]
-      .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
+  /** Names of the chosen outputs. */
+  get names() {
+    return this.boxes.filter((box) => box.checked).map((box) => box.name);
   }
 
   open() {
@@ -385,24 +356,20 @@ export class Exporter {
   }
 
   async start() {
-    const names = this.checked();
-    const [first, last] = [readNumber('export-first'), readNumber('export-last')];
-    const done = await this.run('export', { names, first, last });
-    if (done) {
-      element('download').hidden = false;
-      element('download').textContent = `Download ${done.archive}`;
-      const { missing, unclassed } = done;
-      const texts = [];
-      if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
-      if (missing) texts.push(`${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`);
-      element('export-missing').textContent = texts.join(' ');
-      element('download').focus();
-    }
+    const done = await this.run('export', { names: this.names, first: readNumber('export-first'), last: readNumber('export-last') });
+    if (!done) return;
+    const { archive, missing, unclassed } = done;
+    Object.assign(element('download'), { hidden: false, textContent: `Download ${archive}` });
+    const texts = [];
+    if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
+    if (missing) texts.push(`${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`);
+    element('export-missing').textContent = texts.join(' ');
+    if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
   }
 
   /** Write all corrected clips into the results of their list. */
   async startClips() {
-    const done = await this.run('export_clips', { names: this.checked() });
+    const done = await this.run('export_clips', { names: this.names });
     if (!done) return;
     const { names, problems } = done;
     element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');
@@ -436,19 +403,14 @@ export class Exporter {
 }
 
 /** @param {import('./main.js').App} app */
-function openMerge(app) {
-  const from = app.objects.find((item) => item.id === app.chosen);
+async function openMerge(app) {
+  const from = app.chosenItem;
   const others = app.objects.filter((item) => item.id !== app.chosen);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
-  element('merge-into').replaceChildren(...others.map((item) => createElement('option', { value: String(item.id), textContent: item.name })));
-  const dialog = element('merge-dialog');
-  dialog.returnValue = '';
-  dialog.onclose = async () => {
-    if (dialog.returnValue !== 'merge') return;
-    const into = Number(element('merge-into').value);
-    const answer = await app.send('merge_objects', { object_id: from.id, into });
-    app.history.offer(answer, `${from.name} is merged into ${app.getName(into)}`);
-  };
-  dialog.showModal();
+  element('merge-into').replaceChildren(...others.map((item) => createElement('option', { value: String(item.id) }, item.name)));
+  if (await ask(element('merge-dialog')) !== 'merge') return;
+  const into = Number(element('merge-into').value);
+  const answer = await app.send('merge_objects', { object_id: from.id, into });
+  app.history.offer(answer, `${from.name} is merged into ${app.getName(into)}`);
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog that lists them. */
 
-import { element, createElement, saveSettings, loadSettings } from './dom.js';
+import { createElement, element, focusView, loadSettings, saveSettings } from './dom.js';
 import { renameChosen } from './panels.js';
 import { TOOLS } from './tools.js';
 
@@ -71,7 +71,7 @@ export class Shortcuts {
     if (loadSettings().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
-      if (name === 'Enter' && target.matches('input[type=number]')) element('view').focus({ preventScroll: true });
+      if (name === 'Enter' && target.matches('input[type=number]')) focusView();
       return;
     }
     if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;
@@ -87,17 +87,10 @@ export function showKeys({ groups }) {
   element('single-keys').checked = loadSettings().singleKeys !== false;
   element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
   element('keys').replaceChildren(...Object.entries(groups).map(([task, table]) => {
-    const group = createElement('section', {});
-    const list = createElement('ul', {});
-    list.append(...table.map(({ keys, text }) => {
-      const line = createElement('li', {});
-      const names = createElement('span', {});
-      names.append(...keys.map((key) => createElement('kbd', { textContent: key })));
-      line.append(names, createElement('span', { textContent: text }));
-      return line;
-    }));
-    group.append(createElement('h3', { textContent: task }), list);
-    return group;
+    const lines = table.map(({ keys, text }) => createElement(
+      'li', {}, createElement('span', {}, ...keys.map((key) => createElement('kbd', {}, key))), createElement('span', {}, text),
+    ));
+    return createElement('section', {}, createElement('h3', {}, task), createElement('ul', {}, ...lines));
   }));
   for (const found of document.querySelectorAll('[data-key]')) {
     const control = /** @type {HTMLElement} */ (found);

@@ -19,9 +19,8 @@ const THUMBNAIL_DELAY = 300;
  * @param {Row[]} objects those that are drawn
  */
 export function makeThumbnail(frames, frame, objects) {
-  const box = createElement('span', { className: 'thumbnail' });
   const canvas = createElement('canvas', {});
-  box.append(canvas);
+  const box = createElement('span', { className: 'thumbnail' }, canvas);
   const load = async () => {
     try {
       const [image, labels] = await Promise.all([frames.thumbnail(frame, THUMBNAIL_PIXELS), frames.labels(frame)]);
@@ -97,7 +96,7 @@ export class Thumbnails {
     const frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
     const shown = frames.map((frame) => {
       const thumbnail = makeThumbnail(this.app.frames, frame, this.objects);
-      thumbnail.box.append(createElement('span', { textContent: String(frame) }));
+      thumbnail.box.append(createElement('span', {}, String(frame)));
       Object.assign(thumbnail.box, { title: `frame ${frame}`, onclick: () => this.app.playback.seek(frame) });
       return thumbnail;
     });

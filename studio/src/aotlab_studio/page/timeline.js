@@ -351,6 +351,7 @@ export class Timeline {
   press(event) {
     this.handle = this.handleAt(event);
     if (this.handle >= 0) {
+      this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
       this.canvas.setPointerCapture(event.pointerId);
       return;
     }

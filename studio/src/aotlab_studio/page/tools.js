@@ -9,7 +9,7 @@ import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
 /** @typedef {import('./viewer.js').Mark} Mark */
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./frames.js').Labels | null} Labels */
-/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, labels: Labels}} Place */
+/** Frame and object of an input (0: `made`, see `App`), and the frame's masks. @typedef {{frame: number, id: number, made: {id: number}, labels: Labels}} Place */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -160,13 +160,14 @@ async function releaseMark(toolbox, point) {
  * @param {Place} place
  * @param {boolean} away
  */
-async function suggest(toolbox, prompts, { frame, id: before }, away) {
+async function suggest(toolbox, prompts, { frame, id: before, made }, away) {
   const { app } = toolbox;
   const common = { ...prompts, frame };
   const answer = await app.request('suggest', { ...common, object_id: (!away && before) || null });
   if (!answer) return undefined;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-  if (app.chosen === before) app.setChosen(id);
+  if (!before) app.setMade(made, id);
+  else if (app.chosen === before) app.setChosen(id);
   if (away) toolbox.marks = [];
   app.history.reportTaken(answer);
   if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
@@ -268,8 +269,9 @@ const split = {
   help: 'Split: click on a separate part of the object to make it a new object.',
   takesPoints: true,
   press: async (toolbox, point) => {
-    const answer = await toolbox.app.send('split_object', { point: toPairs([point])[0] });
-    if (answer) toolbox.app.setChosen(answer.result.object_id);
+    const { app, app: { chosen } } = toolbox;
+    const answer = await app.send('split_object', { point: toPairs([point])[0] });
+    if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
   },
 };
 
@@ -295,7 +297,7 @@ export class Toolbox {
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
     this.sent = [];
     /** Frame and object at the last press. */
-    this.pressed = { frame: 0, id: 0 };
+    this.pressed = { frame: 0, id: 0, made: app.made };
     this.down = false;
     this.minus = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
@@ -378,7 +380,7 @@ export class Toolbox {
       this.app.showMessage(`Frame ${this.app.playback.target} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen };
+    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen, made: this.app.made };
     this.minus = (how.shift || how.right) !== this.inverse;
     if (!this.tool.takesPoints) {
       this.down = true;
@@ -412,7 +414,7 @@ export class Toolbox {
   }
 
   /**
-   * Send what was drawn. An object that it makes is chosen, unless the person chose one meanwhile.
+   * Send what was drawn.
    * @template {'paint' | 'outline'} A
    * @param {A} action
    * @param {import('./main.js').Values<A>} values
@@ -420,11 +422,11 @@ export class Toolbox {
   finish(action, values) {
     const { app, pressed } = this;
     const message = app.connection.makeId();
-    app.drawings.set(message, { action, values: { frame: pressed.frame, object_id: pressed.id || null, ...values } });
-    return this.submit(async ({ frame, id }) => {
+    app.drawings.set(message, { action, made: pressed.made, values: { frame: pressed.frame, object_id: pressed.id || null, ...values } });
+    return this.submit(async ({ frame, id, made }) => {
       const answer = await app.request(action, { frame, object_id: id || null, ...values }, message);
       app.drawings.delete(message);
-      if (answer && !app.chosen) app.setChosen(answer.result.object_id);
+      if (answer && !id) app.setMade(made, answer.result.object_id);
       app.history.reportTaken(answer);
       return answer;
     });
@@ -436,12 +438,12 @@ export class Toolbox {
    * @param {(place: Place) => Promise<T | undefined>} request returns undefined if it was refused
    */
   async submit(request) {
-    const { app, viewer, tool, points, viewer: { labels }, pressed: { frame, id } } = this;
+    const { app, viewer, tool, points, viewer: { labels }, pressed: { frame, id, made } } = this;
     const sketch = this.sketch();
     this.points = [];
     this.sent.push(sketch);
     const done = await app.draw(() => request({
-      frame, id: id || app.chosen, labels: frame === app.playback.frame ? viewer.labels : labels,
+      frame, id: id || made.id, made, labels: frame === app.playback.frame ? viewer.labels : labels,
     })).catch(() => undefined); // shown by `draw`
     const cancelled = !this.sent.includes(sketch);
     this.sent = this.sent.filter((one) => one !== sketch);
@@ -456,7 +458,7 @@ export class Toolbox {
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.round ? 2 * this.radius : undefined,
-      color: erase ? '#ffffff' : this.app.color(),
+      color: erase ? '#ffffff' : this.app.chosenItem?.color || '#109898',
     };
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
-import { countText, element, elements, createElement, readNumber, setIcon, setLabel, toast } from './dom.js';
+import { countText, element, elements, createElement, focusView, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
 import { makeThumbnail } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
@@ -24,8 +24,9 @@ export class Tracking {
 
   /** Set the range to track; empty: to the start or end. @param {string} first @param {string} last */
   setRange(first, last) {
-    element('first').value = first;
-    element('last').value = last;
+    for (const [field, value] of /** @type {const} */ ([['first', first], ['last', last]])) {
+      if (document.activeElement !== element(field)) element(field).value = value; // not while it is being typed
+    }
     this.app.timeline.setRange(readNumber('first') ?? null, readNumber('last') ?? null);
   }
 
@@ -46,7 +47,7 @@ export class Tracking {
   /** @param {string[]} names @param {string} chosen */
   setModels(names, chosen) {
     const list = element('model');
-    list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: value === 'bundled' ? 'the bundled model' : value })));
+    list.replaceChildren(...names.map((value) => createElement('option', { value }, value === 'bundled' ? 'the bundled model' : value)));
     list.onchange = async () => {
       if (!(await this.app.send('set_model', { name: list.value }))) this.setModel(this.model);
     };
@@ -209,7 +210,7 @@ export class Review {
   }
 
   async storeNote() {
-    element('view').focus({ preventScroll: true });
+    if (document.activeElement === element('note')) focusView();
     await this.app.send('set_note', { frame: this.noted, text: element('note').value });
     this.showNote();
   }
@@ -254,13 +255,22 @@ export class Review {
     const open = this.visits.filter((visit) => !visit.done);
     this.app.timeline.setChecks(open.slice(0, MAX_MARKED).map((visit) => visit.frame));
     element('review-empty').hidden = this.visits.length > 0;
-    showChecks(element('review'), this.visits.slice(0, MAX_MARKED), this.app);
-    element('notes').replaceChildren(...Object.entries(this.notes).map(([frame, text]) => {
-      const line = createElement('li', {});
-      line.append(createElement('button', { textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }));
-      return line;
-    }));
+    replaceChildren(element('review'), this.visits.slice(0, MAX_MARKED).map((visit) => this.row(visit)));
+    replaceChildren(element('notes'), Object.entries(this.notes).map(([frame, text]) => createElement(
+      'li', {}, createElement('button', { name: `note${frame}`, onclick: () => this.app.playback.seek(Number(frame)) }, `${frame}: ${text}`),
+    )));
     setLabel(element('next'), `Next frame to check (${open.length})`);
+  }
+
+  /** @param {Visit} visit */
+  row(visit) {
+    const { frame, done, checks } = visit;
+    const worst = this.app.objects.find((one) => one.id === checks[0].object_id);
+    const dot = createElement('span', { className: 'dot' }, done ? '✓' : '');
+    dot.style.background = worst && !done ? worst.color : 'none';
+    const text = createElement('span', {}, `${frame}: ${done ? 'corrected' : this.sentence(visit)}`);
+    const values = { name: `check${frame}`, onclick: () => this.goTo(visit), className: done ? 'done' : '' };
+    return createElement('li', {}, createElement('button', values, this.thumbnail(frame), dot, text));
   }
 
   /** Return whether masks of all doubtful objects are drawn. @param {Visit} visit */
@@ -312,19 +322,4 @@ export class Review {
     const reasons = (/** @type {number} */ id) => checks.filter((check) => check.object_id === id).map((check) => check.sentence);
     return ids.map((id) => `${this.app.getName(id)} ${reasons(id).join(', ')}`).join('; ');
   }
-}
-
-/** @param {HTMLElement} list @param {Visit[]} visits @param {import('./main.js').App} app */
-function showChecks(list, visits, app) {
-  list.replaceChildren(...visits.map((visit) => {
-    const { frame, done, checks } = visit;
-    const worst = app.objects.find((one) => one.id === checks[0].object_id);
-    const button = createElement('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
-    const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
-    dot.style.background = worst && !done ? worst.color : 'none';
-    button.append(app.review.thumbnail(frame), dot, createElement('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
-    const line = createElement('li', {});
-    line.append(button);
-    return line;
-  }));
 }
