@@ -28,8 +28,8 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 15_000
-"""Milliseconds; a busy machine is slow."""
+WAIT = 90_000
+"""Milliseconds; a busy machine imports PyTorch in half a minute."""
 WATCH = """
 window.counts = { done: 0, ended: 0 };
 new MutationObserver((records) => records.forEach(({ target, attributeName, oldValue }) => {
