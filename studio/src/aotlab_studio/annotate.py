@@ -141,13 +141,13 @@ def _exit_on_signals() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
+        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(error.code or 0)
         try:
-            if interrupted:
+            if status == INTERRUPTED:
                 print("interrupted", file=sys.stderr)
             sys.stdout.flush()
         finally:  # also if a stream is closed
-            os._exit(INTERRUPTED if interrupted else int(error.code or 0))
+            os._exit(status)
 
 
 def _open_browser(url: str, cleanup: ExitStack) -> None:
@@ -235,7 +235,7 @@ def main(
         if read_entries(Path(video[0])) is None:
             session = open_session(video[0], loader, masks, options, project)
             cleanup.callback(session.close)
-            session.shared = host not in LOCAL_HOSTS
+            session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
             unit = "frame" if frames.count == 1 else "frames"
             title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"

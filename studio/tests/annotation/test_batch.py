@@ -575,6 +575,7 @@ def test_list_keeps_a_note_that_is_typed(context, served, batch):
     tab.keyboard.press("Enter")
     tab.select_option("[aria-label='Status of c']", "rejected")
     note = "[aria-label='Note on c']"
+    tab.wait_for_selector(note)
     with tab.expect_request("**/clips"):
         tab.select_option("[aria-label='Status of a']", "accepted")
         tab.focus(note)

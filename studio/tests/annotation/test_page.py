@@ -1174,7 +1174,7 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
 
 
 def test_shared_project_takes_changes_of_named_people_only(context, served):
-    served.session.shared = True
+    served.session.document.shared = True
     page = Page(context, served.url)
     page.key("b")
     page.drag((15, 10), (20, 12))

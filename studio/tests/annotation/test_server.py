@@ -168,7 +168,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
     assert "not a JSON object" in talk.raw("{")["error"]
 
-    def fail(session, message, author):
+    def fail(session, message, author, page):
         raise ValueError("unexpected")
 
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
@@ -496,12 +496,16 @@ def test_clients_that_leave_cause_no_traceback(served, caplog):
 
 
 def test_undo_spares_steps_of_another_open_page(served):
-    mine, other = served.open(), served.open()
+    mine, other = served.open("socket?page=1"), served.open("socket?page=2")
     mine.do("outline", frame=0, object_id=None, points=square(5, 5, 10))
     other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
     assert "outline, was made in another window" in mine.do("undo")["error"]
     assert other.do("undo")["result"]["title"] == "outline"
+    assert "outline, was made in another window" in mine.do("redo")["error"]
     assert mine.do("undo")["result"]["title"] == "outline"
+    assert served.get("/masks/3?page=2", "POST", Origin=served.address, content=png(truth(3))).is_success
+    assert "load masks, was made in another window" in mine.do("undo")["error"]
+    assert other.do("undo")["result"]["title"] == "load masks"
     other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
     other.socket.close()
     wait_until(lambda: "error" not in mine.do("undo"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -41,11 +42,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     from results of a job"""
     before: Count | None = None
     """keyframe before a correction; the frames between are tracked from both"""
+    end: Annotated[int, Meta(ge=0)] | None = None
+    """bytes of its file that count, if a version was kept while it grew; None: all"""
 
     @property
     def background(self) -> bool:
         """Whether its job starts by itself, and again after an interruption."""
-        return self.kind == "correction"
+        return self.kind == "correction" and self.end is None
 
     def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
@@ -90,6 +93,11 @@ class State(Struct, frozen=True, omit_defaults=True):
                 merged = {**getattr(self, name), **update}
                 changed[name] = {key: value for key, value in merged.items() if value is not None}
         return msgspec.structs.replace(self, **changed)
+
+    def limit_layers(self, ends: Mapping[int, int]) -> State:
+        """Return the state with ``end`` of layers set."""
+        layers = {key: msgspec.structs.replace(self.layer(key), end=end) for key, end in ends.items()}
+        return self.replace(State(layers=dict(layers)))
 
     def find_changes(self, values: State) -> State:
         """Return those of some values that differ from these."""
@@ -147,6 +155,8 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     status: ClipStatus
     note: str = ""
     digest: str = ""
+    objects: str = ""
+    """digest of names, classes and attributes; empty: unknown"""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     author: str = ""
@@ -158,6 +168,8 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
 
     entry: int
     title: str = ""
+    ends: dict[Count, int] = {}
+    """bytes of the files of layers that were not complete"""
     author: str = ""
     time: str = ""
 

@@ -60,7 +60,9 @@ class MaskStore:
         if not mask.any():
             return ""
         digest = _digest_mask(mask)
-        if not self.locate(digest).is_file():
+        try:
+            self._load(digest)
+        except InputError:  # missing or damaged
             write_bytes(self.locate(digest), encode_png(mask))
         self._cache.put(digest, mask.copy())
         return digest
@@ -120,9 +122,16 @@ HEAD = struct.Struct("<II")
 
 
 class LayerFile:
-    """Results of a layer, in one file to which records are appended; of several records of a frame the last counts."""
+    """Results of a layer, in one file to which records are appended; of several records of a frame the last counts.
 
-    def __init__(self, path: Path, size: tuple[int, int], count: int) -> None:
+    Args:
+        path: the file; created by the first record.
+        size: height and width of the masks.
+        count: number of frames of the video.
+        end: bytes of the file that count; None: all.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], count: int, end: int | None = None) -> None:
         self.path, self.size = path, size
         self.results: dict[int, Result] = {}
         """by frame"""
@@ -132,9 +141,10 @@ class LayerFile:
         """frames with a result that is not provisional"""
         self.complete = False
         self._places: dict[int, tuple[int, int]] = {}
-        self._end = 0
+        self.end = 0
+        """bytes of the records"""
         if path.is_file():
-            self._load()
+            self._load(end)
 
     def put(self, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids; raise `InputError` if that fails."""
@@ -164,24 +174,25 @@ class LayerFile:
         record = HEAD.pack(len(note), len(content)) + note + content
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self._end or self.path.exists() else "x+b", buffering=0) as file:
+            with self.path.open("r+b" if self.end or self.path.exists() else "x+b", buffering=0) as file:
                 length = file.seek(0, os.SEEK_END)
-                if length < self._end or self._read_note(file, length) is not None:
+                if length < self.end or self._read_note(file, length) is not None:
                     raise InputError(
                         f"{self.path.parent.parent}: another program has opened this project; open it again"
                     )
-                file.seek(self._end)
+                file.seek(self.end)
                 if file.write(record) != len(record):
                     raise OSError(28, "no space left on the device")
                 file.truncate()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
-        self._apply(result, self._end + HEAD.size + len(note), len(content))
+        self._apply(result, self.end + HEAD.size + len(note), len(content))
 
-    def _load(self) -> None:
-        """Read all notes up to a record that was cut off."""
+    def _load(self, end: int | None) -> None:
+        """Read all notes up to ``end`` or a record that was cut off."""
         with suppress(OSError, ValueError), self.path.open("rb") as file:  # the rest is not read
             length = file.seek(0, os.SEEK_END)
+            length = length if end is None else min(length, end)
             while (found := self._read_note(file, length)) is not None:
                 self._apply(*found)
 
@@ -191,11 +202,11 @@ class LayerFile:
         Args:
             length: size of the file in bytes.
         """
-        if self._end + HEAD.size > length:
+        if self.end + HEAD.size > length:
             return None
-        file.seek(self._end)
+        file.seek(self.end)
         sizes = HEAD.unpack(file.read(HEAD.size))
-        start = self._end + HEAD.size + sizes[0]
+        start = self.end + HEAD.size + sizes[0]
         if start + sizes[1] > length:
             return None
         try:
@@ -204,7 +215,7 @@ class LayerFile:
             return None
 
     def _apply(self, result: Result, start: int, size: int) -> None:
-        self._end = start + size
+        self.end = start + size
         self.complete = result.frame < 0
         if self.complete:
             return
@@ -225,7 +236,7 @@ class LayerStore:
 
     def __init__(self, folder: Path, size: tuple[int, int], count: int) -> None:
         self._folder, self._size, self._count = folder, size, count
-        self._files: dict[int, LayerFile] = {}
+        self._files: dict[tuple[int, int | None], LayerFile] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
@@ -235,28 +246,27 @@ class LayerStore:
         self.revision = 0
         """number of changes since the store was opened"""
 
-    def __getitem__(self, layer_id: int) -> LayerFile:
+    def open(self, layer_id: int, end: int | None = None) -> LayerFile:
+        """Return the file of a layer, up to ``end`` as in `LayerFile`."""
         with self._lock:
-            if layer_id not in self._files:
-                self._files[layer_id] = LayerFile(
-                    self._folder / f"{layer_id:06d}.bin", self._size, self._count
-                )
-            return self._files[layer_id]
+            if (layer_id, end) not in self._files:
+                path = self._folder / f"{layer_id:06d}.bin"
+                self._files[layer_id, end] = LayerFile(path, self._size, self._count, end)
+            return self._files[layer_id, end]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
         """Append a frame to a layer; raises `InputError` as `LayerFile.put`."""
-        self[layer_id].put(result, ids)
+        self.open(layer_id).put(result, ids)
         self.revision += 1
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as complete; raises `InputError` as `LayerFile.finish`."""
-        self[layer_id].finish()
+        self.open(layer_id).finish()
         self.revision += 1
 
-    def read(self, layer_id: int, frame: int) -> np.ndarray:
+    def read(self, file: LayerFile, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""
-        file = self[layer_id]
-        key = layer_id, frame, file.results[frame].digest
+        key = file.path, frame, file.results[frame].digest
         return self._cache.get_or_compute(key, lambda: file.read(frame))
 
     def drop_oldest(self, needed: Iterable[int], limit: int) -> None:

@@ -22,7 +22,7 @@ class BatchPage {
     /** Whether the list could not be read. */
     this.failed = false;
     connectPerson(() => this.showMessage(''));
-    element('filter').append(...makeStatusList('open').children);
+    element('filter').append(...STATUSES.map((status) => createElement('option', { value: status }, status)));
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
     element('track-all').onclick = () => this.trackAll();

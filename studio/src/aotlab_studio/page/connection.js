@@ -26,12 +26,14 @@ export class Connection {
     this.waiting = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.count = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
+    /** Id of this page, whose steps no other open page undoes. */
+    this.page = String(this.count);
     this.delay = 250;
     this.connect();
   }
 
   connect() {
-    this.socket = new WebSocket(new URL('socket', location.href).href.replace('http', 'ws'));
+    this.socket = new WebSocket(new URL(`socket?page=${this.page}`, location.href).href.replace('http', 'ws'));
     this.socket.onopen = () => {
       this.delay = 250;
       this.onChange(true);

@@ -102,7 +102,7 @@ async function loadMasks(app) {
   element('load').value = '';
   if (!file) return;
   app.showMessage('Loading the masks…');
-  const address = `masks/${app.playback.frame}?chosen=${app.chosen || null}`;
+  const address = `masks/${app.playback.frame}?page=${app.connection.page}&chosen=${app.chosen || null}`;
   let answer = await fetch(address, { method: 'POST', body: file });
   if (answer.status === 409) {
     const targets = await askObjects(await answer.json(), app);

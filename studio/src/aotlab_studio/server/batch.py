@@ -179,7 +179,7 @@ class Batch:
         tracked = (self.folder / name / RECORD_FILE).is_file()
         path = self.folder / name if tracked else Path(entry["video"])
         session = self._open_clip(path, self._locate_project(name))
-        session.shared = True
+        session.document.shared = True
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]
 

@@ -111,9 +111,14 @@ def _export_clip(
     for file in (files[name] for name in names):
         if file not in own and (results / file).exists():
             raise InputError(f"{results / file}: not written by an export; move it away")
+    with document.lock:
+        now = document.freeze()
+        record = {
+            **msgspec.json.decode(make_record(document, now)),
+            "written": [files[name] for name in names],
+        }
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        export_masks(document, Path(temporary), names, classes=classes, on_frame=on_frame)
-        record = {**msgspec.json.decode(make_record(document)), "written": [files[name] for name in names]}
+        export_masks(document.frames, now, Path(temporary), names, classes=classes, on_frame=on_frame)
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             move_entries(Path(temporary), results)
             write_bytes(results / CORRECTED_FILE, msgspec.json.format(msgspec.json.encode(record), indent=1))
