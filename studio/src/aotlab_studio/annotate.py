@@ -8,7 +8,6 @@ import sys
 import tempfile
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from aotlab import TrackerOptions
-    from aotlab_studio.document.document import Document
-    from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
 
@@ -38,66 +35,35 @@ INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
 
-@dataclass(frozen=True)
-class DocumentOptions:
-    """Options for opening projects; fields as in `Document.open`."""
-
-    cache_bytes: int = 512 * 10**6
-    levels: str | None = None
-    same_video: bool = False
-
-    def open(self, path: Path, project: Path | None = None) -> Document:
-        """Open the project of a video, or of a job's results; raise `InputError` as `Document.open`."""
-        from aotlab_studio.document.document import Document
-        from aotlab_studio.document.results import open_results, read_job
-
-        if (job := read_job(path)) is not None:
-            return open_results(
-                path, job, project=project, cache_bytes=self.cache_bytes, same_video=self.same_video
-            )
-        return Document.open(
-            path,
-            project=project,
-            cache_bytes=self.cache_bytes,
-            levels=self.levels,
-            same_video=self.same_video,
-        )
-
-
 def open_session(
-    video: str,
+    video: str | Path,
     loader: TrackerLoader,
     segmenter: Segmenter | None = None,
-    options: DocumentOptions = DocumentOptions(),
+    *,
     project: Path | None = None,
+    cache_bytes: int = 512 * 10**6,
+    levels: str | None = None,
+    same_video: bool = False,
 ) -> Session:
     """Return the session of a video, project or results of a video; the first job loads the model.
 
+    Args:
+        video: other arguments as in `open_document`.
+        loader: loads the model, which several sessions may share.
+
     Raises:
-        InputError: a stream, or as `DocumentOptions.open`.
+        InputError: a stream, or as `open_document`.
     """
+    from aotlab_studio.document.results import open_document
     from aotlab_studio.server.session import Session
 
     path = Path(video)
-    if "://" in video or path.is_char_device() or path.is_fifo():
+    if "://" in str(video) or path.is_char_device() or path.is_fifo():
         raise InputError(f"{video}: a stream; record it to a file first, or track it with aotlab track")
-    return Session(options.open(path, project), loader, segmenter, loader.choice)
-
-
-def open_batch(
-    folder: Path,
-    loader: TrackerLoader,
-    segmenter: Segmenter | None = None,
-    options: DocumentOptions = DocumentOptions(),
-) -> Batch:
-    """Return the videos of a batch, which share a model and a segmenter."""
-    from aotlab_studio.server.batch import Batch
-    from aotlab_studio.server.session import Session
-
-    def open_clip(path: Path, project: Path) -> Session:
-        return Session(options.open(path, project), lambda: loader().fresh(), segmenter, loader.choice)
-
-    return Batch(folder, open_clip)
+    document = open_document(
+        path, project=project, cache_bytes=cache_bytes, levels=levels, same_video=same_video
+    )
+    return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
 
 
 def serve_app(
@@ -219,12 +185,12 @@ def main(
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.server.app import build_app
-    from aotlab_studio.server.batch import read_entries
+    from aotlab_studio.server.batch import Batch, read_entries
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
-    options, loader = DocumentOptions(cache, levels, same_video), TrackerLoader(tracker, checkpoints)
+    loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.checkpoint, device=tracker.device
     )
@@ -232,8 +198,16 @@ def main(
         serve = partial(
             serve_app, loader=loader, host=host, port=port, browser=not no_browser, cleanup=cleanup
         )
+        opener = partial(
+            open_session,
+            loader=loader,
+            segmenter=masks,
+            cache_bytes=cache,
+            levels=levels,
+            same_video=same_video,
+        )
         if read_entries(Path(video[0])) is None:
-            session = open_session(video[0], loader, masks, options, project)
+            session = opener(video[0], project=project)
             cleanup.callback(session.close)
             session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
@@ -247,7 +221,7 @@ def main(
                 f"--project {project}: a batch has a project next to each of its results; leave it out"
             )
         else:
-            batch = open_batch(Path(video[0]), loader, masks, options)
+            batch = Batch(Path(video[0]), opener)
             cleanup.callback(batch.close)
             title = f"{batch.folder}: {len(batch.list_clips())} videos"
             serve(build_batch_app(batch), title=title)

@@ -25,7 +25,7 @@ from aotlab.sdk import (
     read_annotations,
 )
 from aotlab_studio import annotate as cli
-from aotlab_studio.document.results import open_results, read_job
+from aotlab_studio.document.results import open_document, read_job
 from aotlab_studio.server.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
@@ -199,7 +199,7 @@ def write_job(tmp_path, form="masks", **changes):
 @pytest.mark.parametrize("form", ["masks", "cvat.xml"])
 def test_corrected_results_keep_their_classes(tmp_path, form):
     folder = write_job(tmp_path, form)
-    state = open_results(folder, read_job(folder))
+    state = open_document(folder)
     assert [(item.id, item.name) for item in state.snapshot.objects] == [(1, "cell"), (7, "cell")]
     assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
     assert (state.snapshot.keyframes, state.snapshot.tracked_frames) == ([0], [0, 1, 2])
@@ -212,7 +212,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     assert ((exported.mask(2) == 7) == fixed).all()
     assert (exported.mask(1) == truth(1)).all()
     state.close()
-    reopened = open_results(folder, read_job(folder))
+    reopened = open_document(folder)
     assert ((reopened.snapshot.labels(2) == 7) == fixed).all()
     reopened.close()
 
@@ -224,7 +224,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
 def test_unusable_results_leave_no_project(tmp_path, changes, words):
     folder = write_job(tmp_path, **changes)
     with pytest.raises(InputError, match=words):
-        open_results(folder, read_job(folder))
+        open_document(folder)
     assert not (tmp_path / "out" / "clip.aotlab").exists()
 
 
@@ -234,7 +234,7 @@ def test_unusable_results_keep_a_folder_of_others(tmp_path):
     notes.parent.mkdir()
     notes.write_text("mine")
     with pytest.raises(InputError, match="write masks, coco or cvat"):
-        open_results(folder, read_job(folder))
+        open_document(folder)
     assert notes.read_text() == "mine"
 
 
@@ -246,9 +246,9 @@ def test_results_of_a_replaced_video_rejected(tmp_path):
     (folder / ".track.json").write_text(json.dumps(record))
     Image.new("RGB", (48, 32), (200, 0, 0)).save(video / "00001.png")
     with pytest.raises(InputError, match="has other content than the tracked one"):
-        open_results(folder, read_job(folder))
+        open_document(folder)
     Image.new("RGB", (48, 32), (40, 90, 41)).save(video / "00001.png")
-    open_results(folder, read_job(folder)).close()
+    open_document(folder).close()
 
 
 def test_other_paths_are_not_results(tmp_path):

@@ -20,7 +20,7 @@ from aotlab_studio import annotate as cli
 from aotlab_studio import files
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.results import open_results, read_job
+from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
@@ -44,11 +44,7 @@ from tests.segment_by_color import segment_by_color
 
 
 def open_clip(path, project=None):
-    job = read_job(path)
-    document = (
-        Document.open(path, project=project) if job is None else open_results(path, job, project=project)
-    )
-    return Session(document, TruthTracker, segment_by_color)
+    return Session(open_document(path, project=project), TruthTracker, segment_by_color)
 
 
 @pytest.fixture
@@ -311,14 +307,14 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
 
 
 def test_same_video_opens_clips_of_a_list(results):
-    open_results(results / "a", read_job(results / "a")).close()
+    open_document(results / "a").close()
     frame = results.parent / "videos" / "a" / "00000.png"
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
     loader = SimpleNamespace(choice=None)
-    refusing = cli.open_batch(results, loader)
+    refusing = Batch(results, partial(cli.open_session, loader=loader))
     with pytest.raises(InputError, match="annotate --same-video"):
         refusing.enter("a", "", page=False)
-    batch = cli.open_batch(results, loader, options=cli.DocumentOptions(same_video=True))
+    batch = Batch(results, partial(cli.open_session, loader=loader, same_video=True))
     assert batch.enter("a", "", page=False).session.document.frames.name == "a"
     batch.close()
 
@@ -558,7 +554,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     given = f"3={folder / 'masks' / '00003.png'}"
     record |= {"frames": LENGTH - 3, "first_frame": 3, "masks": [given]}
     (folder / ".track.json").write_text(json.dumps(record))
-    state = open_results(folder, read_job(folder))
+    state = open_document(folder)
     try:
         assert sorted(state.snapshot.keyframes) == [3]
         assert min(state.snapshot.tracked_frames) == 3

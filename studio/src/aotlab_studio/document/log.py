@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +14,7 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
-from aotlab_studio.files import sync_folder
+from aotlab_studio.files import append_bytes
 from aotlab_studio.protocol import ClipStatus, Direction
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -218,28 +216,7 @@ class Log:
         Only a line that was cut off is replaced: a whole one is of a program that has taken over the project.
         """
         line = msgspec.json.encode(record) + b"\n"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self._end or self.path.exists() else "x+b", buffering=0) as file:
-                length = file.seek(0, os.SEEK_END)
-                file.seek(self._end)
-                if length < self._end or b"\n" in file.read():
-                    raise InputError(
-                        f"{self.path.parent}: another program has opened this project; open it again"
-                    )
-                file.truncate(file.seek(self._end))
-                try:
-                    if file.write(line) != len(line):
-                        raise OSError(28, "no space left on the device")
-                    os.fsync(file.fileno())
-                except OSError:
-                    with suppress(OSError):  # the first error says more
-                        file.truncate(self._end)
-                    raise
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
-        if not self._end:
-            sync_folder(self.path.parent)
+        append_bytes(self.path, self._end, line, lambda file: b"\n" in file.read(), sync=True)
         self._end += len(line)
         self._apply(record)
 

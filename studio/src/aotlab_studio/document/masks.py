@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab.sdk import PALETTE, decode_image
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import append_bytes, write_bytes
 from aotlab_studio.review.scores import Score
 from aotlab_studio.video import LRUCache
 
@@ -172,36 +173,22 @@ class LayerFile:
     def _append(self, result: Result, content: bytes) -> None:
         note = msgspec.json.encode(result)
         record = HEAD.pack(len(note), len(content)) + note + content
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self.end or self.path.exists() else "x+b", buffering=0) as file:
-                length = file.seek(0, os.SEEK_END)
-                if length < self.end or self._read_note(file, length) is not None:
-                    raise InputError(
-                        f"{self.path.parent.parent}: another program has opened this project; open it again"
-                    )
-                file.seek(self.end)
-                if file.write(record) != len(record):
-                    raise OSError(28, "no space left on the device")
-                file.truncate()
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
+        append_bytes(self.path, self.end, record, lambda file: self._read_note(file) is not None)
         self._apply(result, self.end + HEAD.size + len(note), len(content))
 
     def _load(self, end: int | None) -> None:
         """Read all notes up to ``end`` or a record that was cut off."""
         with suppress(OSError, ValueError), self.path.open("rb") as file:  # the rest is not read
-            length = file.seek(0, os.SEEK_END)
-            length = length if end is None else min(length, end)
-            while (found := self._read_note(file, length)) is not None:
+            while (found := self._read_note(file, end)) is not None:
                 self._apply(*found)
 
-    def _read_note(self, file: IO[bytes], length: int) -> tuple[Result, int, int] | None:
+    def _read_note(self, file: IO[bytes], end: int | None = None) -> tuple[Result, int, int] | None:
         """Return the note after the last record, and place and size of its mask; None if it is missing or damaged.
 
         Args:
-            length: size of the file in bytes.
+            end: bytes of the file that count; None: all.
         """
+        length = min(file.seek(0, os.SEEK_END), end or sys.maxsize)
         if self.end + HEAD.size > length:
             return None
         file.seek(self.end)

@@ -20,6 +20,7 @@ from aotlab_studio.document.log import FrameRange, Log, State, find_digest
 from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
+from aotlab_studio.video import require_frame
 
 
 class Snapshot:
@@ -313,10 +314,7 @@ class Snapshot:
 
     def require_frame(self, index: int) -> None:
         """Raise `InputError` for a frame that does not exist."""
-        if not 0 <= index < self.count:
-            raise InputError(
-                f"frame {index}: the video has no frame {index}; give one of 0 to {self.count - 1}"
-            )
+        require_frame(index, self.count)
 
 
 def resolve(state: State, object_id: int) -> int:

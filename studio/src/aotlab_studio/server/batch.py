@@ -77,13 +77,13 @@ class Batch:
 
     Args:
         folder: results of ``aotlab track --jobs``, or videos.
-        open_clip: opens the session of a folder of results or of a video, with its project.
+        open_clip: opens the session of a folder of results or of a video, with ``project``.
 
     Raises:
         InputError: neither.
     """
 
-    def __init__(self, folder: Path, open_clip: Callable[[Path, Path], Session]) -> None:
+    def __init__(self, folder: Path, open_clip: Callable[..., Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
         if not self.read_entries():
             raise InputError(
@@ -178,7 +178,7 @@ class Batch:
         entry = self._find_entry(name)
         tracked = (self.folder / name / RECORD_FILE).is_file()
         path = self.folder / name if tracked else Path(entry["video"])
-        session = self._open_clip(path, self._locate_project(name))
+        session = self._open_clip(path, project=self._locate_project(name))
         session.document.shared = True
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]

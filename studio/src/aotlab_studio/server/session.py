@@ -6,8 +6,8 @@ import copy
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -231,15 +231,9 @@ class Session:
         """
         if self.results is None:
             raise InputError("export: this video is not part of a batch; use Export")
-        if not self._export.acquire(blocking=False):
-            raise InputError("export: another one is running; wait for its end")
-        self._export_cancelled.clear()
-        try:
-            return export_clips(
-                self.results.parent, names, {self.results.name: self.document}, on_frame=self._report_export
-            )
-        finally:
-            self._export.release()
+        opened = {self.results.name: self.document}
+        with self._exporting():
+            return export_clips(self.results.parent, names, opened, on_frame=self._report_export)
 
     @property
     def archive(self) -> Path:
@@ -265,38 +259,37 @@ class Session:
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
             self.document.frames.require_frame(index)
-        if first > end:
-            raise InputError(f"export: first frame {first} is after the last frame {end}; exchange them")
-
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
             self.check_outdated("export", outdated, first, end)
             now = self.document.freeze()
             record = make_record(self.document, now, first, end)
-        if not self._export.acquire(blocking=False):
-            raise InputError("export: another one is running; wait for its end")
-        self._export_cancelled.clear()
-        try:
-            folder = self.archive.parent
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
-                written = Path(made) / folder.name
-                frames = self.document.frames
-                export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
-                write_bytes(written / RECORD_FILE, record)
-                write_archive(
-                    sorted(written.iterdir()), written / self.archive.name
-                )  # some formats write two files
-                move_entries(Path(made), folder.parent)
-            annotated = [index for index in now.annotated_frames if first <= index <= end]
-            unclassed = sum(not item.class_name for item in now.objects)
-            return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
-        finally:
-            self._export.release()
+        folder, frames = self.archive.parent, self.document.frames
+        with self._exporting(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
+            written = Path(made) / folder.name
+            export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
+            write_bytes(written / RECORD_FILE, record)
+            write_archive(sorted(written.iterdir()), written / self.archive.name)
+            move_entries(Path(made), folder.parent)
+        annotated = [index for index in now.annotated_frames if first <= index <= end]
+        unclassed = sum(not item.class_name for item in now.objects)
+        return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self) -> None:
         """Stop a running export; it leaves no file."""
         self._export_cancelled.set()
+
+    @contextmanager
+    def _exporting(self) -> Iterator[None]:
+        """Run one export at a time; raise `InputError` during another one."""
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        self._export_cancelled.clear()
+        try:
+            yield
+        finally:
+            self._export.release()
 
     def _require_job(self, action: str) -> TrackingJob:
         if self.job is None or not self.job.alive:
