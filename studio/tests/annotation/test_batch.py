@@ -210,7 +210,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
-def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
+def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     folder = tmp_path / "videos"
     for name in ("one", "two", "three"):
         draw_folder(folder / name)
@@ -505,6 +505,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
     tab.click("#clips")
     tab.wait_for_selector("#clips .rejected")
+    assert "Ann" in tab.inner_text("#clips tr:has(.rejected) td:last-child")
     assert tab.input_value("#person") == "Ann"
     assert find_violations(tab) == []
     tab.close()

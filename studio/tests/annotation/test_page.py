@@ -19,8 +19,8 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.browser import Page, Wire, find_violations, iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
-from studio.tests.annotation.served import Served
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, truth
+from studio.tests.annotation.served import TOKEN, Served
 
 pytestmark = needs_browser
 
@@ -678,19 +678,56 @@ def test_reload_keeps_frame_tool_brush_and_look(page):
     assert page.tab.input_value("#opacity") == "0.8"
 
 
-def test_page_of_earlier_run_shows_message(page, served, folder):
-    port = int(served.host.split(":")[1])
+def serve_again(served, session, token):
+    """Serve another session at the same address."""
     served.server.should_exit = True
     served.thread.join(10)
     served.session.close()
-    again = open_session(folder)
     other = Served.__new__(Served)
-    other.session = again
-    other.server = web.Server(web.build_app(again), web.bind_socket("127.0.0.1", port), token="another")
+    other.session = session()
+    port = int(served.host.split(":")[1])
+    other.server = web.Server(web.build_app(other.session), web.bind_socket("127.0.0.1", port), token=token)
     other.thread = threading.Thread(target=other.server.run_on_socket, daemon=True)
     other.thread.start()
+    return other
+
+
+def test_page_of_earlier_run_shows_message(page, served, folder):
+    other = serve_again(served, lambda: open_session(folder), "another")
     page.status("This page belongs to an earlier run of the program")
     page.status("aotlab annotate clip")
+    other.close()
+
+
+def test_other_video_at_the_same_address_inherits_nothing(page, served, tmp_path):
+    page.tab.fill("#first", "3")
+    page.tab.press("#first", "Enter")
+    page.until(lambda: served.session.document.snapshot.state.ranges == {"track": (3, LENGTH - 1)})
+    page.seek(5)
+    other = serve_again(served, lambda: open_session(draw_folder(tmp_path / "other")), TOKEN)
+    page.open(page.tab.url)
+    assert page.tab.inner_text("#name") == "other"
+    values = [page.tab.input_value(field) for field in ("#first", "#last", "#frame")]
+    assert values == ["", "", "0"]
+    page.tab.close()
+    other.close()
+
+
+def test_killed_tracking_ends_an_acceptance(page, served, folder):
+    session = served.session
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    page.tab.select_option("#clip-status", "accepted")
+    page.until(lambda: session.document.status[0] == "accepted")
+    session.make_tracker = lambda: TruthTracker(pause=0.2)
+    session.track(TrackRequest(0))
+    page.until(lambda: session.job.done >= 2)
+    other = serve_again(served, lambda: open_session(folder), TOKEN)
+    page.open(page.tab.url)
+    assert page.tab.input_value("#clip-status") == "in progress"
+    page.tab.select_option("#clip-status", "accepted")
+    page.tab.wait_for_selector("#outdated-text >> text=tracking was cut off")
+    page.tab.close()
     other.close()
 
 

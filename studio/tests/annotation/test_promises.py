@@ -146,7 +146,7 @@ def test_s5_lost_pixels_are_counted_and_come_back(folder, quick):
     session.close()
 
 
-def test_s6_acceptance_ends_with_other_masks_and_returns_with_the_same(session, quick):
+def test_s6_acceptance_belongs_to_the_masks(session, quick):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, "Ann")
@@ -190,7 +190,7 @@ def test_s6_author_of_each_entry_is_who_made_it(session):
     assert all(line["time"].endswith("+00:00") for line in lines)
 
 
-def test_s8_outdated_frames_are_asked_about_and_named_in_the_export(session, waiting):
+def test_s8_outdated_frames_are_named_in_the_export(session, waiting):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
@@ -230,7 +230,7 @@ def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, waiting):
     assert (session.document.snapshot.labels(5) == before).all()
 
 
-def test_s12_acknowledged_entries_survive_a_record_that_was_cut_off(folder):
+def test_s12_entries_survive_a_record_that_was_cut_off(folder):
     session = open_session(folder)
     before = []
     for x in range(5, 50, 5):
