@@ -98,7 +98,7 @@ class State(Struct, frozen=True, omit_defaults=True):
         return self.replace(State(layers=dict(layers)))
 
     def find_changes(self, values: State) -> State:
-        """Return those of some values that differ from these."""
+        """Return the values that differ from this state."""
         found = {}
         for name in self.__struct_fields__:
             mine, others = getattr(self, name), getattr(values, name)

@@ -78,8 +78,11 @@ class MaskStore:
         path = self.locate(digest)
         try:
             mask = decode_png(path.read_bytes()) > 0
+        except OSError as error:
+            reason = error.strerror or "not a PNG"
+            raise InputError(f"{path}: not a readable mask ({reason}); restore it from a copy") from error
         except Exception as error:  # decoders raise all kinds of errors
-            raise InputError(f"{path}: not a readable mask ({error}); restore it from a copy") from error
+            raise InputError(f"{path}: not a readable mask (not a PNG); restore it from a copy") from error
         if mask.shape != self.size or _digest_mask(mask) != digest:
             raise InputError(f"{path}: not the mask that was stored; restore it from a copy")
         return mask

@@ -17,14 +17,14 @@ from msgspec.structs import replace
 from aotlab import InputError
 from aotlab.sdk import AttributeTable
 from aotlab_studio.document.log import FrameRange, Log, State, find_digest
-from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore
+from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
 
 
 class Snapshot:
-    """The document at an entry of its log, with the layers as they are when they are first asked for.
+    """The document at an entry of its log; the contents of layers are read lazily.
 
     Args:
         entry: number of the entry; 0: before the first one.
@@ -45,6 +45,8 @@ class Snapshot:
         self.count, self.size = count, masks.size
         self.layers = layers
         self._log, self._masks = log, masks
+        self._patterns: dict[object, list[tuple[dict[int, Result], str]]] = {}
+        """results and ids in layers that show on frames with the same owners and drawn objects"""
 
     @cached_property
     def objects(self) -> ObjectList:
@@ -229,14 +231,15 @@ class Snapshot:
 
     def _describe(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
-        layers = [
-            (
-                self.open_layer(layer_id).results[index].digest,
-                [(each, self.resolve(each)) for each in object_ids],
-            )
-            for layer_id, object_ids in self.find_layers(index).items()
-        ]
-        return repr((index, sorted(self.keyframe(index).items()), layers))
+        drawn = self.keyframe(index)
+        pattern = tuple(owner[index] for *_, owner in self._owner_lists), tuple(drawn)
+        if pattern not in self._patterns:
+            self._patterns[pattern] = [
+                (self.open_layer(layer_id).results, repr([(each, self.resolve(each)) for each in object_ids]))
+                for layer_id, object_ids in self.find_layers(index).items()
+            ]
+        layers = ", ".join(f"({results[index].digest!r}, {ids})" for results, ids in self._patterns[pattern])
+        return f"({index}, {sorted(drawn.items())}, [{layers}])"
 
     # What is outdated
 

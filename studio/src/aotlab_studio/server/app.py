@@ -7,7 +7,6 @@ import logging
 import secrets
 import socket
 from collections import OrderedDict
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -62,8 +61,7 @@ def build_app(session: Session) -> Starlette:
     endpoints = Endpoints(session, dispatcher)
     return Starlette(
         routes=[
-            Route("/", endpoints.get_file),
-            Route("/page/{name}", endpoints.get_file),
+            *make_page_routes("index.html"),
             Route("/frame/{index}", endpoints.get_frame),
             Route("/labels/{index}", endpoints.get_labels),
             Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
@@ -83,12 +81,6 @@ class Endpoints:
 
     def __init__(self, session: Session, dispatcher: Dispatcher) -> None:
         self._session, self._dispatcher = session, dispatcher
-        self._files = load_page_files()
-
-    async def get_file(self, request: Request) -> Response:
-        """Return a file of the page."""
-        name = request.path_params.get("name", "index.html")
-        return self._files.get(name, PlainTextResponse("no such file", 404))
 
     async def get_frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
@@ -251,7 +243,9 @@ class Connection:
 
     def _notify(self, event: Event) -> None:
         if isinstance(event, FrameEvent):
-            event = replace(event, codes=encode_frame_codes(self._session.document.snapshot, event.frame))
+            event = msgspec.structs.replace(
+                event, codes=encode_frame_codes(self._session.document.snapshot, event.frame)
+            )
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:
@@ -368,13 +362,19 @@ def encode_labels(labels: np.ndarray) -> bytes:
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
 
 
-def load_page_files() -> dict[str, Response]:
-    """Return the page's files by name, so that no name of a request reaches the file system."""
-    return {
+def make_page_routes(start: str) -> list[Route]:
+    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system."""
+    contents = {
         file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
         for file in (files("aotlab_studio") / "page").iterdir()
         if (kind := CONTENT_TYPES.get(Path(file.name).suffix))
     }
+
+    async def get_file(request: Request) -> Response:
+        name = request.path_params.get("name", start)
+        return contents.get(name, PlainTextResponse("no such file", 404))
+
+    return [Route("/", get_file), Route("/page/{name}", get_file)]
 
 
 def read_person(request: HTTPConnection) -> str:

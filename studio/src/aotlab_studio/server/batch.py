@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -249,10 +249,7 @@ class Batch:
 
     def _describe(self, entry: dict[str, Any]) -> Clip:
         name, error, project = entry["name"], entry["error"], self._locate_project(entry["name"])
-        clip = Clip(
-            name, "open", note="", person="", holder="", error="", frames=entry["frames"] or 0,
-            objects=entry["objects"], untracked=False, sentences=[],
-        )  # fmt: skip
+        clip = Clip(name, entry["frames"] or 0, entry["objects"])
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
@@ -261,7 +258,7 @@ class Batch:
         reviewed = entry.get("notes", {}).get("objects")
         sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
         holder = str(read_holder(project) or "")
-        return replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
+        return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
@@ -291,7 +288,7 @@ def describe_clip(name: str, document: Document) -> Clip:
     now, (status, note) = document.snapshot, document.status
     names = {item.id: item.name for item in now.objects}
     return Clip(
-        name, status, note, document.person, holder="", error="", frames=now.count, objects=len(names),
+        name, now.count, len(names), status, note, document.person,
         untracked=bool(now.keyframes) and len(now.annotated_frames) < now.count,
         sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
     )  # fmt: skip
