@@ -90,7 +90,8 @@ def run_action(session: Session, message: dict[str, Any], author: str = "") -> A
     if not isinstance(name, str) or name not in ACTIONS:
         raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
     try:
-        values = msgspec.structs.asdict(msgspec.convert(message, MESSAGES[name]))
+        fields = {key: value for key, value in message.items() if key not in ("id", "do")}
+        values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
@@ -125,7 +126,7 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
     fields += [("propagate", bool, False)] if action in PROPAGATING_ACTIONS else []
-    return msgspec.defstruct(action.__name__, fields, kw_only=True)
+    return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
 PROPAGATING_ACTIONS: Sequence[Callable[..., Any]] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import socket
 from collections import OrderedDict
@@ -49,7 +50,7 @@ MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
 """cookie with the name of the person at the page"""
-CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
 NO_CACHE_HEADERS = {"cache-control": "no-store"}
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -86,8 +87,7 @@ class Endpoints:
 
     async def get_file(self, request: Request) -> Response:
         """Return a file of the page."""
-        name = request.path_params.get("name", "index.html")
-        return self._files.get(name, PlainTextResponse("no such file", 404))
+        return find_page_file(self._files, request, "index.html")
 
     async def get_frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
@@ -382,12 +382,24 @@ def encode_labels(labels: np.ndarray) -> bytes:
 
 
 def load_page_files() -> dict[str, Response]:
-    """Return the page's files by name, so that no name of a request reaches the file system."""
-    return {
-        file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
-        for file in (files("aotlab_studio") / "page").iterdir()
-        if (kind := CONTENT_TYPES.get(Path(file.name).suffix))
-    }
+    """Return the page's files by name, so that no name of a request reaches the file system; pages contain the icons."""
+    folder, responses = files("aotlab_studio") / "page", {}
+    icons = (folder / "icons.svg").read_bytes()
+    for file in folder.iterdir():
+        if kind := CONTENT_TYPES.get(Path(file.name).suffix):
+            content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
+            headers = {"cache-control": "no-cache", "etag": f'"{hashlib.sha256(content).hexdigest()}"'}
+            responses[file.name] = Response(content, media_type=kind, headers=headers)
+    return responses
+
+
+def find_page_file(page_files: dict[str, Response], request: Request, default: str) -> Response:
+    """Return a requested file of the page; 304 if the browser has it, 404 if there is none of this name."""
+    found = page_files.get(request.path_params.get("name", default), PlainTextResponse("no such file", 404))
+    etag = found.headers.get("etag", "")
+    if etag and request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"etag": etag})
+    return found
 
 
 def read_person(request: HTTPConnection) -> str:

@@ -18,6 +18,7 @@ from aotlab_studio.protocol import ClipStatus, OutdatedPolicy
 from aotlab_studio.server.app import (
     CACHE_HEADERS,
     NO_CACHE_HEADERS,
+    find_page_file,
     load_page_files,
     read_body,
     read_person,
@@ -54,7 +55,9 @@ def build_batch_app(batch: Batch) -> Starlette:
             Mount("/clip/{clip}", endpoints.serve_clip),
         ],
         exception_handlers={
-            OutdatedError: lambda _, error: PlainTextResponse(str(error), 428),
+            OutdatedError: lambda _, error: JSONResponse(
+                {"error": str(error), "choices": ["wait"] * error.waits + ["proceed"]}, 428
+            ),
             InputError: lambda _, error: PlainTextResponse(str(error), 409),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
@@ -72,8 +75,7 @@ class BatchEndpoints:
 
     async def get_file(self, request: Request) -> Response:
         """Return a file of the page."""
-        name = request.path_params.get("name", "batch.html")
-        return self._files.get(name, PlainTextResponse("no such file", 404))
+        return find_page_file(self._files, request, "batch.html")
 
     async def get_clips(self, request: Request) -> Response:
         """Return the list of clips."""
