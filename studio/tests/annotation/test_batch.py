@@ -416,7 +416,7 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert tab.is_visible("#clips tr:first-child a")
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
-    assert "Type your name first" in tab.inner_text("#status")
+    assert "Enter your name" in tab.inner_text("#status")
     assert tab.input_value("[aria-label='Status of c']") == "open"
     assert statuses(batch)["c"] == "open"
     describe = "import('/page/timeline.js').then((file) => file.describeRow(['G', '9']))"
@@ -483,7 +483,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     with tab.expect_response("**/clips"):
         tab.clock.run_for(5000)  # the list is read again
     assert tab.evaluate("document.activeElement.tagName") == "A"
-    assert "Type your name first" in tab.inner_text("#status")
+    assert "Enter your name" in tab.inner_text("#status")
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement === document.body")

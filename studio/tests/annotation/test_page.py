@@ -827,7 +827,7 @@ def test_click_reassigns_a_part(page, session):
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
     assert (page.labels(0) == truth(0)).all()
-    assert "A part of object 1 is object 2’s now" in page.tab.inner_text("#toasts")
+    assert "Part of object 1 moved to object 2" in page.tab.inner_text("#toasts")
     with page.done():
         page.tab.click(".toast >> text=Undo")
     assert (page.labels(0) == swapped).all()
@@ -1113,7 +1113,7 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     page.wait_frame(3)
     assert page.tab.locator("#review li:not(:has(.done))").count() == 1
     page.key("q")
-    page.until(lambda: page.tab.inner_text("#next").startswith("Next frame to check (0)"))
+    page.until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
     page.key(".")
     page.status("Nothing is left to check")
 

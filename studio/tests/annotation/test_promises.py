@@ -404,7 +404,7 @@ def test_status_is_stored_although_the_report_is_not(session, monkeypatch):
 
 
 def test_message_with_an_unknown_field_rejected(session):
-    with pytest.raises(InputError, match="set_status: outdatd: no such field"):
+    with pytest.raises(InputError, match=r"set_status: .*outdatd"):
         run_action(session, {"do": "set_status", "status": "accepted", "outdatd": "proceed"})
     assert session.document.status[0] == "open"
 

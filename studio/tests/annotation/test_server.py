@@ -245,6 +245,7 @@ def test_runs_hold_any_labels(labels):
         ({"do": "change_object", "object_id": 1, "changes": {"name": "x" * 61}}, "name"),
         ({"do": "change_object", "object_id": 1, "changes": {"color": "red"}}, "#rrggbb"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
+        ({"do": "set_status", "status": "accepted", "outdatd": "proceed"}, "unknown field `outdatd`"),
     ],
 )  # fmt: skip
 def test_invalid_message_rejected(served, message, words):

@@ -16,20 +16,16 @@ export async function fetchClips(base) {
   return answer.json();
 }
 
-/** Return the next clip that needs work and that nobody has, after one of the list. @param {Clip[]} clips @param {string} [name] */
+/** Return the next clip that needs work and that nobody has open. @param {Clip[]} clips @param {string} [name] clip to start after */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
-  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => clip.name !== name && isFree(clip) && ['open', 'in progress', 'rejected'].includes(clip.status));
+  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (
+    clip.name !== name && !clip.holder && ['open', 'in progress', 'rejected'].includes(clip.status)));
 }
 
-/** Return whether a clip can be opened. @param {Clip} clip */
-export const isFree = (clip) => !clip.holder;
-
-/** @param {ClipStatus} chosen */
-export function makeStatusList(chosen) {
-  const list = createElement('select', {}, ...STATUSES.map((status) => createElement('option', { value: status }, status)));
-  list.value = chosen;
-  return list;
+/** Return the options of a list of statuses. @param {ClipStatus} [chosen] */
+export function makeStatusOptions(chosen) {
+  return STATUSES.map((value) => createElement('option', { value, textContent: value, selected: value === chosen }));
 }
 
 export class ClipHeader {
@@ -40,16 +36,9 @@ export class ClipHeader {
     this.stored = { status: 'open', note: '' };
     /** Ends with the answer to the last status. @type {Promise<unknown>} */
     this.sent = Promise.resolve();
-    const [list, note] = elements('clip-status', 'clip-note');
-    list.append(...makeStatusList('open').children);
-    list.onchange = () => {
-      this.send();
-      if (list.value !== 'rejected') return;
-      note.hidden = false;
-      note.focus();
-    };
-    note.onchange = () => this.send();
-    note.onblur = () => this.setStatus(this.stored.status, this.stored.note);
+    for (const field of elements('clip-status', 'clip-note')) field.onchange = () => this.send();
+    element('clip-note').onblur = () => this.setStatus(this.stored.status, this.stored.note);
+    element('clip-status').append(...makeStatusOptions());
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -72,9 +61,15 @@ export class ClipHeader {
 
   /** Store the status of the fields, after the one before it. */
   send() {
-    const values = { status: /** @type {ClipStatus} */ (element('clip-status').value), note: element('clip-note').value.trim() };
+    const field = element('clip-note');
+    const status = /** @type {ClipStatus} */ (element('clip-status').value);
+    const note = field.value.trim();
+    if (status === 'rejected' && !note) {
+      field.hidden = false;
+      field.focus(); // before the answer: afterwards somebody may be typing elsewhere
+    }
     this.sent = this.sent.then(async () => {
-      if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
+      if (!(await this.app.send('set_status', { status, note }))) this.setStatus(this.stored.status, this.stored.note);
     });
   }
 
@@ -104,27 +99,29 @@ export class Versions {
   }
 
   async keep() {
-    const title = element('version-title').value.trim();
-    element('version-title').value = '';
-    if (!(await this.app.send('keep_version', { title }))) element('version-title').value ||= title;
+    const field = element('version-title');
+    const title = field.value.trim();
+    field.value = '';
+    if (!(await this.app.send('keep_version', { title }))) field.value ||= title;
     await this.show();
   }
 
   async show() {
-    const versions = (await this.app.send('list_versions'))?.result;
+    const versions = (await this.app.send('list_versions', {}))?.result;
     if (!versions) return;
-    element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => createElement(
-      'li', {},
-      createElement('span', {}, [`${number}: ${title || 'without title'}`, person, date].filter(Boolean).join(' · ')),
-      createElement('button', { type: 'button', ariaLabel: `Restore version ${number}`, onclick: () => this.restore(number) }, 'Restore'),
-    )));
+    element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
+      const text = [`${number}: ${title || 'without title'}`, person, date].filter(Boolean).join(' · ');
+      return createElement('li', {}, createElement('span', { textContent: text }), createElement('button', {
+        type: 'button', textContent: 'Restore', ariaLabel: `Restore version ${number}`, onclick: () => this.restore(number),
+      }));
+    }));
     element('versions-empty').hidden = versions.length > 0;
   }
 
   /** @param {number} number */
   async restore(number) {
     element('versions-dialog').close();
-    this.app.history.offer(await this.app.send('restore_version', { number }), `Version ${number} is restored`);
+    this.app.history.offer(await this.app.send('restore_version', { number }), `Version ${number} restored`);
     this.app.review.refresh();
   }
 }

@@ -308,6 +308,10 @@ export class Playback {
     this.target = this.frame;
   }
 
+  stop() {
+    this.setRun(null);
+  }
+
   /** @param {object | null} run null: stop */
   setRun(run) {
     this.playing = run;
@@ -325,7 +329,8 @@ export class Playback {
     let due = performance.now();
     while (this.playing === run && this.target < this.count - 1) {
       await this.goTo(this.target + 1);
-      for (let ahead = 1; ahead < PREFETCH_FRAMES && this.target + ahead < this.count; ahead += 1) this.app.frames.image(this.target + ahead).catch(() => {});
+      const last = Math.min(this.count, this.target + PREFETCH_FRAMES);
+      for (let ahead = this.target + 1; ahead < last; ahead += 1) this.app.frames.image(ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

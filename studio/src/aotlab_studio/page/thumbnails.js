@@ -96,7 +96,7 @@ export class Thumbnails {
     const frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
     const shown = frames.map((frame) => {
       const thumbnail = makeThumbnail(this.app.frames, frame, this.objects);
-      thumbnail.box.append(createElement('span', {}, String(frame)));
+      thumbnail.box.append(createElement('span', { textContent: String(frame) }));
       Object.assign(thumbnail.box, { title: `frame ${frame}`, onclick: () => this.app.playback.seek(frame) });
       return thumbnail;
     });

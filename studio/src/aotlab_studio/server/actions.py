@@ -93,10 +93,9 @@ def run_action(session: Session, message: dict[str, Any], author: str = "", page
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:
         raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
-    for field in message.keys() - COMMON_FIELDS - {*MESSAGES[name].__struct_fields__}:
-        raise InputError(f"{name}: {field[:40]}: no such field")
     try:
-        values = msgspec.structs.asdict(msgspec.convert(message, MESSAGES[name]))
+        fields = {key: value for key, value in message.items() if key not in ("id", "do")}
+        values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
@@ -131,11 +130,9 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
     fields += [("propagate", bool, False)] if action in PROPAGATING_ACTIONS else []
-    return msgspec.defstruct(action.__name__, fields, kw_only=True)
+    return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-COMMON_FIELDS = {"id", "do", "frame", "object_id", "propagate"}
-"""fields that the page sends with every message"""
 PROPAGATING_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.remove_keyframe, editing.split_object,
     editing.reassign, Session.suggest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 import socket
@@ -49,7 +50,7 @@ MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
 """cookie with the name of the person at the page"""
-CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
 NO_CACHE_HEADERS = {"cache-control": "no-store"}
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -363,16 +364,24 @@ def encode_labels(labels: np.ndarray) -> bytes:
 
 
 def make_page_routes(start: str) -> list[Route]:
-    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system."""
-    contents = {
-        file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
-        for file in (files("aotlab_studio") / "page").iterdir()
-        if (kind := CONTENT_TYPES.get(Path(file.name).suffix))
-    }
+    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system.
+
+    Pages contain the icons. A browser that has a file gets 304.
+    """
+    folder, contents = files("aotlab_studio") / "page", dict[str, Response]()
+    icons = (folder / "icons.svg").read_bytes()
+    for file in folder.iterdir():
+        if kind := CONTENT_TYPES.get(Path(file.name).suffix):
+            content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
+            headers = {"cache-control": "no-cache", "etag": f'"{hashlib.sha256(content).hexdigest()}"'}
+            contents[file.name] = Response(content, media_type=kind, headers=headers)
 
     async def get_file(request: Request) -> Response:
-        name = request.path_params.get("name", start)
-        return contents.get(name, PlainTextResponse("no such file", 404))
+        found = contents.get(request.path_params.get("name", start), PlainTextResponse("no such file", 404))
+        etag = found.headers.get("etag", "")
+        if etag and request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"etag": etag})
+        return found
 
     return [Route("/", get_file), Route("/page/{name}", get_file)]
 

@@ -53,7 +53,9 @@ def build_batch_app(batch: Batch) -> Starlette:
             Mount("/clip/{clip}", endpoints.serve_clip),
         ],
         exception_handlers={
-            OutdatedError: lambda _, error: PlainTextResponse(str(error), 428),
+            OutdatedError: lambda _, error: JSONResponse(
+                {"error": str(error), "choices": ["wait"] * error.waits + ["proceed"]}, 428
+            ),
             InputError: lambda _, error: PlainTextResponse(str(error), 409),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
