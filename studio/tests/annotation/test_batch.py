@@ -282,7 +282,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     wait_until(lambda: not batch._waiting, 10)
     one, two = batch.list_clips()
     assert one.sentences == [
-        "its drawn masks were removed; draw one and track it"
+        "frame 0: no mask to track; paint an object on it first"
         if failure == "undone"
         else "internal error; the program's output has the details"
     ]

@@ -19,6 +19,7 @@ from aotlab_studio.protocol import ClipStatus, Direction
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Id = Annotated[int, Meta(ge=1, le=65535)]
+Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
@@ -62,7 +63,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
 
     objects: dict[Id, Item | None] = {}
-    keyframes: dict[Count, dict[Id, str] | None] = {}
+    keyframes: dict[Count, dict[Id, Digest] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
     merged: dict[Id, Id | None] = {}

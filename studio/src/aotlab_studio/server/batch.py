@@ -238,10 +238,7 @@ class Batch:
     def _track(self, name: str, person: str) -> str:
         """Track a clip in both directions from its first drawn mask; return why that failed, empty if it did not."""
         with self._use(name, person) as session:
-            drawn = session.document.snapshot.keyframes
-            if not drawn:
-                raise InputError("its drawn masks were removed; draw one and track it")
-            job = session.track(TrackRequest(drawn[0], "both"))
+            job = session.track(TrackRequest(next(iter(session.document.snapshot.keyframes), 0), "both"))
             job.wait()
             return job.problem or ""
 
