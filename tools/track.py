@@ -180,7 +180,8 @@ def describe(checked: CheckedJob) -> str:
 
 def require_space(output: Path, needed: int) -> None:
     """Print how many bytes results take; raise `InputError` if the disk has fewer."""
-    existing = next(path for path in output.absolute().parents if path.exists())
+    folder = output.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise InputError(

@@ -101,6 +101,18 @@ def test_corrected_clips_are_exported_by_one_button(batch):
     assert names == json.loads((batch / "classes.json").read_text())
 
 
+def test_new_class_reaches_clips_exported_before(batch):
+    for name, class_name in (("a", "cat"), ("b", "dog")):
+        session = open_clip(batch, name)
+        editing.change_object(session.document, 1, {"class_name": class_name})
+        session.set_status("corrected", outdated="proceed")
+        session.close()
+        assert main([str(batch)]) == 0
+    for name in ("a", "b"):
+        categories = json.loads((batch / name / "coco.json").read_text())["categories"]
+        assert {each["name"]: each["id"] for each in categories} == {"cat": 1, "dog": 2}
+
+
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
     session = open_clip(batch, "a")
     editing.outline(session.document, 4, 1, square(40, 25, 8))

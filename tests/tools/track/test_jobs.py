@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -166,6 +167,16 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     assert "2 of 5 videos can be tracked" in streams.out
     assert tracker.loads == 1
     assert not (clips.parent / "out").exists()
+
+
+def test_dry_run_sums_the_space_of_all_clips(clips, capsys, monkeypatch):
+    (clips.parent / "out").mkdir()  # may be a disk of its own
+    free = {clips.parent / "out": 450}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path), 10**12)))
+    (clips / "one.csv").write_text("video,masks\na,a.png\n")
+    assert run(clips / "one.csv", "--dry-run") == 0
+    assert run(clips, "--dry-run") == 2
+    assert "out: the results take about" in capsys.readouterr().err
 
 
 def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
