@@ -382,7 +382,7 @@ def encode_labels(labels: np.ndarray) -> bytes:
 
 
 def load_page_files() -> dict[str, Response]:
-    """Return the page's files by name, so that no name of a request reaches the file system; pages contain the icons."""
+    """Return the page's files, with the icons in both pages, by name; no name of a request reaches the file system."""
     folder, responses = files("aotlab_studio") / "page", {}
     icons = (folder / "icons.svg").read_bytes()
     for file in folder.iterdir():
