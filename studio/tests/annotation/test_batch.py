@@ -26,7 +26,7 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
 from aotlab_studio.server.batch import Batch, read_entries
 from aotlab_studio.server.batch_app import build_batch_app
-from aotlab_studio.server.session import Session
+from aotlab_studio.server.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -423,6 +423,29 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert tab.evaluate(describe).startswith("drawn on 1 frame,")
     tab.close()
     assert failed == []
+
+
+@needs_browser
+def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
+    asked = []
+
+    def set_status(name, status, note, person, outdated):
+        asked.append(outdated)
+        if outdated == "ask":
+            raise OutdatedError("accept", [(2, 4)], waits=True)
+
+    monkeypatch.setattr(batch, "set_status", set_status)
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
+        tab.select_option("[aria-label='Status of c']", "accepted")
+        tab.wait_for_selector("#outdated-text >> text=3 frames are outdated")
+        tab.click(f"#outdated-dialog button[value='{choice}']")
+        tab.wait_for_selector(shown, state="attached")
+    assert asked == ["ask", "ask", "wait"]
+    tab.close()
 
 
 @needs_browser

@@ -15,6 +15,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.protocol import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
@@ -148,6 +149,58 @@ def test_name_goes_to_the_object_it_is_typed_for(page, session):
     page.tab.wait_for_selector(".toast >> text=object 2 is new")
     page.key_done("Enter")
     assert [item.name for item in session.document.snapshot.objects] == ["Rem", "object 2"]
+
+
+def test_class_goes_to_the_object_it_is_typed_for(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key("1")
+    page.chosen("object 1")
+    page.tab.focus("#class")
+    page.tab.keyboard.type("fish")
+    box = page.tab.locator("#strips").bounding_box()
+    page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # chooses object 2 before the field loses the focus
+    page.until(lambda: session.document.snapshot.objects.get(1).class_name == "fish")
+    page.chosen("object 2")
+    assert session.document.snapshot.objects.get(2).class_name == ""
+    assert page.tab.input_value("#class") == ""
+
+
+def send_job(wire, **changes):
+    wire.socket.send(json.dumps({"event": "job", "job": {**JOB, **changes}}))
+
+
+def test_tracking_requests_no_files_of_the_page(page):
+    wire = Wire(page)
+    page.requests.clear()
+    for done in range(1, 51):
+        send_job(wire, done=done, total=60)
+    page.tab.wait_for_selector("#job-text >> text=50 of 60")
+    page.settle()
+    assert not [url for url in page.requests if "/page/" in url]
+
+
+def test_live_review_requests_checks_of_changed_frames_only(page, session, monkeypatch):
+    draw(session, 0, 1)
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
+    page.tab.set_viewport_size({"width": 1280, "height": 690})  # without thumbnails above the timeline
+    wire = Wire(page)
+    page.tab.wait_for_selector("#review canvas[width='60']")
+    page.settle()
+    page.requests.clear()
+    strips, reviews = (len(wire.list_sent(action)) for action in ("strips", "review"))
+
+    def has_refreshed():
+        send_job(wire)
+        return len(wire.list_sent("review")) >= reviews + 2
+
+    page.until(has_refreshed)
+    page.settle()
+    assert len(wire.list_sent("strips")) == strips
+    assert not [url for url in page.requests if url.endswith("/labels/7")]
+    page.tab.locator("#review li").scroll_into_view_if_needed()
+    session.document.emit(FrameEvent(7, session.document.revision))
+    page.until(lambda: any(url.endswith("/labels/7") for url in page.requests))
 
 
 def test_jitter_of_a_click_makes_no_box_when_zoomed_out(page, session):

@@ -5,7 +5,7 @@ import { countText, createElement, element, onSubmit, readNumber } from './dom.j
 
 /** Outputs that are chosen together. @type {Record<string, string[]>} */
 const PRESETS = {
-  masks: ['masks', 'overlay'], editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
+  Masks: ['masks', 'overlay'], Editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
 };
 
 export class Exporter {
@@ -30,7 +30,7 @@ export class Exporter {
     const fields = element('outputs');
     const legend = /** @type {HTMLLegendElement} */ (fields.firstElementChild);
     fields.replaceChildren(legend, ...outputs.map(({ value, text }) => createElement('label', {},
-      createElement('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`)));
+      createElement('input', { type: 'checkbox', name: value, checked: PRESETS.Masks.includes(value) }), ` ${text}`)));
   }
 
   /** Boxes of the outputs. */

@@ -90,9 +90,7 @@ export class App {
   /** Show the state described by the server. @param {import('./protocol.js').Description} state */
   async showSession(state) {
     this.frames.setVideo(state.video);
-    this.playback.rate = state.rate;
-    this.playback.revision = 0;
-    this.playback.setCount(state.frames);
+    this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
     const first = !this.name;

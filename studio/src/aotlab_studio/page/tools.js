@@ -386,7 +386,7 @@ export class Toolbox {
   press(point, remove) {
     if (this.tool.name !== 'pan') this.app.playback.halt();
     if (!this.app.playback.ready) {
-      this.app.showMessage(`Frame ${this.app.playback.target} is still loading; nothing was drawn.`, true);
+      this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
       return;
     }
     this.pressed = { frame: this.app.playback.frame, id: this.app.chosen, made: this.app.made };
