@@ -537,7 +537,7 @@ def test_click_on_a_field_keeps_the_focus(page, session, source):
     assert page.tab.evaluate("document.activeElement.id") == "class"
 
 
-def test_class_goes_to_the_object_it_is_typed_for(page, session):
+def test_late_prompt_leaves_a_typed_class(page, session):
     wire = Wire(page, "suggest")
     draw(session, 0, 1)
     page.objects(1)
