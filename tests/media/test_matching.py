@@ -222,7 +222,7 @@ def roots(tmp_path_factory):
     return (tmp_path_factory.mktemp("drawn") / str(number) for number in range(10**6))
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 6)  # for each of the formats
 @given(
     frames=st.lists(STEMS, min_size=1, max_size=6, unique=True),
     others=st.lists(STEMS, max_size=3),

@@ -168,7 +168,7 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}
 
 
-def test_bundled_model_for_prompts_is_on_the_device_of_the_tracker(monkeypatch):
+def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
     devices = []
     monkeypatch.setattr(
         "aotlab.engine.prompting.load.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)

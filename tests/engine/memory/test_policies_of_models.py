@@ -136,7 +136,7 @@ def test_foreground_resized_with_aligned_corners_in_every_model():
     for align_corners in (True, False):
         config = SimpleNamespace(align_corners=align_corners)
         model = SimpleNamespace(
-            config=config, attention_inputs=lambda query, key: (query[:, None], key[:, None])
+            config=config, long_attention_inputs=lambda query, key: (query[:, None], key[:, None])
         )
         both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
     assert torch.equal(*both)

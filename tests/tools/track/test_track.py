@@ -189,7 +189,7 @@ DRY_REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: " ".join(value)[-40:])
+@pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
 def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monkeypatch, more, words):
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
