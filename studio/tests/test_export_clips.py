@@ -12,7 +12,7 @@ from aotlab.sdk import locked
 from aotlab.utils.versioned_json import save_record
 from aotlab.video.results import JobRecord
 from aotlab_studio.document import editing
-from aotlab_studio.document.results import open_results, read_job
+from aotlab_studio.document.results import open_document
 from aotlab_studio.export_clips import main
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import batch_export
@@ -45,7 +45,7 @@ def batch(tmp_path):
 
 
 def open_clip(batch, name):
-    state = open_results(batch / name, read_job(batch / name))
+    state = open_document(batch / name)
     return Session(state, lambda: TruthTracker())
 
 
