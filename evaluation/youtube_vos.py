@@ -24,9 +24,9 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     listed = {stem for item in sequence.objects for stem in item.frames}
     frames = tuple(path for path in sequence.annotations if path.stem in listed)
     frame_counts = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
+    stems = [path.stem for path in frames]
     for row, item in zip(frame_counts, sequence.objects, strict=True):
-        first = item.frames[0]
-        row[:] = [path.stem > first for path in frames]
+        row[stems.index(item.frames[0]) + 1 :] = True
     # drop objects that first appear on the last frame, and frames before any object counts
     rows, columns = np.asarray(frame_counts.any(axis=1)), np.asarray(frame_counts.any(axis=0))
     kept = [item for item, row in zip(sequence.objects, rows, strict=True) if row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ import numpy as np
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import parse_frame_object
+
+log = logging.getLogger(__name__)
 
 Point = tuple[float, float]
 """x and y in pixels"""
@@ -57,6 +60,8 @@ class Prompt:
         strokes = (*points, *self.scribble)
         if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in strokes):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
+        if points and np.all((np.array(points) > 0) & (np.array(points) < 1)):
+            log.warning("points %s: in the first pixel; multiply fractions of the image by its size", points)
         if self.box is not None and not (
             np.shape(self.box) == (4,) and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
         ):

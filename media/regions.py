@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from aotlab.media.matching import match_frames
+from aotlab.media.matching import match_frames, require_different_frames, select_images
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_SIDE
 
@@ -340,8 +340,10 @@ def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[Fra
     named = [key for key in keys if key[1] and (video.stem is not None or key[0] is None)]
     names = [image for _, image in named]
     matched = match_frames(names, video.stems, video=video.name, length=video.length)
-    result: dict[FrameKey, int | None] = {key: key[0] or 0 for key in keys}
+    own = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
+    result: dict[FrameKey, int | None] = {key: key[0] or 0 if key[1] in own else None for key in keys}
     result.update(zip(named, matched, strict=True))
+    require_different_frames((index, key[1]) for key, index in result.items())
     numbers = [number for number in result.values() if number is not None]
     length = math.inf if video.length is None else video.length
     outside = [number for number in numbers if not 0 <= number < length]

@@ -111,3 +111,13 @@ def test_one_function_opens_images_of_others():
     opening = [path for package in ALLOWED for path in sources(package) if "Image.open(" in path.read_text()]
     opening += [path for path in sources("studio/src") if "Image.open(" in path.read_text()]
     assert opening == [ROOT / "media/images.py"]
+
+
+def test_frames_are_not_compared_as_text():
+    order = re.compile(r"\.stem *[<>]|[<>]=? *\w+\.stem\b|\bmin\([^)]*\.stem")
+    assert [
+        path
+        for package in (*ALLOWED, "studio/src")
+        for path in sources(package)
+        if order.search(path.read_text())
+    ] == []

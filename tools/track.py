@@ -47,7 +47,8 @@ from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.utils.distributed import Shard
-    from aotlab.video.job import CheckedJob, Job, JobRecord
+    from aotlab.video.job import CheckedJob, Job
+    from aotlab.video.results import JobRecord
     from aotlab.video.track import JobOptions, TrackResult
 
 DEFAULT_WRITE = ("masks", "overlay")
@@ -144,19 +145,20 @@ def track_video(job: Job, run: Run) -> int:
         raise InputError(
             f"{strip_credentials(job.video)}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.video.job import check_job, digest_inputs, result_settings
+    from aotlab.video.digest import digest_inputs, result_settings
+    from aotlab.video.job import check_job
+    from aotlab.video.run import check_run, track_job
 
     checked = check_job(job, run.options)
     if run.dry_run or not is_quiet():
         print(f"{describe(checked)}, into {run.output}", flush=True)
     digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
-    result = checked.run(
-        run.output, run.tracker.load, digest, force=run.force, restart=run.restart or run.force,
-        dry_run=run.dry_run,
-    )  # fmt: skip
+    load, restart = run.tracker.load, run.restart or run.force
     if run.dry_run:
+        check_run(checked, run.output, load, digest, force=run.force, restart=restart)
         require_space(run.output, checked.estimate_bytes())
         return 0
+    result = track_job(checked, run.output, load, digest, force=run.force, restart=restart)
     if result is None:
         print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
         return 0
@@ -180,7 +182,8 @@ def describe(checked: CheckedJob) -> str:
 
 def require_space(output: Path, needed: int) -> None:
     """Print how many bytes results take; raise `InputError` if the disk has fewer."""
-    existing = next(path for path in output.absolute().parents if path.exists())
+    folder = output.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise InputError(

@@ -77,8 +77,8 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
         frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
         video = _make_video(name, frames, root / "Annotations" / name)
         # a label before the first frame could not be predicted
-        first = min((path.stem for path in video.frames), default="")
-        scored = tuple(path for path in video.annotations if path.stem >= first)
+        first = {path.stem for path in video.frames[:1]}
+        scored = tuple(dropwhile(lambda path: path.stem not in first, video.annotations))
         written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
         return replace(video, annotations=scored, result_stems=written, rules="vost")
 

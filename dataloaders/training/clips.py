@@ -28,7 +28,7 @@ class Clip:
     """may be 0"""
     names: tuple[str, ...] = ()
     """names of the images and videos it was made from"""
-    replaced: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     """one sentence per drawn item that could not be read"""
 
 

@@ -46,7 +46,7 @@ class ClipTensors(NamedTuple):
     objects: list[int]
     names: list[tuple[str, ...]]
     """names of the images and videos of each clip"""
-    replaced: list[str]
+    unreadable: list[str]
     """one sentence per unreadable item that was replaced"""
 
     def pin_memory(self) -> ClipTensors:
@@ -76,16 +76,16 @@ class Mixture:
         Raises:
             InputError: no readable item after several attempts.
         """
-        replaced: list[str] = []
+        unreadable: list[str] = []
         for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
             try:
-                return replace(self._clip(rng), replaced=tuple(replaced))
+                return replace(self._clip(rng), unreadable=tuple(unreadable))
             except (InputError, cv2.error) as error:
-                replaced.append(" ".join(str(error).split()))
+                unreadable.append(" ".join(str(error).split()))
         raise InputError(
             f"train.phases: {READ_TRIES} items in a row from the sources of {self.phase.name} cannot be read; "
-            f"the last: {replaced[-1]}"
+            f"the last: {unreadable[-1]}"
         )
 
     def _clip(self, rng: Generator) -> Clip:
@@ -201,7 +201,7 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
         torch.from_numpy(np.stack([clip.labels for clip in clips], axis=1)).long(),
         [clip.objects for clip in clips],
         [clip.names for clip in clips],
-        [reason for clip in clips for reason in clip.replaced],
+        [reason for clip in clips for reason in clip.unreadable],
     )
 
 

@@ -37,6 +37,7 @@ from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import real_path
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,9 @@ class ImageSet:
         return len(self.images)
 
     def exclude(self, folders: Container[Path]) -> ImageSet:
-        """Return the set without the images in some folders."""
+        """Return the set without the images in some folders, given without links."""
+        parents = {image.image.parent for image in self.images}
+        folders = {parent for parent in parents if real_path(parent) in folders}
         images = tuple(image for image in self.images if image.image.parent not in folders)
         if len(images) == len(self.images):
             return self
@@ -211,8 +214,8 @@ class VideoSet:
         return len(self.videos)
 
     def exclude(self, folders: Container[Path]) -> VideoSet:
-        """Return the set without the videos whose frames are in some folders."""
-        kept = tuple(video for video in self.videos if video.frames[0].parent not in folders)
+        """Return the set without the videos whose frames are in some folders, given without links."""
+        kept = tuple(video for video in self.videos if real_path(video.frames[0].parent) not in folders)
         return replace(self, videos=kept)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:

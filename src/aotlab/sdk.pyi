@@ -15,7 +15,11 @@ from aotlab.media.coco import (
 from aotlab.media.frames import FrameSource as FrameSource, store_frame as store_frame
 from aotlab.media.images import decode_image as decode_image
 from aotlab.media.masks import PALETTE as PALETTE
-from aotlab.media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES, order_names as order_names
+from aotlab.media.matching import (
+    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
+    order_names as order_names,
+    require_different_images as require_different_images,
+)
 from aotlab.media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,

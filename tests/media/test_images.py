@@ -12,7 +12,7 @@ from PIL import EpsImagePlugin, Image
 
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.evaluation.submission import find_mask_problem
-from aotlab.media.deep_images import Levels, TiffStack, parse_levels
+from aotlab.media.deep_images import Levels, TiffStack, parse_levels, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
@@ -283,3 +283,5 @@ def test_orientation_is_named_once(tmp_path, caplog):
     Image.fromarray(CLIP[0]).save(tmp_path / "other" / "0.jpg", exif=exif)
     read_image(tmp_path / "other" / "0.jpg")  # as train, eval and mask read
     assert f"{tmp_path / 'other'}: EXIF orientation is not applied" in caplog.text
+    Image.fromarray(np.zeros((24, 32), np.uint16)).save(tmp_path / "deep.png", exif=exif)
+    assert read_raw_image(tmp_path / "deep.png").shape == (24, 32, 1)

@@ -85,6 +85,12 @@ def test_mask_of_another_size_rejected(tmp_path):
         read_mask(tmp_path / "mask.png", size=(4, 8))
 
 
+def test_turned_tiff_rejected(tmp_path):
+    Image.fromarray(np.ones((4, 6), np.uint8)).save(tmp_path / "mask.tif", tiffinfo={0x0112: 3})
+    with pytest.raises(InputError, match=r"mask\.tif: .*save it upright"):
+        read_mask(tmp_path / "mask.tif")
+
+
 @pytest.mark.parametrize("bits", [2, 4])
 def test_grey_values_of_few_bits_are_ids(tmp_path, caplog, bits):
     labels = np.arange(8, dtype=np.uint8).reshape(2, 4) % 2**bits

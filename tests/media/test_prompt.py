@@ -32,8 +32,11 @@ def test_prompt_without_object_rejected(options, words):
         Prompt(**options)
 
 
-def test_fractions_of_a_pixel_are_points():
+def test_fractions_of_a_pixel_are_points(caplog):
+    assert Prompt(points=[(0.4, 60)]).positive == [(0.4, 60)]
+    assert not caplog.text
     assert Prompt(points=[(0.4, 0.6)]).positive == [(0.4, 0.6)]
+    assert "multiply fractions of the image by its size" in caplog.text
     assert parse_prompts([], ["0.5,0.5"])[0][1].positive == [(0.5, 0.5)]
 
 

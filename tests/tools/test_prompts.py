@@ -16,7 +16,8 @@ from aotlab.networks.weights import checkpoints
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from aotlab.video.job import Job, open_segmenter, run_job
+from aotlab.video.job import Job
+from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions, track
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
@@ -168,7 +169,7 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}
 
 
-def test_bundled_model_for_prompts_is_on_the_device_of_the_tracker(monkeypatch):
+def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
     devices = []
     monkeypatch.setattr(
         "aotlab.engine.prompting.load.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)

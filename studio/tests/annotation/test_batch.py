@@ -15,7 +15,7 @@ import pytest
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.utils.versioned_json import save_record
-from aotlab.video.job import JobRecord
+from aotlab.video.results import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
 from aotlab_studio.document import editing

@@ -1,12 +1,14 @@
 """Reading YouTube-VOS."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.evaluation.youtube_vos import plan_sequence
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos
 
@@ -100,3 +102,15 @@ def test_all_frames_need_their_archive(root):
     shutil.rmtree(root / "valid_all_frames")
     with pytest.raises(InputError, match="valid_all_frames/JPEGImages: no such folder"):
         require_readable(open_dataset("youtubevos2019", root, all_frames=True))
+
+
+def test_unpadded_names_are_in_natural_order(root):
+    padded = open_dataset("youtubevos2019", root, "train")[0]
+    for path in list(root.glob("train/*/*/*.*")):
+        path.rename(path.with_name(f"{int(path.stem)}{path.suffix}"))
+    meta = (root / "train" / "meta.json").read_text()
+    (root / "train" / "meta.json").write_text(re.sub(r'"0+(\d+)"', r'"\1"', meta))
+    video = open_dataset("youtubevos2019", root, "train")[0]
+    assert [int(path.stem) for path in video.frames] == [int(path.stem) for path in padded.frames]
+    assert sorted(video.masks) == sorted(padded.masks)
+    assert (plan_sequence(video).frame_counts == plan_sequence(padded).frame_counts).all()
