@@ -125,8 +125,8 @@ export function bindings(app) {
     'Draw without a mouse': [
       { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor', run: (key) => moveCursor(app, key) },
       { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (key) => moveCursor(app, key) },
-      { keys: ['Enter'], text: 'press or lift the tool at the cursor; without a cursor, close the polygon', run: () => pressCursor(app, false), acts: true },
-      { keys: ['Shift+Enter'], text: 'press the tool at the cursor to remove', run: () => pressCursor(app, true), acts: true },
+      { keys: ['Enter'], text: 'use the tool at the cursor; without one, close the polygon', run: () => pressCursor(app, false), acts: true },
+      { keys: ['Shift+Enter'], text: 'use the tool at the cursor to remove', run: () => pressCursor(app, true), acts: true },
     ],
     Objects: [
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
