@@ -118,7 +118,7 @@ class ObjectTable:
         for channel in range(len(logits) * (logits.shape[1] - 1)):
             if channel >= len(self.by_channel) or not self.by_channel[channel]:
                 group, identity = divmod(channel, self.identities)
-                logits[group, identity + 1] = ABSENT_LOGIT
+                logits[group, identity + 1].fill_(ABSENT_LOGIT)
 
     def fuse(self, logits: Tensor) -> Tensor:
         """Merge the logits of all groups, G×(M+1)×H×W to (1+n)×H×W, as the published evaluation does.
