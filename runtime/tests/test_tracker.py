@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ import torch
 import aotlab
 import aotlab_runtime
 from aotlab.engine.export.graphs import EXPORT, export_model
+from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
 from aotlab_runtime import graphs as runtime_graphs
-from aotlab_runtime.prompts import check_prompts
+from aotlab_runtime.prompts import check_prompts, find_distant
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -198,6 +200,50 @@ def test_prompted_masks_are_near_pytorch(exported):
     assert (labels[0] == labels[1]).mean() >= 0.999
 
 
+def draw_parts(seed, height=480, width=854):
+    """A mask of several parts, some of them diagonal to each other."""
+    random = np.random.default_rng(seed)
+    tiles = random.random((7, 13)) > 0.6
+    mask = tiles.repeat(height // 7 + 1, 0).repeat(width // 13 + 1, 1)[:height, :width]
+    return mask & (random.random((height, width)) > 0.02)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_parts_of_prompted_masks_equal_pytorch(seed):
+    mask = draw_parts(seed)
+    for x, y in np.random.default_rng(seed).uniform(-1, (855, 481), (8, 2)):
+        distant = find_distant(mask, aotlab_runtime.Prompt(points=(x, y)))
+        expected = find_prompted_parts(mask, aotlab.Prompt(points=(x, y)))
+        assert np.array_equal(mask & ~distant, mask & expected)
+
+
+@pytest.mark.parametrize(
+    ("parts", "point"),
+    [
+        ([np.s_[10:30, 10:30], np.s_[37:44, 37:44]], (20, 20)),  # diagonal
+        ([np.s_[10:30, 10:30], np.s_[40:60, 70:80]], (200, 200)),  # a point beside all parts
+        ([np.s_[10:30, 10:30], np.s_[30:40, 30:40]], (20, 20)),  # touching corners
+        ([np.s_[0:1, 0:1]], (5, 5)),
+        ([], (5, 5)),
+    ],
+)
+def test_few_parts_equal_pytorch(parts, point):
+    mask = np.zeros((480, 854), bool)
+    for part in parts:
+        mask[part] = True
+    distant = find_distant(mask, aotlab_runtime.Prompt(points=point))
+    assert np.array_equal(mask & ~distant, find_prompted_parts(mask, aotlab.Prompt(points=point)))
+
+
+def test_large_parts_take_no_seconds():
+    mask = np.ones((1080, 1920), bool)
+    mask[::40, ::2] = False
+    mask[:, 1900] = False
+    begin = time.process_time()
+    find_distant(mask, aotlab_runtime.Prompt(points=(500, 500)))
+    assert time.process_time() - begin < 2
+
+
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
@@ -246,17 +292,55 @@ def test_state_is_saved_by_numpy(exported):
     assert other.ids == (1, 2)
 
 
-def change_digest(state):
-    header = json.loads(str(state["tracker"])) | {"origin": "other"}
-    state["tracker"] = np.array(json.dumps(header))
+def change_header(**changes):
+    """Return a function that changes the header of a state."""
+
+    def change(state):
+        header = json.loads(str(state["tracker"])) | changes
+        state["tracker"] = np.array(json.dumps(header))
+
+    return change
+
+
+def change_group(**changes):
+    """Return a function that changes the objects or the memory of a state's group."""
+
+    def change(state):
+        (group,) = json.loads(str(state["tracker"]))["groups"]
+        memory = group["memory"] | {name: x for name, x in changes.items() if name in group["memory"]}
+        group |= {name: x for name, x in changes.items() if name in group}
+        change_header(groups=[group | {"memory": memory}])(state)
+
+    return change
 
 
 DAMAGED_STATES = {
-    "another export": (change_digest, "saved with another export"),
+    "another export": (change_header(origin="other"), "saved with another export"),
     "missing header": (lambda state: state.pop("tracker"), "not a usable one"),
     "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "not a usable one"),
     "other shape": (lambda state: state.update({"0.memory_0_long_key": np.zeros((1, 12, 3))}), "of shape"),
     "nan": (lambda state: state["0.memory_0_long_key"].fill(np.nan), "not finite"),
+    "float64": (
+        lambda state: state.update({"0.memory_0_long_key": np.zeros((1, 12, 32))}),
+        "float64 of shape",
+    ),
+    "more objects than identities": (change_group(objects=list(range(1, 51))), "impossible object ids"),
+    "no objects": (change_group(objects=[]), "impossible object ids"),
+    "text as ids": (change_group(objects=["1", "2"]), "impossible object ids"),
+    "one id twice": (change_group(objects=[1, 1]), "impossible object ids"),
+    "negative id": (change_group(objects=[1, -3]), "impossible object ids"),
+    "text as cohort": (change_group(cohort="0"), "impossible object ids"),
+    "text as frame shape": (change_header(frame_shape="9x9"), "impossible object ids or frame shape"),
+    "frame of one channel": (change_header(frame_shape=[33, 49, 1]), "impossible object ids or frame shape"),
+    "text as frames": (change_group(frames=["0"]), "not a usable one"),
+    "more frames than stored": (change_group(frames=[0, 1, 2], newest=2), "of shape"),
+    "more frames than room": (change_group(frames=list(range(7)), newest=9), "impossible frames in memory"),
+    "no newest frame": (change_group(newest=None), "not a usable one"),
+    "reference not in memory": (change_group(references=[1], newest=1), "impossible frames in memory"),
+    "no short-term memory": (
+        lambda state: [state.pop(name) for name in list(state) if name.startswith("0.0.")],
+        "not a usable one",
+    ),
 }
 
 
@@ -268,8 +352,9 @@ def test_damaged_states_rejected(exported, case):
     state = {name: np.array(value) for name, value in runtime.state_dict().items()}
     damage(state)
     other = runtime.fresh()
-    with pytest.raises(aotlab_runtime.InputError, match=message):
+    with pytest.raises(aotlab_runtime.InputError, match=message) as raised:
         other.load_state_dict(state)
+    assert "\n" not in str(raised.value)
     assert other.ids == ()
 
 
