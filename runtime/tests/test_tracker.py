@@ -17,7 +17,9 @@ import torch
 
 import aotlab
 import aotlab_runtime
-from aotlab.engine.export.graphs import EXPORT, export_model
+from aotlab.configs.files import list_presets
+from aotlab.configs.load import load_config
+from aotlab.engine.export.graphs import EXPORT, EXPORTED_POLICIES, export_model
 from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
@@ -31,13 +33,13 @@ MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 SOURCE = Path(aotlab_runtime.__file__).parent
 
 
-def make(folder, preset, *overrides, half=False):
-    """Export a small model; return trackers of the runtime and of PyTorch."""
-    model, config = build(preset, *overrides)
+def make(folder, preset, *overrides, half=False, tiny=True, video=(HEIGHT, WIDTH)):
+    """Export a model of random weights; return trackers of the runtime and of PyTorch."""
+    model, config = build(preset, *overrides, tiny=tiny)
     for name, parameter in model.named_parameters():
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
-    description = export_model(model, config, folder, video=(HEIGHT, WIDTH), half=half)
+    description = export_model(model, config, folder, video=video, half=half)
     return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, description.config)
 
 
@@ -434,19 +436,31 @@ def test_half_weights_keep_the_masks(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "overrides"),
     [
-        ("aotb", ()),
-        ("r50_aotl", FIFO),
-        ("r50_paotl", FIFO),
-        ("swinb_aotl", FIFO),
-        ("deaott", ()),
-        ("r50_deaotl", FIFO),
-        ("msdeaott", ("model.stages.1.window=5",)),
-        ("aost", FIFO),
         ("r50_aotl_rmem", ("memory.frames=3", "memory.every=1")),
         ("r50_aotl_rmem", ("memory.frames=10", "memory.every=1")),  # more frames than temporal slots
         ("r50_deaotl_rmem", ("memory.frames=3", "memory.every=1")),
+        ("msdeaott", ("model.stages.1.window=5",)),
     ],
 )
-def test_other_presets_equal_pytorch(tmp_path, preset, overrides):
+def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
     torch.manual_seed(0)
     assert_equal_masks(make(tmp_path / "export", preset, *overrides), MASKS, length=9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", list_presets())
+def test_presets_equal_pytorch(tmp_path, preset):
+    """The table of docs/howto/export.md: ``pytest runtime/tests -m slow -k presets_equal -s``."""
+    policy = load_config(preset).memory.policy
+    exported = policy in EXPORTED_POLICIES
+    changes = () if exported else ("memory.policy=bounded_fifo", "memory.frames=4", "memory.every=2")
+    runtime, plain = make(tmp_path / "export", preset, *changes, tiny=False, video=(129, 161))
+    equal, ids = [], set()
+    for index, frame in enumerate(clip(9, 129, 161)):
+        mask = None if index else stripes([1, 2, 5], 129, 161)
+        found, expected = runtime.step(frame, mask).labels, plain.step(frame, mask).labels
+        equal.append((found == expected).mean())
+        ids |= set(np.unique(expected)) if index else set()
+    print(f"\n| {preset} | {policy if exported else f'{policy} → bounded_fifo'} | {100 * min(equal):.3f} |")
+    assert len(ids) > 1
+    assert min(equal) >= 0.999
