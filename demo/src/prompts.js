@@ -147,8 +147,12 @@ function promptCorners(prompt, rough, width = 0) {
   let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
   rough?.forEach((value, pixel) => {
     if (value <= 0.5) return;
-    const [x, y] = [pixel % width, Math.floor(pixel / width)];
-    [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x + 1), Math.max(bottom, y + 1)];
+    const x = pixel % width;
+    const y = Math.floor(pixel / width);
+    left = Math.min(left, x);
+    top = Math.min(top, y);
+    right = Math.max(right, x + 1);
+    bottom = Math.max(bottom, y + 1);
   });
   if (right > left) corners.push([left, top], [right, bottom]);
   return corners;
@@ -216,8 +220,12 @@ function followEdges(logits, image, size) {
   const [xx, xy, xz, yy, yz, zz] = variance;
   const [x, y, z] = covariance;
   for (let p = 0; p < area; p += 1) { // a symmetric system of three equations, by Cramer's rule
-    const [a, b, c] = [yy[p] * zz[p] - yz[p] * yz[p], xz[p] * yz[p] - xy[p] * zz[p], xy[p] * yz[p] - xz[p] * yy[p]];
-    const [d, e, f] = [xx[p] * zz[p] - xz[p] * xz[p], xy[p] * xz[p] - xx[p] * yz[p], xx[p] * yy[p] - xy[p] * xy[p]];
+    const a = yy[p] * zz[p] - yz[p] * yz[p];
+    const b = xz[p] * yz[p] - xy[p] * zz[p];
+    const c = xy[p] * yz[p] - xz[p] * yy[p];
+    const d = xx[p] * zz[p] - xz[p] * xz[p];
+    const e = xy[p] * xz[p] - xx[p] * yz[p];
+    const f = xx[p] * yy[p] - xy[p] * xy[p];
     const determinant = xx[p] * a + xy[p] * b + xz[p] * c;
     const red = affine[p] = (a * x[p] + b * y[p] + c * z[p]) / determinant;
     const green = affine[area + p] = (b * x[p] + d * y[p] + e * z[p]) / determinant;
@@ -245,7 +253,8 @@ export function removeDistant(mask, { height, width }, prompt) {
     const [[left, top], [right, bottom]] = boxCorners(prompt.box);
     const box = boundingBox([[left - marginX, top - marginY], [right + marginX, bottom + marginY], ...prompt.positive]);
     mask.forEach((_, pixel) => {
-      const [x, y] = [pixel % width, Math.floor(pixel / width)];
+      const x = pixel % width;
+      const y = Math.floor(pixel / width);
       if (x < box[0] || y < box[1] || x > box[2] || y > box[3]) mask[pixel] = 0;
     });
     return;

@@ -170,19 +170,17 @@ def refine(graphs: Graphs, frame: np.ndarray, prompt: Prompt, mask: np.ndarray) 
 
 
 def segment_crop(
-    graphs: Graphs,
-    frame: np.ndarray,
-    crop: Crop,
-    edge: int,
-    prompt: Prompt,
-    mask: np.ndarray | None = None,
+    graphs: Graphs, frame: np.ndarray, crop: Crop, edge: int, prompt: Prompt, mask: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the logits H×W of one object from a crop whose longer edge becomes ``edge`` pixels.
 
     ``mask``: rough mask H×W in 0 to 1, of which logits with outlines on edges of the frame are computed.
     """
     image, align_corners = frame[crop], graphs.config["model"]["align_corners"]
-    size = find_network_size(image.shape, edge, int(align_corners))
+    extra, scale = int(align_corners), edge / max(image.shape)
+    tokens = (max(2, round((side * scale - extra) / STRIDE)) for side in image.shape[:2])
+    height, width = (STRIDE * count + extra for count in tokens)
+    size = height, width
     planes = draw_planes(prompt, crop, size)
     if mask is not None:
         planes[3] = resize(mask[crop], size, antialias=True).clip(0, 1)
@@ -190,15 +188,8 @@ def segment_crop(
     outputs = graphs.run("prompt", {"image": resized, "planes": planes[None]})
     found = resize(outputs["logits"][0, 0], image.shape[:2], align_corners=align_corners)
     logits = np.full(frame.shape[:2], EXCLUDED, np.float32)
-    logits[crop] = found if mask is None else follow_edges(found, image, (size[0] // 2, size[1] // 2))
+    logits[crop] = found if mask is None else follow_edges(found, image, (height // 2, width // 2))
     return logits
-
-
-def find_network_size(shape: Sequence[int], edge: int, extra: int) -> Size:
-    """Return the network's (height, width) for a crop whose longer edge becomes ``edge``: whole tokens + ``extra``."""
-    scale = edge / max(shape)
-    height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in shape[:2])
-    return height, width
 
 
 def find_crop(corners: np.ndarray, shape: Sequence[int], margin: float) -> Crop:

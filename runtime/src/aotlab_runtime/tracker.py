@@ -173,8 +173,8 @@ class Tracker:
         frame = check_frame(frame, self._frame_shape)
         prompts = check_prompts(prompts, frame.shape[:2])
         logits = segment_prompts(self.graphs, frame, list(prompts.values()))
-        logits = np.concatenate([-logits.max(0, keepdims=True), logits])
-        return Prediction(tuple(prompts), logits, self._temperature)
+        background = -logits.max(0, keepdims=True)
+        return Prediction(tuple(prompts), np.concatenate([background, logits]), self._temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -202,13 +202,8 @@ class Tracker:
             numbers, tensors = group.memory.state()
             groups.append({"objects": group.objects, "cohort": group.cohort, "memory": numbers})
             state |= {f"{place}.{name}": tensor for name, tensor in tensors.items()}
-        header = {
-            "origin": self.graphs.digest,
-            "length": self._length,
-            "frame_shape": self._frame_shape,
-            "groups": groups,
-        }
-        return {"tracker": np.array(json.dumps(header)), **state}
+        header = {"origin": self.graphs.digest, "length": self._length, "frame_shape": self._frame_shape}
+        return {"tracker": np.array(json.dumps(header | {"groups": groups})), **state}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`.
@@ -246,8 +241,7 @@ class Tracker:
         given = np.zeros(frame.shape[:2], np.int64) if mask is None else mask.astype(np.int64)
         kept = (given > 0) & ~np.isin(given, list(prompts))
         logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=kept)
-        best = logits.argmax(0)
-        drawn = np.where(logits.max(0) > 0, np.array(list(prompts))[best], 0)
+        drawn = np.where(logits.max(0) > 0, np.array(list(prompts))[logits.argmax(0)], 0)
         for object_id in prompts:
             if not (drawn == object_id).any():
                 raise InputError(f"object {object_id}: no pixel found there; give another box or point")
@@ -336,12 +330,13 @@ def check_state(groups: Sequence[Group], frame_shape: tuple[int, ...] | None, id
     """Raise ValueError unless object ids occur once, all groups but the last are full, and frames are H×W×3."""
     objects = [object_id for group in groups for object_id in group.objects]
     ids = [object_id for object_id in objects if object_id]
+    sizes = [len(group.objects) for group in groups]
     numbers = [*objects, *(group.cohort for group in groups), *(frame_shape or ())]
     if (
         not all(type(number) is int and 0 <= number <= MAX_ID for number in numbers)
         or len(ids) > len(set(ids))
-        or not all(len(group.objects) == identities for group in groups[:-1])
-        or not all(1 <= len(group.objects) <= identities for group in groups)
+        or sizes[:-1] != [identities] * len(sizes[:-1])
+        or not all(1 <= size <= identities for size in sizes)
         or (frame_shape is not None and (len(frame_shape), frame_shape[-1]) != (3, 3))
     ):
         raise ValueError("impossible object ids or frame shape")
