@@ -319,9 +319,9 @@ class Tracker:
     def _compare(self, group: Group, readout: Tensors) -> np.ndarray:
         """Return the relevance of a group's stored frames to a frame."""
         compared = self.graphs.run("compare", readout | group.memory.read(self._temporal_slots))
-        tokens = tuple(-(-side // self._stride) for side in self.graphs.network_size)
+        height, width = (-(-side // self._stride) for side in self.graphs.network_size)
         # with aligned corners in all models, as in RMem's code
-        background = softmax(resize(readout["logits"][0], tokens, align_corners=True), axis=0)[0]
+        background = softmax(resize(readout["logits"][0], (height, width), align_corners=True), axis=0)[0]
         frames = len(group.memory.frames)
         return compute_relevance(compared["query"][0], compared["key"][0], 1 - background.ravel(), frames)
 
