@@ -23,7 +23,7 @@ METHODS = {
     "propagate": "features, long-term memory 1×(T·L)×C, short-term memory 1×L×C → embeddings, states",
     "decode": "embeddings, features → logits 1×(1+M)×h×w at stride 4, background first",
     "memorize": "states, identities → the frame's keys and values 1×L×C in long-term and short-term memory",
-    "compare": "states, long-term memory → query heads×L×C and key heads×(T·L)×C, for RMem",
+    "compare": "states, long-term memory → query 1×heads×L×C, key 1×heads×(T·L)×C, for RMem",
 }
 """inputs and outputs of the graphs, for M identities, T stored frames and L = h·w tokens at stride 16"""
 CPU = "CPUExecutionProvider"
