@@ -58,7 +58,7 @@ def list_cells(
     """Return the rows to measure, in order; ``counts``: numbers of objects."""
     cells = []
     for model, (precision, compiled) in product(models, MODES):
-        if compiled and (model == "edgetam" or not device.startswith("cuda")):
+        if compiled and (model in ("edgetam", "sam2_tiny") or not device.startswith("cuda")):
             continue
         for (width, height), objects in product(sizes, counts):
             cells.append({
@@ -108,7 +108,7 @@ def read_rows(path: Path, run: dict[str, str]) -> list[dict[str, Any]]:
 
 @command("python -m research.speed.gpu", "Speed and memory of a GPU.")
 @option("--output", type=File, default="gpu", help="NAME.json and NAME.md to write")
-@list_option("--models", help="presets; edgetam: EdgeTAM of transformers (default: r50_deaotl)")
+@list_option("--models", help="presets; edgetam, sam2_tiny: those of transformers (default: r50_deaotl)")
 @list_option("--objects", read=PositiveInt, help="numbers of objects (default: 1,10,50)")
 @list_option("--sizes", read=Size, help="sizes of the video (default: 854x480,1920x1080)")
 @option("--frames", type=PositiveInt, default=50, help="timed frames per row")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -96,6 +97,10 @@ PINNED = {
 }
 
 
+@pytest.mark.skipif(
+    int(cv2.__version__.split(".")[0]) < 5,
+    reason="OpenCV 4 moves pixels on edges elsewhere: OpenCV 5 is pinned",
+)
 @pytest.mark.parametrize(("kind", "split"), PINNED)
 def test_drawn_clips_are_pinned(tmp_path, kind, split):
     globals()[f"make_{kind}"](tmp_path / "set")

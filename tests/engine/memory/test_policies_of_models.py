@@ -52,16 +52,20 @@ def test_batched_groups_equal_single_groups(method):
     first = model.blocks[0]
     with torch.no_grad():  # sharp attention
         (first.key_value if method == "deaot_rmem" else first.query).weight *= 4
-    generator, channels = torch.Generator().manual_seed(6), model.encoder.channels
-    flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
-    encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
+    flat = [
+        torch.zeros(1, *shape) for shape in zip(model.encoder.channels, (9, 5, 3), (13, 7, 4), strict=False)
+    ]
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
     objects = ObjectTable(2)
     objects.add_objects(labels[0].numpy())
     objects.add_batch()
     masks = [objects.split(shown)[0] for shown in labels]
 
-    def track(groups):
+    def draw(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
+
+    def track(encoded, groups):
         bank = MemoryBank(build_policy(config.memory))
         with torch.no_grad():
             begin(model, bank, encoded[0], masks[0][groups])
@@ -69,10 +73,15 @@ def test_batched_groups_equal_single_groups(method):
                 logits = advance(model, bank, features, given[groups])
         return bank, logits
 
-    both, logits = track(slice(0, 2))
-    assert both.frame_indices[0] != both.frame_indices[1]
+    for seed in range(30):  # random weights depend on the version of PyTorch
+        encoded = draw(seed)
+        both, logits = track(encoded, slice(0, 2))
+        if both.frame_indices[0] != both.frame_indices[1]:
+            break
+    else:
+        pytest.fail("the groups keep the same frames for every seed")
     for group in range(2):
-        alone, own = track(slice(group, group + 1))
+        alone, own = track(encoded, slice(group, group + 1))
         assert both.frame_indices[group] == alone.frames
         # batched and single matrix products round differently
         torch.testing.assert_close(logits[group], own[0], atol=1e-4, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""EdgeTAM of transformers with random weights, as a setting: ``python -m research.speed.compare edgetam,objects=4``.
+"""Trackers of transformers with random weights: ``python -m research.speed.compare edgetam sam2_tiny,objects=4``.
 
 ``pip install transformers timm`` beforehand.
 """
@@ -6,12 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from transformers import EdgeTamVideoConfig, EdgeTamVideoModel, EdgeTamVisionConfig, TimmWrapperConfig
+from transformers import (
+    EdgeTamVideoConfig,
+    EdgeTamVideoModel,
+    EdgeTamVisionConfig,
+    Sam2VideoConfig,
+    Sam2VideoModel,
+    TimmWrapperConfig,
+)
 from transformers.models.edgetam import configuration_edgetam
 from transformers.models.edgetam_video.modeling_edgetam_video import EdgeTamVideoInferenceSession
+from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+PeerModel: TypeAlias = EdgeTamVideoModel | Sam2VideoModel
+PeerSession: TypeAlias = EdgeTamVideoInferenceSession | Sam2VideoInferenceSession
 
 SIZE = 1024
 """side of the model's square input in pixels"""
@@ -30,18 +41,21 @@ class RepViT:
         return TimmWrapperConfig(architecture="repvit_m1", do_pooling=False, model_args=model_args)
 
 
-def build_model() -> EdgeTamVideoModel:
-    """Build EdgeTAM (13.9 million parameters) without weights."""
+def build_model(name: str) -> PeerModel:
+    """Build EdgeTAM (13.9 million parameters) or SAM 2.1 tiny (39 million) without weights."""
+    if name == "sam2_tiny":
+        return Sam2VideoModel(Sam2VideoConfig()).eval()
     configuration_edgetam.AutoConfig = RepViT
     return EdgeTamVideoModel(EdgeTamVideoConfig(vision_config=EdgeTamVisionConfig())).eval()
 
 
 def start_session(
-    objects: int, size: tuple[int, int], device: str, dtype: torch.dtype
-) -> EdgeTamVideoInferenceSession:
+    name: str, objects: int, size: tuple[int, int], device: str, dtype: torch.dtype
+) -> PeerSession:
     """Return a session of noise frames with one mask per object, stripes of the first frame; size: width, height."""
     video = torch.randn(1, 3, SIZE, SIZE, device=device, dtype=dtype).expand(FRAMES, -1, -1, -1)
-    session = EdgeTamVideoInferenceSession(
+    make = Sam2VideoInferenceSession if name == "sam2_tiny" else EdgeTamVideoInferenceSession
+    session = make(
         video=video, video_width=size[0], video_height=size[1], inference_device=device, dtype=dtype
     )
     stripes = torch.arange(SIZE, device=device) * objects // SIZE
@@ -56,8 +70,9 @@ def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
     """Track to the first timed frame; return a function that tracks one more."""
     values = dict(text.split("=") for text in setting["overrides"])
     dtype = getattr(torch, values["compute.precision"])
-    model = build_model().to(setting["device"], dtype)
-    session = start_session(setting["objects"], setting["size"], setting["device"], dtype)
+    name = setting["config"]
+    model = build_model(name).to(setting["device"], dtype)
+    session = start_session(name, setting["objects"], setting["size"], setting["device"], dtype)
     index = -1
 
     @torch.inference_mode()
