@@ -59,9 +59,9 @@ export async function segmentPrompt(graphs, frame, prompt, taken) {
   const refined = await runNetwork(graphs, 'prompt_crop', frame, crop, planes);
   const probability = followEdges(refined, cropImage(frame, crop), [size[0] >> 1, size[1] >> 1]);
   const mask = new Uint8Array(frame.height * frame.width);
-  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(probability[index] > 0.5)));
+  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(probability[index] > 0.5 && !taken[pixel])));
   removeDistant(mask, frame, prompt);
-  return mask.map((value, pixel) => Number(value && !taken[pixel]));
+  return mask;
 }
 
 /**
