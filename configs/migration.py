@@ -1,4 +1,7 @@
-"""Settings that earlier versions stored in checkpoints, under today's names."""
+"""Migration of the settings that version 0.2 stored in checkpoints to the names of 0.3.
+
+Version 0.2 is what the repository held between 0.1.0 and 0.3.0; it was never released.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ RENAMED = {
 }
 REMOVED = ("scalable", "decode_all_blocks", "touching", "hold_out")
 METHODS = {"lstt": "aot", "lstt_recurrent": "aot_rmem", "gpm": "deaot", "aost": "aost", "pyramid": "paot"}
-"""method by the kind of block that stages named up to version 0.2"""
+"""method by the kind of block that a stage named"""
 
 
 def migrate_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings of version 0.2 under today's names; invalid ones are left to the schema."""
+    """Return settings of version 0.2 under the names of 0.3; invalid ones are left to the schema."""
     tree = _rename(settings)
     model = tree.get("model")
     stages = model.get("stages") if isinstance(model, dict) else None

@@ -29,18 +29,42 @@ MEMORY_RANGES = {
     "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
 }  # fmt: skip
 PYRAMID_SETTINGS = ("dim", "memory_stride", "identity_stride")
-METHODS: dict[str, tuple[str, ...]] = {
-    "aot": ("heads", "feedforward", "window", "sine_position", "relative_position"),
-    "aot_rmem": ("heads", "feedforward", "temporal_slots"),
-    "deaot": ("window",),
-    "deaot_rmem": ("window", "temporal_slots"),
-    "msdeaot": ("window", *PYRAMID_SETTINGS),
-    "aost": ("heads", "feedforward", "window", "shared"),
-    "paot": ("heads", "feedforward", "window", *PYRAMID_SETTINGS, "self_heads", "self_stride"),
+"""settings of methods with several stages"""
+
+
+@dataclass(frozen=True)
+class Method:
+    """Settings and defaults of a method; `networks/build.py:METHODS` has its class."""
+
+    settings: tuple[str, ...]
+    """settings of `StageConfig` that it has besides those of all methods"""
+    strides: tuple[int, ...] | None = (16,)
+    """strides of its stages in pixels, coarse to fine; None: any"""
+    refines: bool = False
+    """whether its last stage has no blocks and only refines the output of the one before"""
+    window_optional: bool = False
+    """whether it works without short-term attention, by ``window: 0``"""
+    scalable: bool = False
+    """whether fewer blocks than were trained may be used, by ``model.depth``"""
+    max_short_term_frames: int | None = None
+    """upper limit of ``memory.short_term_frames``; None: unlimited"""
+    augmentation: str = "aot"
+    """augmentation of training as published, one of `AUGMENTATIONS`"""
+
+
+METHODS = {
+    "aot": Method(
+        ("heads", "feedforward", "window", "sine_position", "relative_position"), window_optional=True
+    ),
+    "aot_rmem": Method(("heads", "feedforward", "temporal_slots"), max_short_term_frames=1),
+    "deaot": Method(("window",), augmentation="deaot"),
+    "deaot_rmem": Method(("window", "temporal_slots"), augmentation="deaot"),
+    "msdeaot": Method(("window", *PYRAMID_SETTINGS), strides=(16, 8, 4), refines=True, augmentation="deaot"),
+    "aost": Method(("heads", "feedforward", "window", "shared"), scalable=True),
+    "paot": Method(
+        ("heads", "feedforward", "window", *PYRAMID_SETTINGS, "self_heads", "self_stride"), strides=None
+    ),
 }
-"""settings of `StageConfig` that each method has besides those of all methods"""
-SEVERAL_STAGES = ("msdeaot", "paot")
-"""methods with more than one stage"""
 ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 """memory policies that keep at most `memory.frames` frames"""
@@ -134,7 +158,7 @@ class ModelConfig:
     @property
     def scalable(self) -> bool:
         """Whether every depth has its own input layer of the decoder, so that fewer blocks may be used."""
-        return self.method == "aost"
+        return METHODS[self.method].scalable
 
     @property
     def block_stages(self) -> list[int]:
@@ -191,30 +215,32 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
         require(not heads, f"{name} {dim} must be a multiple of heads in model.stages.{number}, got {heads}")
 
 
-def _check_method(method: str, stages: list[StageConfig]) -> None:
+def _check_method(name: str, stages: list[StageConfig]) -> None:
     """Raise InputError for stages or settings that the method does not have."""
-    require(
-        len(stages) == 1 or method in SEVERAL_STAGES,
-        f"model.stages: {method} has one stage, got {len(stages)}",
-    )
-    optional = {name for settings in METHODS.values() for name in settings} - set(METHODS[method])
+    method = METHODS[name]
+    optional = {setting for other in METHODS.values() for setting in other.settings} - set(method.settings)
     for number, stage in enumerate(stages):
         for setting in fields(stage):
-            owners = ", ".join(key for key, settings in METHODS.items() if setting.name in settings)
+            owners = ", ".join(key for key, other in METHODS.items() if setting.name in other.settings)
             require(
                 setting.name not in optional or getattr(stage, setting.name) == setting.default,
-                f"model.stages.{number}.{setting.name}: {method} has no such setting; leave it out, or use {owners}",
+                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out, or use {owners}",
             )
+        without = ", ".join(key for key, other in METHODS.items() if other.window_optional)
         require(
-            stage.window > 0 or method == "aot",
-            f"model.stages.{number}.window must be odd, got 0; only aot goes without",
+            stage.window > 0 or method.window_optional,
+            f"model.stages.{number}.window must be odd, got 0; only {without} goes without",
         )
-    pyramid = [(stage.stride, stage.depth > 0) for stage in stages]
+    strides = tuple(stage.stride for stage in stages)
     require(
-        method != "msdeaot" or pyramid == [(16, True), (8, True), (4, False)],
-        "model.stages: msdeaot needs strides 16, 8 and 4, the last with depth: 0",
+        method.strides is None or strides == method.strides,
+        f"model.stages: {name} has stages at strides {method.strides}, got {strides}",
     )
     require(all(stage.depth for stage in stages[:-1]), "model.stages: only the last stage may have depth: 0")
+    require(
+        not method.refines or stages[-1].depth == 0,
+        f"model.stages.{len(stages) - 1}.depth must be 0 with {name}, got {stages[-1].depth}",
+    )
 
 
 @dataclass(frozen=True)
@@ -322,7 +348,9 @@ class Config:
 
     def __post_init__(self) -> None:
         require_ranges(self, "", {"confidence_temperature": POSITIVE})
+        most = METHODS[self.model.method].max_short_term_frames
         require(
-            self.model.method != "aot_rmem" or self.memory.short_term_frames == 1,
-            f"memory.short_term_frames must be 1 with aot_rmem, got {self.memory.short_term_frames}",
+            most is None or self.memory.short_term_frames <= most,
+            f"memory.short_term_frames must be at most {most} with {self.model.method}, "
+            f"got {self.memory.short_term_frames}",
         )

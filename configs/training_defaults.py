@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.schema import METHODS, Config, ModelConfig
 from aotlab.configs.training import PhaseConfig
 
 FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
 """final learning rate by encoder; 1e-5 for all others"""
-DEFAULT_AUGMENTATIONS = dict.fromkeys(("deaot", "deaot_rmem", "msdeaot"), "deaot")
-"""augmentation by method; aot for all others"""
 
 
 def resolve_training(config: Config) -> Config:
@@ -22,7 +20,7 @@ def resolve_training(config: Config) -> Config:
 
 def _resolve_phase(phase: PhaseConfig, model: ModelConfig) -> PhaseConfig:
     final = phase.final_lr if phase.final_lr is not None else FINAL_LEARNING_RATES.get(model.encoder, 1e-5)
-    augmentation = phase.augmentation or DEFAULT_AUGMENTATIONS.get(model.method, "aot")
+    augmentation = phase.augmentation or METHODS[model.method].augmentation
     extra = 1 if model.align_corners else 0
     crop = round((phase.crop - extra) / 16) * 16 + extra
     return replace(phase, final_lr=final, augmentation=augmentation, crop=crop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -167,14 +167,16 @@ def lint_videos(
     ):
         for video in videos:
             separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]
-            mask_files = [path for mask in video.masks.values() for path in list_mask_files(mask)]
+            mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
             frames = _read(video.frames, check_frame, pool, decode=decode)
             masks = _read(
                 dict.fromkeys([*mask_files, *video.annotations, *separate]), check_mask, pool, decode=decode
             )
-            findings = [error(Path(video.name), video.problem)] if video.problem is not None else []
+            findings = [error(Path(video.name), video.load_error)] if video.load_error is not None else []
             findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
-            stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.masks}
+            stems = {path.stem for path in masks} | {
+                video.frames[index].stem for index in video.reference_masks
+            }
             labelled = len(stems & {path.stem for path in frames})
             ids_by_file = {path: facts.ids for path, facts in masks.items() if facts.ids is not None}
             ids = set().union(*ids_by_file.values())
@@ -237,7 +239,10 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
     return FileFacts(size, None, finding)
 
 
-def _read(paths: Iterable[Path], check, pool: ThreadPoolExecutor, *, decode: bool) -> dict[Path, FileFacts]:  # type: ignore[no-untyped-def]
+def _read(
+    paths: Iterable[Path], check: Callable[..., FileFacts], pool: ThreadPoolExecutor, *, decode: bool
+) -> dict[Path, FileFacts]:
+    """Return what `check_frame` or `check_mask` finds in files."""
     paths = list(paths)
     return dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
 
@@ -285,7 +290,7 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
 
 def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
     """Yield given masks of separate objects that cannot be read."""
-    for index, mask in video.masks.items():
+    for index, mask in video.reference_masks.items():
         size = frames[video.frames[index]].size
         if not isinstance(mask, Path) and size is not None:
             try:
@@ -296,8 +301,9 @@ def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
 
 def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[Finding]:
     """Yield the files of a folder that are not read."""
+    known = set(files)
     for path in sorted(folder.iterdir()) if is_folder(folder) else ():
-        if path not in files and not path.name.startswith(".") and not is_folder(path):
+        if path not in known and not path.name.startswith(".") and not is_folder(path):
             yield warning(path, f"not read; convert it to {formats}, or remove it")
 
 

@@ -36,7 +36,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         sequence.name,
         tuple(annotations[stem] for stem in stems),
         ids=tuple(item.object_id for item in items),
-        frame_counts=np.array(
+        is_counted=np.array(
             [[stem in counting[item.object_id] for stem in stems] for item in items], dtype=bool
         ),
         missing_frames=tuple(item.length - 2 - len(counting[item.object_id]) for item in items),

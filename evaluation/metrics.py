@@ -18,7 +18,7 @@ CONTOUR_TOLERANCE = 0.008
 
 ObjectMetric = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
 """(annotation, prediction, size) to J, F and further values of one object; both are H×W bool, cropped to the
-`find_object_box` of both, ``size`` is (height, width) of the whole frame"""
+`find_object_slices` of both, ``size`` is (height, width) of the whole frame"""
 
 
 def score_object(
@@ -26,7 +26,7 @@ def score_object(
 ) -> Sequence[float] | float:
     """Return the values of a metric for one object, H×W bool each; 1 if both masks are empty."""
     union = annotation | prediction
-    box = find_object_box(union) if union.size else None
+    box = find_object_slices(union) if union.size else None
     return 1.0 if box is None else metric(annotation[box], prediction[box], size)
 
 
@@ -50,7 +50,7 @@ def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:
 
 
 def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) -> float:
-    """Return F of two H×W bool masks cropped to their `find_object_box`; contours match within ``radius`` pixels."""
+    """Return F of two H×W bool masks cropped to their `find_object_slices`; contours match within ``radius`` pixels."""
     true, predicted = boundary_map(annotation), boundary_map(prediction)
     lengths = cv2.countNonZero(true.view(np.uint8)), cv2.countNonZero(predicted.view(np.uint8))
     if 0 in lengths:
@@ -92,7 +92,7 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
     return contour
 
 
-def find_object_box(mask: np.ndarray) -> tuple[slice, slice] | None:
+def find_object_slices(mask: np.ndarray) -> tuple[slice, slice] | None:
     """Return the bounding box of an H×W bool or uint8 mask as slices, padded by one pixel; None if it is empty.
 
     Contours lie up to one pixel above and left of a mask, so J and F of two masks cropped to their common box equal

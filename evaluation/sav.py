@@ -82,7 +82,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         tuple(Path(f"{stem}.png") for stem in stems),
         ids,
         names=tuple(folders[object_id].name for object_id in ids),
-        frame_counts=np.array(
+        is_counted=np.array(
             [[stem in present_by_id[object_id] for stem in stems] for object_id in ids], dtype=bool
         ),
         object_present=np.array(

@@ -37,7 +37,7 @@ class ScoringPlan:
     ids: tuple[int, ...]
     names: tuple[str, ...] = ()
     """names of the objects in tables; empty: their ids"""
-    frame_counts: np.ndarray | None = None
+    is_counted: np.ndarray | None = None
     """K×N bool: frames that count for an object; None: all"""
     object_present: np.ndarray | None = None
     """K×N bool: frames whose annotation has the object, if it counts only from its first appearance"""
@@ -185,13 +185,13 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
 def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     """Join the scores of all frames, in order, to those of the sequence."""
     values = np.concatenate([part.values for part in parts], axis=2)
-    frame_counts = plan.frame_counts
+    is_counted = plan.is_counted
     if plan.object_present is not None:
         # if the annotation lacks the object, J below 1 means that the prediction has it
         from_first = np.maximum.accumulate(plan.object_present | (values[0] < 1), axis=1)
-        frame_counts = from_first if frame_counts is None else frame_counts & from_first
-    if frame_counts is not None:
-        values = np.where(frame_counts, values, np.nan)
+        is_counted = from_first if is_counted is None else is_counted & from_first
+    if is_counted is not None:
+        values = np.where(is_counted, values, np.nan)
     stems = tuple(path.stem for path in plan.frames)
     if any(plan.missing_frames):
         missing = np.arange(max(plan.missing_frames)) < np.array(plan.missing_frames)[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,17 +76,16 @@ def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: s
     """Return a line for each missing, invalid or unexpected entry of a zip; raises `InputError` for another file."""
     require_file(archive, "give a zip written by submit")
     with reading(archive, "write it again", kind="a readable zip"), zipfile.ZipFile(archive) as file:
-        names = [name for name in file.namelist() if not name.endswith("/")]
+        counts = Counter(name for name in file.namelist() if not name.endswith("/"))
         expected_entries = {_entry_name(folder, item, stem) for item in expected for stem in item.frames}
-        if expected_entries.isdisjoint(names):
-            first = f"the first entry is {min(names)}" if names else "the archive is empty"
+        if expected_entries.isdisjoint(counts):
+            first = f"the first entry is {min(counts)}" if counts else "the archive is empty"
             return [f"no entry has an expected path: {first}; expected paths like {min(expected_entries)}"]
-        problems = [f"{name}: unexpected" for name in sorted(set(names) - expected_entries)]
-        problems += [f"{name}: duplicate entry" for name in sorted(expected_entries) if names.count(name) > 1]
-        unique = set(names)
+        problems = [f"{name}: unexpected" for name in sorted(counts.keys() - expected_entries)]
+        problems += [f"{name}: duplicate entry" for name in sorted(expected_entries) if counts[name] > 1]
         for item, stem in _iterate_frames(expected, "checking"):
             name = _entry_name(folder, item, stem)
-            problem = _find_entry_problem(file, name, item) if name in unique else "missing"
+            problem = _find_entry_problem(file, name, item) if name in counts else "missing"
             if problem is not None:
                 problems.append(f"{name}: {problem}")
         return problems

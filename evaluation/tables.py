@@ -15,8 +15,8 @@ RECALL_THRESHOLD = 0.5
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 
 
-def mean(values: np.ndarray) -> float:
-    """Return the mean of the (N,) values that are not NaN; NaN if there are no such values."""
+def nanmean(values: np.ndarray) -> float:
+    """Return `numpy.nanmean` of (N,) values; NaN, without a warning, if there are none besides NaN."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
@@ -36,7 +36,7 @@ def decay(values: np.ndarray) -> float:
         return float("nan")
     # quarter points, halves rounded up
     ends = [(quarter * last + 2) // 4 for quarter in range(5)]
-    return mean(values[ends[0] : ends[1] + 1]) - mean(values[ends[3] : ends[4] + 1])
+    return nanmean(values[ends[0] : ends[1] + 1]) - nanmean(values[ends[3] : ends[4] + 1])
 
 
 Row = dict[str, float]
@@ -60,7 +60,7 @@ class TableLayout:
 def measure_statistics(name: str, values: np.ndarray) -> Row:
     """Return mean, recall and decay of one measure (n,) of an object in temporal order, in percent."""
     return {
-        name: 100 * mean(values),
+        name: 100 * nanmean(values),
         f"{name}-Recall": 100 * recall(values),
         f"{name}-Decay": 100 * decay(values),
     }
@@ -68,7 +68,7 @@ def measure_statistics(name: str, values: np.ndarray) -> Row:
 
 def make_davis_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return the `COLUMNS` of one object from its J and F, (n,) each."""
-    both = 50 * (mean(region) + mean(contour))
+    both = 50 * (nanmean(region) + nanmean(contour))
     return {"J&F": both, **measure_statistics("J", region), **measure_statistics("F", contour)}
 
 

@@ -23,18 +23,18 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a YouTube-VOS video."""
     listed = {stem for item in sequence.objects for stem in item.frames}
     frames = tuple(path for path in sequence.annotations if path.stem in listed)
-    frame_counts = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
-    for row, item in zip(frame_counts, sequence.objects, strict=True):
-        first = item.frames[0]
-        row[:] = [path.stem > first for path in frames]
+    is_counted = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
+    stems = [path.stem for path in frames]
+    for row, item in zip(is_counted, sequence.objects, strict=True):
+        row[stems.index(item.frames[0]) + 1 :] = True
     # drop objects that first appear on the last frame, and frames before any object counts
-    rows, columns = np.asarray(frame_counts.any(axis=1)), np.asarray(frame_counts.any(axis=0))
+    rows, columns = np.asarray(is_counted.any(axis=1)), np.asarray(is_counted.any(axis=0))
     kept = [item for item, row in zip(sequence.objects, rows, strict=True) if row]
     return ScoringPlan(
         sequence.name,
         tuple(path for path, used in zip(frames, columns, strict=True) if used),
         ids=tuple(item.object_id for item in kept),
-        frame_counts=frame_counts[rows][:, columns],
+        is_counted=is_counted[rows][:, columns],
         seen=tuple(item.seen for item in kept),
         strict=False,
     )

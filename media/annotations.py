@@ -37,7 +37,7 @@ from aotlab.utils.plugins import (
 log = logging.getLogger(__name__)
 
 MAX_OBJECTS = 1000
-"""largest number of ids in a mask; photographs read as masks have more"""
+"""largest number of ids in a mask, to reject photographs passed as masks"""
 SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """patterns of files beside a mask file whose contents its reader may use"""
 PROJECT = "project.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.matching import image_stem
+from aotlab.media.matching import image_stem, require_different_images
 from aotlab.media.regions import (
     Annotations,
     Attributes,
@@ -42,6 +42,12 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     if not all(type(frame) is int for frame in frames):
         frames = [None] * len(images)
         names = names if any(names) else [f"{index}.jpg" for index in range(len(images))]
+    require_different_images(
+        [
+            name if frame is None else f"{name} (frame {frame})"
+            for frame, name in zip(frames, names, strict=True)
+        ]
+    )
     places = {image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)}
     if len(places) < len(images):
         raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")

@@ -35,8 +35,8 @@ PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifes
 """FFmpeg's readers of files that name other files"""
 
 
-WITHOUT_LENGTH = ("mpeg", "mpegts")
-"""FFmpeg's readers of files whose header states no length, so that only a last frame in part shows a cut"""
+FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
+"""FFmpeg's readers of files whose header states no duration, so that only a last frame in part shows a cut"""
 
 
 NO_FRAMES = "contains no frames; give a video with at least one frame"
@@ -98,7 +98,7 @@ def decode(
                 index += 1
     except (av.FFmpegError, OSError) as error:
         failure = error
-    if failure is None and last in damaged and container.format.name in WITHOUT_LENGTH:
+    if failure is None and last in damaged and container.format.name in FORMATS_WITHOUT_DURATION:
         raise InputError(f"{path}: cut off within frame {damaged[last]}; copy it again")
     missing = count_missing_bytes(path) if index else 0
     if missing:

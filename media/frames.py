@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from aotlab.media.deep_images import (
+from aotlab.media.high_bit_depth import (
     Levels,
     LevelsOption,
     TiffStack,

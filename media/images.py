@@ -33,9 +33,12 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
     """Open an image of `IMAGE_FORMATS`; its content determines the format, not its suffix.
 
     Raises:
-        Exception: any error of a decoder.
+        Exception: any error of a decoder, or a TIFF with an orientation, which only Pillow would apply.
     """
-    return Image.open(source, formats=IMAGE_FORMATS)
+    image = Image.open(source, formats=IMAGE_FORMATS)
+    if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
+        raise ValueError("a TIFF with an orientation; save it upright")
+    return image
 
 
 @contextmanager
@@ -74,14 +77,18 @@ def read_image(path: Path) -> np.ndarray:
             raise InputError(
                 f"{path}: has more than 8 bits a channel; convert it with one range for all images"
             )
-        if image.getexif().get(ORIENTATION, 1) != 1:
-            _warn_of_orientation(path.parent)
+        warn_of_orientation(image, path.parent)
         return np.array(image.convert("RGB"))
 
 
+def warn_of_orientation(image: Image.Image, folder: Path) -> None:
+    """Log, once for a folder, that its images have an EXIF orientation, if this one has."""
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        _warn_once_of_orientation(folder)
+
+
 @cache
-def _warn_of_orientation(folder: Path) -> None:
-    """Log, once for a folder, that its images have an EXIF orientation."""
+def _warn_once_of_orientation(folder: Path) -> None:
     log.warning(
         "%s: EXIF orientation is not applied; images are read as stored, and masks must match that", folder
     )
@@ -129,7 +136,8 @@ def list_images(folder: Path) -> list[Path]:
     masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
     if masks:
         log.warning("%s: %s has a palette, like a mask; ignored", folder, masks[0].name)
-        names = [path for path in names if path not in masks]
+        ignored = set(masks)
+        names = [path for path in names if path not in ignored]
     elif len(kinds) > 1:
         text = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
         log.warning("%s: all images are frames: %s", folder, text)

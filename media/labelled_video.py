@@ -17,8 +17,8 @@ class Video:
     name: str
     frames: tuple[Path, ...]
     """images in temporal order"""
-    masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
-    """given masks by frame index; `new_ids` are the objects of each"""
+    reference_masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
+    """masks given to the tracker by frame index; `new_ids` are the objects of each"""
     annotations: tuple[Path, ...] = ()
     """ground truth in temporal order, for scoring; may be empty or only the first frame's"""
     merge_ids: bool = False
@@ -35,8 +35,8 @@ class Video:
     """whether the video belongs to the seen split; None: unknown"""
     rules: str = "davis"
     """name of the scoring rules"""
-    problem: str | None = None
-    """error message of unreadable files; such a video has no frames"""
+    load_error: str | None = None
+    """message about unreadable files, which leave a video without frames; None: readable"""
 
     def __post_init__(self) -> None:
         require_file_name(self.name, "sequence")

@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
-MIN_EDGE_VALUES, MAX_THICK_SHARE = 8, 0.5
-"""smallest number of values of smoothed edges, and largest share of their pixels with an equal one beside and above"""
+MIN_EDGE_VALUES = 8
+"""smallest number of values at smoothed edges"""
+MAX_THICK_SHARE = 0.5
+"""largest share of pixels of smoothed edges that equal a pixel beside and one above or below them"""
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 
@@ -98,13 +100,13 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        InputError: an id is negative, above 65535, or not a whole number; the file is not called ``.png``, or cannot be
-            written.
+        InputError: an id is not a whole number from 0 to 65535; the file is not called ``.png``, or cannot be written.
     """
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
-    smallest, largest = int(labels.min(initial=0)), int(labels.max(initial=0))
-    fractions = labels.dtype.kind not in "biu" and bool((labels % 1).any())
+    smallest, largest = labels.min(initial=0), labels.max(initial=0)
+    with np.errstate(invalid="ignore"):  # infinity
+        fractions = labels.dtype.kind not in "biu" and not (labels % 1 == 0).all()
     if fractions or smallest < 0 or largest > 65535:
         raise InputError(
             f"{path}: object ids must be whole numbers from 0 to 65535, got {labels.dtype} of {smallest} to {largest}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -35,10 +36,8 @@ def image_stem(name: str | Path) -> str:
     """Return the name of an image without folder and one known suffix; a text may be an address or a Windows path."""
     if isinstance(name, Path):
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
-    for text in (
-        name,
-        re.split(r"[?#]", name)[0],
-    ):  # an address may have the name in its query, or before one
+    # an address may have the name in its query, or before one
+    for text in (name, re.split(r"[?#]", name)[0]):
         path = PurePosixPath(text.replace("\\", "/"))
         if path.suffix.lower() in SUFFIXES:
             return path.stem
@@ -69,13 +68,7 @@ def match_frames(
     Raises:
         InputError: an image matches no frame, two match one, or images of several videos cannot be told apart.
     """
-    folders = {str(name): _list_folders(name) for name in names}
-    several = len(set(folders.values())) > 1
-    inside = {name for name, parts in folders.items() if _fold(video) in parts}
-    own = [name for name in names if not (several and inside) or str(name) in inside]
-    if several and not inside and not (frames and len({image_stem(name) for name in own}) == len(folders)):
-        found = _shorten(sorted({"/".join(parts) or "." for parts in folders.values()}))
-        raise InputError(f"its images are in the folders {found}; expected one folder {video}, or one video")
+    own = select_images(names, frames, video)
     if frames is not None:
         indices = {_fold(stem): index for index, stem in enumerate(frames)}
         by_name = {str(name): indices[stem] for name in own if (stem := _fold(image_stem(name))) in indices}
@@ -86,12 +79,37 @@ def match_frames(
         stems = list(dict.fromkeys(map(image_stem, own)))
         numbers = dict(zip(stems, _number(stems, length), strict=True))
         by_name = {str(name): numbers[image_stem(name)] for name in own}
+    require_different_frames((by_name.get(str(name)), name) for name in own)
+    return [by_name.get(str(name)) for name in names]
+
+
+def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
+    """Return the images of a video, by their folders; arguments and errors as `match_frames`."""
+    folders = {str(name): _list_folders(name) for name in names}
+    several = len(set(folders.values())) > 1
+    inside = {name for name, parts in folders.items() if _fold(video) in parts}
+    if several and not inside and not (frames and len(set(map(image_stem, names))) == len(folders)):
+        found = _shorten(sorted({"/".join(parts) or "." for parts in folders.values()}))
+        raise InputError(f"its images are in the folders {found}; expected one folder {video}, or one video")
+    return [name for name in names if not (several and inside) or str(name) in inside]
+
+
+def require_different_frames(places: Iterable[tuple[int | None, str | Path]]) -> None:
+    """Raise `InputError` if two images, given with their frame numbers, are for one frame."""
     owners: dict[int, str] = {}
-    for name in own:
-        index, text = by_name.get(str(name)), name.name if isinstance(name, Path) else name
+    for index, name in places:
+        text = name.name if isinstance(name, Path) else name
         if index is not None and owners.setdefault(index, text) != text:
             raise InputError(f"{owners[index]!r} and {text!r} are both for frame {index}; rename one")
-    return [by_name.get(str(name)) for name in names]
+
+
+def require_different_images(names: Sequence[str]) -> None:
+    """Raise `InputError` if two images of a file have one name."""
+    for name, count in Counter(names).most_common(1):
+        if count > 1:
+            raise InputError(
+                f"{count} of its images are called {name!r}; name them by video and frame, such as bus/00000.jpg"
+            )
 
 
 def _explain_missing(

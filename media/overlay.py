@@ -83,9 +83,9 @@ def draw_text(
 
     Args:
         text: ASCII text.
-        point: (x, y) of the text's lower left corner or centre.
+        point: (x, y) of the text's lower left corner or center.
         height: height of a letter in pixels.
-        centred: ``point`` is the centre.
+        centered: ``point`` is the center.
     """
     import cv2
 

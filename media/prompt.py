@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ import numpy as np
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import parse_frame_object
+
+log = logging.getLogger(__name__)
 
 Point = tuple[float, float]
 """x and y in pixels"""
@@ -45,24 +48,24 @@ class Prompt:
     """pixels of other objects, which the object cannot have, H×W bool"""
 
     def __post_init__(self) -> None:
-        points: list[Any] = list(self.points)
-        if len(points) == 2 and not any(np.ndim(value) for value in points):
-            points = [tuple(points)]
+        points: list[Any] = [tuple(self.points)] if _are_numbers(self.points, 2) else _make_list(self.points)
         object.__setattr__(self, "points", points)
         labels = self.labels
-        if labels is not None and (len(labels) != len(points) or not set(labels) <= {0, 1}):
+        if labels is not None and not (_are_numbers(labels, len(points)) and set(labels) <= {0, 1}):
             raise InputError(
                 f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
             )
-        strokes = (*points, *self.scribble)
-        if any(np.shape(point) != (2,) or not np.isfinite(point).all() for point in strokes):
+        if not all(_are_numbers(point, 2) for point in (*points, *_make_list(self.scribble))):
             raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
-        if self.box is not None and not (
-            np.shape(self.box) == (4,) and np.isfinite(self.box).all() and min(self.box[2:]) >= 2
-        ):
+        if points and np.all((np.array(points) > 0) & (np.array(points) < 1)):
+            log.warning("points %s: in the first pixel; multiply fractions of the image by its size", points)
+        if self.box is not None and not (_are_numbers(self.box, 4) and min(self.box[2:]) >= 2):
             raise InputError(
                 f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
             )
+        for name in ("mask", "exclude"):
+            if (mask := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _make_mask(name, mask))
         if self.mask is not None and not ((self.mask >= 0) & (self.mask <= 1)).all():
             raise InputError(
                 "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
@@ -151,6 +154,34 @@ def find_box(mask: np.ndarray) -> Box:
 
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return float(left), float(top), float(max(2, width)), float(max(2, height))
+
+
+def _are_numbers(values: object, length: int) -> bool:
+    """Return whether values are so many finite numbers."""
+    try:
+        numbers = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        return False
+    return (
+        numbers.shape == (length,)
+        and (numbers.dtype.kind in "biuf" or length == 0)
+        and bool(np.isfinite(numbers).all())
+    )
+
+
+def _make_list(points: Any) -> list[Any]:
+    """Return points as a list; raise `InputError` for a single number."""
+    if not np.iterable(points):
+        raise InputError(f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {points}")
+    return list(points)
+
+
+def _make_mask(name: str, mask: Any) -> np.ndarray:
+    """Return a mask as an array; raise `InputError` unless it holds numbers."""
+    array = np.asarray(mask)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"prompt: {name} must be an array H×W of bool or numbers, got {type(mask).__name__}")
+    return array
 
 
 def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:

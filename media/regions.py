@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from aotlab.media.matching import match_frames
+from aotlab.media.matching import match_frames, require_different_frames, select_images
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_SIDE
 
@@ -223,10 +223,14 @@ def compress_runs(runs: Iterable[int]) -> str:
 
 def runs_to_box(runs: np.ndarray, size: Size) -> list[float]:
     """Return x, y, width and height of the box around a region; zeros if it is empty."""
-    from pycocotools import mask as coco
-
-    box: list[float] = coco.toBbox({"size": list(size), "counts": compress_runs(runs)}).tolist()
-    return box
+    edges = runs.cumsum()
+    first, last = edges[:-1:2], edges[1::2] - 1  # pixels of each run inside
+    if not len(last):
+        return [0.0] * 4
+    (left, tops), (right, bottoms) = np.divmod(first, size[0]), np.divmod(last, size[0])
+    several = bool((left < right).any())  # a run over several columns reaches from top to bottom
+    top, bottom = (0, size[0] - 1) if several else (int(tops.min()), int(bottoms.max()))
+    return [float(left[0]), float(top), float(right[-1] - left[0] + 1), float(bottom - top + 1)]
 
 
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:
@@ -340,8 +344,10 @@ def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[Fra
     named = [key for key in keys if key[1] and (video.stem is not None or key[0] is None)]
     names = [image for _, image in named]
     matched = match_frames(names, video.stems, video=video.name, length=video.length)
-    result: dict[FrameKey, int | None] = {key: key[0] or 0 for key in keys}
+    own = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
+    result: dict[FrameKey, int | None] = {key: key[0] or 0 if key[1] in own else None for key in keys}
     result.update(zip(named, matched, strict=True))
+    require_different_frames((index, key[1]) for key, index in result.items())
     numbers = [number for number in result.values() if number is not None]
     length = math.inf if video.length is None else video.length
     outside = [number for number in numbers if not 0 <= number < length]

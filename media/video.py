@@ -23,8 +23,8 @@ from aotlab.media.decoding import (
     read_rate,
     to_rgb,
 )
-from aotlab.media.deep_images import LevelsOption, detect_image_kind
 from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index
+from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.streams import open_stream
@@ -275,5 +275,5 @@ def _require_unset(title: str, **options: object) -> None:
     for name, value in options.items():
         if value is not None:
             raise InputError(
-                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; remove --{name}"
+                f"{name} {value}: only for folders of images and TIFF stacks, not for {title}; leave it out"
             )

@@ -25,7 +25,7 @@ class AOSTState(NamedTuple):
     """A frame in an AOST block before its identities are known."""
 
     key: Tensor
-    """B×L×C, whose heads identities scale"""
+    """B×L×C; identities later scale its heads"""
     value: Tensor
     """B×L×C, to which identities are added"""
 
@@ -113,6 +113,7 @@ class AOST(AOT):
         """Normalize the output B×L×C of each block; of a shared block only the last, as published."""
         if self.shared:
             return [*outputs[:-1], self.norms[0](outputs[-1])]
+        # there are fewer outputs than norms if fewer blocks are used
         return [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:

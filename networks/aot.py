@@ -26,7 +26,6 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    repeat_for_groups,
 )
 
 
@@ -140,8 +139,7 @@ class AOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        sources = self.select_sources(memory, id_embeddings)
-        x, size = repeat_for_groups(features, sources)
+        x, size, sources = self.prepare_blocks(features, memory, id_embeddings)
         outputs, states = self.run_blocks(self.active_blocks, map_to_tokens(x), size, sources)
         embeddings = [x, *(tokens_to_map(output, size) for output in self.normalize(outputs))]
         return PropagatedFrame(embeddings, states, [size] * len(states))

@@ -1,4 +1,4 @@
-"""The two attentions of the family, over all stored tokens and over the window around every token; sine positions."""
+"""The two kinds of attention, over all stored tokens and over the window around every token; sine positions."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ class LocalAttention(nn.Module):
         """
         query = split_heads(query, self.heads)
         keys, values = self.windows(key, size), self.windows(value, size)  # B×heads×L×n×window²×c
-        logits = torch.einsum(
-            "bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys
-        )  # B×heads×L×n×window²
+        # B×heads×L×n×window²
+        logits = torch.einsum("bhlc,bhlnwc->bhlnw", query * query.shape[3] ** -0.5, keys)
         if self.relative_key is not None:
             logits = logits + self.relative_logits(query).unsqueeze(3)
         # 1×heads×L×1×window²; False at positions outside of the map, which get no weight

@@ -32,7 +32,6 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    repeat_for_groups,
 )
 
 
@@ -106,11 +105,7 @@ class GPMBlock(Block):
         init_xavier(self)
 
     def forward(
-        self,
-        branches: tuple[Tensor, Tensor | None],
-        size: Size,
-        source: BlockMemory | Tensor,
-        temporal: nn.Module | None = None,
+        self, branches: tuple[Tensor, Tensor | None], size: Size, source: BlockMemory | Tensor
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Propagate memory to the current frame.
 
@@ -118,7 +113,6 @@ class GPMBlock(Block):
             branches: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
             size: (h, w) of the frame's map, L = h·w.
             source: memory of the block; on a reference frame, which reads itself, its identity embedding B×L×C.
-            temporal: adds RMem's temporal embedding to queries and keys of long-term attention.
 
         Returns:
             Both branches, and the state of the frame, for `memorize`.
@@ -135,7 +129,7 @@ class GPMBlock(Block):
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
         long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
-        long_query, long_key = (query, long.key) if temporal is None else temporal(query, long.key)
+        long_query, long_key = self.embed_time(query, long.key)
         long_read = self.long_attention(long_query, long_key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(query, short.key, short.value, size)
@@ -191,8 +185,7 @@ class DeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        sources = self.select_sources(memory, id_embeddings)
-        x, size = repeat_for_groups(features, sources)
+        x, size, sources = self.prepare_blocks(features, memory, id_embeddings)
         outputs, states = self.run_blocks(self.active_blocks, (map_to_tokens(x), None), size, sources)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))

@@ -34,12 +34,11 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         self.align_corners = align_corners
         self.conv_in = conv_in
-        self.conv_16x, self.conv_8x = ConvGN(dim, dim, 3), ConvGN(dim, dim // 2, 3)
+        self.conv_16x = ConvGN(dim, dim, 3)
+        self.conv_8x = ConvGN(dim, dim // 2, 3)
         self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
-        self.adapter_16x, self.adapter_8x = (
-            nn.Conv2d(skip_channels[2], dim, 1),
-            nn.Conv2d(skip_channels[1], dim, 1),
-        )
+        self.adapter_16x = nn.Conv2d(skip_channels[2], dim, 1)
+        self.adapter_8x = nn.Conv2d(skip_channels[1], dim, 1)
         self.adapter_4x = nn.Conv2d(skip_channels[0], dim // 2, 1)
         self.conv_out = nn.Conv2d(dim // 2, out_channels, 1)
         init_xavier(self)

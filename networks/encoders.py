@@ -1,4 +1,4 @@
-"""Image encoders: maps at strides 4, 8, 16 and 16 of a normalised image.
+"""Image encoders: maps at strides 4, 8, 16 and 16 of a normalized image.
 
 All batch norms are frozen.
 """

@@ -35,7 +35,7 @@ class IdentityBank(nn.Conv2d):
             token_stride: pixels per token.
             patch: pixels per patch, the convolution's stride; larger patches are repeated for their tokens. None:
                 ``token_stride``.
-            align_corners: the kernel has one pixel more than the patch, which centres each patch on its token.
+            align_corners: the kernel has one pixel more than the patch, which centers each patch on its token.
         """
         patch = token_stride if patch is None else patch
         kernel = patch + 1 if align_corners else patch

@@ -19,7 +19,7 @@ def init_xavier(module: nn.Module) -> None:
 
 
 class Encoder(nn.Module):
-    """Base of encoders: from an image B×3×H×W to maps at strides 4, 8, 16 and 16, the last one of the last layer."""
+    """Base of encoders: from an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
 
     channels: tuple[int, int, int, int]
     """of the four maps"""

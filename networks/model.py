@@ -1,4 +1,13 @@
-"""Base class of all models: encoder and stateless methods, and the types that pass between them."""
+"""Base class of all models: encoder and stateless methods, and the types that pass between them.
+
+Two frames through a bare model, whose memory is the first frame only:
+
+>>> identities = model.assign_identities(masks)  # of the first frame
+>>> first = model.propagate(model.encode(images[0]), id_embeddings=identities)
+>>> memory = model.memorize(first, identities)
+>>> features = model.encode(images[1])
+>>> logits = model.decode(model.propagate(features, memory), features)
+"""
 
 from __future__ import annotations
 
@@ -69,7 +78,7 @@ class Block(nn.Module):
 
     x: tokens B×L×C, or both branches of `aotlab.networks.deaot.GPMBlock`.
     size: (h, w) of the frame's map, L = h·w.
-    source: memory of the block; on a reference frame, which reads itself, its identity embedding B×L×C.
+    source: memory of the block; on a reference frame, which attends to its own tokens, its identity embedding B×L×C.
     state: `BlockState` of the frame, for `memorize`.
     """
 
@@ -77,9 +86,15 @@ class Block(nn.Module):
     """heads of long-term attention"""
     key_dim: int
     """width C of queries and keys"""
+    temporal: tuple[nn.Module, ...] = ()
+    """temporal embedding of RMem's models, in a tuple, so that it remains a module of the model only"""
+
+    def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the temporal embedding, if any, to queries B×L×C and keys B×(T·L)×C of long-term attention."""
+        return self.temporal[0](query, key) if self.temporal else (query, key)
 
     def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
-        """Return a frame's memory of its state and identity embedding B×L×C."""
+        """Build a frame's memory from its state and identity embedding B×L×C."""
         raise NotImplementedError
 
 
@@ -124,7 +139,9 @@ class VOSModel(nn.Module):
     @property
     def identity_modules(self) -> list[nn.Module]:
         """Modules of `assign_identities`, frozen in training while predictions are fed."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__}: identity_modules is missing; return a list of modules"
+        )
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -138,7 +155,7 @@ class VOSModel(nn.Module):
         return model
 
     def encode(self, image: Tensor) -> Features:
-        """Encode a normalised image B×3×H×W in the precision of the weights, once for all groups of objects."""
+        """Encode a normalized image B×3×H×W in the precision of the weights, once for all groups of objects."""
         f4, f8, f16, last = self.encoder(image.to(self.projector.weight.dtype))
         return Features(f4, f8, f16, self.projector(last))
 
@@ -146,7 +163,8 @@ class VOSModel(nn.Module):
         """Return the identity embedding of masks (E in AOT).
 
         Args:
-            masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; pixels to ignore may follow M.
+            masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; one more channel, for ignored pixels, may
+                follow.
 
         Returns:
             B×L×C of each stage with blocks.
@@ -165,13 +183,22 @@ class VOSModel(nn.Module):
         """
         raise NotImplementedError
 
-    def select_sources(
-        self, memory: Memory, id_embeddings: Sequence[Tensor]
-    ) -> Sequence[BlockMemory | Tensor]:
-        """Return the source of each block: its memory, or without memory the identity embedding of its stage."""
-        if memory:
-            return memory
-        return [id_embeddings[stage] for stage in self.block_stages]
+    def prepare_blocks(
+        self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
+    ) -> tuple[Tensor, Size, Sequence[BlockMemory | Tensor]]:
+        """Return the input of the blocks; arguments as in `propagate`.
+
+        Returns:
+            The projected map B×C×h×w, repeated for every group of objects, its (h, w), and the source of each block.
+        """
+        if not memory and not id_embeddings:
+            raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
+        sources: Sequence[BlockMemory | Tensor] = memory
+        if not memory:
+            sources = [id_embeddings[stage] for stage in self.block_stages]
+        groups = len(memory[0].long.key) if memory else len(id_embeddings[0])
+        x = features.projected.expand(groups, -1, -1, -1)
+        return x, (x.shape[2], x.shape[3]), sources
 
     def run_blocks(
         self,
@@ -202,7 +229,7 @@ class VOSModel(nn.Module):
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
         raise NotImplementedError
 
-    def attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+    def long_attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Return queries and keys of long-term attention in the first block, for memory policies.
 
         Args:
@@ -212,20 +239,9 @@ class VOSModel(nn.Module):
         Returns:
             Queries B×heads×L×c and keys B×heads×(T·L)×c.
         """
-        heads = self.active_blocks[0].heads
-        return split_heads(query, heads), split_heads(key, heads)
-
-
-def repeat_for_groups(features: Features, sources: Sequence[BlockMemory | Tensor]) -> tuple[Tensor, Size]:
-    """Repeat a frame, which is encoded once, for every group of objects.
-
-    Returns:
-        The projected map B×C×h×w, with the B of what its first block reads, and its (h, w).
-    """
-    first = sources[0]
-    groups = len(first) if isinstance(first, Tensor) else len(first.long.key)
-    x = features.projected.expand(groups, -1, -1, -1)
-    return x, (x.shape[2], x.shape[3])
+        block = self.active_blocks[0]
+        query, key = block.embed_time(query, key)
+        return split_heads(query, block.heads), split_heads(key, block.heads)
 
 
 def subsample_long_term(memory: BlockMemory, size: Size, stride: int) -> BlockMemory:

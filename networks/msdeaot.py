@@ -22,7 +22,6 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    repeat_for_groups,
 )
 from aotlab.networks.multiscale import ConvDecoder, Transition
 
@@ -76,12 +75,8 @@ class MSDeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        depth16, blocks, sources = (
-            len(self.blocks16),
-            self.active_blocks,
-            self.select_sources(memory, id_embeddings),
-        )
-        x, size16 = repeat_for_groups(features, sources)
+        depth16, blocks = len(self.blocks16), self.active_blocks
+        x, size16, sources = self.prepare_blocks(features, memory, id_embeddings)
         outputs16, states16 = self.run_blocks(
             blocks[:depth16], (map_to_tokens(x), None), size16, sources[:depth16]
         )

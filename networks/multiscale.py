@@ -76,10 +76,8 @@ class ConvDecoder(nn.Module):
     def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
         """``out_channels``: 1 + M, background and identities."""
         super().__init__()
-        self.conv_out_hidden, self.conv_out = (
-            ConvGN(in_channels, hidden, 3),
-            nn.Conv2d(hidden, out_channels, 1),
-        )
+        self.conv_out_hidden = ConvGN(in_channels, hidden, 3)
+        self.conv_out = nn.Conv2d(hidden, out_channels, 1)
         init_xavier(self)
 
     def forward(self, x: Tensor) -> Tensor:

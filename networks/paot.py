@@ -25,7 +25,6 @@ from aotlab.networks.model import (
     Memory,
     PropagatedFrame,
     VOSModel,
-    repeat_for_groups,
 )
 from aotlab.networks.multiscale import ConvDecoder, Transition
 
@@ -34,14 +33,17 @@ ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
 
 
 class PyramidBlock(AOSTBlock):
-    """AOST block with a norm of its output; its self-attention may have other heads and read one token in several."""
+    """AOST block with a norm of its output.
+
+    Its self-attention may use a different number of heads and a strided subset of tokens.
+    """
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
-        """Run `AOSTBlock.forward` and normalise its output."""
+        """Run `AOSTBlock.forward` and normalize its output."""
         x, state = super().forward(x, size, source)
         return self.output_norm(x), state
 
@@ -72,6 +74,8 @@ class Stage(nn.Module):
 class PAOT(VOSModel):
     """Encoder, stages from coarse to fine, each refining the embeddings of the one before, and a decoder."""
 
+    stages: Sequence[Stage]
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stages: list[Stage] = []
@@ -86,13 +90,13 @@ class PAOT(VOSModel):
                     align_corners=config.align_corners,
                 )
             stages.append(Stage(config, settings, transition))
-        self.stages = nn.ModuleList(stages)
+        self.stages = nn.ModuleList(stages)  # type: ignore[assignment]
         self.decoder = ConvDecoder(stages[-1].out_channels, config.dim // 2, 1 + config.max_objects)
 
     @property
     def stages_with_blocks(self) -> list[Stage]:
         """Stages with blocks, which come first."""
-        return [stage for stage in cast(list[Stage], list(self.stages)) if len(stage.blocks)]
+        return [stage for stage in self.stages if len(stage.blocks)]
 
     @property
     def active_blocks(self) -> list[Block]:
@@ -113,12 +117,12 @@ class PAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        blocks, sources = self.active_blocks, self.select_sources(memory, id_embeddings)
-        x, size = repeat_for_groups(features, sources)
+        blocks = self.active_blocks
+        x, size, sources = self.prepare_blocks(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[Size] = []
-        for stage in cast(list[Stage], list(self.stages)):
+        for stage in self.stages:
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
                 size = (x.shape[2], x.shape[3])

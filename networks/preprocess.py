@@ -1,4 +1,4 @@
-"""Image preprocessing of training and tracking: the network's size, and normalising."""
+"""Image preprocessing of training and tracking: the network's size, and normalizing."""
 
 from __future__ import annotations
 

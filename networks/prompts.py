@@ -45,7 +45,7 @@ class PromptNetwork(nn.Module):
             nn.init.zeros_(bank.bias)  # type: ignore[arg-type]
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Encode a normalised image B×3×H×W as the four maps of `aotlab.networks.model.Features`."""
+        """Encode a normalized image B×3×H×W as the four maps of `aotlab.networks.model.Features`."""
         *maps, last = self.encoder(image)
         return [*maps, self.projector(last)]
 

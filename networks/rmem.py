@@ -7,9 +7,7 @@ policies (`aotlab.engine.memory.policies`): ``restricted`` is RMem's, ``relevanc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +18,7 @@ from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, Size, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import Block, BlockMemory, BlockState, KeyValue, VOSModel
+from aotlab.networks.model import Block, BlockMemory, KeyValue, VOSModel
 
 
 class TemporalEmbedding(nn.Module):
@@ -80,27 +78,20 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        source: BlockMemory | Tensor,
-        temporal: nn.Module | None = None,
-    ) -> tuple[Tensor, RecurrentState]:
-        """Propagate memory to the current frame; short-term attention reads all tokens.
+    def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, RecurrentState]:
+        """Propagate memory to the current frame, as `aotlab.networks.aot.LSTTBlock.forward`.
 
-        ``temporal``: a `TemporalEmbedding` for long-term attention; the rest as `LSTTBlock.forward` of AOT.
+        Short-term attention reads all tokens.
         """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)  # also the key, as in AOT
-        if isinstance(
-            source, Tensor
-        ):  # short-term memory is not known yet; long-term memory is read in its place
+        if isinstance(source, Tensor):
+            # short-term memory is not known yet; long-term memory is read in its place
             long = short = KeyValue(query, self.value(tokens + source))
         else:
             long, short = source
-        long_query, long_key = (query, long.key) if temporal is None else temporal(query, long.key)
+        long_query, long_key = self.embed_time(query, long.key)
         long_read = self.long_projection(self.attention(long_query, long_key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_read = self.short_projection(self.attention(query, key, value))
@@ -118,32 +109,23 @@ class RecurrentLSTTBlock(Block):
 class TemporalModel(VOSModel):
     """Base of models whose blocks share a temporal embedding, if the config has slots."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        slots, key_dim = config.stages[0].temporal_slots, self.active_blocks[0].key_dim
-        self.temporal = TemporalEmbedding(slots, key_dim) if slots else None
+    temporal: TemporalEmbedding | None
 
-    def run_blocks(
-        self,
-        blocks: Iterable[Callable[..., Any]],
-        x: Any,
-        size: Size,
-        sources: Iterable[BlockMemory | Tensor],
-    ) -> tuple[list[Any], list[BlockState]]:
-        """Run blocks with the temporal embedding; see `VOSModel.run_blocks`."""
-        return super().run_blocks(
-            [partial(block, temporal=self.temporal) for block in blocks], x, size, sources
-        )
-
-    def attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries and keys with their temporal embeddings; see `VOSModel.attention_inputs`."""
+    def add_temporal_embedding(self) -> None:
+        """Give the blocks a temporal embedding with random weights."""
+        blocks, slots = self.active_blocks, self.config.stages[0].temporal_slots
+        self.temporal = TemporalEmbedding(slots, blocks[0].key_dim) if slots else None
         if self.temporal is not None:
-            query, key = self.temporal(query, key)
-        return super().attention_inputs(query, key)
+            for block in blocks:
+                block.temporal = (self.temporal,)
 
 
 class RMemAOT(TemporalModel, AOT):
     """AOT+: AOT with recurrent blocks and a temporal embedding."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.add_temporal_embedding()
 
     def build_blocks(self) -> list[nn.Module]:
         """Return recurrent blocks with random weights."""
@@ -153,3 +135,7 @@ class RMemAOT(TemporalModel, AOT):
 
 class RMemDeAOT(TemporalModel, DeAOT):
     """DeAOT with a temporal embedding."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.add_temporal_embedding()

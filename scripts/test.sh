@@ -35,10 +35,10 @@ if command -v npx >/dev/null; then
     npx --yes --package typescript@5 tsc --project studio/tests/annotation
     npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page demo/src
 else
-    echo "no npx: the annotation page is not checked by tsc and eslint (apt-get install npm)"
+    echo "no npx: the studio's page is not checked by tsc and eslint (apt-get install npm)"
 fi
 command -v chromium chromium-browser google-chrome >/dev/null ||
-    echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"
+    echo "no Chromium: the tests of the studio's page are skipped (apt-get install chromium)"
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi

@@ -16,19 +16,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NOBODY = 65534
 
-# Properties draw the same examples every time, however busy the machine is.
-settings.register_profile(
-    "same",
-    derandomize=True,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("same")
+# Properties draw the same examples every time, however busy the machine is, and fewer in the quick tests.
+for name, examples in (("quick", 30), ("thorough", 150)):
+    settings.register_profile(
+        name,
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
 
 # A suite started in the background of a shell inherits ignored signals, and so would the commands under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):  # not on Windows
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure(config):
+    settings.load_profile("quick" if config.option.markexpr == "not slow" else "thorough")
 
 
 @pytest.fixture

@@ -240,7 +240,7 @@ def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) 
                 labels = separate[path.stem]
             if path.stem in truth:
                 labels = read_object_ids(read_mask(truth[path.stem]), merge_ids=video.merge_ids)
-            if index in video.masks:
+            if index in video.reference_masks:
                 new = video.new_ids(index)
                 known |= set(np.unique(labels).tolist()) if new is None else new
             if path.stem in video.results:

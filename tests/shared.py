@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,8 +82,9 @@ def fill_memory_module() -> ModuleType:
     return module
 
 
+@lru_cache(4)
 def official_weights(variant: str) -> dict[str, torch.Tensor]:
-    """Deterministic weights under the published key names."""
+    """Deterministic weights under the published key names, not to be changed."""
     return filler.fill(golden_table(f"keys/{variant}"))
 
 

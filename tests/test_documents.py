@@ -15,7 +15,7 @@ import yaml
 
 import aotlab
 from aotlab.configs.load import load_config
-from aotlab.tools.cli.types import Checkpoint, Config, ExistingPath
+from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
 from aotlab.tools.main import find_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,7 +106,7 @@ def check_options(command, arguments):
     found = find_command(command)
     if not {"-h", "--help"} & set(arguments):
         with ExitStack() as unchecked:  # files of the documents do not exist
-            for kind, read in ((Checkpoint, Path), (ExistingPath, Path), (Config, str)):
+            for kind, read in ((Checkpoint, Path), (ExistingPath, Path), (CONFIG_TYPE, str)):
                 unchecked.enter_context(patch.object(kind, "read", read))
             given = found.make_context(command, arguments).params
         check_settings(given)

@@ -52,7 +52,7 @@ def format_summary(report: LintResult, kind: str) -> str:
     help="video: a folder of frames for each video; static: single images (default: video)",
 )
 @option("--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}")
-@option("--split", metavar="NAME", default="val", help="with --dataset: train, val, test, ...")
+@option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
 @flag("--quick", "read sizes only, which finds no broken files and no ids")
 @option(
     "--workers",
@@ -65,19 +65,21 @@ def main(
     *,
     kind: Literal["video", "static"] | None,
     dataset: str | None,
-    split: str,
+    split: str | None,
     quick: bool,
     workers: int,
 ) -> int:
     """Print findings and counts; return 1 if there are errors."""
     if dataset is not None and kind is not None:
         raise UsageError("--kind: has no effect with --dataset; leave it out")
+    if dataset is None and split is not None:
+        raise UsageError("--split: has no effect without --dataset; leave it out")
     require_extra("train")
     from aotlab.dataloaders.lint import lint_folder, lint_videos
 
     kind = kind or "video"
     if dataset is not None:
-        videos = open_dataset(dataset, root, split)
+        videos = open_dataset(dataset, root, split or "val")
         report = lint_videos(videos, decode=not quick, workers=workers, progress=True)
     else:
         report = lint_folder(root, kind, decode=not quick, workers=workers, progress=True)

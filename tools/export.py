@@ -22,7 +22,7 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import Folder, Size, flag, number, option
-from aotlab.utils.errors import RunStopped, require_extra
+from aotlab.utils.errors import RunStopped, require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def main(
         raise UsageError("--output: missing")
     require_extra("export", *EXPORT_PACKAGES)
     if verify:
-        require_extra("runtime", "aotlab_runtime")
+        require_module("aotlab_runtime", "./runtime in a checkout")
     model, loaded = build_or_load(path, config=config, overrides=overrides)
     description = export_model(
         model, loaded, output, video=size[::-1], half=half, prompts=not no_prompts, force=force

@@ -76,8 +76,8 @@ class AotlabGroup(CommandGroup):
         }
         sections = {
             "commands": COMMON_COMMANDS,
-            "more": {**OTHER_COMMANDS, **own},
-            "installed": plugins,
+            "other commands": {**OTHER_COMMANDS, **own},
+            "plug-ins": plugins,
             "exit codes": EXIT_CODES,
         }
         for title, rows in sections.items():

@@ -118,8 +118,13 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
         write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def score_hota(benchmark: BenchmarkOptions, results: Path, json_file: Path | None) -> int:
+def score_hota(
+    benchmark: BenchmarkOptions, folders: Sequence[Path], json_file: Path | None, *, worst: int
+) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
+    if worst or len(folders) > 1:
+        raise InputError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
+    (results,) = folders
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import score_burst_hota
@@ -141,23 +146,25 @@ def score_hota(benchmark: BenchmarkOptions, results: Path, json_file: Path | Non
     return 0
 
 
-def select_scorable(benchmark: BenchmarkOptions, results: Path) -> list[Video]:
-    """Return the videos with annotations; raise `InputError` if no video has any."""
+def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> list[Video]:
+    """Return the videos with annotations; raise `InputError` if no video has any, or without these results."""
     from aotlab.engine.benchmark.scoring import has_annotations
 
+    remedy = benchmark.describe_submission(results[0])
+    if remedy is None:
+        require_paths(*results)
     videos = benchmark.open_videos()
-    known = [video for video in videos if has_annotations(video) or video.problem is not None]
+    known = [video for video in videos if has_annotations(video) or video.load_error is not None]
     if any(has_annotations(video) for video in known):
         hidden = [video.name for video in videos if video not in known]
         if hidden:
             log.warning("not scored, without annotations: %s", ", ".join(hidden))
         return known
-    remedy = benchmark.describe_submission(results)
     if remedy is not None:
         raise InputError(f"--split {benchmark.split}: {remedy}")
     name, dataset = find_dataset(benchmark.dataset)
     raise InputError(
-        f"--dataset {name} --split {benchmark.split}: no ground truth but the given masks; "
+        f"--dataset {name} --split {benchmark.split}: only the first-frame masks are public; "
         f"expected annotations of more frames in {dataset.layout}"
     )
 
@@ -196,6 +203,29 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
         print(f"\nworst {column}:")
     for rank, ((name, item, value), path) in enumerate(zip_longest(worst, drawn), start=1):
         print(f"{rank:4}  {value:5.1f}  {name}  {item}" + (f"  {path}" if path else ""))
+
+
+def require_combination(
+    annotations: Path | None,
+    benchmark: BenchmarkOptions | None,
+    results: Sequence[Path],
+    *,
+    worst: int,
+    draw_folder: Path | None,
+) -> None:
+    """Raise `UsageError` for options that exclude or need each other."""
+    if annotations is not None and benchmark is not None:
+        raise UsageError("--annotations: scores one video; leave out --dataset")
+    if annotations is not None and len(results) != 1:
+        raise UsageError("--annotations: scores one video; give its results as RESULTS")
+    if annotations is None and benchmark is None:
+        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
+    if not results:
+        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+    if len(results) > 1 and worst:
+        raise UsageError("--worst: lists objects of one folder; give a single one")
+    if draw_folder is not None and worst == 0:
+        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
 
 
 @command("aotlab score", "Score result PNGs by a benchmark's rules.")
@@ -240,42 +270,24 @@ def main(
 ) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
     results += folders
-    if annotations is not None and benchmark is not None:
-        raise UsageError("--annotations: scores one video; leave out --dataset")
-    if annotations is not None and len(results) != 1:
-        raise UsageError("--annotations: scores one video; give its results as RESULTS")
-    if annotations is None and benchmark is None:
-        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
-    if not results:
-        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
-    if len(results) > 1 and worst:
-        raise UsageError("--worst: lists objects of one folder; give a single one")
-    if draw_folder is not None and worst == 0:
-        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
+    require_combination(annotations, benchmark, results, worst=worst, draw_folder=draw_folder)
     require_extra("score")
     for path in (json_file, draw_folder):
         require_new_output(path, force=force)
     if json_file is not None:
         require_output(json_file)
-    folder = results[0]
-    if benchmark is None:
-        assert annotations is not None
-        video, folder = read_single(folder, annotations)
-        videos = [video]
-    elif find_dataset(benchmark.dataset)[1].hota:
-        if worst or len(results) > 1:
-            raise InputError(
-                f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst"
-            )
-        return score_hota(benchmark, folder, json_file)
+    if benchmark is not None and find_dataset(benchmark.dataset)[1].hota:
+        return score_hota(benchmark, results, json_file, worst=worst)
+    if annotations is not None:
+        video, parent = read_single(results[0], annotations)
+        videos, results = [video], (parent,)
     else:
-        if benchmark.describe_submission(folder) is None:
-            require_paths(*results)
-        videos = select_scorable(benchmark, folder)
+        assert benchmark is not None
+        videos = select_scorable(benchmark, results)
     if len(results) > 1:
         return compare_results(videos, results, workers=workers, json_file=json_file)
     return score_masks(
-        videos, folder, workers=workers, json_file=json_file, worst=worst, draw_folder=draw_folder
+        videos, results[0], workers=workers, json_file=json_file, worst=worst, draw_folder=draw_folder
     )
 
 

@@ -93,7 +93,7 @@ def expect_sequence(video: Video) -> ExpectedSequence:
     from aotlab.media.masks import VOID
     from aotlab.media.object_masks import read_labels
 
-    masks = [read_labels(mask) for mask in video.masks.values()]
+    masks = [read_labels(mask) for mask in video.reference_masks.values()]
     ids = {item.object_id for item in video.objects}
     if not ids:
         ids = {int(object_id) for labels in masks for object_id in np.unique(labels)} - {0, VOID}
@@ -110,7 +110,7 @@ def report_problems(problems: Sequence[str], archive: Path) -> None:
 
 
 SUBMITTED = [
-    name for name, data in DATASETS.items() if data.archive is not None or find_submission_kind(data)
+    name for name, data in DATASETS.items() if data.archive_root is not None or find_submission_kind(data)
 ]
 """benchmarks with a server"""
 
@@ -142,23 +142,23 @@ def main(
     require_new_output(output, force=force)
     if kind is not None and check is not None:
         raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
-    if kind is None and data.archive is None:
+    if kind is None and data.archive_root is None:
         raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
     require_paths(results, check)
     require_extra("score")
-    split = split or ("val" if data.archive is None else next(iter(data.server)))
+    split = split or ("val" if data.archive_root is None else next(iter(data.server)))
     videos = open_dataset(name, root, split)
     require_readable(videos)  # a server takes all sequences or none
     subject = f"sequences of {name} {split}"
     archive = check or output
     assert archive is not None
-    if data.archive is None:
+    if data.archive_root is None:
         assert results is not None
         folder = find_default_root(name) if root is None else root
         masks = write_other_submission(data, folder, split, videos, results, archive)
         print(f"{archive}: {masks} masks of {len(videos)} {subject}")
         return 0
-    masks = pack_archive(videos, data.archive, archive, results)
+    masks = pack_archive(videos, data.archive_root, archive, results)
     print(f"{archive}: {masks} masks of {len(videos)} {subject}, all valid")
     if split in data.server:
         print(f"scored by {data.server[split]}")

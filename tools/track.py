@@ -32,22 +32,23 @@ from aotlab.tools.cli.types import (
     File,
     FileName,
     Folder,
+    FunctionType,
     NonNegativeInt,
-    Parsed,
     PositiveFloat,
     flag,
     list_option,
     option,
 )
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, real_path, require_existing
+from aotlab.utils.files import name_beside, require_existing
 from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.utils.distributed import Shard
-    from aotlab.video.job import CheckedJob, Job, JobRecord
+    from aotlab.video.job import CheckedJob, Job
+    from aotlab.video.results import JobRecord
     from aotlab.video.track import JobOptions, TrackResult
 
 DEFAULT_WRITE = ("masks", "overlay")
@@ -132,8 +133,7 @@ def default_output(sources: Sequence[str]) -> Path:
         return Path(f"{name}{RESULTS}")
     if CAMERA_NUMBER.fullmatch(source) and not Path(source).exists():
         return Path(f"camera{source}{RESULTS}")
-    path = Path(source) if Path(source).name not in ("", "..") else real_path(Path(source))
-    return path.with_name(f"{path.name if is_folder(path) else path.stem}{RESULTS}")
+    return name_beside(Path(source), RESULTS)
 
 
 def track_video(job: Job, run: Run) -> int:
@@ -144,19 +144,20 @@ def track_video(job: Job, run: Run) -> int:
         raise InputError(
             f"{strip_credentials(job.video)}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.video.job import check_job, digest_inputs, result_settings
+    from aotlab.video.digest import digest_inputs, result_settings
+    from aotlab.video.job import check_job
+    from aotlab.video.run import check_run, track_job
 
     checked = check_job(job, run.options)
     if run.dry_run or not is_quiet():
         print(f"{describe(checked)}, into {run.output}", flush=True)
     digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
-    result = checked.run(
-        run.output, run.tracker.load, digest, force=run.force, restart=run.restart or run.force,
-        dry_run=run.dry_run,
-    )  # fmt: skip
+    load, restart = run.tracker.load, run.restart or run.force
     if run.dry_run:
+        check_run(checked, run.output, load, digest, force=run.force, restart=restart)
         require_space(run.output, checked.estimate_bytes())
         return 0
+    result = track_job(checked, run.output, load, digest, force=run.force, restart=restart)
     if result is None:
         print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
         return 0
@@ -180,7 +181,8 @@ def describe(checked: CheckedJob) -> str:
 
 def require_space(output: Path, needed: int) -> None:
     """Print how many bytes results take; raise `InputError` if the disk has fewer."""
-    existing = next(path for path in output.absolute().parents if path.exists())
+    folder = output.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if needed > free:
         raise InputError(
@@ -398,7 +400,7 @@ def print_outputs() -> int:
     option(
         "--shard",
         metavar="I/N",
-        type=Parsed(parse_shard),
+        type=FunctionType(parse_shard),
         help="track part I (from 0) of N of the jobs, independently of other processes; auto: from the variables of "
         "Slurm, torchrun or Kubernetes",
     ),

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 def print_result(trained: TrainResult) -> int:
     """Print the file of the weights, and what could not be read; return the exit status."""
     print(f"trained weights: {trained.checkpoint}")
-    if not trained.replaced:
+    if not trained.unreadable:
         return 0
-    items = format_count(len(trained.replaced), "item")
+    items = format_count(len(trained.unreadable), "item")
     print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
-    for sentence, times in sorted(trained.replaced.items()):
+    for sentence, times in sorted(trained.unreadable.items()):
         print(f"  {sentence} (drawn {times} times)", file=sys.stderr)
     return 1
 

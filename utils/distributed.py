@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
 from aotlab.utils.environment import count_ranks, read_rank_variable
-from aotlab.utils.errors import InputError, RankError, RunStopped
+from aotlab.utils.errors import InputError, RankError, RunStopped, is_out_of_memory
 
 RESUME_ADVICE = "run the same command again to resume"
 """advice of a run that lost a rank and keeps finished results"""
@@ -27,10 +27,15 @@ class RankFailure(RunStopped):
 
 @contextmanager
 def detect_lost_ranks(advice: str = "") -> Iterator[None]:
-    """Wrap an exchange between ranks; raises `RankFailure` if it fails, as when a rank has died."""
+    """Wrap an exchange between ranks; raises `RankFailure` if it fails, as when a rank has died.
+
+    A lack of memory is raised as it is.
+    """
     try:
         yield
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise RankFailure(
             f"lost contact between ranks ({_format_error(error)}){advice and f'; {advice}'}"
         ) from error

@@ -12,10 +12,8 @@ from importlib.util import find_spec
 from aotlab.utils.value_syntax import strip_credentials
 
 PACKAGE = "aotlab"
-MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax", "aotlab-runtime": "aotlab_runtime"}
+MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
 """module names that differ from their distribution"""
-PACKAGE_EXTRAS = ("runtime", "studio")
-"""extras that are other packages of the checkout, which are on no package index yet"""
 COMBINED_EXTRAS = ("all", "docs", "test")
 """extras that combine others"""
 DEBUG_VARIABLE = "AOTLAB_DEBUG"
@@ -66,6 +64,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return by_type or by_words
 
 
+def require_module(module: str, requirement: str) -> None:
+    """Check that a module is installed; raises `InputError` with what to give pip if not."""
+    if find_spec(module) is None:
+        raise InputError(f"{module} must be installed for this; pip install {requirement}")
+
+
 def require_extra(extra: str, *modules: str) -> None:
     """Check that the libraries of an extra, or only ``modules``, are installed; raises `InputError` if not."""
     missing = [
@@ -100,8 +104,7 @@ def list_extra_modules() -> dict[str, tuple[str, ...]]:
 
 
 def _format_missing_extra(missing: str, extra: str) -> str:
-    command = f"./{extra} in a checkout" if extra in PACKAGE_EXTRAS else f"'{PACKAGE}[{extra}]'"
-    return f"{missing} must be installed for this; pip install {command}"
+    return f"{missing} must be installed for this; pip install '{PACKAGE}[{extra}]'"
 
 
 def report_internal_error(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, is_out_of_memory
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -27,6 +27,8 @@ MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
+JSON_TYPES = (dict, list, str, int, float, bool, type(None))
+"""types of values of JSON files"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
@@ -126,7 +128,8 @@ def user_cache_folder() -> Path:
 def reading(subject: object, advice: str = "export it again", *, kind: str = "readable") -> Iterator[None]:
     """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
 
-    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here. An
+    Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here.
+    Errors that no file causes are raised unchanged: too little memory, missing libraries, misspelled names. An
     `InputError` that does not begin with the subject gets it as its first words.
 
     Args:
@@ -141,7 +144,16 @@ def reading(subject: object, advice: str = "export it again", *, kind: str = "re
             raise
         raise InputError(f"{subject}: {error}") from error
     except Exception as error:
+        if not _is_data_error(error):
+            raise
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
+
+
+def _is_data_error(error: Exception) -> bool:
+    """Return whether a file can cause an error: not too little memory, a missing library or a misspelled name."""
+    if isinstance(error, AttributeError):  # parsers use values of JSON without checks
+        return error.name is not None and isinstance(error.obj, JSON_TYPES)
+    return not is_out_of_memory(error) and not isinstance(error, ImportError | NameError)
 
 
 def describe_error(error: BaseException) -> str:
@@ -152,6 +164,13 @@ def describe_error(error: BaseException) -> str:
         return "unknown image format"
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
+
+
+def name_beside(source: Path, ending: str) -> Path:
+    """Return the path next to a file or folder and named after it, such as ``clip.txt`` for ``clip.mp4``."""
+    if source.name in ("", ".."):  # the working directory or the one above
+        source = real_path(source)
+    return source.parent / f"{source.name if is_folder(source) else source.stem}{ending}"
 
 
 def require_existing(path: Path, advice: str = "check the spelling") -> None:

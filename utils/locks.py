@@ -30,7 +30,6 @@ TEMPORARY_NAME = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<s
 """pattern of the temporary names of `atomic_path`"""
 POSIX = os.name == "posix"
 DAY_SECONDS = 86400.0
-"""seconds"""
 
 log = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ UNITS = {
     "KIB": 2**10,
     "MIB": 2**20,
     "GIB": 2**30,
+    "TIB": 2**40,
 }
 
 
@@ -119,7 +120,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def parse_bytes(text: str) -> int:
     """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?B)", text.strip().upper())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMGT]?I?B)", text.strip().upper())
     if match is None or match[2] not in UNITS or float(match[1]) == 0:
         raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
     return int(float(match[1]) * UNITS[match[2]])
@@ -127,8 +128,10 @@ def parse_bytes(text: str) -> int:
 
 def format_bytes(count: int) -> str:
     """Return bytes as text such as "1.5 GB"."""
-    unit = next((name for name in ("TB", "GB", "MB", "KB") if count >= UNITS[name]), "B")
-    return f"{count / UNITS[unit]:.3g} {unit}"
+    # 999.5 is rounded to 1000, which is 1 of the next unit
+    unit = next((name for name in ("B", "KB", "MB", "GB") if count < 999.5 * UNITS[name]), "TB")
+    value = count / UNITS[unit]
+    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
 
 
 def format_count(number: int, noun: str) -> str:

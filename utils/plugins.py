@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from aotlab.utils.errors import InputError
@@ -23,7 +25,13 @@ PLUGIN_REMEDY = "the package aotlab-studio has more: pip install ./studio in a c
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of a group by name; none of them is imported."""
-    return {point.name: point for point in entry_points(group=group)}
+    return {point.name: point for point in _read_entry_points(group, tuple(sys.path))}
+
+
+@lru_cache
+def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """Read them once for a module search path, as each reading opens files of every installed package."""
+    return entry_points(group=group)
 
 
 def list_mask_formats() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -15,26 +15,24 @@ from typing import Any
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, is_file_name, make_folder, real_path, remove
+from aotlab.utils.files import atomic_path, is_file_name, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
+from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
-from aotlab.video.job import (
+from aotlab.video.job import CheckedJob, Job, check_job
+from aotlab.video.outputs import find_existing, finish_batch, require_inputs_outside, require_replaceable
+from aotlab.video.results import (
     CORRECTED_FILE,
     RECORD_FILE,
     UNFINISHED,
-    CheckedJob,
-    Job,
     JobRecord,
-    check_job,
-    digest_inputs,
     is_finished,
     read_job_record,
     remove_results,
-    result_settings,
 )
-from aotlab.video.outputs import find_existing, finish_batch
+from aotlab.video.run import check_run, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
@@ -76,7 +74,7 @@ def run_jobs(
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
     inputs = result_settings(tracker, options)
-    run = make_runner(output, replace(tracker, device=str(world.device)), options, inputs)
+    runner = JobRunner(output, replace(tracker, device=str(world.device)), options, inputs)
     outputs = add_review(options.write)
     with locked_output(output, world):
         if world.is_main:
@@ -86,7 +84,7 @@ def run_jobs(
         world.gather(None)  # other ranks wait until the lead has claimed the folder
         numbers = world.assign_by_cost([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
-        for record in _run_until_stopped(run, [jobs[number] for number in numbers], stop):
+        for record in _run_until_stopped(runner, [jobs[number] for number in numbers], stop):
             records.append(record)
             if world.ranks == 1 and len(records) % 20 == 0:
                 write_summary(output, [record.name for record in records], records, outputs)
@@ -118,14 +116,14 @@ def run_shard(
         InputError: the output cannot be written, or holds another run's results.
     """
     inputs = result_settings(tracker, options)
-    run = make_runner(output, tracker, options, inputs)
+    runner = JobRunner(output, tracker, options, inputs)
     numbers = assign_by_cost([_video_bytes(job) for job in jobs], shard.index, shard.count)
     shard_jobs = [jobs[number] for number in numbers]
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         claim_folder(output, jobs, inputs, force=force)
     if restart:
         _restart(shard_jobs, output)
-    return list(_run_until_stopped(run, shard_jobs, stop))
+    return list(_run_until_stopped(runner, shard_jobs, stop))
 
 
 def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) -> list[JobRecord]:
@@ -158,64 +156,78 @@ def check_jobs(
     """
     inputs, load_tracker = result_settings(tracker, options), lru_cache(1)(tracker.load)
     with locked_output(output):
-        problem = _find_other_results(jobs, output, inputs)
-        if problem is not None and not force:
-            raise problem
+        require_replaceable(output, *_find_existing(jobs, output, inputs), force=force)
         for job in jobs:
             try:
                 checked, digest = check_job(job, options, strict=True), digest_inputs(job, inputs)
-                checked.run(output / job.name, load_tracker, digest, force=True, dry_run=True)
+                check_run(checked, output / job.name, load_tracker, digest, force=True)
             except InputError as error:
                 yield error
             else:
                 yield checked
 
 
-def make_runner(
-    output: Path, tracker: TrackerOptions, options: JobOptions, inputs: dict[str, Any]
-) -> Callable[[Job], JobRecord | None]:
-    """Return a function that tracks a job unless it is finished; it returns None if stopped, and raises nothing."""
-    options = replace(options, write=add_review(options.write), progress=False)
-    load_tracker = lru_cache(1)(tracker.load)  # reused while settings are the same
+class JobRunner:
+    """Tracks the jobs of a list one after the other into their folders.
 
-    def run(job: Job) -> JobRecord | None:
-        """Track a job unless it is finished; log and return its record, None if stopped."""
-        folder = output / job.name
+    Args:
+        output: folder that holds a folder per job.
+        tracker: the model of all jobs, which is loaded once per combination of overrides.
+        options: options of every job.
+        inputs: what the results of all jobs depend on, of `result_settings`.
+    """
+
+    def __init__(
+        self, output: Path, tracker: TrackerOptions, options: JobOptions, inputs: dict[str, Any]
+    ) -> None:
+        self._output, self._inputs = output, inputs
+        self._options = replace(options, write=add_review(options.write), progress=False)
+        self._load_tracker = lru_cache(1)(tracker.load)
+
+    def run(self, job: Job) -> JobRecord | None:
+        """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
+        folder = self._output / job.name
         try:
-            earlier = read_job_record(folder)
-            if earlier is not None and _is_corrected(folder):
-                log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-                return earlier
-            input_digest = digest_inputs(job, inputs)
-            if earlier is not None and is_finished(earlier, folder, input_digest):
-                log.info("%s: done already", job.name)
-                return earlier
-            result = check_job(job, options, strict=True).run(
-                folder, load_tracker, input_digest, class_list=output / CLASSES, force=True
-            )
+            return self._run(job, folder)
         except InUseError as error:  # the other process writes the record
-            log.info("%s: failed", job.name)
-            return replace(JobRecord.start(job), error=str(error))
+            record = replace(JobRecord.start(job), error=str(error))
         except InputError as error:
-            problem = str(error)
+            record = _save_failure(job, folder, str(error))
         except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
-            problem = (
-                f"out of memory; {MEMORY_ADVICE}" if is_out_of_memory(error) else report_internal_error(error)
-            )
-        else:
-            if result is None or result.interrupted:
-                return None
-            speed = f"{result.frames} frames, {result.frames / max(result.seconds, 1e-9):.1f} per second"
-            log.info("%s: %s", job.name, speed if result.error is None else "failed")
-            return read_job_record(folder)
+            no_memory = is_out_of_memory(error)
+            problem = f"out of memory; {MEMORY_ADVICE}" if no_memory else report_internal_error(error)
+            record = _save_failure(job, folder, problem)
         log.info("%s: failed", job.name)
-        begun = read_job_record(folder)  # names what is in the folder
-        record = replace(JobRecord.start(job), error=problem, outputs=begun.outputs if begun else [])
-        with suppress(InputError):  # a folder that cannot be written, which `problem` names
-            save_record(folder / RECORD_FILE, record)
         return record
 
-    return run
+    def _run(self, job: Job, folder: Path) -> JobRecord | None:
+        earlier = read_job_record(folder)
+        if earlier is not None and _is_corrected(folder):
+            log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
+            return earlier
+        input_digest = digest_inputs(job, self._inputs)
+        if earlier is not None and is_finished(earlier, folder, input_digest):
+            log.info("%s: done already", job.name)
+            return earlier
+        checked = check_job(job, self._options, strict=True)
+        class_list = self._output / CLASSES
+        result = track_job(
+            checked, folder, self._load_tracker, input_digest, class_list=class_list, force=True
+        )
+        if result is None or result.interrupted:
+            return None
+        speed = f"{result.frames} frames, {result.frames / max(result.seconds, 1e-9):.1f} per second"
+        log.info("%s: %s", job.name, speed if result.error is None else "failed")
+        return read_job_record(folder)
+
+
+def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
+    """Return the record of a job that failed, after saving it if its folder can be written."""
+    begun = read_job_record(folder)  # names what is in the folder
+    record = replace(JobRecord.start(job), error=problem, outputs=begun.outputs if begun else [])
+    with suppress(InputError):
+        save_record(folder / RECORD_FILE, record)
+    return record
 
 
 def add_review(outputs: Sequence[str]) -> tuple[str, ...]:
@@ -223,12 +235,10 @@ def add_review(outputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*outputs, *({"review"} & list_plugins(OUTPUTS).keys()))))
 
 
-def _run_until_stopped(
-    run: Callable[[Job], JobRecord | None], jobs: Sequence[Job], stop: threading.Event
-) -> Iterator[JobRecord]:
+def _run_until_stopped(runner: JobRunner, jobs: Sequence[Job], stop: threading.Event) -> Iterator[JobRecord]:
     """Run jobs until the flag is set; yield their records."""
     for job in jobs:
-        record = None if stop.is_set() else run(job)
+        record = None if stop.is_set() else runner.run(job)
         if record is None:
             return
         yield record
@@ -259,10 +269,10 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     remove_leftovers(output)
-    problem, names = _find_other_results(jobs, output, inputs), sorted(job.name for job in jobs)
-    if problem is not None:
-        if not force:
-            raise problem
+    names = sorted(job.name for job in jobs)
+    foreign, results = _find_existing(jobs, output, inputs)
+    require_replaceable(output, foreign, results, force=force)
+    if results is not None:
         _remove_run(output)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
 
@@ -289,51 +299,33 @@ def _read_run(output: Path) -> tuple[Any, list[str]]:
     return (None, []) if earlier is None else (earlier[0], list(filter(is_file_name, earlier[1])))
 
 
-def _find_other_results(jobs: Sequence[Job], output: Path, inputs: dict[str, Any]) -> InputError | None:
-    """Return the error of results that only ``force`` replaces; None without such results.
+def _find_existing(
+    jobs: Sequence[Job], output: Path, inputs: dict[str, Any]
+) -> tuple[str | None, str | None]:
+    """Return what a folder holds that no run has written, and what another run has, see `require_replaceable`.
 
     Raises:
-        InputError: outputs would overwrite inputs, or files that no run has written.
+        InputError: outputs would overwrite inputs, or a job has the name of a file of the run.
     """
     settings, earlier_names = _read_run(output)
-    names = sorted(job.name for job in jobs)
-    _require_inputs_outside(jobs, output, earlier_names)
-    problem = None
-    if settings is not None:
-        others = sorted(
-            name for name in {*earlier_names} - {*names} if (output / name / RECORD_FILE).exists()
-        )
-        if others:
-            problem = f"results of other jobs ({others[0]}, …)"
-        elif settings != inputs:
-            problem = "results made with other settings"
-    elif foreign := find_existing(RESERVED_NAMES, output):
-        raise InputError(
-            f"output {output}: holds {foreign}, which no list of videos has written; choose another folder"
-        )
-    elif any(path.name != LOCK_SUFFIX for path in output.iterdir()):
-        problem = "files that are not of such a run"
-    if problem is None:
-        return None
-    return InputError(
-        f"output {output}: holds {problem}; choose another folder, or replace results with --force"
-    )
-
-
-def _require_inputs_outside(jobs: Sequence[Job], output: Path, earlier_names: Sequence[str]) -> None:
-    """Raise `InputError` if results would overwrite a video or mask, or a file of the run."""
-    targets = {
-        real_path(output / name) for name in (*(job.name for job in jobs), *earlier_names, *RESERVED_NAMES)
+    names = {job.name for job in jobs}
+    for name in sorted(names):
+        if name.lower() in RESERVED_NAMES:
+            raise InputError(f"job {name}: a file of the run has this name; give the job another")
+    files = {
+        f"{path} of job {job.name}": Path(path)
+        for job in jobs
+        for path in (job.video, *(str(split_mask_value(value)[-1]) for value in job.masks))
     }
-    for job in jobs:
-        if job.name.lower() in RESERVED_NAMES:
-            raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
-        for path in (Path(job.video), *(split_mask_value(value)[-1] for value in job.masks)):
-            resolved = real_path(path)
-            if not targets.isdisjoint((resolved, *resolved.parents)):
-                raise InputError(
-                    f"output {output}: the results would replace {path} of job {job.name}; choose another folder"
-                )
+    require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
+    if settings is None:
+        foreign = find_existing(RESERVED_NAMES, output)
+        some = any(path.name != LOCK_SUFFIX for path in output.iterdir())
+        return foreign, "files that are not of such a run" if some else None
+    others = sorted(name for name in {*earlier_names} - names if (output / name / RECORD_FILE).exists())
+    if others:
+        return None, f"results of other jobs ({others[0]}, …)"
+    return None, None if settings == inputs else "results made with other settings"
 
 
 def _video_bytes(job: Job) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +22,18 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder
+from aotlab.video.outputs import FramePrediction
 
-NumberedPrediction = tuple[int, np.ndarray, Any]
-"""index, image and prediction of a frame"""
 
-AnnotatedFrame = tuple[np.ndarray, np.ndarray]
-"""image and mask of an annotated frame"""
+class AnnotatedFrame(NamedTuple):
+    """A frame and its mask."""
+
+    frame_index: int
+    """index of the frame in its source"""
+    frame: np.ndarray
+    """H×W×3 uint8 RGB"""
+    mask: np.ndarray
+    """H×W object ids"""
 
 
 class SpillFile(AbstractContextManager["SpillFile"]):
@@ -78,8 +84,8 @@ def track_both_directions(
     masks: Mapping[int, np.ndarray],
     folder: Path,
     stop: threading.Event,
-) -> Iterator[NumberedPrediction]:
-    """Yield every frame with what the annotated frames before and after it say.
+) -> Iterator[FramePrediction]:
+    """Yield every frame with the merged prediction from the annotated frames on either side.
 
     Args:
         tracker: tracker to run forward and backward in turn.
@@ -94,22 +100,22 @@ def track_both_directions(
         with SpillFile(folder, compress=False) as gap:
             indices: list[int] = []
             try:
-                next_annotated = _read_gap(frames, masks, gap, indices)
+                after = _read_gap(frames, masks, gap, indices)
             except Exception:
                 # track the frames received until then
                 yield from _track_gap_forward(tracker, before, gap, indices, stop)
                 raise
-            if next_annotated is None:
+            if after is None:
                 yield from _track_gap_forward(tracker, before, gap, indices, stop)
                 return
-            index, after = next_annotated
             cut = yield from _track_gap(tracker, (before, after), gap, indices, stop)
         if not stop.is_set():
             tracker.reset()
-            yield index, after[0], replace(tracker.step(*after), cut=cut)
+            prediction = tracker.step(after.frame, after.mask)
+            yield FramePrediction(after.frame_index, after.frame, replace(prediction, cut=cut))
         before = after
-        if index == max(masks):
-            yield from ((index, frame, tracker.step(frame)) for index, frame in frames)
+        if after.frame_index == max(masks):
+            yield from (FramePrediction(index, frame, tracker.step(frame)) for index, frame in frames)
             return
 
 
@@ -118,27 +124,31 @@ def _read_gap(
     masks: Mapping[int, np.ndarray],
     gap: SpillFile,
     indices: list[int],
-) -> tuple[int, AnnotatedFrame] | None:
-    """Store frames up to the next annotated one and return it, or None at the end."""
+) -> AnnotatedFrame | None:
+    """Store frames up to the next annotated one; return it, or None at the end."""
     for index, frame in frames:
         if index in masks:
-            return index, (frame, masks[index])
+            return AnnotatedFrame(index, frame, masks[index])
         gap.append(frame)
         indices.append(index)
     return None
 
 
 def _track_gap_forward(
-    tracker: Tracker, before: AnnotatedFrame | None, gap: SpillFile, indices: list[int], stop: threading.Event
-) -> Iterator[NumberedPrediction]:
+    tracker: Tracker,
+    before: AnnotatedFrame | None,
+    gap: SpillFile,
+    indices: list[int],
+    stop: threading.Event,
+) -> Iterator[FramePrediction]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
     if before is not None and indices:
-        tracker.step(*before)
+        tracker.step(before.frame, before.mask)
     for position, index in enumerate(indices):
         if stop.is_set():
             return
-        yield index, gap[position], tracker.step(gap[position])
+        yield FramePrediction(index, gap[position], tracker.step(gap[position]))
 
 
 def _track_gap(
@@ -147,15 +157,15 @@ def _track_gap(
     gap: SpillFile,
     indices: list[int],
     stop: threading.Event,
-) -> Generator[NumberedPrediction, None, bool]:
+) -> Generator[FramePrediction, None, bool]:
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:  # the tracker has just seen the annotated frame before
-        return before is not None and any(rule.is_cut(after[0]) for rule in tracker.rules)
+        return before is not None and any(rule.is_cut(after.frame) for rule in tracker.rules)
     cuts: set[int] = set()
     with SpillFile(gap.folder, compress=True) as backward:
         tracker.reset(len(gap) + 1)
-        ids = tracker.step(*after).ids
+        ids = tracker.step(after.frame, after.mask).ids
         for position in reversed(range(len(gap))):
             if stop.is_set():
                 return False
@@ -165,7 +175,7 @@ def _track_gap(
                 cuts.add(position + 1)
         tracker.reset(len(gap) + 1)
         if before is not None:
-            tracker.step(*before)
+            tracker.step(before.frame, before.mask)
         for position, index in enumerate(indices):
             if stop.is_set():
                 return False
@@ -173,7 +183,7 @@ def _track_gap(
             later, weight = backward[len(gap) - 1 - position], (position + 1) / (len(gap) + 1)
             fused = fuse_directions(forward, ids, later, weight)
             cut = position in cuts or (forward is not None and forward.cut)
-            yield index, gap[position], replace(fused, cut=cut)
+            yield FramePrediction(index, gap[position], replace(fused, cut=cut))
     return len(gap) in cuts
 
 

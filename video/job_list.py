@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.deep_images import parse_levels
 from aotlab.media.frames import parse_rate
+from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name

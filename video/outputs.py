@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -33,9 +33,20 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
 
 
+class FramePrediction(NamedTuple):
+    """A frame and its prediction."""
+
+    frame_index: int
+    """index of the frame in its source"""
+    frame: np.ndarray
+    """H×W×3 uint8 RGB"""
+    prediction: Any
+    """`Prediction` or `RestoredPrediction`"""
+
+
 @dataclass(frozen=True)
 class TrackedFrame:
-    """A frame with its prediction."""
+    """A frame with its prediction, and what outputs know of its video."""
 
     index: int
     """index of the frame in its source"""
@@ -242,7 +253,7 @@ class LostFlags:
 
     FRAMES = 5
     MIN_CONFIDENCE = 0.6
-    """a guess between two objects gives 0.5"""
+    """smallest confidence of a visible object; a coin flip between two objects has confidence 0.5"""
 
     def __init__(self) -> None:
         self._unseen: dict[int, int] = {}
@@ -442,22 +453,38 @@ def remove_temporary_files(files: Iterable[str], folder: Path) -> None:
             remove_leftovers(inner)
 
 
-def require_source_outside(files: Iterable[str], folder: Path, source: Path) -> None:
-    """Check that outputs do not overwrite the source.
+def require_inputs_outside(inputs: Mapping[str, Path], names: Iterable[str], folder: Path) -> None:
+    """Raise `InputError` if outputs, files and folders of these names in a folder, would overwrite an input.
+
+    ``inputs``: files and folders of images, which may be links, by what messages call them.
+    """
+    targets = {real_path(folder / name) for name in names}
+    for subject, path in inputs.items():
+        for file in [path, *path.iterdir()] if is_folder(path) else [path]:
+            resolved = real_path(file)
+            if not targets.isdisjoint((resolved, *resolved.parents)):
+                raise InputError(
+                    f"output {folder}: the results would overwrite {subject}; choose another folder"
+                )
+
+
+def require_replaceable(folder: Path, foreign: str | None, results: str | None, *, force: bool) -> None:
+    """Raise `InputError` if a folder holds something that must not be replaced.
 
     Args:
-        files: names of the outputs' files and folders.
         folder: output folder.
-        source: video file or folder of frames, which may be links.
-
-    Raises:
-        InputError: an output would overwrite a frame or the video.
+        foreign: file or folder that no earlier run has written; None without one.
+        results: results of another run, which ``force`` replaces; None without them.
+        force: replace results.
     """
-    targets = {real_path(folder / name) for name in files}
-    for file in [source, *source.iterdir()] if is_folder(source) else [source]:
-        path = real_path(file)
-        if not targets.isdisjoint((path, *path.parents)):
-            raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
+    if foreign is not None:
+        raise InputError(
+            f"output {folder}: holds {foreign}, which aotlab track did not write; choose another folder"
+        )
+    if results is not None and not force:
+        raise InputError(
+            f"output {folder}: holds {results}; choose another folder, or replace it with --force"
+        )
 
 
 def find_existing(names: Iterable[str], folder: Path) -> str | None:

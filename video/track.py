@@ -15,29 +15,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.media.deep_images import Levels
 from aotlab.media.frames import FrameSource
+from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.labels import VideoLabels
-from aotlab.video.outputs import OutputKind, Outputs, TrackedFrame, find_output, list_outputs, open_outputs
+from aotlab.video.outputs import (
+    FramePrediction,
+    OutputKind,
+    Outputs,
+    TrackedFrame,
+    find_output,
+    list_outputs,
+    open_outputs,
+)
 from aotlab.video.resume import Progress
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.video.directions import NumberedPrediction
-
-NumberedFrame = tuple[int, np.ndarray]
-"""index and image of a frame"""
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """Choices of `track`."""
+    """Options of `track`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
     """outputs to write, names of `list_outputs`; may be one name"""
@@ -161,7 +165,7 @@ def track(
     cuts: list[int] = []
     with stop_flag() as stop:
 
-        def predict(numbered: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
+        def predict(numbered: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
             if options.both_directions:
                 predictions = track_both_directions(timed, numbered, masks, output, stop)
             else:
@@ -202,22 +206,22 @@ def track(
 
 def track_forward(
     tracker: TimedTracker,
-    frames: Iterator[NumberedFrame],
+    frames: Iterator[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     progress: Progress | None = None,
-) -> Iterator[NumberedPrediction]:
-    """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
+) -> Iterator[FramePrediction]:
+    """Yield every frame in order with its prediction; ``removals``: object ids by frame index."""
     for index, frame in frames:
         if progress is not None and index <= progress.last:
-            yield index, frame, progress.restore(index)
+            yield FramePrediction(index, frame, progress.restore(index))
             continue
         for object_id in removals.get(index, ()):
             tracker.forget(object_id)
         prediction = tracker.step(frame, masks.get(index))
         if progress is not None:
             progress.keep_state(index, tracker)
-        yield index, frame, prediction
+        yield FramePrediction(index, frame, prediction)
 
 
 def group_removals(
@@ -251,7 +255,9 @@ def group_removals(
     return ids_by_frame
 
 
-def pace_frames(frames: Iterator[NumberedFrame], source: FrameSource) -> Iterator[NumberedFrame]:
+def pace_frames(
+    frames: Iterator[tuple[int, np.ndarray]], source: FrameSource
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield index and image, at the source's frame rate unless it is live."""
     start: float | None = None
     for index, frame in frames:

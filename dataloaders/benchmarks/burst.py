@@ -14,6 +14,7 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
 from aotlab.media.labelled_video import Video
+from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, read_json, reading, require_file_name, write_text
@@ -136,8 +137,8 @@ def _parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
 
 
 def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) -> Video:
-    annotated = sorted(entry.runs)
-    names = sorted({*entry.frames, *annotated}) if all_frames else annotated
+    annotated = order_names(entry.runs)
+    names = order_names({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not is_file(frame)]
     if missing:
@@ -158,7 +159,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     return Video(
         entry.name,
         frames,
-        masks=first_masks_by_frame,
+        reference_masks=first_masks_by_frame,
         result_stems=frozenset(Path(name).stem for name in annotated),
         objects=tuple(objects),
     )

@@ -44,7 +44,7 @@ class DataSet:
     """scored by HOTA from one JSON file"""
     polygons: bool = False
     """the server expects a JSON file of polygons"""
-    archive: str | None = None
+    archive_root: str | None = None
     """folder around the sequences in submission archives, "" for the root; None: no server for PNGs"""
 
 
@@ -67,7 +67,7 @@ def _youtube(year: int) -> DataSet:
         dict.fromkeys(
             ("val", "valid", "test"), "the challenge's server, linked from https://youtube-vos.org"
         ),
-        archive="Annotations",
+        archive_root="Annotations",
     )
 
 
@@ -78,7 +78,7 @@ def _lvos(version: int) -> DataSet:
         "https://lingyihongfd.github.io/lvos.github.io",
         "valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, valid/valid_meta.json",
         server={"test": "the challenge's server, linked from https://lingyihongfd.github.io/lvos.github.io"},
-        archive="Annotations",
+        archive_root="Annotations",
     )
 
 
@@ -90,7 +90,7 @@ DATASETS: dict[str, DataSet] = {
             ("test", "test-dev", "test-challenge"),
             "the DAVIS 2017 server, linked from https://davischallenge.org",
         ),
-        archive="",
+        archive_root="",
     ),
     "youtubevos2018": _youtube(2018),
     "youtubevos2019": _youtube(2019),
@@ -101,7 +101,7 @@ DATASETS: dict[str, DataSet] = {
         "JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
         frozenset({"all_frames"}),
         {"test": "the challenge's server, linked from https://www.vostdataset.org"},
-        archive="",
+        archive_root="",
     ),
     "visor": DataSet(
         read_visor,
@@ -118,7 +118,7 @@ DATASETS: dict[str, DataSet] = {
         server=dict.fromkeys(
             ("val", "valid", "test"), "the server linked from https://henghuiding.github.io/MOSE"
         ),
-        archive="",
+        archive_root="",
     ),
     "mosev2": DataSet(
         read_mosev2,
@@ -126,7 +126,7 @@ DATASETS: dict[str, DataSet] = {
         "https://mose.video",
         "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png, valid/meta.json if there is one",
         server=dict.fromkeys(("val", "valid", "test"), "the server linked from https://mose.video"),
-        archive="",
+        archive_root="",
     ),
     "lvosv1": _lvos(1),
     "lvosv2": _lvos(2),
@@ -189,7 +189,7 @@ def open_dataset(
     enabled = {option: True for option, chosen in options.items() if chosen}
     for option in enabled.keys() - dataset.options:
         able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
-        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only {able} support it")
+        raise InputError(f"{option}: not for {key}; only {able} support it")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(key)
     return dataset.read(require_folder(folder, f"{key} as {dataset.layout}{source}"), split, **enabled)

@@ -1,4 +1,4 @@
-"""Readers of DAVIS 2016 and 2017 and of sets with like lists or masks: VISOR, VOST, Long-Time Video.
+"""Readers of DAVIS 2016 and 2017 and of data sets with the same layout: VISOR, VOST, Long-Time Video.
 
 Layouts as distributed (davischallenge.org, epic-kitchens.github.io/VISOR after conversion by its official script,
 vostdataset.org, github.com/xmlyqing00/AFB-URR).
@@ -77,8 +77,8 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
         frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
         video = _make_video(name, frames, root / "Annotations" / name)
         # a label before the first frame could not be predicted
-        first = min((path.stem for path in video.frames), default="")
-        scored = tuple(path for path in video.annotations if path.stem >= first)
+        first = {path.stem for path in video.frames[:1]}
+        scored = tuple(dropwhile(lambda path: path.stem not in first, video.annotations))
         written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
         return replace(video, annotations=scored, result_stems=written, rules="vost")
 
@@ -105,4 +105,4 @@ def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     annotations = list_masks(masks)
     stems = {path.stem for path in annotations}
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
-    return Video(name, frames, masks=match_masks(frames[:1], annotations), annotations=annotations)
+    return Video(name, frames, reference_masks=match_masks(frames[:1], annotations), annotations=annotations)

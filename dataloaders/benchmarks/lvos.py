@@ -54,7 +54,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
         return Video(
             name,
             frames,
-            masks=masks_by_frame,
+            reference_masks=masks_by_frame,
             annotations=annotations,
             objects=objects,
             seen=seen,

@@ -47,7 +47,7 @@ def _read(folder: Path, name: str) -> Video:
     return Video(
         name,
         frames,
-        masks=_find_first_masks(source, frames, objects, folders),
+        reference_masks=_find_first_masks(source, frames, objects, folders),
         result_stems=frozenset(path.stem for paths in masks.values() for path in paths),
         objects=objects,
         object_folders={object_id: folders[object_id] for object_id in masks},

@@ -34,9 +34,9 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
 
     def read(name: str) -> Video:
         video = read_video(name, root / "JPEGImages" / name, root / "Annotations" / name)
-        masks = match_masks(video.frames, video.annotations) if new_objects else video.masks
+        masks = match_masks(video.frames, video.annotations) if new_objects else video.reference_masks
         rules = "folder_late" if new_objects else "folder"
-        return replace(video, masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
+        return replace(video, reference_masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
 
     return read_videos(root, list_video_names(root, "JPEGImages"), read)
 
@@ -60,7 +60,7 @@ def _is_binary(path: Path) -> bool:
 
 
 def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
-    """Read the videos of these names; unreadable ones and those without a mask get a ``problem`` instead of frames.
+    """Read the videos of these names; unreadable ones and those without a mask get a ``load_error`` instead of frames.
 
     Args:
         source: folder or file that lists the names.
@@ -72,16 +72,16 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
     for name in names:
         try:
             video = read(require_file_name(name, "sequence"))
-            if not video.masks:
+            if not video.reference_masks:
                 raise InputError(
                     f"{name}: no mask of its frames; expected the first one of each object at least"
                 )
             videos.append(video)
         except InputError as error:
-            videos.append(Video(name, frames=(), problem=str(error)))
+            videos.append(Video(name, frames=(), load_error=str(error)))
     if not videos:
         raise InputError(f"{source}: lists no video; expected at least one")
-    if all(video.problem is not None for video in videos):
+    if all(video.load_error is not None for video in videos):
         require_readable(videos)
     return videos
 
@@ -89,8 +89,8 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
 def require_readable(videos: Iterable[Video]) -> None:
     """Raise the `InputError` of the first unreadable video."""
     for video in videos:
-        if video.problem is not None:
-            raise InputError(video.problem)
+        if video.load_error is not None:
+            raise InputError(video.load_error)
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
@@ -140,7 +140,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
     reference = masks / f"{frames[0].stem}.png"
     if reference not in annotations:
         raise InputError(f"{reference}: no such mask; expected the mask of the first frame, {frames[0]}")
-    return Video(name, frames=frames, masks={0: reference}, annotations=annotations)
+    return Video(name, frames=frames, reference_masks={0: reference}, annotations=annotations)
 
 
 def require_folder(folder: Path, expected: str) -> Path:

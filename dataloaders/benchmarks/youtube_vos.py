@@ -18,6 +18,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     require_folder,
 )
 from aotlab.media.labelled_video import Video
+from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, require_file_name
@@ -38,7 +39,7 @@ def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False
 
     def read(name: str) -> Video:
         def read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
-            stems = tuple(sorted(require_file_name(stem, "frames") for stem in entry["frames"]))
+            stems = tuple(order_names(require_file_name(stem, "frames") for stem in entry["frames"]))
             known = None if seen is None or "category" not in entry else str(entry["category"]) in seen
             return ListedObject(object_id, stems, len(stems), seen=known)
 
@@ -61,24 +62,23 @@ def read_seen_categories(root: Path) -> frozenset[str] | None:
 
 
 def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ...]) -> Video:
-    listed = sorted({stem for item in objects for stem in item.frames})
-    frames = tuple(
-        path
-        for path in list_frames(images / "JPEGImages" / name)
-        if listed[0] <= path.stem <= listed[-1] and (images != folder or path.stem in set(listed))
-    )
-    missing = sorted(set(listed) - {path.stem for path in frames})
+    listed = order_names({stem for item in objects for stem in item.frames})
+    files = {path.stem: path for path in list_frames(images / "JPEGImages" / name)}
+    missing = [stem for stem in listed if stem not in files]
     if missing:
         raise InputError(
             f"{images / 'JPEGImages' / name / missing[0]}.jpg: no such frame, but meta.json lists it "
             f"(as {len(missing)} that are missing)"
         )
+    stems = list(files)
+    between = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1]
+    frames = tuple(files[stem] for stem in (listed if images == folder else between))
     annotations = list_masks(folder / "Annotations" / name)
     masks_by_frame = find_first_masks(frames, annotations, objects, folder / "Annotations" / name)
     return Video(
         name,
         frames,
-        masks=masks_by_frame,
+        reference_masks=masks_by_frame,
         annotations=annotations,
         result_stems=frozenset(listed),
         objects=objects,

@@ -60,8 +60,8 @@ def make_image_clip(
     for index in range(phase.clip_length):
         box = random_box(height, width, rng)
         if index == 0:
-            move = box_to_crop_matrix(box, phase.crop)
-            frame, label = warp_affine(image, mask, move, phase.crop, border=cv2.BORDER_REPLICATE)
+            transform = box_to_crop_matrix(box, phase.crop)
+            frame, label = warp_affine(image, mask, transform, phase.crop, border=cv2.BORDER_REPLICATE)
         else:
             frame, label = _move_and_crop(image, mask, box, phase, rng)
         frames.append(_recolor(frame, phase, rng, single=True))
@@ -115,8 +115,8 @@ def _move_and_crop(
         if flipped:
             coordinates[..., 0] = width - coordinates[..., 0]
         return warp_spline(image, mask, coordinates)
-    move = random_affine_matrix(height, width, rng) @ (mirror_matrix(width) if flipped else np.eye(3))
-    return warp_affine(image, mask, box_to_crop_matrix(box, phase.crop) @ move, phase.crop)
+    transform = random_affine_matrix(height, width, rng) @ (mirror_matrix(width) if flipped else np.eye(3))
+    return warp_affine(image, mask, box_to_crop_matrix(box, phase.crop) @ transform, phase.crop)
 
 
 def _recolor(frame: np.ndarray, phase: PhaseConfig, rng: Generator, *, single: bool) -> np.ndarray:
@@ -203,22 +203,27 @@ def box_to_crop_matrix(box: tuple[int, int, int, int], crop: int) -> np.ndarray:
 
 
 def warp_affine(
-    image: np.ndarray, mask: np.ndarray, move: np.ndarray, crop: int, *, border: int = cv2.BORDER_CONSTANT
+    image: np.ndarray,
+    mask: np.ndarray,
+    transform: np.ndarray,
+    crop: int,
+    *,
+    border: int = cv2.BORDER_CONSTANT,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Warp an image and its mask.
 
     Args:
         image: H×W×3 uint8.
         mask: H×W uint8.
-        move: 3×3 map from the image to the result.
+        transform: 3×3 map from the image to the result.
         crop: side of the result in pixels.
         border: OpenCV border mode of the image; the mask is padded with background.
 
     Returns:
         crop×crop×3 uint8 and crop×crop uint8.
     """
-    # OpenCV's origin is the centre of the first pixel.
-    matrix = (translation_matrix(-0.5, -0.5) @ move @ translation_matrix(0.5, 0.5))[:2]
+    # OpenCV's origin is the center of the first pixel
+    matrix = (translation_matrix(-0.5, -0.5) @ transform @ translation_matrix(0.5, 0.5))[:2]
     size = (crop, crop)
     moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=border, borderValue=FILL)
     return moved, cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST, borderValue=0)

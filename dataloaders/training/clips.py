@@ -28,7 +28,7 @@ class Clip:
     """may be 0"""
     names: tuple[str, ...] = ()
     """names of the images and videos it was made from"""
-    replaced: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     """one sentence per drawn item that could not be read"""
 
 
@@ -39,17 +39,17 @@ def reflect_index(index: int, length: int) -> int:
 
 
 def relabel(
-    frames: np.ndarray, labels: np.ndarray, rng: Generator, *, minimum: int, max_objects: int
+    frames: np.ndarray, labels: np.ndarray, rng: Generator, *, min_pixels: int, max_objects: int
 ) -> Clip:
     """Renumber the reference frame's objects 1 to n; everything else becomes background.
 
     Args:
         frames: T×H×W×3 uint8.
         labels: T×H×W uint8.
-        minimum: number of pixels on the reference frame that an object must exceed.
+        min_pixels: number of pixels on the reference frame that an object must exceed.
         max_objects: largest number of objects; more are sampled at random.
     """
-    kept = 1 + np.flatnonzero(count_ids(labels[0])[1:VOID] > minimum)
+    kept = 1 + np.flatnonzero(count_ids(labels[0])[1:VOID] > min_pixels)
     kept = rng.permutation(kept)[: min(max_objects, MAX_OBJECTS)]
     table = np.zeros(256, dtype=np.uint8)
     table[kept] = np.arange(1, len(kept) + 1)
@@ -62,7 +62,7 @@ def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) 
     pasted = (second.labels > 0) & (second.labels < VOID)
     frames = np.where(pasted[..., None], second.frames, first.frames)
     labels = np.where(pasted, second.labels + np.uint8(first.objects), first.labels)
-    merged = relabel(frames, labels, rng, minimum=MAX_DROPPED_PIXELS, max_objects=max_objects)
+    merged = relabel(frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
     return replace(merged, names=first.names + second.names)
 
 

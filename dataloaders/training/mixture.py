@@ -46,7 +46,7 @@ class ClipTensors(NamedTuple):
     objects: list[int]
     names: list[tuple[str, ...]]
     """names of the images and videos of each clip"""
-    replaced: list[str]
+    unreadable: list[str]
     """one sentence per unreadable item that was replaced"""
 
     def pin_memory(self) -> ClipTensors:
@@ -76,16 +76,16 @@ class Mixture:
         Raises:
             InputError: no readable item after several attempts.
         """
-        replaced: list[str] = []
+        unreadable: list[str] = []
         for attempt in range(READ_TRIES):
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
             try:
-                return replace(self._clip(rng), replaced=tuple(replaced))
+                return replace(self._clip(rng), unreadable=tuple(unreadable))
             except (InputError, cv2.error) as error:
-                replaced.append(" ".join(str(error).split()))
+                unreadable.append(" ".join(str(error).split()))
         raise InputError(
             f"train.phases: {READ_TRIES} items in a row from the sources of {self.phase.name} cannot be read; "
-            f"the last: {replaced[-1]}"
+            f"the last: {unreadable[-1]}"
         )
 
     def _clip(self, rng: Generator) -> Clip:
@@ -201,7 +201,7 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
         torch.from_numpy(np.stack([clip.labels for clip in clips], axis=1)).long(),
         [clip.objects for clip in clips],
         [clip.names for clip in clips],
-        [reason for clip in clips for reason in clip.replaced],
+        [reason for clip in clips for reason in clip.unreadable],
     )
 
 
@@ -278,19 +278,20 @@ def compose_clips(
         max_objects: largest number of objects; more are sampled at random.
         entering: objects enter over a border, mostly hidden on the reference frame.
     """
-    box = _find_box(second.labels[0])
-    if box is None:
+    left, top, width, height = cv2.boundingRect(_object_mask(second.labels[0]).view(np.uint8))
+    if width == 0:
         return merge_clips(first, second, rng, max_objects=max_objects)
+    box = left, top, width, height
     object_count = min(first.objects + second.objects, max_objects)
     pixels = np.count_nonzero(_object_mask(second.labels[0]))
-    draw, minimum, min_visible = random_motion, MAX_DROPPED_PIXELS, MIN_VISIBLE
+    draw, min_pixels, min_visible = random_motion, MAX_DROPPED_PIXELS, MIN_VISIBLE
     if entering:
-        draw, minimum, min_visible = random_entering_motion, MAX_ENTERING_PIXELS, 0.0
+        draw, min_pixels, min_visible = random_entering_motion, MAX_ENTERING_PIXELS, 0.0
     for _ in range(MOTION_TRIES):
         motion = draw(box, first.frames.shape[1], rng)
         frames, labels = _paste(first, second, motion, box, underneath=rng.random() < 0.5)
         visible = np.count_nonzero(_object_mask(labels[0]) & (labels[0] > first.objects))
-        clip = relabel(frames, labels, rng, minimum=minimum, max_objects=max_objects)
+        clip = relabel(frames, labels, rng, min_pixels=min_pixels, max_objects=max_objects)
         if clip.objects == object_count and visible > min_visible * motion.scale**2 * pixels:
             break
     return replace(clip, names=first.names + second.names)
@@ -328,8 +329,8 @@ def _paste(
     center = np.array([left + width / 2, top + height / 2])
     frames, labels = first.frames.copy(), first.labels.copy()
     for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
-        move = motion.at(index / max(len(frames) - 1, 1), center)
-        image, ids = warp_affine(second.frames[index], second.labels[index], move, frame.shape[0])
+        transform = motion.at(index / max(len(frames) - 1, 1), center)
+        image, ids = warp_affine(second.frames[index], second.labels[index], transform, frame.shape[0])
         visible = _object_mask(ids)
         if underneath:
             visible &= label == 0
@@ -337,12 +338,6 @@ def _paste(
         frame[:] = np.rint(frame + cover * (image.astype(np.float32) - frame))
         label[visible] = ids[visible] + np.uint8(first.objects)
     return frames, labels
-
-
-def _find_box(labels: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Return the bounding box (left, top, width, height) of all objects in H×W labels, or None."""
-    left, top, width, height = cv2.boundingRect(_object_mask(labels).view(np.uint8))
-    return (left, top, width, height) if width else None
 
 
 def _object_mask(labels: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet
 from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file
+from aotlab.utils.files import is_file, real_path
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     folders: dict[Path, dict[str, Video]] = {}
     for source in (source for mixture in mixtures.values() for source in mixture.sources):
         for video in source.videos if isinstance(source, VideoSet) else ():
-            folders.setdefault(video.frames[0].parents[1], {})[video.name] = video
+            folders.setdefault(real_path(video.frames[0].parents[1]), {})[video.name] = video
     validation = [
         video
         for videos in folders.values()
@@ -168,7 +168,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
         names,
     )
-    excluded = {video.frames[0].parent for video in validation}
+    excluded = {real_path(video.frames[0].parent) for video in validation}
     kept = {
         index: replace(
             mixture, sources=tuple(_exclude_folders(source, excluded) for source in mixture.sources)

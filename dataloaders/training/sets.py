@@ -37,6 +37,7 @@ from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import real_path
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,9 @@ class ImageSet:
         return len(self.images)
 
     def exclude(self, folders: Container[Path]) -> ImageSet:
-        """Return the set without the images in some folders."""
+        """Return the set without the images in some folders, given without links."""
+        parents = {image.image.parent for image in self.images}
+        folders = {parent for parent in parents if real_path(parent) in folders}
         images = tuple(image for image in self.images if image.image.parent not in folders)
         if len(images) == len(self.images):
             return self
@@ -184,7 +187,7 @@ class ImageSet:
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of an image; raises `InputError` if it is not readable."""
         frames, labels = make_image_clip(*self.images[index].read(), phase, rng)
-        clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
+        clip = relabel(frames, labels, rng, min_pixels=0, max_objects=max_objects)
         return replace(clip, names=(self.images[index].name,))
 
 
@@ -211,8 +214,8 @@ class VideoSet:
         return len(self.videos)
 
     def exclude(self, folders: Container[Path]) -> VideoSet:
-        """Return the set without the videos whose frames are in some folders."""
-        kept = tuple(video for video in self.videos if video.frames[0].parent not in folders)
+        """Return the set without the videos whose frames are in some folders, given without links."""
+        kept = tuple(video for video in self.videos if real_path(video.frames[0].parent) not in folders)
         return replace(self, videos=kept)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
@@ -258,7 +261,7 @@ def sample_clip(
         )
     images, masks = zip(*(pixels[index] for index in indices), strict=True)
     clip_frames, labels = make_video_clip(images, masks, phase, rng)
-    return relabel(clip_frames, labels, rng, minimum=MAX_DROPPED_PIXELS, max_objects=max_objects)
+    return relabel(clip_frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
 
 
 def choose_frames(frames: Sequence[LabelledImage], length: int, max_gap: int, rng: Generator) -> list[int]:
@@ -317,7 +320,7 @@ def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[MaskedImag
     return [MaskedImage(frames[index], pairs[index], reader) for index in sorted(pairs)]
 
 
-def require_existing(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
+def require_listed(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
     """Check the names of a list; raises `InputError` if a name is missing in ``folder``."""
     missing = sorted(set(names) - set(known))
     if missing:
@@ -341,7 +344,7 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
     }
     if source.split is not None:
         names = set(read_names(find_list_file(source.split, folder / "ImageSets")))
-        require_existing(names, sets.keys() | {pair.image.stem for pair in loose}, images)
+        require_listed(names, sets.keys() | {pair.image.stem for pair in loose}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
     image_set = make_image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
@@ -420,7 +423,7 @@ def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
     names = list_subfolders(images)
     if split is not None:
         listed = read_names(find_list_file(split, root / "ImageSets"))
-        require_existing(listed, names, images)
+        require_listed(listed, names, images)
         names = listed
     return [
         Video(name, list_images_by_stem(images / name), annotations=list_masks(masks / name))
@@ -441,7 +444,7 @@ def _read_youtube_vos(root: Path, split: str | None) -> list[Video]:
         return list(videos.values())
     folder = find_split_folder(root, "train")
     names = read_names(find_list_file(split, folder / "ImageSets"))
-    require_existing(names, videos, folder / "JPEGImages")
+    require_listed(names, videos, folder / "JPEGImages")
     return [videos[name] for name in names]
 
 

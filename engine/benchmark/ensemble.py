@@ -97,7 +97,10 @@ class Ensemble:
         size: Size | None = None,
         prompts: Mapping[int, Prompt] | None = None,
     ) -> Prediction:
-        """Track all objects to the next frame; arguments and errors as `Tracker.step`, but only `reset` repairs."""
+        """Track all objects to the next frame; arguments and errors as `Tracker.step`.
+
+        After a failure, only `reset` makes it usable again.
+        """
         first = self.branches[0].tracker
         for branch in self.branches:
             branch.tracker.require_usable(first.steps)

@@ -262,7 +262,7 @@ def _record_path(output: Path, video: Video) -> Path:
 def _fingerprint(video: Video, origin: dict[str, Any] | None) -> str:
     """Return a digest of the inputs of a video: models, given masks, samples of the frames, options."""
     masks: list[object] = []
-    for index, mask in sorted(video.masks.items()):
+    for index, mask in sorted(video.reference_masks.items()):
         masks.append((index, [sha256(path) for path in list_mask_files(mask)]))
         if isinstance(mask, ObjectMasks):
             masks.append((sorted(mask.files), sorted(mask.runs.items())))
@@ -290,7 +290,7 @@ def score_finished(videos: Sequence[Video], evaluation: EvaluationResult) -> dic
 def _require_outside_data(videos: Sequence[Video], output: Path) -> None:
     """Check that results do not overwrite frames or annotations."""
     for video in videos:
-        mask_files = [path for mask in video.masks.values() for path in list_mask_files(mask)]
+        mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
         sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *mask_files)} | {
             real_path(folder.parent) for folder in video.object_folders.values()
         }

@@ -84,7 +84,7 @@ def _track_frames(
     labels, known = LabelPipeline(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
-        size, mask_source = video.output_size(*shape), video.masks.get(index)
+        size, mask_source = video.output_size(*shape), video.reference_masks.get(index)
         mask = _read_reference_mask(video, index, shape, known) if layers is None else None
         objects = (
             read_object_masks(mask_source, size=shape)
@@ -110,9 +110,9 @@ def _read_reference_mask(
 
     Only new objects are given; masks of later frames may show known ones too.
     """
-    if index not in video.masks:
+    if index not in video.reference_masks:
         return None
-    labels = read_object_ids(read_labels(video.masks[index], size=size), merge_ids=video.merge_ids)
+    labels = read_object_ids(read_labels(video.reference_masks[index], size=size), merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:
         labels = np.where(np.isin(labels, list(new)), labels, 0)
@@ -122,7 +122,9 @@ def _read_reference_mask(
         return labels
     if new is None and known:
         return None
-    raise InputError(f"{video.masks[index]}: no object in the reference mask; expected ids 1 to 254")
+    raise InputError(
+        f"{video.reference_masks[index]}: no object in the reference mask; expected ids 1 to 254"
+    )
 
 
 def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:

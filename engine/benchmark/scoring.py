@@ -46,12 +46,12 @@ def has_annotations(video: Video) -> bool:
     """Return whether the video has annotations besides the given masks."""
     if video.object_folders:
         return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
-    return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.masks) + 1)
+    return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.reference_masks) + 1)
 
 
 def find_rules(videos: Sequence[Video]) -> Rules:
     """Return the rules shared by the videos of a data set."""
-    return RULES[next((video.rules for video in videos if video.problem is None), "davis")]
+    return RULES[next((video.rules for video in videos if video.load_error is None), "davis")]
 
 
 def score_videos(

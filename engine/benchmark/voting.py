@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 
-WEIGHT_PATTERN = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}|[0-9]{1,9}/[0-9]{1,9}")
+WEIGHT_PATTERN = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}")
 """a weight as it is typed"""
 MAX_TOTAL_WEIGHT = 2**62
 """sum of whole weights that 64 bits count exactly"""
@@ -34,24 +32,19 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
 
 
 def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
-    """Convert weights such as "0.5" or "1/3" to integers in the same proportions; equal weights by default.
+    """Convert weights such as "2" or "0.5" to integers in the same proportions; equal weights by default.
 
     Raises:
         InputError: not ``count`` weights, or not numbers above 0.
     """
     if weights and len(weights) != count:
         raise InputError(f"weights: {len(weights)} of them for {count} folders; give one for each")
-    try:
-        exact = [Fraction(text if WEIGHT_PATTERN.fullmatch(text) else 0) for text in weights] or [
-            Fraction(1)
-        ] * count
-    except ZeroDivisionError:
-        exact = [Fraction(0)]
-    common = math.lcm(*(weight.denominator for weight in exact))
-    whole = [int(weight * common) for weight in exact]
-    if min(whole) <= 0 or sum(whole) > MAX_TOTAL_WEIGHT:
-        raise InputError(f"weights {' '.join(weights)[:200]}: give numbers above 0, such as 2, 0.5 or 1/3")
-    return whole
+    parts = [text.partition(".") for text in weights if WEIGHT_PATTERN.fullmatch(text)]
+    digits = max((len(decimals) for _, _, decimals in parts), default=0)
+    whole = [int(number + decimals.ljust(digits, "0")) for number, _, decimals in parts]
+    if len(parts) < len(weights) or 0 in whole or sum(whole) > MAX_TOTAL_WEIGHT:
+        raise InputError(f"weights {' '.join(weights)[:200]}: give numbers above 0, such as 2 or 0.5")
+    return whole or [1] * count
 
 
 def list_sequences(results: Path) -> list[str]:

@@ -219,7 +219,7 @@ def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
 def _compare(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     """Return queries and keys of the first block, for memory policies."""
     _set_temporal_indices(model, tensors)
-    query, key = model.attention_inputs(tensors["states_0_key"], tensors["memory_0_long_key"])
+    query, key = model.long_attention_inputs(tensors["states_0_key"], tensors["memory_0_long_key"])
     return {"query": query, "key": key}
 
 

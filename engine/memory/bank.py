@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
@@ -12,22 +12,6 @@ from torch import Tensor
 
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
-
-
-@dataclass
-class BankState:
-    """State of a tracking bank, in tensors and numbers."""
-
-    frame_indices: list[list[int]]
-    references: list[int]
-    last_index: int
-    last_stored: int
-    policy: dict[str, Any]
-    """attributes of the policy"""
-    long: list[KeyValue]
-    """long-term memory by block"""
-    short: list[list[KeyValue]]
-    """short-term memory by frame and block"""
 
 
 class Decision(NamedTuple):
@@ -160,11 +144,18 @@ def _copy_to_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tenso
     return store
 
 
+def _copy_finite(frames: Sequence[Tensor], device: torch.device) -> KeyValue:
+    """Copy keys and values to a device; raise `ValueError` unless they are finite."""
+    if not all(x.isfinite().all() for x in frames):
+        raise ValueError("memory that is not finite")
+    return KeyValue(*(x.to(device, copy=True) for x in frames))
+
+
 class MemoryBank:
     """Long-term and short-term memory of groups of objects that were first seen on the same frame.
 
-    The groups (in training: the clips of a batch) are the batch axis of every tensor. They hold equally many frames,
-    but a policy may keep different ones for each group.
+    The groups (in training: the clips of a batch) are the batch axis of every tensor. All groups hold the same number
+    of frames, but a policy may keep different ones for each.
     """
 
     def __init__(
@@ -266,11 +257,11 @@ class MemoryBank:
                 self.drop(evicted)
             self._store(memory)
 
-    def map_short_term(self, move: Callable[[Tensor, int], Tensor]) -> None:
-        """Replace short-term memory by ``move`` of each tensor B×L×C and the index of its block."""
+    def transform_short_term(self, fn: Callable[[Tensor, int], Tensor]) -> None:
+        """Replace short-term memory by ``fn`` of each tensor B×L×C and the index of its block."""
         for index, frame in enumerate(self._short):
             self._short[index] = [
-                KeyValue(*(move(x, number) for x in block)) for number, block in enumerate(frame)
+                KeyValue(*(fn(x, number) for x in block)) for number, block in enumerate(frame)
             ]
 
     def drop(self, indices: Sequence[int]) -> None:
@@ -280,28 +271,32 @@ class MemoryBank:
         for kept, index in zip(self.frame_indices, indices, strict=True):
             del kept[index]
 
-    def state(self) -> BankState:
-        """Return the state with which a tracking bank of the same settings continues; its tensors are views."""
-        return BankState(
-            self.frame_indices,
-            self.references,
-            self.last_index,
-            self._last_stored,
-            vars(self.policy),
-            [block.read() for block in self._long],
-            list(self._short),
-        )
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state, in containers, numbers and tensors."""
+        return {
+            "frame_indices": deepcopy(self.frame_indices),
+            "references": [*self.references],
+            "last_index": self.last_index,
+            "last_stored": self._last_stored,
+            "policy": deepcopy(vars(self.policy)),
+            "long": [[x.clone() for x in block.read()] for block in self._long],
+            "short": [[[x.clone() for x in block] for block in frame] for frame in self._short],
+        }
 
-    def load(self, state: BankState) -> None:
-        """Continue from a state, which belongs to this bank from here on."""
-        self.frame_indices, self.references = state.frame_indices, state.references
-        self.last_index, self._last_stored = state.last_index, state.last_stored
-        vars(self.policy).update(state.policy)
-        for frames in state.long:
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Continue on a device from the state of a tracking bank of the same settings.
+
+        Raises an exception if the state does not fit or is not finite; the bank must then be discarded.
+        """
+        self.frame_indices, self.references = deepcopy(state["frame_indices"]), [*state["references"]]
+        self.last_index, self._last_stored = state["last_index"], state["last_stored"]
+        vars(self.policy).update(deepcopy(state["policy"]))
+        for frames in state["long"]:
             buffer = FrameBuffer(self.policy.initial_frames)
-            buffer.load(frames, len(self), len(self))
+            buffer.load(_copy_finite(frames, device), len(self), len(self))
             self._long.append(buffer)
-        self._short.extend(state.short)
+        for frame in state["short"]:
+            self._short.append([_copy_finite(block, device) for block in frame])
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""

@@ -36,7 +36,7 @@ def compute_relevance(
     # with aligned corners in models of both kinds, as published
     resized = F.interpolate(logits, propagated.sizes[0], mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
-    query, key = model.attention_inputs(propagated.states[0].key, key)
+    query, key = model.long_attention_inputs(propagated.states[0].key, key)
     shares = attention_per_frame(query, key, foreground, frames)
     return FrameRelevance(shares, key.transpose(1, 2).flatten(2).unflatten(1, (frames, -1)))
 

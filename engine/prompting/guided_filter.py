@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-REGULARISATION = 1e-3
-"""variance of colours in 0 to 1 below which a square counts as flat"""
+REGULARIZATION = 1e-3
+"""variance of colors in 0 to 1 below which a square counts as flat"""
 
 
 def guided_filter(logits: Tensor, image: Tensor, size: tuple[int, int], radius: int) -> Tensor:
     """Return logits H×W whose outlines lie on edges of the image.
 
-    Around each pixel the probability is an affine function of the colour, fitted at ``size`` and applied at full size.
+    Around each pixel the probability is an affine function of the color, fitted at ``size`` and applied at full size.
 
     Args:
         logits: H×W.
@@ -22,17 +22,15 @@ def guided_filter(logits: Tensor, image: Tensor, size: tuple[int, int], radius: 
         radius: radius of the squares that they are fitted on, in pixels of ``size``.
     """
     guide = image[None].float() / 255
-    colours = F.interpolate(guide, size, mode="bilinear", antialias=True)
+    colors = F.interpolate(guide, size, mode="bilinear", antialias=True)
     masks = F.interpolate(logits.sigmoid()[None, None], size, mode="bilinear", antialias=True)
-    mean_colour, mean_mask = _average(colours, radius), _average(masks, radius)
-    covariance = _average(colours * masks, radius) - mean_colour * mean_mask
-    products = (colours[:, :, None] * colours[:, None]).flatten(1, 2)
-    variance = (
-        _average(products, radius).unflatten(1, (3, 3)) - mean_colour[:, :, None] * mean_colour[:, None]
-    )
-    variance = variance + REGULARISATION * torch.eye(3, device=variance.device)[..., None, None]
+    mean_color, mean_mask = _average(colors, radius), _average(masks, radius)
+    covariance = _average(colors * masks, radius) - mean_color * mean_mask
+    products = (colors[:, :, None] * colors[:, None]).flatten(1, 2)
+    variance = _average(products, radius).unflatten(1, (3, 3)) - mean_color[:, :, None] * mean_color[:, None]
+    variance = variance + REGULARIZATION * torch.eye(3, device=variance.device)[..., None, None]
     slope = _solve_symmetric(variance, covariance)
-    offset = mean_mask - (slope * mean_colour).sum(1, keepdim=True)
+    offset = mean_mask - (slope * mean_color).sum(1, keepdim=True)
     affine = F.interpolate(_average(torch.cat([slope, offset], 1), radius), logits.shape, mode="bilinear")
     probability = (affine[:, :3] * guide).sum(1) + affine[:, 3]
     return torch.logit(probability.clamp(1e-4, 1 - 1e-4))[0]

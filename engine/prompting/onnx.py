@@ -30,7 +30,7 @@ OPTIONAL_INPUTS = ("mask_input", "has_mask_input")
 class OnnxSegmenter(PromptSegmenter):
     """Segments objects one by one; remembers the embedding of the last frame. Thread-safe.
 
-    The encoder takes 1×3×E×E normalised pixels (padded right and below), or H×W×3 of 0 to 255, and gives
+    The encoder takes 1×3×E×E normalized pixels (padded right and below), or H×W×3 of 0 to 255, and gives
     ``image_embeddings``. The decoder takes `REQUIRED_INPUTS` and may take ``mask_input`` and ``has_mask_input``, which
     are 0; it gives ``masks`` (1×K×H×W logits) and may give ``iou_predictions`` (1×K).
 
@@ -64,7 +64,7 @@ class OnnxSegmenter(PromptSegmenter):
                 "and gives masks 1×K×H×W"
             )
         self._lock = threading.Lock()
-        self._cached: tuple[bytes, np.ndarray] | None = None
+        self._cached: tuple[tuple[tuple[int, ...], bytes], np.ndarray] | None = None
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
         """Segment objects, as `PromptSegmenter.segment`; where two overlap, the later one wins.
@@ -115,7 +115,7 @@ class OnnxSegmenter(PromptSegmenter):
         """Return the encoder's embedding of a frame; that of the last frame is kept."""
         import cv2
 
-        key = frame.tobytes()
+        key = frame.shape, frame.tobytes()
         if self._cached is not None and self._cached[0] == key:
             return self._cached[1]
         size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))

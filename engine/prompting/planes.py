@@ -60,8 +60,8 @@ def find_crop_box(
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     side = max(MIN_CROP, (1 + 2 * margin) * float((high - low).max()))
     starts, ends = [], []
-    for centre, length in zip((low + high) / 2, (width, height), strict=True):
-        start = round(float(np.clip(centre - side / 2, 0, max(0.0, length - side))))
+    for center, length in zip((low + high) / 2, (width, height), strict=True):
+        start = round(float(np.clip(center - side / 2, 0, max(0.0, length - side))))
         starts.append(start)
         ends.append(min(length, start + round(side)))
     return CropBox(*starts, *ends)
@@ -101,10 +101,10 @@ def draw_prompt_planes(
     return planes
 
 
-def _draw_discs(plane: Tensor, centres: np.ndarray, radius: float) -> None:
-    """Set a plane h×w to 1 within ``radius`` of the centres (x, y)."""
+def _draw_discs(plane: Tensor, centers: np.ndarray, radius: float) -> None:
+    """Set a plane h×w to 1 within ``radius`` of the centers (x, y)."""
     height, width = plane.shape
-    for x, y in centres:
+    for x, y in centers:
         top, bottom = max(0, int(y - radius)), min(height, int(y + radius) + 2)
         left, right = max(0, int(x - radius)), min(width, int(x + radius) + 2)
         if top >= bottom or left >= right:

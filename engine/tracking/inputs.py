@@ -59,7 +59,7 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     if array.shape != size:
         raise InputError(
             f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {size}; "
-            "give one object id per pixel, not colours or planes"
+            "give one object id per pixel, not colors or planes"
         )
     if array.dtype.kind not in "iu":
         raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,6 +72,18 @@ class ObjectTable:
         later = self.batches[index:]
         self.batches[index:] = [range(g.start - len(groups), g.stop - len(groups)) for g in later]
         return index
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state, in lists and numbers."""
+        return {
+            "by_channel": [*self.by_channel],
+            "batches": [[groups.start, groups.stop] for groups in self.batches],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the state of a table with as many identities."""
+        self.by_channel = [*state["by_channel"]]
+        self.batches = [range(start, stop) for start, stop in state["batches"]]
 
     def split(self, channels: Tensor) -> list[Tensor]:
         """Convert channels H×W to masks G×(m+1)×H×W of every batch; objects of other groups are background.
@@ -159,10 +172,10 @@ def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
     The mask decides where it is not 0; its objects have no other pixels. ``objects``: largest channel.
     """
     mask = resize_channels(mask, predicted.shape)
-    relabelled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
+    relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
         0, mask.flatten(), True
     )
-    return torch.where(mask > 0, mask, torch.where(relabelled[predicted], 0, predicted))
+    return torch.where(mask > 0, mask, torch.where(relabeled[predicted], 0, predicted))
 
 
 def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:

@@ -34,9 +34,9 @@ from aotlab.engine.tracking.inputs import (
 from aotlab.engine.tracking.objects import ObjectTable, apply_given_mask, one_hot_logits, resize_channels
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.rules import build_rules
-from aotlab.engine.tracking.state import TrackerState, describe_origin, read_state, write_state
-from aotlab.engine.tracking.view import View
-from aotlab.engine.tracking.window import choose_view, require_window_support
+from aotlab.engine.tracking.state import STATES, describe_origin, unwrap_state, wrap_state
+from aotlab.engine.tracking.view import Replay, View
+from aotlab.engine.tracking.window import choose_view, load_view, require_window_support
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
 from aotlab.networks.fast.optimize import optimize as optimize_model
@@ -45,6 +45,7 @@ from aotlab.networks.preprocess import normalise
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
+from aotlab.utils.versioned_json import reading_kind
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 class Tracker:
     """Tracks objects through a video, frame by frame, in one thread at a time.
 
-    It runs an optimised copy of the model, so that later changes of the model do not reach it.
+    It runs an optimized copy of the model, so that later changes to the model do not affect it.
 
     >>> tracker = Tracker.from_pretrained()
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
@@ -65,7 +66,7 @@ class Tracker:
         """Create a tracker without objects.
 
         Args:
-            model: is copied; an optimised model runs as it is.
+            model: is copied; an optimized model runs as it is.
             config: settings of memory, input and computation.
             device: device of the copy.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
@@ -232,7 +233,11 @@ class Tracker:
         return frame, mask, size
 
     def require_usable(self, steps: int | None = None) -> None:
-        """Raise `InputError` during and after a failed update of memory, or after another number of ``steps``."""
+        """Raise `InputError` if memory is not that of a whole number of frames, or not that of ``steps`` frames.
+
+        A step that fails before its first change of memory changes nothing, and can be repeated. From then on to its
+        end memory is incomplete: if it fails there, only `reset` and `load_state_dict` make the tracker usable again.
+        """
         if self._updating or steps not in (None, self.steps):
             raise InputError(
                 "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
@@ -252,7 +257,8 @@ class Tracker:
                 assert mask is not None
                 view = choose_view(frame, mask, self.config)
             elif cut or mask is not None:  # objects may be anywhere
-                view, banks = view.widen(banks, self._replay, permanent=mask is not None)
+                view, frames = view.to_whole_frame(permanent=mask is not None)
+                banks = self._replay(frames) if frames else banks
             features = self._encode(frame, view)
             readouts = [read_memory(self.model, bank, features, after_cut=cut) for bank in banks]
             if readouts:
@@ -291,7 +297,8 @@ class Tracker:
         self._updating = True
         for bank, readout, memory in zip(banks, predicted.readouts, memories, strict=True):
             write_memory(self.model, bank, readout, memory)
-        self.view, self.banks = view.after(predicted.frame, channels, self.objects, banks, self._replay)
+        self.view, frames = view.advance(predicted.frame, channels, self.objects, banks)
+        self.banks = self._replay(frames) if frames else banks
         return predicted.logits, channels
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -322,8 +329,8 @@ class Tracker:
     def _build_bank(self) -> MemoryBank:
         return build_bank(self.config.memory, length=self._length)
 
-    def _replay(self, frames: Sequence[tuple[np.ndarray, np.ndarray, View]]) -> list[MemoryBank]:
-        """Return the memory of frames with channels H×W in other views, the reference frame first."""
+    def _replay(self, frames: Replay) -> list[MemoryBank]:
+        """Return memory of frames in other views."""
         banks = [self._build_bank() for _ in self.banks]
         for index, (frame, channels, view) in enumerate(frames):
             features = self._encode(frame, view)
@@ -350,7 +357,7 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Its identity stays taken, as frames in memory show it, until all objects of its bank are forgotten.
+        Its identity remains reserved, as frames in memory show it, until all objects of its bank are forgotten.
 
         Raises:
             InputError: no such object is tracked.
@@ -360,14 +367,15 @@ class Tracker:
         self.require_usable()
         if self.view is not None and self.groups > 1:  # may remove a batch, which the stored frames show
             with self.autocast:
-                self.view, self.banks = self.view.widen(self.banks, self._replay, permanent=True)
+                self.view, frames = self.view.to_whole_frame(permanent=True)
+                self.banks = self._replay(frames) if frames else self.banks
         empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
-        if not self.banks:
-            self.view = None
         for rule in self.rules:
             rule.forget(object_id)
+        if not self.banks:  # the next mask begins like the first one
+            self.view, self.rules = None, build_rules(self.config.rules)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -376,11 +384,16 @@ class Tracker:
             InputError: a step failed while it updated memory.
         """
         self.require_usable()
-        banks = [bank.state() for bank in self.banks]
-        state = TrackerState(
-            self._length, self.steps, self._frame_shape, self.objects, self.view, self.rules, banks
-        )
-        return write_state(state, self.origin)
+        state = {
+            "length": self._length,
+            "steps": self.steps,
+            "frame_shape": self._frame_shape,
+            "objects": self.objects.state_dict(),
+            "view": None if self.view is None else self.view.state_dict(),
+            "rules": [rule.state_dict() for rule in self.rules],
+            "banks": [bank.state_dict() for bank in self.banks],
+        }
+        return wrap_state(state, self.origin)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -388,14 +401,18 @@ class Tracker:
         Raises:
             InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
         """
-        loaded = read_state(state, self.origin, self.device)
-        self.reset(loaded.length)
-        self.objects, self.view, self.rules = loaded.objects, loaded.view, loaded.rules
-        self.steps, self._frame_shape = loaded.steps, loaded.frame_shape
-        for bank_state in loaded.banks:
-            bank = self._build_bank()
-            bank.load(bank_state)
-            self.banks.append(bank)
+        content, loaded = unwrap_state(state, self.origin), self.fresh()
+        with reading_kind("tracker state", STATES):
+            loaded.reset(content["length"])
+            loaded.objects.load_state_dict(content["objects"])
+            loaded.view = load_view(content["view"], self.config.model)
+            loaded.steps, loaded._frame_shape = content["steps"], content["frame_shape"]
+            for rule, rule_state in zip(loaded.rules, content["rules"], strict=True):
+                rule.load_state_dict(rule_state)
+            for bank_state in content["banks"]:
+                loaded.banks.append(loaded._build_bank())
+                loaded.banks[-1].load_state_dict(bank_state, self.device)
+        self.__dict__.update(loaded.__dict__)
 
     @cached_property
     def origin(self) -> dict[str, Any]:

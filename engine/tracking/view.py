@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
@@ -29,32 +30,27 @@ class View:
         """Resize and crop channels H×W of a frame to h×w."""
         raise NotImplementedError
 
-    def widen(
-        self, banks: list[MemoryBank], replay: Replay, *, permanent: bool
-    ) -> tuple[View, list[MemoryBank]]:
-        """Return the view of the whole next frame, and its memory.
+    def to_whole_frame(self, *, permanent: bool) -> tuple[View, Replay]:
+        """Return the view of the whole next frame; ``permanent``: also of later ones."""
+        return self, ()
 
-        Args:
-            banks: memory of this view.
-            replay: returns memory of frames in other views.
-            permanent: also show later frames whole.
+    def advance(
+        self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, banks: list[MemoryBank]
+    ) -> tuple[View, Replay]:
+        """Return the view of the next frame; short-term memory in ``banks`` moves with it.
+
+        ``frame``: tracked frame H×W×3 uint8, with ``channels`` H×W in memory.
         """
-        return self, banks
+        return self, ()
 
-    def after(
-        self,
-        frame: np.ndarray,
-        channels: Tensor,
-        objects: ObjectTable,
-        banks: list[MemoryBank],
-        replay: Replay,
-    ) -> tuple[View, list[MemoryBank]]:
-        """Return view and memory of the frame after a tracked one H×W×3 uint8 with channels H×W in memory."""
-        return self, banks
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state, in containers, numbers and tensors."""
+        raise NotImplementedError
 
 
-Replay = Callable[[Sequence[tuple[np.ndarray, np.ndarray, View]]], list[MemoryBank]]
-"""maps frames H×W×3, their channels H×W and views, the reference frame first, to memory of them"""
+Replay = Sequence[tuple[np.ndarray, np.ndarray, View]]
+"""frames H×W×3, channels H×W and views that memory of a new view is made from, the reference frame first; empty:
+memory stays"""
 
 
 @dataclass
@@ -75,3 +71,7 @@ class WholeFrame(View):
     def to_network(self, channels: Tensor) -> Tensor:
         """Resize channels with nearest-neighbour interpolation."""
         return resize_channels(channels, self.size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the size."""
+        return {"size": self.size}

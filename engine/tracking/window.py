@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -71,17 +71,17 @@ class Window:
     """width in tokens"""
 
     @classmethod
-    def whole_frame(cls, size: Size, extra: int) -> Window:
+    def from_size(cls, size: Size, extra: int) -> Window:
         """Return the window of a whole frame."""
         return cls(size, size, extra, 0, 0, *count_tokens(size, extra))
 
     @property
-    def whole(self) -> Window:
-        """The whole frame without the window's scale."""
-        return Window.whole_frame(self.unscaled, self.extra)
+    def whole_frame(self) -> Window:
+        """The window of the whole frame without this window's scale."""
+        return Window.from_size(self.unscaled, self.extra)
 
     @cached_property
-    def is_whole(self) -> bool:
+    def is_whole_frame(self) -> bool:
         """Whether this is the whole frame."""
         return (self.rows, self.columns) == self.grid
 
@@ -96,7 +96,7 @@ class Window:
 
     def resize(self, pixels: Tensor) -> Tensor:
         """Resize a frame 1×3×H×W uint8 for the network; return the window of it, 1×3×h×w floats from 0 to 1."""
-        if self.is_whole:
+        if self.is_whole_frame:
             return WholeFrame(self.size).image(pixels)
         points = []
         for axis, places in enumerate(self._slices(1)):  # reads the window's pixels only
@@ -118,7 +118,7 @@ class Window:
 
     def paste(self, logits: Tensor) -> Tensor:
         """Put logits G×(m+1)×h×w of the window into those of the whole frame, which is background outside."""
-        if self.is_whole:
+        if self.is_whole_frame:
             return logits
         height, width = ((side - self.extra) // LOGIT_STRIDE + self.extra for side in self.size)
         whole = logits.new_full((*logits.shape[:2], height, width), -OUTSIDE)
@@ -141,7 +141,7 @@ class Window:
         return replace(self, top=row, left=column)
 
     def around(self, box: Box) -> Window:
-        """Return a window of the same size centred on a box, inside the frame."""
+        """Return a window of the same size centered on a box, inside the frame."""
         top, left, bottom, right = self._tokens(box)
         height, width = self.grid
         row = round((top + bottom - self.rows) / 2)
@@ -252,7 +252,7 @@ class WindowSelector:
     """the first frame"""
     areas: np.ndarray
     """area of each object when the window was chosen, relative to the frame"""
-    is_whole: bool
+    is_whole_frame: bool
     """whether the window was the whole frame on the newest frame"""
     last: FrameWithObjects | None = None
     """the newest frame after the reference frame"""
@@ -264,7 +264,7 @@ class WindowSelector:
     @classmethod
     def start(cls, window: Window, reference: FrameWithObjects, count: int) -> WindowSelector:
         """Return the selector of a video whose first frame, with ``count`` objects, was shown in a window."""
-        return cls(reference, reference.measure_areas(count), window.is_whole)
+        return cls(reference, reference.measure_areas(count), window.is_whole_frame)
 
     def select(self, window: Window, last: FrameWithObjects, active: Sequence[bool]) -> Window:
         """Return the window of the frame after ``last``.
@@ -275,38 +275,46 @@ class WindowSelector:
             active: whether the object of each channel, from 1 on, is tracked.
         """
         self.last, areas, box = last, last.measure_areas(len(active)), last.box
-        if window.is_whole != self.is_whole:  # the tracker left it
+        if window.is_whole_frame != self.is_whole_frame:  # the tracker left it
             self._restart(window, areas)
         visible = bool(areas[np.array(active)].all())
-        self.frames_visible, self.frames_lost = (
-            (self.frames_visible + 1, 0) if visible else (0, self.frames_lost + 1)
-        )
+        self.frames_visible = self.frames_visible + 1 if visible else 0
+        self.frames_lost = 0 if visible else self.frames_lost + 1
         grown = bool((areas > MAX_GROWTH * self.areas)[self.areas > 0].any())
         settled = self.frames_visible >= SETTLED_FRAMES
-        if window.is_whole:
+        if window.is_whole_frame:
             chosen = choose_window([self.reference, last], window) if settled and not grown else window
         elif grown or self.frames_lost >= LOST_FRAMES:
-            chosen = window.whole
+            chosen = window.whole_frame
         else:
-            chosen = window if box is None else window.follow(box) or window.whole
-        if chosen.is_whole != window.is_whole or (window.is_whole and settled):
+            chosen = window if box is None else window.follow(box) or window.whole_frame
+        if chosen.is_whole_frame != window.is_whole_frame or (window.is_whole_frame and settled):
             self._restart(chosen, areas)
         return chosen
 
-    def list_frames(self, window: Window) -> list[tuple[FrameWithObjects, Window]]:
-        """Return the frames that fill the memory of a new window, the reference frame first, each with its place."""
-        box = self.reference.box
-        frames = [(self.reference, window if box is None else window.around(box))]
-        return frames if self.last is None else [*frames, (self.last, window)]
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state, in containers, numbers and tensors."""
+        frames = (self.reference,) if self.last is None else (self.reference, self.last)
+        return {
+            "frames": [[torch.from_numpy(array.copy()) for array in frame] for frame in frames],
+            "areas": self.areas.tolist(),
+            "is_whole_frame": self.is_whole_frame,
+            "frames_lost": self.frames_lost,
+            "frames_visible": self.frames_visible,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> WindowSelector:
+        """Return the selector of a `state_dict`."""
+        frames = [FrameWithObjects(*(x.numpy().copy() for x in frame)) for frame in state["frames"]]
+        last = frames[1] if len(frames) > 1 else None
+        counts = state["frames_lost"], state["frames_visible"]
+        return cls(frames[0], np.array(state["areas"]), state["is_whole_frame"], last, *counts)
 
     def _restart(self, window: Window, areas: np.ndarray) -> None:
         """Start counting frames with a window; ``areas``: of each object."""
-        self.is_whole, self.areas, self.frames_lost, self.frames_visible = (
-            window.is_whole,
-            areas,
-            0,
-            0,
-        )
+        self.is_whole_frame, self.areas = window.is_whole_frame, areas
+        self.frames_lost = self.frames_visible = 0
 
 
 @dataclass
@@ -330,38 +338,46 @@ class FollowingWindow(View):
         """Resize channels and cut the window out of them."""
         return self.window.crop(resize_channels(channels, self.window.size))
 
-    def widen(
-        self, banks: list[MemoryBank], replay: Replay, *, permanent: bool
-    ) -> tuple[View, list[MemoryBank]]:
-        """Show the whole frame, where objects may be anywhere or change; fill its memory."""
-        whole = self.window.whole
-        if not self.window.is_whole:
-            banks = self._fill(whole, replay)
-        return WholeFrame(whole.size) if permanent else replace(self, window=whole), banks
+    def to_whole_frame(self, *, permanent: bool) -> tuple[View, Replay]:
+        """Show the whole frame, where objects may be anywhere or change."""
+        whole = self.window.whole_frame
+        frames = () if self.window.is_whole_frame else self._list_frames(whole)
+        return WholeFrame(whole.size) if permanent else replace(self, window=whole), frames
 
-    def after(
-        self,
-        frame: np.ndarray,
-        channels: Tensor,
-        objects: ObjectTable,
-        banks: list[MemoryBank],
-        replay: Replay,
-    ) -> tuple[View, list[MemoryBank]]:
-        """Select the next window; short-term memory moves with it, and a window of another size fills memory again."""
+    def advance(
+        self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, banks: list[MemoryBank]
+    ) -> tuple[View, Replay]:
+        """Select the next window; short-term memory moves with it, or memory is made again if its size changes."""
         old, small = self.window, resize_channels(channels, self.window.size)
         shown = FrameWithObjects(frame.copy(), small.short().cpu().numpy())
         new = self.selector.select(old, shown, [object_id > 0 for object_id in objects.by_channel])
         if not old.is_same_size(new):
-            banks = self._fill(new, replay)
-        elif old != new:
+            return replace(self, window=new), self._list_frames(new)
+        if old != new:
             for bank in banks:
-                bank.map_short_term(lambda tokens, block: old.shift(tokens, new, self.strides[block]))
-        return replace(self, window=new), banks
+                bank.transform_short_term(lambda tokens, block: old.shift(tokens, new, self.strides[block]))
+        return replace(self, window=new), ()
 
-    def _fill(self, window: Window, replay: Replay) -> list[MemoryBank]:
-        """Return memory of the reference frame and the newest frame in another window."""
-        frames = self.selector.list_frames(window)
-        return replay([(shown.image, shown.channels, replace(self, window=place)) for shown, place in frames])
+    def _list_frames(self, window: Window) -> Replay:
+        """Return the reference frame, in a window around its objects, and the newest frame."""
+        reference, last = self.selector.reference, self.selector.last
+        box = reference.box
+        frames = [(*reference, replace(self, window=window if box is None else window.around(box)))]
+        return frames if last is None else [*frames, (*last, replace(self, window=window))]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the window and of the selector's state."""
+        return {"window": asdict(self.window), "selector": self.selector.state_dict()}
+
+
+def load_view(state: dict[str, Any] | None, config: ModelConfig) -> View | None:
+    """Return the view of a `View.state_dict`; None for None."""
+    if state is None:
+        return None
+    if "window" not in state:
+        return WholeFrame(state["size"])
+    selector = WindowSelector.from_state(state["selector"])
+    return FollowingWindow(Window(**state["window"]), selector, config.block_strides)
 
 
 def choose_view(frame: np.ndarray, mask: np.ndarray, config: Config) -> View:
@@ -373,8 +389,8 @@ def choose_view(frame: np.ndarray, mask: np.ndarray, config: Config) -> View:
         return WholeFrame(size)
     ids = np.unique(mask[mask > 0])
     reference = FrameWithObjects(frame.copy(), mask_to_channels(mask, ids.tolist()).short().numpy())
-    window = choose_window([reference], Window.whole_frame(fit(), extra))
-    if window.is_whole:
-        window = Window.whole_frame(size, extra)
+    window = choose_window([reference], Window.from_size(fit(), extra))
+    if window.is_whole_frame:
+        window = Window.from_size(size, extra)
     selector = WindowSelector.start(window, reference, len(ids))
     return FollowingWindow(window, selector, config.model.block_strides)

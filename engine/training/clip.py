@@ -93,7 +93,7 @@ def draw_permutations(batch: int, count: int, generator: torch.Generator | None 
 
 
 @dataclass(frozen=True)
-class ClipPlan:
+class ClipOptions:
     """Options of a pass over a batch of clips."""
 
     permutations: Tensor
@@ -112,38 +112,38 @@ def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> T
     return full[0]
 
 
-def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPlan) -> ClipLosses:
+def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: ClipOptions) -> ClipLosses:
     """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
     length, batch = clip.labels.shape[:2]
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
-    masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, plan)
+    masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, options)
     propagated, memory = read_reference(model, frames[0], masks)
     bank.add_reference(memory)
-    with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
+    with torch.set_grad_enabled(options.reference_gradient and torch.is_grad_enabled()):
         readout = FrameReadout(propagated, model.decode(propagated, frames[0]).float())
-        loss, prediction = frame_losses(model, frames[0], readout, clip.labels[0], plan, clip.objects)
+        loss, prediction = frame_losses(model, frames[0], readout, clip.labels[0], options, clip.objects)
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
         readout = read_memory(model, bank, frames[index])
-        loss, prediction = frame_losses(model, frames[index], readout, labels, plan, clip.objects)
+        loss, prediction = frame_losses(model, frames[index], readout, labels, options, clip.objects)
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
-            stored = prediction if plan.feed_predictions else labels
-            masks = identity_masks(model, stored, labels == VOID, plan)
+            stored = prediction if options.feed_predictions else labels
+            masks = identity_masks(model, stored, labels == VOID, options)
             write_memory(model, bank, readout, compute_memory(model, readout, masks))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 
-def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, plan: ClipPlan) -> Tensor:
+def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, options: ClipOptions) -> Tensor:
     """Convert labels B×H×W to masks by identity, B×(1+M)×H×W.
 
     ``ignored``: B×H×W bool, appended as a plane if the model has one for pixels to ignore.
     """
     largest = model.config.max_objects
-    assigned = plan.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
+    assigned = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
     masks = one_hot(torch.where(labels <= largest, assigned, labels), largest + 1)
     return torch.cat([masks, ignored[:, None].to(masks)], 1) if model.config.ignore_plane else masks
 
@@ -153,7 +153,7 @@ def frame_losses(
     features: Features,
     readout: FrameReadout,
     labels: Tensor,
-    plan: ClipPlan,
+    options: ClipOptions,
     objects: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
     """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths."""
@@ -161,7 +161,7 @@ def frame_losses(
     decoded = [model.at_depth(depth).decode(readout.propagated, features) for depth in depths]
     by_depth = []
     for logits in (*decoded, readout.logits):
-        by_object = logits.gather(1, plan.permutations[:, :, None, None].expand_as(logits))
+        by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
         by_depth.append(
             [
                 resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
@@ -169,7 +169,9 @@ def frame_losses(
             ]
         )
     losses = [
-        torch.stack([frame_loss(*pair, plan.hard_pixel_count) for pair in zip(samples, labels, strict=True)])
+        torch.stack(
+            [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
+        )
         for samples in by_depth
     ]
     return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in by_depth[-1]])
@@ -183,9 +185,11 @@ class ClipModule(nn.Module):
         self.model = model
         self.memory = memory
 
-    def forward(self, clip: ClipBatch, plan: ClipPlan, reference_weight: float) -> tuple[Tensor, ClipLosses]:
+    def forward(
+        self, clip: ClipBatch, options: ClipOptions, reference_weight: float
+    ) -> tuple[Tensor, ClipLosses]:
         """Return the loss to minimize, a scalar, and its parts."""
-        losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, plan)
+        losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, options)
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 
 

@@ -73,7 +73,7 @@ def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float],
     """Return the metrics of the last of a few steps, and the clips per second of one worker process."""
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
-    learner = wrap_ddp(ClipModule(state.model, state.config.memory), world)
+    clip_module = wrap_ddp(ClipModule(state.model, state.config.memory), world)
     batches = build_clip_loader(
         mixture, 0, rank=world.rank, ranks=world.ranks, micro_batches=state.config.train.accumulate
     )
@@ -82,7 +82,7 @@ def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float],
         mixture[index]
     rate = CLIPS / (time.perf_counter() - begin)
     for _ in range(STEPS):
-        metrics = train_step(state, learner, batches).metrics
+        metrics = train_step(state, clip_module, batches).metrics
     return metrics, rate
 
 

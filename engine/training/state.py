@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aotlab.configs.schema import Config
+from aotlab.configs.load import build_config
+from aotlab.configs.schema import Config, ModelConfig
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import describe_start_weights, read_start_phases, select_architecture
 from aotlab.engine.training.schedule import EMA, parameter_groups
@@ -65,7 +67,7 @@ class PhaseState:
         """number of finished optimiser steps"""
         self.best: float = previous.best if previous else -1.0
         """best J&F of all validations so far"""
-        self.replaced: Counter[str] = previous.replaced if previous else Counter()
+        self.unreadable: Counter[str] = previous.unreadable if previous else Counter()
         """unreadable items of all phases: one sentence each, with the number of draws"""
         self.seconds = 0.0
         """seconds spent in the steps of this phase"""
@@ -99,10 +101,9 @@ def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
 
 
 def fixed_settings(config: Config, index: int) -> dict[str, Any]:
-    """Return the settings that must be the same when phase ``index`` is resumed; other settings may change."""
+    """Return the settings besides the architecture that must be the same when phase ``index`` is resumed."""
     settings, phases = config.train, config.train.phases
     return {
-        "architecture": str(select_architecture(config)),
         f"train.phases.{index}.name": phases[index].name if index < len(phases) else None,
         f"train.phases.{index}.weight_decay": phases[index].weight_decay if index < len(phases) else None,
         "train.freeze_encoder_stages": settings.freeze_encoder_stages,
@@ -131,7 +132,8 @@ def save_state(state: PhaseState, output: Path) -> None:
             check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
             "settings": fixed_settings(state.config, state.index),
-            "replaceable": variable_settings(state),
+            "architecture": asdict(select_architecture(state.config)),
+            "variable_settings": variable_settings(state),
             "phase": state.index,
             "step": state.step,
             "model": state.model.state_dict(),
@@ -139,7 +141,7 @@ def save_state(state: PhaseState, output: Path) -> None:
             "optimizer": state.optimizer.state_dict(),
             "scaler": state.scaler.state_dict(),
             "best": state.best,
-            "replaced": dict(state.replaced),
+            "unreadable": dict(state.unreadable),
             "seconds": state.seconds,
             "scores": state.scores,
             "resumed": state.resumed,
@@ -166,26 +168,43 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         saved, index = content["settings"], content["phase"]
+        # settings added since have their defaults
+        architecture = build_config(content["architecture"], "its architecture", ModelConfig)
     except Exception as error:  # damaged files cause errors of any kind
         reason = (str(error).splitlines() or [""])[0][:200]
         raise InputError(
             f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
             "one before it"
         ) from error
-    for name, value in fixed_settings(config, index).items():
-        if saved.get(name) != value:
-            before = "another architecture" if name == "architecture" else f"{name}={saved.get(name)}"
-            raise InputError(
-                f"{path}: was saved with {before}; resume with the same, or give another train.output"
-            )
+    fixed = fixed_settings(config, index)
+    before = {"model": asdict(architecture), **{name: saved.get(name) for name in fixed}}
+    now = {"model": asdict(select_architecture(config)), **fixed}
+    for difference in list_differences(before, now):
+        raise InputError(
+            f"{path}: was saved with {difference}; resume with the same, or give another train.output"
+        )
     return content
+
+
+def list_differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """Yield ``a.b=value`` for each value of nested dicts and lists that is not the same in ``now``."""
+    if isinstance(before, dict):
+        for key, value in before.items():
+            yield from list_differences(value, now[key], f"{name}.{key}" if name else key)
+    elif isinstance(before, list) and len(before) == len(now):
+        for index, (value, other) in enumerate(zip(before, now, strict=True)):
+            yield from list_differences(value, other, f"{name}.{index}")
+    elif isinstance(before, list):
+        yield f"{len(before)} items in {name}"
+    elif before != now:
+        yield f"{name}={before}"
 
 
 def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     """Restore a phase from the content of `load_state`; log and record what differs of its settings."""
     state.resumed = list(content.get("resumed", ()))
     for name, value in variable_settings(state).items():
-        before = content.get("replaceable", {}).get(name, value)
+        before = content["variable_settings"].get(name, value)
         if before != value:
             state.resumed.append(f"resumed at step {content['step']} with {name} {value}, before {before}")
             log.warning("%s", state.resumed[-1])
@@ -194,7 +213,7 @@ def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     state.scaler.load_state_dict(content["scaler"])
     state.ema.shadow = {name: tensor.to(state.world.device) for name, tensor in content["ema"].items()}
     state.step, state.best = content["step"], content["best"]
-    state.replaced = Counter(content["replaced"])
+    state.unreadable = Counter(content["unreadable"])
     state.seconds, state.scores = content["seconds"], content["scores"]
     card = parse_card(content["earlier"])
     state.earlier = card.phases if card is not None else []

@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.mixture import ClipTensors
 from aotlab.engine.training.clip import (
     ClipBatch,
     ClipLosses,
-    ClipPlan,
+    ClipOptions,
     count_hard_pixels,
     draw_permutations,
     mean_iou,
@@ -26,7 +26,7 @@ from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identit
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.utils.devices import autocast
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import World, detect_lost_ranks
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class StepResult:
     """predicted masks of that micro-batch, B×H×W per frame"""
 
 
-def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
+def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
     """Run one optimiser step on the next ``train.accumulate`` micro-batches.
 
     Args:
         state: phase whose model, optimiser, average and step number are updated.
-        learner: its `ClipModule`, wrapped in DDP if there are several ranks.
+        clip_module: its `ClipModule`, wrapped in DDP if there are several ranks.
         batches: micro-batches of this rank.
 
     Raises:
@@ -60,18 +60,23 @@ def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTens
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
     names: list[str] = []
     for part in range(micro_batches):
-        asked = time.perf_counter()
+        wait_start = time.perf_counter()
         batch = next(batches)
-        waited += time.perf_counter() - asked
+        waited += time.perf_counter() - wait_start
         names += [name for clip_names in batch.names for name in clip_names]
-        state.replaced.update(batch.replaced)
+        state.unreadable.update(batch.unreadable)
         clip = to_device(batch, state.world.device)
-        plan, weight = plan_clip(state, clip, part)
-        accumulating = isinstance(learner, nn.parallel.DistributedDataParallel) and part < micro_batches - 1
-        with learner.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
+        options, weight = select_clip_options(state, clip, part)
+        accumulating = (
+            isinstance(clip_module, nn.parallel.DistributedDataParallel) and part < micro_batches - 1
+        )
+        with clip_module.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
             with autocast(state.world.device, precision):
-                loss, losses = learner(clip, plan, weight)
-            state.scaler.scale(loss / micro_batches).backward()
+                loss, losses = clip_module(clip, options, weight)
+            with (
+                detect_lost_ranks() if state.world.ranks > 1 else nullcontext()
+            ):  # DDP exchanges gradients here
+                state.scaler.scale(loss / micro_batches).backward()
         results.append((loss.item(), losses, clip))
     total = sum(loss for loss, _, _ in results)
     if not math.isfinite(state.world.mean([total])[0]):
@@ -111,8 +116,8 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
 
 
-def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
-    """Return the plan of a micro-batch, and the weight of the loss on reference frames."""
+def select_clip_options(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipOptions, float]:
+    """Return the options of a micro-batch, and the weight of the loss on reference frames."""
     phase, settings, world = state.phase, state.config.train, state.world
     hard_pixel_count = count_hard_pixels(
         clip.labels[0, 0].numel(), state.step, phase.steps,
@@ -123,7 +128,7 @@ def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, 
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
     drawn = draw_permutations(phase.batch, state.config.model.max_objects, generator)
     permutations = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
-    return ClipPlan(
+    return ClipOptions(
         permutations, hard_pixel_count, feeds_predictions(state), reference_gradient=weight > 0
     ), weight
 

@@ -52,7 +52,7 @@ class TrainResult:
 
     checkpoint: Path
     """averaged weights of the last phase"""
-    replaced: Counter[str]
+    unreadable: Counter[str]
     """unreadable items: one sentence each, with the number of draws"""
 
 
@@ -100,8 +100,10 @@ def train(
         torch.manual_seed(config.train.seed)
         model = build_training_model(config, world.device)
         state: PhaseState | None = None
-        opened = Journal(output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every)
-        with stop_flag() as stop, closing(opened) as journal:
+        journal = Journal(
+            output, config.train.phases, is_main=world.is_main, log_every=config.train.log_every
+        )
+        with stop_flag() as stop, closing(journal):
             run = TrainingRun(output, data.validation, journal, stop)
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved["phase"]:
@@ -115,7 +117,7 @@ def train(
                 train_phase(run, state, mixture)
         assert state is not None
         return TrainResult(
-            output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter())
+            output / f"{state.phase.name}.safetensors", sum(world.gather(state.unreadable), Counter())
         )
 
 
@@ -140,7 +142,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     """
     world, settings, steps = state.world, state.config.train, state.phase.steps
     with detect_lost_ranks():
-        learner = wrap_ddp(ClipModule(state.model, state.config.memory), world)
+        clip_module = wrap_ddp(ClipModule(state.model, state.config.memory), world)
     batches = build_clip_loader(
         mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=settings.accumulate,
         pin_memory=world.device.type == "cuda",
@@ -150,7 +152,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         while state.step < steps:
             with save_on_failure(run, state):
                 try:
-                    result = train_step(state, learner, batches)
+                    result = train_step(state, clip_module, batches)
                 except NonFiniteError as error:
                     skipped += 1
                     if skipped > settings.skip_not_finite:
@@ -179,15 +181,19 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
-def wrap_ddp(learner: ClipModule, world: World) -> nn.Module:
-    """Return the learner, wrapped in DDP if there are several ranks."""
+def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
+    """Return the module, wrapped in DDP if there are several ranks."""
     if world.ranks == 1:
-        return learner
+        return clip_module
     # Layouts of 1×1 kernels have two names; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    # the identity bank is frozen while predictions are fed, and decoding a reference frame may need no gradient
-    devices = [world.device.index] if world.device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(learner, device_ids=devices, find_unused_parameters=True)
+    return nn.parallel.DistributedDataParallel(
+        clip_module,
+        device_ids=[world.device.index] if world.device.type == "cuda" else None,
+        # the identity bank is frozen while predictions are fed, and decoding a reference frame may need no gradient
+        find_unused_parameters=True,
+        broadcast_buffers=False,  # they never change
+    )
 
 
 def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
@@ -258,13 +264,4 @@ def describe_failure(error: BaseException, state: PhaseState) -> str | None:
         return str(error)
     if is_out_of_memory(error):
         return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
-    # a lost rank shows up as an error of the backend in the next exchange
-    text = str(error).lower()
-    lost = isinstance(error, torch.distributed.DistError) or any(
-        name in text for name in ("gloo", "nccl", "peer")
-    )
-    return (
-        f"lost contact between ranks ({str(error).splitlines()[0]})"
-        if lost and state.world.ranks > 1
-        else None
-    )
+    return None

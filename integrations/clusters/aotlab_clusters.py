@@ -21,7 +21,7 @@ from aotlab import InputError, Job, JobOptions, TrackerOptions
 RECORD = ".track.json"
 """aotlab's record of a local job, which names local paths"""
 MARKER = ".complete.json"
-"""uploaded last: a folder with it has all results"""
+"""identity of the results, null until all are uploaded, and the files of jobs"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def run_job(
         files, root = fsspec.core.url_to_fs(output)
         files.invalidate_cache()
         identity = identify(job, tracker, options)
-        if files.exists(f"{root}/{MARKER}") and files.cat_file(f"{root}/{MARKER}") == identity:
+        if read_marker(files, root)[0] == identity:
             return JobResult(job.name, reused=True)
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder) / "results"
@@ -122,8 +122,8 @@ def stage_inputs(job: Job, folder: Path) -> Job:
     return replace(job, video=fetch(job.video, 0), masks=tuple(masks))
 
 
-def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> bytes:
-    """Return a marker that differs when the results would: the job, what is known of its files, and all inputs."""
+def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
+    """Return a text that differs when the results would: the job, what is known of its files, and all inputs."""
     stamps = []
     for path in (job.video, *map(mask_path, job.masks)):
         files, source = fsspec.core.url_to_fs(path)
@@ -136,25 +136,40 @@ def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> bytes:
         tracker.settings_as_yaml(),
         hashlib.sha256(tracker.checkpoint.read_bytes()).hexdigest(),
     )
-    return json.dumps([repr(job), stamps, weights, settings, repr(options)]).encode()
+    return json.dumps([repr(job), stamps, weights, settings, repr(options)])
 
 
-def upload(local: Path, files: Any, root: str, marker: bytes) -> None:
-    """Replace the results at ``root`` by those of a local folder; the marker is empty until they are complete.
+def read_marker(files: Any, root: str) -> tuple[str | None, set[str]]:
+    """Return the identity of the results at ``root``, None if incomplete, and the files that jobs have uploaded."""
+    try:
+        marker = json.loads(files.cat_file(f"{root}/{MARKER}"))
+        return marker["identity"], set(marker["files"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None, set()
+
+
+def upload(local: Path, files: Any, root: str, identity: str) -> None:
+    """Replace the files of earlier jobs at ``root`` by those of a local folder.
 
     Raises:
-        InputError: files with the names of results that no job has uploaded, as there is no marker.
+        InputError: a file among the results that no job has uploaded.
     """
-    found = [path.name for path in local.iterdir() if files.exists(f"{root}/{path.name}")]
-    if found and not files.exists(f"{root}/{MARKER}"):
-        raise InputError(f"{root}: holds {found[0]}, which no job wrote; choose another folder, or delete it")
+    found = (path for path in local.rglob("*") if path.is_file() and path.name != RECORD)
+    paths = {path.relative_to(local).as_posix(): path for path in found}
+    _, earlier = read_marker(files, root)
+    present = {path.removeprefix(f"{root}/") for path in files.find(root)}
+    results = {name.partition("/")[0] for name in paths}
+    others = sorted(name for name in present - earlier if name.partition("/")[0] in results)
+    if others:
+        raise InputError(
+            f"{root}: holds {others[0]}, which no job wrote; choose another folder, or delete it"
+        )
     files.makedirs(root, exist_ok=True)
-    files.pipe_file(f"{root}/{MARKER}", b"")
-    for name in found:
-        files.rm(f"{root}/{name}", recursive=True)
-    for path in sorted(local.rglob("*")):
-        if path.is_file() and path.name != RECORD:
-            target = f"{root}/{path.relative_to(local).as_posix()}"
-            files.makedirs(target.rpartition("/")[0], exist_ok=True)
-            files.put_file(str(path), target)
-    files.pipe_file(f"{root}/{MARKER}", marker)
+    names = sorted({*paths, *(earlier & present)})
+    files.pipe_file(f"{root}/{MARKER}", json.dumps({"identity": None, "files": names}).encode())
+    for name in (earlier & present) - paths.keys():
+        files.rm_file(f"{root}/{name}")
+    for name, path in paths.items():
+        files.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
+        files.put_file(str(path), f"{root}/{name}")
+    files.pipe_file(f"{root}/{MARKER}", json.dumps({"identity": identity, "files": sorted(paths)}).encode())

@@ -1,1 +1,1 @@
-"""Faster modules for models that are tracked or trained; the methods' files do not know of them."""
+"""Faster modules for models that are tracked or trained; method files never import them."""

@@ -30,15 +30,14 @@ class TiledLocalAttention(LocalAttention):
         """Read a map's window; see `LocalAttention.forward`."""
         if full_map_is_cheaper(size, self.window, self.heads):
             return self._attend_map(query, key, value, size)
-        return self._over_tiles(query, key, value, size)
+        return self._attend_tiles(query, key, value, size)
 
-    def _over_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+    def _attend_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         queries = extract_tiles(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
         keys = extract_tiles(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
         values = extract_tiles(value, size, self.heads, self.window // 2)
-        outside_bias = build_window_mask(
-            size, self.window, query.dtype, query.device
-        )  # rows×columns×64×window²
+        # rows×columns×64×window²
+        outside_bias = build_window_mask(size, self.window, query.dtype, query.device)
         batch, heads, rows, columns = queries.shape[:4]
         rows_per_chunk = max(TILES_AT_ONCE // columns, 1)
         if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:

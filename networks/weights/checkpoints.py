@@ -39,11 +39,11 @@ def save_checkpoint(
     """Write weights, settings and the model card as one safetensors file; ``half`` stores floats in 16 bits.
 
     Raises:
-        InputError: a tracker's optimised model, or the file cannot be written.
+        InputError: a tracker's optimized model, or the file cannot be written.
     """
     if model.optimized:
         raise InputError(
-            f"{path}: a tracker's optimised model has fused weights; save the model that load_model returns"
+            f"{path}: a tracker's optimized model has fused weights; save the model that load_model returns"
         )
     state = {}
     for key, tensor in model.state_dict().items():

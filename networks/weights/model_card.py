@@ -16,9 +16,9 @@ class PhaseRecord:
 
     name: str
     steps: int
-    """optimiser steps done"""
+    """optimizer steps done"""
     planned: int
-    """optimiser steps of the whole phase"""
+    """optimizer steps of the whole phase"""
     hours: float
     """time of the steps, without validation"""
     batch: int

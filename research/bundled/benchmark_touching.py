@@ -1,4 +1,4 @@
-"""Identity switches and calibration on clips in which like objects touch, composed of images held out of training.
+"""Identity switches and calibration on clips in which similar objects touch, composed of images held out of training.
 
 ``python -m research.bundled.benchmark_touching DATA [--checkpoint FILE]``; the clips depend on ``--seed`` only.
 ``--calibrate FILE`` writes the checkpoint with the fitted temperature of its confidence.
@@ -102,7 +102,7 @@ def list_images(data: Path, part: int) -> ImageSet:
 
 
 def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
-    """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
+    """Compose a clip of T×side×side frames: similar objects meet before a panned image, whose objects stay."""
     cutouts: list[Cutout] = []
     while not cutouts:
         index = images.sample_index(rng)
@@ -146,7 +146,7 @@ def pan_image(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, 
         top, left = np.rint(start + time * (end - start)).astype(int)
         views.append(image[top : top + side, left : left + side])
         labels.append(mask[top : top + side, left : left + side])
-    return relabel(np.stack(views), np.stack(labels), rng, minimum=100, max_objects=3)
+    return relabel(np.stack(views), np.stack(labels), rng, min_pixels=100, max_objects=3)
 
 
 def track_clip(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], PixelSample]:

@@ -1,4 +1,4 @@
-"""Gestures of a scripted person who annotates a clip on the annotator's page until its masks match given ones.
+"""Gestures of a scripted person who annotates a clip on the studio's page until its masks match given ones.
 
 ``python -m research.bundled.gestures IMAGES MASKS``: folders with the same stems.
 A click, a drag and a key count one each. The person judges masks by the given ones, and acts through
@@ -208,7 +208,7 @@ def _find_center(region: np.ndarray) -> tuple[float, float]:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = ArgumentParser(description="Count the gestures of a scripted person on the annotator's page.")
+    parser = ArgumentParser(description="Count the gestures of a scripted person on the studio's page.")
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of images")
     parser.add_argument("masks", type=Path, metavar="MASKS", help="folder of PNGs with the same stems")
     parser.add_argument("--frames", type=int, default=40, help="frames of the clip (default: 40)")

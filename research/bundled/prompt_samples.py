@@ -160,7 +160,7 @@ def compose_images(
     whole = box_to_crop_matrix((0, 0, mask.shape[1], mask.shape[0]), len(frame))
     pasted, ids = warp_affine(read_image(other.image), mask, whole, len(frame))
     first, second = (
-        relabel(pixels[None], objects[None], rng, minimum=MIN_PIXELS, max_objects=10)
+        relabel(pixels[None], objects[None], rng, min_pixels=MIN_PIXELS, max_objects=10)
         for pixels, objects in ((frame, labels), (pasted, ids))
     )
     clip = compose_clips(first, second, rng, max_objects=20)

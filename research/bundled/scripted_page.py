@@ -1,4 +1,4 @@
-"""The annotator's page without a browser: every call is what one or two gestures of a person do, and counts them."""
+"""The studio's page without a browser: every call is what one or two gestures of a person do, and counts them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab_studio.server.actions import run_action
+from aotlab_studio.server.actions import MESSAGES, run_action
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.jobs import PROPAGATION_DELAY
 
@@ -55,7 +55,9 @@ class Page:
     def perform(self, action: str, gesture: str, **values: Any) -> Any:
         """Carry out an action by one gesture; return its result, None if it is refused."""
         self.gestures[gesture] += 1
-        message = {"do": action, "frame": self.frame, "object_id": self.chosen, "propagate": True, **values}
+        place = {"frame": self.frame, "object_id": self.chosen, "propagate": True}
+        fields = MESSAGES[action].__struct_fields__
+        message = {"do": action, **{name: place[name] for name in place if name in fields}, **values}
         before = self.labels(self.frame)
         try:
             return run_action(self.session, message)

@@ -1,4 +1,4 @@
-"""Clips in which like objects touch, cross and hide one another, with parts that move against each other."""
+"""Clips in which similar objects touch, cross and hide one another, with parts that move against each other."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def cut_out_object(image: np.ndarray, mask: np.ndarray, rng: Generator) -> Cutou
 
 
 def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
-    """Cut out two or three like objects: of an image and of others of its subset, or one object several times.
+    """Cut out two or three similar objects: of an image and of others of its subset, or one object several times.
 
     Returns:
         An empty list if the image has no object that is large enough.
@@ -152,7 +152,7 @@ def paste_touching(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, m
         shown = [(labels[0] == ground.objects + 1 + number).sum() for number in range(len(cutouts))]
         if all(seen > MIN_VISIBLE * whole for seen, whole in zip(shown, pixels, strict=True)):
             break
-    clip = relabel(frames, labels, rng, minimum=MAX_DROPPED_PIXELS, max_objects=max_objects)
+    clip = relabel(frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
     return replace(clip, names=ground.names)
 
 

@@ -88,7 +88,7 @@ def compose_crossing(images: ImageSet, rng: Generator, draw: Draw | None = None)
 
 
 def compose_returning(images: ImageSet, rng: Generator) -> Clip:
-    """Compose a clip in which one of two like objects leaves the frame and returns at another height."""
+    """Compose a clip in which one of two similar objects leaves the frame and returns at another height."""
     cutouts = draw_like(images, rng, 2)
     scales = [rng.uniform(0.3, 0.45) * SIDE / cutout.size.max() for cutout in cutouts]
     rows = rng.uniform(0.25, 0.75, 2) * SIDE
@@ -113,7 +113,7 @@ def compose_touching_different(images: ImageSet, rng: Generator) -> Clip:
 
 
 def compose_small(images: ImageSet, rng: Generator) -> Clip:
-    """Compose a clip of 640×360 with one or two like objects of about 1 % of the frame."""
+    """Compose a clip of 640×360 with one or two similar objects of about 1 % of the frame."""
     cutouts = draw_like(images, rng, int(rng.integers(1, 3)))
     motions, size = [], np.array([LARGE[1], LARGE[0]])
     for cutout in cutouts:

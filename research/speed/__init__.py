@@ -1,1 +1,1 @@
-"""Measurements of aotlab: speed, memory on long videos, latency of the annotator."""
+"""Measurements of aotlab: speed, memory on long videos, latency of the studio."""

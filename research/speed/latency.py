@@ -1,4 +1,4 @@
-"""Latency of the annotator for frames, strokes, boxes and click previews, and its share of the tracker's speed.
+"""Latency of the studio for frames, strokes, boxes and click previews, and its share of the tracker's speed.
 
 ``python -m research.speed.latency VIDEO``, with the options of a tracker.
 """
@@ -227,7 +227,7 @@ def _make_call(socket: Any) -> Callable[..., Any]:
     return call
 
 
-@command("python -m research.speed.latency", "Latency of the annotator.")
+@command("python -m research.speed.latency", "Latency of the studio.")
 @click.argument("video", metavar="VIDEO", help="video file, folder of frames, or project")
 @settings
 @tracker_options()

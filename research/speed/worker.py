@@ -53,12 +53,12 @@ def prepare_tracking(setting: dict[str, Any]) -> Callable[[], object]:
 def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     """Run one step on drawn clips; return a function that runs another."""
     from aotlab.engine.training.build import build_training_model
-    from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipPlan, draw_permutations
+    from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, draw_permutations
 
     config = read_settings(None, config=setting["config"], overrides=setting["overrides"])
     device = pick_device(setting["device"])
     model = build_training_model(config, device).train()
-    learner = ClipModule(model, config.memory)
+    clip_module = ClipModule(model, config.memory)
     optimizer = torch.optim.AdamW((x for x in model.parameters() if x.requires_grad), lr=1e-5)
     generator = torch.Generator().manual_seed(0)
     clips, frames, crop = setting["train"]
@@ -68,12 +68,12 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     images = torch.randn(frames, clips, 3, crop, crop, generator=generator)
     batch = ClipBatch(images.to(device), labels.to(device), [OBJECTS] * clips)
     permutations = draw_permutations(clips, config.model.max_objects, generator).to(device)
-    plan = ClipPlan(permutations, crop**2, feed_predictions=True)
+    plan = ClipOptions(permutations, crop**2, feed_predictions=True)
 
     def run_step() -> object:
         optimizer.zero_grad(set_to_none=True)
         with autocast(device, config.train.precision):
-            loss, _ = learner(batch, plan, 1.0)
+            loss, _ = clip_module(batch, plan, 1.0)
         loss.backward()
         optimizer.step()
         return loss.item()

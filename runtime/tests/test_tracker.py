@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ import aotlab
 import aotlab_runtime
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
-from aotlab.engine.export.graphs import EXPORT, EXPORTED_POLICIES, export_model
+from aotlab.engine.export.graphs import EXPORT, EXPORTED_POLICIES, WEIGHTS_FILE, export_model
 from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
@@ -60,6 +61,22 @@ def assert_equal_masks(pair, masks, length=7, least=0.999):
             np.testing.assert_allclose(
                 found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
             )
+
+
+def test_exported_files_are_valid_onnx(exported):
+    axes = set()
+    for path in exported[0].glob("*.onnx"):
+        onnx.checker.check_model(path)
+        model = onnx.load(path, load_external_data=False)
+        shapes = [value.type.tensor_type.shape.dim for value in model.graph.input]
+        axes |= {side.dim_param for shape in shapes for side in shape if side.dim_param}
+    assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
+
+
+def test_exported_weights_are_stored_once(exported):
+    folder, _, plain = exported
+    size = 4 * sum(parameter.numel() for parameter in plain.model.parameters())
+    assert (folder / WEIGHTS_FILE).stat().st_size < 1.15 * size
 
 
 @pytest.fixture(params=["aotlab_runtime", "aotlab"])

@@ -7,7 +7,8 @@ from aotlab.media.prompt import Prompt as Prompt
 from aotlab.media.video import open_frames as open_frames
 from aotlab.networks.weights.zoo import list_models as list_models, load_model as load_model
 from aotlab.utils.errors import InputError as InputError
-from aotlab.video.job import Job as Job, run_job as run_job
+from aotlab.video.job import Job as Job
+from aotlab.video.run import run_job as run_job
 from aotlab.video.track import JobOptions as JobOptions, track as track
 
 __version__: str

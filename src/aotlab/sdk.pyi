@@ -1,4 +1,3 @@
-from aotlab.configs.training import PRECISIONS as PRECISIONS
 from aotlab.engine.prompting.load import load_segmenter as load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from aotlab.evaluation.metrics import region_similarity as region_similarity
@@ -15,7 +14,11 @@ from aotlab.media.coco import (
 from aotlab.media.frames import FrameSource as FrameSource, store_frame as store_frame
 from aotlab.media.images import decode_image as decode_image
 from aotlab.media.masks import PALETTE as PALETTE
-from aotlab.media.matching import IMAGE_SUFFIXES as IMAGE_SUFFIXES, order_names as order_names
+from aotlab.media.matching import (
+    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
+    order_names as order_names,
+    require_different_images as require_different_images,
+)
 from aotlab.media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,
@@ -34,7 +37,6 @@ from aotlab.media.video import (
     VideoReader as VideoReader,
     compute_fingerprint as compute_fingerprint,
 )
-from aotlab.media.video_writer import VideoWriter as VideoWriter
 from aotlab.tools.cli.command import command as command
 from aotlab.tools.cli.options import (
     segmenter_options as segmenter_options,

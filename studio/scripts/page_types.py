@@ -44,7 +44,7 @@ def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     """Return the fields of a class; those a page may omit are optional."""
     hints = get_type_hints(kind, include_extras=True)
     required = set(getattr(kind, "__required_keys__", hints))
-    if issubclass(kind, msgspec.Struct):
+    if kind in MESSAGES.values():
         required = {each.name for each in msgspec.structs.fields(kind) if each.required}
     return [
         f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()

@@ -9,7 +9,8 @@ import yaml
 from PIL import Image
 from pycocotools.coco import COCO
 
-from aotlab.sdk import VideoInfo, VideoWriter, find_mask_writer, read_annotations
+from aotlab.media.video_writer import VideoWriter
+from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
@@ -98,7 +99,7 @@ def test_foreign_files_are_not_replaced(tmp_path, capsys, more):
     assert photo.read_text() == "mine"
 
 
-def test_folder_of_a_conversion_is_replaced_unless_files_were_added(video, tmp_path, capsys):
+def test_converted_folder_with_added_files_rejected(video, tmp_path, capsys):
     annotations, out = tracked(), tmp_path / "out"
     line = [str(tmp_path / "in.json"), str(out), "--to", "masks", "--video", str(video)]
     find_mask_writer("coco").write(tmp_path / "in.json", annotations, VIDEO)

@@ -10,9 +10,9 @@ import pytest
 from aotlab import InputError, read_mask
 from aotlab.sdk import locked
 from aotlab.utils.versioned_json import save_record
-from aotlab.video.job import JobRecord
+from aotlab.video.results import JobRecord
 from aotlab_studio.document import editing
-from aotlab_studio.document.results import open_results, read_job
+from aotlab_studio.document.results import open_document
 from aotlab_studio.export_clips import main
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import batch_export
@@ -45,7 +45,7 @@ def batch(tmp_path):
 
 
 def open_clip(batch, name):
-    state = open_results(batch / name, read_job(batch / name))
+    state = open_document(batch / name)
     return Session(state, lambda: TruthTracker())
 
 
@@ -99,6 +99,18 @@ def test_corrected_clips_are_exported_by_one_button(batch):
     names = {name: each["id"] for each in json.loads((batch / "a" / "coco.json").read_text())["categories"]
              for name in [each["name"]]}  # fmt: skip
     assert names == json.loads((batch / "classes.json").read_text())
+
+
+def test_new_class_reaches_clips_exported_before(batch):
+    for name, class_name in (("a", "cat"), ("b", "dog")):
+        session = open_clip(batch, name)
+        editing.change_object(session.document, 1, {"class_name": class_name})
+        session.set_status("corrected", outdated="proceed")
+        session.close()
+        assert main([str(batch)]) == 0
+    for name in ("a", "b"):
+        categories = json.loads((batch / name / "coco.json").read_text())["categories"]
+        assert {each["name"]: each["id"] for each in categories} == {"cat": 1, "dog": 2}
 
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aotlab.configs.files import list_presets
@@ -14,6 +14,7 @@ from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config, StageConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import COUNT, FRACTION, POSITIVE, SEED, Range, parse_number
+from tests.shared import one_of_each_method
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -176,7 +177,7 @@ def test_unknown_name_names_the_nearest_or_all():
         load_config("gone.yaml")
 
 
-@pytest.mark.parametrize("name", [*list_presets(), "configs/recipes/mini.yaml"])
+@pytest.mark.parametrize("name", [*one_of_each_method(list_presets()), "configs/recipes/mini.yaml"])
 def test_printed_settings_read_back_equal(tmp_path, name):
     config = load_config(name, ["model.stages.0.drop_path=0.3", "train.seed=3"])
     assert load_config(write(tmp_path / "printed.yaml", to_yaml(config))) == config
@@ -240,14 +241,12 @@ def test_numbers_are_finite_and_within_64_bits():
             load_config("aott", [f"{name}={value}"])
 
 
-@settings(max_examples=150)
 @given(st.text(max_size=80) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60), st.booleans())
 def test_any_text_is_a_mapping_or_an_input_error(text, untrusted):
     with contextlib.suppress(InputError):
         assert isinstance(parse_yaml(text, "text", untrusted=untrusted), dict)
 
 
-@settings(max_examples=80)
 @given(
     st.sampled_from(
         ["model", "memory.every", "model.stages", "train.phases", "", "[", "a.b", "model.stages.0"]

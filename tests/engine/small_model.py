@@ -51,7 +51,7 @@ TINY_STAGE = {"window": 7, "feedforward": 64}
 
 def tiny_settings(preset):
     """Overrides of a preset for a tiny network, of those settings that its method has."""
-    settings = schema.METHODS[load_config(preset).model.method]
+    settings = schema.METHODS[load_config(preset).model.method].settings
     stage = [f"model.stages.0.{name}={value}" for name, value in TINY_STAGE.items() if name in settings]
     return ["model.encoder=tiny", "model.dim=32", *stage]
 

@@ -19,11 +19,10 @@ from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
-from aotlab.engine.memory.bank import BankState, MemoryBank
+from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import LabelPipeline
-from aotlab.engine.tracking.state import pack, unpack
-from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipPlan
+from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from aotlab_studio.document.planning import Span
@@ -34,12 +33,14 @@ from tests.engine.small_model import tiny_settings as tiny_overrides
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))
 QUICK = ("aott", "r50_deaotl")
+SHALLOW = "model.stages.0.depth=1"
 GAPS = (
     "_aa.", "bicubic", "grid_sampler_3d", "trilinear3d", "linalg_", "_fft_", "mkldnn", "onednn", "_cudnn", "quantize",
 )  # fmt: skip
 """parts of names of operations that MPS lacks or lacked in some version of PyTorch, or that belong to other devices"""
 FALLBACK = {"aten.upsample_bicubic2d.vec"}
 """gap of older versions of PyTorch, whose CPU fallback scales the frame (`PYTORCH_ENABLE_MPS_FALLBACK`)"""
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
 DOUBLES = (torch.float64, torch.complex128)
 """dtypes that MPS lacks"""
 
@@ -115,7 +116,7 @@ def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
 def test_memory_of_a_lower_precision_is_of_that_type(precision):
     with fake_cuda():
         tracker = tracker_on_cuda(
-            tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10")
+            tiny_settings("aotl", f"compute.precision={precision}", "model.max_objects=10", SHALLOW)
         )
         for index, frame in enumerate(clip(4)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
@@ -127,7 +128,7 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
 @pytest.mark.parametrize("policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy"])
 def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
-    overrides = [f"memory.policy={policy}", "memory.frames=2"]
+    overrides = [f"memory.policy={policy}", "memory.frames=2", SHALLOW]
     with fake_cuda():
         tracker = tracker_on_cuda(tiny_settings("aotl", *overrides))
         counts = []
@@ -145,8 +146,8 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
         config = tiny_settings()
         branches = build_branches(on_cuda(config), config, scales=(1.0, 1.5), flip=True, device=str(CUDA))
         together = Ensemble(branches, fused_feedback=fused)
-        for index, frame in enumerate(clip(4)):
-            prediction = together.step(frame, {0: stripes([1, 2]), 2: stripes([0, 3])}.get(index))
+        for index, frame in enumerate(clip(3)):
+            prediction = together.step(frame, {0: stripes([1, 2]), 1: stripes([0, 3])}.get(index))
             assert prediction.logits.device == prediction.channels.device == CUDA
 
 
@@ -158,14 +159,14 @@ def test_training_step_stays_on_device(preset):
     config = settings(preset)
     with fake_cuda():
         model = on_cuda(config).train()
-        learner, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
+        clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
         optimiser = torch.optim.AdamW(model.parameters())
         scaler = torch.amp.GradScaler("cuda")
         images = torch.empty(3, 2, 3, 65, 65, device=CUDA)
         labels = torch.zeros(3, 2, 65, 65, dtype=torch.long, device=CUDA)
-        plan = ClipPlan(torch.arange(4, device=CUDA).expand(2, 4), 65 * 65, feed_predictions=True)
+        plan = ClipOptions(torch.arange(4, device=CUDA).expand(2, 4), 65 * 65, feed_predictions=True)
         with autocast(CUDA, "float16"):
-            loss, losses = learner(ClipBatch(images, labels, [3, 2]), plan, 0.5)
+            loss, losses = clip_module(ClipBatch(images, labels, [3, 2]), plan, 0.5)
         scaled = scaler.scale(loss)
         assert scaled.requires_grad
         assert scaled.device == CUDA
@@ -181,7 +182,7 @@ def test_training_step_stays_on_device(preset):
 
 
 def test_memory_moves_to_the_device_and_back(monkeypatch):
-    config = tiny_settings("aotl")
+    config = tiny_settings("aotl", SHALLOW)
     monkeypatch.setattr(
         torch.Tensor, "isfinite", lambda values: np.ones(1, bool)
     )  # fake tensors have no values
@@ -190,8 +191,8 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
         for index, frame in enumerate(clip(4)):
             tracker.step(frame, stripes([1, 2]) if index == 0 else None)
         there, back = build_bank(config.memory), build_bank(config.memory)
-        there.load(unpack(BankState, pack(tracker.banks[0].state()), torch.device("cpu")))
-        back.load(unpack(BankState, pack(there.state()), CUDA))
+        there.load_state_dict(tracker.banks[0].state_dict(), torch.device("cpu"))
+        back.load_state_dict(there.state_dict(), CUDA)
         assert devices(there) == {torch.device("cpu")}
         assert devices(back) == devices(tracker.banks[0]) == {CUDA}
 

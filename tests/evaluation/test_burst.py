@@ -38,17 +38,21 @@ def write_truth(root, results, *, keep=lambda sequence, index, track: True):
 def test_tracks_are_given_by_their_first_mask(root):
     first, second = open_dataset("burst", root)
     assert (first.name, second.name) == ("HACS-kite", "YFCC100M-v_1")
-    assert [sorted(np.unique(read_labels(first.masks[index]))) for index in sorted(first.masks)] == [
-        [0, 1, 2]
+    assert [
+        sorted(np.unique(read_labels(first.reference_masks[index])))
+        for index in sorted(first.reference_masks)
+    ] == [[0, 1, 2]]
+    assert sorted(second.reference_masks) == [0, 1]
+    assert [sorted(np.unique(read_labels(mask))) for mask in second.reference_masks.values()] == [
+        [0, 1],
+        [0, 2],
     ]
-    assert sorted(second.masks) == [0, 1]
-    assert [sorted(np.unique(read_labels(mask))) for mask in second.masks.values()] == [[0, 1], [0, 2]]
     assert second.results == ("frame0000", "frame0004", "frame0008")
 
 
 def test_all_frames_are_tracked_where_that_is_asked_for(root):
     _, second = open_dataset("burst", root, all_frames=True)
-    assert (len(second.frames), sorted(second.masks), len(second.results)) == (9, [0, 4], 3)
+    assert (len(second.frames), sorted(second.reference_masks), len(second.results)) == (9, [0, 4], 3)
 
 
 def test_predictions_are_the_annotations_with_other_run_lengths(root, tmp_path):
@@ -100,7 +104,7 @@ def test_run_lengths_that_do_not_fill_the_image_rejected(root):
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]
     with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):
-        read_labels(video.masks[0])
+        read_labels(video.reference_masks[0])
 
 
 def hota(root, results, output):

@@ -5,7 +5,7 @@ import pytest
 
 from aotlab.evaluation.metrics import (
     boundary_map,
-    find_object_box,
+    find_object_slices,
     match_contours,
     measure_region_and_contour,
     score_object,
@@ -106,7 +106,7 @@ def test_contours_match_up_to_the_border(radius, shift):
     truth = disc((37, 45), 14, 15, 80**0.5) | disc((37, 45), 36, 44, 150**0.5)
     truth[0, 0] = True
     prediction = np.roll(truth, shift, axis=(0, 1))
-    box = find_object_box(truth | prediction)
+    box = find_object_slices(truth | prediction)
     # the same counts divided alike: equal to the last bit
     expected = plain_f(truth, prediction, radius)
     assert match_contours(truth[box], prediction[box], radius) == expected

@@ -37,14 +37,14 @@ def draw(folder, frames):
 def test_24_fps_tracked_and_masked_frames_written(videos):
     first, second = videos
     assert (len(first.frames), first.results) == (17, ("00000", "00004", "00008", "00012", "00016"))
-    assert sorted(first.masks) == [0]
-    assert sorted(second.masks) == [0, 8]  # the second object comes later
+    assert sorted(first.reference_masks) == [0]
+    assert sorted(second.reference_masks) == [0, 8]  # the second object comes later
     assert second.new_ids(8) == {2}
     assert first.object_folders[1].name == "000"
 
 
 def test_smaller_object_is_on_top_of_overlap(videos):
-    labels = read_labels(videos[0].masks[0])
+    labels = read_labels(videos[0].reference_masks[0])
     small = read_mask(videos[0].object_folders[2] / "00000.png") > 0
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     assert (labels[small] == 2).all()
@@ -126,5 +126,5 @@ def test_non_numeric_folder_fails_its_video(tmp_path):
     place = tmp_path / "sav_val" / "Annotations_6fps" / "sav_000002"
     (place / "001").rename(place / "hand")
     good, broken = open_dataset("sav", tmp_path / "sav_val")
-    assert good.problem is None
-    assert "expected a folder 000, 001" in str(broken.problem)
+    assert good.load_error is None
+    assert "expected a folder 000, 001" in str(broken.load_error)

@@ -1,11 +1,16 @@
-"""Every reference output is compared with the plain model and with its optimised copy."""
+"""Every reference output is compared with the optimised copy of a model, and in the slow tests with the plain model.
+
+`tests/networks/test_fast.py` compares the two in the quick tests.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "fast"])
+@pytest.fixture(
+    params=[pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="fast")]
+)
 def fast(request: pytest.FixtureRequest) -> bool:
     """Whether the model is the optimised copy."""
     return bool(request.param)

@@ -6,6 +6,7 @@ kernels move them by 1e-5); the same on everything that is measured on the way.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
     return golden_arrays(f"memory/{name}"), golden_table(f"memory/{name}")
 
 
+@lru_cache(2)
 def published_weights(name: str) -> dict[str, torch.Tensor]:
     """Weights of the reference under its names; this family has another recipe than the rest."""
     return fill_memory_module().fill(golden_table(f"keys/{name}"))

@@ -11,7 +11,7 @@ import torch
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses, count_hard_pixels
+from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import set_identities_trainable
 from aotlab.networks.encoders import freeze_encoder
@@ -56,7 +56,7 @@ class Reference:
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
-            ClipPlan(identities, count_hard_pixels(batch.labels[0, 0].numel(), step, total), own),
+            ClipOptions(identities, count_hard_pixels(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()

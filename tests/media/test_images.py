@@ -12,13 +12,13 @@ from PIL import EpsImagePlugin, Image
 
 from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.evaluation.submission import find_mask_problem
-from aotlab.media.deep_images import Levels, TiffStack, parse_levels
+from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_clip
-from tests.limits import make_pipe
+from tests.limits import count_comparisons, make_pipe
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
 OpenEXR = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")
@@ -283,3 +283,21 @@ def test_orientation_is_named_once(tmp_path, caplog):
     Image.fromarray(CLIP[0]).save(tmp_path / "other" / "0.jpg", exif=exif)
     read_image(tmp_path / "other" / "0.jpg")  # as train, eval and mask read
     assert f"{tmp_path / 'other'}: EXIF orientation is not applied" in caplog.text
+    Image.fromarray(np.zeros((24, 32), np.uint16)).save(tmp_path / "deep.png", exif=exif)
+    assert read_raw_image(tmp_path / "deep.png").shape == (24, 32, 1)
+
+
+def test_time_to_list_images_is_proportional_to_their_number(tmp_path, monkeypatch):
+    image = Image.new("P", (2, 2))
+    for index in range(100):
+        (tmp_path / f"{index:03d}.jpg").touch()
+        image.save(tmp_path / f"m{index:03d}.png")
+    comparisons = count_comparisons(monkeypatch)
+    assert len(list_images(tmp_path)) == 100
+    assert comparisons() < 2000
+
+
+def test_missing_opencv_names_its_extra(pngs, monkeypatch):
+    monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"cv2 must be installed for this; pip install 'aotlab\[video\]'"):
+        open_frames(pngs)

@@ -66,9 +66,9 @@ def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
         read_mask(tmp_path / name)
 
 
-@pytest.mark.parametrize("value", [-1, 65536])
-def test_ids_beyond_16_bits_rejected(tmp_path, value):
-    with pytest.raises(ValueError, match="0 to 65535"):
+@pytest.mark.parametrize("value", [-1, 65536, 0.5, np.nan, np.inf])
+def test_ids_that_16_bits_do_not_hold_rejected(tmp_path, value):
+    with pytest.raises(InputError, match="0 to 65535"):
         write_mask(tmp_path / "mask.png", np.array([[value]]))
     assert list(tmp_path.iterdir()) == []
 
@@ -83,6 +83,12 @@ def test_mask_of_another_size_rejected(tmp_path):
     write_mask(tmp_path / "mask.png", np.zeros((4, 6)))
     with pytest.raises(InputError, match=r"6×4.*8×4"):
         read_mask(tmp_path / "mask.png", size=(4, 8))
+
+
+def test_turned_tiff_rejected(tmp_path):
+    Image.fromarray(np.ones((4, 6), np.uint8)).save(tmp_path / "mask.tif", tiffinfo={0x0112: 3})
+    with pytest.raises(InputError, match=r"mask\.tif: .*save it upright"):
+        read_mask(tmp_path / "mask.tif")
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -86,6 +86,9 @@ def test_images_of_several_videos_are_told_apart_by_folder():
 def test_two_images_of_one_frame_rejected():
     with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' are both for frame 0"):
         match_frames(["1.jpg", "1.png"], ["1", "2"])
+    regions = [ParsedRegion(0, encode_runs(square(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
+    with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' are both for frame 0"):
+        match_regions(regions, VideoInfo("clip", SIZE, 5))
 
 
 @pytest.mark.parametrize(
@@ -121,8 +124,9 @@ def test_single_frame_beyond_the_video_is_refused():
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
 
 
-def test_images_of_two_videos_in_coco(tmp_path):
-    images = [{"id": index, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+@pytest.mark.parametrize("numbers", [{}, {"frame_id": 0}])
+def test_images_of_two_videos_in_coco(tmp_path, numbers):
+    images = [{"id": index, "file_name": name, "height": SIZE[0], "width": SIZE[1], **numbers}
               for index, name in enumerate(["bear/00000.jpg", "bus/00000.jpg"])]  # fmt: skip
     annotations = [
         {"image_id": index, "category_id": 1, "track_id": 1,
@@ -138,6 +142,10 @@ def test_images_of_two_videos_in_coco(tmp_path):
     assert (read_annotations(tmp_path / "two.json", video).mask(0) == square(1)).all()
     with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):
         read_annotations(tmp_path / "two.json", VideoInfo("cat", SIZE, 5))
+    text = (tmp_path / "two.json").read_text()
+    (tmp_path / "two.json").write_text(text.replace("bear/", "").replace("bus/", ""))
+    with pytest.raises(InputError, match=r"2 of its images are called '00000\.jpg"):
+        read_annotations(tmp_path / "two.json", VideoInfo("bus", SIZE, 5))
 
 
 def write_files(write, name):
@@ -214,7 +222,7 @@ def roots(tmp_path_factory):
     return (tmp_path_factory.mktemp("drawn") / str(number) for number in range(10**6))
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 6)  # for each of the formats
 @given(
     frames=st.lists(STEMS, min_size=1, max_size=6, unique=True),
     others=st.lists(STEMS, max_size=3),

@@ -23,6 +23,14 @@ def test_clicks_are_split_by_their_labels():
         ({"points": [(1, 2)], "labels": [2]}, "a label of 0 or 1"),
         ({"points": [(1, float("nan"))]}, "finite numbers"),
         ({"points": (1, 2, 3)}, "pairs"),
+        ({"points": 5}, "pairs"),
+        ({"points": [("1", "2")]}, "pairs"),
+        ({"points": [(1, 2), (3, [4])]}, "pairs"),
+        ({"points": (1, 2), "scribble": 5}, "pairs"),
+        ({"points": (1, 2), "labels": 1}, "a label of 0 or 1"),
+        ({"box": "10,20,30,40"}, "in pixels, at least 2 each"),
+        ({"mask": "mask.png"}, "mask must be an array H×W of bool or numbers, got str"),
+        ({"points": (1, 2), "exclude": [None]}, "exclude must be an array H×W"),
         ({"box": (1, 2, 1, 9)}, "in pixels, at least 2 each"),
         ({"box": (0.1, 0.2, 0.5, 1)}, "in pixels, at least 2 each"),
     ],
@@ -32,8 +40,15 @@ def test_prompt_without_object_rejected(options, words):
         Prompt(**options)
 
 
-def test_fractions_of_a_pixel_are_points():
+def test_mask_may_be_a_list():
+    assert Prompt(mask=[[1, 0]]).mask.shape == (1, 2)
+
+
+def test_fractions_of_a_pixel_are_points(caplog):
+    assert Prompt(points=[(0.4, 60)]).positive == [(0.4, 60)]
+    assert not caplog.text
     assert Prompt(points=[(0.4, 0.6)]).positive == [(0.4, 0.6)]
+    assert "multiply fractions of the image by its size" in caplog.text
     assert parse_prompts([], ["0.5,0.5"])[0][1].positive == [(0.5, 0.5)]
 
 

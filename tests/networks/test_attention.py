@@ -59,39 +59,34 @@ def definition(attention, query, key, value, size):
     return torch.stack(outputs, 1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("relative", [True, False])
-@pytest.mark.parametrize("window", [15, 7, 1])
-@pytest.mark.parametrize("size", SIZES)
+CASES = [(size, window, relative, 1) for size in SIZES for window in (15, 7, 1) for relative in (True, False)]
+CASES += [((5, 13), 7, True, 3), ((26, 33), 7, True, 3)]  # windows of several frames share one softmax
+
+
+@pytest.mark.parametrize(("size", "window", "relative", "frames"), CASES)
 @torch.no_grad()
-def test_local_attention_equals_its_definition(size, window, relative, kind):
-    attention = local(kind, window, relative=relative)
-    query, key, value = (tokens(size, seed=seed) for seed in range(3))
-    expected = definition(attention, query, key, value, size)
-    # two orders of summing at most 225 float32 terms of size 1
-    torch.testing.assert_close(attention(query, key, value, size), expected, atol=2e-5, rtol=0)
+def test_local_attention_equals_its_definition(size, window, relative, frames):
+    plain, tiled = (local(kind, window, relative=relative) for kind in KINDS)
+    given = [tokens(size, count, seed=seed) for seed, count in enumerate((1, frames, frames))]
+    expected = definition(plain, *given, size)
+    for attention in (plain, tiled):
+        # two orders of summing at most 225 float32 terms of size 1
+        torch.testing.assert_close(attention(*given, size), expected, atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("size", [(5, 13), (26, 33)])
-@torch.no_grad()
-def test_windows_of_several_frames_share_one_softmax(size, kind):
-    attention = local(kind)
-    query, key, value = tokens(size), tokens(size, 3, seed=1), tokens(size, 3, seed=2)
-    expected = definition(attention, query, key, value, size)
-    torch.testing.assert_close(attention(query, key, value, size), expected, atol=2e-5, rtol=0)
-
-
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((25, 26), 5)])
-def test_local_attention_gradients_equal_the_definitions(size, window, kind):
-    attention = local(kind, window, dtype=torch.float64)
+def test_local_attention_gradients_equal_the_definitions(size, window):
+    plain, tiled = (local(kind, window, dtype=torch.float64) for kind in KINDS)
     given = [tokens(size, batch=1, seed=seed, dtype=torch.float64).requires_grad_() for seed in range(3)]
-    leaves = [*given, *attention.parameters()]
     weights = tokens(size, batch=1, seed=5, dtype=torch.float64)
-    ours = torch.autograd.grad((attention(*given, size) * weights).sum(), leaves)
-    expected = torch.autograd.grad((definition(attention, *given, size) * weights).sum(), leaves)
-    torch.testing.assert_close(ours, expected, atol=1e-11, rtol=1e-10)  # float64 rounding
+
+    def gradients(output, attention):
+        return torch.autograd.grad((output * weights).sum(), [*given, *attention.parameters()])
+
+    expected = gradients(definition(plain, *given, size), plain)
+    for attention in (plain, tiled):  # float64 rounding
+        ours = gradients(attention(*given, size), attention)
+        torch.testing.assert_close(ours, expected, atol=1e-11, rtol=1e-10)
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 64])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,8 @@ from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import EveryNthFrame
+from aotlab.engine.training.state import set_identities_trainable
+from aotlab.networks import model as network_module
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import METHODS, build_model
 from aotlab.networks.encoders import ENCODERS
@@ -40,9 +44,9 @@ CASES = {
 
 def model_config(name: str, **overrides) -> ModelConfig:
     method, entries, others = CASES[name]
-    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method]}
+    small = {key: value for key, value in SMALL.items() if key in schema.METHODS[method].settings}
     stages = [StageConfig(stride, depth, **small, **settings) for stride, depth, settings in entries]
-    return ModelConfig(method, dim=DIM, stages=stages, **{**others, **overrides})
+    return ModelConfig(method, **{"encoder": "tiny", "dim": DIM, "stages": stages, **others, **overrides})
 
 
 def small(name: str, **overrides) -> VOSModel:
@@ -94,6 +98,24 @@ def test_every_model_runs_at_every_size(name, align_corners, height, width):
         kept = -(-rows // config.memory_stride) * -(-columns // config.memory_stride)
         assert long.key.shape[:2] == long.value.shape[:2] == (2, 2 * kept)
         assert short.key.shape[:2] == short.value.shape[:2] == (2, rows * columns)
+
+
+def test_example_of_two_frames_runs():
+    names = {"model": small("aot"), "images": images(2, 33, 49).split(1), "masks": masks(1, 4, 33, 49)}
+    for line in doctest.DocTestParser().get_examples(network_module.__doc__):
+        exec(line.source, names)
+    assert names["logits"].shape == (1, 11, 9, 13)
+
+
+def test_method_without_identity_modules_is_named():
+    with pytest.raises(NotImplementedError, match="Bare: identity_modules is missing"):
+        set_identities_trainable(type("Bare", (VOSModel,), {})(model_config("aot")), trainable=False)
+
+
+def test_propagation_from_nothing_rejected():
+    model = small("aot")
+    with pytest.raises(ValueError, match="propagate needs memory"):
+        model.propagate(model.encode(images(1, 33, 49)))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -265,8 +287,9 @@ def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
 @pytest.mark.parametrize(
     ("method", "stages", "message"),
     [
-        ("aot", [(16, 1), (8, 1)], "model.stages: aot has one stage, got 2"),
-        ("msdeaot", [(16, 1), (8, 1)], "needs strides 16, 8 and 4"),
+        ("aot", [(16, 1), (8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
+        ("msdeaot", [(16, 1), (8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
+        ("msdeaot", [(16, 1), (8, 1), (4, 1)], r"model.stages.2.depth must be 0 with msdeaot, got 1"),
         ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth: 0"),
     ],
 )

@@ -68,3 +68,8 @@ def test_kind_of_a_benchmark_rejected(tmp_path, capsys):
     miniatures.make_davis2017(tmp_path)
     assert main([str(tmp_path), "--dataset", "davis2017", "--kind", "static"]) == 2
     assert "--kind: has no effect with --dataset" in capsys.readouterr().err
+
+
+def test_split_of_a_folder_rejected(tmp_path, capsys):
+    assert main([str(tmp_path), "--split", "train"]) == 2
+    assert "--split: has no effect without --dataset" in capsys.readouterr().err

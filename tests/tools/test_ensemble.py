@@ -44,7 +44,8 @@ def folders(tmp_path):
         (["1", "1", "3"], 2),
         (["0.1", "0.2", "0.3"], 1),  # in floats 0.1 + 0.2 is above 0.3, and 0.3 in the other order below
         (["0.3", "0.1", "0.4"], 1),
-        (["1/3", "1/3", "0.67"], 2),
+        (["1", "1", "2.01"], 2),
+        ([".5", "0.25", ".7"], 1),
     ],
 )
 def test_weights_decide_exactly(folders, tmp_path, weights, winner):
@@ -68,6 +69,8 @@ def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
         (["--weights", "1,2"], "weights: 2 of them for 3 folders"),
         (["--weights", "1,2,x"], "weights 1 2 x: give numbers above 0"),
         (["--weights", "1,2,0"], "give numbers above 0"),
+        (["--weights", "1,2,0.0"], "give numbers above 0"),
+        (["--weights", "1,2,1/3"], "give numbers above 0, such as 2 or 0.5"),
     ],
 )
 def test_invalid_weights_rejected(folders, tmp_path, capsys, more, message):

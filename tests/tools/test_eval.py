@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from
 from tests.engine.benchmark.painting import PaintingTracker
+from tests.engine.small_model import build
 from tests.limits import limit_file_size
 
 
@@ -166,6 +168,13 @@ def options(data, output, *more):
     return ["--dataset", "folder", "--root", str(data), "--output", str(output), *TINY, *more]
 
 
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(path, *build("aotl"))
+    return path
+
+
 def results(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
 
@@ -218,8 +227,8 @@ def test_results_of_others_are_never_replaced(data, tmp_path, capsys):
     assert (tmp_path / "clip0" / "00001.png").read_text() == "mine"
 
 
-def test_second_run_finds_all_and_other_settings_need_force(data, tmp_path, capsys):
-    arguments = options(data, tmp_path, "--sequence", "clip0")
+def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tmp_path, capsys):
+    arguments = options(data, tmp_path, "--sequence", "clip0", "--checkpoint", str(checkpoint))
     assert tool.main(arguments) == 0
     before = results(tmp_path)
     capsys.readouterr()

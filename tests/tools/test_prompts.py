@@ -16,7 +16,8 @@ from aotlab.networks.weights import checkpoints
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from aotlab.video.job import Job, open_segmenter, run_job
+from aotlab.video.job import Job
+from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions, track
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
@@ -168,7 +169,7 @@ def test_prompts_of_a_list_are_tracked(video, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == {"cat": 1, "dog": 2}
 
 
-def test_bundled_model_for_prompts_is_on_the_device_of_the_tracker(monkeypatch):
+def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
     devices = []
     monkeypatch.setattr(
         "aotlab.engine.prompting.load.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)
@@ -225,3 +226,18 @@ def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, capsys, lin
     assert mask_cli.main(line) == 2
     assert words in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
+
+
+def test_working_directory_is_masked_beside_it(video, monkeypatch):
+    monkeypatch.chdir(video)
+    assert mask_cli.main([".", "--box", "3,3,14,14"]) == 0
+    assert (read_mask(video.parent / "clip.mask.png") == (LABELS == 1)).all()
+
+
+def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, capsys):
+    write_mask(tmp_path / "x.mask.png", LABELS)
+    (tmp_path / "x.overlay.jpg").mkdir()
+    line = [str(video), "--box", "3,3,14,14", "--output", str(tmp_path / "x.mask.png"), "--force"]
+    assert mask_cli.main(line) == 2
+    assert "x.overlay.jpg: exists and is not a regular file" in capsys.readouterr().err
+    assert (read_mask(tmp_path / "x.mask.png") == LABELS).all()

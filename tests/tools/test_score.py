@@ -151,7 +151,7 @@ def test_absent_truth_rejected(davis, tmp_path, capsys):
     for path in (tmp_path / "root" / "Annotations").rglob("*.png"):
         if path.stem != "00000":
             path.unlink()
-    assert "no ground truth but the given masks; expected annotations" in refused(capsys, davis)
+    assert "only the first-frame masks are public; expected annotations" in refused(capsys, davis)
 
 
 @pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])
@@ -204,3 +204,11 @@ def test_one_result_is_scored_against_one_folder(davis, tmp_path):
 def test_benchmark_beside_annotations_of_one_video_rejected(davis, tmp_path, capsys):
     message = refused(capsys, [str(tmp_path), "--annotations", str(tmp_path), *davis])
     assert "--annotations: scores one video; leave out --dataset" in message
+
+
+@pytest.mark.parametrize(
+    "option", [["--split", "x"], ["--root", "x"], ["--sequence", "x"], ["--new-objects"]], ids=" ".join
+)
+def test_option_of_benchmarks_beside_annotations_rejected(tmp_path, capsys, option):
+    message = refused(capsys, [str(tmp_path), "--annotations", str(tmp_path), *option])
+    assert f"{option[0]}: has no effect without --dataset" in message

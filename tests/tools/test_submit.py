@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.evaluation.submission import ExpectedSequence, check_archive
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from tests import miniatures
@@ -66,7 +67,7 @@ def lines(capsys):
 
 
 def test_all_servers_are_tested():
-    assert {name for name, dataset in DATASETS.items() if dataset.archive is not None} == SERVERS.keys()
+    assert {name for name, dataset in DATASETS.items() if dataset.archive_root is not None} == SERVERS.keys()
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -221,3 +222,25 @@ def test_oversized_image_is_not_decoded(mose, capsys):
     Image.new("L", (20000, 8000)).save(path)
     assert mose.write() == 2
     assert "20000×8000; expected" in lines(capsys)[0]
+
+
+def test_time_to_check_an_archive_is_proportional_to_its_entries(tmp_path, monkeypatch):
+    comparisons = 0
+
+    class Name(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            nonlocal comparisons
+            comparisons += 1
+            return str.__eq__(self, other)
+
+    stems = tuple(f"{index:05d}" for index in range(200))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for stem in stems:
+            file.writestr(f"a/{stem}.png", b"")
+    names = [Name(f"a/{stem}.png") for stem in stems]
+    monkeypatch.setattr(zipfile.ZipFile, "namelist", lambda self: names)
+    expected = [ExpectedSequence("a", stems, (2, 2), frozenset({1}))]
+    assert len(check_archive(tmp_path / "a.zip", expected)) == len(stems)
+    assert comparisons < 10 * len(stems)

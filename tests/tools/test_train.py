@@ -13,8 +13,10 @@ from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.tools.train import main
+from tests.engine.small_model import tiny_settings
 from tests.engine.training.tiny_recipes import draw_sets
 
+SMALL = tiny_settings("aott")
 RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")
 
 
@@ -74,7 +76,7 @@ def test_validation_changes_only_the_log(tmp_path):
     root, logs, weights = write_data(tmp_path), [], []
     for every in (0, 1):
         output = tmp_path / f"every{every}"
-        more = [f"train.output={output}", f"train.validate_every={every}", "train.phases.1.steps=3"]
+        more = [*SMALL, f"train.output={output}", f"train.validate_every={every}", "train.phases.1.steps=3"]
         assert main(["--config", RECIPE, f"data.root={root}", *tiny(), *more]) == 0
         lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
         logs.append([(line["phase"], line["step"]) for line in lines if "J&F" in line])
@@ -104,6 +106,7 @@ def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
         f"data.root={root}",
         output,
         *tiny(),
+        *SMALL,
         "train.phases.0.steps=4",
         "train.run=[static]",
         "data.validation=[]",
@@ -132,8 +135,8 @@ def test_recipe_takes_every_model_with_published_settings(recipe, preset):
 def test_run_leaves_a_checkpoint_that_tracks(tmp_path):
     root = write_data(tmp_path)
     output = tmp_path / "out"
-    status = main(["--config", RECIPE, f"data.root={root}", f"train.output={output}", *tiny()])
-    assert status == 0
+    given = [f"data.root={root}", f"train.output={output}", *tiny(), *SMALL]
+    assert main(["--config", RECIPE, *given]) == 0
     log = (output / "log.jsonl").read_text()
     assert '"J&F"' in log
     frames, masks = draw_clip(2, 64, 80, 3)

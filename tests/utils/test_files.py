@@ -20,7 +20,9 @@ from aotlab.utils.files import (
     is_file_name,
     is_folder,
     make_folder,
+    name_beside,
     read_text,
+    reading,
     require_file_name,
     require_output,
     require_writable,
@@ -213,3 +215,40 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
     assert len(digests) == {0: 2, 2**20: 4}.get(
         size, 5
     )  # the middle of a large file lies between two samples
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ModuleNotFoundError("pycocotools"), AttributeError("typo")])
+def test_errors_that_no_file_causes_are_not_bad_input(error):
+    with pytest.raises(type(error)), reading("file"):
+        raise error
+
+
+def test_value_of_another_type_in_a_file_is_bad_input():
+    with pytest.raises(InputError, match="'list' object has no attribute 'get'"), reading("file"):
+        [].get("images")
+
+
+@pytest.mark.parametrize("error", [KeyError("images"), ValueError("x"), TypeError("x"), OSError("x")])
+def test_errors_that_a_file_causes_are_bad_input(error):
+    with pytest.raises(InputError, match=r"^file: not readable"), reading("file"):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("clip.mp4", "clip.txt"),
+        ("folder.d", "folder.d.txt"),
+        (".", "../{}.txt"),
+        ("..", "../../{}.txt"),
+        ("/", "/.txt"),
+    ],
+)
+def test_name_beside_a_file_or_folder(tmp_path, monkeypatch, name, expected):
+    (tmp_path / "folder.d" / "inner").mkdir(parents=True)
+    if "{}" in expected:
+        monkeypatch.chdir(tmp_path / "folder.d" / "inner")
+    else:
+        monkeypatch.chdir(tmp_path)
+    folder = Path(name).resolve().name
+    assert name_beside(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()

@@ -54,7 +54,7 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     ("find", "name"), [(find_output, "review"), (find_output, "yolo"), (find_mask_writer, "cvat")]
 )
 def test_name_of_missing_studio_names_the_package(monkeypatch, find, name):
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     words = rf"{name}: unknown.*the package aotlab-studio has more: pip install ./studio in a checkout"
     with pytest.raises(aotlab.InputError, match=words):
         find(name)

@@ -25,3 +25,11 @@ def test_terminal_gets_a_bar_and_a_log_file_few_lines(monkeypatch):
     assert "\r" not in text
     assert 1 <= text.count("\n") <= 3
     assert "500/500" in text.splitlines()[-1]
+
+
+def test_nothing_to_do_has_no_bar(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar(0, unit="folder"):
+        pass
+    assert stream.getvalue() == ""

@@ -12,7 +12,7 @@ from aotlab.engine.benchmark.evaluator import SequenceRecord
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import RUN_RECORD, read_versioned, read_versioned_or_none, write_versioned
 from aotlab.video.batch import RUN_KIND
-from aotlab.video.job import JobRecord
+from aotlab.video.results import JobRecord
 from tests.mutations import mutate_tree
 
 CONTENTS = {

@@ -18,7 +18,7 @@ from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.outputs import OUTPUTS, find_output, require_source_outside
+from aotlab.video.outputs import OUTPUTS, find_output, require_inputs_outside
 from aotlab.video.track import JobOptions, group_removals, track
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
@@ -228,8 +228,10 @@ def outputs_folder(tmp_path):
 )
 def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source, output, names):
     with pytest.raises(InputError, match="the results would overwrite"):
-        require_source_outside(
-            [find_output(name).file_name for name in names], outputs_folder / output, outputs_folder / source
+        require_inputs_outside(
+            {source: outputs_folder / source},
+            [find_output(name).file_name for name in names],
+            outputs_folder / output,
         )
 
 
@@ -238,8 +240,10 @@ def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source,
     [("out/overlay.mp4", "out", ["masks"]), ("frames", ".", OUTPUTS), ("frames", "frames", OUTPUTS)],
 )
 def test_results_beside_the_video_are_accepted(outputs_folder, source, output, names):
-    require_source_outside(
-        [find_output(name).file_name for name in names], outputs_folder / output, outputs_folder / source
+    require_inputs_outside(
+        {source: outputs_folder / source},
+        [find_output(name).file_name for name in names],
+        outputs_folder / output,
     )
 
 

@@ -15,9 +15,9 @@ from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import group
 from aotlab.tools.cli.types import (
+    CONFIG_TYPE,
     Checkpoint,
     Choice,
-    Config,
     Device,
     ExistingPath,
     Folder,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Any], Any]
 
-WITHOUT_NEWEST = "memory.newest=null"
+NO_NEWEST_LIMIT = "memory.newest=null"
 """the override by which `memory.frames` alone sets how many frames are kept"""
 FRAME_SYNTAX = (
     "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
@@ -127,7 +127,7 @@ def config_option(*, several: bool = False, unset: str = "the checkpoint's") -> 
     """Return ``--config``; ``unset``: the settings of a command line without it, as the help states them."""
     return option(
         "--config",
-        type=Config,
+        type=CONFIG_TYPE,
         multiple=several,
         help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
     )
@@ -160,7 +160,7 @@ def memory_options(*, bounded: bool) -> Decorator:
         option(
             "--memory-frames",
             cls=SettingOption,
-            settings=["memory.frames={}", WITHOUT_NEWEST],
+            settings=["memory.frames={}", NO_NEWEST_LIMIT],
             type=Integer,
             help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
             "the settings)",
@@ -210,7 +210,7 @@ def tracker_options(*, several: str | None = None) -> Decorator:
 
 def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Settings]) -> None:
     """Raise `InputError` if ``--memory-frames`` is given for a policy that keeps all frames."""
-    if WITHOUT_NEWEST in overrides and (policy := read_settings().memory.policy) not in BOUNDED_POLICIES:
+    if NO_NEWEST_LIMIT in overrides and (policy := read_settings().memory.policy) not in BOUNDED_POLICIES:
         raise InputError(
             f"--memory-frames: no effect with memory.policy {policy}, which keeps all frames; "
             f"add --memory with one of {', '.join(BOUNDED_POLICIES)}"
@@ -241,9 +241,15 @@ class BenchmarkOptions:
         from aotlab.dataloaders.benchmarks.datasets import open_dataset
         from aotlab.dataloaders.benchmarks.sequences import select_videos
 
-        videos = open_dataset(
-            self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
-        )
+        try:
+            videos = open_dataset(
+                self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
+            )
+        except InputError as error:
+            parameter, _, problem = str(error).partition(":")
+            if parameter in ("all_frames", "new_objects"):
+                raise InputError(f"--{parameter.replace('_', '-')}:{problem}") from error
+            raise
         return select_videos(videos, self.sequences or None)
 
     def describe_submission(self, results: Path) -> str | None:
@@ -278,6 +284,10 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
             **others: Any,
         ) -> int:
             chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
+            for name in ("root", "split", "sequence", "new_objects") if chosen is None else ():
+                source = click.get_current_context().get_parameter_source(name)
+                if source is click.core.ParameterSource.COMMANDLINE:
+                    raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
             status: int = main(benchmark=chosen, **others)
             return status
 

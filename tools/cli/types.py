@@ -31,7 +31,7 @@ SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL)
 """a setting such as ``memory.every=2``; not ``./a=b``, which names a file"""
 
 
-class Parsed(click.ParamType):
+class FunctionType(click.ParamType):
     """Type of values that a function reads from text; it raises `ValueError` with the problem."""
 
     def __init__(self, read: Callable[[str], Any], name: str = "TEXT") -> None:
@@ -50,7 +50,7 @@ class Parsed(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class FileName(Parsed):
+class FileName(FunctionType):
     """Type of files, which shells complete."""
 
     def shell_complete(
@@ -107,9 +107,9 @@ def parse_existing(text: str) -> Path:
     return Path(text)
 
 
-def number(allowed: Range) -> Parsed:
+def number(allowed: Range) -> FunctionType:
     """Return the type of numbers in a range."""
-    return Parsed(partial(parse_number, allowed=allowed), "N")
+    return FunctionType(partial(parse_number, allowed=allowed), "N")
 
 
 Integer = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
@@ -119,11 +119,11 @@ NonNegativeInt = number(COUNT_OR_ZERO)
 PositiveFloat = number(POSITIVE)
 Pixels = number(Range(32, MAX_SIDE, whole=True))
 Scale = number(Range(0, 16, above_low=True))
-Bytes = Parsed(parse_bytes, "SIZE")
-Size = Parsed(parse_size, "WIDTHxHEIGHT")
-Device = Parsed(parse_device, "NAME")
+Bytes = FunctionType(parse_bytes, "SIZE")
+Size = FunctionType(parse_size, "WIDTHxHEIGHT")
+Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
-Config = FileName(parse_config, "NAME")
+CONFIG_TYPE = FileName(parse_config, "NAME")
 File = FileName(Path, "FILE")
 Folder = FileName(Path, "DIR")
 ExistingPath = FileName(parse_existing, "PATH")
@@ -151,14 +151,16 @@ def flag(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, is_flag=True, help=help)
 
 
-def list_option(name: str, help: str, read: Callable[[str], Any] | Parsed = str) -> Callable[[Any], Any]:
+def list_option(
+    name: str, help: str, read: Callable[[str], Any] | FunctionType = str
+) -> Callable[[Any], Any]:
     """Return an option of comma-separated values that is repeatable; its value is one list."""
-    item = read.read if isinstance(read, Parsed) else read
+    item = read.read if isinstance(read, FunctionType) else read
     return option(
         name,
         metavar="LIST",
         multiple=True,
-        type=Parsed(partial(parse_list, read=item)),
+        type=FunctionType(partial(parse_list, read=item)),
         callback=lambda ctx, param, lists: tuple(chain.from_iterable(lists)),
         help=help,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -15,14 +17,14 @@ from aotlab.engine.tracking.rules.rule import Rule
 SIZE = (96, 54)
 """width and height of the thumbnails that are compared"""
 MAX_HISTOGRAM_OVERLAP = 0.55
-"""largest intersection of both colour histograms (8 bins per channel) at a cut"""
+"""largest intersection of both color histograms (8 bins per channel) at a cut"""
 CORRELATION = 0.5
 """largest correlation of both thumbnails at a cut"""
 
 
 @dataclass
 class CutDetector(Rule):
-    """Compares each frame with the one before: a cut changes the colours and where they are."""
+    """Compares each frame with the one before: a cut changes the colors and where they are."""
 
     last: np.ndarray | None = None
     """thumbnail of the last frame, 54×96×3 uint8"""
@@ -43,6 +45,14 @@ class CutDetector(Rule):
         """Keep the thumbnail of the frame."""
         self.last = self.newest
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the thumbnail."""
+        return {"last": None if self.last is None else torch.from_numpy(self.last.copy())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a thumbnail."""
+        self.last = None if state["last"] is None else state["last"].numpy().copy()
+
 
 def make_thumbnail(frame: np.ndarray) -> np.ndarray:
     """Scale a frame H×W×3 uint8 to 54×96×3 uint8."""
@@ -50,7 +60,7 @@ def make_thumbnail(frame: np.ndarray) -> np.ndarray:
 
 
 def color_histogram(image: np.ndarray) -> np.ndarray:
-    """Return the shares of 8×8×8 colours in an image H×W×3 uint8, 512 floats."""
+    """Return the shares of 8×8×8 colors in an image H×W×3 uint8, 512 floats."""
     red, green, blue = np.moveaxis(image.astype(np.int32) >> 5, 2, 0)
     return np.bincount((64 * red + 8 * green + blue).ravel(), minlength=512) / red.size
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +24,11 @@ LOST_AREA = 0.4
 CLAIM_AREA_RANGE = 0.2, 4.0
 """smallest and largest area of a component that a lost object claims, relative to its median"""
 MAX_CLAIM_DISTANCE = 3.0
-"""largest distance of its centre from the object's last one, in square roots of the median area"""
-MAX_COLOUR_RATIO = 1.2
-"""largest difference in colour of an object's main component from the object, relative to another component's"""
-MAX_CLAIM_COLOUR_RATIO = 1.5
-"""largest difference in colour of a claimed component from the lost object, relative to that from any other object"""
+"""largest distance of its center from the object's last one, in square roots of the median area"""
+MAX_COLOR_RATIO = 1.2
+"""largest difference in color of an object's main component from the object, relative to another component's"""
+MAX_CLAIM_COLOR_RATIO = 1.5
+"""largest difference in color of a claimed component from the lost object, relative to that from any other object"""
 UNDO_FRAMES = 25
 """number of frames in which a claim is undone if the object shows up elsewhere, and not repeated after that"""
 MAX_CLAIMS = 30
@@ -38,12 +39,12 @@ MAX_CLAIMS = 30
 class History:
     """Appearance, area and place of an object on earlier frames."""
 
-    colours: list[float]
+    colors: list[float]
     """mean and standard deviation of R, G and B on the last given mask, 6 values"""
     areas: list[int] = field(default_factory=list)
     """pixels on the last `GOOD_FRAMES` frames that show the object"""
-    centre: tuple[float, float] = (0.0, 0.0)
-    """row and column of its centre on the last of them"""
+    center: tuple[float, float] = (0.0, 0.0)
+    """row and column of its center on the last of them"""
     claim_streak: int = 0
     """number of frames in a row on which it claimed a component"""
     undo_frames_left: int = 0
@@ -65,7 +66,7 @@ class Component(NamedTuple):
     pixels: np.ndarray
     """H×W bool"""
     area: int
-    centre: tuple[float, float]
+    center: tuple[float, float]
     """row and column"""
 
 
@@ -84,11 +85,11 @@ class Reassignment(NamedTuple):
 class ComponentOwnership(Rule):
     """Gives components that split off an object to a lost object nearby.
 
-    An object is lost if its area is below `LOST_AREA` of its median. It claims a component of another object that is
-    not that object's main one, if size and place fit, and if no other object's colours are clearly more similar. Where
-    objects have merged and parted, the main component may be the wrong one: if the colours of the other are clearly
-    more like the object's, the main one is claimed. A claim is undone if the object shows up elsewhere with colours
-    more like its own.
+    1. An object is lost if its area falls below `LOST_AREA` of its usual one; it then claims a component that split off
+       another object, if size, place and color fit.
+    2. Of two components of an object, the one that continues its main component stays, unless the other has clearly
+       more similar colors, as after two objects met and swapped names.
+    3. A claim is undone if within `UNDO_FRAMES` the object shows up elsewhere with more similar colors.
     """
 
     objects: dict[int, History] = field(default_factory=dict)
@@ -109,7 +110,7 @@ class ComponentOwnership(Rule):
     def observe(
         self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
     ) -> None:
-        """Update areas, centres and main components; a given mask is authoritative, and a cut restarts them."""
+        """Update areas, centers and main components; a given mask is authoritative, and a cut restarts them."""
         if cut:
             self.restart()
         if given or len(objects.ids) > 1:
@@ -120,8 +121,8 @@ class ComponentOwnership(Rule):
         if len(self.objects) < 2 or self.main_labels is None or self.main_labels.shape != labels.shape:
             return []
         areas = np.bincount(labels.ravel(), minlength=max(self.objects) + 1)
-        lost = [i for i, known in self.objects.items() if areas[i] < LOST_AREA * known.median]
-        claimed = [i for i, known in self.objects.items() if known.undo_frames_left and i not in lost]
+        lost = [i for i, history in self.objects.items() if areas[i] < LOST_AREA * history.median]
+        claimed = [i for i, history in self.objects.items() if history.undo_frames_left and i not in lost]
         reassigned: list[Reassignment] = []
         for source in self.objects if lost else claimed:
             if not areas[source]:
@@ -145,10 +146,14 @@ class ComponentOwnership(Rule):
         for object_id in given:
             pixels = labels == object_id
             if pixels.any():
-                self.objects[object_id] = History(measure_colours(pixels, frame))
+                self.objects[object_id] = History(measure_colors(pixels, frame))
+        # a given mask, or the mean of an ensemble, may have replaced the prediction
+        self.reassigned = [
+            move for move in self.reassigned if (labels[move.pixels] == move.target).mean() > 0.5
+        ]
         self._count_claims()
         main_labels = np.zeros_like(labels)
-        for object_id, known in self.objects.items():
+        for object_id, history in self.objects.items():
             parts = self._components(labels, object_id)
             if not parts:
                 continue
@@ -156,20 +161,35 @@ class ComponentOwnership(Rule):
             main = max(parts, key=lambda part: int((new[0] & part.pixels).sum())) if new else parts[0]
             main_labels[main.pixels] = object_id
             area = sum(part.area for part in parts)
-            if area >= LOST_AREA * known.median:
-                known.areas = [*known.areas, area][-GOOD_FRAMES:]
-                known.centre = main.centre
+            if area >= LOST_AREA * history.median:
+                history.areas = [*history.areas, area][-GOOD_FRAMES:]
+                history.center = main.center
         self.main_labels = main_labels
 
     def restart(self) -> None:
-        """Forget areas and places, as after a cut; claims and colours stay."""
+        """Forget areas and places, as after a cut; claims and colors stay."""
         self.main_labels = None
-        for known in self.objects.values():
-            known.areas.clear()
+        for history in self.objects.values():
+            history.areas.clear()
 
     def forget(self, object_id: int) -> None:
         """Forget an object."""
         self.objects.pop(object_id, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the histories and main components."""
+        return {
+            "objects": {object_id: asdict(history) for object_id, history in self.objects.items()},
+            "main_labels": None if self.main_labels is None else torch.from_numpy(self.main_labels.copy()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from histories and main components."""
+        self.objects = {
+            object_id: History(**deepcopy(history)) for object_id, history in state["objects"].items()
+        }
+        labels = state["main_labels"]
+        self.main_labels = None if labels is None else labels.numpy().copy()
 
     def _components(self, labels: np.ndarray, object_id: int) -> list[Component]:
         """Return an object's components, the main one first; small ones are left out, unless all are."""
@@ -180,7 +200,7 @@ class ComponentOwnership(Rule):
         if not width:
             return []
         window = np.s_[top : top + height, left : left + width]
-        count, parts, stats, centres = cv2.connectedComponentsWithStats(own[window])
+        count, parts, stats, centers = cv2.connectedComponentsWithStats(own[window])
         overlap = np.zeros(count, int)
         if self.main_labels is not None:
             overlap = np.bincount(parts[self.main_labels[window] == object_id], minlength=count)
@@ -191,48 +211,51 @@ class ComponentOwnership(Rule):
             if not found or areas[part] >= MIN_PIXELS * labels.size:
                 pixels = np.zeros(labels.shape, bool)
                 pixels[window] = parts == part
-                column, row = centres[part]
+                column, row = centers[part]
                 found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
         return found
 
     def _choose_detached(
         self, main: Component, part: Component, source: int, frame: np.ndarray
     ) -> tuple[Component, Component]:
-        """Return the component to give away and the one to keep: the main one, unless the other has its colours."""
-        own = self.objects[source].colours
-        differences = [math.dist(measure_colours(each.pixels, frame), own) for each in (main, part)]
-        return (main, part) if differences[0] > MAX_COLOUR_RATIO * differences[1] else (part, main)
+        """Return the component to give away and the one to keep: the main one, unless the other has its colors."""
+        own = self.objects[source].colors
+        differences = [math.dist(measure_colors(each.pixels, frame), own) for each in (main, part)]
+        return (main, part) if differences[0] > MAX_COLOR_RATIO * differences[1] else (part, main)
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
         """Return the lost object that a component of another object belongs to, or None."""
         candidates = []
         for object_id in lost:
-            known = self.objects[object_id]
-            low, high = (limit * known.median for limit in CLAIM_AREA_RANGE)
-            near = math.dist(part.centre, known.centre) <= MAX_CLAIM_DISTANCE * math.sqrt(known.median)
-            if near and low <= part.area <= high and not known.cooldown and known.claim_streak < MAX_CLAIMS:
+            history = self.objects[object_id]
+            low, high = (limit * history.median for limit in CLAIM_AREA_RANGE)
+            near = math.dist(part.center, history.center) <= MAX_CLAIM_DISTANCE * math.sqrt(history.median)
+            if (
+                near
+                and low <= part.area <= high
+                and not history.cooldown
+                and history.claim_streak < MAX_CLAIMS
+            ):
                 candidates.append(object_id)
         if not candidates:
             return None
-        colours = measure_colours(part.pixels, frame)
-        differences = {i: math.dist(colours, known.colours) for i, known in self.objects.items()}
+        colors = measure_colors(part.pixels, frame)
+        differences = {i: math.dist(colors, history.colors) for i, history in self.objects.items()}
         owner = min(candidates, key=differences.__getitem__)
-        return owner if differences[owner] <= MAX_CLAIM_COLOUR_RATIO * min(differences.values()) else None
+        return owner if differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values()) else None
 
     def _is_returned(self, part: Component, main: Component, object_id: int, frame: np.ndarray) -> bool:
         """Return whether a component, not the claimed main one, is the object that made the claim."""
-        known = self.objects[object_id]
-        colours = [measure_colours(component.pixels, frame) for component in (part, main)]
-        own, claimed = (math.dist(values, known.colours) for values in colours)
-        return known.source in self.objects and part.area >= LOST_AREA * known.median and own < claimed
+        history = self.objects[object_id]
+        colors = [measure_colors(component.pixels, frame) for component in (part, main)]
+        own, claimed = (math.dist(values, history.colors) for values in colors)
+        return history.source in self.objects and part.area >= LOST_AREA * history.median and own < claimed
 
     def _count_claims(self) -> None:
         """Count frames since claims, and note new and undone ones."""
-        for known in self.objects.values():
-            known.undo_frames_left, known.cooldown = (
-                max(known.undo_frames_left - 1, 0),
-                max(known.cooldown - 1, 0),
-            )
+        for history in self.objects.values():
+            history.undo_frames_left = max(history.undo_frames_left - 1, 0)
+            history.cooldown = max(history.cooldown - 1, 0)
         claiming = {move.target for move in self.reassigned}
         for move in self.reassigned:
             source, target = self.objects[move.source], self.objects[move.target]
@@ -241,8 +264,8 @@ class ComponentOwnership(Rule):
                 claiming.discard(move.target)
             else:
                 target.undo_frames_left, target.source = UNDO_FRAMES, move.source
-        for object_id, known in self.objects.items():
-            known.claim_streak = known.claim_streak + 1 if object_id in claiming else 0
+        for object_id, history in self.objects.items():
+            history.claim_streak = history.claim_streak + 1 if object_id in claiming else 0
 
 
 def swap_channels(
@@ -258,7 +281,7 @@ def swap_channels(
     return channels
 
 
-def measure_colours(pixels: np.ndarray, frame: np.ndarray) -> list[float]:
+def measure_colors(pixels: np.ndarray, frame: np.ndarray) -> list[float]:
     """Return mean and standard deviation of R, G and B on ``pixels`` H×W bool of a frame H×W×3 uint8 of any size."""
     import cv2
 

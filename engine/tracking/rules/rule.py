@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -13,8 +14,8 @@ from aotlab.engine.tracking.objects import ObjectTable
 class Rule:
     """Corrects predictions by what it observed on earlier frames; the base class does nothing.
 
-    A rule is a dataclass, whose fields tracker states store, except those with ``init=False``: `is_cut` and `correct`,
-    which run in this order once a frame, set them for `observe`.
+    `is_cut`, `correct` and `observe` run in this order once a frame; what the first two leave for `observe` is no part
+    of the state.
     """
 
     def is_cut(self, frame: np.ndarray) -> bool:
@@ -34,3 +35,10 @@ class Rule:
 
     def forget(self, object_id: int) -> None:
         """Forget an object."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state after a frame, in containers, numbers and tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the state of a rule of the same class."""

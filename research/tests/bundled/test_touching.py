@@ -1,4 +1,4 @@
-"""Clips of like objects that touch."""
+"""Clips of similar objects that touch."""
 
 import numpy as np
 import pytest

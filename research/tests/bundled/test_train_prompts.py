@@ -28,6 +28,7 @@ from research.bundled.prompt_settings import PromptSource, PromptTraining, load_
 from research.bundled.simulated_prompts import add_correction, distort_mask, draw_first_prompt
 from research.bundled.touching_clips import is_held_out
 from research.bundled.train_prompts import PromptTrainer, draw_batch, main, prompt_loss
+from tests.engine.small_model import tiny_settings
 
 TRAINING = PromptTraining(
     [PromptSource("static", folder="squares")], steps=3, batch=2, size=49, blocks=1, encoder_from=1
@@ -52,7 +53,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
-    config = load_config("aott")
+    config = load_config("aott", tiny_settings("aott"))
     path = tmp_path_factory.mktemp("weights") / "aott.safetensors"
     save_checkpoint(path, build_model(config.model), config, half=True)
     return path

@@ -4,26 +4,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.media.masks import write_mask
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from research.speed import endurance
 from research.speed.endurance import MIB, Sample, Trial, compare_windows, format_table, main, run_trial
-from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import build, clip, stripes
 
 
-def trial(policy="first_frame", frames=17, stop_above=None):
-    policy_settings = (
-        () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
-    )
-    text = ",".join([policy, "memory.every=2", *policy_settings])
-    frames_of_clip = list(clip(4))
-    return Trial(
-        text, BUNDLED_CHECKPOINT, None, (), "cpu", frames_of_clip, stripes([1, 2]), frames, stop_above
-    )
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    """Makes a trial of a tiny network."""
+    checkpoint = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(checkpoint, *build())
+
+    def make(policy="first_frame", frames=17, stop_above=None):
+        bounded = () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
+        text = ",".join([policy, "memory.every=2", *bounded])
+        return Trial(text, checkpoint, None, (), "cpu", list(clip(4)), stripes([1, 2]), frames, stop_above)
+
+    return make
 
 
 @pytest.mark.parametrize("policy", ["first_frame", "relevance_redundancy"])
-def test_bounded_memory_is_flat_after_it_has_filled(policy):
+def test_bounded_memory_is_flat_after_it_has_filled(trial, policy):
     samples = run_trial(trial(policy))
     assert len(samples) == 17
     assert all(sample.seconds > 0 and sample.resident > 2**20 for sample in samples)
@@ -32,7 +35,7 @@ def test_bounded_memory_is_flat_after_it_has_filled(policy):
     assert len({sample.bank for sample in samples[6:]}) == 1
 
 
-def test_unbounded_memory_grows_until_the_limit():
+def test_unbounded_memory_grows_until_the_limit(trial):
     samples = run_trial(trial("every_nth"))
     assert [sample.kept for sample in samples] == [1 + index // 2 for index in range(17)]
     assert len(run_trial(trial(stop_above=2**20))) == 1

@@ -1,4 +1,4 @@
-"""Latency of the annotator."""
+"""Latency of the studio."""
 
 import pytest
 

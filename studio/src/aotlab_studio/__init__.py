@@ -1,1 +1,1 @@
-"""Labelling studio of aotlab: annotation page, formats of other tools, reviews."""
+"""Studio of aotlab: a page to draw and correct masks, formats of other tools, reviews."""

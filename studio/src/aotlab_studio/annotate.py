@@ -7,8 +7,8 @@ import shutil
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+import warnings
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +20,11 @@ from aotlab import InputError
 from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracker_options, video_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from starlette.types import ASGIApp
 
     from aotlab import TrackerOptions
-    from aotlab_studio.document.document import Document
-    from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
 
@@ -34,72 +32,39 @@ HOST_WARNING = (
     "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
     "unencrypted; ssh -L is safer"
 )
-LOAD_TIMEOUT = 1.0
-"""seconds to wait at the end for a model that is being loaded"""
 INTERRUPTED = 130
 """exit status after Ctrl-C"""
 
 
-@dataclass(frozen=True)
-class DocumentOptions:
-    """Options for opening projects; fields as in `Document.open`."""
-
-    cache_bytes: int = 512 * 10**6
-    levels: str | None = None
-    same_video: bool = False
-
-    def open(self, path: Path, project: Path | None = None) -> Document:
-        """Open the project of a video, or of a job's results; raise `InputError` as `Document.open`."""
-        from aotlab_studio.document.document import Document
-        from aotlab_studio.document.results import open_results, read_job
-
-        if (job := read_job(path)) is not None:
-            return open_results(
-                path, job, project=project, cache_bytes=self.cache_bytes, same_video=self.same_video
-            )
-        return Document.open(
-            path,
-            project=project,
-            cache_bytes=self.cache_bytes,
-            levels=self.levels,
-            same_video=self.same_video,
-        )
-
-
 def open_session(
-    video: str,
+    video: str | Path,
     loader: TrackerLoader,
     segmenter: Segmenter | None = None,
-    options: DocumentOptions = DocumentOptions(),
+    *,
     project: Path | None = None,
+    cache_bytes: int = 512 * 10**6,
+    levels: str | None = None,
+    same_video: bool = False,
 ) -> Session:
     """Return the session of a video, project or results of a video; the first job loads the model.
 
+    Args:
+        video: other arguments as in `open_document`.
+        loader: loads the model, which several sessions may share.
+
     Raises:
-        InputError: a stream, or as `DocumentOptions.open`.
+        InputError: a stream, or as `open_document`.
     """
+    from aotlab_studio.document.results import open_document
     from aotlab_studio.server.session import Session
 
     path = Path(video)
-    if "://" in video or path.is_char_device() or path.is_fifo():
+    if "://" in str(video) or path.is_char_device() or path.is_fifo():
         raise InputError(f"{video}: a stream; record it to a file first, or track it with aotlab track")
-    return Session(options.open(path, project), loader, segmenter, loader.choice)
-
-
-def open_batch(
-    folder: Path,
-    loader: TrackerLoader,
-    segmenter: Segmenter | None = None,
-    options: DocumentOptions = DocumentOptions(),
-) -> Batch:
-    """Return the videos of a batch, which share a model and a segmenter."""
-    from aotlab_studio.server.batch import Batch
-    from aotlab_studio.server.session import Session
-
-    def open_clip(path: Path, project: Path) -> Session:
-        return Session(options.open(path, project), lambda: loader().fresh(), segmenter, loader.choice)
-
-    return Batch(folder, open_clip)
+    document = open_document(
+        path, project=project, cache_bytes=cache_bytes, levels=levels, same_video=same_video
+    )
+    return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
 
 
 def serve_app(
@@ -110,7 +75,6 @@ def serve_app(
     host: str,
     port: int | None,
     browser: bool,
-    close: Callable[[], None],
     cleanup: ExitStack,
 ) -> None:
     """Print the address of an application and serve it until Ctrl-C.
@@ -119,45 +83,40 @@ def serve_app(
         loader: loads the model meanwhile.
         title: first printed line.
         browser: whether to open the page in a browser.
-        close: called at the end.
         cleanup: removes temporary files.
     """
     from aotlab_studio.server.app import Server, bind_socket
     from aotlab_studio.server.guard import LOCAL_HOSTS
 
-    loading = None
-    try:
-        server = Server(app, bind_socket(host, port), host=host)
-        print(title)
-        print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-        if host not in LOCAL_HOSTS:
-            print(HOST_WARNING.format(host=host), file=sys.stderr)
-        loading = loader.preload()
-        if browser:
-            _open_browser(server.url, cleanup)
-        server.run_on_socket()
-    finally:
-        close()
-        if loading is not None:
-            _exit_while_loading(loading, cleanup, sys.exc_info()[1])
+    server = Server(app, bind_socket(host, port), host=host)
+    print(title)
+    print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
+    if host not in LOCAL_HOSTS:
+        print(HOST_WARNING.format(host=host), file=sys.stderr)
+    loader.preload()
+    if browser:
+        _open_browser(server.url, cleanup)
+    # a signal may come before the server runs
+    warnings.filterwarnings("ignore", "coroutine .*serve. was never awaited", RuntimeWarning)
+    server.run_on_socket()
 
 
-def _exit_while_loading(loading: threading.Thread, cleanup: ExitStack, error: BaseException | None) -> None:
-    """End at once while a model is being loaded, with the exit status of ``error``.
+@contextmanager
+def _exit_on_signals() -> Iterator[None]:
+    """End the process at once if a signal ends the block, with the signal's exit status.
 
-    Loading may take a minute and cannot be stopped; Python would wait for it at exit, or PyTorch abort. Everything is
-    saved by then.
+    Python would wait for threads, and abort those that import PyTorch or run native code.
     """
-    loading.join(LOAD_TIMEOUT)
-    if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
-        cleanup.close()
-        with suppress(Exception):  # a closed standard output
-            if isinstance(error, KeyboardInterrupt):
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(error.code or 0)
+        try:
+            if status == INTERRUPTED:
                 print("interrupted", file=sys.stderr)
             sys.stdout.flush()
-        status = int(error.code or 0) if isinstance(error, SystemExit) else INTERRUPTED if error else 0
-        os._exit(status)
-    loading.join()
+        finally:  # also if a stream is closed
+            os._exit(status)
 
 
 def _open_browser(url: str, cleanup: ExitStack) -> None:
@@ -229,34 +188,44 @@ def main(
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.server.app import build_app
-    from aotlab_studio.server.batch import read_entries
+    from aotlab_studio.server.batch import Batch, read_entries
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
-    options, loader = DocumentOptions(cache, levels, same_video), TrackerLoader(tracker, checkpoints)
+    loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.checkpoint, device=tracker.device
     )
-    with ExitStack() as cleanup:
+    with _exit_on_signals(), ExitStack() as cleanup:
         serve = partial(
             serve_app, loader=loader, host=host, port=port, browser=not no_browser, cleanup=cleanup
         )
+        opener = partial(
+            open_session,
+            loader=loader,
+            segmenter=masks,
+            cache_bytes=cache,
+            levels=levels,
+            same_video=same_video,
+        )
         if read_entries(Path(video[0])) is None:
-            session = open_session(video[0], loader, masks, options, project)
-            session.shared = host not in LOCAL_HOSTS
+            session = opener(video[0], project=project)
+            cleanup.callback(session.close)
+            session.document.shared = host not in LOCAL_HOSTS
             frames = session.document.frames
             unit = "frame" if frames.count == 1 else "frames"
             title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
             session.prefetch()
             session.runner.wake()
-            serve(build_app(session), title=title, close=session.close)
+            serve(build_app(session), title=title)
         elif project is not None:
             raise InputError(
                 f"--project {project}: a batch has a project next to each of its results; leave it out"
             )
         else:
-            batch = open_batch(Path(video[0]), loader, masks, options)
+            batch = Batch(Path(video[0]), opener)
+            cleanup.callback(batch.close)
             title = f"{batch.folder}: {len(batch.list_clips())} videos"
-            serve(build_batch_app(batch), title=title, close=batch.close)
+            serve(build_batch_app(batch), title=title)
     return 0

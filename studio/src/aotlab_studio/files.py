@@ -10,8 +10,10 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -39,6 +41,42 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     sync_folder(path.parent)
+
+
+def append_bytes(
+    path: Path, end: int, content: bytes, is_other: Callable[[IO[bytes]], bool], *, sync: bool = False
+) -> None:
+    """Write a record after the first ``end`` bytes of a file, which is created if missing.
+
+    Args:
+        path: the file; a record after ``end`` that was cut off is replaced.
+        end: bytes of the records that this program knows.
+        content: the record.
+        is_other: returns whether a whole record is at the place of the file.
+        sync: make it survive a power cut.
+
+    Raises:
+        InputError: that fails, or another program has written the file; the records are as before.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("r+b" if end or path.exists() else "x+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) < end or (file.seek(end) == end and is_other(file)):
+                raise InputError(f"{path}: another program has opened this project; open it again")
+            file.truncate(file.seek(end))
+            try:
+                if file.write(content) != len(content):
+                    raise OSError(28, "no space left on the device")
+                if sync:
+                    os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):  # the first error says more
+                    file.truncate(end)
+                raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); free space") from error
+    if sync and not end:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,8 +6,9 @@ A message is JSON with ``id``, ``do`` (name of an action) and the action's param
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from aotlab_studio.document.objects import Item
 
@@ -18,16 +19,14 @@ OutdatedPolicy = Literal["ask", "wait", "proceed"]
 ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 
 
-@dataclass(frozen=True)
-class UndoneStep:
+class UndoneStep(Struct, frozen=True):
     """A step that was undone or repeated."""
 
     title: str
     frame: int | None
 
 
-@dataclass(frozen=True)
-class EditResult:
+class EditResult(Struct, frozen=True):
     """The result of an edit of a mask."""
 
     object_id: int
@@ -37,8 +36,7 @@ class EditResult:
     """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
-@dataclass(frozen=True)
-class FileObject:
+class FileObject(Struct, frozen=True):
     """An object of a file of masks."""
 
     id: int
@@ -48,8 +46,7 @@ class FileObject:
     """the object that it probably is; None: a new one"""
 
 
-@dataclass(frozen=True)
-class ExportedClips:
+class ExportedClips(Struct, frozen=True):
     """Clips of a list of videos whose corrected masks were written into its results."""
 
     names: list[str]
@@ -57,8 +54,7 @@ class ExportedClips:
     """error messages of clips that could not be written"""
 
 
-@dataclass(frozen=True)
-class ExportResult:
+class ExportResult(Struct, frozen=True):
     """A finished export."""
 
     archive: str
@@ -69,8 +65,7 @@ class ExportResult:
     """objects without a class"""
 
 
-@dataclass(frozen=True)
-class ReviewEntry:
+class ReviewEntry(Struct, frozen=True):
     """A frame to check."""
 
     frame: int
@@ -78,8 +73,7 @@ class ReviewEntry:
     sentence: str
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(Struct, frozen=True):
     """A kept version of a project."""
 
     number: int
@@ -90,38 +84,35 @@ class Version:
     """local date and time"""
 
 
-@dataclass(frozen=True)
-class Clip:
+class Clip(Struct, frozen=True):
     """A video of a batch."""
 
     name: str
-    status: ClipStatus
-    note: str
-    """why it was rejected"""
-    person: str
-    """who changed the status last; empty: nobody"""
-    holder: str
-    """who has it open, and where; empty: nobody"""
-    error: str
-    """why it could not be tracked or opened; empty: it can be"""
     frames: int
     objects: int
-    untracked: bool
+    status: ClipStatus = "open"
+    note: str = ""
+    """why it was rejected"""
+    person: str = ""
+    """who changed the status last; empty: nobody"""
+    holder: str = ""
+    """who has it open, and where; empty: nobody"""
+    error: str = ""
+    """why it could not be tracked or opened; empty: it can be"""
+    untracked: bool = False
     """whether masks are drawn, and frames are without a result"""
-    sentences: list[str]
+    sentences: list[str] = []
     """what to check, worst first, or the progress of tracking"""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A named value."""
 
     value: str
     text: str
 
 
-@dataclass(frozen=True)
-class JobProgress:
+class JobProgress(Struct, frozen=True):
     """Progress of a tracking job."""
 
     background: bool
@@ -146,8 +137,7 @@ class JobProgress:
     """error message"""
 
 
-@dataclass(frozen=True)
-class Description:
+class Description(Struct, frozen=True):
     """All that a page needs when it opens."""
 
     name: str
@@ -187,19 +177,17 @@ class Description:
     job: JobProgress | None
 
 
-@dataclass(frozen=True)
-class FrameEvent:
+class FrameEvent(Struct, frozen=True):
     """The masks of a frame changed."""
 
     frame: int
     revision: int
-    codes: dict[int, str] = field(default_factory=dict)
+    codes: dict[int, str] = {}
     """this frame's characters of the strips by object id"""
     event: Literal["frame"] = "frame"
 
 
-@dataclass(frozen=True)
-class ObjectsEvent:
+class ObjectsEvent(Struct, frozen=True):
     """The list of objects changed."""
 
     revision: int
@@ -208,24 +196,21 @@ class ObjectsEvent:
     event: Literal["objects"] = "objects"
 
 
-@dataclass(frozen=True)
-class HistoryEvent:
+class HistoryEvent(Struct, frozen=True):
     """The steps to undo or redo changed."""
 
     titles: tuple[str | None, str | None]
     event: Literal["history"] = "history"
 
 
-@dataclass(frozen=True)
-class JobEvent:
+class JobEvent(Struct, frozen=True):
     """A tracking job made progress."""
 
     job: JobProgress
     event: Literal["job"] = "job"
 
 
-@dataclass(frozen=True)
-class OutdatedEvent:
+class OutdatedEvent(Struct, frozen=True):
     """The outdated frames may have changed."""
 
     ranges: list[tuple[int, int]]
@@ -233,16 +218,14 @@ class OutdatedEvent:
     event: Literal["outdated"] = "outdated"
 
 
-@dataclass(frozen=True)
-class ResultsEvent:
+class ResultsEvent(Struct, frozen=True):
     """Tracked masks of many frames changed, as by undo."""
 
     revision: int
     event: Literal["results"] = "results"
 
 
-@dataclass(frozen=True)
-class RangeEvent:
+class RangeEvent(Struct, frozen=True):
     """The range to track changed."""
 
     range: tuple[int, int] | None
@@ -250,16 +233,14 @@ class RangeEvent:
     event: Literal["range"] = "range"
 
 
-@dataclass(frozen=True)
-class NotesEvent:
+class NotesEvent(Struct, frozen=True):
     """The notes on frames changed."""
 
     notes: dict[int, str]
     event: Literal["notes"] = "notes"
 
 
-@dataclass(frozen=True)
-class StatusEvent:
+class StatusEvent(Struct, frozen=True):
     """The status of the video changed."""
 
     status: ClipStatus
@@ -267,16 +248,14 @@ class StatusEvent:
     event: Literal["status"] = "status"
 
 
-@dataclass(frozen=True)
-class ModelEvent:
+class ModelEvent(Struct, frozen=True):
     """Another model was chosen."""
 
     model: str
     event: Literal["model"] = "model"
 
 
-@dataclass(frozen=True)
-class ExportEvent:
+class ExportEvent(Struct, frozen=True):
     """An export made progress."""
 
     done: int
@@ -299,8 +278,7 @@ Event = (
 )
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The result of an action."""
 
     id: int | None
@@ -310,11 +288,10 @@ class Answer:
     """the last step of the history; 0: none"""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """The error of an action."""
 
     id: int | None
     error: str
-    choices: list[Literal["wait", "proceed"]] = field(default_factory=list)
+    choices: list[Literal["wait", "proceed"]] = []
     """values of ``outdated`` with which the action can be repeated"""

@@ -173,13 +173,18 @@ class FrameStore(FrameSource):
 
     def require_frame(self, index: int) -> None:
         """Raise `InputError` for a frame that does not exist."""
-        if not 0 <= index < self.count:
-            raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
+        require_frame(index, self.count)
 
     def _reader(self, name: str) -> VideoReader:
         assert isinstance(self._source, VideoFrames)
         with self._lock:
             return self._readers.setdefault(name, VideoReader(self._source))
+
+
+def require_frame(index: int, count: int) -> None:
+    """Raise `InputError` for a frame that a video of ``count`` frames lacks."""
+    if not 0 <= index < count:
+        raise InputError(f"frame {index}: the video has no frame {index}; give one of 0 to {count - 1}")
 
 
 def _to_rgb(frame: Any) -> np.ndarray:

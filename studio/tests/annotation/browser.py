@@ -290,7 +290,7 @@ class Wire:
         self.connections = 0
         self.refuses = False
         self.change: Callable[[dict[str, Any]], None] = lambda result: None
-        page.tab.route_web_socket(re.compile("/socket$"), self.connect)
+        page.tab.route_web_socket(re.compile(r"/socket\?"), self.connect)
         page.open(page.tab.url)
 
     def connect(self, socket) -> None:

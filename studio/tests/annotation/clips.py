@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from aotlab import Prediction
-from aotlab.sdk import VideoWriter
+from aotlab.media.video_writer import VideoWriter
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.server.session import Session

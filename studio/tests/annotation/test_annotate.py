@@ -25,7 +25,7 @@ from aotlab.sdk import (
     read_annotations,
 )
 from aotlab_studio import annotate as cli
-from aotlab_studio.document.results import open_results, read_job
+from aotlab_studio.document.results import open_document, read_job
 from aotlab_studio.server.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
@@ -123,33 +123,42 @@ def test_page_is_small_and_loads_no_other_host():
         assert [url for url in addresses if not url.startswith("http://www.w3.org/")] == []
 
 
+INTERRUPTED_PROGRAM = """
+import atexit, os, time
+from aotlab.tools.main import main
+from aotlab_studio.tracking.models import TrackerLoader
+
+def preload(self):
+    start(self)
+    print("loading", flush=True)
+    if os.environ["SIGNAL"]:
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+TrackerLoader.__call__ = lambda self: time.sleep(300)
+start, TrackerLoader.preload = TrackerLoader.preload, preload
+atexit.register(print, "threads were waited for")
+raise SystemExit(main())
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status):
-    program = tmp_path / "page.py"
-    program.write_text(
-        "import time\n"
-        "from aotlab.tools.main import main\n"
-        "from aotlab_studio.tracking import models\n"
-        "models.TrackerLoader.__call__ = lambda self: time.sleep(300)\n"
-        "raise SystemExit(main())\n"
-    )
+@pytest.mark.parametrize("serving", [True, False])
+def test_program_ends_at_once_while_a_model_loads(tmp_path, number, status, serving):
     Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
-    command = [
-        sys.executable,
-        program,
-        "annotate",
-        tmp_path,
-        "--project",
-        tmp_path / "p.aotlab",
-        "--no-browser",
-    ]
-    page = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    page = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED_PROGRAM, "annotate", tmp_path, "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SIGNAL": "" if serving else str(int(number))},
+    )
     assert page.stdout is not None
-    assert any(line.startswith("open http") for line in page.stdout)
-    page.send_signal(number)
-    assert page.wait(60) == status
-    assert page.communicate()[1] == ("interrupted\n" if status == 130 else "")
+    assert any(line == "loading\n" for line in page.stdout)
+    if serving:
+        page.send_signal(number)
+    assert page.communicate(timeout=60) == ("", "interrupted\n" if status == 130 else "")
+    assert page.returncode == status
 
 
 LENGTH = 3
@@ -190,20 +199,20 @@ def write_job(tmp_path, form="masks", **changes):
 @pytest.mark.parametrize("form", ["masks", "cvat.xml"])
 def test_corrected_results_keep_their_classes(tmp_path, form):
     folder = write_job(tmp_path, form)
-    state = open_results(folder, read_job(folder))
+    state = open_document(folder)
     assert [(item.id, item.name) for item in state.snapshot.objects] == [(1, "cell"), (7, "cell")]
     assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
     assert (state.snapshot.keyframes, state.snapshot.tracked_frames) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)
-    export_masks(state, tmp_path / "export", ["cvat"])
+    export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"])
     exported = read_annotations(tmp_path / "export" / "cvat.xml", state.video_info)
     assert exported.class_names == {1: "cell", 7: "cell"}
     assert ((exported.mask(2) == 7) == fixed).all()
     assert (exported.mask(1) == truth(1)).all()
     state.close()
-    reopened = open_results(folder, read_job(folder))
+    reopened = open_document(folder)
     assert ((reopened.snapshot.labels(2) == 7) == fixed).all()
     reopened.close()
 
@@ -215,7 +224,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
 def test_unusable_results_leave_no_project(tmp_path, changes, words):
     folder = write_job(tmp_path, **changes)
     with pytest.raises(InputError, match=words):
-        open_results(folder, read_job(folder))
+        open_document(folder)
     assert not (tmp_path / "out" / "clip.aotlab").exists()
 
 
@@ -225,7 +234,7 @@ def test_unusable_results_keep_a_folder_of_others(tmp_path):
     notes.parent.mkdir()
     notes.write_text("mine")
     with pytest.raises(InputError, match="write masks, coco or cvat"):
-        open_results(folder, read_job(folder))
+        open_document(folder)
     assert notes.read_text() == "mine"
 
 
@@ -237,9 +246,9 @@ def test_results_of_a_replaced_video_rejected(tmp_path):
     (folder / ".track.json").write_text(json.dumps(record))
     Image.new("RGB", (48, 32), (200, 0, 0)).save(video / "00001.png")
     with pytest.raises(InputError, match="has other content than the tracked one"):
-        open_results(folder, read_job(folder))
+        open_document(folder)
     Image.new("RGB", (48, 32), (40, 90, 41)).save(video / "00001.png")
-    open_results(folder, read_job(folder)).close()
+    open_document(folder).close()
 
 
 def test_other_paths_are_not_results(tmp_path):

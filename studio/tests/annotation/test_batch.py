@@ -15,18 +15,18 @@ import pytest
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.utils.versioned_json import save_record
-from aotlab.video.job import JobRecord
+from aotlab.video.results import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import files
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.results import open_results, read_job
+from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
 from aotlab_studio.server.batch import Batch, read_entries
 from aotlab_studio.server.batch_app import build_batch_app
-from aotlab_studio.server.session import Session
+from aotlab_studio.server.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -44,11 +44,7 @@ from tests.segment_by_color import segment_by_color
 
 
 def open_clip(path, project=None):
-    job = read_job(path)
-    document = (
-        Document.open(path, project=project) if job is None else open_results(path, job, project=project)
-    )
-    return Session(document, TruthTracker, segment_by_color)
+    return Session(open_document(path, project=project), TruthTracker, segment_by_color)
 
 
 @pytest.fixture
@@ -214,7 +210,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
-def test_folder_of_videos_is_drawn_tracked_and_exported_as_a_list(tmp_path):
+def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     folder = tmp_path / "videos"
     for name in ("one", "two", "three"):
         draw_folder(folder / name)
@@ -286,7 +282,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     wait_until(lambda: not batch._waiting, 10)
     one, two = batch.list_clips()
     assert one.sentences == [
-        "its drawn masks were removed; draw one and track it"
+        "frame 0: no mask to track; paint an object on it first"
         if failure == "undone"
         else "internal error; the program's output has the details"
     ]
@@ -311,14 +307,14 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
 
 
 def test_same_video_opens_clips_of_a_list(results):
-    open_results(results / "a", read_job(results / "a")).close()
+    open_document(results / "a").close()
     frame = results.parent / "videos" / "a" / "00000.png"
     frame.write_bytes((frame.parent / "00001.png").read_bytes())
     loader = SimpleNamespace(choice=None)
-    refusing = cli.open_batch(results, loader)
+    refusing = Batch(results, partial(cli.open_session, loader=loader))
     with pytest.raises(InputError, match="annotate --same-video"):
         refusing.enter("a", "", page=False)
-    batch = cli.open_batch(results, loader, options=cli.DocumentOptions(same_video=True))
+    batch = Batch(results, partial(cli.open_session, loader=loader, same_video=True))
     assert batch.enter("a", "", page=False).session.document.frames.name == "a"
     batch.close()
 
@@ -420,13 +416,36 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert tab.is_visible("#clips tr:first-child a")
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
-    assert "Type your name first" in tab.inner_text("#status")
+    assert "Enter your name" in tab.inner_text("#status")
     assert tab.input_value("[aria-label='Status of c']") == "open"
     assert statuses(batch)["c"] == "open"
     describe = "import('/page/timeline.js').then((file) => file.describeRow(['G', '9']))"
     assert tab.evaluate(describe).startswith("drawn on 1 frame,")
     tab.close()
     assert failed == []
+
+
+@needs_browser
+def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
+    asked = []
+
+    def set_status(name, status, note, person, outdated):
+        asked.append(outdated)
+        if outdated == "ask":
+            raise OutdatedError("accept", [(2, 4)], waits=True)
+
+    monkeypatch.setattr(batch, "set_status", set_status)
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
+        tab.select_option("[aria-label='Status of c']", "accepted")
+        tab.wait_for_selector("#outdated-text >> text=3 frames are outdated")
+        tab.click(f"#outdated-dialog button[value='{choice}']")
+        tab.wait_for_selector(shown, state="attached")
+    assert asked == ["ask", "ask", "wait"]
+    tab.close()
 
 
 @needs_browser
@@ -487,7 +506,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     with tab.expect_response("**/clips"):
         tab.clock.run_for(5000)  # the list is read again
     assert tab.evaluate("document.activeElement.tagName") == "A"
-    assert "Type your name first" in tab.inner_text("#status")
+    assert "Enter your name" in tab.inner_text("#status")
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement === document.body")
@@ -509,6 +528,7 @@ def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab.wait_for_function("() => document.getElementById('name')?.textContent === 'a'")
     tab.click("#clips")
     tab.wait_for_selector("#clips .rejected")
+    assert "Ann" in tab.inner_text("#clips tr:has(.rejected) td:last-child")
     assert tab.input_value("#person") == "Ann"
     assert find_violations(tab) == []
     tab.close()
@@ -558,10 +578,33 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     given = f"3={folder / 'masks' / '00003.png'}"
     record |= {"frames": LENGTH - 3, "first_frame": 3, "masks": [given]}
     (folder / ".track.json").write_text(json.dumps(record))
-    state = open_results(folder, read_job(folder))
+    state = open_document(folder)
     try:
         assert sorted(state.snapshot.keyframes) == [3]
         assert min(state.snapshot.tracked_frames) == 3
         assert (state.snapshot.labels(3) == truth(3)).all()
     finally:
         state.close()
+
+
+@needs_browser
+def test_list_keeps_a_note_that_is_typed(context, served, batch):
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.select_option("[aria-label='Status of c']", "rejected")
+    note = "[aria-label='Note on c']"
+    tab.wait_for_selector(note)
+    with tab.expect_request("**/clips"):
+        tab.select_option("[aria-label='Status of a']", "accepted")
+        tab.focus(note)
+        tab.keyboard.type("da")
+    tab.wait_for_function("() => document.getElementById('status').textContent === ''")
+    tab.keyboard.type("rk")
+    assert tab.input_value(note) == "dark"
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#clips .accepted")
+    assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Note on c"
+    wait_until(lambda: {clip.name: clip.note for clip in batch.list_clips()}["c"] == "dark")
+    tab.close()

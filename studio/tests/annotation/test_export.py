@@ -2,10 +2,10 @@
 
 import json
 import zipfile
-from dataclasses import asdict
 from xml.etree import ElementTree
 
 import pytest
+from msgspec.structs import asdict
 
 from aotlab import InputError, open_frames, read_mask
 from aotlab.sdk import Annotations, Region, TrackedFrame, encode_runs, find_output, format_coco, list_outputs

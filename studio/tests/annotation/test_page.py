@@ -19,8 +19,8 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.browser import Page, Wire, find_violations, iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, open_session, truth
-from studio.tests.annotation.served import Served
+from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, truth
+from studio.tests.annotation.served import TOKEN, Served
 
 pytestmark = needs_browser
 
@@ -192,7 +192,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
 def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
     draw(session, 0, 1, 2)
     page.objects(2)
-    page.tab.click("#objects [data-name=choose2]")
+    page.tab.click("#objects [name=choose2]")
     Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
     page.seek(3)
     page.tab.set_input_files("#load", tmp_path / "mask.png")
@@ -678,19 +678,56 @@ def test_reload_keeps_frame_tool_brush_and_look(page):
     assert page.tab.input_value("#opacity") == "0.8"
 
 
-def test_page_of_earlier_run_shows_message(page, served, folder):
-    port = int(served.host.split(":")[1])
+def serve_again(served, session, token):
+    """Serve another session at the same address."""
     served.server.should_exit = True
     served.thread.join(10)
     served.session.close()
-    again = open_session(folder)
     other = Served.__new__(Served)
-    other.session = again
-    other.server = web.Server(web.build_app(again), web.bind_socket("127.0.0.1", port), token="another")
+    other.session = session()
+    port = int(served.host.split(":")[1])
+    other.server = web.Server(web.build_app(other.session), web.bind_socket("127.0.0.1", port), token=token)
     other.thread = threading.Thread(target=other.server.run_on_socket, daemon=True)
     other.thread.start()
+    return other
+
+
+def test_page_of_earlier_run_shows_message(page, served, folder):
+    other = serve_again(served, lambda: open_session(folder), "another")
     page.status("This page belongs to an earlier run of the program")
     page.status("aotlab annotate clip")
+    other.close()
+
+
+def test_other_video_at_the_same_address_inherits_nothing(page, served, tmp_path):
+    page.tab.fill("#first", "3")
+    page.tab.press("#first", "Enter")
+    page.until(lambda: served.session.document.snapshot.state.ranges == {"track": (3, LENGTH - 1)})
+    page.seek(5)
+    other = serve_again(served, lambda: open_session(draw_folder(tmp_path / "other")), TOKEN)
+    page.open(page.tab.url)
+    assert page.tab.inner_text("#name") == "other"
+    values = [page.tab.input_value(field) for field in ("#first", "#last", "#frame")]
+    assert values == ["", "", "0"]
+    page.tab.close()
+    other.close()
+
+
+def test_killed_tracking_ends_an_acceptance(page, served, folder):
+    session = served.session
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    page.tab.select_option("#clip-status", "accepted")
+    page.until(lambda: session.document.status[0] == "accepted")
+    session.make_tracker = lambda: TruthTracker(pause=0.2)
+    session.track(TrackRequest(0))
+    page.until(lambda: session.job.done >= 2)
+    other = serve_again(served, lambda: open_session(folder), TOKEN)
+    page.open(page.tab.url)
+    assert page.tab.input_value("#clip-status") == "in progress"
+    page.tab.select_option("#clip-status", "accepted")
+    page.tab.wait_for_selector("#outdated-text >> text=tracking was cut off")
+    page.tab.close()
     other.close()
 
 
@@ -790,7 +827,7 @@ def test_click_reassigns_a_part(page, session):
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
     assert (page.labels(0) == truth(0)).all()
-    assert "A part of object 1 is object 2’s now" in page.tab.inner_text("#toasts")
+    assert "Part of object 1 moved to object 2" in page.tab.inner_text("#toasts")
     with page.done():
         page.tab.click(".toast >> text=Undo")
     assert (page.labels(0) == swapped).all()
@@ -1076,7 +1113,7 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     page.wait_frame(3)
     assert page.tab.locator("#review li:not(:has(.done))").count() == 1
     page.key("q")
-    page.until(lambda: page.tab.inner_text("#next").startswith("Next frame to check (0)"))
+    page.until(lambda: page.tab.inner_text("#next-check").startswith("Next frame to check (0)"))
     page.key(".")
     page.status("Nothing is left to check")
 
@@ -1174,7 +1211,7 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
 
 
 def test_shared_project_takes_changes_of_named_people_only(context, served):
-    served.session.shared = True
+    served.session.document.shared = True
     page = Page(context, served.url)
     page.key("b")
     page.drag((15, 10), (20, 12))

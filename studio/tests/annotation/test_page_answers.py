@@ -10,10 +10,12 @@ import time
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.protocol import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
@@ -147,6 +149,58 @@ def test_name_goes_to_the_object_it_is_typed_for(page, session):
     page.tab.wait_for_selector(".toast >> text=object 2 is new")
     page.key_done("Enter")
     assert [item.name for item in session.document.snapshot.objects] == ["Rem", "object 2"]
+
+
+def test_class_goes_to_the_object_it_is_typed_for(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    page.key("1")
+    page.chosen("object 1")
+    page.tab.focus("#class")
+    page.tab.keyboard.type("fish")
+    box = page.tab.locator("#strips").bounding_box()
+    page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # chooses object 2 before the field loses the focus
+    page.until(lambda: session.document.snapshot.objects.get(1).class_name == "fish")
+    page.chosen("object 2")
+    assert session.document.snapshot.objects.get(2).class_name == ""
+    assert page.tab.input_value("#class") == ""
+
+
+def send_job(wire, **changes):
+    wire.socket.send(json.dumps({"event": "job", "job": {**JOB, **changes}}))
+
+
+def test_tracking_requests_no_files_of_the_page(page):
+    wire = Wire(page)
+    page.requests.clear()
+    for done in range(1, 51):
+        send_job(wire, done=done, total=60)
+    page.tab.wait_for_selector("#job-text >> text=50 of 60")
+    page.settle()
+    assert not [url for url in page.requests if "/page/" in url]
+
+
+def test_live_review_requests_checks_of_changed_frames_only(page, session, monkeypatch):
+    draw(session, 0, 1)
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
+    page.tab.set_viewport_size({"width": 1280, "height": 690})  # without thumbnails above the timeline
+    wire = Wire(page)
+    page.tab.wait_for_selector("#review canvas[width='60']")
+    page.settle()
+    page.requests.clear()
+    strips, reviews = (len(wire.list_sent(action)) for action in ("strips", "review"))
+
+    def has_refreshed():
+        send_job(wire)
+        return len(wire.list_sent("review")) >= reviews + 2
+
+    page.until(has_refreshed)
+    page.settle()
+    assert len(wire.list_sent("strips")) == strips
+    assert not [url for url in page.requests if url.endswith("/labels/7")]
+    page.tab.locator("#review li").scroll_into_view_if_needed()
+    session.document.emit(FrameEvent(7, session.document.revision))
+    page.until(lambda: any(url.endswith("/labels/7") for url in page.requests))
 
 
 def test_jitter_of_a_click_makes_no_box_when_zoomed_out(page, session):
@@ -426,3 +480,96 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     time.sleep(0.7)  # another one would be stored by then
     assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
     assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))
+
+
+def draw_stroke(page, *points):
+    """Draw with the mouse, without waiting for the answer."""
+    page.tab.mouse.move(*page.at(*points[0]))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(*points[1]), steps=3)
+    page.tab.mouse.up()
+
+
+def test_pending_strokes_and_choices_keep_their_objects(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    wire = Wire(page, "add_object", "paint")
+    page.key("b", "n")
+    for y in (20, 30):
+        draw_stroke(page, (30, y), (36, y))
+    page.key("1")
+    page.chosen("object 1")
+    for _ in range(3):
+        page.until(lambda: wire.held)
+        wire.release()
+    page.until(lambda: page.tab.get_attribute("#stage", "aria-busy") == "false")
+    assert [page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
+    page.chosen("object 1")
+
+
+@pytest.mark.parametrize("field", ["#clip-note", "#last", "#class", "#note"])
+def test_late_events_keep_what_is_typed(page, session, field):
+    draw(session, 0, 1)
+    page.objects(1)
+    if field == "#clip-note":
+        page.tab.select_option("#clip-status", "rejected")
+    page.tab.click(field)
+    page.tab.keyboard.type("1")
+    editing.set_range(session.document, 1, 8)
+    editing.set_note(session.document, 0, "other")
+    editing.change_object(session.document, 1, {"class_name": "cat"})
+    page.tab.wait_for_selector("#objects .class >> text=cat")
+    page.settle()
+    assert page.tab.evaluate("['#' + document.activeElement.id, document.activeElement.value]") == [
+        field,
+        "1",
+    ]
+
+
+@pytest.mark.parametrize("source", ["#note", "#objects input[type=text]"])
+def test_click_on_a_field_keeps_the_focus(page, session, source):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.key("F2") if "objects" in source else page.tab.click(source)
+    page.tab.keyboard.type("abc")
+    with page.done():
+        page.tab.click("#class")
+    assert page.tab.evaluate("document.activeElement.id") == "class"
+
+
+def test_late_prompt_leaves_a_typed_class(page, session):
+    wire = Wire(page, "suggest")
+    draw(session, 0, 1)
+    page.objects(1)
+    page.key("1", "x")
+    draw_stroke(page, (37, 22), (53, 38))
+    page.until(lambda: wire.held)
+    page.tab.click("#class")
+    page.tab.keyboard.type("cat")
+    wire.release()
+    page.chosen("object 2")
+    page.key_done("Enter")
+    assert [item.class_name for item in session.document.snapshot.objects] == ["cat", ""]
+
+
+def test_refresh_of_the_review_keeps_the_focus(page, session, monkeypatch):
+    draw(session, 0, 1)
+    found = [Check(7, 1, "lost", 1.0)]
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    page.open(page.tab.url)
+    page.tab.focus("#review button")
+    found.append(Check(3, 1, "unsure", 0.5))
+    editing.add_object(session.document)
+    page.tab.wait_for_selector("#review li + li")
+    assert page.tab.evaluate("document.activeElement.textContent").startswith("7")
+
+
+def test_choices_of_an_export_survive_a_reconnection(page):
+    wire = Wire(page)
+    page.key("Shift+E")
+    page.tab.check("#outputs input[name=cvat]")
+    wire.socket.close()
+    page.until(lambda: wire.list_sent("describe")[1:])
+    page.until(lambda: wire.list_sent("review")[1:])
+    page.settle()
+    assert page.tab.is_checked("#outputs input[name=cvat]")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from aotlab import InputError, Prediction
+from aotlab import InputError, Prediction, read_mask
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.review.scores import Score
 from aotlab_studio.server.actions import describe, run_action
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -17,7 +21,9 @@ from studio.tests.annotation.clips import (
     draw,
     find_frame_number,
     open_session,
+    set_mask,
     square,
+    truth,
     wait_until,
 )
 
@@ -140,12 +146,12 @@ def test_s5_lost_pixels_are_counted_and_come_back(folder, quick):
     session.close()
 
 
-def test_s6_acceptance_ends_with_other_masks_and_returns_with_the_same(session, quick):
+def test_s6_acceptance_belongs_to_the_masks(session, quick):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, "Ann")
     assert (describe(session).status, session.document.person) == ("accepted", "Ann")
-    run_action(session, {"do": "change_object", "object_id": 1, "changes": {"name": "ball"}})
+    run_action(session, {"do": "change_object", "object_id": 1, "changes": {"color": "#123456"}})
     session.track(TrackRequest(0)).wait()
     assert describe(session).status == "accepted"  # the masks are the same
     run_action(session, box(4, 1, square(50, 2, 6)))
@@ -184,7 +190,7 @@ def test_s6_author_of_each_entry_is_who_made_it(session):
     assert all(line["time"].endswith("+00:00") for line in lines)
 
 
-def test_s8_outdated_frames_are_asked_about_and_named_in_the_export(session, waiting):
+def test_s8_outdated_frames_are_named_in_the_export(session, waiting):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
@@ -224,7 +230,7 @@ def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, waiting):
     assert (session.document.snapshot.labels(5) == before).all()
 
 
-def test_s12_acknowledged_entries_survive_a_record_that_was_cut_off(folder):
+def test_s12_entries_survive_a_record_that_was_cut_off(folder):
     session = open_session(folder)
     before = []
     for x in range(5, 50, 5):
@@ -297,3 +303,125 @@ def test_note_on_a_frame_is_kept_and_undone(session):
     assert describe(session).notes == {3: "ear is missing"}
     run_action(session, {"do": "undo"})
     assert describe(session).notes == {}
+
+
+def test_export_and_its_record_show_the_same_masks(session):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    before, edit = session.document.snapshot, session.document.log.head
+
+    def interfere(event):
+        if event.event == "export" and event.done == 3:
+            draw(session, 5, 1, 2)
+            editing.drop_results(session.document, 6)
+
+    session.document.listeners.append(interfere)
+    result = session.export(["masks"])
+    record = json.loads((session.archive.parent / "export.json").read_text())
+    assert (record["edit"], record["digest"], record["outdated"]) == (edit, before.digest, [])
+    assert (result.missing, result.unclassed) == (0, 1)
+    written = read_mask(session.archive.parent / "masks" / "00008.png")
+    assert (written == before.labels(8)).all()
+
+
+def test_undo_and_redo_spare_steps_of_other_open_pages(session):
+    mine, other = (session.document.by("", page=page) for page in ("mine", "other"))
+    editing.add_object(mine)
+    editing.add_object(other)
+    with pytest.raises(InputError, match="new object, was made in another window"):
+        mine.undo()
+    other.undo()
+    with pytest.raises(InputError, match="new object, was made in another window"):
+        mine.redo()
+    session.document.forget_page("other")
+    mine.redo()
+    mine.undo()
+    mine.undo()
+    assert session.document.snapshot.objects.ids == ()
+
+
+def test_version_is_restored_as_it_was_kept(session):
+    draw(session, 0, 1)
+    layer = Layer([1], 1, LENGTH - 1)
+    session.document.edit("tracking", State(layers={1: layer}))
+
+    def store(*frames):
+        for index in frames:
+            score = Score(1.0, 100, 0.0, 0.0)
+            session.document.add_result(1, Result(index, {1: score}), (truth(index) == 1).astype(np.uint16))
+
+    store(1, 2, 3)
+    session.document.keep_version("half")
+    kept = shown(session.document)
+    store(*range(4, LENGTH))
+    session.document.finish_layer(1)
+    whole = shown(session.document)
+    session.document.restore_version(1)
+    assert same(shown(session.document), kept)
+    assert session.document.snapshot.list_outdated() == [(4, LENGTH - 1)]
+    session.undo()
+    assert same(shown(session.document), whole)
+    assert session.document.snapshot.list_outdated() == []
+
+
+def test_undo_of_a_restored_version_survives_the_size_limit(folder, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.document.keep_version("drawn")
+    session.track(TrackRequest(0)).wait()
+    whole = shown(session.document)
+    session.document.restore_version(1)
+    session.close()
+    again = open_session(folder)
+    again.undo()
+    assert same(shown(again.document), whole)
+    again.close()
+
+
+def test_damaged_mask_is_repaired_by_drawing_it_again(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    digest = session.document.snapshot.keyframe(0)[1]
+    session.document.masks.locate(digest).write_bytes(b"broken")
+    draw(session, 1, 2)
+    set_mask(session.document, 1, 2, truth(0) == 1)
+    session.close()
+    again = open_session(folder)
+    assert (again.document.masks.read(digest) == (truth(0) == 1)).all()
+    again.close()
+
+
+def test_status_is_stored_although_the_report_is_not(session, monkeypatch):
+    def refuse(folder):
+        raise InputError("review.json: cannot be written")
+
+    draw(session, 0, 1)
+    monkeypatch.setattr("aotlab_studio.server.session.update_report", refuse)
+    monkeypatch.setattr(type(session), "results", property(lambda self: session.document.folder))
+    run_action(session, {"do": "set_status", "status": "accepted"})
+    assert session.document.status[0] == "accepted"
+
+
+def test_message_with_an_unknown_field_rejected(session):
+    with pytest.raises(InputError, match=r"set_status: .*outdatd"):
+        run_action(session, {"do": "set_status", "status": "accepted", "outdatd": "proceed"})
+    assert session.document.status[0] == "open"
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({"class_name": "dog"}, False),
+        ({"name": "Rex"}, False),
+        ({"attributes": {"a": "b"}}, False),
+        ({"color": "#123456"}, True),
+    ],
+)
+def test_acceptance_covers_all_that_is_exported(session, changes, holds):
+    draw(session, 0, 1)
+    run_action(session, {"do": "set_status", "status": "accepted"})
+    run_action(session, {"do": "change_object", "object_id": 1, "changes": changes})
+    assert describe(session).status == ("accepted" if holds else "in progress")
+    run_action(session, {"do": "undo"})
+    assert describe(session).status == "accepted"

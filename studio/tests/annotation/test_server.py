@@ -168,7 +168,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
     assert "not a JSON object" in talk.raw("{")["error"]
 
-    def fail(session, message, author):
+    def fail(session, message, author, page):
         raise ValueError("unexpected")
 
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
@@ -205,6 +205,13 @@ def test_hosts_are_addresses_or_names_of_this_machine(listening, asked, ours):
 )
 def test_runs_hold_any_labels(labels):
     assert (decode_labels(encode_labels(labels)) == labels).all()
+
+
+def test_browsers_keep_unchanged_files_of_the_page(served):
+    first = served.get("/page/main.js")
+    again = served.get("/page/main.js", if_none_match=first.headers["etag"])
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert 'id="icon-brush"' in served.get("/").text
 
 
 @pytest.mark.parametrize(
@@ -245,6 +252,7 @@ def test_runs_hold_any_labels(labels):
         ({"do": "change_object", "object_id": 1, "changes": {"name": "x" * 61}}, "name"),
         ({"do": "change_object", "object_id": 1, "changes": {"color": "red"}}, "#rrggbb"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
+        ({"do": "set_status", "status": "accepted", "outdatd": "proceed"}, "unknown field `outdatd`"),
     ],
 )  # fmt: skip
 def test_invalid_message_rejected(served, message, words):
@@ -496,12 +504,16 @@ def test_clients_that_leave_cause_no_traceback(served, caplog):
 
 
 def test_undo_spares_steps_of_another_open_page(served):
-    mine, other = served.open(), served.open()
+    mine, other = served.open("socket?page=1"), served.open("socket?page=2")
     mine.do("outline", frame=0, object_id=None, points=square(5, 5, 10))
     other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
     assert "outline, was made in another window" in mine.do("undo")["error"]
     assert other.do("undo")["result"]["title"] == "outline"
+    assert "outline, was made in another window" in mine.do("redo")["error"]
     assert mine.do("undo")["result"]["title"] == "outline"
+    assert served.get("/masks/3?page=2", "POST", Origin=served.address, content=png(truth(3))).is_success
+    assert "load masks, was made in another window" in mine.do("undo")["error"]
+    assert other.do("undo")["result"]["title"] == "load masks"
     other.do("outline", frame=0, object_id=None, points=square(25, 5, 10))
     other.socket.close()
     wait_until(lambda: "error" not in mine.do("undo"))

@@ -308,7 +308,7 @@ def stroke(frame, *point, object_id=1):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_job_tracks_from_its_own_revision_and_the_correction_follows(folder, direction, short_pause):
+def test_job_tracks_from_its_own_revision(folder, direction, short_pause):
     tracker = TruthTracker(pause=0.02)
     session = open_session(folder, tracker)
     start = LENGTH - 1 if direction == "backward" else 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aotlab import InputError, open_frames
-from aotlab.sdk import VideoWriter
+from aotlab.media.video_writer import VideoWriter
 from aotlab_studio import annotate as cli
 from aotlab_studio.video import FrameStore
 

@@ -166,6 +166,25 @@ def test_labelme_label_and_group_identify_object(read):
     assert found.objects() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    "files",
+    [{"0.json": labelme(0, shape("a", SQUARE)), "1.json": labelme(0, shape("b", SQUARE))},
+     {"a.json": [task(0, result("a", PERCENT)), task(0, result("b", PERCENT))]},
+     {"a.xml": "<annotations>" + '<image id="0" name="00000.jpg" width="40" height="24"/>' * 2 + "</annotations>"}],
+    ids=["labelme", "label_studio", "cvat_images"],
+)  # fmt: skip
+def test_two_images_of_one_name_rejected(read, files):
+    with pytest.raises(InputError, match="2 of its images are called"):
+        read(files, folder="0.json" in files)
+
+
+def test_label_studio_image_is_found_among_texts(read):
+    found = read(
+        {"a.json": [task(2, result("a", PERCENT)) | {"data": {"title": "clip 3", "image": "x/00002.jpg"}}]}
+    )
+    assert sorted(found.frames) == [2]
+
+
 def test_labelme_folder_with_masks_is_read(read):
     part = np.zeros((4, 5), np.uint8)
     part[1:3] = 255
@@ -175,6 +194,22 @@ def test_labelme_folder_with_masks_is_read(read):
     assert sorted(found.frames) == [0, 3]
     assert found.objects() == [1, 2]
     assert (found.mask(3)[11:13, 10:15] == 2).all()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"0.json": labelme(0, shape("a", SQUARE)), "1.json": labelme(1, shape("a", SQUARE[:2], kind="rectangle")),
+      "2.json": labelme(2)},
+     {"a.json": [task(0, result("a", PERCENT)), task(1, result("a", [], type="rectanglelabels")), task(2)]},
+     {"a.xml": "<annotations>" + "".join(
+         f'<image id="{number}" name="{number:05d}.jpg" width="40" height="24">{content}</image>'
+         for number, content in enumerate(['<polygon label="a" points="2,3;16,3;16,15"/>', '<box label="a"/>', ""]))
+      + "</annotations>"}],
+    ids=["labelme", "label_studio", "cvat_images"],
+)  # fmt: skip
+def test_frame_of_boxes_is_not_one_without_objects(read, files):
+    found = read(files, folder="0.json" in files)
+    assert {frame: bool(regions) for frame, regions in found.frames.items()} == {0: True, 2: False}
 
 
 @pytest.mark.parametrize(
@@ -242,11 +277,18 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
         ("labels/00000.txt", "0 a b", r"00000\.txt: "),
         ("labels/00000.txt", "0 0 0 1 1", "three"),
+        ("labels/00000.txt", "0 .1 .1 .5 .1 .5 .5", r"data\.yaml: aliases"),
     ],
 )  # fmt: skip
 def test_invalid_text_formats_rejected(read, name, text, words):
+    lines = [
+        "a0: &a0 [1, 2]",
+        *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)),
+        "names: [*a39]",
+    ]
+    more = {"data.yaml": "\n".join(lines)} if "aliases" in words else {}
     with pytest.raises(InputError, match=words):
-        read({name: text}, folder=name.startswith("labels"))
+        read({name: text, **more}, folder=name.startswith("labels"))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
-from aotlab import InputError
+from aotlab import InputError, read_mask, write_mask
 from aotlab.sdk import (
     Annotations,
     Region,
@@ -20,12 +22,15 @@ from aotlab.sdk import (
     list_mask_formats,
     read_annotations,
 )
+from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 OUTLINES = ("cvat_polygons", "yolo")
 """formats that fill holes and smooth staircases"""
+WITHOUT_ABSENCE = ("cvat", "cvat_polygons", "mots")
+"""formats in which a frame without objects is as one that is not annotated"""
 EXACT = [name for name in list_mask_formats() if name not in OUTLINES]
 
 
@@ -93,6 +98,23 @@ def test_outlines_keep_masks_without_holes(name, tmp_path):
 @pytest.mark.parametrize("name", list_mask_formats())
 def test_frames_without_objects_are_written(name, tmp_path):
     assert write(name, tmp_path, Annotations(SIZE, {0: []})).exists()
+
+
+@pytest.mark.parametrize("name", [*list_mask_formats(), "masks"])
+def test_absence_survives_formats_that_state_it(name, tmp_path):
+    for frame in range(LENGTH):
+        write_mask(tmp_path / "clip" / f"{frame:05d}.png", np.zeros(SIZE, np.uint8))
+    for frame in (0, 1, 3):
+        write_mask(tmp_path / "given" / f"{frame:05d}.png", (labels(frame) == 3) * np.uint8(frame != 1))
+    there = tmp_path / ("there" if name == "masks" else find_mask_writer(name).file_name)
+    convert(tmp_path / "given", tmp_path / "clip", there, name)
+    convert(there, tmp_path / "clip", tmp_path / "back", "masks")
+    shown = {path.stem: bool(read_mask(path).any()) for path in sorted((tmp_path / "back").iterdir())}
+    absent = {} if name in WITHOUT_ABSENCE else {"00001": False}
+    assert shown == {"00000": True, **absent, "00003": True}
+    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
+    sentence = page.partition(" cannot state this")[0].splitlines()[-1]
+    assert (f"`{name}`" in sentence) == (name in WITHOUT_ABSENCE)
 
 
 def test_pycocotools_decodes_mots(tmp_path):

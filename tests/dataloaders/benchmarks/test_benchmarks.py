@@ -45,10 +45,10 @@ def test_videos_are_whole_and_in_order(make, name, split):
     for video in videos:
         stems = [path.stem for path in video.frames]
         assert stems == sorted(set(stems))
-        assert video.masks
+        assert video.reference_masks
         assert video.rules in RULES
         assert {path.stem for path in video.annotations} <= set(stems)
-        for index, path in video.masks.items():
+        for index, path in video.reference_masks.items():
             assert path.stem == stems[index]
             assert read_labels(path).shape == read_image(video.frames[index]).shape[:2]
 
@@ -70,18 +70,16 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
 def test_inapplicable_option_rejected(make, option):
-    with pytest.raises(
-        InputError, match=rf"--{option.replace('_', '-')}: not for davis2017; only .* support it"
-    ):
+    with pytest.raises(InputError, match=rf"^{option}: not for davis2017; only .* support it"):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
 
 def test_folder_may_bring_new_objects_in_later_masks(make):
     first, second = open_dataset("folder", make("folder"), new_objects=True)
-    assert sorted(second.masks) == list(range(6))
+    assert sorted(second.reference_masks) == list(range(6))
     assert second.rules == "folder_late"
-    assert sorted(np.unique(read_mask(first.masks[0]))) == [0, 1, 4]
-    assert [sorted(video.masks) for video in open_dataset("folder", make("folder"))] == [[0], [0]]
+    assert sorted(np.unique(read_mask(first.reference_masks[0]))) == [0, 1, 4]
+    assert [sorted(video.reference_masks) for video in open_dataset("folder", make("folder"))] == [[0], [0]]
 
 
 def test_mose_skips_single_frame_videos(make, caplog):
@@ -92,7 +90,11 @@ def test_mose_skips_single_frame_videos(make, caplog):
 def test_long_videos_begin_with_their_first_mask(make):
     blueboy, dressage = open_dataset("longvideo", make("longvideo"))
     assert (len(blueboy.frames), len(blueboy.annotations), blueboy.merge_ids) == (12, 4, True)
-    assert (dressage.frames[0].stem, dressage.masks[0].stem, len(dressage.frames)) == ("00001", "00001", 9)
+    assert (dressage.frames[0].stem, dressage.reference_masks[0].stem, len(dressage.frames)) == (
+        "00001",
+        "00001",
+        9,
+    )
 
 
 def test_visor_marks_unseen_kitchens(make):

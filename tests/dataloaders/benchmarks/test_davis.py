@@ -66,7 +66,7 @@ def test_frames_masks_and_annotations_are_in_order(root):
     (video,) = read_davis(root, 2017)
     assert [path.name for path in video.frames] == ["00000.jpg", "00001.jpg", "00002.jpg"]
     assert [path.name for path in video.annotations] == ["00000.png", "00001.png", "00002.png"]
-    assert dict(video.masks) == {0: root / "Annotations/480p/bear/00000.png"}
+    assert dict(video.reference_masks) == {0: root / "Annotations/480p/bear/00000.png"}
 
 
 def test_2016_list_of_the_first_release_is_found(root):
@@ -80,7 +80,7 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
     add_sequence(root, "deer", labels=1)
     write_list(root, "2017/test-dev.txt", "deer")
     (video,) = read_davis(root, 2017, "test")
-    assert (len(video.frames), len(video.masks), len(video.annotations)) == (3, 1, 1)
+    assert (len(video.frames), len(video.reference_masks), len(video.annotations)) == (3, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def test_malformed_objects_are_a_problem_of_their_video(root, dataset, objects):
 
     change_metadata(root / METADATA[dataset], change)
     videos = open_dataset(dataset, root)
-    assert [video.name for video in videos if video.problem] == broken
-    assert " of " in next(video.problem for video in videos if video.problem)
+    assert [video.name for video in videos if video.load_error] == broken
+    assert " of " in next(video.load_error for video in videos if video.load_error)
 
 
 @pytest.mark.parametrize("dataset", [name for name in MINIATURES if name != "longvideo"])
@@ -135,14 +135,14 @@ def test_malformed_objects_are_a_problem_of_their_video(root, dataset, objects):
 def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fault):
     make(dataset, root)
     first = open_dataset(dataset, root)[0]
-    images, masks = first.frames[0].parent, next(iter(first.masks.values())).parent
+    images, masks = first.frames[0].parent, next(iter(first.reference_masks.values())).parent
     place = masks if fault == "no masks" else images
     shutil.rmtree(place)
     if fault != "no folder":
         place.mkdir()
     videos = open_dataset(dataset, root)
     report = evaluate(PaintingTracker(), videos, tmp_path / "out", EvaluationOptions(progress=False))
-    whole = [video.name for video in videos if video.problem is None]
+    whole = [video.name for video in videos if video.load_error is None]
     assert whole
     assert report.finished == whole
     if first.name in [video.name for video in videos]:  # folders alone tell which videos there are
@@ -151,7 +151,7 @@ def test_unreadable_sequence_is_skipped_and_reported(root, tmp_path, dataset, fa
         assert any(part in report.failures[first.name] for part in parts)
         scored = score_videos(videos, tmp_path / "out")
         assert first.name in scored.failures
-        assert find_rules(videos) is find_rules([video for video in videos if video.problem is None])
+        assert find_rules(videos) is find_rules([video for video in videos if video.load_error is None])
 
 
 def test_data_set_without_readable_sequence_rejected(root):
@@ -183,7 +183,7 @@ def test_root_that_may_not_be_entered_is_named(closed_folder, dataset):
 def test_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
     miniatures.make_folder(root)
     videos = open_dataset("folder", root)
-    path = next(iter(videos[0].masks.values()))
+    path = next(iter(videos[0].reference_masks.values()))
     with Image.open(path) as image:
         labels = np.array(image)
     Image.fromarray(labels).save(path, format="JPEG")
@@ -197,4 +197,4 @@ def test_video_missing_in_mosev2_metadata_is_its_problem(root):
     change_metadata(root / "train" / "meta.json", lambda videos: videos.pop("1a1b1c1d"))
     first, second = open_dataset("mosev2", root, "train")
     assert [item.object_id for item in first.objects] == [1, 2]
-    assert "lists no object of the video 1a1b1c1d" in second.problem
+    assert "lists no object of the video 1a1b1c1d" in second.load_error

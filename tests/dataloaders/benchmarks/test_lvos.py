@@ -19,10 +19,13 @@ def root(tmp_path):
 def test_only_the_first_label_of_each_object_is_given(root):
     video, late = open_dataset("lvosv2", root)
     assert len(video.annotations) == 8
-    assert {index: path.stem for index, path in video.masks.items()} == {0: "00000001", 3: "00000016"}
+    assert {index: path.stem for index, path in video.reference_masks.items()} == {
+        0: "00000001",
+        3: "00000016",
+    }
     assert (video.new_ids(0), video.new_ids(3)) == ({1}, {2})
     # its only object comes after the first frame
-    assert {index: path.stem for index, path in late.masks.items()} == {2: "00000011"}
+    assert {index: path.stem for index, path in late.reference_masks.items()} == {2: "00000011"}
     assert len(late.frames) == 7
 
 
@@ -34,7 +37,7 @@ def test_list_file_marks_unseen_videos(root):
 
 def test_test_split_gives_all_labels_without_metadata(root):
     (video,) = open_dataset("lvosv2", root, "test")
-    assert sorted(video.masks) == [0, 2]
+    assert sorted(video.reference_masks) == [0, 2]
     assert video.new_ids(2) is None
 
 

@@ -1,12 +1,14 @@
 """Reading YouTube-VOS."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.evaluation.youtube_vos import plan_sequence
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos
 
@@ -34,14 +36,14 @@ def list_objects(root, objects):
 
 def test_object_is_given_on_its_first_listed_frame(root):
     video = open_dataset("youtubevos2019", root)[0]
-    assert {index: path.stem for index, path in video.masks.items()} == {0: "00000", 2: "00010"}
+    assert {index: path.stem for index, path in video.reference_masks.items()} == {0: "00000", 2: "00010"}
     assert (video.new_ids(0), video.new_ids(2)) == ({2, 5}, {3})
 
 
 def test_only_masks_where_objects_begin_are_given(root):
     video = open_dataset("youtubevos2019", root, "train")[0]
     assert len(video.annotations) == 6
-    assert sorted(video.masks) == [0, 2]
+    assert sorted(video.reference_masks) == [0, 2]
 
 
 def test_all_frames_are_tracked_and_listed_ones_written(root):
@@ -51,7 +53,7 @@ def test_all_frames_are_tracked_and_listed_ones_written(root):
     # from the first listed frame to the last: 00000 to 00025
     assert len(dense.frames) == 26
     assert dense.results == sparse.results == tuple(f"{5 * index:05d}" for index in range(6))
-    assert {dense.frames[index].stem for index in dense.masks} == {"00000", "00010"}
+    assert {dense.frames[index].stem for index in dense.reference_masks} == {"00000", "00010"}
     assert dense.frames[0].parent.parent.parent.name == "valid_all_frames"
 
 
@@ -67,7 +69,7 @@ def test_frames_before_the_first_listed_one_are_not_run(root):
     first.rename(second)
     video = open_dataset("youtubevos2019", root)[1]
     assert video.frames[0].stem == "00005"
-    assert list(video.masks) == [0]
+    assert list(video.reference_masks) == [0]
 
 
 def test_training_categories_are_seen(root):
@@ -100,3 +102,15 @@ def test_all_frames_need_their_archive(root):
     shutil.rmtree(root / "valid_all_frames")
     with pytest.raises(InputError, match="valid_all_frames/JPEGImages: no such folder"):
         require_readable(open_dataset("youtubevos2019", root, all_frames=True))
+
+
+def test_unpadded_names_are_in_natural_order(root):
+    padded = open_dataset("youtubevos2019", root, "train")[0]
+    for path in list(root.glob("train/*/*/*.*")):
+        path.rename(path.with_name(f"{int(path.stem)}{path.suffix}"))
+    meta = (root / "train" / "meta.json").read_text()
+    (root / "train" / "meta.json").write_text(re.sub(r'"0+(\d+)"', r'"\1"', meta))
+    video = open_dataset("youtubevos2019", root, "train")[0]
+    assert [int(path.stem) for path in video.frames] == [int(path.stem) for path in padded.frames]
+    assert sorted(video.masks) == sorted(padded.masks)
+    assert (plan_sequence(video).is_counted == plan_sequence(padded).is_counted).all()

@@ -26,7 +26,7 @@ def counts(**pixels):
 def test_relabel_keeps_reference_objects():
     labels = np.zeros((2, 20, 20), np.uint8)
     labels[:, :10, :10], labels[:, 10:, :10], labels[0, 0, 19], labels[1, 10:, 10:] = 7, 40, 9, 5
-    clip = relabel(np.zeros((2, 20, 20, 3), np.uint8), labels, rng(), minimum=50, max_objects=10)
+    clip = relabel(np.zeros((2, 20, 20, 3), np.uint8), labels, rng(), min_pixels=50, max_objects=10)
     assert clip.objects == 2
     assert {int(clip.labels[0, 0, 0]), int(clip.labels[0, 19, 0])} == {1, 2}
     assert np.array_equal(clip.labels[0][:, :10], clip.labels[1][:, :10])
@@ -38,14 +38,14 @@ def test_object_of_minimum_size_is_dropped():
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, :10, :10] = 1
     frames = np.zeros((1, 20, 20, 3), np.uint8)
-    assert relabel(frames, labels, rng(), minimum=100, max_objects=10).objects == 0
-    assert relabel(frames, labels, rng(), minimum=99, max_objects=10).objects == 1
+    assert relabel(frames, labels, rng(), min_pixels=100, max_objects=10).objects == 0
+    assert relabel(frames, labels, rng(), min_pixels=99, max_objects=10).objects == 1
 
 
 def test_ignored_pixels_stay_ignored():
     labels = np.full((1, 20, 20), 255, np.uint8)
     labels[0, :5] = 8
-    clip = relabel(np.zeros((1, 20, 20, 3), np.uint8), labels, rng(), minimum=0, max_objects=10)
+    clip = relabel(np.zeros((1, 20, 20, 3), np.uint8), labels, rng(), min_pixels=0, max_objects=10)
     assert clip.objects == 1
     assert (clip.labels[0, 5:] == 255).all()
 
@@ -53,7 +53,7 @@ def test_ignored_pixels_stay_ignored():
 @pytest.mark.parametrize("most", [1, 5, 10, 15, 24])
 def test_relabel_limits_objects(most):
     labels = np.repeat(np.arange(1, 25, dtype=np.uint8), 30).reshape(1, 24, 30)
-    clip = relabel(np.zeros((1, 24, 30, 3), np.uint8), labels, rng(), minimum=0, max_objects=most)
+    clip = relabel(np.zeros((1, 24, 30, 3), np.uint8), labels, rng(), min_pixels=0, max_objects=most)
     assert clip.objects == most
     assert set(np.unique(clip.labels)) - {0} == set(range(1, most + 1))
     assert all((clip.labels == number).sum() == 30 for number in range(1, most + 1))
@@ -61,7 +61,7 @@ def test_relabel_limits_objects(most):
 
 def test_merged_clips_keep_ids_below_void():
     ids = np.repeat(np.arange(1, 251, dtype=np.uint8), 202).reshape(1, 250, 202)
-    clip = relabel(np.zeros((1, 250, 202, 3), np.uint8), ids, rng(), minimum=0, max_objects=250)
+    clip = relabel(np.zeros((1, 250, 202, 3), np.uint8), ids, rng(), min_pixels=0, max_objects=250)
     assert clip.objects == MAX_OBJECTS
     left, right = clip.labels.copy(), clip.labels.copy()
     left[..., 101:], right[..., :101] = 0, 0

@@ -111,7 +111,7 @@ def test_drawn_clips_are_pinned(tmp_path, kind, split):
     for index in range(len(clips)):
         clip = clips[index]
         names = [name.removeprefix(str(tmp_path)) for name in clip.names]
-        assert not clip.replaced
+        assert not clip.unreadable
         total.update(f"{names} {clip.objects} {np.bincount(clip.labels.ravel()).tolist()}".encode())
         total.update(
             clip.labels.tobytes()

@@ -114,6 +114,11 @@ def test_balance_evens_out_image_sets(tmp_path, balance, shares):
     )
 
 
+def test_videos_shorter_than_a_clip_are_named(root):
+    line, _ = describe_mixture(mixture(root, VIDEOS, STATIC, clip_length=60))
+    assert line.endswith("; 2 videos are shorter than clip_length=60, so clips reverse")
+
+
 def test_invalid_balance_rejected(root):
     with pytest.raises(InputError, match="balance is for kind static"):
         mixture(root, SourceConfig("videos", balance=0.5))
@@ -155,8 +160,8 @@ def test_unreadable_item_is_replaced():
     clips = in_memory(broken, whole, merge=0.0)
     found = [clips[index] for index in range(20)]
     assert all(clip.names == ("good.jpg",) for clip in found)
-    assert {reason for clip in found for reason in clip.replaced} == {"bad.jpg: cut off"}
-    assert 0 < sum(bool(clip.replaced) for clip in found) < 20
+    assert {reason for clip in found for reason in clip.unreadable} == {"bad.jpg: cut off"}
+    assert 0 < sum(bool(clip.unreadable) for clip in found) < 20
     assert not any(same(found[index], found[index + 1]) for index in range(19))
 
 

@@ -57,14 +57,16 @@ def test_same_videos_are_held_back_in_every_phase(folder):
     assert all("clip05" not in names and len(names) == 9 for names in trained_on(data))
 
 
-@pytest.mark.parametrize("kind", ["video", "static"])
+@pytest.mark.parametrize("kind", ["video", "static", "link"])
 def test_no_phase_trains_on_validation_videos(folder, kind):
     root = folder(20)
     (root / "ImageSets").mkdir()
     (root / "ImageSets" / "half.txt").write_text("".join(f"clip{number:02d}\n" for number in range(1, 20, 2)))
     config = load_config(RECIPE, [f"data.root={root.parent}"])
     (phase,) = config.train.phases
-    other = SourceConfig(root.name if kind == "static" else f"./{root.name}", kind, "half")
+    (root / "link").symlink_to(root)
+    path = {"video": f"./{root.name}", "static": root.name, "link": f"{root.name}/link"}[kind]
+    other = SourceConfig(path, "static" if kind == "static" else "video", "half")
     phases = [
         replace(phase, sources=[SourceConfig(root.name)]),
         replace(phase, name="other", sources=[other]),
@@ -74,8 +76,8 @@ def test_no_phase_trains_on_validation_videos(folder, kind):
     assert held == {"clip05", "clip15"}
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
     assert not held & {video.name for video in first.videos}
-    items = second.videos if kind == "video" else second.images
-    assert len(items) == (8 if kind == "video" else 16)
+    items = second.images if kind == "static" else second.videos
+    assert len(items) == (16 if kind == "static" else 8)
     assert not any(name in str(item) for item in items for name in held)
 
 

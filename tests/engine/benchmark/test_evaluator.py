@@ -31,7 +31,7 @@ def make_video(root, name, *, frames=4, reference=None, **fields):
     for image, mask in zip(images, masks, strict=True):
         Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 150)).save(image)
         write_mask(mask, square() if reference is None else reference)
-    return Video(name, frames=images, masks={0: masks[0]}, annotations=masks, **fields)
+    return Video(name, frames=images, reference_masks={0: masks[0]}, annotations=masks, **fields)
 
 
 def names(folder):
@@ -101,7 +101,7 @@ def test_merged_videos_have_one_object(tmp_path, ids):
 )
 def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
     video = make_video(tmp_path, "a")
-    write_mask(video.masks[0], mask)
+    write_mask(video.reference_masks[0], mask)
     assert message in run([video], tmp_path / "out").failures["a"]
 
 
@@ -174,7 +174,7 @@ def test_frames_before_the_first_object_are_background(tmp_path):
     run([video], tmp_path / "out")
     results = [read_mask(tmp_path / "out" / video.name / f"{stem}.png") for stem in video.results]
     assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
-    np.testing.assert_array_equal(results[2], read_mask(video.masks[2]))
+    np.testing.assert_array_equal(results[2], read_mask(video.reference_masks[2]))
 
 
 def test_only_requested_frames_are_written(tmp_path):

@@ -105,7 +105,9 @@ def test_given_masks_are_not_ground_truth(davis):
     bear = davis[0]
     given = dict(enumerate(bear.annotations))
     assert has_annotations(bear)
-    assert not has_annotations(Video("bear", bear.frames, masks=given, annotations=bear.annotations))
+    assert not has_annotations(
+        Video("bear", bear.frames, reference_masks=given, annotations=bear.annotations)
+    )
     assert find_rules([]) is find_rules(davis)
 
 

@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from aotlab.configs import schema
+from aotlab.configs.load import load_config
+from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.export.graphs import export_model
 from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipModule, ClipPlan
+from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.networks.aot import AOT, LSTTBlock
 from aotlab.networks.build import METHODS
+from aotlab.networks.paot import PAOT
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 from tests.engine.tracking.test_multiscale import clip_batch
 
@@ -57,10 +61,28 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
     frames, mask = clip(3), stripes([1, 2])
     predictions = run(Tracker(model, config), frames, {0: mask})
     assert predictions[-1].ids == (1, 2)
-    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
+    plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
     loss, _ = ClipModule(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan, 1.0)
     loss.backward()
     assert model.blocks[0].value.weight.grad.abs().max() > 0
+
+
+TWO_STAGES = (
+    "model.stages=[{stride: 16, window: 7, feedforward: 64}, {stride: 8, window: 7, feedforward: 64}]"
+)
+
+
+def test_method_of_two_stages_tracks(monkeypatch):
+    method = schema.Method(schema.METHODS["paot"].settings, strides=(16, 8), augmentation="deaot")
+    monkeypatch.setitem(schema.METHODS, "mine", method)
+    monkeypatch.setitem(METHODS, "mine", PAOT)
+    model, config = build("aott", "model.method=mine", TWO_STAGES)
+    predictions = run(Tracker(model, config), clip(3), {0: stripes([1, 2])})
+    assert predictions[-1].ids == (1, 2)
+    recipe = load_config("ytvos", ["model.method=mine", TWO_STAGES])
+    assert {phase.augmentation for phase in resolve_training(recipe).train.phases} == {"deaot"}
+    with pytest.raises(InputError, match=r"mine has stages at strides \(16, 8\), got \(16,\)"):
+        load_config("aott", ["model.method=mine"])
 
 
 @pytest.mark.slow

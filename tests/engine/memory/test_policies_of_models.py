@@ -14,7 +14,7 @@ from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
 from aotlab.networks.build import build_model
 from aotlab.networks.model import Features, KeyValue, PropagatedFrame
 from tests.engine.frames import advance, begin
@@ -118,7 +118,7 @@ def test_training_updates_restricted_memory_layers(method):
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
     bank = MemoryBank(build_policy(config.memory, training=True), training=True)
-    plan = ClipPlan(torch.arange(3)[None], hard_pixel_count=labels[0].numel(), feed_predictions=True)
+    plan = ClipOptions(torch.arange(3)[None], hard_pixel_count=labels[0].numel(), feed_predictions=True)
     losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
     (losses.reference.mean() + losses.tracked.mean()).backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
@@ -136,7 +136,7 @@ def test_foreground_resized_with_aligned_corners_in_every_model():
     for align_corners in (True, False):
         config = SimpleNamespace(align_corners=align_corners)
         model = SimpleNamespace(
-            config=config, attention_inputs=lambda query, key: (query[:, None], key[:, None])
+            config=config, long_attention_inputs=lambda query, key: (query[:, None], key[:, None])
         )
         both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
     assert torch.equal(*both)

@@ -174,7 +174,7 @@ def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precis
     assert segmenter._model.prompts.projector.weight.dtype == getattr(torch, precision)
 
 
-def test_checkpoint_without_prompt_network_uses_the_bundled_model(monkeypatch, tmp_path):
+def test_checkpoint_without_prompts_uses_the_bundled_model(monkeypatch, tmp_path):
     bare, full = (build("aott", f"model.prompt_blocks={blocks}")[0] for blocks in (0, 1))
     models = {tmp_path / "bare.safetensors": bare, BUNDLED_CHECKPOINT: full}
     monkeypatch.setattr(

@@ -114,6 +114,9 @@ def test_embedding_of_a_frame_is_computed_once(segmenter):
     first = segmenter._embed(FRAME, EDGE / 60)
     assert segmenter._embed(FRAME.copy(), EDGE / 60) is first
     assert segmenter._embed(FRAME[::-1].copy(), EDGE / 60) is not first
+    black = np.zeros((40, 60, 3), np.uint8)
+    first = segmenter._embed(black, EDGE / 60)
+    assert segmenter._embed(black.transpose(1, 0, 2), EDGE / 60) is not first
 
 
 def test_encoder_of_plain_pixels_gets_them_unpadded(tmp_path):

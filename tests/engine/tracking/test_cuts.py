@@ -67,5 +67,15 @@ def test_frame_after_cut_ignores_short_term_memory(model):
     assert torch.equal(after[3].logits, changed[3].logits)
 
 
+def test_mask_after_all_objects_are_forgotten_is_no_cut(model):
+    before, after = shots(1)
+    tracker = Tracker(*model)
+    tracker.step(before, stripes([1]))
+    tracker.forget(1)
+    for _ in range(2):
+        tracker.step(after)
+    assert not tracker.step(after, stripes([2])).cut
+
+
 def test_video_resumed_at_a_cut_is_the_same(model, tmp_path):
     assert assert_resumes(*model, shots(), {0: stripes([1, 2])}, 3, tmp_path)[0].cut

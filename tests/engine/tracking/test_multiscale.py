@@ -9,7 +9,7 @@ import torch
 from aotlab.configs.load import build_config
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipOptions, clip_losses
 from aotlab.networks.build import build_model
 from tests.engine.small_model import amplify, clip, clip_batch, run, stripes
 
@@ -42,7 +42,9 @@ def build(method, policy="every_nth", **model):
 def test_optimiser_step_changes_all_parameters_and_lowers_loss(method):
     model, config = build(method)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
-    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=clip_.labels[0].numel(), feed_predictions=False)
+    plan = ClipOptions(
+        torch.arange(11)[None], hard_pixel_count=clip_.labels[0].numel(), feed_predictions=False
+    )
 
     def loss():
         bank = build_bank(config.memory, training=True)

@@ -12,7 +12,6 @@ from aotlab.engine.tracking.rules.ownership import (
     Reassignment,
     swap_channels,
 )
-from aotlab.engine.tracking.state import pack, unpack
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
 SIZE = (60, 120)
@@ -112,6 +111,15 @@ def test_claims_end_after_a_limit():
     assert not claims[-1]
 
 
+def test_reassignment_that_is_not_stored_is_no_claim():
+    rule = started(*TWO)
+    labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
+    rule.reassigned = rule.find_detached(labels, frame)
+    assert [move.target for move in rule.reassigned] == [2]
+    rule.update(labels, frame, [])  # as the mean of an ensemble, which has not reassigned it
+    assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
+
+
 def test_nothing_is_claimed_after_a_restart():
     rule = started(*TWO)
     rule.restart()
@@ -126,9 +134,9 @@ def test_forgotten_object_claims_nothing():
 
 def test_restored_rule_decides_the_same(tmp_path):
     rule = started(*TWO)
-    torch.save(pack(rule), tmp_path / "state.pt")
-    stored = torch.load(tmp_path / "state.pt", weights_only=True)
-    other = unpack(ComponentOwnership, stored, torch.device("cpu"))
+    torch.save(rule.state_dict(), tmp_path / "state.pt")
+    other = ComponentOwnership()
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for _ in range(2):
         squares = (1, 20, 10, RED), (1, 20, 44, RED)
         assert step(other, *squares) == step(rule, *squares)

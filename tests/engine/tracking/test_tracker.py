@@ -11,7 +11,7 @@ import torch
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.clip import ClipPlan, clip_losses
+from aotlab.engine.training.clip import ClipOptions, clip_losses
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
 from tests.engine.tracking import test_multiscale
 
@@ -181,7 +181,7 @@ def test_training_clip_equals_tracker(preset):
     model.eval()
     frames, mask = clip(6), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
-    plan = ClipPlan(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=True)
+    plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=True)
     losses = clip_losses(model, build_bank(config.memory), clip_batch(frames, [mask] * 6, 3), plan)
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 2

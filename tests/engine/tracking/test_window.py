@@ -25,7 +25,7 @@ from aotlab.utils.errors import InputError
 from tests.engine.small_model import assert_resumes, build, clip, run
 
 SIZE = HEIGHT, WIDTH = 129, 209
-WHOLE = Window.whole_frame(SIZE, 1)
+WHOLE = Window.from_size(SIZE, 1)
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +96,17 @@ def test_window_of_a_frame_is_resized_as_the_frame(scale):
 def test_large_objects_get_the_whole_frame():
     large = np.zeros(SIZE, np.int64)
     large[13:116, 21:188] = 1
-    assert choose(large).is_whole
-    assert not choose(square(50, 80)).is_whole
-    assert choose(square(50, 80), large).is_whole
-    assert choose(square(50, 80), np.zeros(SIZE, np.int64)).is_whole
+    assert choose(large).is_whole_frame
+    assert not choose(square(50, 80)).is_whole_frame
+    assert choose(square(50, 80), large).is_whole_frame
+    assert choose(square(50, 80), np.zeros(SIZE, np.int64)).is_whole_frame
 
 
 def test_small_objects_are_scaled_up_within_the_cost(monkeypatch):
     monkeypatch.setattr(window, "ZOOMS", (2.0, 1.0))
     part = choose(square(50, 80))
     assert part.size == (257, 417)
-    assert part.whole == WHOLE
+    assert part.whole_frame == WHOLE
     assert part.rows * part.columns <= window.MAX_AREA_RATIO * WHOLE.rows * WHOLE.columns
 
 
@@ -135,7 +135,7 @@ def grow(side):
 
 
 def test_growing_object_leaves_the_window():
-    assert [part.is_whole for part in select([grow(20), grow(22), grow(24), grow(16)])] == [
+    assert [part.is_whole_frame for part in select([grow(20), grow(22), grow(24), grow(16)])] == [
         False, False, False, True, True,
     ]  # fmt: skip
 
@@ -143,14 +143,21 @@ def test_growing_object_leaves_the_window():
 def test_window_returns_once_objects_stop_growing(monkeypatch):
     monkeypatch.setattr(window, "SETTLED_FRAMES", 2)
     sides = [24, 30, 36, 36, 36]
-    assert [part.is_whole for part in select(map(grow, sides))] == [False, True, True, True, True, False]
+    assert [part.is_whole_frame for part in select(map(grow, sides))] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_objects_outside_the_window_are_background(model):
     tracker, frames = Tracker(*model), clip(2, *SIZE)
     tracker.step(frames[0], square(50, 60))
     part = tracker.view.window
-    assert not part.is_whole
+    assert not part.is_whole_frame
     labels = tracker.step(frames[1]).labels
     outside = np.ones(SIZE, bool)  # but for 3 pixels, as logits of stride 4 are interpolated
     rows, columns = (
@@ -187,7 +194,7 @@ def test_lost_object_is_searched_in_the_whole_frame(model, monkeypatch):
     run(tracker, clip(1, *SIZE), {0: square(50, 60)})
     monkeypatch.setattr(ObjectTable, "merge", lambda *_, **__: torch.zeros(2, *SIZE))
     tracker.step(clip(1, *SIZE)[0])
-    assert tracker.view.window.is_whole
+    assert tracker.view.window.is_whole_frame
     assert len(tracker.banks) == 1
 
 

@@ -22,7 +22,7 @@ TRAIN = str(ROOT / "tools" / "train.py")
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src"), **more}
 
 
 def losses(output: Path) -> list[float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import random
 import signal
@@ -21,7 +20,7 @@ from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
-from tests.limits import limit_file_size
+from tests.limits import ends_in_process, limit_file_size
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
@@ -227,41 +226,26 @@ def run_in_process(config):
     run(config)
 
 
-def finishes(config, kill_after=600.0):
-    """Train in a process of its own, killed after some seconds; return whether it came to its end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=run_in_process, args=(config,))
-    process.start()
-    process.join(kill_after)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        return False
-    assert process.exitcode == 0
-    return True
-
-
 @pytest.mark.slow
 def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
     phases = phase("first", steps=3), phase("second", steps=3)
     for name in ("first", "whole"):  # in processes like the killed ones: sums depend on the threads
         uninterrupted = tiny_recipe(tmp_path, data, name, *phases, overrides=EVERY)
         begin = time.perf_counter()
-        assert finishes(uninterrupted)
+        assert ends_in_process(run_in_process, uninterrupted)
         seconds = time.perf_counter() - begin
     config = tiny_recipe(tmp_path, data, "killed", *phases, overrides=EVERY)
     draws, kills = random.Random(0), 0
     for _ in range(12):
         before = states(config)
-        if finishes(config, kill_after=draws.uniform(0.1, 0.9) * seconds):
+        if ends_in_process(run_in_process, config, kill_after=draws.uniform(0.1, 0.9) * seconds):
             break
         kills += 1
         assert not before or states(config), "a kill lost all states"
         for state in states(config):
             torch.load(state, weights_only=True)
     assert kills
-    assert finishes(config)
+    assert ends_in_process(run_in_process, config)
     whole = load_file(Path(uninterrupted.train.output) / "second.safetensors")
     killed = load_file(Path(config.train.output) / "second.safetensors")
     assert [key for key, tensor in whole.items() if not torch.equal(tensor, killed[key])] == []

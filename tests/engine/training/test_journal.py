@@ -21,7 +21,16 @@ MEASURES = ["loss", "iou", "lr", "gradient_norm", "data_seconds", "step_seconds"
 
 @pytest.fixture
 def journal(tmp_path):
-    return lambda **options: Journal(tmp_path, PHASES, **{"is_main": True, "log_every": 2, **options})
+    """Makes a journal; TensorBoard's threads end before the folder does."""
+    made = []
+
+    def make(**options):
+        made.append(Journal(tmp_path, PHASES, **{"is_main": True, "log_every": 2, **options}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 def train(journal, name, first, last, **values):

@@ -1,4 +1,4 @@
-"""Training learns: from random weights, in under a minute, to follow a disc that leaves its first mask behind."""
+"""Training learns: from random weights, in 100 steps, to follow a disc that leaves its first mask behind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw_disc(root, name, seed, frames=5, size=80):
         write_mask(root / "discs" / "Annotations" / name / file.name, mask.astype(np.uint8))
 
 
-@pytest.mark.slow  # 80 steps
+@pytest.mark.slow  # 100 steps
 def test_short_run_learns_to_track(tmp_path):
     names = ["a", "b", "c", "d", "unseen"]
     for seed, name in enumerate(names):
@@ -40,7 +40,7 @@ def test_short_run_learns_to_track(tmp_path):
     (lists / "train.txt").write_text("\n".join(names[:-1]))
     (lists / "val.txt").write_text(names[-1])
     learning = phase(
-        steps=80, batch=2, clip_length=2, crop=65, short_edge=64, merge=0.0, feed_predictions_after=1.0,
+        steps=100, lr=4e-3, batch=2, clip_length=2, crop=65, short_edge=64, merge=0.0, feed_predictions_after=1.0,
         reference_loss_until=0.3, sources=[{"path": "discs", "split": "train", "max_gap": 2}],
     )  # fmt: skip
     config = tiny_recipe(

@@ -103,10 +103,21 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
         ("train.phases.0.weight_decay=0.07", "train.phases.0.weight_decay=0.0"),
         ("train.phases.0.name=video", "train.phases.0.name=other"),
         ("train.precision=float32 or bfloat16", "train.precision=float16"),
-        ("another architecture", "model.stages.0.depth=2"),
+        ("model.stages.0.depth=1", "model.stages.0.depth=2"),
     ):
         with pytest.raises(InputError, match=f"was saved with {message}; resume with the same"):
             run(recipe("run", phase(steps=2), overrides=[override]))
+
+
+def test_state_without_a_newer_setting_is_resumed(recipe):
+    config = recipe("run", phase(steps=1))
+    run(config)
+    (path,) = states(config)
+    content = torch.load(path, weights_only=True)
+    del content["architecture"]["prompt_blocks"], content["architecture"]["stages"][0]["shared"]
+    torch.save(content, path)
+    run(recipe("run", phase(steps=2)))
+    assert [line["step"] for line in log_lines(config)] == [1, 2]
 
 
 def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
@@ -146,6 +157,6 @@ def test_unreadable_item_is_replaced_and_counted(recipe, tmp_path):
     image = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"
     image.write_bytes(image.read_bytes()[:200])
     trained = run(recipe("run", phase(steps=6), overrides=[f"data.root={root}"]))
-    ((sentence, count),) = trained.replaced.items()
+    ((sentence, count),) = trained.unreadable.items()
     assert str(image) in sentence
     assert count >= 1

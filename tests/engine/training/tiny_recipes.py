@@ -47,7 +47,7 @@ def phase(name="video", **options):
 
 def steady_phase(**options):
     """A phase in which nothing amplifies rounding: small steps, and true masks in memory."""
-    return phase(batch=4, lr=3e-5, feed_predictions_after=1.0, **options)
+    return phase(batch=2, lr=3e-5, feed_predictions_after=1.0, **options)
 
 
 def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:

@@ -319,7 +319,9 @@ def test_lock_that_is_a_link_is_not_followed(tmp_path):
     [
         ("bundled", ["aott_mini: aot, encoder mobilenet_v2, blocks 1, memory", "weights after"]),
         ("msdeaott", ["msdeaott: msdeaot, encoder mobilenet_v2, blocks 1 + 1 + 0"]),
-        ("r50_aotl", ["encoder resnet50, blocks 3, memory every_nth", "14."]),
+        pytest.param(
+            "r50_aotl", ["encoder resnet50, blocks 3, memory every_nth", "14."], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_show_prints_parameters_and_flops(name, parts, capsys):

@@ -23,7 +23,7 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RankError, RunStopped
-from aotlab.utils.numbers import parse_bytes, parse_size
+from aotlab.utils.numbers import format_bytes, parse_bytes, parse_size
 
 
 @command("aotlab example", "An example.")
@@ -211,6 +211,8 @@ def test_invalid_numbers_of_commands_are_one_sentence(line, option, capsys):
         (parse_bytes, "2GB", 2 * 10**9),
         (parse_bytes, "1.5 GiB", 3 * 2**29),
         (parse_bytes, "7b", 7),
+        (parse_bytes, "1TB", 10**12),
+        (parse_bytes, "1TiB", 2**40),
     ],
 )
 def test_sizes_and_bytes_are_read(read, text, value):
@@ -227,6 +229,21 @@ def test_sizes_and_bytes_are_read(read, text, value):
 def test_invalid_sizes_and_bytes_show_an_example(read, text):
     with pytest.raises(ValueError, match="for example"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (999_499, "999 KB"),
+        (999_999, "1 MB"),
+        (1_500_000_000, "1.5 GB"),
+        (12 * 10**15, "12000 TB"),
+    ],
+)
+def test_bytes_are_shown_in_three_digits(count, text):
+    assert format_bytes(count) == text
 
 
 @given(strategies.text(max_size=3 * MAX_MESSAGE))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -168,6 +169,16 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     assert not (clips.parent / "out").exists()
 
 
+def test_dry_run_sums_the_space_of_all_clips(clips, capsys, monkeypatch):
+    (clips.parent / "out").mkdir()  # may be a disk of its own
+    free = {clips.parent / "out": 450}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path), 10**12)))
+    (clips / "one.csv").write_text("video,masks\na,a.png\n")
+    assert run(clips / "one.csv", "--dry-run") == 0
+    assert run(clips, "--dry-run") == 2
+    assert "out: the results take about" in capsys.readouterr().err
+
+
 def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     monkeypatch.undo()  # the real tracker
     rows = [
@@ -200,7 +211,7 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
     assert run(clips, *more) == 2
-    assert "replace results with --force" in capsys.readouterr().err
+    assert "replace it with --force" in capsys.readouterr().err
     assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -236,7 +247,7 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
 def test_results_never_replace_videos_and_masks(clips, capsys, more):
     before = results(clips.parent)
     assert cli.main(["--jobs", str(clips), "--output", str(clips), *more]) == 2
-    assert "would replace" in capsys.readouterr().err
+    assert "would overwrite" in capsys.readouterr().err
     assert results(clips.parent) == before
 
 

@@ -20,7 +20,9 @@ from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main
 from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
-from aotlab.video.job import RECORD_FILE, Job, JobRecord, digest_inputs, read_job_record
+from aotlab.video.digest import digest_inputs
+from aotlab.video.job import Job
+from aotlab.video.results import RECORD_FILE, JobRecord, read_job_record
 from tests.limits import make_pipe
 from tests.media.test_streams import served  # noqa: F401  a fixture
 from tests.media.test_streams import write as write_grey
@@ -189,7 +191,7 @@ DRY_REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: " ".join(value)[-40:])
+@pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
 def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monkeypatch, more, words):
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))

@@ -91,8 +91,13 @@ class Document:
         self.listeners: list[Listener] = []
         self.author = ""
         """who signs the entries of this view"""
-        self.propagates = self.shared = False
+        self.page: str | None = None
+        self.propagates = False
         """as in `by`"""
+        self.shared = False
+        """whether several people work on the project, so that changes without a name are refused"""
+        self._pages: dict[int, str] = {}
+        """page that made each entry, of all open pages and for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
         """the last snapshot by its entry and the revision of the layers, for all views"""
         for entry in self.log.entries.values():
@@ -103,8 +108,11 @@ class Document:
                     f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a copy"
                 )
         if lock is not None:
-            needed = [self.log.head, *(version.entry for version in self.log.versions)]
-            kept = {layer_id for entry in needed for layer_id in self.log.state(entry).layers}
+            kept = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
+            done = self.log.entries.get(self.log.head)
+            while done is not None:  # all that can be undone
+                kept.update(done.values.layers)
+                done = self.log.entries.get(done.parent)
             self.layers.drop_oldest(kept, LAYER_BYTES)
 
     @classmethod
@@ -144,16 +152,22 @@ class Document:
         header = read_header(folder / PROJECT_FILE)
         return cls(header, folder, header.video)
 
-    def by(self, author: str, *, propagates: bool = False, shared: bool = False) -> Document:
+    def by(self, author: str, *, page: str | None = None, propagates: bool = False) -> Document:
         """Return a view of this document whose edits have an author.
 
         Args:
+            page: id of the page that makes them; until `forget_page`, no other one can undo or redo them.
             propagates: edits are tracked to the keyframes beside them.
-            shared: refuse edits without an author.
         """
         view = copy.copy(self)
-        view.author, view.propagates, view.shared = author, propagates, shared
+        view.author, view.page, view.propagates = author, page, propagates
         return view
+
+    def forget_page(self, page: str) -> None:
+        """Let any page undo and redo the steps of one that has closed."""
+        with self.lock:
+            for entry in [entry for entry, owner in self._pages.items() if owner == page]:
+                del self._pages[entry]
 
     def at(self, entry: int) -> Snapshot:
         """Return what the document shows at an entry of its log."""
@@ -168,6 +182,12 @@ class Document:
                 self._snapshots.clear()
                 self._snapshots[key] = self.at(self.log.head)
             return self._snapshots[key]
+
+    def freeze(self) -> Snapshot:
+        """Return what shows now, without what is tracked later."""
+        with self.lock:
+            now = self.snapshot
+            return Snapshot(self.log, now.entry, self.masks, self.layers, now.count, now.ends)
 
     def set_lock_owner(self, person: str) -> None:
         """Write the person's name into the lock of the project."""
@@ -200,7 +220,7 @@ class Document:
     # Edits
 
     def edit(self, title: str, values: State, frame: int | None = None) -> int:
-        """Append an edit and return its number; an edit that changes nothing is not stored.
+        """Append an edit and return the head; an edit that changes nothing is not stored.
 
         Raises:
             InputError: the project cannot be written, or another program holds it.
@@ -214,16 +234,16 @@ class Document:
             return self.log.head
 
     def undo(self) -> Entry | None:
-        """Undo the last entry and return it; None without one."""
+        """Undo the last entry and return it; None without one. Raises `InputError` if it is of another open page."""
         with self.lock:
             entry = self._undo_entry
-            return None if entry is None else self._move(entry.parent, entry)
+            return None if entry is None else self._move("undo", entry.parent, entry)
 
     def redo(self) -> Entry | None:
-        """Repeat the entry undone last and return it; None without one."""
+        """Repeat the entry undone last and return it; None without one. Raises `InputError` as `undo`."""
         with self.lock:
-            entry = self.log.entries[self.log.undone[-1]] if self.log.undone else None
-            return None if entry is None else self._move(entry.number, entry)
+            entry = self._redo_entry
+            return None if entry is None else self._move("redo", entry.number, entry)
 
     def new_object_id(self) -> int:
         """Return an id that no object ever had."""
@@ -236,15 +256,18 @@ class Document:
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the entries to undo and to redo, with person and time."""
-        last, log = self._undo_entry, self.log
-        undone = log.entries[log.undone[-1]] if log.undone else None
+        last, undone = self._undo_entry, self._redo_entry
         return (last.describe() if last else None, undone.describe() if undone else None)
 
     @property
     def _undo_entry(self) -> Entry | None:
-        """Entry to undo; opening results of a job is none."""
+        """Entry to undo; the import of a job's results cannot be undone."""
         entry = self.log.entries.get(self.log.head)
         return None if entry is None or entry.imports else entry
+
+    @property
+    def _redo_entry(self) -> Entry | None:
+        return self.log.entries[self.log.undone[-1]] if self.log.undone else None
 
     def set_status(self, status: ClipStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
         """Store a status for the masks that show; raise `InputError` as `edit`.
@@ -253,20 +276,23 @@ class Document:
             outdated: frames that are known to be outdated.
         """
         with self.lock:
-            digest = self.snapshot.digest
-            self._append(StatusRecord(status, note, digest, list(outdated), self.author, utc_now()))
+            now = self.snapshot
+            record = StatusRecord(
+                status, note, now.digest, now.objects_digest, list(outdated), self.author, utc_now()
+            )
+            self._append(record)
             self.emit(StatusEvent(*self.status))
 
     @property
     def status(self) -> tuple[ClipStatus, str]:
-        """Status and its note. It holds as long as the same masks show, and nothing else is outdated."""
+        """Status and its note. It holds as long as exports are the same, and no other frame is outdated."""
         with self.lock:
             record, now = self.log.status, self.snapshot
             if record is None:
                 return (
                     "in progress" if any(not each.imports for each in self.log.entries.values()) else "open"
                 ), ""
-            holds = record.digest == now.digest
+            holds = record.objects in ("", now.objects_digest) and record.digest == now.digest
             if record.status in ("accepted", "corrected"):
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
                 holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_outdated())
@@ -282,7 +308,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects.ids:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.author, utc_now()))
+            self._append(VersionRecord(self.log.head, title, self.snapshot.ends, self.author, utc_now()))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -300,13 +326,14 @@ class Document:
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
-            wanted = self.log.state(self.log.versions[number - 1].entry)
+            version = self.log.versions[number - 1]
+            wanted = self.log.state(version.entry).limit_layers(version.ends)
             values = self.snapshot.state.difference(wanted)
             self.edit(f"restore version {number}", values)
             return sum(len(getattr(values, name)) for name in values.__struct_fields__)
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
-        """Store a frame, H×W ids, of a layer. Objects that it is not for keep all but the pixels that it takes.
+        """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
 
         Returns:
             pixels that other objects lose; None if the layer is not in the history any more, so that nothing is stored.
@@ -314,7 +341,7 @@ class Document:
         with self.lock:
             now = self.snapshot
             layer = now.state.layers.get(layer_id)
-            if layer is None:
+            if layer is None or layer.end is not None:
                 return None
             self._require_held()
             before = now.labels(result.frame)
@@ -330,7 +357,8 @@ class Document:
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as complete; one that a person stopped covers what it has."""
         with self.lock:
-            if layer_id in self.snapshot.state.layers:
+            layer = self.snapshot.state.layers.get(layer_id)
+            if layer is not None and layer.end is None:
                 self._require_held()
                 self.layers.finish(layer_id)
 
@@ -339,7 +367,11 @@ class Document:
         for listener in list(self.listeners):
             listener(event)
 
-    def _move(self, head: int, entry: Entry) -> Entry:
+    def _move(self, action: str, head: int, entry: Entry) -> Entry:
+        if self._pages.get(entry.number) not in (None, self.page):
+            raise InputError(
+                f"{action}: the last step, {entry.describe()}, was made in another window; {action} it there"
+            )
         self._append(Move(head, self.author, utc_now()))
         self._notify(entry.values)
         return entry
@@ -349,6 +381,8 @@ class Document:
             raise InputError("name: type your name first; it is stored with each change")
         self._require_held()
         self.log.append(record)
+        if isinstance(record, Entry) and self.page is not None:
+            self._pages[record.number] = self.page
 
     def _require_held(self) -> None:
         assert self.folder_lock is not None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +14,12 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
-from aotlab_studio.files import sync_folder
+from aotlab_studio.files import append_bytes
 from aotlab_studio.protocol import ClipStatus, Direction
 
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Id = Annotated[int, Meta(ge=1, le=65535)]
+Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
@@ -41,11 +41,13 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     from results of a job"""
     before: Count | None = None
     """keyframe before a correction; the frames between are tracked from both"""
+    end: Annotated[int, Meta(ge=0)] | None = None
+    """bytes of its file that count, if a version was kept while it grew; None: all"""
 
     @property
     def background(self) -> bool:
         """Whether its job starts by itself, and again after an interruption."""
-        return self.kind == "correction"
+        return self.kind == "correction" and self.end is None
 
     def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
@@ -61,7 +63,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
 
     objects: dict[Id, Item | None] = {}
-    keyframes: dict[Count, dict[Id, str] | None] = {}
+    keyframes: dict[Count, dict[Id, Digest] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
     merged: dict[Id, Id | None] = {}
@@ -91,8 +93,13 @@ class State(Struct, frozen=True, omit_defaults=True):
                 changed[name] = {key: value for key, value in merged.items() if value is not None}
         return msgspec.structs.replace(self, **changed)
 
+    def limit_layers(self, ends: Mapping[int, int]) -> State:
+        """Return the state with ``end`` of layers set."""
+        layers = {key: msgspec.structs.replace(self.layer(key), end=end) for key, end in ends.items()}
+        return self.replace(State(layers=dict(layers)))
+
     def find_changes(self, values: State) -> State:
-        """Return those of some values that differ from these."""
+        """Return the values that differ from this state."""
         found = {}
         for name in self.__struct_fields__:
             mine, others = getattr(self, name), getattr(values, name)
@@ -147,6 +154,8 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     status: ClipStatus
     note: str = ""
     digest: str = ""
+    objects: str = ""
+    """digest of names, classes and attributes; empty: unknown"""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     author: str = ""
@@ -158,6 +167,8 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
 
     entry: int
     title: str = ""
+    ends: dict[Count, int] = {}
+    """bytes of the files of layers that were not complete"""
     author: str = ""
     time: str = ""
 
@@ -206,28 +217,7 @@ class Log:
         Only a line that was cut off is replaced: a whole one is of a program that has taken over the project.
         """
         line = msgspec.json.encode(record) + b"\n"
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self._end or self.path.exists() else "x+b", buffering=0) as file:
-                length = file.seek(0, os.SEEK_END)
-                file.seek(self._end)
-                if length < self._end or b"\n" in file.read():
-                    raise InputError(
-                        f"{self.path.parent}: another program has opened this project; open it again"
-                    )
-                file.truncate(file.seek(self._end))
-                try:
-                    if file.write(line) != len(line):
-                        raise OSError(28, "no space left on the device")
-                    os.fsync(file.fileno())
-                except OSError:
-                    with suppress(OSError):  # the first error says more
-                        file.truncate(self._end)
-                    raise
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
-        if not self._end:
-            sync_folder(self.path.parent)
+        append_bytes(self.path, self._end, line, lambda file: b"\n" in file.read(), sync=True)
         self._end += len(line)
         self._apply(record)
 

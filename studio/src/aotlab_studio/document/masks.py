@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab.sdk import PALETTE, decode_image
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import append_bytes, write_bytes
 from aotlab_studio.review.scores import Score
 from aotlab_studio.video import LRUCache
 
@@ -60,7 +61,9 @@ class MaskStore:
         if not mask.any():
             return ""
         digest = _digest_mask(mask)
-        if not self.locate(digest).is_file():
+        try:
+            self._load(digest)
+        except InputError:  # missing or damaged
             write_bytes(self.locate(digest), encode_png(mask))
         self._cache.put(digest, mask.copy())
         return digest
@@ -75,16 +78,15 @@ class MaskStore:
         path = self.locate(digest)
         try:
             mask = decode_png(path.read_bytes()) > 0
-        except Exception as error:  # decoders raise all kinds of errors
-            raise InputError(f"{path}: not a readable mask ({error}); restore it from a copy") from error
-        if mask.shape != self.size or _digest_mask(mask) != digest:
-            raise InputError(f"{path}: not the mask that was stored; restore it from a copy")
+            stored = mask.shape == self.size and _digest_mask(mask) == digest
+        except Exception:  # decoders raise all kinds of errors
+            stored = False
+        if not stored:
+            raise InputError(f"{path}: not the mask that was stored, or missing; restore it from a copy")
         return mask
 
     def locate(self, digest: str) -> Path:
-        """Return the path of a mask; raise `InputError` for a text that is not a digest."""
-        if len(digest) != 32 or not set(digest) <= set("0123456789abcdef"):
-            raise InputError(f"{self.folder}: no mask {digest[:40]!r}; restore the project from a copy")
+        """Return the path of a mask."""
         return self.folder / f"{digest}.png"
 
 
@@ -120,9 +122,16 @@ HEAD = struct.Struct("<II")
 
 
 class LayerFile:
-    """Results of a layer, in one file to which records are appended; of several records of a frame the last counts."""
+    """Results of a layer, in one file to which records are appended; of several records of a frame the last counts.
 
-    def __init__(self, path: Path, size: tuple[int, int], count: int) -> None:
+    Args:
+        path: the file; created by the first record.
+        size: height and width of the masks.
+        count: number of frames of the video.
+        end: bytes of the file that count; None: all.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], count: int, end: int | None = None) -> None:
         self.path, self.size = path, size
         self.results: dict[int, Result] = {}
         """by frame"""
@@ -132,9 +141,10 @@ class LayerFile:
         """frames with a result that is not provisional"""
         self.complete = False
         self._places: dict[int, tuple[int, int]] = {}
-        self._end = 0
+        self.end = 0
+        """bytes of the records"""
         if path.is_file():
-            self._load()
+            self._load(end)
 
     def put(self, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids; raise `InputError` if that fails."""
@@ -162,40 +172,27 @@ class LayerFile:
     def _append(self, result: Result, content: bytes) -> None:
         note = msgspec.json.encode(result)
         record = HEAD.pack(len(note), len(content)) + note + content
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("r+b" if self._end or self.path.exists() else "x+b", buffering=0) as file:
-                length = file.seek(0, os.SEEK_END)
-                if length < self._end or self._read_note(file, length) is not None:
-                    raise InputError(
-                        f"{self.path.parent.parent}: another program has opened this project; open it again"
-                    )
-                file.seek(self._end)
-                if file.write(record) != len(record):
-                    raise OSError(28, "no space left on the device")
-                file.truncate()
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
-        self._apply(result, self._end + HEAD.size + len(note), len(content))
+        append_bytes(self.path, self.end, record, lambda file: self._read_note(file) is not None)
+        self._apply(result, self.end + HEAD.size + len(note), len(content))
 
-    def _load(self) -> None:
-        """Read all notes up to a record that was cut off."""
+    def _load(self, end: int | None) -> None:
+        """Read all notes up to ``end`` or a record that was cut off."""
         with suppress(OSError, ValueError), self.path.open("rb") as file:  # the rest is not read
-            length = file.seek(0, os.SEEK_END)
-            while (found := self._read_note(file, length)) is not None:
+            while (found := self._read_note(file, end)) is not None:
                 self._apply(*found)
 
-    def _read_note(self, file: IO[bytes], length: int) -> tuple[Result, int, int] | None:
+    def _read_note(self, file: IO[bytes], end: int | None = None) -> tuple[Result, int, int] | None:
         """Return the note after the last record, and place and size of its mask; None if it is missing or damaged.
 
         Args:
-            length: size of the file in bytes.
+            end: bytes of the file that count; None: all.
         """
-        if self._end + HEAD.size > length:
+        length = min(file.seek(0, os.SEEK_END), end or sys.maxsize)
+        if self.end + HEAD.size > length:
             return None
-        file.seek(self._end)
+        file.seek(self.end)
         sizes = HEAD.unpack(file.read(HEAD.size))
-        start = self._end + HEAD.size + sizes[0]
+        start = self.end + HEAD.size + sizes[0]
         if start + sizes[1] > length:
             return None
         try:
@@ -204,7 +201,7 @@ class LayerFile:
             return None
 
     def _apply(self, result: Result, start: int, size: int) -> None:
-        self._end = start + size
+        self.end = start + size
         self.complete = result.frame < 0
         if self.complete:
             return
@@ -225,7 +222,7 @@ class LayerStore:
 
     def __init__(self, folder: Path, size: tuple[int, int], count: int) -> None:
         self._folder, self._size, self._count = folder, size, count
-        self._files: dict[int, LayerFile] = {}
+        self._files: dict[tuple[int, int | None], LayerFile] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
@@ -235,28 +232,27 @@ class LayerStore:
         self.revision = 0
         """number of changes since the store was opened"""
 
-    def __getitem__(self, layer_id: int) -> LayerFile:
+    def open(self, layer_id: int, end: int | None = None) -> LayerFile:
+        """Return the file of a layer, up to ``end`` as in `LayerFile`."""
         with self._lock:
-            if layer_id not in self._files:
-                self._files[layer_id] = LayerFile(
-                    self._folder / f"{layer_id:06d}.bin", self._size, self._count
-                )
-            return self._files[layer_id]
+            if (layer_id, end) not in self._files:
+                path = self._folder / f"{layer_id:06d}.bin"
+                self._files[layer_id, end] = LayerFile(path, self._size, self._count, end)
+            return self._files[layer_id, end]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
         """Append a frame to a layer; raises `InputError` as `LayerFile.put`."""
-        self[layer_id].put(result, ids)
+        self.open(layer_id).put(result, ids)
         self.revision += 1
 
     def finish(self, layer_id: int) -> None:
         """Mark a layer as complete; raises `InputError` as `LayerFile.finish`."""
-        self[layer_id].finish()
+        self.open(layer_id).finish()
         self.revision += 1
 
-    def read(self, layer_id: int, frame: int) -> np.ndarray:
+    def read(self, file: LayerFile, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""
-        file = self[layer_id]
-        key = layer_id, frame, file.results[frame].digest
+        key = file.path, frame, file.results[frame].digest
         return self._cache.get_or_compute(key, lambda: file.read(frame))
 
     def drop_oldest(self, needed: Iterable[int], limit: int) -> None:

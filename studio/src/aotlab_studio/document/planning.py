@@ -131,11 +131,11 @@ def with_merged(now: Snapshot, object_ids: set[int]) -> list[int]:
     return sorted({*object_ids, *(each for each in now.state.merged if now.resolve(each) in object_ids)})
 
 
-def plan_spans(now: Snapshot, layer: Layer) -> list[Span]:
+def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
     """Return the spans of a layer in the order of tracking.
 
     Args:
-        now: the document at the layer's entry.
+        snapshot: the document at the layer's entry.
     """
     first, last, start = layer.first, layer.last, layer.start
     if layer.kind == "forward":
@@ -149,14 +149,14 @@ def plan_spans(now: Snapshot, layer: Layer) -> list[Span]:
             left = Span(before, start, before, start, (before, start))
         spans = [Span(start, None, start, last), left]
     else:
-        references = _list_references(now, first, last, start)
+        references = _list_references(snapshot, first, last, start)
         spans = [Span(references[0], references[-1], first, last, tuple(references))]
         if len(references) == 1:
             spans = [Span(start, None, start, last), Span(None, start, first, start)]
     return [span for span in spans if span.num_frames]
 
 
-def _list_references(now: Snapshot, first: int, last: int, start: int) -> list[int]:
+def _list_references(snapshot: Snapshot, first: int, last: int, start: int) -> list[int]:
     """Return the frames of a range with drawn masks, and the start, of which a mask shows."""
-    keyframes = [index for index in now.keyframes if first <= index <= last]
-    return [index for index in sorted({*keyframes, start}) if now.labels(index).any()]
+    keyframes = [index for index in snapshot.keyframes if first <= index <= last]
+    return [index for index in sorted({*keyframes, start}) if snapshot.labels(index).any()]

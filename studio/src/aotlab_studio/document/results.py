@@ -20,7 +20,7 @@ from aotlab_studio.document.objects import make_item
 from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.review.scores import measure_scores
-from aotlab_studio.video import CACHE_BYTES
+from aotlab_studio.video import CACHE_BYTES, Levels
 
 RECORD_FILE = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""
@@ -62,24 +62,30 @@ def find_results(project: Path) -> Path | None:
     return folder if folder != real and read_job(folder) is not None else None
 
 
-def open_results(
+def open_document(
     folder: Path,
-    job: JobRecord,
     *,
     project: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
+    levels: Levels = None,
     same_video: bool = False,
 ) -> Document:
-    """Open the project of a job's results, with its tracked and given masks; create it on first use.
+    """Open the project of a video, as `Document.open`, or of a job's results, with its tracked and given masks.
 
     Args:
-        project: project folder; None: ``folder`` with the suffix of projects.
+        folder: results of a job, or as in `Document.open`.
+        project: project folder; None: beside ``folder``, with the suffix of projects.
         cache_bytes: as in `Document.open`.
+        levels: as in `Document.open`; results keep those of their job.
         same_video: as in `Document.open`.
 
     Raises:
         InputError: as `Document.open`; the video is missing, or none of the results holds readable masks.
     """
+    if (job := read_job(folder)) is None:
+        return Document.open(
+            folder, project=project, cache_bytes=cache_bytes, levels=levels, same_video=same_video
+        )
     real = Path(os.path.realpath(folder))
     restore_entries(real)
     project = project or real.with_name(real.name + PROJECT_SUFFIX)

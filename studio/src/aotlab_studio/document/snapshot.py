@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -16,24 +17,36 @@ from msgspec.structs import replace
 from aotlab import InputError
 from aotlab.sdk import AttributeTable
 from aotlab_studio.document.log import FrameRange, Log, State, find_digest
-from aotlab_studio.document.masks import LayerStore, MaskStore
+from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.review.scores import Score, measure_scores, merge_scores
+from aotlab_studio.video import require_frame
 
 
 class Snapshot:
-    """The document at an entry of its log, with the layers as they are when they are first asked for.
+    """The document at an entry of its log; the contents of layers are read lazily.
 
     Args:
         entry: number of the entry; 0: before the first one.
         count: number of frames.
+        ends: as of `ends`, so that what is tracked later does not show.
     """
 
-    def __init__(self, log: Log, entry: int, masks: MaskStore, layers: LayerStore, count: int) -> None:
-        self.entry, self.state = entry, log.state(entry)
+    def __init__(
+        self,
+        log: Log,
+        entry: int,
+        masks: MaskStore,
+        layers: LayerStore,
+        count: int,
+        ends: Mapping[int, int] | None = None,
+    ) -> None:
+        self.entry, self.state = entry, log.state(entry).limit_layers(ends or {})
         self.count, self.size = count, masks.size
         self.layers = layers
         self._log, self._masks = log, masks
+        self._patterns: dict[object, list[tuple[dict[int, Result], str]]] = {}
+        """results and ids in layers that show on frames with the same owners and drawn objects"""
 
     @cached_property
     def objects(self) -> ObjectList:
@@ -71,6 +84,18 @@ class Snapshot:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
         return resolve(self.state, object_id)
 
+    def open_layer(self, layer_id: int) -> LayerFile:
+        """Return the results of a layer."""
+        return self.layers.open(layer_id, self.state.layer(layer_id).end)
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """Bytes of the files of layers that are not complete, by layer."""
+        files = {
+            key: self.open_layer(key) for key in self.state.layers if self.state.layer(key).kind != "empty"
+        }
+        return {key: file.end for key, file in files.items() if not file.complete}
+
     # Masks
 
     def keyframe(self, index: int) -> dict[int, str]:
@@ -92,7 +117,7 @@ class Snapshot:
             frames = slice(layer.first, layer.last + 1)
             coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                coverage = dict(self.layers[layer_id].coverage)
+                coverage = dict(self.open_layer(layer_id).coverage)
             for object_id, covered in coverage.items():
                 owner = owners.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(owner, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
@@ -109,20 +134,25 @@ class Snapshot:
         """Frames with drawn or tracked masks."""
         return sorted({*self.keyframes, *self.tracked_frames})
 
+    @cached_property
+    def _owner_lists(self) -> list[tuple[int, int, list[int]]]:
+        """`owners` as lists, which are read faster: id in layers, object, owner of each frame."""
+        return [(each, self.resolve(each), owner.tolist()) for each, owner in sorted(self.owners.items())]
+
     def find_layers(self, index: int) -> dict[int, list[int]]:
         """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
         drawn, found = self.keyframe(index), dict[int, list[int]]()
-        for object_id, owner in self.owners.items():
-            if owner[index] > 0 and self.resolve(object_id) not in drawn:
-                found.setdefault(int(owner[index]), []).append(object_id)
-        return {layer_id: sorted(found[layer_id]) for layer_id in sorted(found)}
+        for object_id, target, owner in self._owner_lists:
+            if owner[index] > 0 and target not in drawn:
+                found.setdefault(owner[index], []).append(object_id)
+        return dict(sorted(found.items()))
 
     def labels(self, index: int) -> np.ndarray:
         """Return the mask shown on a frame, H×W uint16 ids; raise `InputError` for a frame that does not exist."""
         self.require_frame(index)
         shown = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
-            ids = self.layers.read(layer_id, index)
+            ids = self.layers.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
             for object_id in object_ids:
                 table[object_id] = self.resolve(object_id)
@@ -147,7 +177,7 @@ class Snapshot:
         tracked = {
             object_id: score
             for layer_id, object_ids in layers.items()
-            for object_id, score in self.layers[layer_id].results[index].scores.items()
+            for object_id, score in self.open_layer(layer_id).results[index].scores.items()
             if object_id in object_ids
         }
         found = merge_scores(tracked, self.resolve)
@@ -187,17 +217,29 @@ class Snapshot:
             found.update(self._describe(index).encode())
         return found.hexdigest()[:32]
 
+    @cached_property
+    def objects_digest(self) -> str:
+        """Digest of what exports say about the objects: names, classes and attributes."""
+        items = [
+            (item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in self.objects
+        ]
+        return hashlib.sha256(repr((items, self.classes, self.attributes)).encode()).hexdigest()[:32]
+
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
         return hashlib.sha256(self._describe(index).encode()).hexdigest()[:32]
 
     def _describe(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
-        layers = [
-            (self.layers[layer_id].results[index].digest, [(each, self.resolve(each)) for each in object_ids])
-            for layer_id, object_ids in self.find_layers(index).items()
-        ]
-        return repr((index, sorted(self.keyframe(index).items()), layers))
+        drawn = self.keyframe(index)
+        pattern = tuple(owner[index] for *_, owner in self._owner_lists), tuple(drawn)
+        if pattern not in self._patterns:
+            self._patterns[pattern] = [
+                (self.open_layer(layer_id).results, repr([(each, self.resolve(each)) for each in object_ids]))
+                for layer_id, object_ids in self.find_layers(index).items()
+            ]
+        layers = ", ".join(f"({results[index].digest!r}, {ids})" for results, ids in self._patterns[pattern])
+        return f"({index}, {sorted(drawn.items())}, [{layers}])"
 
     # What is outdated
 
@@ -209,7 +251,7 @@ class Snapshot:
             key
             for key, layer in layers.items()
             if layer.kind != "empty"
-            and not self.layers[key].complete
+            and not self.open_layer(key).complete
             and not any(
                 other > key
                 and newer.first <= layer.first
@@ -236,7 +278,7 @@ class Snapshot:
                 target[first : last + 1] |= shown[first : last + 1] & changed
         for layer_id in self.pending:
             layer = self.state.layer(layer_id)
-            wanted = ~self.layers[layer_id].final
+            wanted = ~self.open_layer(layer_id).final
             wanted[: layer.first] = wanted[layer.last + 1 :] = False
             for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
                 outdated[each] |= wanted
@@ -275,10 +317,7 @@ class Snapshot:
 
     def require_frame(self, index: int) -> None:
         """Raise `InputError` for a frame that does not exist."""
-        if not 0 <= index < self.count:
-            raise InputError(
-                f"frame {index}: the video has no frame {index}; give one of 0 to {self.count - 1}"
-            )
+        require_frame(index, self.count)
 
 
 def resolve(state: State, object_id: int) -> int:

@@ -22,6 +22,7 @@ from aotlab.sdk import (
     decode_runs,
     encode_runs,
     fill_polygons,
+    require_different_images,
     require_size,
 )
 from aotlab_studio.files import write_bytes
@@ -208,11 +209,12 @@ def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
 
 def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
     """Yield the shapes of CVAT for images, lowest ``z_order`` first."""
+    require_different_images([image.get("name") or image.attrib["id"] for image in root.iter("image")])
     for image in root.iter("image"):
         require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
         frame, name = int(image.attrib["id"]), image.get("name", "")
         shapes = [shape for shape in image if shape.tag in AREA_SHAPES]
-        if not any(image.iterfind("*")):
+        if all(element.tag == "tag" for element in image):
             yield ParsedRegion(frame, None, image=name)
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None

@@ -15,6 +15,7 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab.sdk import (
+    IMAGE_SUFFIXES,
     Annotations,
     MaskWriter,
     ParsedRegion,
@@ -22,6 +23,7 @@ from aotlab.sdk import (
     decode_runs,
     encode_runs,
     fill_polygons,
+    require_different_images,
     require_size,
 )
 from aotlab_studio.files import write_bytes
@@ -53,7 +55,8 @@ def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
     Regions whose id occurs in several tasks are one object.
     """
     tasks = [task for task in (tree if isinstance(tree, list) else [tree]) if _list_results(task) is not None]
-    names = [next((text for text in task["data"].values() if isinstance(text, str)), "") for task in tasks]
+    names = [_find_image(task["data"]) for task in tasks]
+    require_different_images(names)
     uses = Counter(
         name for task in tasks for name in {str(result.get("id")) for result in _list_results(task) or ()}
     )
@@ -119,6 +122,12 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
 
 
 LABEL_STUDIO = MaskWriter("label_studio.json", "Label Studio, predictions", _write)
+
+
+def _find_image(data: dict[str, Any]) -> str:
+    """Return the first text that names an image, else the first text; empty without one."""
+    texts = [text for text in data.values() if isinstance(text, str)]
+    return max(texts, key=lambda text: any(suffix in text.lower() for suffix in IMAGE_SUFFIXES), default="")
 
 
 def _list_results(task: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_size
+from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_different_images, require_size
 from aotlab_studio.formats.geometry import Size, place_mask
 
 SHAPES = {"polygon", "mask", "None"}
@@ -28,9 +28,11 @@ def is_labelme(tree: Any) -> bool:
 def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
+    require_different_images(names)
     regions = []
     for tree, name in zip(trees, names, strict=True):
-        regions.append(ParsedRegion(None, None, image=name))
+        if not tree["shapes"]:
+            regions.append(ParsedRegion(None, None, image=name))
         require_size(tree["imageHeight"], tree["imageWidth"], size)
         for shape in tree["shapes"]:
             runs = _parse_shape(shape, size)

@@ -107,6 +107,11 @@ def _read_names(path: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it
+        if any(
+            isinstance(event, yaml.AliasEvent) for event in yaml.parse(file)
+        ):  # they may expand without end
+            raise InputError(f"{path}: aliases (*name) are not supported; write the names out")
+        file.seek(0)
         names = yaml.safe_load(file).get("names") or {}
     listed = enumerate(names) if isinstance(names, list) else names.items()
     return {int(class_id): str(name) for class_id, name in listed}

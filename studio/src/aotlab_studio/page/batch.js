@@ -1,26 +1,28 @@
 // @ts-check
 /** List of the clips of a batch, the most urgent first. */
 
-import { fetchClips, findNext, makeStatusList, STATUSES } from './clips.js';
-import { addIcons, connectPerson, countText, createElement, element, onSubmit } from './dom.js';
+import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
+import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, replaceChildren } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
 /** Milliseconds between two refreshes. */
 const INTERVAL = 5000;
 
-/** HTTP status of a request that a person has to confirm. */
-const ASKS = 428;
+/** HTTP status of a request that asks what to do about outdated frames. */
+const OUTDATED = 428;
 
 class BatchPage {
   constructor() {
     history.replaceState(null, '', location.pathname); // without the token
     /** @type {Clip[]} */
     this.clips = [];
+    /** The list that is shown, as JSON. */
+    this.shown = '';
     /** Whether the list could not be read. */
     this.failed = false;
     connectPerson(() => this.showMessage(''));
-    element('filter').append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
+    element('filter').append(...makeStatusOptions());
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
     element('track-all').onclick = () => this.trackAll();
@@ -32,59 +34,59 @@ class BatchPage {
     });
     addIcons(document.body);
     this.refresh();
-    setInterval(() => {
-      if (!document.hidden && !document.activeElement?.matches('#clips select, #clips input')) this.refresh();
-    }, INTERVAL);
+    element('clips').addEventListener('focusout', () => setTimeout(() => this.show()));
+    setInterval(() => { if (!document.hidden) this.refresh(); }, INTERVAL);
   }
 
-  async refresh() {
+  /** @param {boolean} [force] as in `show` */
+  async refresh(force) {
     try {
-      const clips = await fetchClips('');
+      this.clips = await fetchClips('');
       if (this.failed) this.showMessage('');
       this.failed = false;
-      if (JSON.stringify(clips) === JSON.stringify(this.clips)) return; // keeps the focus
-      this.clips = clips;
-      this.show();
+      this.show(force);
     } catch (error) {
       this.failed = true;
       this.showMessage(`The list cannot be read (${error}). Is the program still running?`, true);
     }
   }
 
-  show() {
+  /** Show the list, unless a note is being typed. @param {boolean} [force] also if it is the same, or a status may be being chosen */
+  show(force = false) {
+    const key = JSON.stringify([this.clips, element('filter').value]);
+    const { activeElement: active } = document;
+    if (active instanceof HTMLInputElement && active.matches('#clips input') && active.value !== active.defaultValue) return;
+    if (!force && (key === this.shown || active?.matches('#clips select'))) return;
+    this.shown = key;
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
-    element('summary').textContent = `${this.clips.length} clips: ${counts.join(', ')}. Those with the most to check come first.`;
+    element('summary').textContent = `${countText(this.clips.length, 'clip')}: ${counts.join(', ')}. Those with the most to check come first.`;
     element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
     const shown = this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value));
-    element('clips').replaceChildren(...shown.map((clip) => this.row(clip)));
+    replaceChildren(element('clips'), shown.map((clip) => this.row(clip)));
   }
 
   /** @param {Clip} clip */
   row(clip) {
     const { name, status, note, holder, person, error, sentences } = clip;
-    const line = createElement('tr', {});
-    const open = createElement('a', { href: `clip/${encodeURIComponent(name)}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) });
-    open.append(createElement('img', { src: `thumbnail/${encodeURIComponent(name)}`, alt: '', loading: 'lazy' }));
-    open.append(createElement('span', { textContent: name }));
-    const title = createElement('th', { scope: 'row' });
-    title.append(open);
-    const checks = createElement('ul', {});
-    checks.append(...(error ? [error] : sentences).map((text) => createElement('li', { textContent: text })));
-    const list = makeStatusList(status);
-    list.setAttribute('aria-label', `Status of ${name}`);
-    const field = createElement('input', { type: 'text', value: note, maxLength: 100, hidden: status !== 'rejected' && !note });
-    field.placeholder = 'Why?';
-    field.setAttribute('aria-label', `Note on ${name}`);
+    const address = encodeURIComponent(name);
+    const link = createElement('a', { name, href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
+      createElement('img', { src: `thumbnail/${address}`, alt: '', loading: 'lazy' }), createElement('span', { textContent: name }));
+    const checks = (error ? [error] : sentences).map((textContent) => createElement('li', { textContent }));
+    const list = createElement('select', { name: `status of ${name}`, ariaLabel: `Status of ${name}` }, ...makeStatusOptions(status));
+    const field = createElement('input', {
+      name: `note on ${name}`, type: 'text', defaultValue: note, maxLength: 100, hidden: status !== 'rejected' && !note, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
+    });
     list.onchange = field.onchange = () => {
+      field.defaultValue = field.value; // nothing is being typed
       if (this.checkPerson()) this.setStatus(name, list.value, field.value.trim());
-      else this.show(); // without the status
+      else this.show(true); // without the status
     };
-    const cells = [createElement('td', {}), createElement('td', { className: status.replace(' ', '-') }), createElement('td', { textContent: holder ? `open: ${holder}` : person })];
-    cells[0].append(checks);
-    cells[1].append(list, field);
-    line.append(title, ...cells);
-    return line;
+    return createElement('tr', {},
+      createElement('th', { scope: 'row' }, link),
+      createElement('td', {}, createElement('ul', {}, ...checks)),
+      createElement('td', { className: status.replace(' ', '-') }, list, field),
+      createElement('td', { textContent: holder ? `open: ${holder}` : person }));
   }
 
   /** @param {string} name @param {string} status @param {string} note @param {string} [outdated] what to do about outdated frames */
@@ -92,17 +94,18 @@ class BatchPage {
     try {
       const body = JSON.stringify({ status, note, outdated });
       const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
-      const problem = answer.ok ? '' : await answer.text();
-      if (answer.status === ASKS && confirm(`${problem}?`)) {
-        await this.setStatus(name, status, note, 'proceed');
+      const refusal = answer.status === OUTDATED ? await answer.json() : null;
+      const choice = refusal && await askOutdated(refusal);
+      if (choice) {
+        await this.setStatus(name, status, note, choice);
         return;
       }
-      this.showMessage(problem, !answer.ok);
-      if (!answer.ok) this.show(); // without what was refused
+      this.showMessage(answer.ok ? '' : refusal?.error ?? await answer.text(), !answer.ok);
+      if (!answer.ok) this.show(true); // without what was refused
     } catch (error) {
       this.showMessage(`The status cannot be stored (${error}). Is the program still running?`, true);
     }
-    await this.refresh();
+    await this.refresh(true);
   }
 
   /** Track all clips with drawn masks. */
@@ -115,13 +118,15 @@ class BatchPage {
 
   /** Write the masks of all corrected and accepted clips. */
   async exportClips() {
-    const boxes = [.../** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'))];
     this.showMessage('Exporting…');
-    const done = await this.post('export', boxes.map((box) => box.name));
-    if (done) this.showMessage([`${countText(done.names.length, 'clip')} exported.`, ...done.problems].join(' '), done.problems.length > 0);
+    const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
+    const done = await this.post('export', [...boxes].map((box) => box.name));
+    if (!done) return;
+    const { names, problems } = done;
+    this.showMessage([`${countText(names.length, 'clip')} exported.`, ...problems].join(' '), problems.length > 0);
   }
 
-  /** Send a request; return its result. If it fails, show the error and return undefined. @param {string} address @param {unknown} body */
+  /** Send a request; return its result, undefined if it failed and the error is shown. @param {string} address @param {unknown} body */
   async post(address, body) {
     try {
       const answer = await fetch(address, { method: 'POST', body: JSON.stringify(body) });
@@ -139,11 +144,11 @@ class BatchPage {
     else if (this.checkPerson()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
   }
 
-  /** Return whether the name is there, by which others see who has a clip; without it, open nothing. @param {Event} [event] */
+  /** Ask for the person's name; return whether it is there. @param {Event} [event] cancelled without the name */
   checkPerson(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();
-    this.showMessage('Type your name first: others see by it who has a clip.', true);
+    this.showMessage('Enter your name so others can see who is working on a clip.', true);
     element('person').focus();
     return false;
   }

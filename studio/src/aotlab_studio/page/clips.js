@@ -16,21 +16,16 @@ export async function fetchClips(base) {
   return answer.json();
 }
 
-/** Return the next clip that needs work and that nobody has, after one of the list. @param {Clip[]} clips @param {string} [name] */
+/** Return the next clip that needs work and that nobody has open. @param {Clip[]} clips @param {string} [name] clip to start after */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
-  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => clip.name !== name && isFree(clip) && ['open', 'in progress', 'rejected'].includes(clip.status));
+  return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (
+    clip.name !== name && !clip.holder && ['open', 'in progress', 'rejected'].includes(clip.status)));
 }
 
-/** Return whether a clip can be opened. @param {Clip} clip */
-export const isFree = (clip) => !clip.holder;
-
-/** @param {ClipStatus} chosen */
-export function makeStatusList(chosen) {
-  const list = createElement('select', {});
-  list.append(...STATUSES.map((status) => createElement('option', { value: status, textContent: status })));
-  list.value = chosen;
-  return list;
+/** Return the options of a list of statuses. @param {ClipStatus} [chosen] */
+export function makeStatusOptions(chosen) {
+  return STATUSES.map((value) => createElement('option', { value, textContent: value, selected: value === chosen }));
 }
 
 export class ClipHeader {
@@ -39,8 +34,11 @@ export class ClipHeader {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
     this.stored = { status: 'open', note: '' };
+    /** Ends with the answer to the last status. @type {Promise<unknown>} */
+    this.sent = Promise.resolve();
     for (const field of elements('clip-status', 'clip-note')) field.onchange = () => this.send();
-    element('clip-status').append(...makeStatusList('open').children);
+    element('clip-note').onblur = () => this.setStatus(this.stored.status, this.stored.note);
+    element('clip-status').append(...makeStatusOptions());
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -55,17 +53,24 @@ export class ClipHeader {
   setStatus(status, note) {
     this.stored = { status, note };
     element('clip-status').value = status;
-    element('clip-note').value = note;
-    element('clip-note').hidden = status !== 'rejected' && !note;
+    const field = element('clip-note');
+    if (document.activeElement === field) return; // it is being typed
+    field.value = note;
+    field.hidden = status !== 'rejected' && !note;
   }
 
-  async send() {
-    const values = { status: /** @type {ClipStatus} */ (element('clip-status').value), note: element('clip-note').value.trim() };
-    if (values.status === 'rejected' && !values.note) {
-      element('clip-note').hidden = false;
-      element('clip-note').focus(); // before the answer: afterwards somebody may be typing elsewhere
+  /** Store the status of the fields, after the one before it. */
+  send() {
+    const field = element('clip-note');
+    const status = /** @type {ClipStatus} */ (element('clip-status').value);
+    const note = field.value.trim();
+    if (status === 'rejected' && !note) {
+      field.hidden = false;
+      field.focus(); // before the answer: afterwards somebody may be typing elsewhere
     }
-    if (!(await this.app.send('set_status', values))) this.setStatus(this.stored.status, this.stored.note);
+    this.sent = this.sent.then(async () => {
+      if (!(await this.app.send('set_status', { status, note }))) this.setStatus(this.stored.status, this.stored.note);
+    });
   }
 
   /** Open the next clip that needs work. */
@@ -94,20 +99,21 @@ export class Versions {
   }
 
   async keep() {
-    if (await this.app.send('keep_version', { title: element('version-title').value.trim() })) element('version-title').value = '';
+    const field = element('version-title');
+    const title = field.value.trim();
+    field.value = '';
+    if (!(await this.app.send('keep_version', { title }))) field.value ||= title;
     await this.show();
   }
 
   async show() {
-    const versions = (await this.app.send('list_versions'))?.result;
+    const versions = (await this.app.send('list_versions', {}))?.result;
     if (!versions) return;
     element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
-      const line = createElement('li', {});
-      const restore = createElement('button', { type: 'button', textContent: 'Restore', onclick: () => this.restore(number) });
-      restore.setAttribute('aria-label', `Restore version ${number}`);
       const text = [`${number}: ${title || 'without title'}`, person, date].filter(Boolean).join(' · ');
-      line.append(createElement('span', { textContent: text }), restore);
-      return line;
+      return createElement('li', {}, createElement('span', { textContent: text }), createElement('button', {
+        type: 'button', textContent: 'Restore', ariaLabel: `Restore version ${number}`, onclick: () => this.restore(number),
+      }));
     }));
     element('versions-empty').hidden = versions.length > 0;
   }
@@ -115,7 +121,7 @@ export class Versions {
   /** @param {number} number */
   async restore(number) {
     element('versions-dialog').close();
-    this.app.history.offer(await this.app.send('restore_version', { number }), `Version ${number} is restored`);
+    this.app.history.offer(await this.app.send('restore_version', { number }), `Version ${number} restored`);
     this.app.review.refresh();
   }
 }

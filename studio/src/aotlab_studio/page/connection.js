@@ -5,15 +5,17 @@
 /** @typedef {import('./protocol.js').Answer} Answer */
 /** @template {keyof Actions} A @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
 
+/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
+
 /** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
 const MAX_KEEPALIVE = 60000;
 
-/** An error of an action, with the values of `outdated` with which it can be repeated. */
+/** Error of an action. */
 export class Refusal extends Error {
   /** @param {import('./protocol.js').Failure} failure */
-  constructor({ error, choices }) {
-    super(error);
-    this.choices = choices;
+  constructor(failure) {
+    super(failure.error);
+    this.failure = failure;
   }
 }
 
@@ -22,16 +24,18 @@ export class Connection {
   constructor(onEvent, onChange) {
     this.onEvent = onEvent;
     this.onChange = onChange;
-    /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void, message: string}>} */
+    /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, Call>} */
     this.waiting = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.count = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
+    /** Id of this page, whose steps no other open page undoes. */
+    this.page = String(this.count);
     this.delay = 250;
     this.connect();
   }
 
   connect() {
-    this.socket = new WebSocket(new URL('socket', location.href).href.replace('http', 'ws'));
+    this.socket = new WebSocket(new URL(`socket?page=${this.page}`, location.href).href.replace('http', 'ws'));
     this.socket.onopen = () => {
       this.delay = 250;
       this.onChange(true);
@@ -59,7 +63,7 @@ export class Connection {
     try {
       const answer = await fetch('page/main.js', { cache: 'no-store' });
       if (answer.status === 403) {
-        return `This page belongs to an earlier run of the program. Open the new link that “aotlab annotate ${name}” printed.`;
+        return `This page belongs to an earlier run of the program. Open the new link of “aotlab annotate ${name}”.`;
       }
       if (!answer.ok) return await answer.text();
     } catch {

@@ -9,28 +9,48 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
-/** Return the number in a field; undefined if it is empty. @param {'first' | 'last' | 'frame' | 'export-first' | 'export-last'} id @returns {number | undefined} */
+/** @typedef {'first' | 'last' | 'frame' | 'export-first' | 'export-last'} NumberField */
+
+/** Return the number in a field; undefined if it is empty. @param {NumberField} id @returns {number | undefined} */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} kind
  * @param {object} values
+ * @param {(Node | string)[]} children
  * @returns {HTMLElementTagNameMap[K]}
  */
-export function createElement(kind, values) {
-  return Object.assign(document.createElement(kind), values);
+export function createElement(kind, values, ...children) {
+  const made = Object.assign(document.createElement(kind), values);
+  made.append(...children);
+  return made;
 }
+
+/** Return a button with an icon only. @param {string} icon @param {string} ariaLabel @param {object} values */
+export function createIconButton(icon, ariaLabel, values) {
+  return createElement('button', { ariaLabel, ...values }, drawIcon(icon));
+}
+
+/** Replace the elements of a list; the one of the same `name` as before keeps the focus. @param {HTMLElement} list @param {Node[]} children */
+export function replaceChildren(list, children) {
+  const focused = list.contains(document.activeElement) && document.activeElement?.getAttribute('name');
+  list.replaceChildren(...children);
+  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[name="${CSS.escape(focused)}"]`))?.focus();
+}
+
+/** Return the focus to the frame, so that keys act on it. */
+export const focusView = () => element('view').focus({ preventScroll: true });
 
 /** Handle a form's main button, and Enter in its fields. @param {HTMLElement} button @param {() => void} run */
 export function onSubmit(button, run) {
   button.onclick = (event) => { event.preventDefault(); run(); };
 }
 
-/** Return an icon of `icons.svg`. @param {string} name */
+/** Return an icon of `icons.svg`, which the server inserts into the page. @param {string} name */
 export function drawIcon(name) {
   const [image, use] = ['svg', 'use'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
-  use.setAttribute('href', `page/icons.svg#${name}`);
+  use.setAttribute('href', `#icon-${name}`);
   image.setAttribute('aria-hidden', 'true');
   image.append(use);
   return image;
@@ -38,12 +58,12 @@ export function drawIcon(name) {
 
 /** Give all elements with `data-icon` their icon. @param {ParentNode} root */
 export function addIcons(root) {
-  for (const found of root.querySelectorAll('[data-icon]')) found.prepend(drawIcon(/** @type {HTMLElement} */ (found).dataset.icon || ''));
+  for (const found of root.querySelectorAll('[data-icon]')) found.prepend(drawIcon(found.getAttribute('data-icon') || ''));
 }
 
 /** Change the icon of an element. @param {Element} target @param {string} name */
 export function setIcon(target, name) {
-  target.querySelector('use')?.setAttribute('href', `page/icons.svg#${name}`);
+  target.querySelector('use')?.setAttribute('href', `#icon-${name}`);
 }
 
 /** Change the text after a button's icon. @param {Element} target @param {string} text */
@@ -87,7 +107,8 @@ export function connectPerson(changed) {
   const stored = document.cookie.split('; ').find((one) => one.startsWith(`${PERSON_COOKIE}=`));
   field.value = decodeURIComponent(stored?.split('=')[1] || '');
   field.onchange = () => {
-    document.cookie = `${PERSON_COOKIE}=${encodeURIComponent(field.value.trim())}; path=/; max-age=31536000; SameSite=Strict`;
+    const name = encodeURIComponent(field.value.trim());
+    document.cookie = `${PERSON_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
     field.blur(); // the next key is a shortcut again
     changed();
   };
@@ -98,19 +119,46 @@ const MAX_TOASTS = 3;
 
 /** @param {string} text @param {Record<string, () => void>} [buttons] by label */
 export function toast(text, buttons = {}) {
-  const box = createElement('div', { className: 'toast' });
+  const box = createElement('div', { className: 'toast' }, createElement('span', { textContent: text }));
   const close = () => box.remove();
-  box.append(createElement('span', { textContent: text }));
   for (const [label, run] of Object.entries(buttons)) {
     box.append(createElement('button', { textContent: label, onclick: () => { close(); run(); } }));
   }
-  const end = createElement('button', { className: 'small', onclick: close });
-  end.append(drawIcon('x'));
-  end.setAttribute('aria-label', 'Close this message');
-  box.append(end);
+  box.append(createIconButton('x', 'Close this message', { className: 'small', onclick: close }));
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
   setTimeout(close, TOAST_SECONDS * 1000);
+}
+
+/**
+ * Show a dialog; return the value of the button that closed it, empty if it was cancelled.
+ * @param {HTMLDialogElement} dialog
+ * @returns {Promise<string>}
+ */
+export function showDialog(dialog) {
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue); });
+}
+
+/**
+ * Ask what to do about outdated frames; return the choice, empty if cancelled.
+ * @param {import('./protocol.js').Failure} refusal
+ */
+export async function askOutdated({ error, choices }) {
+  const texts = /** @type {const} */ ({ '': 'Cancel', proceed: 'Proceed', wait: 'Wait' });
+  const values = /** @type {(keyof typeof texts)[]} */ (Object.keys(texts)).filter((value) => !value || choices.includes(value));
+  const form = createElement('form', { method: 'dialog' },
+    createElement('h2', { textContent: 'Outdated frames' }),
+    createElement('p', { id: 'outdated-text', textContent: error }),
+    createElement('div', { className: 'row' }, ...values.map((value) => (
+      createElement('button', { value, textContent: texts[value], className: value === 'wait' ? 'main' : '' })
+    ))));
+  const dialog = createElement('dialog', { id: 'outdated-dialog', ariaLabel: 'Outdated frames' }, form);
+  document.body.append(dialog);
+  const choice = await showDialog(dialog);
+  dialog.remove();
+  return values.find((value) => value === choice) || '';
 }
 
 const STORAGE_KEY = 'aotlab';

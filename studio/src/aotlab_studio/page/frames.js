@@ -163,22 +163,16 @@ export class Playback {
     this.app = app;
     this.count = 1;
     this.rate = 25;
+    /** Frame that shows, and the revision of all masks when its own were requested. */
     this.frame = 0;
-    this.target = 0;
-    this.showing = false;
-    /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
-    this.requested = false;
+    this.revision = 0;
+    /** What is to show; `byPerson`: nothing is changed until it shows. */
+    this.wanted = { frame: 0, revision: 0, byPerson: false };
+    /** Load of the wanted frame; aborted: the frame will not show. @type {AbortController | null} */
+    this.loading = null;
     /** The run of the playback; null: stopped. @type {object | null} */
     this.playing = null;
-    /** Whether playing or following was halted while its next frame was loading, which is not shown. */
-    this.halted = false;
-    /** Whether the masks changed while a frame was loading. */
-    this.refreshAgain = false;
-    this.revision = 0;
-    /** Number of requests for masks, and the one whose masks are shown. */
-    this.requests = 0;
-    this.answered = 0;
-    /** @type {Promise<void>} */
+    /** Ends when the masks of the last refresh show. @type {Promise<void>} */
     this.refreshed = Promise.resolve();
     const field = element('frame');
     const seek = () => this.seek(readNumber('frame') ?? this.frame);
@@ -188,71 +182,69 @@ export class Playback {
     field.onblur = () => this.showNumber();
   }
 
-  /** Whether the requested frame is shown and can be changed. */
+  /** Whether the frame that shows can be changed. */
   get ready() {
-    return Boolean(this.playing) || (!this.requested && !this.app.viewer.near);
+    return Boolean(this.playing) || (!this.wanted.byPerson && !this.app.viewer.near);
   }
 
-  /** @param {number} count */
-  setCount(count) {
-    this.count = count;
-    this.app.timeline.setCount(count);
-    for (const field of elements('frame', 'first', 'last')) field.max = String(count - 1);
+  /** @param {import('./protocol.js').Description} description */
+  setVideo({ frames, rate, revision }) {
+    this.count = frames;
+    this.rate = rate;
+    this.wanted.revision = revision;
+    this.revision = -1; // of an earlier run of the program, perhaps
+    this.app.timeline.setCount(frames);
+    for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
   /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
   seek(frame) {
     this.app.tracking.stopFollowing();
-    this.requested = true;
+    this.wanted.byPerson = true;
     return this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   async goTo(frame) {
-    this.halted = false;
-    this.target = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (this.target !== this.frame) this.app.toolbox.cancel();
-    if (this.showing) return;
-    this.showing = true;
+    const { app, wanted } = this;
+    wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (wanted.frame !== this.frame) app.toolbox.cancel();
+    if (this.loading) return;
     try {
-      let shown = -1;
-      while (shown !== this.target || this.refreshAgain) {
-        shown = this.target;
-        this.refreshAgain = false;
-        await this.show(shown);
-      }
+      do {
+        this.loading = new AbortController();
+        await this.load(wanted, this.loading.signal);
+      } while (wanted.frame !== this.frame || wanted.revision > this.revision);
     } catch (error) {
-      this.target = this.frame;
-      this.setRun(null);
-      this.app.viewer.stay();
-      this.app.inputs.clear();
-      this.app.showError(error);
+      wanted.frame = this.frame;
+      this.stop();
+      app.viewer.stay();
+      app.inputs.clear();
+      app.showError(error);
     }
-    this.requested = false;
-    this.showing = false;
-    if (this.refreshAgain) this.refresh(this.revision); // after an error
-    this.app.inputs.drain();
+    wanted.byPerson = false;
+    this.loading = null;
+    this.refresh(wanted.revision); // does nothing, except after an error
+    app.inputs.drain();
   }
 
-  /** @param {number} frame */
-  async show(frame) {
+  /** Load a frame and its masks, and show them. @param {{frame: number, revision: number}} wanted @param {AbortSignal} signal */
+  async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
-    const request = (this.requests += 1);
-    const wanted = Promise.all([frames.image(frame), frames.labels(frame)]);
+    const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
-    wanted.then(() => { arrived = true; }, () => { arrived = true; });
-    if (this.requested || !viewer.image) {
+    answer.finally(() => { arrived = true; }).catch(() => {});
+    if (this.wanted.byPerson || !viewer.image) {
       setTimeout(() => {
         if (!arrived) frames.nearImage(frame).then((near) => {
           if (!arrived) viewer.showNear(near);
         }, () => {});
       }, NEAR_IMAGE_DELAY);
     }
-    const [image, labels] = await wanted;
-    if (this.halted && frame !== this.target) return;
-    if (frame !== this.frame) this.revision = 0;
+    const [image, labels] = await answer;
+    if (signal.aborted) return;
     this.frame = frame;
-    this.answered = request;
+    this.revision = revision;
     viewer.show(image, labels);
     this.showNumber();
   }
@@ -267,29 +259,23 @@ export class Playback {
 
   /** Refresh the masks of a frame that changed. @param {number} frame @param {number} revision of all masks */
   refreshFrame(frame, revision) {
-    if (frame === (this.showing ? this.target : this.frame)) this.refresh(revision);
+    if (frame === this.wanted.frame) this.refresh(revision);
   }
 
-  /** Fetch the masks of this frame again, unless this revision was already requested. @param {number} revision */
+  /** Fetch the masks of this frame again, unless those of this revision were requested. @param {number} revision */
   refresh(revision) {
-    if (this.showing) this.refreshAgain = true;
-    else if (revision > this.revision || this.refreshAgain) {
-      this.revision = revision;
-      this.refreshAgain = false;
-      this.refreshed = this.fetchLabels();
-    }
+    this.wanted.revision = Math.max(this.wanted.revision, revision);
+    if (!this.loading && this.wanted.revision > this.revision) this.refreshed = this.fetchLabels();
     return this.refreshed;
   }
 
-  /** Fetch masks; those older than the shown ones are dropped. */
+  /** Fetch and show masks, unless newer ones are requested meanwhile. */
   async fetchLabels() {
-    const { frame } = this;
-    const request = (this.requests += 1);
+    const { frame, wanted: { revision } } = this;
+    this.revision = revision;
     try {
       const labels = await this.app.frames.labels(frame);
-      if (frame !== this.frame || request < this.answered) return;
-      this.answered = request;
-      this.app.viewer.show(null, labels);
+      if (frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
     } catch (error) {
       this.app.showError(error);
     }
@@ -297,15 +283,19 @@ export class Playback {
 
   /** @param {number} by */
   step(by) {
-    return this.seek(this.target + by);
+    return this.seek(this.wanted.frame + by);
   }
 
-  /** Stay at the frame that shows, because the person draws on it, unless another one was requested. */
+  /** Stay at the frame that shows, because the person draws on it, unless the person wants another one. */
   halt() {
-    if (this.requested || !(this.playing || this.showing)) return;
+    if (this.wanted.byPerson || !(this.playing || this.loading)) return;
+    this.stop();
+    this.wanted.frame = this.frame;
+    this.loading?.abort();
+  }
+
+  stop() {
     this.setRun(null);
-    this.halted = true;
-    this.target = this.frame;
   }
 
   /** @param {object | null} run null: stop */
@@ -317,18 +307,20 @@ export class Playback {
 
   /** Play, or stop. */
   async toggle() {
+    const { app: { frames, tracking }, wanted } = this;
     const run = this.playing ? null : {};
     this.setRun(run);
     if (!run) return;
-    this.app.tracking.stopFollowing();
-    if (this.target >= this.count - 1) await this.goTo(0);
+    tracking.stopFollowing();
+    if (wanted.frame >= this.count - 1) await this.goTo(0);
     let due = performance.now();
-    while (this.playing === run && this.target < this.count - 1) {
-      await this.goTo(this.target + 1);
-      for (let ahead = 1; ahead < PREFETCH_FRAMES && this.target + ahead < this.count; ahead += 1) this.app.frames.image(this.target + ahead).catch(() => {});
+    while (this.playing === run && wanted.frame < this.count - 1) {
+      await this.goTo(wanted.frame + 1);
+      const end = Math.min(this.count, wanted.frame + PREFETCH_FRAMES);
+      for (let ahead = wanted.frame + 1; ahead < end; ahead += 1) frames.image(ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.playing === run) this.setRun(null);
+    if (this.playing === run) this.stop();
   }
 }

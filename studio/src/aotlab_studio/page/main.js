@@ -3,9 +3,12 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, element, elements, loadPlace, restoreSettings } from './dom.js';
+import { addIcons, askOutdated, element, elements, loadPlace, restoreSettings } from './dom.js';
+import { Exporter } from './exporter.js';
 import { FrameCache, Playback } from './frames.js';
-import { askOutdated, connectControls, Exporter, History, showClasses, showFields, showObjects, showTools } from './panels.js';
+import { History } from './history.js';
+import { ObjectFields, showObjects } from './objects.js';
+import { connectControls, showTools } from './panels.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
@@ -14,23 +17,20 @@ import { Viewer } from './viewer.js';
 
 /** @typedef {import('./protocol.js').Item} Item */
 /** @typedef {import('./protocol.js').Actions} Actions */
-/** @typedef {{frame: number, object_id: number | null, propagate: boolean}} Common */
-/**
- * Fields of an action's message; those that all share have defaults.
- * @template {keyof Actions} A
- * @typedef {Omit<Actions[A]['message'], keyof Common> & Partial<Common>} Values
- */
+/** @typedef {import('./protocol.js').Event} Event */
 
-/** Actions that end a series of clicks. */
-const CLICK_ENDING_ACTIONS = /** @type {(keyof Actions)[]} */ ([
+/** Actions that end a series of clicks. @type {(keyof Actions)[]} */
+const CLICK_ENDING_ACTIONS = [
   'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'track',
-]);
+];
 
 export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
+    /** Object that drawings without one share, which the first of them makes; each choice begins another. */
+    this.made = { id: 0 };
     this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
@@ -43,7 +43,7 @@ export class App {
     this.objects = [];
     /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
     this.drawn = Promise.resolve();
-    /** Drawings that are not acknowledged, by message id. @type {Map<number, {action: string, values: Record<string, unknown>}>} */
+    /** Messages of drawings that are not acknowledged, by message id. @type {Map<number, {message: {do: string, object_id?: number | null}, made: {id: number}}>} */
     this.drawings = new Map();
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
@@ -55,6 +55,7 @@ export class App {
     this.review = new Review(this);
     this.history = new History(this);
     this.exporter = new Exporter(this);
+    this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
     this.versions = new Versions(this);
     addIcons(document.body);
@@ -66,7 +67,10 @@ export class App {
       this.sendDrawings();
     });
     addEventListener('pagehide', () => this.sendDrawings());
-    this.connection = new Connection((event) => this.handleEvent(event), (connected) => this.connected(connected));
+    const handlers = eventHandlers(this);
+    this.connection = new Connection(
+      (event) => /** @type {(event: Event) => void} */ (handlers[event.event])(event), (connected) => this.connected(connected),
+    );
   }
 
   /** @param {boolean} connected */
@@ -86,9 +90,7 @@ export class App {
   /** Show the state described by the server. @param {import('./protocol.js').Description} state */
   async showSession(state) {
     this.frames.setVideo(state.video);
-    this.playback.rate = state.rate;
-    this.playback.revision = 0;
-    this.playback.setCount(state.frames);
+    this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
     const first = !this.name;
@@ -100,10 +102,10 @@ export class App {
     this.clip.show(state);
     this.review.setNotes(state.notes);
     this.timeline.setStrips(state.strips);
-    showClasses(state.classes);
+    this.fields.setClasses(state.classes);
     this.setObjects(state.objects);
     this.history.setTitles(state.history);
-    this.exporter.setNames(state.outputs);
+    if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     this.timeline.setOutdated(state.outdated);
@@ -114,89 +116,63 @@ export class App {
     if (first) this.countPending(-1);
   }
 
-  /** @param {import('./protocol.js').Event} event */
-  handleEvent(event) {
-    if (event.event === 'frame') {
-      this.timeline.setCodes(event.frame, event.codes);
-      this.playback.refreshFrame(event.frame, event.revision);
-      this.review.tick(event.frame);
-    } else if (event.event === 'objects') {
-      const ids = this.objects.map(({ id }) => id).join();
-      showClasses(event.classes);
-      this.setObjects(event.objects);
-      if (ids !== event.objects.map(({ id }) => id).join()) this.review.refresh();
-      this.playback.refresh(event.revision);
-    } else if (event.event === 'results') {
-      this.playback.refresh(event.revision);
-      this.review.refresh();
-    } else if (event.event === 'range') {
-      this.tracking.showRange(event.range);
-    } else if (event.event === 'history') {
-      this.history.setTitles(event.titles);
-    } else if (event.event === 'job') {
-      if (event.job.background) this.tracking.setCorrection(event.job);
-      else this.tracking.setJob(event.job);
-    } else if (event.event === 'outdated') {
-      this.timeline.setOutdated(event.ranges);
-    } else if (event.event === 'notes') {
-      this.review.setNotes(event.notes);
-    } else if (event.event === 'status') {
-      this.clip.setStatus(event.status, event.note);
-    } else if (event.event === 'model') {
-      this.tracking.setModel(event.model);
-    } else if (event.event === 'export') {
-      this.exporter.progress(event);
-    }
-  }
-
   /** @param {Item[]} objects */
   setObjects(objects) {
     const none = !this.objects.length;
     this.objects = objects;
-    if (!objects.some((item) => item.id === this.chosen)) this.chosen = none && objects.length ? objects[objects.length - 1].id : 0;
+    const chosen = this.chosenItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
+    if (chosen !== this.chosen) [this.chosen, this.made] = [chosen, { id: 0 }];
     this.timeline.setObjects(objects, this.chosen);
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
-    showObjects(element('objects'), objects, this);
-    showFields(objects.find((item) => item.id === this.chosen));
+    showObjects(this);
+    this.fields.show(this.chosenItem);
     element('empty').hidden = objects.length > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;
   }
 
+  get chosenItem() {
+    return this.objects.find((item) => item.id === this.chosen);
+  }
+
+  /** Shown frame and chosen object, as messages name them; 0: the object that the last drawing makes. */
+  here() {
+    return { frame: this.playback.frame, object_id: this.chosen };
+  }
+
   /**
-   * Send an action for the frame and the object of this moment, unless others are given, after the drawings before it.
+   * Send an action after the drawings before it.
    * @template {keyof Actions} A
    * @param {A} action
-   * @param {Values<A>} [values]
+   * @param {Actions[A]['message']} message
    */
-  async send(action, values) {
-    const { playback: { frame }, chosen } = this;
+  async send(action, message) {
     if (CLICK_ENDING_ACTIONS.includes(action)) this.toolbox.cancel();
+    const { made } = this;
     await this.drawn;
-    return this.request(action, /** @type {Values<A>} */ ({ frame, object_id: chosen || this.chosen, ...values }));
+    const unmade = 'object_id' in message && message.object_id === 0;
+    return this.request(action, unmade ? { ...message, object_id: made.id } : message);
   }
 
   /**
    * @template {keyof Actions} A
    * @param {A} action
-   * @param {Values<A>} values
+   * @param {Actions[A]['message']} message
    * @param {number} [id] of a message that may be sent again
    * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined if it failed and the error is shown
    */
-  async request(action, values, id) {
-    const said = this.messageCount;
+  async request(action, message, id) {
+    const count = this.messageCount;
     this.countPending(1);
     try {
-      const common = { propagate: true };
-      const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
       const answer = await this.connection.call(action, message, id);
       await this.playback.refresh(answer.revision);
-      if (element('status').className && this.messageCount === said) this.showMessage('');
+      if (element('status').className && this.messageCount === count) this.showMessage('');
       return answer;
     } catch (error) {
-      const outdated = error instanceof Refusal && error.choices.length ? await askOutdated(error) : '';
-      if (outdated) return this.request(action, /** @type {Values<A>} */ ({ ...values, outdated }));
+      const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : '';
+      if (outdated) return this.request(action, { ...message, outdated });
       this.showError(error);
       return undefined;
     } finally {
@@ -206,8 +182,8 @@ export class App {
 
   /** Send what was drawn and is not acknowledged; an object that is still to be made is that of the drawing before. */
   sendDrawings() {
-    const messages = [...this.drawings].map(([id, { action, values }]) => (
-      { propagate: true, ...values, id, do: action, object_id: values.object_id || (action !== 'add_object' && this.chosen) || null }
+    const messages = [...this.drawings].map(([id, { message, made }]) => (
+      'object_id' in message ? { ...message, id, object_id: message.object_id || made.id || null } : { ...message, id }
     ));
     if (messages.length) this.connection.sendDrawings(messages);
   }
@@ -246,10 +222,6 @@ export class App {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
   }
 
-  color() {
-    return this.objects.find((item) => item.id === this.chosen)?.color || '#109898';
-  }
-
   /** @param {string} text @param {boolean} [problem] */
   showMessage(text, problem = false) {
     this.messageCount += 1;
@@ -265,8 +237,14 @@ export class App {
 
   /** @param {number} id */
   setChosen(id) {
-    this.chosen = id;
+    [this.chosen, this.made] = [id, { id: 0 }];
     this.setObjects(this.objects);
+  }
+
+  /** Store the object that drawings have made, and choose it unless another choice was made. @param {{id: number}} made @param {number} id */
+  setMade(made, id) {
+    made.id = id;
+    if (made === this.made) this.setChosen(id);
   }
 
   /** Show only one object, or all again. @param {number} id 0: background */
@@ -292,18 +270,29 @@ export class App {
   addObject() {
     const before = this.chosen;
     this.choose(0);
+    const { made } = this;
     const id = this.connection.makeId();
-    this.drawings.set(id, { action: 'add_object', values: {} });
+    this.drawings.set(id, { message: { do: 'add_object' }, made });
     return this.draw(async () => {
       const answer = await this.request('add_object', {}, id);
       this.drawings.delete(id);
-      this.setChosen(answer ? answer.result : before);
+      if (answer) this.setMade(made, answer.result);
+      else if (made === this.made) this.setChosen(before);
     });
   }
 
   async deleteObject() {
-    const item = this.objects.find((one) => one.id === this.chosen);
-    if (item) this.history.offer(await this.send('delete_object'), `${item.name} is deleted`);
+    const item = this.chosenItem;
+    if (item) this.history.offer(await this.send('delete_object', { object_id: item.id }), `${item.name} deleted`);
+  }
+
+  fillHoles() {
+    return this.send('fill_holes', { ...this.here(), propagate: true });
+  }
+
+  /** Mark the chosen object as absent on this frame. */
+  markAbsent() {
+    return this.send('clear', this.here());
   }
 
   /** @param {number} id @param {import('./protocol.js').ItemChanges} changes */
@@ -313,20 +302,51 @@ export class App {
 
   /** @param {'hidden' | 'locked'} key */
   toggle(key) {
-    const item = this.objects.find((one) => one.id === this.chosen);
+    const item = this.chosenItem;
     if (item) this.change(item.id, { [key]: !item[key] });
   }
 
   escape() {
     this.inputs.clear();
     if (this.toolbox.begun) this.toolbox.cancel();
-    else if (this.tracking.job) this.send('stop');
+    else if (this.tracking.job) this.send('stop', {});
   }
 
   toggleFill() {
     this.viewer.setStyle({ fill: !this.viewer.look.fill });
     element('fill').checked = this.viewer.look.fill;
   }
+}
+
+/** @param {App} app @returns {{[E in Event as E['event']]: (event: E) => void}} */
+function eventHandlers(app) {
+  const { playback, review, timeline, tracking } = app;
+  return {
+    frame: ({ frame, codes, revision }) => {
+      timeline.setCodes(frame, codes);
+      playback.refreshFrame(frame, revision);
+      review.refreshFrame(frame);
+    },
+    objects: ({ objects, classes, revision }) => {
+      const ids = app.objects.map(({ id }) => id).join();
+      app.fields.setClasses(classes);
+      app.setObjects(objects);
+      if (ids !== objects.map(({ id }) => id).join()) review.refresh();
+      playback.refresh(revision);
+    },
+    results: ({ revision }) => {
+      playback.refresh(revision);
+      review.refresh();
+    },
+    range: ({ range }) => tracking.showRange(range),
+    history: ({ titles }) => app.history.setTitles(titles),
+    job: ({ job }) => (job.background ? tracking.setCorrection(job) : tracking.setJob(job)),
+    outdated: ({ ranges }) => timeline.setOutdated(ranges),
+    notes: ({ notes }) => review.setNotes(notes),
+    status: ({ status, note }) => app.clip.setStatus(status, note),
+    model: ({ model }) => tracking.setModel(model),
+    export: (event) => app.exporter.showProgress(event),
+  };
 }
 
 new App();

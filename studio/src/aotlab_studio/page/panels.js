@@ -1,28 +1,23 @@
 // @ts-check
-/** Panels and dialogs: buttons and fields with their actions, list of objects, undo, export, merging. */
+/** Buttons and fields of the page with their actions; the toolbar. */
 
-import { connectPerson, countText, element, elements, createElement, drawIcon, onSubmit, readNumber, toast } from './dom.js';
+import { connectPerson, createElement, createIconButton, drawIcon, element, elements } from './dom.js';
+import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
-import { describeRow } from './timeline.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {import('./main.js').App} App */
-/** @typedef {import('./protocol.js').Elements} Elements */
-
-/** Buttons that work while a frame is loading. */
-const UNBLOCKED_BUTTONS = ['panels', 'next-clip', 'export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'zoom-in', 'zoom-out'];
+/** @typedef {{whileLoading?: boolean}} ButtonOptions whether it works while a frame is loading */
 
 /** @param {App} app */
 export function connectControls(app) {
   returnFocus();
   makeTools(app);
-  for (const [id, run] of /** @type {[keyof Elements, () => void][]} */ (Object.entries(buttonActions(app)))) element(id).onclick = () => app.inputs.add(run, !UNBLOCKED_BUTTONS.includes(id));
+  for (const [id, run, { whileLoading } = {}] of listButtons(app)) element(id).onclick = () => app.inputs.add(run, !whileLoading);
   const { viewer } = app;
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
   element('note').onchange = () => app.review.storeNote();
-  element('class').onchange = () => app.change(app.chosen, { class_name: element('class').value.trim() });
-  element('attributes').onchange = () => app.change(app.chosen, { attributes: readAttributes() });
   connectPerson(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
@@ -32,29 +27,51 @@ export function connectControls(app) {
 function returnFocus() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (!target.closest('button, input[type=checkbox], input[type=range], select, summary, a') || target.closest('dialog')) return;
+    const { activeElement } = document;
+    const controls = 'button, input[type=checkbox], input[type=range], select, summary, a';
+    if (!target.closest(controls) || target.closest('dialog')) return;
     if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
     if (event.type === 'click' && target.closest('select')) return;
-    if (event.type === 'change' && document.activeElement?.matches('input') && document.activeElement !== target) return; // the next field
+    if (event.type === 'change' && activeElement?.matches('input') && activeElement !== target) return; // the next field
     element('view').focus({ preventScroll: true });
   };
   document.addEventListener('click', back, true);
   document.addEventListener('change', back);
 }
 
-/** @param {App} app @returns {Record<string, () => void>} by the button's id */
-function buttonActions(app) {
-  const { playback, tracking, review } = app;
-  return {
-    'next-clip': () => app.clip.next(), 'open-versions': () => app.versions.open(), panels: () => togglePanels(),
-    undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => element('help-dialog').showModal(),
-    add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
-    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), 'reset-frame': () => app.history.resetFrame(),
-    track: () => tracking.track('forward'), forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
-    drop: () => tracking.drop(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    'zoom-in': () => app.timeline.zoomBy(1 / 2), 'zoom-out': () => app.timeline.zoomBy(2), next: () => review.next(), checked: () => review.toggleChecked(),
-    play: () => playback.toggle(), previous: () => playback.step(-1), following: () => playback.step(1),
-  };
+/** @param {App} app @returns {[keyof import('./protocol.js').Elements, () => void, ButtonOptions?][]} id and action of each button */
+function listButtons(app) {
+  const { playback, tracking, review, history, timeline } = app;
+  const whileLoading = { whileLoading: true };
+  return [
+    ['next-clip', () => app.clip.next(), whileLoading],
+    ['undo', () => history.undo(), whileLoading],
+    ['redo', () => history.redo(), whileLoading],
+    ['export', () => app.exporter.open(), whileLoading],
+    ['open-versions', () => app.versions.open()],
+    ['help', () => element('help-dialog').showModal(), whileLoading],
+    ['panels', togglePanels, whileLoading],
+    ['add', () => app.addObject()],
+    ['merge', () => openMerge(app)],
+    ['delete', () => app.deleteObject()],
+    ['holes', () => app.fillHoles()],
+    ['absent', () => app.markAbsent()],
+    ['reset-frame', () => history.resetFrame()],
+    ['track', () => tracking.track('forward')],
+    ['forward', () => tracking.track('forward')],
+    ['backward', () => tracking.track('backward')],
+    ['both', () => tracking.track('both')],
+    ['drop', () => tracking.drop()],
+    ['pause', () => tracking.pause(), whileLoading],
+    ['stop', () => app.send('stop', {}), whileLoading],
+    ['checked', () => review.toggleChecked()],
+    ['play', () => playback.toggle(), whileLoading],
+    ['previous', () => playback.step(-1), whileLoading],
+    ['next-frame', () => playback.step(1), whileLoading],
+    ['next-check', () => review.next(), whileLoading],
+    ['zoom-in', () => timeline.zoomBy(1 / 2), whileLoading],
+    ['zoom-out', () => timeline.zoomBy(2), whileLoading],
+  ];
 }
 
 /** Show or hide the panels of a narrow window. */
@@ -63,393 +80,34 @@ function togglePanels() {
 }
 
 /** @param {App} app */
-function makeTools(app) {
-  for (const { name, key, icon, help } of TOOLS) {
-    const button = createElement('button', { title: help, onclick: () => app.toolbox.choose(name) });
+function makeTools({ toolbox }) {
+  const buttons = TOOLS.map(({ name, key, icon, help }) => {
+    const button = createToolButton(icon, name, key, { title: help, onclick: () => toolbox.choose(name) });
     button.dataset.tool = name;
-    button.append(drawIcon(icon), createElement('span', { textContent: name }));
-    button.dataset.key = key;
-    element('tools').append(button);
-  }
-  const minus = createElement('button', { title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
-  minus.id = 'minus';
-  minus.append(drawIcon('circle-minus'), createElement('span', { textContent: 'minus' }));
-  minus.dataset.key = 'U';
-  element('tools').append(minus);
-  const sizes = createElement('div', { id: 'sizes' });
-  const size = createElement('output', {});
-  size.setAttribute('aria-label', 'brush size');
-  for (const [label, icon, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', 'minus', 1 / 1.2], ['Larger brush', 'plus', 1.2]])) {
-    const button = createElement('button', { title: label, onclick: () => app.toolbox.resize(factor) });
-    button.append(drawIcon(icon));
-    button.setAttribute('aria-label', label);
-    sizes.append(button);
-  }
-  element('tools').append(size, sizes);
-  showTools(app.toolbox);
-}
-
-/** Show which tool is chosen, and the size of the brush. @param {import('./tools.js').Toolbox} toolbox */
-export function showTools(toolbox) {
-  document.querySelector('#minus')?.setAttribute('aria-pressed', String(toolbox.inverse));
-  for (const button of document.querySelectorAll('#tools [data-tool]')) {
-    button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.tool === toolbox.tool.name));
-  }
-  const size = document.querySelector('#tools output');
-  if (size) size.textContent = `${toolbox.radius.toFixed(toolbox.radius < 10 ? 1 : 0)} px`;
-}
-
-/** @param {App} app */
-async function loadMasks(app) {
-  const file = element('load').files?.[0];
-  element('load').value = '';
-  if (!file) return;
-  app.showMessage('Loading the masks…');
-  const address = `masks/${app.playback.frame}?chosen=${app.chosen || null}`;
-  let answer = await fetch(address, { method: 'POST', body: file });
-  if (answer.status === 409) {
-    const targets = await askObjects(await answer.json(), app);
-    app.showMessage('');
-    if (!targets) return;
-    answer = await fetch(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
-  }
-  if (!answer.ok) {
-    app.showMessage(await answer.text(), true);
-    return;
-  }
-  const { frames } = await answer.json();
-  app.showMessage(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
-  await app.playback.seek(frames.includes(app.playback.frame) ? app.playback.frame : frames[0]);
-}
-
-/**
- * Ask which objects those of a file are.
- * @param {{id: number, name: string, target: number | null}[]} objects
- * @param {App} app
- * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: cancelled
- */
-function askObjects(objects, app) {
-  const dialog = element('objects-dialog');
-  const lists = objects.map(({ target }) => {
-    const list = createElement('select', {});
-    list.append(createElement('option', { value: '', textContent: 'a new object' }));
-    list.append(...app.objects.map(({ id, name }) => createElement('option', { value: String(id), textContent: `${id}: ${name}` })));
-    list.value = target ? String(target) : '';
-    return list;
+    return button;
   });
-  element('file-objects').replaceChildren(...objects.map(({ id, name }, index) => {
-    const label = createElement('label', { textContent: `${name || 'object'} (${id} in the file) is ` });
-    label.append(lists[index]);
-    const line = createElement('li', {});
-    line.append(label);
-    return line;
-  }));
-  dialog.returnValue = '';
-  return new Promise((resolve) => {
-    dialog.onclose = () => resolve(dialog.returnValue
-      ? Object.fromEntries(objects.map(({ id }, index) => [id, Number(lists[index].value) || null])) : undefined);
-    dialog.showModal();
-  });
+  const title = 'Minus: remove instead of adding, as Shift does';
+  const minus = createToolButton('circle-minus', 'minus', 'U', { id: 'minus', title, onclick: () => toolbox.toggleRemoving() });
+  const smaller = createIconButton('minus', 'Smaller brush', { title: 'Smaller brush', onclick: () => toolbox.resize(1 / 1.2) });
+  const larger = createIconButton('plus', 'Larger brush', { title: 'Larger brush', onclick: () => toolbox.resize(1.2) });
+  element('tools').append(...buttons, minus, createElement('output', { ariaLabel: 'Brush size' }),
+    createElement('div', { id: 'sizes' }, smaller, larger));
+  showTools(toolbox);
 }
 
-/** @typedef {import('./protocol.js').Item} Item */
-
-/** @param {string} icon @param {string} label @param {boolean} pressed @param {() => void} run */
-function toggle(icon, label, pressed, run) {
-  const button = createElement('button', { className: 'small', title: label, onclick: run });
-  button.append(drawIcon(icon));
-  button.setAttribute('aria-label', label);
-  button.setAttribute('aria-pressed', String(pressed));
+/** @param {string} icon @param {string} textContent @param {string} key @param {object} values */
+function createToolButton(icon, textContent, key, values) {
+  const button = createElement('button', values, drawIcon(icon), createElement('span', { textContent }));
+  button.dataset.key = key;
   return button;
 }
 
-/** @param {HTMLElement} list @param {Item[]} objects @param {import('./main.js').App} app */
-export function showObjects(list, objects, app) {
-  // shown again when the name is typed or the colour chosen
-  if (list.querySelector('input[type=text], input[type=color]:focus')) return;
-  const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
-    ? document.activeElement.dataset.name : undefined;
-  list.replaceChildren(...objects.map((item) => row(item, app)));
-  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-name="${focused}"]`))?.focus();
-}
-
-/** @param {Item} item @param {import('./main.js').App} app */
-function row(item, app) {
-  const { id, name, color, class_name: className } = item;
-  const line = createElement('li', { className: id === app.chosen ? 'chosen' : '' });
-  const change = (/** @type {import('./protocol.js').ItemChanges} */ changes) => app.change(id, changes);
-  const swatch = createElement('input', { type: 'color', value: color });
-  swatch.onchange = () => {
-    swatch.blur();
-    change({ color: swatch.value });
-  };
-  swatch.setAttribute('aria-label', `Colour of ${name}`);
-  const choose = createElement('button', { className: 'choose', title: `${name}: choose; double click renames` });
-  choose.append(createElement('span', { className: 'name', textContent: name }));
-  if (className && className !== name) choose.append(createElement('span', { className: 'class', textContent: className }));
-  choose.setAttribute('aria-pressed', String(id === app.chosen));
-  // the first click of two replaces the list, so there is no dblclick
-  choose.onclick = (event) => (event.detail > 1 ? rename(choose, name, change, app) : app.choose(id));
-  choose.append(createElement('span', { className: 'visually-hidden', textContent: `, ${describeRow(app.timeline.rows.get(id))}` }));
-  const hide = toggle(item.hidden ? 'eye-off' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
-  const lock = toggle(item.locked ? 'lock' : 'lock-open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
-  const pencil = toggle('pencil', `Rename ${name}`, false, () => rename(choose, name, change, app));
-  choose.dataset.name = `choose${id}`;
-  pencil.dataset.name = `rename${id}`;
-  hide.dataset.name = `hide${id}`;
-  lock.dataset.name = `lock${id}`;
-  line.append(swatch, choose, pencil, hide, lock);
-  return line;
-}
-
-/** Offer the classes of the project. @param {string[]} names */
-export function showClasses(names) {
-  element('classes').replaceChildren(...names.map((value) => createElement('option', { value })));
-}
-
-/** Show class and attributes of the chosen object, unless they are being typed. @param {Item | undefined} item */
-export function showFields(item) {
-  element('object-fields').hidden = !item;
-  if (!item || document.activeElement?.closest('#object-fields')) return;
-  element('class').value = item.class_name;
-  element('attributes').value = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', ');
-}
-
-/** Return the attributes in their field; a name without a value is true. @returns {Record<string, string>} */
-function readAttributes() {
-  const pairs = element('attributes').value.split(',').map((text) => text.split('='));
-  return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
-}
-
-/** Rename the chosen object. @param {App} app */
-export function renameChosen(app) {
-  const { chosen } = app;
-  const button = element('objects').querySelector(`[data-name=choose${chosen}]`);
-  if (button instanceof HTMLElement) rename(button, app.getName(chosen), (changes) => app.change(chosen, changes), app);
-}
-
-/**
- * Replace the name by a text field.
- * @param {HTMLElement} button
- * @param {string} name
- * @param {(changes: import('./protocol.js').ItemChanges) => void} change
- * @param {App} app
- */
-function rename(button, name, change, app) {
-  const field = createElement('input', { type: 'text', value: name, maxLength: 60 });
-  field.setAttribute('aria-label', `New name of ${name}`);
-  const finish = (/** @type {boolean} */ keep) => {
-    field.onblur = null;
-    if (keep && field.value.trim() && field.value !== name) change({ name: field.value.trim() });
-    field.replaceWith(button);
-    showObjects(element('objects'), app.objects, app);
-    element('view').focus({ preventScroll: true });
-  };
-  field.onkeydown = (event) => {
-    event.stopPropagation();
-    if (event.key === 'Enter') finish(true);
-    if (event.key === 'Escape') finish(false);
-  };
-  field.onblur = () => finish(true);
-  button.replaceWith(field);
-  field.select();
-}
-
-/**
- * Ask what to do about outdated frames; return the chosen value, empty if cancelled.
- * @param {import('./connection.js').Refusal} refusal
- * @returns {Promise<'' | 'wait' | 'proceed'>}
- */
-export function askOutdated(refusal) {
-  const dialog = element('outdated-dialog');
-  element('outdated-text').textContent = refusal.message;
-  element('outdated-wait').hidden = !refusal.choices.includes('wait');
-  dialog.returnValue = '';
-  return new Promise((resolve) => {
-    dialog.onclose = () => resolve(/** @type {'' | 'wait' | 'proceed'} */ (dialog.returnValue));
-    dialog.showModal();
-  });
-}
-
-export class History {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
-    this.app = app;
+/** Show which tool is chosen, and the size of the brush. @param {import('./tools.js').Toolbox} toolbox */
+export function showTools({ tool, radius, removeByDefault }) {
+  document.querySelector('#minus')?.setAttribute('aria-pressed', String(removeByDefault));
+  for (const button of document.querySelectorAll('#tools [data-tool]')) {
+    button.setAttribute('aria-pressed', String(button.getAttribute('data-tool') === tool.name));
   }
-
-  /** @param {(string | null)[]} titles of the steps that undo and redo would take */
-  setTitles(titles) {
-    for (const [index, button] of elements('undo', 'redo').entries()) {
-      button.disabled = !titles[index];
-      button.title = titles[index] || '';
-    }
-  }
-
-  /**
-   * Show a message about a step with a button that undoes it, if it still is the last.
-   * @param {{step: number} | undefined} answer undefined: it failed
-   * @param {string} text
-   */
-  offer(answer, text) {
-    if (answer) toast(text, { Undo: () => this.undo(answer.step) });
-  }
-
-  /** Say how many pixels other objects lost. @param {{step: number, result: import('./protocol.js').EditResult} | undefined} answer */
-  reportTaken(answer) {
-    if (!answer) return;
-    const { app } = this;
-    const { object_id: id, losses } = answer.result;
-    const texts = Object.entries(losses).map(([other, count]) => `${countText(count, 'pixel')} of ${app.getName(Number(other))}`);
-    if (texts.length) this.offer(answer, `${app.getName(id)} took ${texts.join(', ')}`);
-  }
-
-  /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
-  async undo(step) {
-    const { toolbox } = this.app;
-    if (step === undefined && toolbox.begun && !toolbox.dropLast()) return;
-    this.report((await this.app.send('undo', { step }))?.result, 'undone');
-  }
-
-  async redo() {
-    this.report((await this.app.send('redo'))?.result, 'redone');
-  }
-
-  /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */
-  report(step, what) {
-    if (!step) return;
-    this.app.showMessage(`${step.title}: ${what}`);
-    if (step.frame !== null) this.app.playback.seek(step.frame);
-  }
-
-  /** Remove the last corner or click; without one, the object. */
-  deleteKey() {
-    if (this.app.toolbox.begun) this.undo();
-    else this.app.deleteObject();
-  }
-
-  async resetFrame() {
-    const { frame } = this.app.playback;
-    this.offer(await this.app.send('remove_keyframe'), `Drawn masks of frame ${frame} are removed`);
-  }
-}
-
-/** Outputs that are chosen together. @type {Record<string, string[]>} */
-const PRESETS = {
-  masks: ['masks', 'overlay'], editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
-};
-
-export class Exporter {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
-    this.app = app;
-    onSubmit(element('export-start'), () => this.start());
-    element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => createElement('button', {
-      type: 'button', textContent: name, onclick: () => this.check(outputs),
-    })));
-    element('export-annotated').onclick = () => {
-      const frames = app.timeline.annotated();
-      element('export-first').value = frames ? String(frames[0]) : '';
-      element('export-last').value = frames ? String(frames[1]) : '';
-    };
-    element('export-clips').onclick = () => this.startClips();
-    element('export-cancel').onclick = () => this.app.send('cancel_export');
-  }
-
-  /** @param {import('./protocol.js').Choice[]} outputs */
-  setNames(outputs) {
-    const fields = element('outputs');
-    const legend = /** @type {HTMLLegendElement} */ (fields.firstElementChild);
-    fields.replaceChildren(legend, ...outputs.map(({ value, text }) => {
-      const label = createElement('label', {});
-      label.append(createElement('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
-      return label;
-    }));
-  }
-
-  /** Choose these outputs. @param {string[]} names */
-  check(names) {
-    for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))) {
-      box.checked = names.includes(box.name);
-    }
-  }
-
-  /** Return the names of the chosen outputs. */
-  checked() {
-    return [...document.querySelectorAll('#outputs input')]
-      .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
-  }
-
-  open() {
-    element('download').hidden = true;
-    element('export-missing').textContent = '';
-    element('export-dialog').showModal();
-  }
-
-  async start() {
-    const names = this.checked();
-    const [first, last] = [readNumber('export-first'), readNumber('export-last')];
-    const done = await this.run('export', { names, first, last });
-    if (done) {
-      element('download').hidden = false;
-      element('download').textContent = `Download ${done.archive}`;
-      const { missing, unclassed } = done;
-      const texts = [];
-      if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
-      if (missing) texts.push(`${missing} ${missing === 1 ? 'frame has' : 'frames have'} no result: left out of masks and annotation files, plain in videos. CVAT ends objects before them.`);
-      element('export-missing').textContent = texts.join(' ');
-      element('download').focus();
-    }
-  }
-
-  /** Write all corrected clips into the results of their list. */
-  async startClips() {
-    const done = await this.run('export_clips', { names: this.checked() });
-    if (!done) return;
-    const { names, problems } = done;
-    element('export-missing').textContent = [`${names.length} corrected ${names.length === 1 ? 'clip' : 'clips'} exported: ${names.join(', ')}.`, ...problems].join(' ');
-  }
-
-  /**
-   * Run an export; the dialog shows its progress, and why it was refused.
-   * @template {'export' | 'export_clips'} A
-   * @param {A} action
-   * @param {import('./main.js').Values<A>} values
-   */
-  async run(action, values) {
-    const show = (/** @type {boolean} */ running) => {
-      element('export-start').disabled = element('export-clips').disabled = running;
-      element('export-progress').hidden = element('export-cancel').hidden = !running;
-    };
-    element('export-progress').value = 0;
-    element('export-missing').textContent = '';
-    element('download').hidden = true;
-    show(true);
-    const answer = await this.app.send(action, values);
-    show(false);
-    if (!answer) element('export-missing').textContent = element('status').textContent;
-    return answer?.result;
-  }
-
-  /** @param {{done: number, total: number}} event */
-  progress(event) {
-    element('export-progress').value = event.done / event.total;
-  }
-}
-
-/** @param {import('./main.js').App} app */
-function openMerge(app) {
-  const from = app.objects.find((item) => item.id === app.chosen);
-  const others = app.objects.filter((item) => item.id !== app.chosen);
-  if (!from || !others.length) return;
-  element('merge-from').textContent = from.name;
-  element('merge-into').replaceChildren(...others.map((item) => createElement('option', { value: String(item.id), textContent: item.name })));
-  const dialog = element('merge-dialog');
-  dialog.returnValue = '';
-  dialog.onclose = async () => {
-    if (dialog.returnValue !== 'merge') return;
-    const into = Number(element('merge-into').value);
-    const answer = await app.send('merge_objects', { object_id: from.id, into });
-    app.history.offer(answer, `${from.name} is merged into ${app.getName(into)}`);
-  };
-  dialog.showModal();
+  const size = document.querySelector('#tools output');
+  if (size) size.textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
 }

@@ -14,11 +14,11 @@ export function watchPointers(viewer, toolbox) {
   /** @type {Map<number, {x: number, y: number}>} */
   const fingers = new Map();
   /** Id of the pointer that draws or pans. @type {number | null} */
-  let holder = null;
+  let active = null;
   /** Last place of what pans, and the distance of its fingers. @type {{x: number, y: number, spread: number} | null} */
   let panning = null;
-  /** Action when the finger is lifted, unless a second finger joined. @type {(() => void) | null} */
-  let tap = null;
+  /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
+  let pendingPress = null;
 
   const middle = () => {
     const [a, b = a] = [...fingers.values()];
@@ -28,11 +28,11 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('pointerdown', (event) => {
     canvas.focus({ preventScroll: true });
     const touch = event.pointerType === 'touch';
-    if (touch && holder !== null && !fingers.size) return; // a palm beside the pen
+    if (touch && active !== null && !fingers.size) return; // a palm beside the pen
     if (!touch) fingers.clear();
     canvas.setPointerCapture(event.pointerId);
-    holder = event.pointerId;
-    tap = null;
+    active = event.pointerId;
+    pendingPress = null;
     if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (fingers.size >= 2) {
       if (toolbox.down) toolbox.cancel();
@@ -49,14 +49,14 @@ export function watchPointers(viewer, toolbox) {
     hover.clear();
     placeRing(event); // a finger does not move before it presses
     const point = viewer.toImagePoint(event);
-    const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
-    if (touch && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
-    else toolbox.press(point, how);
+    const remove = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
+    if (touch && toolbox.tool.takesPoints) pendingPress = () => toolbox.press(point, remove);
+    else toolbox.press(point, remove);
   });
 
   canvas.addEventListener('pointermove', (event) => {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const holds = event.pointerId === holder;
+    const holds = event.pointerId === active;
     if (panning && (holds || fingers.has(event.pointerId))) {
       const now = fingers.size ? middle() : { x: event.clientX, y: event.clientY, spread: 0 };
       viewer.pan(now.x - panning.x, now.y - panning.y);
@@ -67,7 +67,7 @@ export function watchPointers(viewer, toolbox) {
       panning = now;
       return;
     }
-    if (holder !== null && !holds) return;
+    if (active !== null && !holds) return;
     placeRing(event);
     if (holds) for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
       toolbox.move(viewer.toImagePoint(each));
@@ -81,17 +81,17 @@ export function watchPointers(viewer, toolbox) {
   });
 
   const end = (/** @type {PointerEvent} */ event) => {
-    if (!fingers.delete(event.pointerId) && event.pointerId !== holder) return;
+    if (!fingers.delete(event.pointerId) && event.pointerId !== active) return;
     if (panning && fingers.size) {
       panning = middle();
       return;
     }
-    holder = null;
+    active = null;
     if (panning) panning = null;
     else if (event.type === 'pointercancel') toolbox.cancel();
-    else if (tap) tap();
+    else if (pendingPress) pendingPress();
     else toolbox.release();
-    tap = null;
+    pendingPress = null;
   };
   canvas.addEventListener('pointerup', end);
   canvas.addEventListener('pointercancel', end);
@@ -141,8 +141,8 @@ class Hover {
 
   /** Whether a click would make a mask; only then is there a preview. */
   get useful() {
-    const { tool, down, minus, app, viewer } = this.toolbox;
-    if (tool.name !== 'click' || down || minus || app.tracking.job || !app.playback.ready) return false;
+    const { tool, down, removing, app, viewer } = this.toolbox;
+    if (tool.name !== 'click' || down || removing || app.tracking.job || !app.playback.ready) return false;
     return !hasMask(viewer.labels, app.chosen); // last, because it may read every pixel
   }
 

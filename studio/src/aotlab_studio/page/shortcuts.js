@@ -2,7 +2,7 @@
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog that lists them. */
 
 import { element, createElement, saveSettings, loadSettings } from './dom.js';
-import { renameChosen } from './panels.js';
+import { renameChosen } from './objects.js';
 import { TOOLS } from './tools.js';
 
 export class Inputs {
@@ -32,12 +32,13 @@ export class Inputs {
 
 /** @typedef {{keys: string[], text: string, run: (key: string) => void, acts?: boolean}} Binding */
 
-const KEY_NAMES = /** @type {Record<string, string>} */ ({
+/** @type {Record<string, string>} */
+const KEY_NAMES = {
   ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
-});
+};
 
-/** Keys identified by their position, whatever the layout. */
-const KEYS_BY_POSITION = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
+/** Keys identified by their position, whatever the layout. @type {Record<string, string>} */
+const KEYS_BY_POSITION = { KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
 export function keyName(event) {
@@ -87,17 +88,10 @@ export function showKeys({ groups }) {
   element('single-keys').checked = loadSettings().singleKeys !== false;
   element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
   element('keys').replaceChildren(...Object.entries(groups).map(([task, table]) => {
-    const group = createElement('section', {});
-    const list = createElement('ul', {});
-    list.append(...table.map(({ keys, text }) => {
-      const line = createElement('li', {});
-      const names = createElement('span', {});
-      names.append(...keys.map((key) => createElement('kbd', { textContent: key })));
-      line.append(names, createElement('span', { textContent: text }));
-      return line;
-    }));
-    group.append(createElement('h3', { textContent: task }), list);
-    return group;
+    const lines = table.map(({ keys, text }) => createElement('li', {},
+      createElement('span', {}, ...keys.map((key) => createElement('kbd', { textContent: key }))),
+      createElement('span', { textContent: text })));
+    return createElement('section', {}, createElement('h3', { textContent: task }), createElement('ul', {}, ...lines));
   }));
   for (const found of document.querySelectorAll('[data-key]')) {
     const control = /** @type {HTMLElement} */ (found);
@@ -112,15 +106,16 @@ export function showKeys({ groups }) {
 }
 
 const PAN_STEP = 80;
-const PAN_KEYS = /** @type {Record<string, [number, number]>} */ ({ 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] });
+/** @type {Record<string, [number, number]>} */
+const PAN_KEYS = { 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] };
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 export function bindings(app) {
   const { toolbox, viewer, playback, tracking } = app;
   return {
     Draw: [
-      ...TOOLS.map(({ name, key, help }) => ({ keys: [key], text: help.split(':')[0].toLowerCase(), run: () => toolbox.choose(name) })),
-      { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.invert() },
+      ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.choose(name) })),
+      { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving() },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
       { keys: ['Escape'], text: 'cancel what was begun; stop tracking', run: () => app.escape() },
@@ -130,7 +125,8 @@ export function bindings(app) {
     'Draw without a mouse': [
       { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor', run: (key) => moveCursor(app, key) },
       { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (key) => moveCursor(app, key) },
-      { keys: ['Enter', 'Shift+Enter'], text: 'press or lift the tool at the cursor (Shift: minus); without a cursor, close the polygon', run: (key) => pressCursor(app, key === 'Shift+Enter'), acts: true },
+      { keys: ['Enter'], text: 'press or lift the tool at the cursor; without a cursor, close the polygon', run: () => pressCursor(app, false), acts: true },
+      { keys: ['Shift+Enter'], text: 'press the tool at the cursor to remove', run: () => pressCursor(app, true), acts: true },
     ],
     Objects: [
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
@@ -142,8 +138,8 @@ export function bindings(app) {
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],
     'Masks of this frame': [
-      { keys: ['F'], text: 'fill holes', run: () => app.send('fill_holes'), acts: true },
-      { keys: ['M'], text: 'the object is not on this frame', run: () => app.send('clear'), acts: true },
+      { keys: ['F'], text: 'fill holes', run: () => app.fillHoles(), acts: true },
+      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.markAbsent(), acts: true },
       { keys: ['R'], text: 'remove what was drawn on this frame', run: () => app.history.resetFrame(), acts: true },
     ],
     'Frames and view': [
@@ -151,7 +147,7 @@ export function bindings(app) {
       { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, forward', run: (key) => playback.step(key === 'Shift+←' ? -10 : 10) },
       { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
       { keys: ['Space'], text: 'play, stop', run: () => playback.toggle() },
-      { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy(['-', 'PageDown'].includes(key) ? 1 / 1.25 : 1.25, viewer.pointer || undefined) },
+      { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => zoomAtPointer(viewer, '+PageUp'.includes(key)) },
       { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
       { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
@@ -168,13 +164,19 @@ export function bindings(app) {
       { keys: ['Q'], text: 'mark this frame as checked, as long as its masks stay', run: () => app.review.toggleChecked(), acts: true },
       { keys: ['>'], text: 'next clip of the batch', run: () => app.clip.next() },
       { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open() },
-      { keys: ['?'], text: 'these keys', run: () => element('help-dialog').showModal() },
+      { keys: ['?'], text: 'keyboard shortcuts', run: () => element('help-dialog').showModal() },
     ],
   };
 }
 
+/** @param {import('./viewer.js').Viewer} viewer @param {boolean} closer */
+function zoomAtPointer(viewer, closer) {
+  viewer.zoomBy(closer ? 1.25 : 1 / 1.25, viewer.pointer || undefined);
+}
+
 const CURSOR_STEP = 8;
-const CURSOR_KEYS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] });
+/** @type {Record<string, [number, number]>} */
+const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
 
 /** @param {import('./main.js').App} app @param {string} name the key: W, A, S or D, with or without Shift */
 function moveCursor(app, name) {
@@ -200,5 +202,5 @@ function pressCursor(app, shift) {
   if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.down) app.toolbox.release();
-  else app.toolbox.press(cursor.point, { shift, right: false });
+  else app.toolbox.press(cursor.point, shift);
 }

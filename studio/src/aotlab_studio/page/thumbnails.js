@@ -19,9 +19,8 @@ const THUMBNAIL_DELAY = 300;
  * @param {Row[]} objects those that are drawn
  */
 export function makeThumbnail(frames, frame, objects) {
-  const box = createElement('span', { className: 'thumbnail' });
   const canvas = createElement('canvas', {});
-  box.append(canvas);
+  const box = createElement('span', { className: 'thumbnail' }, canvas);
   const load = async () => {
     try {
       const [image, labels] = await Promise.all([frames.thumbnail(frame, THUMBNAIL_PIXELS), frames.labels(frame)]);

@@ -7,6 +7,7 @@ import { countText, drawOncePerRefresh, element, watchDensity, wheelFactor } fro
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {{id: number, name: string, color: string, hidden: boolean}} Row */
+/** Colors of the style sheet. @typedef {{ink: string, accent: string, empty: string, lost: string, outdated: string}} Colors */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;
@@ -16,6 +17,7 @@ const NAMES_WIDTH = 96;
 const HANDLE_REACH = 7;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
+const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
 /** @param {CanvasRenderingContext2D} context @param {Row[]} objects @param {number} chosen @param {string} ink */
 function drawNames(context, objects, chosen, ink) {
@@ -35,10 +37,10 @@ function drawNames(context, objects, chosen, ink) {
 /**
  * Draw frame numbers above the rows.
  * @param {CanvasRenderingContext2D} context
- * @param {{first: number, span: number, column: number, ink: string}} how
+ * @param {{first: number, span: number, column: number, ink: string}} view
  */
 function drawTicks(context, { first, span, column, ink }) {
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5].find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
+  const step = TICK_STEPS.find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
   context.fillStyle = ink;
   context.font = '10px system-ui, sans-serif';
   for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {
@@ -65,9 +67,10 @@ function findRuns(row) {
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {[string, number, number][]} runs
- * @param {{x: number, y: number, column: number, color: string, ink: string}} how `x` of the first frame
+ * @param {{x: number, y: number, column: number, color: string}} place `x` of the first frame
+ * @param {Colors} colors
  */
-function drawRow(context, runs, { x: left, y, column, color, ink }) {
+function drawRow(context, runs, { x: left, y, column, color }, colors) {
   const gap = column > 4 ? 1 : 0;
   for (const [code, first, length] of runs) {
     // if columns are wide, each frame has its own box
@@ -77,17 +80,17 @@ function drawRow(context, runs, { x: left, y, column, color, ink }) {
       const width = Math.max(1, gap ? column - gap : column * length);
       context.globalAlpha = 1;
       if (code === 'G' || code === 'g') {
-        context.fillStyle = ink;
+        context.fillStyle = colors.ink;
         context.fillRect(x, y, width, ROW_HEIGHT - 2);
-        context.fillStyle = code === 'G' ? color : '#888888';
+        context.fillStyle = code === 'G' ? color : colors.empty;
         context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
       } else if (code === 'l') {
         // two lines, unlike any object
-        context.fillStyle = '#e02424';
+        context.fillStyle = colors.lost;
         context.fillRect(x, y + 1, width, 2);
         context.fillRect(x, y + ROW_HEIGHT - 5, width, 2);
       } else if (code === 'a') {
-        context.fillStyle = ink;
+        context.fillStyle = colors.ink;
         context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
       } else {
         context.globalAlpha = 0.25 + 0.075 * (Number(code) + 1);
@@ -102,14 +105,14 @@ function drawRow(context, runs, { x: left, y, column, color, ink }) {
 /**
  * Hatch frames whose tracked masks are older than a correction.
  * @param {CanvasRenderingContext2D} context
- * @param {{x: number, width: number, height: number}} place
+ * @param {{x: number, width: number, height: number, color: string}} place
  */
-function drawOutdated(context, { x, width, height }) {
+function drawOutdated(context, { x, width, height, color }) {
   context.save();
   context.beginPath();
   context.rect(x, RULER_HEIGHT - 4, width, height + 4);
   context.clip();
-  context.strokeStyle = '#e0a000';
+  context.strokeStyle = color;
   context.lineWidth = 1.5;
   context.beginPath();
   for (let left = x - height; left < x + width; left += 6) {
@@ -117,7 +120,7 @@ function drawOutdated(context, { x, width, height }) {
     context.lineTo(left + height + 4, RULER_HEIGHT - 4);
   }
   context.stroke();
-  context.fillStyle = '#e0a000';
+  context.fillStyle = color;
   context.fillRect(x, RULER_HEIGHT - 4, width, 3);
   context.restore();
 }
@@ -125,21 +128,22 @@ function drawOutdated(context, { x, width, height }) {
 /**
  * Draw a handle of the range to track: a bar with a flag that points into the range.
  * @param {CanvasRenderingContext2D} context
- * @param {{x: number, way: number, height: number, color: string}} how `way` 1: into the range is to the right
+ * @param {{x: number, first: boolean, height: number, color: string}} place `first`: the range is to the right
  */
-function drawHandle(context, { x, way, height, color }) {
+function drawHandle(context, { x, first, height, color }) {
   context.fillStyle = color;
   context.fillRect(x - 1, 0, 2, height);
   context.beginPath();
-  context.roundRect(way > 0 ? x - 1 : x - 6, RULER_HEIGHT - 12, 7, 12, way > 0 ? [0, 4, 4, 0] : [4, 0, 0, 4]);
+  context.roundRect(first ? x - 1 : x - 6, RULER_HEIGHT - 12, 7, 12, first ? [0, 4, 4, 0] : [4, 0, 0, 4]);
   context.fill();
 }
 
 /** Return the description of a row for screen readers. @param {string[] | undefined} row */
 export function describeRow(row) {
   if (!row) return 'no masks yet';
-  const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
-  return `drawn on ${countText(count('Gg'), 'frame')}, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
+  const [drawn, tracked, absent, lost] = ['Gg', '0123456789', 'a', 'l']
+    .map((codes) => row.filter((code) => codes.includes(code)).length);
+  return `drawn on ${countText(drawn, 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
 }
 
 /** Number of frames at the closest zoom. */
@@ -181,7 +185,12 @@ export class Timeline {
     this.draw = drawOncePerRefresh(() => this.drawNow());
     new ResizeObserver(() => this.redraw()).observe(canvas);
     watchDensity(() => this.redraw());
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
+    /** @type {Colors} */
+    this.colors = readColors();
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+      this.colors = readColors();
+      this.redraw();
+    });
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('lostpointercapture', () => {
@@ -277,7 +286,8 @@ export class Timeline {
   moveHandle(event) {
     const [first, last] = [this.range[0] ?? 0, this.range[1] ?? this.count - 1];
     const place = Math.round(this.placeOf(event));
-    const [from, to] = this.handle ? [first, Math.min(this.count - 1, Math.max(first, place - 1))] : [Math.max(0, Math.min(last, place)), last];
+    const from = this.handle ? first : Math.max(0, Math.min(last, place));
+    const to = this.handle ? Math.min(this.count - 1, Math.max(first, place - 1)) : last;
     this.app.tracking.setRange(from ? String(from) : '', to < this.count - 1 ? String(to) : '');
   }
 
@@ -344,13 +354,15 @@ export class Timeline {
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   objectAt(event) {
-    return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - RULER_HEIGHT) / ROW_HEIGHT)];
+    const y = event.clientY - this.canvas.getBoundingClientRect().top;
+    return this.objects[Math.floor((y - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
   press(event) {
     this.handle = this.handleAt(event);
     if (this.handle >= 0) {
+      this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
       this.canvas.setPointerCapture(event.pointerId);
       return;
     }
@@ -390,17 +402,18 @@ export class Timeline {
     const ratio = window.devicePixelRatio || 1;
     const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.objects.length) * ROW_HEIGHT + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
-    const ink = getComputedStyle(this.canvas).color;
+    const { context, colors: { ink, accent: color } } = this;
+    const width = this.canvas.clientWidth;
     for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
-      canvas.width = Math.round(this.canvas.clientWidth * ratio);
+      canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    if (this.needsRedraw) this.drawStrips(ratio, ink);
-    const { context } = this;
+    if (this.needsRedraw) this.drawStrips(ratio);
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.handles.forEach((place, index) => {
-      if (place >= NAMES_WIDTH - 1 && place <= this.canvas.clientWidth + 1) drawHandle(context, { x: Math.min(place, this.canvas.clientWidth - 1), way: index ? -1 : 1, height, color: getComputedStyle(this.canvas).accentColor });
+      if (place < NAMES_WIDTH - 1 || place > width + 1) return;
+      drawHandle(context, { x: Math.min(place, width - 1), first: !index, height, color });
     });
     const x = this.frameToX(this.frame);
     context.fillStyle = ink;
@@ -408,15 +421,16 @@ export class Timeline {
     context.globalAlpha = 0.18;
     context.fillRect(x, 0, Math.max(2, this.column), height);
     context.globalAlpha = 1;
-    this.canvas.setAttribute('aria-valuemax', String(this.count - 1));
-    this.canvas.setAttribute('aria-valuenow', String(this.frame));
-    this.canvas.setAttribute('aria-valuetext', `Frame ${this.frame}; frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`);
+    const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
+    this.canvas.ariaValueMax = String(this.count - 1);
+    this.canvas.ariaValueNow = String(this.frame);
+    this.canvas.ariaValueText = `Frame ${this.frame}; ${inView}`;
   }
 
-  /** Draw everything but the mark of the shown frame. @param {number} ratio @param {string} ink */
-  drawStrips(ratio, ink) {
+  /** Draw everything but the mark of the shown frame. @param {number} ratio */
+  drawStrips(ratio) {
     this.needsRedraw = false;
-    const { first, span, column } = this;
+    const { first, span, column, colors, colors: { ink } } = this;
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     drawNames(context, this.objects, this.chosen, ink);
@@ -424,12 +438,15 @@ export class Timeline {
     context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, this.strips.height);
     context.clip();
     drawTicks(context, { first, span, column, ink });
-    this.objects.forEach((object, index) => {
-      const row = this.rows.get(object.id);
-      const from = Math.floor(first);
-      if (row) drawRow(context, findRuns(row.slice(from, Math.ceil(first + span))), { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, color: object.color, ink });
+    const from = Math.floor(first);
+    this.objects.forEach(({ id, color }, index) => {
+      const runs = findRuns((this.rows.get(id) || []).slice(from, Math.ceil(first + span)));
+      drawRow(context, runs, { x: this.frameToX(from), y: RULER_HEIGHT + index * ROW_HEIGHT, column, color }, colors);
     });
-    for (const [start, end] of this.outdated) drawOutdated(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height: this.objects.length * ROW_HEIGHT });
+    const height = this.objects.length * ROW_HEIGHT;
+    for (const [start, end] of this.outdated) {
+      drawOutdated(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height, color: colors.outdated });
+    }
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();
@@ -441,4 +458,11 @@ export class Timeline {
     }
     this.thumbnails.show({ left: NAMES_WIDTH, width: this.canvas.clientWidth - NAMES_WIDTH, first, span });
   }
+}
+
+/** @returns {Colors} */
+function readColors() {
+  const style = getComputedStyle(document.documentElement);
+  const read = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
+  return { ink: read('text'), accent: read('accent'), empty: read('empty'), lost: read('lost'), outdated: read('outdated') };
 }

@@ -9,7 +9,7 @@ import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
 /** @typedef {import('./viewer.js').Mark} Mark */
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./frames.js').Labels | null} Labels */
-/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, labels: Labels}} Place */
+/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, made: {id: number}, labels: Labels}} Place */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -39,7 +39,7 @@ const box = {
   name: 'box',
   key: 'X',
   icon: 'square-dashed',
-  help: 'Box: drag around an object. Click on what its mask lacks, right-click (or Shift) on what is too much; a click on another mask chooses it.',
+  help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask chooses it.',
   prompts: true,
   press: () => {},
   move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
@@ -54,7 +54,7 @@ const click = {
   name: 'click',
   key: 'C',
   icon: 'mouse-pointer-click',
-  help: 'Clicks: on an object, or on what its mask lacks; with Shift or the right button: on what is too much.',
+  help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
   prompts: true,
   takesPoints: true,
   press: (toolbox, point) => releaseMark(toolbox, point),
@@ -68,7 +68,7 @@ const scribble = {
   name: 'scribble',
   key: 'Z',
   icon: 'signature',
-  help: 'Scribble: draw a line on an object, or along what its mask lacks (ears, legs); with Shift or the right button: along what is too much.',
+  help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
   prompts: true,
   press: () => {},
   move: (toolbox, point) => toolbox.follow(point),
@@ -79,16 +79,16 @@ const scribble = {
 /** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
-  const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (Math.min(found[2], found[3]) <= Math.max(MIN_BOX_EDGE.frame, toolbox.viewer.toFramePixels(MIN_BOX_EDGE.css))) {
+  const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
+  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, toolbox.viewer.toFramePixels(MIN_BOX_EDGE.css))) {
     toolbox.points = [];
     await releaseMark(toolbox, first);
     return;
   }
   toolbox.marks = [];
   await toolbox.submit((place) => {
-    const { all, inside } = countPixels(place.labels, place.id, found);
-    return suggest(toolbox, { box: found }, place, inside < all / 2);
+    const { all, inside } = countPixels(place.labels, place.id, area);
+    return suggest(toolbox, { box: area }, place, inside < all / 2);
   });
 }
 
@@ -98,26 +98,26 @@ async function releaseBox(toolbox, first, last) {
  * @param {Point[]} points
  */
 async function releaseScribble(toolbox, points) {
-  const { app, minus, viewer: { size } } = toolbox;
+  const { app, removing, viewer: { size } } = toolbox;
   const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
   if (line.length < 2) {
     toolbox.points = [];
     await releaseMark(toolbox, points[0]);
     return;
   }
-  const prompts = minus
+  const prompts = removing
     ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
     : { scribble: toPairs(line) };
   toolbox.marks = [];
   await toolbox.submit(async (place) => {
     const { labels, id } = place;
     const present = hasMask(labels, id);
-    if (minus && !present) {
+    if (removing && !present) {
       app.showMessage(NOTHING_TO_REMOVE);
       return undefined;
     }
     const ends = [line[0], line[line.length - 1]];
-    const away = Boolean(!minus && present && labels && ends.every((end) => isFarFrom(labels, id, end)));
+    const away = Boolean(!removing && present && labels && ends.every((end) => isFarFrom(labels, id, end)));
     return suggest(toolbox, { ...prompts, refine: present && !away }, place, away);
   });
 }
@@ -129,7 +129,7 @@ async function releaseScribble(toolbox, points) {
  */
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
-  const positive = !toolbox.minus;
+  const positive = !toolbox.removing;
   const other = positive && idAt(viewer.labels, point);
   if (other) {
     app.choose(other);
@@ -160,19 +160,20 @@ async function releaseMark(toolbox, point) {
  * @param {Place} place
  * @param {boolean} away
  */
-async function suggest(toolbox, prompts, { frame, id: before }, away) {
+async function suggest(toolbox, prompts, { frame, id: before, made }, away) {
   const { app } = toolbox;
-  const common = { ...prompts, frame };
-  const answer = await app.request('suggest', { ...common, object_id: (!away && before) || null });
+  const message = { ...prompts, frame, object_id: (!away && before) || null, propagate: true };
+  const answer = await app.request('suggest', message);
   if (!answer) return undefined;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-  if (app.chosen === before) app.setChosen(id);
+  if (!before) app.setMade(made, id);
+  else if (app.chosen === before) app.setChosen(id);
   if (away) toolbox.marks = [];
   app.history.reportTaken(answer);
   if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
     'Take them': async () => {
       if (!(await app.send('undo', { step }))) return;
-      await app.send('suggest', { ...common, object_id: (!away && before) || null, overwrite: true });
+      await app.send('suggest', { ...message, overwrite: true });
     },
   });
   if (!away) return answer;
@@ -180,7 +181,7 @@ async function suggest(toolbox, prompts, { frame, id: before }, away) {
     [`More of ${app.getName(before)}`]: async () => {
       if (!(await app.send('undo', { step }))) return;
       app.choose(before);
-      await app.send('suggest', { ...common, object_id: before, extend: true });
+      await app.send('suggest', { ...message, object_id: before, extend: true });
     },
     Undo: () => app.history.undo(step),
   });
@@ -193,7 +194,10 @@ const round = {
   press: () => {},
   move: (toolbox, point) => toolbox.follow(point),
   release: (toolbox) => toolbox.finish('paint', {
-    points: toPairs(toolbox.points), radius: toolbox.radius, erase: Boolean(toolbox.tool.erases || toolbox.minus),
+    ...toolbox.target,
+    points: toPairs(toolbox.points),
+    radius: toolbox.radius,
+    erase: Boolean(toolbox.tool.erases || toolbox.removing),
   }),
 };
 
@@ -232,7 +236,7 @@ const polygon = {
 
 /** @param {Toolbox} toolbox */
 function send(toolbox) {
-  return toolbox.finish('outline', { points: toPairs(toolbox.points), erase: toolbox.minus });
+  return toolbox.finish('outline', { ...toolbox.target, points: toPairs(toolbox.points), erase: toolbox.removing });
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
@@ -241,22 +245,22 @@ function closesOutline({ points: [first, , ...others], viewer }, point) {
 }
 
 /** @type {Tool} */
-const part = {
-  name: 'part',
+const reassign = {
+  name: 'reassign',
   key: 'O',
   icon: 'arrow-left-right',
-  help: 'Part: click on a part of another object; it becomes the chosen object’s. Shift chooses the object instead.',
+  help: 'Reassign: click on a part of another object to move it to the chosen object. Shift chooses the object instead.',
   takesPoints: true,
   press: async (toolbox, point) => {
     const { app } = toolbox;
     const other = idAt(toolbox.viewer.labels, point);
-    if (toolbox.minus && other) {
+    if (toolbox.removing && other) {
       app.choose(other);
       return;
     }
     const { chosen } = app;
-    const answer = await app.send('reassign', { point: toPairs([point])[0] });
-    if (answer) app.history.offer(answer, `A part of ${app.getName(other)} is ${app.getName(chosen)}’s now`);
+    const answer = await app.send('reassign', { ...app.here(), point: toPairs([point])[0], propagate: true });
+    app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
   },
 };
 
@@ -268,8 +272,9 @@ const split = {
   help: 'Split: click on a separate part of the object to make it a new object.',
   takesPoints: true,
   press: async (toolbox, point) => {
-    const answer = await toolbox.app.send('split_object', { point: toPairs([point])[0] });
-    if (answer) toolbox.app.setChosen(answer.result.object_id);
+    const { app, app: { chosen } } = toolbox;
+    const answer = await app.send('split_object', { ...app.here(), point: toPairs([point])[0], propagate: true });
+    if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
   },
 };
 
@@ -277,10 +282,10 @@ const split = {
 const pan = { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
 
 /** @type {Tool[]} */
-export const TOOLS = [box, click, scribble, brush, eraser, lasso, polygon, part, split, pan];
+export const TOOLS = [box, click, scribble, brush, eraser, lasso, polygon, reassign, split, pan];
 
 export class Toolbox {
-  /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or minus changed */
+  /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or `removeByDefault` changed */
   constructor(app, changed) {
     this.app = app;
     this.viewer = app.viewer;
@@ -295,16 +300,22 @@ export class Toolbox {
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
     this.sent = [];
     /** Frame and object at the last press. */
-    this.pressed = { frame: 0, id: 0 };
+    this.pressed = { frame: 0, id: 0, made: app.made };
     this.down = false;
-    this.minus = false;
+    /** Whether the input since the last press removes. */
+    this.removing = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
-    this.inverse = false;
+    this.removeByDefault = false;
   }
 
-  invert() {
-    this.inverse = !this.inverse;
+  toggleRemoving() {
+    this.removeByDefault = !this.removeByDefault;
     this.changed();
+  }
+
+  /** Frame and object of the input, as messages name them. */
+  get target() {
+    return { frame: this.pressed.frame, object_id: this.pressed.id || null, propagate: true };
   }
 
   /** @param {string} name */
@@ -371,15 +382,15 @@ export class Toolbox {
     return false;
   }
 
-  /** @param {Point} point @param {{shift: boolean, right: boolean}} how */
-  press(point, how) {
+  /** @param {Point} point @param {boolean} remove whether Shift or the right button is held */
+  press(point, remove) {
     if (this.tool.name !== 'pan') this.app.playback.halt();
     if (!this.app.playback.ready) {
-      this.app.showMessage(`Frame ${this.app.playback.target} is still loading; nothing was drawn.`, true);
+      this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen };
-    this.minus = (how.shift || how.right) !== this.inverse;
+    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen, made: this.app.made };
+    this.removing = remove !== this.removeByDefault;
     if (!this.tool.takesPoints) {
       this.down = true;
       this.points = [point];
@@ -412,19 +423,19 @@ export class Toolbox {
   }
 
   /**
-   * Send what was drawn. An object that it makes is chosen, unless the person chose one meanwhile.
+   * Send what was drawn.
    * @template {'paint' | 'outline'} A
    * @param {A} action
-   * @param {import('./main.js').Values<A>} values
+   * @param {Actions[A]['message']} message
    */
-  finish(action, values) {
-    const { app, pressed } = this;
-    const message = app.connection.makeId();
-    app.drawings.set(message, { action, values: { frame: pressed.frame, object_id: pressed.id || null, ...values } });
-    return this.submit(async ({ frame, id }) => {
-      const answer = await app.request(action, { frame, object_id: id || null, ...values }, message);
-      app.drawings.delete(message);
-      if (answer && !app.chosen) app.setChosen(answer.result.object_id);
+  finish(action, message) {
+    const { app, pressed: { made } } = this;
+    const key = app.connection.makeId();
+    app.drawings.set(key, { message: { ...message, do: action }, made });
+    return this.submit(async ({ id }) => {
+      const answer = await app.request(action, { ...message, object_id: id || null }, key);
+      app.drawings.delete(key);
+      if (answer && !id) app.setMade(made, answer.result.object_id);
       app.history.reportTaken(answer);
       return answer;
     });
@@ -436,12 +447,12 @@ export class Toolbox {
    * @param {(place: Place) => Promise<T | undefined>} request returns undefined if it was refused
    */
   async submit(request) {
-    const { app, viewer, tool, points, viewer: { labels }, pressed: { frame, id } } = this;
+    const { app, viewer, tool, points, viewer: { labels }, pressed: { frame, id, made } } = this;
     const sketch = this.sketch();
     this.points = [];
     this.sent.push(sketch);
     const done = await app.draw(() => request({
-      frame, id: id || app.chosen, labels: frame === app.playback.frame ? viewer.labels : labels,
+      frame, id: id || made.id, made, labels: frame === app.playback.frame ? viewer.labels : labels,
     })).catch(() => undefined); // shown by `draw`
     const cancelled = !this.sent.includes(sketch);
     this.sent = this.sent.filter((one) => one !== sketch);
@@ -452,11 +463,11 @@ export class Toolbox {
 
   sketch() {
     const { tool, points } = this;
-    const erase = tool.erases || (this.minus && tool.round);
+    const erase = tool.erases || (this.removing && tool.round);
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.round ? 2 * this.radius : undefined,
-      color: erase ? '#ffffff' : this.app.color(),
+      color: erase ? '#ffffff' : this.app.chosenItem?.color || '#109898',
     };
   }
 

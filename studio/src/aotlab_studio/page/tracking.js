@@ -1,7 +1,7 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
-import { countText, element, elements, createElement, readNumber, setIcon, setLabel, toast } from './dom.js';
+import { countText, element, elements, createElement, focusView, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
 import { makeThumbnail } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
@@ -16,16 +16,15 @@ export class Tracking {
     this.follows = true;
     /** Name of the chosen model. */
     this.model = '';
-    /** @type {JobProgress | null} */
-    this.correction = null;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
   /** Set the range to track; empty: to the start or end. @param {string} first @param {string} last */
   setRange(first, last) {
-    element('first').value = first;
-    element('last').value = last;
+    for (const [field, value] of /** @type {const} */ ([['first', first], ['last', last]])) {
+      if (document.activeElement !== element(field)) element(field).value = value; // not while it is being typed
+    }
     this.app.timeline.setRange(readNumber('first') ?? null, readNumber('last') ?? null);
   }
 
@@ -46,7 +45,8 @@ export class Tracking {
   /** @param {string[]} names @param {string} chosen */
   setModels(names, chosen) {
     const list = element('model');
-    list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: value === 'bundled' ? 'the bundled model' : value })));
+    const text = (/** @type {string} */ name) => (name === 'bundled' ? 'the bundled model' : name);
+    list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: text(value) })));
     list.onchange = async () => {
       if (!(await this.app.send('set_model', { name: list.value }))) this.setModel(this.model);
     };
@@ -69,7 +69,8 @@ export class Tracking {
       if (!this.job) element('follow').checked = this.follows;
       this.showProgress(job);
       if (job.done) this.app.review.refreshLive();
-      if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
+      const follow = element('follow').checked && !this.app.toolbox.drawing;
+      if (follow && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
       this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${lost}`, Boolean(job.problem));
@@ -81,16 +82,12 @@ export class Tracking {
   /** Show the propagation of a correction, which disables nothing. @param {JobProgress | null} job null: none runs */
   setCorrection(job) {
     const alive = Boolean(job && ['starting', 'running'].includes(job.status));
-    this.correction = alive ? job : null;
-    this.showWaiting();
+    let text = '';
+    if (job && alive) text = job.status === 'starting' ? 'loading the model…' : `${job.done} of ${job.total} frames`;
+    element('propagation').textContent = text && `correction: ${text}`;
     if (job?.problem) this.app.showMessage(job.problem, true);
     if (!alive && job?.done) this.app.review.refresh();
     if (job?.status === 'done' && job.lost_pixels) toast(`The correction took ${countText(job.lost_pixels, 'pixel')} of other objects`);
-  }
-
-  showWaiting() {
-    const job = this.correction;
-    element('propagation').textContent = job ? (job.status === 'starting' ? 'correction: loading the model…' : `correction: ${job.done} of ${job.total} frames`) : '';
   }
 
   /** Stop following, because the person went to another frame. */
@@ -119,23 +116,25 @@ export class Tracking {
   /** @param {import('./protocol.js').JobProgress['direction']} direction */
   async track(direction) {
     await this.app.drawn; // may choose the object
-    const values = { direction, first: readNumber('first'), last: readNumber('last'), object_ids: this.selectedIds };
-    this.app.playback.setRun(null);
-    if (await this.app.send('track', values)) this.app.showMessage('');
+    const [first, last] = [readNumber('first'), readNumber('last')];
+    const { playback } = this.app;
+    playback.stop();
+    const message = { frame: playback.frame, direction, first, last, object_ids: this.selectedIds };
+    if (await this.app.send('track', message)) this.app.showMessage('');
   }
 
   /** Drop the results from this frame on. */
   async drop() {
-    const answer = await this.app.send('drop_results', { last: readNumber('last'), object_ids: this.selectedIds });
+    const { playback: { frame }, history } = this.app;
+    const answer = await this.app.send('drop_results', { frame, last: readNumber('last'), object_ids: this.selectedIds });
     if (!answer) return;
-    const count = answer.result;
-    if (count) this.app.history.offer(answer, `Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
+    if (answer.result) history.offer(answer, `Results dropped on ${countText(answer.result, 'frame')}`);
     else this.app.showMessage('No results from this frame on.');
     this.app.review.refresh();
   }
 
   pause() {
-    if (this.job) this.app.send(this.job.status === 'paused' ? 'resume' : 'pause');
+    if (this.job) this.app.send(this.job.status === 'paused' ? 'resume' : 'pause', {});
   }
 }
 
@@ -150,8 +149,8 @@ export function duration(seconds) {
 
 const MAX_MARKED = 50;
 
-/** Milliseconds between two refreshes while tracking runs. */
-const REVIEW_INTERVAL = 2000;
+/** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
+const LIVE_PAUSE = { least: 2000, factor: 5 };
 
 /** Group the checks by frame, the worst first. @param {Check[]} checks the worst first @returns {Visit[]} */
 function groupByFrame(checks) {
@@ -168,10 +167,11 @@ export class Review {
     /** @type {Visit[]} */
     this.visits = [];
     this.index = -1;
-    this.asked = 0;
+    /** Time of the next live refresh, as `performance.now`. */
+    this.nextLive = 0;
     this.refreshing = false;
-    /** Whether something changed since the last request. */
-    this.refreshAgain = false;
+    /** Whether something changed since the last request; `strips`: whether they may be wrong too. */
+    this.changed = { checks: false, strips: false };
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
     /** Frame of the note in the field. */
@@ -209,27 +209,23 @@ export class Review {
   }
 
   async storeNote() {
-    element('view').focus({ preventScroll: true });
+    if (document.activeElement === element('note')) focusView();
     await this.app.send('set_note', { frame: this.noted, text: element('note').value });
     this.showNote();
   }
 
-  /** Refresh while a job runs, but not too often. */
+  /** Refresh the checks while a job runs, but not too often; events of frames bring the strips. */
   refreshLive() {
-    if (!this.refreshing && performance.now() - this.asked > REVIEW_INTERVAL) this.refresh();
+    if (!this.refreshing && performance.now() > this.nextLive) this.refresh(false);
   }
 
-  /** Fetch strips and checks; during a request, once more after it. */
-  async refresh() {
-    this.refreshAgain = true;
+  /** Fetch checks and strips; during a request, once more after it. @param {boolean} [strips] false: checks only */
+  async refresh(strips = true) {
+    this.changed = { checks: true, strips: strips || this.changed.strips };
     if (this.refreshing) return;
     this.refreshing = true;
     try {
-      while (this.refreshAgain) {
-        this.refreshAgain = false;
-        this.asked = performance.now();
-        await this.fetch();
-      }
+      while (this.changed.checks) await this.fetch();
     } catch (error) {
       this.app.showError(error);
     }
@@ -238,9 +234,15 @@ export class Review {
 
   async fetch() {
     const { connection, timeline } = this.app;
-    timeline.setStrips((await connection.call('strips', {})).result);
+    const { strips } = this.changed;
+    this.changed = { checks: false, strips: false };
+    const start = performance.now();
+    if (strips) {
+      timeline.setStrips((await connection.call('strips', {})).result);
+      this.thumbnails.clear();
+    }
     const visits = groupByFrame((await connection.call('review', {})).result);
-    this.thumbnails.clear();
+    this.nextLive = performance.now() + Math.max(LIVE_PAUSE.least, LIVE_PAUSE.factor * (performance.now() - start));
     for (const visit of [...visits, ...this.visits]) visit.done = this.isDone(visit);
     const at = this.visits[this.index];
     const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));
@@ -252,15 +254,14 @@ export class Review {
 
   show() {
     const open = this.visits.filter((visit) => !visit.done);
+    const listed = this.visits.slice(0, MAX_MARKED);
+    for (const frame of this.thumbnails.keys()) if (!listed.some((visit) => visit.frame === frame)) this.thumbnails.delete(frame);
     this.app.timeline.setChecks(open.slice(0, MAX_MARKED).map((visit) => visit.frame));
     element('review-empty').hidden = this.visits.length > 0;
-    showChecks(element('review'), this.visits.slice(0, MAX_MARKED), this.app);
-    element('notes').replaceChildren(...Object.entries(this.notes).map(([frame, text]) => {
-      const line = createElement('li', {});
-      line.append(createElement('button', { textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }));
-      return line;
-    }));
-    setLabel(element('next'), `Next frame to check (${open.length})`);
+    showChecks(element('review'), listed, this.app);
+    replaceChildren(element('notes'), Object.entries(this.notes).map(([frame, text]) => createElement('li', {},
+      createElement('button', { name: `note${frame}`, textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }))));
+    setLabel(element('next-check'), `Next frame to check (${open.length})`);
   }
 
   /** Return whether masks of all doubtful objects are drawn. @param {Visit} visit */
@@ -268,12 +269,17 @@ export class Review {
     return checks.every((check) => 'Gg'.includes(this.app.timeline.rows.get(check.object_id)?.[frame] || '-'));
   }
 
-  /** Tick a frame off, or no longer, after its masks changed. @param {number} frame */
-  tick(frame) {
+  /** Draw the thumbnail of a changed frame again when it is in view; tick the frame off, or no longer. @param {number} frame */
+  refreshFrame(frame) {
+    const thumbnail = this.thumbnails.get(frame);
+    if (thumbnail) {
+      this.observer.unobserve(thumbnail.box);
+      this.observer.observe(thumbnail.box); // says whether it is in view
+    }
     const visit = this.visits.find((one) => one.frame === frame);
     if (!visit || this.isDone(visit) === Boolean(visit.done)) return;
     visit.done = !visit.done;
-    this.refreshAgain = this.refreshAgain || this.refreshing; // the answer may be older than this change
+    this.changed.checks ||= this.refreshing; // the answer may be older than this change
     this.show();
   }
 
@@ -302,7 +308,7 @@ export class Review {
     const answer = await this.app.send('toggle_checked', { frame });
     if (!answer) return;
     await this.refresh();
-    this.app.history.offer(answer, answer.result ? `Frame ${frame} is marked as checked` : `Frame ${frame} is to be checked again`);
+    this.app.history.offer(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'to be checked again'}`);
     if (answer.result && this.visits.some((visit) => !visit.done)) this.next();
   }
 
@@ -315,16 +321,14 @@ export class Review {
 }
 
 /** @param {HTMLElement} list @param {Visit[]} visits @param {import('./main.js').App} app */
-function showChecks(list, visits, app) {
-  list.replaceChildren(...visits.map((visit) => {
+function showChecks(list, visits, { objects, review }) {
+  replaceChildren(list, visits.map((visit) => {
     const { frame, done, checks } = visit;
-    const worst = app.objects.find((one) => one.id === checks[0].object_id);
-    const button = createElement('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
+    const worst = objects.find((one) => one.id === checks[0].object_id);
     const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
     dot.style.background = worst && !done ? worst.color : 'none';
-    button.append(app.review.thumbnail(frame), dot, createElement('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
-    const line = createElement('li', {});
-    line.append(button);
-    return line;
+    const text = createElement('span', { textContent: `${frame}: ${done ? 'corrected' : review.sentence(visit)}` });
+    const values = { name: `check${frame}`, onclick: () => review.goTo(visit), className: done ? 'done' : '' };
+    return createElement('li', {}, createElement('button', values, review.thumbnail(frame), dot, text));
   }));
 }

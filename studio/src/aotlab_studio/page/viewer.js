@@ -151,10 +151,12 @@ export class Viewer {
   /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event @returns {Point} */
   toImagePoint(event) {
     const box = this.canvas.getBoundingClientRect();
-    return {
-      x: ((event.clientX - box.left) * this.ratio - this.left) / this.zoom,
-      y: ((event.clientY - box.top) * this.ratio - this.top) / this.zoom,
-    };
+    return this.toFrame({ x: event.clientX - box.left, y: event.clientY - box.top });
+  }
+
+  /** Return the point of the frame at a place in CSS pixels of the canvas. @param {Point} place */
+  toFrame({ x, y }) {
+    return { x: (x * this.ratio - this.left) / this.zoom, y: (y * this.ratio - this.top) / this.zoom };
   }
 
   /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
@@ -225,8 +227,9 @@ export class Viewer {
   /** Show the pixel under the pointer and the zoom. */
   showPlace() {
     const { pointer, readout } = this;
-    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * this.ratio - start) / this.zoom + 1e-6);
-    const place = pointer ? `${inFrame(pointer.x, this.left)}, ${inFrame(pointer.y, this.top)} · ` : '';
+    const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
+    const point = pointer && this.toFrame(pointer);
+    const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
     readout.textContent = `${place}${Math.round((100 * this.zoom) / this.ratio)} %`;
   }
 
@@ -314,13 +317,13 @@ function drawPreview(context, outlines, css) {
 
 /** @param {Context} context @param {{point: Point, radius: number}} cursor @param {(pixels: number) => number} css */
 function drawCursor(context, { point, radius }, css) {
-  const arm = css(6);
+  const length = css(6);
   context.beginPath();
   context.arc(point.x, point.y, radius, 0, 7);
-  context.moveTo(point.x - arm, point.y);
-  context.lineTo(point.x + arm, point.y);
-  context.moveTo(point.x, point.y - arm);
-  context.lineTo(point.x, point.y + arm);
+  context.moveTo(point.x - length, point.y);
+  context.lineTo(point.x + length, point.y);
+  context.moveTo(point.x, point.y - length);
+  context.lineTo(point.x, point.y + length);
   strokeTwice(context, css(1));
 }
 

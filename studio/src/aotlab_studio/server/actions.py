@@ -34,7 +34,7 @@ def describe(session: Session) -> Description:
             size=document.frames.size,
             rate=float(document.frames.rate),
             batch=session.results is not None,
-            shared=session.shared,
+            shared=document.shared,
             status=document.status[0],
             note=document.status[1],
             objects=list(now.objects),
@@ -80,22 +80,27 @@ def strips(document: Document) -> dict[int, str]:
     return {object_id: "".join(row) for object_id, row in rows.items()}
 
 
-def run_action(session: Session, message: dict[str, Any], author: str = "") -> Any:
+def run_action(session: Session, message: dict[str, Any], author: str = "", page: str | None = None) -> Any:
     """Carry out the action ``do`` of a message and return its result.
 
+    Args:
+        author: as in `Document.by`.
+        page: as in `Document.by`.
+
     Raises:
-        InputError: unknown action, values of another type, or as the action.
+        InputError: unknown action or field, values of another type, or as the action.
     """
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:
         raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
     try:
-        values = msgspec.structs.asdict(msgspec.convert(message, MESSAGES[name]))
+        fields = {key: value for key, value in message.items() if key not in ("id", "do")}
+        values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
         session.document.snapshot.require_frame(values["frame"])
-    action, view = ACTIONS[name], session.by(author, propagates=values.pop("propagate", False))
+    action, view = ACTIONS[name], session.by(author, page=page, propagates=values.pop("propagate", False))
     if action in (*PROPAGATING_ACTIONS, editing.clear):
         session.runner.stop_background()
     before = session.document.log.head
@@ -125,7 +130,7 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
     fields += [("propagate", bool, False)] if action in PROPAGATING_ACTIONS else []
-    return msgspec.defstruct(action.__name__, fields, kw_only=True)
+    return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
 PROPAGATING_ACTIONS: Sequence[Callable[..., Any]] = (

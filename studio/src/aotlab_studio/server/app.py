@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import secrets
 import socket
 from collections import OrderedDict
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
 """cookie with the name of the person at the page"""
-CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
 NO_CACHE_HEADERS = {"cache-control": "no-store"}
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
@@ -61,8 +62,7 @@ def build_app(session: Session) -> Starlette:
     endpoints = Endpoints(session, dispatcher)
     return Starlette(
         routes=[
-            Route("/", endpoints.get_file),
-            Route("/page/{name}", endpoints.get_file),
+            *make_page_routes("index.html"),
             Route("/frame/{index}", endpoints.get_frame),
             Route("/labels/{index}", endpoints.get_labels),
             Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
@@ -82,12 +82,6 @@ class Endpoints:
 
     def __init__(self, session: Session, dispatcher: Dispatcher) -> None:
         self._session, self._dispatcher = session, dispatcher
-        self._files = load_page_files()
-
-    async def get_file(self, request: Request) -> Response:
-        """Return a file of the page."""
-        name = request.path_params.get("name", "index.html")
-        return self._files.get(name, PlainTextResponse("no such file", 404))
 
     async def get_frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
@@ -107,7 +101,7 @@ class Endpoints:
 
     async def get_labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
-        document, index = self._session.by(read_person(request)).document, _parse_index(request)
+        document, index = self._session.document, _parse_index(request)
         content = await run_in_threadpool(lambda: encode_labels(document.snapshot.labels(index)))
         return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
 
@@ -115,16 +109,16 @@ class Endpoints:
         """Load the masks of an uploaded file.
 
         ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
-        `FileObject` ask which objects the masks are of.
+        `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
         """
-        document, index = self._session.by(read_person(request)).document, _parse_index(request)
+        query, targets, index = request.query_params, None, _parse_index(request)
+        document = self._session.by(read_person(request), page=query.get("page")).document
         document.snapshot.require_frame(index)
         body = await read_body(request)
         if body is None:
             return PlainTextResponse(
                 f"masks: larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer at once", 413
             )
-        query, targets = request.query_params, None
         try:
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             if "targets" in query:
@@ -132,6 +126,7 @@ class Endpoints:
             frames = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
+            self._session.runner.wake(edited=True)
             return JSONResponse({"frames": frames})
         except UnclearObjectsError as error:
             return JSONResponse(msgspec.to_builtins(error.objects), 409)
@@ -172,18 +167,10 @@ class Dispatcher:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._steps: dict[int, Connection] = {}
-        """page that made each step of the history, of all open pages"""
         self._drawings: OrderedDict[int, asyncio.Future[Answer | Failure]] = OrderedDict()
         """answers of the last drawings by message id"""
 
-    def forget(self, page: Connection) -> None:
-        """Let any page undo the steps of one that has closed."""
-        self._steps = {step: each for step, each in self._steps.items() if each is not page}
-
-    async def run(
-        self, message: dict[str, Any], author: str, page: Connection | None = None
-    ) -> Answer | Failure:
+    async def run(self, message: dict[str, Any], author: str, page: str | None = None) -> Answer | Failure:
         """Carry out a message and return the reply, which for a drawing sent before is the same."""
         message_id = message.get("id")
         if message.get("do") not in DRAWINGS or not isinstance(message_id, int) or message_id < MIN_PAGE_ID:
@@ -194,20 +181,12 @@ class Dispatcher:
                 self._drawings.popitem(last=False)
         return await asyncio.shield(self._drawings[message_id])
 
-    async def _run(self, message: dict[str, Any], author: str, page: Connection | None) -> Answer | Failure:
+    async def _run(self, message: dict[str, Any], author: str, page: str | None) -> Answer | Failure:
         message_id = message.get("id")
         message_id = message_id if isinstance(message_id, int) else None
         document = self.session.document
         try:
-            before, last = document.log.head, len(document.log.entries)
-            if message.get("do") == "undo" and self._steps.get(before) not in (None, page):
-                raise InputError(
-                    f"undo: the last step, {document.titles[0]}, was made in another window; undo it there"
-                )
-            result = await run_in_threadpool(run_action, self.session, message, author)
-            if page is not None:
-                for number in range(last + 1, len(document.log.entries) + 1):
-                    self._steps.setdefault(number, page)
+            result = await run_in_threadpool(run_action, self.session, message, author, page)
             return Answer(message_id, result, document.revision, document.log.head)
         except OutdatedError as error:
             return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
@@ -224,6 +203,7 @@ class Connection:
     def __init__(self, dispatcher: Dispatcher, socket: WebSocket) -> None:
         self._dispatcher, self._session, self._socket = dispatcher, dispatcher.session, socket
         self._author = read_person(socket)
+        self._page = socket.query_params.get("page") or secrets.token_hex(8)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -243,7 +223,7 @@ class Connection:
         finally:
             listeners.remove(self._notify)
             sender.cancel()
-            self._dispatcher.forget(self)
+            self._session.document.forget_page(self._page)
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order; exports and statuses may wait, beside later ones."""
@@ -260,11 +240,13 @@ class Connection:
             await self._handle(message)
 
     async def _handle(self, message: dict[str, Any]) -> None:
-        self._queue.put_nowait(await self._dispatcher.run(message, self._author, self))
+        self._queue.put_nowait(await self._dispatcher.run(message, self._author, self._page))
 
     def _notify(self, event: Event) -> None:
         if isinstance(event, FrameEvent):
-            event = replace(event, codes=encode_frame_codes(self._session.document.snapshot, event.frame))
+            event = msgspec.structs.replace(
+                event, codes=encode_frame_codes(self._session.document.snapshot, event.frame)
+            )
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:
@@ -381,13 +363,27 @@ def encode_labels(labels: np.ndarray) -> bytes:
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
 
 
-def load_page_files() -> dict[str, Response]:
-    """Return the page's files by name, so that no name of a request reaches the file system."""
-    return {
-        file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
-        for file in (files("aotlab_studio") / "page").iterdir()
-        if (kind := CONTENT_TYPES.get(Path(file.name).suffix))
-    }
+def make_page_routes(start: str) -> list[Route]:
+    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system.
+
+    Pages contain the icons. A browser that has a file gets 304.
+    """
+    folder, contents = files("aotlab_studio") / "page", dict[str, Response]()
+    icons = (folder / "icons.svg").read_bytes()
+    for file in folder.iterdir():
+        if kind := CONTENT_TYPES.get(Path(file.name).suffix):
+            content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
+            headers = {"cache-control": "no-cache", "etag": f'"{hashlib.sha256(content).hexdigest()}"'}
+            contents[file.name] = Response(content, media_type=kind, headers=headers)
+
+    async def get_file(request: Request) -> Response:
+        found = contents.get(request.path_params.get("name", start), PlainTextResponse("no such file", 404))
+        etag = found.headers.get("etag", "")
+        if etag and request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"etag": etag})
+        return found
+
+    return [Route("/", get_file), Route("/page/{name}", get_file)]
 
 
 def read_person(request: HTTPConnection) -> str:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -77,13 +77,13 @@ class Batch:
 
     Args:
         folder: results of ``aotlab track --jobs``, or videos.
-        open_clip: opens the session of a folder of results or of a video, with its project.
+        open_clip: opens the session of a folder of results or of a video, with ``project``.
 
     Raises:
         InputError: neither.
     """
 
-    def __init__(self, folder: Path, open_clip: Callable[[Path, Path], Session]) -> None:
+    def __init__(self, folder: Path, open_clip: Callable[..., Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
         if not self.read_entries():
             raise InputError(
@@ -178,8 +178,8 @@ class Batch:
         entry = self._find_entry(name)
         tracked = (self.folder / name / RECORD_FILE).is_file()
         path = self.folder / name if tracked else Path(entry["video"])
-        session = self._open_clip(path, self._locate_project(name))
-        session.shared = True
+        session = self._open_clip(path, project=self._locate_project(name))
+        session.document.shared = True
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]
 
@@ -238,10 +238,7 @@ class Batch:
     def _track(self, name: str, person: str) -> str:
         """Track a clip in both directions from its first drawn mask; return why that failed, empty if it did not."""
         with self._use(name, person) as session:
-            drawn = session.document.snapshot.keyframes
-            if not drawn:
-                raise InputError("its drawn masks were removed; draw one and track it")
-            job = session.track(TrackRequest(drawn[0], "both"))
+            job = session.track(TrackRequest(next(iter(session.document.snapshot.keyframes), 0), "both"))
             job.wait()
             return job.problem or ""
 
@@ -249,10 +246,7 @@ class Batch:
 
     def _describe(self, entry: dict[str, Any]) -> Clip:
         name, error, project = entry["name"], entry["error"], self._locate_project(entry["name"])
-        clip = Clip(
-            name, "open", note="", person="", holder="", error="", frames=entry["frames"] or 0,
-            objects=entry["objects"], untracked=False, sentences=[],
-        )  # fmt: skip
+        clip = Clip(name, entry["frames"] or 0, entry["objects"])
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
@@ -261,7 +255,7 @@ class Batch:
         reviewed = entry.get("notes", {}).get("objects")
         sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
         holder = str(read_holder(project) or "")
-        return replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
+        return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
@@ -291,7 +285,7 @@ def describe_clip(name: str, document: Document) -> Clip:
     now, (status, note) = document.snapshot, document.status
     names = {item.id: item.name for item in now.objects}
     return Clip(
-        name, status, note, document.person, holder="", error="", frames=now.count, objects=len(names),
+        name, now.count, len(names), status, note, document.person,
         untracked=bool(now.keyframes) and len(now.annotated_frames) < now.count,
         sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
     )  # fmt: skip

@@ -18,7 +18,7 @@ from aotlab_studio.protocol import ClipStatus, OutdatedPolicy
 from aotlab_studio.server.app import (
     CACHE_HEADERS,
     NO_CACHE_HEADERS,
-    load_page_files,
+    make_page_routes,
     read_body,
     read_person,
 )
@@ -44,8 +44,7 @@ def build_batch_app(batch: Batch) -> Starlette:
     endpoints = BatchEndpoints(batch)
     return Starlette(
         routes=[
-            Route("/", endpoints.get_file),
-            Route("/page/{name}", endpoints.get_file),
+            *make_page_routes("batch.html"),
             Route("/clips", endpoints.get_clips),
             Route("/clips/{name}", endpoints.set_status, methods=["POST"]),
             Route("/track", endpoints.track_all, methods=["POST"]),
@@ -54,7 +53,9 @@ def build_batch_app(batch: Batch) -> Starlette:
             Mount("/clip/{clip}", endpoints.serve_clip),
         ],
         exception_handlers={
-            OutdatedError: lambda _, error: PlainTextResponse(str(error), 428),
+            OutdatedError: lambda _, error: JSONResponse(
+                {"error": str(error), "choices": ["wait"] * error.waits + ["proceed"]}, 428
+            ),
             InputError: lambda _, error: PlainTextResponse(str(error), 409),
             ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
         },
@@ -66,14 +67,8 @@ class BatchEndpoints:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._files = load_page_files()
         self._timers: dict[str, asyncio.Task[None]] = {}
         """by clip: its release"""
-
-    async def get_file(self, request: Request) -> Response:
-        """Return a file of the page."""
-        name = request.path_params.get("name", "batch.html")
-        return self._files.get(name, PlainTextResponse("no such file", 404))
 
     async def get_clips(self, request: Request) -> Response:
         """Return the list of clips."""

@@ -13,7 +13,7 @@ from aotlab import InputError
 from aotlab.sdk import find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
-from aotlab_studio.document.results import CORRECTED_FILE, open_results, read_job
+from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
 from aotlab_studio.files import LOCK, move_entries, write_bytes
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
@@ -71,9 +71,7 @@ def export_clips(
             with ExitStack() as leaving:
                 document, job = (opened or {}).get(name), read_job(folder / name)
                 if document is None:
-                    document = (
-                        Document.open(projects[name]) if job is None else open_results(folder / name, job)
-                    )
+                    document = open_document(projects[name] if job is None else folder / name)
                     leaving.callback(document.close)
                 target = folder / (f"{name}.masks" if job is None else name)
                 _export_clip(target, job.written if job else [], outputs, document, shared, on_frame)
@@ -111,9 +109,14 @@ def _export_clip(
     for file in (files[name] for name in names):
         if file not in own and (results / file).exists():
             raise InputError(f"{results / file}: not written by an export; move it away")
+    with document.lock:
+        now = document.freeze()
+        record = {
+            **msgspec.json.decode(make_record(document, now)),
+            "written": [files[name] for name in names],
+        }
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        export_masks(document, Path(temporary), names, classes=classes, on_frame=on_frame)
-        record = {**msgspec.json.decode(make_record(document)), "written": [files[name] for name in names]}
+        export_masks(document.frames, now, Path(temporary), names, classes=classes, on_frame=on_frame)
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             move_entries(Path(temporary), results)
             write_bytes(results / CORRECTED_FILE, msgspec.json.format(msgspec.json.encode(record), indent=1))

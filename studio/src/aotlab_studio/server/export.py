@@ -21,6 +21,7 @@ from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.review.output import ReviewFile
+from aotlab_studio.video import FrameStore
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +71,8 @@ VIDEOS = ("overlay", "prores", "vp9")
 
 
 def export_masks(
-    document: Document,
+    frames: FrameStore,
+    now: Snapshot,
     folder: Path,
     names: Sequence[str],
     *,
@@ -82,6 +84,7 @@ def export_masks(
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
+        now: the document, which does not change meanwhile (`Document.freeze`).
         folder: created if missing.
         names: outputs, of `list_outputs`.
         first: first frame.
@@ -99,7 +102,6 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    now, frames = document.snapshot, document.frames  # an edit during the export changes nothing in it
     last = frames.count - 1 if last is None else last
     annotated = {index for index in now.annotated_frames if first <= index <= last}
     if not annotated:
@@ -145,13 +147,18 @@ def export_masks(
     return [output.path for output in outputs.values() if output.path.exists()]
 
 
-def make_record(document: Document, first: int = 0, last: int | None = None) -> bytes:
-    """Return what was exported, as JSON: edit, status, digest of the masks, outdated frames, person and time."""
+def make_record(document: Document, now: Snapshot, first: int = 0, last: int | None = None) -> bytes:
+    """Return what is exported, as JSON: edit, status, digest of the masks, outdated frames, person and time.
+
+    Args:
+        now: `Document.freeze`; the caller holds the lock of the document since.
+        first: first frame.
+        last: last frame, included; None: the video's.
+    """
     status, note = document.status
-    outdated = document.snapshot.list_outdated(first, last)
     record = {
-        "edit": document.log.head, "status": status, "note": note, "digest": document.snapshot.digest,
-        "outdated": outdated, "person": document.author, "time": utc_now(),
+        "edit": now.entry, "status": status, "note": note, "digest": now.digest,
+        "outdated": now.list_outdated(first, last), "person": document.author, "time": utc_now(),
     }  # fmt: skip
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 

@@ -6,8 +6,8 @@ import copy
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -77,17 +77,15 @@ class Session:
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or ModelChoice()
         self.runner = JobRunner(document, lambda: self.make_tracker(), lambda: self.choice.chosen)
-        self.shared = False
-        """whether several people work on the project, so that changes without a name are refused"""
         self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
 
-    def by(self, author: str, *, propagates: bool = False) -> Session:
+    def by(self, author: str, *, page: str | None = None, propagates: bool = False) -> Session:
         """Return a view of this session whose edits have an author, as `Document.by`."""
         view = copy.copy(self)
-        view.document = self.document.by(author, propagates=propagates, shared=self.shared)
+        view.document = self.document.by(author, page=page, propagates=propagates)
         return view
 
     @property
@@ -113,8 +111,7 @@ class Session:
             self.document.set_status(status, note, known)
             if status in ("corrected", "accepted", "rejected") and self.document.snapshot.objects.ids:
                 self.document.keep_version(f"{status}: {note}" if note else status)
-        if self.results is not None:
-            update_report(self.results.parent)
+        self._update_report()
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -134,17 +131,12 @@ class Session:
         self._closed.set()
         self.runner.close()
         self.document.close()
-        if self.results is not None:
-            with suppress(InputError):  # a report that cannot be written changes no masks
-                update_report(self.results.parent)
+        self._update_report()
 
-    def prefetch(self) -> threading.Thread:
-        """Decode frames for viewing in a thread, which waits while a job runs."""
+    def prefetch(self) -> None:
+        """Decode frames for viewing in a thread until the session is closed; it waits while a job runs."""
         arguments = (self._closed, lambda: self.runner.busy)
-        prefetch = self.document.frames.prefetch
-        thread = threading.Thread(target=prefetch, args=arguments, name="warm", daemon=True)
-        thread.start()
-        return thread
+        threading.Thread(target=self.document.frames.prefetch, args=arguments, name="warm").start()
 
     def suggest(
         self,
@@ -239,15 +231,9 @@ class Session:
         """
         if self.results is None:
             raise InputError("export: this video is not part of a batch; use Export")
-        if not self._export.acquire(blocking=False):
-            raise InputError("export: another one is running; wait for its end")
-        self._export_cancelled.clear()
-        try:
-            return export_clips(
-                self.results.parent, names, {self.results.name: self.document}, on_frame=self._report_export
-            )
-        finally:
-            self._export.release()
+        opened = {self.results.name: self.document}
+        with self._exporting():
+            return export_clips(self.results.parent, names, opened, on_frame=self._report_export)
 
     @property
     def archive(self) -> Path:
@@ -273,36 +259,37 @@ class Session:
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
             self.document.frames.require_frame(index)
-        if first > end:
-            raise InputError(f"export: first frame {first} is after the last frame {end}; exchange them")
-
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
-        self.check_outdated("export", outdated, first, end)
-        if not self._export.acquire(blocking=False):
-            raise InputError("export: another one is running; wait for its end")
-        self._export_cancelled.clear()
-        try:
-            folder = self.archive.parent
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
-                written = Path(made) / folder.name
-                export_masks(
-                    self.document, written, names, first=first, last=end, on_frame=self._report_export
-                )
-                write_bytes(written / RECORD_FILE, make_record(self.document, first, end))
-                write_archive(
-                    sorted(written.iterdir()), written / self.archive.name
-                )  # some formats write two files
-                move_entries(Path(made), folder.parent)
-            annotated = [index for index in self.document.snapshot.annotated_frames if first <= index <= end]
-            unclassed = sum(not item.class_name for item in self.document.snapshot.objects)
-            return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
-        finally:
-            self._export.release()
+        with self.document.lock:
+            self.check_outdated("export", outdated, first, end)
+            now = self.document.freeze()
+            record = make_record(self.document, now, first, end)
+        folder, frames = self.archive.parent, self.document.frames
+        with self._exporting(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
+            written = Path(made) / folder.name
+            export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
+            write_bytes(written / RECORD_FILE, record)
+            write_archive(sorted(written.iterdir()), written / self.archive.name)
+            move_entries(Path(made), folder.parent)
+        annotated = [index for index in now.annotated_frames if first <= index <= end]
+        unclassed = sum(not item.class_name for item in now.objects)
+        return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self) -> None:
         """Stop a running export; it leaves no file."""
         self._export_cancelled.set()
+
+    @contextmanager
+    def _exporting(self) -> Iterator[None]:
+        """Run one export at a time; raise `InputError` during another one."""
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        self._export_cancelled.clear()
+        try:
+            yield
+        finally:
+            self._export.release()
 
     def _require_job(self, action: str) -> TrackingJob:
         if self.job is None or not self.job.alive:
@@ -315,6 +302,12 @@ class Session:
             raise InputError("box and clicks: this session has no segmenter; draw the mask")
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
+
+    def _update_report(self) -> None:
+        """Update the review of the list of videos; one that cannot be written changes no masks."""
+        if self.results is not None:
+            with suppress(InputError):
+                update_report(self.results.parent)
 
     def _report_move(self, entry: Entry | None) -> UndoneStep | None:
         self.runner.wake(edited=True)

@@ -153,7 +153,7 @@ def _find_or_add(
     name: str | None,
     class_name: str | None,
 ) -> int:
-    """Return the target of an id in a file, or a new object with what can be a name of ``name``."""
+    """Return the target of an id in a file, or a new object named ``name``."""
     class_name = "" if class_name == NO_CLASS else _make_name(class_name)
     if target is not None:
         item = document.snapshot.objects.get(target)
@@ -168,7 +168,7 @@ def _find_or_add(
 
 
 def _make_name(text: str | None) -> str:
-    """Return what can be a name of a text."""
+    """Strip a text to a valid object name."""
     return "".join(filter(str.isprintable, text or "")).strip()[:NAME_LENGTH]
 
 

@@ -78,16 +78,14 @@ class TrackerLoader:
                 self._loaded = chosen, options.load()
             return self._loaded[1]
 
-    def preload(self) -> threading.Thread:
+    def preload(self) -> None:
         """Start loading in a thread, so that the first job need not wait; that job reports errors.
 
-        Join the thread before Python exits: PyTorch aborts a program that ends while it is being loaded.
+        Python waits for the thread at exit: PyTorch aborts a program that ends while it is being loaded.
         """
 
         def load() -> None:
             with contextlib.suppress(InputError):
                 self()
 
-        thread = threading.Thread(target=load, name="load", daemon=True)
-        thread.start()
-        return thread
+        threading.Thread(target=load, name="load").start()

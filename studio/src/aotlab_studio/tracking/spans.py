@@ -53,38 +53,38 @@ class DirectionResult:
 
 
 def track_span(
-    tracker: Tracker, frames: FrameStore, now: Snapshot, span: Span, folder: Path
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
 ) -> Iterator[TrackedFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
     The caller stores the results.
 
     Args:
-        now: the document at the entry of the layer.
+        snapshot: the document at the entry of the layer.
         folder: for a temporary file.
     """
     if span.forward_from is None:
         assert span.backward_from is not None
         return _track_one_way(
-            tracker, frames, now, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
+            tracker, frames, snapshot, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
         )
     if span.backward_from is None:
         return _track_one_way(
-            tracker, frames, now, span.forward_from, range(span.forward_from + 1, span.last + 1)
+            tracker, frames, snapshot, span.forward_from, range(span.forward_from + 1, span.last + 1)
         )
-    return _track_both_ways(tracker, frames, now, span, folder)
+    return _track_both_ways(tracker, frames, snapshot, span, folder)
 
 
 def _add_references(
-    tracker: Tracker, frames: FrameStore, now: Snapshot, start: int, *, backward: bool
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, *, backward: bool
 ) -> None:
     """Show the tracker its references: keyframes on the other side of the start, then the start."""
     tracker.reset(frames.length)
-    known = [index for index in now.keyframes if (index > start if backward else index < start)]
+    known = [index for index in snapshot.keyframes if (index > start if backward else index < start)]
     # nearest last, as short-term memory is of the frame before
     nearest = sorted(known, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
-    present = set(np.unique(now.labels(start)).tolist()) - {0}
-    masks = [(index, now.labels(index)) for index in (*nearest, start)]
+    present = set(np.unique(snapshot.labels(start)).tolist()) - {0}
+    masks = [(index, snapshot.labels(index)) for index in (*nearest, start)]
     for index, labels in masks:
         mask = np.where(np.isin(labels, list(present)), labels, 0)
         if mask.any():
@@ -92,7 +92,7 @@ def _add_references(
 
 
 def _track_one_way(
-    tracker: Tracker, frames: FrameStore, now: Snapshot, start: int, indices: range
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
 ) -> Iterator[TrackedFrame]:
     """Track away from a reference; keyframes on the way are further references.
 
@@ -100,7 +100,7 @@ def _track_one_way(
     """
     on_gpu = str(tracker.device).startswith("cuda")
     pending: list[tuple[int, Prediction, frozenset[int]]] = []
-    for step in _step_frames(tracker, frames, now, start, indices):
+    for step in _step_frames(tracker, frames, snapshot, start, indices):
         if on_gpu:
             step[1].start_host_copy(confidence=True)
         pending.append(step)
@@ -110,17 +110,17 @@ def _track_one_way(
 
 
 def _track_both_ways(
-    tracker: Tracker, frames: FrameStore, now: Snapshot, span: Span, folder: Path
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
 ) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
     before, after = span.forward_from, span.backward_from
     assert before is not None
     assert after is not None
-    described = {index: _list_objects(now, index) for index in span.keyframes}
+    described = {index: _list_objects(snapshot, index) for index in span.keyframes}
     stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
     with tempfile.TemporaryFile(dir=folder) as file:
         for index, prediction, absent_ids in _step_frames(
-            tracker, frames, now, after, range(after - 1, span.first - 1, -1)
+            tracker, frames, snapshot, after, range(after - 1, span.first - 1, -1)
         ):
             if index > before:
                 levels = (prediction.probabilities * 255).round().byte().cpu().numpy()
@@ -130,7 +130,7 @@ def _track_both_ways(
             found = _tracked_frame(index, prediction, absent_ids)
             yield replace(found, provisional=index > before, ends_pass=index == span.first)
         for index, prediction, absent_ids in _step_frames(
-            tracker, frames, now, before, range(before + 1, span.last + 1)
+            tracker, frames, snapshot, before, range(before + 1, span.last + 1)
         ):
             if index >= after:
                 yield _tracked_frame(index, prediction, absent_ids)
@@ -146,13 +146,13 @@ def _track_both_ways(
 
 
 def _step_frames(
-    tracker: Tracker, frames: FrameStore, now: Snapshot, start: int, indices: range
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a keyframe states to be absent."""
-    _add_references(tracker, frames, now, start, backward=indices.step < 0)
-    absent_ids = frozenset(now.keyframe(start)) - set(tracker.ids)
+    _add_references(tracker, frames, snapshot, start, backward=indices.step < 0)
+    absent_ids = frozenset(snapshot.keyframe(start)) - set(tracker.ids)
     for index in indices:
-        described, drawn = frozenset(now.keyframe(index)), now.keyframe_labels(index)
+        described, drawn = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
         for object_id in described & set(tracker.ids) - set(np.unique(drawn).tolist()):
             tracker.forget(object_id)
         prediction = tracker.step(frames.read(index, "track"), drawn if drawn.any() else None)
@@ -180,10 +180,10 @@ def _weigh_backward(
     return weights
 
 
-def _list_objects(now: Snapshot, index: int) -> frozenset[int]:
+def _list_objects(snapshot: Snapshot, index: int) -> frozenset[int]:
     """Return the objects that a reference describes; without a drawn mask, those it shows."""
-    shown = np.unique(now.labels(index)).tolist()
-    return frozenset(now.keyframe(index)) or frozenset(shown) - {0}
+    shown = np.unique(snapshot.labels(index)).tolist()
+    return frozenset(snapshot.keyframe(index)) or frozenset(shown) - {0}
 
 
 def merge_directions(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.images import RESAVE_ADVICE, open_image, read_image
+from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, warn_of_orientation
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import file_mode, is_file, is_file_name, reading
 
@@ -68,12 +68,15 @@ def read_raw_image(path: Path) -> np.ndarray:
 
 def _read_png(path: Path) -> np.ndarray:
     """Read a 16-bit PNG; Pillow reduces colours to 8 bits, and OpenCV pads truncated files."""
+    require_extra("video", "cv2")
     import cv2
 
     with open_image(path, "image", RESAVE_ADVICE) as image:
         image.load()
+        warn_of_orientation(image, path.parent)
         gray = image.mode.startswith("I")
-        flags = cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
+        flags = cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_ANYDEPTH
+        flags |= cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR
         values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
         if values is None or values.dtype != np.uint16:
             raise ValueError("its 16 bits do not decode")

@@ -1,0 +1,108 @@
+// @ts-check
+/** Dialog that exports the masks. */
+
+import { countText, createElement, element, onSubmit, readNumber } from './dom.js';
+
+/** Outputs that are chosen together. @type {Record<string, string[]>} */
+const PRESETS = {
+  Masks: ['masks', 'overlay'], Editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
+};
+
+export class Exporter {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    onSubmit(element('export-start'), () => this.start());
+    element('presets').append(...Object.entries(PRESETS).map(([textContent, outputs]) => (
+      createElement('button', { type: 'button', textContent, onclick: () => this.check(outputs) })
+    )));
+    element('export-annotated').onclick = () => {
+      const [first, last] = app.timeline.annotated() || ['', ''];
+      element('export-first').value = String(first);
+      element('export-last').value = String(last);
+    };
+    element('export-clips').onclick = () => this.startClips();
+    element('export-cancel').onclick = () => app.send('cancel_export', {});
+  }
+
+  /** @param {import('./protocol.js').Choice[]} outputs */
+  setNames(outputs) {
+    const fields = element('outputs');
+    const legend = /** @type {HTMLLegendElement} */ (fields.firstElementChild);
+    fields.replaceChildren(legend, ...outputs.map(({ value, text }) => createElement('label', {},
+      createElement('input', { type: 'checkbox', name: value, checked: PRESETS.Masks.includes(value) }), ` ${text}`)));
+  }
+
+  /** Boxes of the outputs. */
+  get boxes() {
+    return [.../** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))];
+  }
+
+  /** Choose these outputs. @param {string[]} names */
+  check(names) {
+    for (const box of this.boxes) box.checked = names.includes(box.name);
+  }
+
+  /** Return the names of the chosen outputs. */
+  checked() {
+    return this.boxes.filter((box) => box.checked).map((box) => box.name);
+  }
+
+  open() {
+    element('download').hidden = true;
+    element('export-missing').textContent = '';
+    element('export-dialog').showModal();
+  }
+
+  async start() {
+    const [first, last] = [readNumber('export-first'), readNumber('export-last')];
+    const done = await this.run('export', { names: this.checked(), first, last });
+    if (!done) return;
+    const { archive, missing, unclassed } = done;
+    element('download').hidden = false;
+    element('download').textContent = `Download ${archive}`;
+    const texts = [];
+    if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
+    if (missing) {
+      texts.push(`${countText(missing, 'frame')} without a result: left out of masks and annotation files, plain in videos.`);
+      texts.push('CVAT ends objects before them.');
+    }
+    element('export-missing').textContent = texts.join(' ');
+    if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
+  }
+
+  /** Write all corrected clips into the results of their list. */
+  async startClips() {
+    const done = await this.run('export_clips', { names: this.checked() });
+    if (!done) return;
+    const { names, problems } = done;
+    const text = `${countText(names.length, 'corrected clip')} exported: ${names.join(', ')}.`;
+    element('export-missing').textContent = [text, ...problems].join(' ');
+  }
+
+  /**
+   * Run an export; the dialog shows its progress, and why it was refused.
+   * @template {'export' | 'export_clips'} A
+   * @param {A} action
+   * @param {import('./protocol.js').Actions[A]['message']} message
+   */
+  async run(action, message) {
+    const show = (/** @type {boolean} */ running) => {
+      element('export-start').disabled = element('export-clips').disabled = running;
+      element('export-progress').hidden = element('export-cancel').hidden = !running;
+    };
+    element('export-progress').value = 0;
+    element('export-missing').textContent = '';
+    element('download').hidden = true;
+    show(true);
+    const answer = await this.app.send(action, message);
+    show(false);
+    if (!answer) element('export-missing').textContent = element('status').textContent;
+    return answer?.result;
+  }
+
+  /** @param {{done: number, total: number}} event */
+  showProgress({ done, total }) {
+    element('export-progress').value = done / total;
+  }
+}

@@ -1,0 +1,68 @@
+// @ts-check
+/** Undo and redo: buttons, and messages that offer to undo a step. */
+
+import { countText, elements, toast } from './dom.js';
+
+export class History {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+  }
+
+  /** @param {(string | null)[]} titles of the steps that undo and redo would take */
+  setTitles(titles) {
+    for (const [index, button] of elements('undo', 'redo').entries()) {
+      button.disabled = !titles[index];
+      button.title = titles[index] || '';
+    }
+  }
+
+  /**
+   * Show a message about a step with a button that undoes it, if it still is the last.
+   * @param {{step: number} | undefined} answer undefined: it failed
+   * @param {string} text
+   */
+  offer(answer, text) {
+    if (answer) toast(text, { Undo: () => this.undo(answer.step) });
+  }
+
+  /**
+   * Say how many pixels other objects lost.
+   * @param {{step: number, result: import('./protocol.js').EditResult} | undefined} answer
+   */
+  reportTaken(answer) {
+    if (!answer) return;
+    const { object_id: id, losses } = answer.result;
+    const texts = Object.entries(losses).map(([other, count]) => `${countText(count, 'pixel')} of ${this.app.getName(Number(other))}`);
+    if (texts.length) this.offer(answer, `${this.app.getName(id)} took ${texts.join(', ')}`);
+  }
+
+  /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
+  async undo(step) {
+    const { toolbox } = this.app;
+    if (step === undefined && toolbox.begun && !toolbox.dropLast()) return;
+    this.report((await this.app.send('undo', { step }))?.result, 'undone');
+  }
+
+  async redo() {
+    this.report((await this.app.send('redo', {}))?.result, 'redone');
+  }
+
+  /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} outcome */
+  report(step, outcome) {
+    if (!step) return;
+    this.app.showMessage(`${step.title}: ${outcome}`);
+    if (step.frame !== null) this.app.playback.seek(step.frame);
+  }
+
+  /** Remove the last corner or click; without one, the object. */
+  deleteKey() {
+    if (this.app.toolbox.begun) this.undo();
+    else this.app.deleteObject();
+  }
+
+  async resetFrame() {
+    const { frame } = this.app.playback;
+    this.offer(await this.app.send('remove_keyframe', { frame, propagate: true }), `Drawn masks of frame ${frame} removed`);
+  }
+}

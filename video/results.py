@@ -1,0 +1,216 @@
+"""Results of a job in its folder: its record, and what an earlier run left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aotlab.media.video import compute_fingerprint
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file_name, real_path, remove
+from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
+from aotlab.utils.versioned_json import load_record, save_record
+from aotlab.video.inputs import resolve_mask_value, split_mask_value
+from aotlab.video.job import CheckedJob, Job
+from aotlab.video.outputs import (
+    OUTPUTS,
+    find_existing,
+    remove_temporary_files,
+    require_inputs_outside,
+    require_replaceable,
+)
+from aotlab.video.resume import STATE_FILE, Progress
+from aotlab.video.track import TrackResult
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.tracker import Tracker
+
+RECORD_FILE = ".track.json"
+"""name of the record in a job's folder"""
+CORRECTED_FILE = ".corrected"
+"""marks a folder whose results were replaced by manual corrections; batch runs leave it alone"""
+PROMPT_MASKS = "given"
+"""name of the folder with the masks of prompts in a job's folder"""
+UNFINISHED = "not finished"
+"""error of a record until its job has ended"""
+
+
+@dataclass
+class JobRecord:
+    """The result of a job."""
+
+    name: str
+    video: str = ""
+    input_digest: str = ""
+    """digest of the inputs of its results"""
+    frames: int = 0
+    seconds: float = 0.0
+    """seconds spent in the tracker"""
+    rate: str = "24"
+    """frame rate of the video"""
+    error: str | None = None
+    """error message; None on success"""
+    written: list[str] = field(default_factory=list)
+    """outputs relative to the job's folder; once it has ended, the completed ones"""
+    outputs: list[str] = field(default_factory=list)
+    """files and folders of this and earlier runs in the folder, complete or not, which another run may replace"""
+    first_frame: int = 0
+    """index of the first tracked frame"""
+    masks: list[str] = field(default_factory=list)
+    """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
+    levels: str | None = None
+    """levels, as in `Job.levels`"""
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    """identity of the video's content, of `compute_fingerprint`; empty for a stream"""
+
+    @classmethod
+    def start(cls, job: Job) -> JobRecord:
+        """Return the record of an unfinished job, with absolute paths, and addresses without passwords."""
+        video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
+        video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
+        masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
+        return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
+
+
+def read_job_record(folder: Path) -> JobRecord | None:
+    """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
+    return load_record(folder / RECORD_FILE, JobRecord)
+
+
+def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
+    """Remove the outputs of a job that its record in the folder names, its progress, and the record; other files stay.
+
+    Args:
+        kept: resolved paths of masks to keep, in the folder of prompts' masks.
+    """
+    record = read_job_record(folder)
+    for path in [] if record is None else (folder / name for name in filter(is_file_name, record.outputs)):
+        for file in path.glob("*") if path.name == PROMPT_MASKS else [path]:
+            if real_path(file) not in kept:
+                remove(file)
+        with suppress(OSError):
+            path.rmdir()  # if it is empty
+    for name in (STATE_FILE, RECORD_FILE):
+        remove(folder / name)
+
+
+class JobResults:
+    """Results in the locked folder of a job: its record, and the results and progress of an earlier run.
+
+    Args:
+        folder: output folder.
+        input_digest: digest of all inputs, of `digest_inputs`.
+        restart: ignore an earlier run of the same inputs.
+    """
+
+    def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, *, restart: bool) -> None:
+        self.checked = checked
+        self.record = start_record(checked, input_digest)
+        self._folder, self._restart = folder, restart
+        self._earlier = read_job_record(folder) or JobRecord(checked.job.name)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the results of these inputs exist, and are not to be made again."""
+        return self._resume and is_finished(self._earlier, self._folder, self.record.input_digest)
+
+    @property
+    def _same(self) -> bool:
+        """Whether the earlier run had these inputs."""
+        return self.checked.repeatable and self._earlier.input_digest == self.record.input_digest
+
+    @property
+    def _resume(self) -> bool:
+        return self._same and not self._restart
+
+    def require_replaceable(self, *, force: bool) -> None:
+        """Raise `InputError` if results would overwrite the video, other files, or results without ``force``."""
+        written, earlier = self.record.written, [*filter(is_file_name, self._earlier.outputs)]
+        video = self.checked.job.video
+        require_inputs_outside({video: Path(video)}, [*written, *earlier], self._folder)
+        foreign = find_existing({*written} - {*earlier}, self._folder)
+        other = None if self._same else find_existing(earlier, self._folder)
+        require_replaceable(self._folder, foreign, other and f"{other} of another run", force=force)
+
+    def open_progress(self, tracker: Tracker) -> Progress | None:
+        """Return the progress to save, after restoring the tracker of an interrupted run of the same inputs.
+
+        None: the outputs cannot be resumed.
+        """
+        options = self.checked.options
+        supported = Progress.supports(options.outputs, both_directions=options.both_directions)
+        if not (self.checked.repeatable and supported):
+            return None
+        confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
+        stem, digest = self.checked.source.stem, self.record.input_digest
+        progress = Progress(self._folder, stem, digest, confidence=confidence)
+        if self._resume:
+            progress.load(tracker)
+        return progress
+
+    @contextmanager
+    def record_run(self, *, resumed: bool) -> Iterator[None]:
+        """Record the run of the block as unfinished, after removing earlier results unless they are ``resumed``.
+
+        A block that raises `InputError` has written no frame; what it has written is removed.
+        """
+        kept = {real_path(split_mask_value(value)[-1]) for value in self.checked.job.masks}
+        if self.checked.stored:
+            self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
+        if not resumed:  # after all checks: masks may be among them
+            remove_results(self._folder, kept)
+        save_record(self._folder / RECORD_FILE, self.record)
+        try:
+            yield
+        except InputError:
+            if not resumed:
+                remove_results(self._folder, kept)
+            raise
+
+    def remove_temporary_files(self) -> None:
+        """Remove temporary files of a killed run."""
+        remove_temporary_files(filter(is_file_name, self._earlier.outputs), self._folder)
+
+    def save(self, result: TrackResult) -> None:
+        """Save the record of a run that has ended."""
+        record = self.record
+        record.frames, record.seconds = result.frames, round(result.seconds, 3)
+        record.error = UNFINISHED if result.interrupted else result.error
+        masks = {PROMPT_MASKS} & {*record.written}
+        record.written = sorted(masks.union(path.name for path in result.written.values()))
+        save_record(self._folder / RECORD_FILE, record)
+        if record.error is None:
+            remove(self._folder / STATE_FILE)
+
+
+def start_record(checked: CheckedJob, input_digest: str) -> JobRecord:
+    """Return the record of a checked job that is not finished."""
+    record = JobRecord.start(checked.job)
+    record.input_digest, record.rate = input_digest, str(checked.source.rate)
+    record.first_frame, record.masks = checked.frames.first, _locate_masks(checked)
+    record.written = [kind.file_name for kind in checked.options.outputs.values()]
+    record.written += [PROMPT_MASKS] if checked.prompts else []
+    record.outputs = record.written
+    return record
+
+
+def _locate_masks(checked: CheckedJob) -> list[str]:
+    """Return the masks of a job with absolute paths, and frame indices for those of one frame."""
+    values, frames = [], checked.frames
+    for value in checked.job.masks:
+        number, object_id, file = split_mask_value(value)
+        index = frames.first if number is None and frames.first and file.suffix.lower() == ".png" else None
+        if number is not None:
+            index = frames.index(number, f"mask {value}")
+        values.append(str(FrameObjectValue(index, object_id, os.path.abspath(file))))
+    return values
+
+
+def is_finished(record: JobRecord, folder: Path, input_digest: str) -> bool:
+    """Return whether a record is of a finished job with the same inputs whose results exist."""
+    same = record.error is None and record.input_digest == input_digest
+    return same and all((folder / name).exists() for name in record.written)

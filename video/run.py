@@ -1,0 +1,184 @@
+"""Tracking of a checked job into a folder: resumed if it was interrupted, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aotlab.engine.prompting.load import load_segmenter
+from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
+from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.masks import write_mask
+from aotlab.media.regions import VideoInfo
+from aotlab.utils.errors import InputError
+from aotlab.utils.locks import locked_output
+from aotlab.utils.streaming import HELPER_THREADS
+from aotlab.video.digest import digest_inputs, result_settings
+from aotlab.video.inputs import load_masks
+from aotlab.video.job import CheckedJob, Job, check_job
+from aotlab.video.labels import VideoLabels
+from aotlab.video.results import PROMPT_MASKS, JobResults
+from aotlab.video.track import JobOptions, TrackResult, track
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracking.tracker import Tracker
+
+    LoadTracker = Callable[[tuple[str, ...]], Tracker]
+
+
+def run_job(
+    job: Job,
+    folder: str | Path,
+    tracker: TrackerOptions | Tracker | None = None,
+    options: JobOptions | None = None,
+    *,
+    force: bool = False,
+    restart: bool = False,
+) -> TrackResult | None:
+    """Track one video into a folder, or resume it; return None if the folder has its results already.
+
+    Everything is checked before the model is loaded, and results are replaced only after that. A stopped run resumes
+    if its inputs are the same; streams, and outputs that are not `OutputKind.resumable`, start over.
+
+    Args:
+        job: the video and its masks.
+        folder: output folder, created if missing.
+        tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
+        options: outputs and how to track; frame numbers in them are those of the job.
+        force: replace results of other inputs.
+        restart: track again from the first frame.
+
+    Raises:
+        InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
+    """
+    tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    if not isinstance(options, JobOptions):
+        raise InputError(f"options: expected JobOptions, got {type(options).__name__}; see run_job")
+    if not isinstance(tracker, TrackerOptions) and not hasattr(tracker, "fresh"):
+        raise InputError(
+            f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}; see run_job"
+        )
+    load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
+    checked = check_job(job, options)
+    digest = digest_inputs(job, result_settings(tracker, options))
+    return track_job(checked, Path(folder), load, digest, force=force, restart=restart)
+
+
+def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
+    """Return a fresh tracker of a loaded model; raise `InputError` for overrides, which need another."""
+    if overrides:
+        raise InputError(f"overrides {' '.join(overrides)}: need TrackerOptions in place of a loaded tracker")
+    return tracker.fresh()
+
+
+def track_job(
+    checked: CheckedJob,
+    folder: Path,
+    load_tracker: LoadTracker,
+    input_digest: str,
+    *,
+    class_list: Path | None = None,
+    force: bool = False,
+    restart: bool = False,
+) -> TrackResult | None:
+    """Track the video into a folder, or resume it; return None if the folder has its results already.
+
+    Args:
+        checked: the job.
+        folder, force, restart: as in `run_job`, as are the errors.
+        load_tracker: returns a tracker with the job's overrides, for example a cached one.
+        input_digest: digest of all inputs, of `digest_inputs`.
+        class_list: file with the class ids of a list of jobs, to which this job's classes are added.
+    """
+    with locked_output(folder):
+        results = JobResults(folder, checked, input_digest, restart=restart)
+        if results.finished:
+            return None
+        tracker, segmenter = _load_models(results, load_tracker, force=force)
+        results.remove_temporary_files()
+        drawn = {} if segmenter is None else _draw_prompts(checked, segmenter)
+        tracker.reset(checked.frames.count)
+        progress = results.open_progress(tracker)
+        with results.record_run(resumed=progress is not None and progress.last >= 0):
+            masks = checked.masks
+            if drawn:
+                values = [*checked.job.masks, *_write_masks(checked, drawn, folder / PROMPT_MASKS)]
+                masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
+            masks.annotations.class_names.update(checked.class_names)
+            labels = VideoLabels.from_annotations(masks.annotations, class_list)
+            result = track(
+                tracker, checked.source, masks, folder, checked.options, frames=checked.frames, labels=labels,
+                progress=progress,
+            )  # fmt: skip
+        results.save(result)
+        return result
+
+
+def check_run(
+    checked: CheckedJob,
+    folder: Path,
+    load_tracker: LoadTracker,
+    input_digest: str,
+    *,
+    force: bool = False,
+    restart: bool = False,
+) -> None:
+    """Raise the `InputError` that `track_job` would raise before the first frame; nothing is written."""
+    with locked_output(folder):
+        results = JobResults(folder, checked, input_digest, restart=restart)
+        if not results.finished:
+            _load_models(results, load_tracker, force=force)
+
+
+def _load_models(
+    results: JobResults, load_tracker: LoadTracker, *, force: bool
+) -> tuple[Tracker, PromptSegmenter | None]:
+    """Return the tracker, and the segmenter if there are prompts, once results may be written to the folder."""
+    from aotlab.utils.devices import reserve_cores  # loads PyTorch
+
+    results.require_replaceable(force=force)
+    reserve_cores(HELPER_THREADS)
+    job, tracker = results.checked.job, load_tracker(results.checked.job.overrides)
+    return tracker, open_segmenter(job.segmenter, tracker) if results.checked.prompts else None
+
+
+def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:
+    """Return the segmenter of `Job.segmenter`, else that of the tracker's model, else of the bundled model.
+
+    Raises:
+        InputError: the segmenter cannot be loaded.
+    """
+    if not names and tracker.model.prompts is not None:
+        return tracker.segmenter
+    return load_segmenter(
+        [Path(name) for name in names] if len(names) == 2 else None,
+        plugin=names[0] if len(names) == 1 else None,
+        device=str(tracker.device),
+    )
+
+
+def _draw_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[int, np.ndarray]:
+    """Return H×W object ids of the prompts by frame index.
+
+    Raises:
+        InputError: no pixel is found for an object, or the segmenter fails.
+    """
+    drawn = {}
+    for index, prompts in checked.prompts.items():
+        drawn[index] = segmenter(checked.source.read(index), prompts)
+        require_pixels(drawn[index], prompts)
+    return drawn
+
+
+def _write_masks(checked: CheckedJob, drawn: Mapping[int, np.ndarray], folder: Path) -> list[str]:
+    """Write the masks of the prompts into a folder; return them as in `Job.masks`."""
+    values = []
+    for index, labels in drawn.items():
+        path = folder / f"{index:05d}.png"
+        write_mask(path, labels, max_id=max(checked.prompts[index]))
+        values.append(f"{checked.frames.number(index)}={path}")
+    return values
