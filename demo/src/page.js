@@ -5,7 +5,10 @@ import { COLOURS, LabelStore, drawOverlay, encodePng } from './labels.js';
 import { HEIGHT, Video, WIDTH, encodeWebm } from './video.js';
 
 /** @typedef {import('./prompts.js').Prompt} Prompt */
-/** @typedef {'' | 'play' | 'segment' | 'track' | 'save'} Activity */
+/** @typedef {'open' | 'play' | 'segment' | 'track' | 'export'} Activity */
+
+/** What is shown when an activity is cancelled; others end by themselves. @type {Partial<Record<Activity, string>>} */
+const CANCELLED = { open: 'Opening cancelled', track: 'Tracking cancelled', export: 'Download cancelled' };
 
 /** Distance in pixels of a frame from which a press and its release are a box. */
 const MIN_DRAG = 6;
@@ -20,13 +23,14 @@ const compute = /** @type {HTMLSelectElement} */ (element('compute'));
 const exclude = /** @type {HTMLInputElement} */ (element('exclude'));
 const progress = /** @type {HTMLProgressElement} */ (element('progress'));
 
-/** A worker with a loaded model. */
+/** A worker with a model. */
 class Model {
   constructor() {
     this.worker = new Worker('worker.js', { type: 'module' });
     /** @type {Map<number, {resolve: (result: any) => void, reject: (error: Error) => void}>} */
     this.calls = new Map();
     this.count = 0;
+    /** Name of the backend; empty until the model is loaded, and after a failure. */
     this.backend = '';
     this.worker.addEventListener('message', ({ data }) => {
       if (data.progress) {
@@ -39,7 +43,10 @@ class Model {
       else call?.resolve(data.result);
     });
     this.worker.addEventListener('error', ({ message }) => {
-      for (const { reject } of this.calls.values()) reject(new Error(message || 'the worker cannot be started'));
+      const error = new Error(`The model failed (${message || 'its worker cannot be started'}); reload the page`);
+      showStatus(error.message, true);
+      this.close(error);
+      updateControls();
     });
   }
 
@@ -51,27 +58,39 @@ class Model {
       this.worker.postMessage({ id: this.count, method, args });
     });
   }
+
+  /** End the worker and its calls. @param {Error} error */
+  close(error) {
+    this.worker.terminate();
+    this.backend = '';
+    for (const { reject } of this.calls.values()) reject(error);
+    this.calls.clear();
+  }
 }
 
-/** @type {Model | null} Loaded model. */
-let model = null;
-/** @type {Video | null} */
-let video = null;
-let store = new LabelStore();
-/** Shown frame. */
-let position = 0;
-/** @type {ImageData} */
-let image = new ImageData(WIDTH, HEIGHT);
-let objectId = 1;
-let objectCount = 1;
-/** Prompts of the objects on the shown frame, by id. @type {Map<number, Prompt>} */
-let prompts = new Map();
-/** Box that is being drawn: start and end. @type {[number, number, number, number] | null} */
-let drag = null;
-/** The running job; another number ends it. */
-let job = 0;
-/** @type {Activity} */
-let activity = '';
+const state = {
+  /** @type {Model | null} */
+  model: null,
+  /** Whether the model is being loaded. */
+  loading: false,
+  /** @type {Video | null} */
+  video: null,
+  store: new LabelStore(),
+  /** Index of the shown frame. */
+  position: 0,
+  /** Shown frame. */
+  image: new ImageData(WIDTH, HEIGHT),
+  objectId: 1,
+  objectCount: 1,
+  /** Prompts of the objects on the shown frame, by id. @type {Map<number, Prompt>} */
+  prompts: new Map(),
+  /** Box that is being drawn: start and end. @type {[number, number, number, number] | null} */
+  drag: null,
+  /** Running activity. @type {{name: Activity, controller: AbortController} | null} */
+  activity: null,
+  /** Ends the decoding of a frame to show. */
+  seeking: new AbortController(),
+};
 
 /** @param {string} text @param {boolean} [failed] */
 function showStatus(text, failed = false) {
@@ -81,38 +100,39 @@ function showStatus(text, failed = false) {
 
 /** @param {import('./worker.js').Progress} loaded */
 function showProgress({ stage, done, total }) {
-  progress.hidden = false;
   progress.value = total ? Math.min(1, done / total) : 0;
   const megabytes = (/** @type {number} */ bytes) => Math.round(bytes / 1e6);
   showStatus(stage === 'download' ? `Loading the model: ${megabytes(done)} of ${megabytes(total)} MB` : 'Preparing the model…');
 }
 
 function updateControls() {
-  const idle = activity === '';
-  const marked = store.frames.size > 0;
+  const { model, video, store, position, objectCount, activity } = state;
+  const [idle, marked] = [activity === null, store.frames.size > 0];
+  const playing = activity?.name === 'play';
   /** @type {[string, boolean][]} */
   const enabled = [
-    ['play', video !== null && (idle || activity === 'play')], ['frame', video !== null && (idle || activity === 'play')],
+    ['play', video !== null && (idle || playing)], ['frame', video !== null && (idle || playing)],
     ['add', idle && marked && objectCount < COLOURS.length], ['clear', idle && marked],
-    ['track', idle && model !== null && store.frames.has(position)], ['cancel', activity === 'track' || activity === 'save'],
+    ['track', idle && Boolean(model?.backend) && store.frames.has(position)], ['cancel', activity !== null && activity.name in CANCELLED],
     ['size', idle], ['compute', idle], ['file', idle], ['masks', idle && marked], ['overlay', idle && marked],
   ];
   for (const [id, value] of enabled) /** @type {HTMLButtonElement} */ (element(id)).disabled = !value;
-  element('play').textContent = activity === 'play' ? '⏸' : '▶';
-  element('play').setAttribute('aria-label', activity === 'play' ? 'Pause' : 'Play');
+  element('play').textContent = playing ? '⏸' : '▶';
+  element('play').setAttribute('aria-label', playing ? 'Pause' : 'Play');
+  progress.hidden = !state.loading && activity?.name !== 'track';
   slider.value = String(position);
   element('position').textContent = video ? `${position + 1} / ${video.timestamps.length}` : '0 / 0';
 }
 
 function showObjects() {
-  element('objects').replaceChildren(...Array.from({ length: objectCount }, (_, index) => {
+  element('objects').replaceChildren(...Array.from({ length: state.objectCount }, (_, index) => {
     const button = document.createElement('button');
     const dot = document.createElement('span');
     dot.style.background = `rgb(${COLOURS[index].join()})`;
     button.append(dot, `Object ${index + 1}`);
-    button.setAttribute('aria-pressed', String(objectId === index + 1));
+    button.setAttribute('aria-pressed', String(state.objectId === index + 1));
     button.addEventListener('click', () => {
-      objectId = index + 1;
+      state.objectId = index + 1;
       showObjects();
     });
     return button;
@@ -120,6 +140,7 @@ function showObjects() {
 }
 
 function draw() {
+  const { drag, image, position, prompts, store } = state;
   context.putImageData(drawOverlay(image, store.get(position)), 0, 0);
   context.lineWidth = 2;
   context.strokeStyle = '#fff';
@@ -139,94 +160,96 @@ function draw() {
   }
 }
 
-/** @param {number} index @param {ImageData} frame */
-function show(index, frame) {
-  if (index !== position) prompts = new Map();
-  [position, image] = [index, frame];
+/** @param {number} index @param {ImageData} image */
+function show(index, image) {
+  if (index !== state.position) state.prompts = new Map();
+  Object.assign(state, { position: index, image });
   draw();
   updateControls();
 }
 
 /** Decode and show a frame; the last call wins. @param {number} index */
 async function seek(index) {
-  if (!video) return;
-  const [current, shown] = [++job, video];
-  for await (const frame of shown.read(index, index + 1)) if (current === job) show(index, frame);
+  if (!state.video) return;
+  state.seeking.abort();
+  state.seeking = new AbortController();
+  const { signal } = state.seeking;
+  for await (const image of state.video.read(index, index + 1)) if (!signal.aborted) show(index, image);
 }
 
 /**
- * Run an activity and show its failure.
+ * Run an activity and show its failure; it ends the running one.
  * @param {Activity} name
- * @param {(current: () => boolean) => Promise<string>} run gets whether it may continue, returns the status
+ * @param {(signal: AbortSignal) => Promise<string>} run throws when it is aborted, returns the status
  */
 async function perform(name, run) {
-  const number = ++job;
-  activity = name;
+  state.activity?.controller.abort();
+  state.seeking.abort();
+  const activity = { name, controller: new AbortController() };
+  const { signal } = activity.controller;
+  state.activity = activity;
   updateControls();
   try {
-    const status = await run(() => number === job);
-    if (number === job) showStatus(status);
+    const status = await run(signal);
+    if (!signal.aborted) showStatus(status);
   } catch (error) {
-    if (number === job) showStatus(error instanceof Error ? error.message : String(error), true);
+    if (!signal.aborted) showStatus(error instanceof Error ? error.message : String(error), true);
   }
-  if (number === job) {
-    activity = '';
-    progress.hidden = true;
-    updateControls();
-  }
+  if (state.activity === activity) state.activity = null;
+  updateControls();
 }
 
-/** End the running activity at once. @param {string} status */
-function cancel(status) {
-  job += 1;
-  activity = '';
-  progress.hidden = true;
-  showStatus(status);
+/** End the running activity at once. */
+function cancel() {
+  if (!state.activity) return;
+  state.activity.controller.abort();
+  showStatus(CANCELLED[state.activity.name] ?? '');
+  state.activity = null;
   updateControls();
 }
 
 async function loadModel() {
-  model?.worker.terminate();
-  model = null;
+  state.model?.close(new Error('Another model is loaded'));
+  const [model, name] = [new Model(), size.value];
+  Object.assign(state, { model, loading: true });
+  progress.value = 0;
   showStatus('Loading the model…');
   updateControls();
-  const loading = new Model();
-  model = loading;
-  const name = size.value;
+  let problem = '';
   try {
-    const folder = new URL('.', location.href).href;
-    loading.backend = await loading.call('load', folder, name, compute.value === 'gpu');
-    if (model !== loading) return;
-    element('speed').textContent = loading.backend;
-    showStatus('Ready: drag a box around an object, or click on it');
+    model.backend = await model.call('load', new URL('.', location.href).href, name, compute.value === 'gpu');
   } catch (error) {
-    if (model === loading) {
-      model = null;
-      showStatus(`Model ${name}: cannot be loaded (${error instanceof Error ? error.message : error}); reload the page, or compute on the CPU`, true);
-    }
+    problem = error instanceof Error ? error.message : String(error);
   }
-  progress.hidden = true;
+  if (state.model !== model) return;
+  state.loading = false;
+  element('speed').textContent = model.backend;
+  if (problem) showStatus(`Model ${name}: cannot be loaded; reload the page, or compute on the CPU (${problem})`, true);
+  else showStatus('Ready: drag a box around an object, or click on it');
   updateControls();
 }
 
 /** @param {Blob} file @param {string} name */
 async function openVideo(file, name) {
-  await perform('save', async (current) => {
+  await perform('open', async (signal) => {
     showStatus(`Opening ${name}…`);
-    const opened = await Video.open(file, name);
-    if (!current()) return '';
-    const frames = opened.timestamps.length;
+    const video = await Video.open(file, name);
+    signal.throwIfAborted();
+    const frames = video.timestamps.length;
     if (!frames) throw new Error(`${name}: holds no frame`);
-    video = opened;
-    clear();
-    slider.max = String(frames - 1);
-    for await (const frame of opened.read(0, 1)) show(0, frame);
-    return opened.cut ? `${name}: the first ${frames} frames` : `${name}: ${frames} frames`;
+    for await (const image of video.read(0, 1)) {
+      signal.throwIfAborted();
+      state.video = video;
+      clear();
+      slider.max = String(frames - 1);
+      show(0, image);
+    }
+    return video.cut ? `${name}: the first ${frames} frames` : `${name}: ${frames} frames`;
   });
 }
 
 function clear() {
-  [store, prompts, objectId, objectCount] = [new LabelStore(), new Map(), 1, 1];
+  Object.assign(state, { store: new LabelStore(), prompts: new Map(), objectId: 1, objectCount: 1 });
   showObjects();
   draw();
   updateControls();
@@ -234,71 +257,78 @@ function clear() {
 
 /** Segment the chosen object with one more prompt. @param {Partial<Prompt>} added */
 async function segment({ positive = [], negative = [], box = null }) {
-  if (!model || !video || activity) return;
-  const [used, id] = [model, objectId];
-  const old = prompts.get(id) ?? { positive: [], negative: [], box: null };
+  const { model, objectId, position, image, prompts, store } = state;
+  if (!model?.backend || !state.video || state.activity) return;
+  const old = prompts.get(objectId) ?? { positive: [], negative: [], box: null };
   const prompt = { positive: [...old.positive, ...positive], negative: [...old.negative, ...negative], box: box ?? old.box };
   if (!prompt.positive.length && !prompt.box) {
     showStatus('Mark the object first, then what does not belong to it', true);
     return;
   }
-  prompts.set(id, prompt);
+  prompts.set(objectId, prompt);
   draw();
-  await perform('segment', async (current) => {
+  await perform('segment', async (signal) => {
     showStatus('Segmenting…');
     const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
-    const taken = labels.map((label) => Number(label !== 0 && label !== id));
-    const mask = await used.call('segment', image, prompt, taken);
-    if (!current()) return '';
+    const taken = labels.map((label) => Number(label !== 0 && label !== objectId));
+    const mask = await model.call('segment', image, prompt, taken);
+    signal.throwIfAborted();
     if (!mask.includes(1)) {
-      prompts.delete(id);
+      prompts.delete(objectId);
       draw();
-      throw new Error(`Object ${id}: no pixel found there; give another box or point`);
+      throw new Error(`Object ${objectId}: no pixel found there; try another box or click`);
     }
-    store.set(position, labels.map((label, pixel) => (mask[pixel] ? id : label === id ? 0 : label)));
+    store.set(position, labels.map((label, pixel) => (mask[pixel] ? objectId : label === objectId ? 0 : label)));
     draw();
-    return `Object ${id} marked: add clicks to correct it, mark another object, or track`;
+    return `Object ${objectId} marked: add clicks to correct it, mark another object, or track`;
   });
 }
 
 async function track() {
-  const [used, tracked, labels, first] = [model, video, store.get(position), position];
-  if (!used || !tracked || !labels) return;
-  await perform('track', async (current) => {
+  const { model, video, store, position: first, image } = state;
+  const labels = store.get(first);
+  if (!model?.backend || !video || !labels) return;
+  const count = video.timestamps.length - 1 - first;
+  if (!count) {
+    showStatus('No frame follows this one: mark an object on an earlier frame to track it', true);
+    return;
+  }
+  await perform('track', async (signal) => {
     store.dropAfter(first);
+    progress.value = 0;
     showStatus('Tracking…');
-    progress.hidden = false;
-    await used.call('start', image, labels);
+    await model.call('start', image, labels);
     const begin = performance.now();
-    let index = first;
-    for await (const frame of tracked.read(first + 1)) {
-      const found = current() && (await used.call('step', frame));
-      if (!current()) return '';
-      index += 1;
-      store.set(index, found);
-      show(index, frame);
-      progress.value = (index - first) / (tracked.timestamps.length - 1 - first);
-      const speed = ((index - first) * 1000) / (performance.now() - begin);
-      element('speed').textContent = `${speed.toFixed(1)} frames/s, ${used.backend}`;
+    let done = 0;
+    for await (const frame of video.read(first + 1)) {
+      signal.throwIfAborted();
+      const found = await model.call('step', frame);
+      signal.throwIfAborted();
+      done += 1;
+      store.set(first + done, found);
+      show(first + done, frame);
+      progress.value = done / count;
+      const speed = (done * 1000) / (performance.now() - begin);
+      element('speed').textContent = `${speed.toFixed(1)} frames/s, ${model.backend}`;
     }
-    return `Tracked ${index - first} frames: scrub, correct or download`;
+    return `Tracked ${done} frames: scrub, correct or download`;
   });
 }
 
 async function play() {
-  if (activity === 'play') {
-    cancel('');
+  const { activity, video } = state;
+  if (activity?.name === 'play') {
+    cancel();
     return;
   }
-  const played = video;
-  if (!played) return;
-  await perform('play', async (current) => {
-    let index = position + 1 < played.timestamps.length ? position : 0;
-    const [begin, start] = [performance.now(), played.timestamps[index]];
-    for await (const frame of played.read(index)) {
-      const wait = 1000 * (played.timestamps[index] - start) - (performance.now() - begin);
+  if (!video) return;
+  await perform('play', async (signal) => {
+    let index = state.position + 1 < video.timestamps.length ? state.position : 0;
+    const [begin, start] = [performance.now(), video.timestamps[index]];
+    for await (const frame of video.read(index)) {
+      const wait = 1000 * (video.timestamps[index] - start) - (performance.now() - begin);
       await new Promise((resolve) => setTimeout(resolve, wait));
-      if (!current()) return '';
+      signal.throwIfAborted();
       show(index, frame);
       index += 1;
     }
@@ -310,22 +340,22 @@ async function play() {
 function download(blob, suffix) {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);
-  link.download = `${video?.name.replace(/\.[^.]*$/, '')}_${suffix}`;
+  link.download = `${state.video?.name.replace(/\.[^.]*$/, '')}_${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 async function saveMasks() {
-  await perform('save', async (current) => {
+  const { store, video } = /** @type {typeof state & {video: Video}} */ (state);
+  await perform('export', async (signal) => {
     /** @type {Record<string, [Uint8Array, {level: 0}]>} */
     const files = {};
     for (const index of [...store.frames.keys()].sort((first, second) => first - second)) {
-      const { content, width, height } = /** @type {Video} */ (video);
-      const png = encodePng(/** @type {Uint8Array} */ (store.get(index)), WIDTH, content, [width, height]);
+      const png = encodePng(/** @type {Uint8Array} */ (store.get(index)), WIDTH, video.content, [video.width, video.height]);
       files[`${String(index).padStart(5, '0')}.png`] = [png, { level: 0 }];
       showStatus(`Writing masks: ${Object.keys(files).length} of ${store.frames.size}`);
       await new Promise((resolve) => setTimeout(resolve));
-      if (!current()) return '';
+      signal.throwIfAborted();
     }
     download(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (zipSync(files))], { type: 'application/zip' }), 'masks.zip');
     return `${Object.keys(files).length} masks saved`;
@@ -333,21 +363,22 @@ async function saveMasks() {
 }
 
 async function saveOverlay() {
-  await perform('save', async (current) => {
-    const saved = /** @type {Video} */ (video);
+  const { store, video } = /** @type {typeof state & {video: Video}} */ (state);
+  await perform('export', async (signal) => {
     const indices = [...store.frames.keys()];
     const [first, last] = [Math.min(...indices), Math.max(...indices)];
     async function* frames() {
       let index = first;
-      for await (const frame of saved.read(first, last + 1)) {
-        if (!current()) return;
+      for await (const frame of video.read(first, last + 1)) {
+        signal.throwIfAborted();
         showStatus(`Encoding frame ${index - first + 1} of ${last - first + 1}`);
         yield drawOverlay(frame, store.get(index));
         index += 1;
       }
     }
-    const blob = await encodeWebm(saved, frames(), first);
-    if (current()) download(blob, 'overlay.webm');
+    const blob = await encodeWebm(video, frames(), first);
+    signal.throwIfAborted();
+    download(blob, 'overlay.webm');
     return 'Overlay saved';
   });
 }
@@ -355,7 +386,7 @@ async function saveOverlay() {
 /** Return the pixel of the frame under the pointer, within the video. @param {PointerEvent} event @returns {[number, number]} */
 function locate(event) {
   const box = view.getBoundingClientRect();
-  const { x, y, width, height } = video?.content ?? { x: 0, y: 0, width: WIDTH, height: HEIGHT };
+  const { x, y, width, height } = state.video?.content ?? { x: 0, y: 0, width: WIDTH, height: HEIGHT };
   /** @param {number} value @param {number} low @param {number} extent */
   const clamp = (value, low, extent) => Math.min(low + extent, Math.max(low, value));
   return [clamp(((event.clientX - box.left) * WIDTH) / box.width, x, width), clamp(((event.clientY - box.top) * HEIGHT) / box.height, y, height)];
@@ -363,44 +394,44 @@ function locate(event) {
 
 function listen() {
   view.addEventListener('pointerdown', (event) => {
-    if (activity || event.button) return;
-    if (!model?.backend) {
-      showStatus('The model is not loaded yet');
+    if (state.activity || event.button) return;
+    if (!state.model?.backend) {
+      showStatus(state.loading ? 'The model is not loaded yet' : 'No model is loaded; reload the page', !state.loading);
       return;
     }
     view.setPointerCapture(event.pointerId);
     const point = locate(event);
-    drag = [...point, ...point];
+    state.drag = [...point, ...point];
   });
   view.addEventListener('pointermove', (event) => {
-    if (!drag) return;
-    [drag[2], drag[3]] = locate(event);
+    if (!state.drag) return;
+    [state.drag[2], state.drag[3]] = locate(event);
     draw();
   });
   view.addEventListener('pointercancel', () => {
-    drag = null;
+    state.drag = null;
     draw();
   });
   view.addEventListener('pointerup', (event) => {
-    if (!drag) return;
-    const [x0, y0] = drag;
+    if (!state.drag) return;
+    const [x0, y0] = state.drag;
     const [x1, y1] = locate(event);
-    drag = null;
+    state.drag = null;
     const [width, height] = [Math.abs(x1 - x0), Math.abs(y1 - y0)];
     if (Math.min(width, height) >= MIN_DRAG) segment({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
     else if (Math.max(width, height) >= MIN_DRAG) draw();
     else segment(event.shiftKey || exclude.checked ? { negative: [[x0, y0]] } : { positive: [[x0, y0]] });
   });
   slider.addEventListener('input', () => {
-    if (activity === 'play') cancel('');
+    if (state.activity?.name === 'play') cancel();
     seek(Number(slider.value));
   });
   /** @type {[string, () => void][]} */
   const actions = [
-    ['play', play], ['track', track], ['cancel', () => cancel('Cancelled')], ['clear', clear], ['masks', saveMasks], ['overlay', saveOverlay],
+    ['play', play], ['track', track], ['cancel', cancel], ['clear', clear], ['masks', saveMasks], ['overlay', saveOverlay],
     ['add', () => {
-      objectCount += 1;
-      objectId = objectCount;
+      state.objectCount += 1;
+      state.objectId = state.objectCount;
       showObjects();
       updateControls();
     }],
@@ -418,7 +449,7 @@ function listen() {
   }
   document.addEventListener('drop', (event) => {
     const dropped = event.dataTransfer?.files[0];
-    if (dropped && !activity) openVideo(dropped, dropped.name);
+    if (dropped && !state.activity) openVideo(dropped, dropped.name);
   });
 }
 
@@ -463,7 +494,7 @@ async function main() {
   else showStatus('sample.webm: cannot be fetched; open a video of your own', true);
   const problem = element('status').textContent;
   await loadModel();
-  if (!video && model) showStatus(problem, true);
+  if (!state.video && state.model?.backend) showStatus(problem, true);
 }
 
 main();

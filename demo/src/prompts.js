@@ -1,6 +1,6 @@
 /** Mask of an object from a box and points on one frame: a coarse pass, then a refining pass around the object. */
 
-import { average, resize, round } from './images.js';
+import { average, labelParts, measureDistance, resize, round } from './images.js';
 
 /** @typedef {import('./images.js').Maps} Maps */
 /** @typedef {import('./images.js').Size} Size */
@@ -30,7 +30,7 @@ const FILTER_RADIUS = 3;
 /** Variance of colours in 0 to 1 below which a square counts as flat. */
 const FILTER_VARIANCE = 1e-3;
 /** Logit of pixels that the object cannot have. */
-const ABSENT = -12;
+const EXCLUDED = -12;
 
 /**
  * Segment an object.
@@ -45,7 +45,7 @@ export async function segmentPrompt(graphs, frame, prompt, taken) {
   const name = prompt.box ? 'prompt_crop' : 'prompt_frame';
   let crop = prompt.box ? findCrop(promptCorners(prompt), whole, COARSE_MARGIN) : whole;
   const coarse = await runNetwork(graphs, name, frame, crop, drawPlanes(prompt, crop, graphs.inputSize(name)));
-  const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(ABSENT));
+  const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(EXCLUDED));
   forCrop(crop, frame.width, (pixel, index) => {
     if (!taken[pixel]) rough[pixel] = sigmoid(coarse.data[index]);
   });
@@ -59,9 +59,9 @@ export async function segmentPrompt(graphs, frame, prompt, taken) {
   const refined = await runNetwork(graphs, 'prompt_crop', frame, crop, planes);
   const probability = followEdges(refined, cropImage(frame, crop), [size[0] >> 1, size[1] >> 1]);
   const mask = new Uint8Array(frame.height * frame.width);
-  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(probability[index] > 0.5)));
+  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(probability[index] > 0.5 && !taken[pixel])));
   removeDistant(mask, frame, prompt);
-  return mask.map((value, pixel) => Number(value && !taken[pixel]));
+  return mask;
 }
 
 /**
@@ -147,8 +147,12 @@ function promptCorners(prompt, rough, width = 0) {
   let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
   rough?.forEach((value, pixel) => {
     if (value <= 0.5) return;
-    const [x, y] = [pixel % width, Math.floor(pixel / width)];
-    [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x + 1), Math.max(bottom, y + 1)];
+    const x = pixel % width;
+    const y = Math.floor(pixel / width);
+    left = Math.min(left, x);
+    top = Math.min(top, y);
+    right = Math.max(right, x + 1);
+    bottom = Math.max(bottom, y + 1);
   });
   if (right > left) corners.push([left, top], [right, bottom]);
   return corners;
@@ -213,71 +217,62 @@ function followEdges(logits, image, size) {
     mean(colour[i], colour[j]).map((value, pixel) => value - means[i][pixel] * means[j][pixel] + (i === j ? FILTER_VARIANCE : 0)),
   );
   const affine = new Float32Array(4 * area);
-  for (let pixel = 0; pixel < area; pixel += 1) {
-    const slope = solveSymmetric(variance.map((values) => values[pixel]), covariance.map((values) => values[pixel]));
-    slope.forEach((value, index) => (affine[index * area + pixel] = value));
-    affine[3 * area + pixel] = meanMask[pixel] - slope.reduce((sum, value, index) => sum + value * means[index][pixel], 0);
+  const [xx, xy, xz, yy, yz, zz] = variance;
+  const [x, y, z] = covariance;
+  for (let p = 0; p < area; p += 1) { // a symmetric system of three equations, by Cramer's rule
+    const a = yy[p] * zz[p] - yz[p] * yz[p];
+    const b = xz[p] * yz[p] - xy[p] * zz[p];
+    const c = xy[p] * yz[p] - xz[p] * yy[p];
+    const d = xx[p] * zz[p] - xz[p] * xz[p];
+    const e = xy[p] * xz[p] - xx[p] * yz[p];
+    const f = xx[p] * yy[p] - xy[p] * xy[p];
+    const determinant = xx[p] * a + xy[p] * b + xz[p] * c;
+    const red = affine[p] = (a * x[p] + b * y[p] + c * z[p]) / determinant;
+    const green = affine[area + p] = (b * x[p] + d * y[p] + e * z[p]) / determinant;
+    const blue = affine[2 * area + p] = (c * x[p] + e * y[p] + f * z[p]) / determinant;
+    affine[3 * area + p] = meanMask[p] - red * means[0][p] - green * means[1][p] - blue * means[2][p];
   }
-  const smooth = average({ data: affine, count: 4, height, width }, FILTER_RADIUS);
-  const [a, fullArea] = [resize(smooth, [image.height, image.width]).data, image.height * image.width];
-  return Float32Array.from({ length: fullArea }, (_, pixel) =>
-    [0, 1, 2].reduce((sum, index) => sum + a[index * fullArea + pixel] * guide.data[index * fullArea + pixel], a[3 * fullArea + pixel]),
-  );
-}
-
-/** Solve a symmetric system of three equations by Cramer's rule. @param {number[]} matrix upper triangle @param {number[]} vector */
-function solveSymmetric([xx, xy, xz, yy, yz, zz], [x, y, z]) {
-  const adjugate = [yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy, xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy];
-  const determinant = xx * adjugate[0] + xy * adjugate[1] + xz * adjugate[2];
-  const [a, b, c, d, e, f] = adjugate;
-  return [a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z].map((value) => value / determinant);
+  const smooth = resize(average({ data: affine, count: 4, height, width }, FILTER_RADIUS), [image.height, image.width]).data;
+  const probability = smooth.slice(3 * guide.height * guide.width);
+  const offset = probability.length;
+  for (let pixel = 0; pixel < 3 * offset; pixel += 1) probability[pixel % offset] += smooth[pixel] * guide.data[pixel];
+  return probability;
 }
 
 /**
  * Remove the pixels of a mask H×W far outside its box, or in parts far from those with a point.
+ *
+ * If no part holds a point, the largest one counts.
  * @param {Uint8Array} mask
- * @param {Frame} frame
+ * @param {{height: number, width: number}} frame
  * @param {Prompt} prompt
  */
-function removeDistant(mask, { height, width }, prompt) {
+export function removeDistant(mask, { height, width }, prompt) {
   if (prompt.box) {
     const [marginX, marginY] = [BOX_MARGIN * prompt.box[2], BOX_MARGIN * prompt.box[3]];
     const [[left, top], [right, bottom]] = boxCorners(prompt.box);
     const box = boundingBox([[left - marginX, top - marginY], [right + marginX, bottom + marginY], ...prompt.positive]);
     mask.forEach((_, pixel) => {
-      const [x, y] = [pixel % width, Math.floor(pixel / width)];
+      const x = pixel % width;
+      const y = Math.floor(pixel / width);
       if (x < box[0] || y < box[1] || x > box[2] || y > box[3]) mask[pixel] = 0;
     });
     return;
   }
-  const seeds = prompt.positive.map(([x, y]) =>
-    round(Math.min(Math.max(y, 0), height - 1)) * width + round(Math.min(Math.max(x, 0), width - 1)),
-  );
-  const prompted = growParts(mask, width, seeds);
-  const area = prompted.reduce((sum, value) => sum + value, 0);
-  if (!area) return;
-  const maps = { data: Float32Array.from(prompted), count: 1, height, width };
-  const near = average(maps, Math.floor(MAX_PART_DISTANCE * Math.sqrt(area))).data;
-  mask.set(growParts(mask, width, [...near.keys()].filter((pixel) => near[pixel] > 0)));
-}
-
-/** Return the 8-connected parts of a mask that hold a seed. @param {Uint8Array} mask @param {number} width @param {number[]} seeds */
-function growParts(mask, width, seeds) {
-  const parts = new Uint8Array(mask.length);
-  const open = seeds.filter((pixel) => mask[pixel]);
-  for (const pixel of open) parts[pixel] = 1;
-  for (let pixel = open.pop(); pixel !== undefined; pixel = open.pop()) {
-    const x = pixel % width;
-    for (const row of [pixel - width, pixel, pixel + width]) {
-      for (const near of [x > 0 ? row - 1 : row, row, x < width - 1 ? row + 1 : row]) {
-        if (mask[near] && !parts[near]) {
-          parts[near] = 1;
-          open.push(near);
-        }
-      }
-    }
+  const { parts, areas } = labelParts(mask, width);
+  if (areas.length <= 2) return;
+  const kept = new Uint8Array(areas.length);
+  for (const [x, y] of prompt.positive) {
+    kept[parts[round(Math.min(Math.max(y, 0), height - 1)) * width + round(Math.min(Math.max(x, 0), width - 1))]] = 1;
   }
-  return parts;
+  kept[0] = 0;
+  if (!kept.includes(1)) kept[areas.reduce((best, area, part) => (area > areas[best] ? part : best), 0)] = 1;
+  const limit = MAX_PART_DISTANCE * Math.sqrt(areas.reduce((sum, area, part) => sum + kept[part] * area, 0));
+  const distance = measureDistance(Uint8Array.from(parts, (part) => kept[part]), width);
+  parts.forEach((part, pixel) => {
+    if (part && distance[pixel] <= limit) kept[part] = 1;
+  });
+  parts.forEach((part, pixel) => (mask[pixel] = kept[part]));
 }
 
 /** @param {number} logit */

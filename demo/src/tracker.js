@@ -9,6 +9,8 @@ import { segmentPrompt } from './prompts.js';
 /** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
 /** @typedef {{policy: string, every: number, frames: number, newest: number | null, insertions: number | null, short_term_skip: number}} MemorySettings */
 
+/** Version of `export.json`. */
+const VERSION = 6;
 /** Graphs of the tracker, in the order of a frame. */
 const METHODS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt_frame', 'prompt_crop'];
 
@@ -28,20 +30,26 @@ export class Graphs {
   }
 
   /**
-   * Load an export.
+   * Load an export; throws a sentence if it is damaged or incomplete.
    * @param {Runtime} runtime onnxruntime-web
    * @param {Record<string, Uint8Array>} files by name
    * @param {string[]} providers names of onnxruntime's execution providers
    * @param {(done: number) => void} [onProgress] called with the fraction of the graphs that are loaded
    */
   static async load(runtime, files, providers, onProgress = () => {}) {
-    const description = JSON.parse(new TextDecoder().decode(files['export.json']));
+    const missing = ['export.json', 'weights.bin', ...METHODS.map((name) => `${name}.onnx`)].find((name) => !files[name]);
+    if (missing) throw new Error(`${missing}: not in the model; export it again, with its prompt network`);
+    const description = parseDescription(new TextDecoder().decode(files['export.json']));
     const externalData = [{ path: 'weights.bin', data: files['weights.bin'] }];
     /** @type {Graphs['sessions']} */
     const sessions = {};
     for (const [index, name] of METHODS.entries()) {
       onProgress(index / METHODS.length);
-      sessions[name] = await runtime.InferenceSession.create(files[`${name}.onnx`], { executionProviders: providers, externalData, logSeverityLevel: 3 });
+      const options = { executionProviders: providers, externalData, logSeverityLevel: /** @type {const} */ (3) };
+      sessions[name] = await runtime.InferenceSession.create(files[`${name}.onnx`], options).catch((error) => {
+        const [reason] = String(error.message ?? error).split('\n');
+        throw new Error(`${name}.onnx: onnxruntime cannot load it (${reason}); export again`);
+      });
     }
     return new Graphs(runtime, description, sessions);
   }
@@ -69,6 +77,20 @@ export class Graphs {
   tensor(data, shape) {
     return new this.runtime.Tensor('float32', data, shape);
   }
+}
+
+/** @param {string} text of `export.json` */
+function parseDescription(text) {
+  let description = null;
+  try {
+    description = JSON.parse(text);
+  } catch {
+    // not JSON
+  }
+  if (description?.kind !== 'export' || description.version !== VERSION) {
+    throw new Error('export.json: damaged, or written by another version; export again');
+  }
+  return description;
 }
 
 /** Tracks objects through a video, frame by frame. */

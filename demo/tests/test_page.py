@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.server
 import io
+import os
 import threading
 import zipfile
 from functools import partial
@@ -53,13 +54,19 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def site(tmp_path_factory):
+    """The built page with the model for 240p."""
     folder = tmp_path_factory.mktemp("site")
     build.build_code(folder)
     build.encode_sample(build.SAMPLE, folder / "sample.webm")
     (folder / "models").mkdir()
     build.export("240p", folder / "models" / "240p.zip")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://localhost:{server.server_port}/"
     server.shutdown()
@@ -129,7 +136,7 @@ def test_sample_tracked_without_requests(loaded, address, tmp_path):
     loaded.click("#track")
     loaded.wait_for_function(f"parseInt(document.getElementById('position').textContent) > {TRACKED}")
     loaded.click("#cancel", timeout=2000)
-    assert loaded.inner_text("#status") == "Cancelled"
+    assert loaded.inner_text("#status") == "Tracking cancelled"
     assert loaded.is_enabled("#track")
     assert "frames/s" in loaded.inner_text("#speed")
     masks = download_masks(loaded)
@@ -189,6 +196,11 @@ def test_own_video_tracked_in_its_size(loaded, tmp_path):
     assert {mask.shape for mask in masks.values()} == {square.shape}
     found, expected = ([(axis.min(), axis.max()) for axis in np.nonzero(mask)] for mask in (masks[0], square))
     np.testing.assert_allclose(found, expected, atol=4)
+    loaded.fill("#frame", "5")
+    loaded.wait_for_selector("#position >> text=/^6 /")
+    loaded.click("#track")
+    wait_status(loaded, "No frame follows this one: mark an object on an earlier frame to track it")
+    assert len(download_masks(loaded)) == 6
 
 
 def test_unreadable_file_refused(loaded, tmp_path):
@@ -203,6 +215,10 @@ def test_unreadable_file_refused(loaded, tmp_path):
         ("delete window.WebAssembly", "WebAssembly is off"),
         ("delete window.VideoDecoder", "no WebCodecs"),
         ("VideoDecoder.isConfigSupported = async () => ({supported: false})", "cannot decode vp09"),
+        (
+            "const Real = Worker; window.Worker = class extends Real { constructor() { super('missing.js'); } }",
+            "Model 240p: cannot be loaded; reload the page, or compute on the CPU (The model failed",
+        ),
     ],
 )
 def test_missing_feature_named(address, browser, script, words):
@@ -232,3 +248,34 @@ def test_missing_sample_named(address, browser, tmp_path):
     wait_status(tab, "marked")
     assert problems == []
     tab.close()
+
+
+@pytest.mark.parametrize("size", build.SIZES)
+def test_speed_is_shown(address, site, browser, size):
+    """The table of docs/howto/demo.md: ``pytest demo/tests -m slow -k speed -s``."""
+    model = site / "models" / f"{size}.zip"
+    if not model.is_file():
+        build.export(size, model)
+    tab = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    tab.set_default_timeout(WAIT)
+    sent = Handler.sent
+    tab.goto(address)
+    wait_status(tab, "Ready")
+    sent = Handler.sent - sent
+    if size != tab.input_value("#size"):
+        tab.select_option("#size", size)
+        wait_status(tab, "Loading")
+        wait_status(tab, "Ready")
+    left, top, width, height = BOX
+    press(tab, (left, top), (left + width, top + height))
+    wait_status(tab, "marked")
+    tab.click("#track")
+    tab.wait_for_function("parseInt(document.getElementById('position').textContent) > 10")
+    tab.click("#cancel")
+    speed = tab.inner_text("#speed")
+    print(
+        f"\n| {size} | {speed} | first load {sent / 1e6:.1f} MB | load of the machine {os.getloadavg()[0]:.1f} |"
+    )
+    assert "frames/s" in speed
+    assert sent < MAX_LOAD
+    tab.context.close()

@@ -12,6 +12,8 @@ import pytest
 
 from aotlab.engine.export.graphs import export_model
 from aotlab_runtime import Prompt, Tracker
+from aotlab_runtime.prompts import find_distant
+from runtime.tests.test_tracker import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
 DEMO = Path(__file__).parents[1]
@@ -30,7 +32,7 @@ def track_in_node(folder, frames, mask, prompts, output):
     output.with_suffix(".rgb").write_bytes(frames.tobytes())
     output.with_suffix(".mask").write_bytes(mask.astype(np.uint8).tobytes())
     command = ["node", DEMO / "tests" / "track.mjs", folder, output.with_suffix(""), output]
-    subprocess.run(command, check=True, timeout=300)
+    subprocess.run(command, check=True, timeout=300, stderr=subprocess.PIPE, text=True)
     labels = np.frombuffer(output.read_bytes(), np.uint8).reshape(-1, *mask.shape)
     return labels[: len(frames)], labels[len(frames) :]
 
@@ -48,12 +50,17 @@ def segment(tracker, frame, mask, prompt):
     return tracker.fresh().step(frame, taken if taken.any() else None, prompts=given).labels == 9
 
 
-@pytest.mark.slow
-def test_masks_equal_runtime(tmp_path):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
     memory = ["memory.policy=bounded_fifo", "memory.frames=4", "memory.every=3"]
-    model, config = build("aott", "model.prompt_blocks=1", *memory)
-    folder = tmp_path / "exported"
-    export_model(model, config, folder, video=(HEIGHT, WIDTH))
+    folder = tmp_path_factory.mktemp("exports") / "aott"
+    export_model(*build("aott", "model.prompt_blocks=1", *memory), folder, video=(HEIGHT, WIDTH))
+    return folder
+
+
+@pytest.mark.slow
+def test_masks_equal_runtime(exported, tmp_path):
+    folder = exported
     frames, mask = clip(20, HEIGHT, WIDTH), stripes([1, 2, 5], HEIGHT, WIDTH)
     prompts = [
         make_prompt(box=[30.5, 20, 60, 70]),
@@ -69,6 +76,59 @@ def test_masks_equal_runtime(tmp_path):
         reference = segment(tracker, frames[0], mask, prompt)
         assert reference.any()
         assert (reference == found).mean() >= 0.999
+
+
+DAMAGED_MODELS = {
+    "missing graph": (
+        lambda folder: (folder / "propagate.onnx").unlink(),
+        "propagate.onnx: not in the model; export it again, with its prompt network",
+    ),
+    "damaged graph": (
+        lambda folder: (folder / "decode.onnx").write_bytes(b"0"),
+        "decode.onnx: onnxruntime cannot load it (",
+    ),
+    "no description": (
+        lambda folder: (folder / "export.json").write_text("{"),
+        "export.json: damaged, or written by another version; export again",
+    ),
+    "another version": (
+        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 5}'),
+        "export.json: damaged, or written by another version; export again",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", DAMAGED_MODELS)
+def test_damaged_models_rejected(exported, tmp_path, case):
+    damage, message = DAMAGED_MODELS[case]
+    shutil.copytree(exported, tmp_path / "export")
+    damage(tmp_path / "export")
+    frames, mask = clip(1, HEIGHT, WIDTH), stripes([1], HEIGHT, WIDTH)
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        track_in_node(tmp_path / "export", frames, mask, [], tmp_path / "output.bin")
+    assert raised.value.stderr.startswith(message)
+    assert raised.value.stderr.count("\n") == 1
+
+
+def test_parts_of_prompted_masks_equal_runtime(tmp_path):
+    masks = np.array([draw_parts(seed) for seed in range(4)])
+    points = np.random.default_rng(0).uniform(-1, (855, 481), (len(masks), 5, 2))
+    (tmp_path / "masks").write_bytes(masks.repeat(5, 0).tobytes())
+    script = f"""
+        import {{ readFileSync, writeFileSync }} from 'node:fs';
+        import {{ removeDistant }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
+        const [masks, area] = [new Uint8Array(readFileSync('masks')), 480 * 854];
+        {json.dumps(points.reshape(-1, 2).tolist())}.forEach((point, index) => {{
+          const mask = masks.subarray(index * area, (index + 1) * area);
+          removeDistant(mask, {{ height: 480, width: 854 }}, {{ positive: [point], negative: [], box: null }});
+        }});
+        writeFileSync('kept', masks);"""
+    subprocess.run(["node", "--input-type=module", "-e", script], check=True, cwd=tmp_path, timeout=60)
+    kept = np.frombuffer((tmp_path / "kept").read_bytes(), bool).reshape(len(masks), 5, 480, 854)
+    for mask, found, clicks in zip(masks, kept, points, strict=True):
+        for click, mask_kept in zip(clicks, found, strict=True):
+            assert np.array_equal(mask_kept, mask & ~find_distant(mask, Prompt(points=click.tolist())))
 
 
 def test_types():

@@ -15,7 +15,11 @@ const frames = Array.from({ length }, (_, index) => {
   const data = pixels.subarray(3 * index * height * width, 3 * (index + 1) * height * width);
   return { data, height, width };
 });
-const tracker = new Tracker(await Graphs.load(runtime, files, ['wasm']));
+const graphs = await Graphs.load(runtime, files, ['wasm']).catch((error) => {
+  console.error(error.message);
+  process.exit(2);
+});
+const tracker = new Tracker(graphs);
 const results = [mask];
 await tracker.start(frames[0], mask);
 for (const frame of frames.slice(1)) results.push(await tracker.step(frame));

@@ -13,7 +13,7 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance, attention_per_frame
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab.networks.rmem import assign_temporal_slots
-from aotlab_runtime.memory import Memory, compute_relevance, share_slots
+from aotlab_runtime.memory import Memory, assign_slots, compute_relevance
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_relevance_equals_pytorch(weighted):
 
 @pytest.mark.parametrize(("frames", "slots"), [(1, 4), (4, 4), (5, 4), (9, 4)])
 def test_temporal_slots_equal_pytorch(frames, slots):
-    assert share_slots(frames, slots).tolist() == assign_temporal_slots(frames, slots).tolist()
+    assert assign_slots(frames, slots).tolist() == assign_temporal_slots(frames, slots).tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,16 @@ KIND, VERSION = "export", 6
 DESCRIPTION_FILE = "export.json"
 PROMPT = "prompt"
 """name of the graph of the prompt network, which not every model has"""
-METHODS = ("encode", "assign_identities", "reference", "propagate", "memorize", "decode", "compare")
+METHODS = {
+    "encode": "frame H×W×3 uint8 → features: maps 1×C×h×w of strides 4, 8 and 16, and the last one projected",
+    "assign_identities": "one-hot masks 1×(1+M)×H×W, background first → identities: embeddings 1×L×C (E in AOT)",
+    "reference": "features, identities → embeddings 1×C×h×w, states 1×L×C; the frame reads its own identities",
+    "propagate": "features, long-term memory 1×(T·L)×C, short-term memory 1×L×C → embeddings, states",
+    "decode": "embeddings, features → logits 1×(1+M)×h×w at stride 4, background first",
+    "memorize": "states, identities → the frame's keys and values 1×L×C in long-term and short-term memory",
+    "compare": "states, long-term memory → query 1×heads×L×C, key 1×heads×(T·L)×C, for RMem",
+}
+"""inputs and outputs of the graphs, for M identities, T stored frames and L = h·w tokens at stride 16"""
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
     "cpu": CPU,
@@ -26,8 +36,6 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
 }
 """onnxruntime's execution providers by short name"""
-
-Tensors = Mapping[str, np.ndarray]
 
 
 class InputError(ValueError):
@@ -71,20 +79,22 @@ class Graphs:
                 raise InputError(f"{path}: onnxruntime cannot load it ({reason}); export again") from error
         self.takes_prompts = PROMPT in self._sessions
 
-    def run(self, name: str, tensors: Tensors) -> dict[str, np.ndarray]:
+    def run(self, name: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
         session = self._sessions[name]
         inputs = {node.name: np.ascontiguousarray(tensors[node.name]) for node in session.get_inputs()}
         names = [node.name for node in session.get_outputs()]
         return dict(zip(names, session.run(names, inputs), strict=True))
 
-    def check_memory(self, memory: Tensors) -> None:
-        """Raise KeyError or ValueError unless ``memory`` has what ``propagate`` reads."""
+    def check_memory(self, memory: Mapping[str, np.ndarray], frames: int) -> None:
+        """Raise KeyError or ValueError unless ``memory`` is what ``propagate`` reads of ``frames`` stored frames."""
         for node in self._sessions["propagate"].get_inputs():
             if node.name.startswith("memory_"):
-                pairs = zip(memory[node.name].shape, node.shape, strict=True)
-                if any(isinstance(side, int) and side != found for found, side in pairs):
-                    raise ValueError(f"{node.name} of shape {memory[node.name].shape}")
+                sides = (str(side).split("*") for side in node.shape)  # as in 12*frames
+                shape = tuple(math.prod(int(n) if n.isdigit() else frames for n in side) for side in sides)
+                found = memory[node.name]
+                if (found.shape, found.dtype) != (shape, np.float32) or not np.isfinite(found).all():
+                    raise ValueError(f"{node.name} is {found.dtype} of shape {found.shape}, or not finite")
 
 
 def _find_provider(name: str) -> str:

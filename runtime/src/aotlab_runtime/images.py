@@ -1,13 +1,16 @@
-"""Interpolation of maps, as matrix products over rows and columns."""
+"""Interpolation of maps, as matrix products over rows and columns; connected parts of masks."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
+STEP, DIAGONAL_STEP = 0.955, 1.3693
+"""lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 ``distanceTransform``"""
 
 
 def resize(
@@ -47,3 +50,40 @@ def resize_nearest(labels: np.ndarray, size: Size) -> np.ndarray:
         for source, target in zip(labels.shape, size, strict=True)
     )
     return labels[rows[:, None], columns]
+
+
+def label_parts(mask: np.ndarray) -> np.ndarray:
+    """Return H×W integers: 0 outside a mask H×W bool, the same number above 0 in each 8-connected part."""
+    width = mask.shape[1] + 1  # with a column of background, which separates the runs of two rows
+    padded = np.pad(mask, ((0, 0), (0, 1))).ravel()
+    edges = np.flatnonzero(np.diff(padded, prepend=False))
+    starts, ends = edges[::2], edges[1::2]
+    first = np.searchsorted(ends, starts + width)  # runs of the next row that touch each run
+    counts = np.searchsorted(starts, ends + width, side="right") - first
+    above = np.repeat(np.arange(len(starts)), counts)
+    below = np.arange(len(above)) - np.repeat(np.cumsum(counts) - counts - first, counts)
+    parts = np.arange(1, len(starts) + 1)
+    while (
+        parts[above] != parts[below]
+    ).any():  # union: smallest number of both; find: a part's number is its part's
+        smallest = np.minimum(parts[above], parts[below])
+        for runs in (parts[above] - 1, parts[below] - 1):
+            np.minimum.at(parts, runs, smallest)
+        parts = parts[parts - 1]
+    labels = np.zeros(padded.size, np.int32)
+    labels[starts], labels[ends] = parts, -parts
+    return labels.cumsum(dtype=np.int32).reshape(len(mask), width)[:, :-1]
+
+
+def measure_distance(mask: np.ndarray) -> np.ndarray:
+    """Return the distance H×W in pixels of each pixel to a mask H×W bool with a pixel: steps aside, then down or up."""
+    distance = np.where(mask, np.float32(0), np.float32(np.inf))
+    ramp = STEP * np.arange(mask.shape[1], dtype=np.float32)
+    for rows in (distance, distance[:, ::-1]):
+        rows[:] = np.minimum.accumulate(rows - ramp, axis=1) + ramp
+    for rows in (distance, distance[::-1]):
+        for near, row in pairwise(rows):
+            np.minimum(row, near + STEP, out=row)
+            np.minimum(row[1:], near[:-1] + DIAGONAL_STEP, out=row[1:])
+            np.minimum(row[:-1], near[1:] + DIAGONAL_STEP, out=row[:-1])
+    return distance

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import InputError, Tensors
+from aotlab_runtime.graphs import InputError
 
 POLICIES = ("bounded_fifo", "restricted")
 MOMENTUM = 0.8
@@ -56,13 +56,13 @@ class Memory:
         self.short: deque[dict[str, np.ndarray]] = deque(maxlen=settings["short_term_skip"])
 
     def read(self, temporal_slots: int) -> dict[str, np.ndarray]:
-        """Return the inputs of ``propagate``; ``temporal_slots``: number of temporal embeddings, 0 without."""
+        """Return the inputs of ``propagate``; ``temporal_slots``: number of embeddings, 0 if the model has none."""
         indices = (
-            {"temporal_indices": share_slots(len(self.frames), temporal_slots)} if temporal_slots else {}
+            {"temporal_indices": assign_slots(len(self.frames), temporal_slots)} if temporal_slots else {}
         )
         return self.long | self.short[0] | indices
 
-    def add_reference(self, memory: Tensors) -> None:
+    def add_reference(self, memory: Mapping[str, np.ndarray]) -> None:
         """Store a reference frame, with which short-term memory restarts.
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
@@ -75,7 +75,7 @@ class Memory:
         self.references.append(self.newest)
         self._store(memory, long=True)
 
-    def add(self, memory: Tensors, relevance: Callable[[], np.ndarray]) -> None:
+    def add(self, memory: Mapping[str, np.ndarray], relevance: Callable[[], np.ndarray]) -> None:
         """Store a tracked frame; ``relevance`` computes that of the stored frames to it, see `compute_relevance`."""
         self.newest += 1
         stored = self.newest - self.last_stored >= self._every
@@ -96,15 +96,33 @@ class Memory:
         recent = {f"{age}.{name}": x for age, frame in enumerate(self.short) for name, x in frame.items()}
         return numbers, {**self.long, **recent}
 
-    def load(self, numbers: Mapping[str, Any], tensors: Tensors) -> None:
-        """Resume from a `state`."""
-        vars(self).update({name: numbers[name] for name in ("frames", "references", "newest", "last_stored")})
+    def load(self, numbers: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        """Resume from a `state`; raises an error of any kind if it is impossible."""
+        self.frames, self.references = numbers["frames"], numbers["references"]
+        self.newest, self.last_stored = numbers["newest"], numbers["last_stored"]
         self.running, self.updates = dict(numbers["running"]), dict(numbers["updates"])
+        indices = [
+            *self.frames,
+            *self.references,
+            *self.running,
+            *self.updates,
+            self.last_stored,
+            self.newest,
+        ]
+        if not (
+            all(type(index) is int and 0 <= index <= self.newest for index in indices)
+            and sorted(set(self.frames)) == self.frames
+            and set(self.references) <= set(self.frames)
+            and 1 <= len(self.frames) <= self._settings["frames"]
+            and all(math.isfinite(share) for share in self.running.values())
+            and all(type(count) is int and count > 0 for count in self.updates.values())
+        ):
+            raise ValueError("impossible frames in memory")
         self.long = {name: tensor for name, tensor in tensors.items() if "." not in name}
-        ages = sorted({int(name.partition(".")[0]) for name in tensors if "." in name})
-        for age in ages:
-            prefix = f"{age}."
-            self.short.append({n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)})
+        for age in sorted({int(name.partition(".")[0]) for name in tensors.keys() - self.long.keys()}):
+            self.short.append(
+                {n.removeprefix(f"{age}."): x for n, x in tensors.items() if n.startswith(f"{age}.")}
+            )
 
     @property
     def _tracked(self) -> list[int]:
@@ -127,8 +145,8 @@ class Memory:
     def _score(self, shares: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the updates n of T frames; return their scores.
 
-        The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 without foreground. The reference
-        frame, the first, counts one update per stored frame: n = T.
+        The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the frame has no foreground. The
+        first frame counts as updated once per stored frame: n = T.
         """
         foreground = shares.any()
         if not foreground:
@@ -142,7 +160,7 @@ class Memory:
         bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR))
         return np.array(list(self.running.values())) + bonus if foreground else np.zeros(len(self.frames))
 
-    def _store(self, memory: Tensors, *, long: bool) -> None:
+    def _store(self, memory: Mapping[str, np.ndarray], *, long: bool) -> None:
         """Append the newest frame to short-term memory and, if ``long``, to long-term memory."""
         self.short.append({name: tensor for name, tensor in memory.items() if "_short_" in name})
         if not long:
@@ -162,14 +180,14 @@ class Memory:
         self.references = [reference for reference in self.references if reference != frame]
 
 
-def share_slots(frames: int, slots: int) -> np.ndarray:
+def assign_slots(frames: int, slots: int) -> np.ndarray:
     """Return the temporal embedding of each frame, oldest first: its own, or shared evenly from the newest on."""
     index = np.arange(frames)
     return index if frames <= slots else slots - 1 - (frames - 1 - index) * slots // frames
 
 
 def compute_relevance(query: np.ndarray, key: np.ndarray, foreground: np.ndarray, frames: int) -> np.ndarray:
-    """Return each frame's share of the foreground's attention: T, sums to 1, or 0 without foreground (RMem).
+    """Return each frame's share of the foreground's attention: T, sums to 1, or all 0 if the frame has no foreground.
 
     Args:
         query: of the newest frame, heads×L×C.

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs, InputError
-from aotlab_runtime.images import Size, resize
+from aotlab_runtime.images import Size, label_parts, measure_distance, resize
 
 Point = tuple[float, float]
 """x and y in pixels"""
@@ -30,12 +30,12 @@ COARSE_MARGIN, REFINE_MARGIN = 0.5, 0.15
 BOX_MARGIN = 0.12
 """distance from a box, as a share of its sides, beyond which pixels are not of its object"""
 MAX_PART_DISTANCE = 0.5
-"""largest distance of a part without a point from the parts with one, as a fraction of the root of their area"""
+"""largest distance of a part without a point from those with one, as a fraction of the root of their area"""
 FILTER_RADIUS = 3
 """radius of the guided filter, which is fitted at half the network's size, in its pixels"""
 FILTER_VARIANCE = 1e-3
 """variance of colours in 0 to 1 below which a square counts as flat"""
-ABSENT = -12.0
+EXCLUDED = -12.0
 """logit of pixels that an object cannot have"""
 
 
@@ -137,60 +137,70 @@ def segment_prompts(
     """
     if not graphs.takes_prompts:
         raise InputError("this export takes no prompts; export a model with a prompt network, or give a mask")
-    whole = slice(0, frame.shape[0]), slice(0, frame.shape[1])
-    logits = np.full((len(prompts), *frame.shape[:2]), ABSENT, np.float32)
     excluded = np.zeros(frame.shape[:2], bool) if exclude is None else exclude
-    extra = int(graphs.config["model"]["align_corners"])
-    points = [[p for other in prompts if other is not prompt for p in other.positive] for prompt in prompts]
-    for index, prompt in enumerate(prompts):
-        crop, edge = whole, FRAME_EDGE
-        if prompt.box is not None:
-            crop, edge = find_crop(_prompt_corners(prompt), whole, COARSE_MARGIN), CROP_EDGE
-        size = find_network_size(frame[crop].shape, edge, extra)
-        logits[index][crop] = run_network(graphs, frame[crop], draw_planes(prompt, points[index], crop, size))
-        logits[index][excluded] = ABSENT
-    strongest = logits.max(0)
-    rough = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
-    logits[:] = ABSENT
-    for index, prompt in enumerate(prompts):
-        crop = find_crop(_prompt_corners(prompt, rough[index]), whole, REFINE_MARGIN)
-        size = find_network_size(frame[crop].shape, CROP_EDGE, extra)
-        planes = draw_planes(prompt, points[index], crop, size)
-        planes[3] = resize(rough[index][crop], size, antialias=True).clip(0, 1)
-        refined = run_network(graphs, frame[crop], planes)
-        logits[index][crop] = follow_edges(refined, frame[crop], (size[0] // 2, size[1] // 2))
-        logits[index][excluded | find_distant(logits[index] > 0, prompt)] = ABSENT
+    prompts = [_add_negative(prompt, prompts) for prompt in prompts]
+    coarse = [segment_coarse(graphs, frame, prompt) for prompt in prompts]
+    masks = drop_losers(np.where(excluded, EXCLUDED, coarse))
+    refined = [refine(graphs, frame, prompt, mask) for prompt, mask in zip(prompts, masks, strict=True)]
+    logits = np.where(excluded, EXCLUDED, refined)
+    for object_logits, prompt in zip(logits, prompts, strict=True):
+        object_logits[find_distant(object_logits > 0, prompt)] = EXCLUDED
     return logits
 
 
-def find_network_size(shape: Sequence[int], edge: int, extra: int) -> Size:
-    """Return the network's (height, width) for a crop whose longer edge becomes ``edge``: whole tokens + ``extra``."""
-    scale = edge / max(shape)
-    height, width = (max(2, round((side * scale - extra) / STRIDE)) * STRIDE + extra for side in shape[:2])
-    return height, width
+def segment_coarse(graphs: Graphs, frame: np.ndarray, prompt: Prompt) -> np.ndarray:
+    """Return the logits H×W of one object from a crop around its box; without a box, from the whole frame."""
+    if prompt.box is None:
+        whole = slice(0, frame.shape[0]), slice(0, frame.shape[1])
+        return segment_crop(graphs, frame, whole, FRAME_EDGE, prompt)
+    crop = find_crop(_prompt_corners(prompt), frame.shape, COARSE_MARGIN)
+    return segment_crop(graphs, frame, crop, CROP_EDGE, prompt)
 
 
-def run_network(graphs: Graphs, image: np.ndarray, planes: np.ndarray) -> np.ndarray:
-    """Return the logits h×w of an object in an image h×w×3 uint8 from its planes in the network's size."""
-    resized = resize(image.transpose(2, 0, 1)[None], (planes.shape[1], planes.shape[2]), antialias=True)
-    logits = graphs.run("prompt", {"image": resized, "planes": planes[None]})["logits"][0, 0]
-    return resize(logits, image.shape[:2], align_corners=graphs.config["model"]["align_corners"])
+def drop_losers(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher logit above 0."""
+    strongest = logits.max(0)
+    return np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
 
 
-def find_crop(corners: np.ndarray, whole: Crop, margin: float) -> Crop:
-    """Return the crop around points (x, y), square where the frame allows; the whole frame without points.
+def refine(graphs: Graphs, frame: np.ndarray, prompt: Prompt, mask: np.ndarray) -> np.ndarray:
+    """Return the logits H×W of one object from a crop around its rough mask H×W in 0 to 1."""
+    crop = find_crop(_prompt_corners(prompt, mask), frame.shape, REFINE_MARGIN)
+    return segment_crop(graphs, frame, crop, CROP_EDGE, prompt, mask)
+
+
+def segment_crop(
+    graphs: Graphs, frame: np.ndarray, crop: Crop, edge: int, prompt: Prompt, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the logits H×W of one object from a crop whose longer edge becomes ``edge`` pixels.
+
+    ``mask``: rough mask H×W in 0 to 1, of which logits with outlines on edges of the frame are computed.
+    """
+    image, align_corners = frame[crop], graphs.config["model"]["align_corners"]
+    extra, scale = int(align_corners), edge / max(image.shape)
+    tokens = (max(2, round((side * scale - extra) / STRIDE)) for side in image.shape[:2])
+    height, width = (STRIDE * count + extra for count in tokens)
+    size = height, width
+    planes = draw_planes(prompt, crop, size)
+    if mask is not None:
+        planes[3] = resize(mask[crop], size, antialias=True).clip(0, 1)
+    resized = resize(image.transpose(2, 0, 1)[None], size, antialias=True)
+    outputs = graphs.run("prompt", {"image": resized, "planes": planes[None]})
+    found = resize(outputs["logits"][0, 0], image.shape[:2], align_corners=align_corners)
+    logits = np.full(frame.shape[:2], EXCLUDED, np.float32)
+    logits[crop] = found if mask is None else follow_edges(found, image, (height // 2, width // 2))
+    return logits
+
+
+def find_crop(corners: np.ndarray, shape: Sequence[int], margin: float) -> Crop:
+    """Return the crop around points (x, y), square where a frame of (height, width) allows.
 
     ``margin``: margin on each side, as a fraction of the longer side.
     """
-    if not len(corners):
-        return whole
     low, high = corners.min(0), corners.max(0)
     side = max(MIN_CROP, (1 + 2 * margin) * float((high - low).max()))
-    rows, columns = (
-        _place_side(center, side, limit.stop)
-        for center, limit in zip(((low + high) / 2)[::-1], whole, strict=True)
-    )
-    return rows, columns
+    x, y = (low + high) / 2
+    return _place_side(y, side, shape[0]), _place_side(x, side, shape[1])
 
 
 def _place_side(center: float, side: float, limit: int) -> slice:
@@ -203,27 +213,34 @@ def _box_corners(box: Sequence[float]) -> np.ndarray:
     return np.array([(left, top), (left + width, top + height)])
 
 
-def _prompt_corners(prompt: Prompt, rough: np.ndarray | None = None) -> np.ndarray:
+def _add_negative(prompt: Prompt, prompts: Sequence[Prompt]) -> Prompt:
+    """Return a prompt with the positive points of the others as negative ones."""
+    negative = [*prompt.negative, *(p for other in prompts if other is not prompt for p in other.positive)]
+    labels = [1] * len(prompt.positive) + [0] * len(negative)
+    return Prompt([*prompt.positive, *negative], labels, prompt.box)
+
+
+def _prompt_corners(prompt: Prompt, mask: np.ndarray | None = None) -> np.ndarray:
     """Return points (x, y) that the crop of an object holds; the rough mask H×W counts without a box."""
     corners = [np.reshape(prompt.positive, (-1, 2))]
     if prompt.box is not None:
         corners.append(_box_corners(prompt.box))
-    elif rough is not None and (rough > 0.5).any():
-        rows, columns = np.nonzero(rough > 0.5)
+    elif mask is not None and (mask > 0.5).any():
+        rows, columns = np.nonzero(mask > 0.5)
         corners.append(np.array([(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]))
     return np.concatenate(corners)
 
 
-def draw_planes(prompt: Prompt, negative: Sequence[Point], crop: Crop, size: Size) -> np.ndarray:
+def draw_planes(prompt: Prompt, crop: Crop, size: Size) -> np.ndarray:
     """Draw positive points, negative points and the box of a prompt for a crop; return planes 4×h×w in 0 to 1.
 
-    ``negative``: further negative points. The last plane, of a rough mask, is empty.
+    The last plane, of a rough mask, is empty.
     """
     planes = np.zeros((4, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
     scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
     rows, columns = np.ogrid[: size[0], : size[1]]
-    for plane, points in zip(planes, (prompt.positive, [*prompt.negative, *negative]), strict=False):
+    for plane, points in zip(planes, (prompt.positive, prompt.negative), strict=False):
         for x, y in (np.reshape(points, (-1, 2)) - origin + 0.5) * scale - 0.5:
             plane[(rows - y) ** 2 + (columns - x) ** 2 <= CLICK_RADIUS**2] = 1
     if prompt.box is not None:
@@ -255,39 +272,33 @@ def follow_edges(logits: np.ndarray, image: np.ndarray, size: Size) -> np.ndarra
 
 def _average(maps: np.ndarray) -> np.ndarray:
     """Return the means of maps ...×h×w over squares, at the border over their part inside."""
-    rows, columns = (_band(side, FILTER_RADIUS) for side in maps.shape[-2:])
-    return rows @ maps @ columns.T
-
-
-def _band(side: int, radius: int) -> np.ndarray:
-    index = np.arange(side)
-    near = (np.abs(index - index[:, None]) <= radius).astype(np.float32)
-    return near / near.sum(1, keepdims=True)
+    indices = [np.arange(side) for side in maps.shape[-2:]]
+    rows, columns = (np.abs(index - index[:, None]) <= FILTER_RADIUS for index in indices)
+    weights = rows.astype(np.float32), columns.astype(np.float32)
+    return (weights[0] @ maps @ weights[1]) / np.outer(rows.sum(0), columns.sum(0)).astype(np.float32)
 
 
 def find_distant(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside its box, or in parts far from those with a point."""
+    """Return the pixels of a mask H×W bool far outside its box, or in parts far from those with a point.
+
+    If no part holds a point, the largest one counts.
+    """
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
     if prompt.box is not None:
         margin = BOX_MARGIN * np.array(prompt.box[2:])
         corners = [*(_box_corners(prompt.box) + np.stack([-margin, margin])), *prompt.positive]
         low, high = np.min(corners, axis=0), np.max(corners, axis=0)
         return mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
-    seed = np.zeros_like(mask)
-    for x, y in prompt.positive:
-        seed[round(np.clip(y, 0, mask.shape[0] - 1)), round(np.clip(x, 0, mask.shape[1] - 1))] = True
-    prompted = grow(seed & mask, mask)
-    radius = int(MAX_PART_DISTANCE * np.sqrt(prompted.sum()))
-    near = _band(mask.shape[0], radius) @ prompted.astype(np.float32) @ _band(mask.shape[1], radius).T > 0
-    return mask & ~grow(near & mask, mask) if prompted.any() else np.zeros_like(mask)
-
-
-def grow(seed: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the 8-connected parts of a mask H×W bool that hold a pixel of ``seed``."""
-    while True:
-        padded = np.pad(seed, 1)
-        tall = padded[:-2] | padded[1:-1] | padded[2:]
-        grown = (tall[:, :-2] | tall[:, 1:-1] | tall[:, 2:]) & mask
-        if (grown == seed).all():
-            return seed
-        seed = grown
+    if not mask.any():
+        return mask
+    parts = label_parts(mask)
+    x, y = np.clip(np.rint(prompt.positive), 0, (mask.shape[1] - 1, mask.shape[0] - 1)).astype(int).T
+    kept = np.zeros(parts.max() + 1, bool)  # by number of the part
+    kept[parts[y, x]], kept[0] = True, False
+    if not kept.any():
+        kept[1 + np.argmax(np.bincount(parts.ravel())[1:])] = True
+    prompted = kept[parts]
+    if (prompted != mask).any():
+        near = measure_distance(prompted) <= MAX_PART_DISTANCE * np.sqrt(prompted.sum())
+        kept[parts[near]], kept[0] = True, False
+    return mask & ~kept[parts]

@@ -1,4 +1,13 @@
-"""`Tracker`: frames and masks in, masks out."""
+"""`Tracker`: frames and masks in, masks out.
+
+One frame, for each group of up to M objects (`METHODS` has the inputs and outputs of the graphs):
+
+    features = encode(frame)
+    readout = propagate(features, memory)         # on a frame with a given mask: reference(features, identities)
+    labels = argmax(decode(readout, features))    # on a frame with a given mask: the mask
+    identities = assign_identities(labels)
+    memory.add(memorize(readout, identities))
+"""
 
 from __future__ import annotations
 
@@ -9,19 +18,20 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs, InputError, Tensors
+from aotlab_runtime.graphs import Graphs, InputError
 from aotlab_runtime.images import Size, resize, resize_nearest
 from aotlab_runtime.memory import Memory, compute_relevance, softmax
 from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
 
 MAX_ID, MAX_SIDE = 2**31 - 1, 2**15
 """largest object id, and side of a prediction in pixels"""
-ABSENT = np.float32(-1e10)
-"""logit of identities without an object"""
+NO_OBJECT = np.float32(-1e10)
+"""logit of the channels that a given mask does not choose"""
+Tensors = dict[str, np.ndarray]
+"""inputs and outputs of graphs, by name"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,10 +42,13 @@ class Prediction:
     """ids of the tracked objects in the order they were given"""
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
-    channels: np.ndarray
-    """H×W int64, the most likely channel of ``logits`` in every pixel"""
     temperature: float = 1.0
     """divisor of the logits for `confidence`"""
+
+    @cached_property
+    def channels(self) -> np.ndarray:
+        """H×W int64, the most likely channel of ``logits`` in every pixel."""
+        return self.logits.argmax(0)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -63,8 +76,8 @@ class Group:
 
     objects: list[int]
     """object id of each identity from 1 on; 0: forgotten"""
-    batch: int
-    """groups of one batch first appeared on the same frame, and are forgotten together"""
+    cohort: int
+    """groups of one cohort first appeared on the same frame, and are forgotten together"""
     memory: Memory
 
 
@@ -80,9 +93,11 @@ class Tracker:
         """Create a tracker without objects."""
         model = graphs.config["model"]
         self.graphs = graphs
+        self._temperature: float = graphs.config["confidence_temperature"]
         self._identities: int = model["max_objects"]
         self._align_corners: bool = model["align_corners"]
-        self._stage: dict[str, Any] = model["stages"][0]
+        self._stride: int = model["stages"][0]["stride"]
+        self._temporal_slots: int = model["stages"][0]["temporal_slots"]
         self.reset()
 
     @classmethod
@@ -108,12 +123,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were given."""
-        return tuple(filter(None, self._by_channel))
-
-    @property
-    def _by_channel(self) -> list[int]:
-        """Object id of each channel from 1 on; 0: forgotten. All groups but the last are full."""
-        return [object_id for group in self.groups for object_id in group.objects]
+        return tuple(object_id for group in self.groups for object_id in group.objects if object_id)
 
     def step(
         self,
@@ -141,25 +151,18 @@ class Tracker:
         if prompts:
             mask = self._draw_mask(frame, mask, prompts)
         size = check_size(frame.shape[:2] if size is None else size)
-        logits = np.zeros((1, *size), np.float32)
-        channels = np.zeros(size, int)
-        if mask is not None or self.groups:
-            features = self.graphs.run("encode", {"frame": frame})
-            readouts = [self._read(group, features) for group in self.groups]
-            if readouts:
-                logits = self._merge([readout["logits"] for readout in readouts], size)
-                channels = logits.argmax(0)
-            if mask is None:
-                self._store_tracked(readouts, channels)
-            else:
-                channels = self._store_reference(features, mask, channels)
-                planes = np.arange(len(self._by_channel) + 1)[:, None, None]
-                logits = np.where(channels == planes, np.float32(0), ABSENT)
+        features = self.graphs.run("encode", {"frame": frame}) if mask is not None or self.groups else {}
+        readouts = [self._read(group, features) for group in self.groups]
+        prediction = Prediction(self.ids, self._merge(readouts, size), self._temperature)
+        if mask is None:
+            self._store_tracked(readouts, prediction.labels)
+        else:
+            labels = self._store_reference(features, mask, prediction.labels)
+            planes = labels == np.array([0, *self.ids])[:, None, None]
+            logits = np.where(planes, np.float32(0), NO_OBJECT)
+            prediction = Prediction(self.ids, logits, self._temperature)
         self._frame_shape = frame.shape
-        kept = np.array([0, *(c for c, object_id in enumerate(self._by_channel, 1) if object_id)])
-        if len(kept) < len(logits):  # without forgotten objects
-            logits, channels = logits[kept], np.searchsorted(kept, channels)
-        return Prediction(self.ids, logits, channels, self.graphs.config["confidence_temperature"])
+        return prediction
 
     def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
@@ -170,15 +173,13 @@ class Tracker:
         frame = check_frame(frame, self._frame_shape)
         prompts = check_prompts(prompts, frame.shape[:2])
         logits = segment_prompts(self.graphs, frame, list(prompts.values()))
-        logits = np.concatenate([-logits.max(0, keepdims=True), logits])
-        return Prediction(
-            tuple(prompts), logits, logits.argmax(0), self.graphs.config["confidence_temperature"]
-        )
+        background = -logits.max(0, keepdims=True)
+        return Prediction(tuple(prompts), np.concatenate([background, logits]), self._temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Its identity stays taken, as frames in memory show it, until all objects of its batch are forgotten.
+        Its identity stays taken, as frames in memory show it, until all objects of its cohort are forgotten.
 
         Raises:
             InputError: no such object is tracked.
@@ -187,8 +188,8 @@ class Tracker:
             raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
         (group,) = (group for group in self.groups if object_id in group.objects)
         group.objects[group.objects.index(object_id)] = 0
-        if not any(any(other.objects) for other in self.groups if other.batch == group.batch):
-            self.groups = [other for other in self.groups if other.batch != group.batch]
+        if not any(any(other.objects) for other in self.groups if other.cohort == group.cohort):
+            self.groups = [other for other in self.groups if other.cohort != group.cohort]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video.
@@ -199,15 +200,10 @@ class Tracker:
         groups = []
         for place, group in enumerate(self.groups):
             numbers, tensors = group.memory.state()
-            groups.append({"objects": group.objects, "batch": group.batch, "memory": numbers})
+            groups.append({"objects": group.objects, "cohort": group.cohort, "memory": numbers})
             state |= {f"{place}.{name}": tensor for name, tensor in tensors.items()}
-        header = {
-            "origin": self.graphs.digest,
-            "length": self._length,
-            "frame_shape": self._frame_shape,
-            "groups": groups,
-        }
-        return {"tracker": np.array(json.dumps(header)), **state}
+        header = {"origin": self.graphs.digest, "length": self._length, "frame_shape": self._frame_shape}
+        return {"tracker": np.array(json.dumps(header | {"groups": groups})), **state}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`.
@@ -221,21 +217,21 @@ class Tracker:
             if header["origin"] != self.graphs.digest:
                 raise InputError("tracker state: was saved with another export; load it with that one")
             other.reset(header["length"])
-            other._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
             for place, saved in enumerate(header["groups"]):
-                tensors = {name: state[name] for name in state if name.startswith(f"{place}.")}
-                if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
-                    raise ValueError("memory that is not finite")
+                tensors = {n.partition(".")[2]: state[n] for n in state if n.startswith(f"{place}.")}
                 memory = other._new_memory()
-                memory.load(saved["memory"], {name.partition(".")[2]: x for name, x in tensors.items()})
-                self.graphs.check_memory(memory.read(self._stage["temporal_slots"]))
-                other.groups.append(Group(saved["objects"], saved["batch"], memory))
+                memory.load(saved["memory"], tensors)
+                for recent in memory.short or [{}]:
+                    self.graphs.check_memory(memory.long | recent, len(memory.frames))
+                other.groups.append(Group(saved["objects"], saved["cohort"], memory))
+            other._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+            check_state(other.groups, other._frame_shape, self._identities)
         except InputError:
             raise
         except Exception as error:  # damaged states cause errors of any kind
             reason = f"{type(error).__name__}: {str(error)[:100]}"
             raise InputError(f"tracker state: not a usable one ({reason}); save it again") from error
-        vars(self).update(vars(other))
+        self._length, self._frame_shape, self.groups = other._length, other._frame_shape, other.groups
 
     def _draw_mask(
         self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt]
@@ -245,98 +241,105 @@ class Tracker:
         given = np.zeros(frame.shape[:2], np.int64) if mask is None else mask.astype(np.int64)
         kept = (given > 0) & ~np.isin(given, list(prompts))
         logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=kept)
-        best = logits.argmax(0)
-        drawn = np.where(logits.max(0) > 0, np.array(list(prompts))[best], 0)
+        drawn = np.where(logits.max(0) > 0, np.array(list(prompts))[logits.argmax(0)], 0)
         for object_id in prompts:
             if not (drawn == object_id).any():
                 raise InputError(f"object {object_id}: no pixel found there; give another box or point")
         return np.where(kept, given, drawn)
 
-    def _read(self, group: Group, features: Tensors) -> dict[str, np.ndarray]:
+    def _read(self, group: Group, features: Tensors) -> Tensors:
         """Propagate a group's memory to a frame and decode; nothing changes."""
-        memory = group.memory.read(self._stage["temporal_slots"])
-        readout = self.graphs.run("propagate", {**features, **memory})
-        return readout | self.graphs.run("decode", {**readout, **features})
+        readout = self.graphs.run("propagate", features | group.memory.read(self._temporal_slots))
+        return readout | self.graphs.run("decode", readout | features)
 
-    def _store_tracked(self, readouts: list[dict[str, np.ndarray]], channels: np.ndarray) -> None:
-        """Store a frame with its predicted masks."""
+    def _store_tracked(self, readouts: list[Tensors], labels: np.ndarray) -> None:
+        """Store a frame with its predicted labels H×W."""
         memories = [
-            self.graphs.run("memorize", {**readout, **self._assign_identities(index, channels)})
-            for index, readout in enumerate(readouts)
+            self.graphs.run("memorize", readout | self._assign_identities(group, labels))
+            for group, readout in zip(self.groups, readouts, strict=True)
         ]
         for group, readout, memory in zip(self.groups, readouts, memories, strict=True):
             group.memory.add(memory, partial(self._compare, group, readout))
 
     def _store_reference(self, features: Tensors, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """Store a frame with a given mask H×W, which may add objects; return its channels in the predicted size.
+        """Store a frame with a given mask H×W, which may add objects; return its labels in the predicted size.
 
         The mask decides where it is not 0; its objects have no other pixels.
         """
-        tracked = bool(self.groups)
+        labels = mask
+        if self.groups:
+            given = resize_nearest(mask, predicted.shape)
+            labels = np.where(given > 0, given, np.where(np.isin(predicted, given), 0, predicted))
         self._add_objects([int(object_id) for object_id in np.unique(mask) if object_id])
-        channels = np.zeros(mask.shape, int)
-        for channel, object_id in enumerate(self._by_channel, start=1):
-            if object_id:
-                channels[mask == object_id] = channel
-        if tracked:
-            given = resize_nearest(channels, predicted.shape)
-            channels = np.where(given > 0, given, np.where(np.isin(predicted, given), 0, predicted))
-        for index, group in enumerate(self.groups):
-            identities = self._assign_identities(index, channels)
-            reference = self.graphs.run("reference", {**features, **identities})
-            group.memory.add_reference(self.graphs.run("memorize", {**reference, **identities}))
-        return resize_nearest(channels, predicted.shape)
+        for group in self.groups:
+            identities = self._assign_identities(group, labels)
+            reference = self.graphs.run("reference", features | identities)
+            group.memory.add_reference(self.graphs.run("memorize", reference | identities))
+        return resize_nearest(labels, predicted.shape)
 
     def _add_objects(self, ids: list[int]) -> None:
-        """Give new objects the next free identities: of the last group, then of new groups in a batch."""
-        batch = 1 + max((group.batch for group in self.groups), default=-1)
+        """Give new objects the next free identities: of the last group, then of new groups in a cohort."""
+        cohort = 1 + max((group.cohort for group in self.groups), default=-1)
         for object_id in ids:
-            if object_id in self._by_channel:
+            if object_id in self.ids:
                 continue
             if not self.groups or len(self.groups[-1].objects) == self._identities:
-                self.groups.append(Group([], batch, self._new_memory()))
+                self.groups.append(Group([], cohort, self._new_memory()))
             self.groups[-1].objects.append(object_id)
 
     def _new_memory(self) -> Memory:
         return Memory(self.graphs.config["memory"], self._length)
 
-    def _assign_identities(self, index: int, channels: np.ndarray) -> dict[str, np.ndarray]:
-        """Embed the objects of a group in channels H×W; objects of other groups are background."""
-        local = resize_nearest(channels, self.graphs.network_size) - index * self._identities
-        local[(local < 0) | (local > self._identities)] = 0
-        masks = local == np.arange(self._identities + 1)[:, None, None]
-        return self.graphs.run("assign_identities", {"masks": masks[None].astype(np.float32)})
+    def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
+        """Embed the objects of a group in labels H×W; objects of other groups are background."""
+        resized = resize_nearest(labels, self.graphs.network_size)
+        masks = np.zeros((1 + self._identities, *resized.shape), np.float32)
+        for identity, object_id in enumerate(group.objects, start=1):
+            masks[identity] = (resized == object_id) & (object_id > 0)
+        masks[0] = 1 - masks.sum(0)
+        return self.graphs.run("assign_identities", {"masks": masks[None]})
 
-    def _merge(self, by_group: list[np.ndarray], size: Size) -> np.ndarray:
-        """Merge the logits 1×(M+1)×h×w of all groups to (1+n)×H×W of all channels.
+    def _merge(self, readouts: list[Tensors], size: Size) -> np.ndarray:
+        """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
-        Of several groups, a pixel is background as far as all agree, as in the published evaluation.
+        Of several groups, a pixel is background as far as all agree (soft aggregation of AOT's code).
         """
-        merged = []
-        for group, logits in zip(self.groups, by_group, strict=True):
-            logits = logits[0].copy()
-            for identity in range(1, self._identities + 1):
-                if identity > len(group.objects) or not group.objects[identity - 1]:
-                    logits[identity] = ABSENT
-            used = logits[: len(group.objects) + 1]
-            merged.append(resize(used, size, align_corners=self._align_corners))
+        merged = [np.zeros((1, *size), np.float32)] if not readouts else []
+        for group, readout in zip(self.groups, readouts, strict=True):
+            used = [0, *(k for k, object_id in enumerate(group.objects, start=1) if object_id)]
+            merged.append(resize(readout["logits"][0, used], size, align_corners=self._align_corners))
         if len(merged) == 1:
             return merged[0]
         probabilities = [softmax(logits, axis=0) for logits in merged]
         background = np.prod([group[0] for group in probabilities], axis=0)
-        joined = np.concatenate([background[None], *(group[1:] for group in probabilities)]).clip(
-            1e-5, 1 - 1e-5
-        )
+        joined = np.concatenate([background[None], *(group[1:] for group in probabilities)])
+        joined = joined.clip(1e-5, 1 - 1e-5)
         return np.log(joined / (1 - joined))
 
     def _compare(self, group: Group, readout: Tensors) -> np.ndarray:
         """Return the relevance of a group's stored frames to a frame."""
-        compared = self.graphs.run("compare", {**readout, **group.memory.read(self._stage["temporal_slots"])})
-        tokens = tuple(-(-side // self._stage["stride"]) for side in self.graphs.network_size)
-        # with aligned corners in all models, as published
-        background = softmax(resize(readout["logits"][0], tokens, align_corners=True), axis=0)[0]
+        compared = self.graphs.run("compare", readout | group.memory.read(self._temporal_slots))
+        height, width = (-(-side // self._stride) for side in self.graphs.network_size)
+        # with aligned corners in all models, as in RMem's code
+        background = softmax(resize(readout["logits"][0], (height, width), align_corners=True), axis=0)[0]
         frames = len(group.memory.frames)
         return compute_relevance(compared["query"][0], compared["key"][0], 1 - background.ravel(), frames)
+
+
+def check_state(groups: Sequence[Group], frame_shape: tuple[int, ...] | None, identities: int) -> None:
+    """Raise ValueError unless object ids occur once, all groups but the last are full, and frames are H×W×3."""
+    objects = [object_id for group in groups for object_id in group.objects]
+    ids = [object_id for object_id in objects if object_id]
+    sizes = [len(group.objects) for group in groups]
+    numbers = [*objects, *(group.cohort for group in groups), *(frame_shape or ())]
+    if (
+        not all(type(number) is int and 0 <= number <= MAX_ID for number in numbers)
+        or len(ids) > len(set(ids))
+        or sizes[:-1] != [identities] * len(sizes[:-1])
+        or not all(1 <= size <= identities for size in sizes)
+        or (frame_shape is not None and (len(frame_shape), frame_shape[-1]) != (3, 3))
+    ):
+        raise ValueError("impossible object ids or frame shape")
 
 
 def check_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.ndarray:
