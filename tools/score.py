@@ -148,11 +148,11 @@ def score_hota(
 
 def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any, or without these results."""
-    from aotlab.engine.benchmark.scoring import has_annotations
-
     remedy = benchmark.describe_submission(results[0])
     if remedy is None:
         require_paths(*results)
+    from aotlab.engine.benchmark.scoring import has_annotations
+
     videos = benchmark.open_videos()
     known = [video for video in videos if has_annotations(video) or video.load_error is not None]
     if any(has_annotations(video) for video in known):

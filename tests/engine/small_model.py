@@ -58,7 +58,7 @@ def tiny_settings(preset):
 
 def build(preset="aott", *overrides, tiny=True):
     """A preset's method with a tiny network, or with its own and a small window if it has one; and its settings."""
-    has_window = "window" in schema.METHODS[load_config(preset).model.method]
+    has_window = "window" in schema.METHODS[load_config(preset).model.method].settings
     small = tiny_settings(preset) if tiny else ["model.stages.0.window=7"] * has_window
     config = load_config(preset, [*small, *overrides])
     torch.manual_seed(0)

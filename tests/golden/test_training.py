@@ -155,7 +155,11 @@ def test_relabelled_objects_equal_reference():
     arrays, meta = golden("data")
     labels = arrays["crop_in"]
     clip = relabel(
-        np.zeros((*labels.shape, 3), np.uint8), labels, np.random.default_rng(0), minimum=100, max_objects=10
+        np.zeros((*labels.shape, 3), np.uint8),
+        labels,
+        np.random.default_rng(0),
+        min_pixels=100,
+        max_objects=10,
     )
     assert clip.objects == meta["crop"]["obj_num"]
     assert same_up_to_numbering(clip.labels, arrays["crop_out"])

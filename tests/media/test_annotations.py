@@ -94,7 +94,7 @@ def test_black_and_white_mask_is_object_1(tmp_path, caplog):
 
 @pytest.mark.parametrize("name", ["masks.xml", "masks.txt", "masks.json", "folder"])
 def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     path = tmp_path / name
     path.mkdir() if name == "folder" else path.write_text('{"a": 1}')
     with pytest.raises(InputError, match=r"OBJECT/FRAME.*pip install \./studio in a checkout"):
@@ -102,7 +102,7 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
 
 
 def test_colored_mask_without_reader_rejected(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="mode RGB"):
         read_annotations(tmp_path / "mask.png", VIDEO)

@@ -368,7 +368,7 @@ def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.nda
     if array.shape != frame.shape[:2]:
         raise InputError(
             f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {frame.shape[:2]}; "
-            "give one object id per pixel, not colours or planes"
+            "give one object id per pixel, not colors or planes"
         )
     if array.dtype.kind not in "iu":
         raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")

@@ -112,5 +112,5 @@ def test_unpadded_names_are_in_natural_order(root):
     (root / "train" / "meta.json").write_text(re.sub(r'"0+(\d+)"', r'"\1"', meta))
     video = open_dataset("youtubevos2019", root, "train")[0]
     assert [int(path.stem) for path in video.frames] == [int(path.stem) for path in padded.frames]
-    assert sorted(video.masks) == sorted(padded.masks)
+    assert sorted(video.reference_masks) == sorted(padded.reference_masks)
     assert (plan_sequence(video).is_counted == plan_sequence(padded).is_counted).all()
