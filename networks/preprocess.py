@@ -20,7 +20,7 @@ MAX_ENLARGEMENT = 2.0
 """largest factor by which frames are scaled up"""
 
 
-def normalise(image: Tensor) -> Tensor:
+def normalize(image: Tensor) -> Tensor:
     """From ...×3×H×W floats in [0, 1] to what encoders take."""
     mean, std = _mean_and_std(image.dtype, image.device)
     return (image - mean).div_(std)

@@ -33,7 +33,7 @@ from aotlab.engine.prompting.network import CROP_EDGE, FRAME_EDGE, crop_input_si
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
-from aotlab.networks.preprocess import STRIDE, network_size, normalise
+from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, assign_temporal_slots
 from aotlab.utils.errors import InputError, require_extra
@@ -162,7 +162,7 @@ class IndexedTemporalEmbedding(TemporalEmbedding):
 def _encode(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
     """Encode a frame H×W×3 uint8 of any size."""
     image = resize_bicubic(tensors["frame"].float() / 255, size).permute(2, 0, 1)[None]
-    return flatten_tensors("features", model.encode(normalise(image)))
+    return flatten_tensors("features", model.encode(normalize(image)))
 
 
 def resize_bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -231,7 +231,7 @@ def _set_temporal_indices(model: VOSModel, tensors: Tensors) -> None:
 def _segment_prompts(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
     """Segment an object of an image 1×3×h×w in 0 to 255 from its prompt planes 1×4×h×w."""
     assert model.prompts is not None
-    features = model.prompts.encode(normalise(tensors["image"] / 255))  # type: ignore[operator]
+    features = model.prompts.encode(normalize(tensors["image"] / 255))  # type: ignore[operator]
     return {"logits": model.prompts(features, tensors["planes"])}
 
 

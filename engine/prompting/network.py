@@ -21,7 +21,7 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.model import VOSModel
-from aotlab.networks.preprocess import STRIDE, normalise
+from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.devices import pick_device
@@ -162,7 +162,7 @@ class FrameSegmenter:
             part = F.interpolate(part, size, mode="bilinear", antialias=True) / 255
             if len(self._encoded) >= MAX_CACHED_CROPS:
                 del self._encoded[next(iter(self._encoded))]
-            self._encoded[crop, edge] = self.network.encode(normalise(part).to(self.weight)), size
+            self._encoded[crop, edge] = self.network.encode(normalize(part).to(self.weight)), size
         return self._encoded[crop, edge]
 
 

@@ -41,7 +41,7 @@ from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
 from aotlab.networks.fast.optimize import optimize as optimize_model
 from aotlab.networks.model import Features, VOSModel
-from aotlab.networks.preprocess import normalise
+from aotlab.networks.preprocess import normalize
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
@@ -324,7 +324,7 @@ class Tracker:
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
         pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
-        return self.model.encode(normalise(view.image(pixels)))
+        return self.model.encode(normalize(view.image(pixels)))
 
     def _build_bank(self) -> MemoryBank:
         return build_bank(self.config.memory, length=self._length)

@@ -24,7 +24,7 @@ from aotlab.engine.training.clip import (
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
 from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identities_trainable
 from aotlab.networks.fast.optimize import resolve_precision
-from aotlab.networks.preprocess import normalise
+from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
 from aotlab.utils.distributed import World, detect_lost_ranks
 
@@ -184,7 +184,7 @@ def mean_over_ranks(metrics: dict[str, float], world: World) -> dict[str, float]
 
 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
-    """Move a batch to ``device`` and normalise its images."""
+    """Move a batch to ``device`` and normalize its images."""
     frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
-    images = normalise(frames.float() / 255)
+    images = normalize(frames.float() / 255)
     return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.objects)

@@ -24,7 +24,7 @@ from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import resolve_precision
-from aotlab.networks.preprocess import normalise
+from aotlab.networks.preprocess import normalize
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
@@ -63,7 +63,7 @@ class Batch:
     """Samples of one step."""
 
     images: Tensor
-    """B×3×H×W, normalised"""
+    """B×3×H×W, normalized"""
     truth: Tensor
     """B×H×W uint8: 1 on the object, 0 beside it, 255 where pixels do not count"""
     planes: np.ndarray
@@ -80,7 +80,7 @@ def draw_batch(images: Sequence[AnnotatedImage], training: PromptTraining, step:
     pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2) / 255
     truth = torch.from_numpy(np.stack([sample.truth for sample in samples]))
     planes = np.stack([draw_first_prompt(sample.truth, sample.others, rng) for sample in samples])
-    return Batch(normalise(pixels.contiguous(memory_format=torch.channels_last)), truth, planes)
+    return Batch(normalize(pixels.contiguous(memory_format=torch.channels_last)), truth, planes)
 
 
 def prompt_loss(logits: Tensor, truth: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -83,7 +83,7 @@ def window_index(tokens: int) -> np.ndarray:
     return (down * (2 * side - 1) + right).astype(np.int64)
 
 
-def normalise(frames: np.ndarray) -> np.ndarray:
+def normalize(frames: np.ndarray) -> np.ndarray:
     """The network's input: ...×H×W×3 uint8 to ...×3×H×W float32 with ImageNet's statistics."""
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     scaled = (frames.astype(np.float32) / np.float32(255) - mean) / deviation

@@ -142,7 +142,7 @@ class Replay:
         model = build_model(config.model)
         model.load_state_dict(convert_published(fill_memory_module().fill(keys), model), strict=True)
         self.model = optimize(model, precision="float32") if fast else model.eval()
-        self.images = torch.from_numpy(filler.normalise(self.arrays["in_frames"]))
+        self.images = torch.from_numpy(filler.normalize(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
         self.size = self.arrays["in_masks"].shape[1:]
         self.insertions = {entry["frame"]: entry for entry in self.meta["insertions"]}

@@ -63,7 +63,7 @@ def replay(
         The embeddings of all stages and the logits of each tracked frame, and the bank.
     """
     arrays, meta = golden(name)
-    images = torch.from_numpy(filler.normalise(arrays["in_frames"]))
+    images = torch.from_numpy(filler.normalize(arrays["in_frames"]))
     model = golden_model(name, fast=fast)
     recorded = record_embeddings(model)
     bank = MemoryBank(EveryNthFrame(meta["gap"]), meta.get("short_term_skip", 1))
@@ -105,7 +105,7 @@ def test_two_scale_gpm_first_frame_equals_reference(fast: bool) -> None:
     coarse, fine = model.assign_identities(planes(arrays["in_masks"][0]))
     assert_close(coarse.transpose(0, 1), arrays["t00_id16"])
     assert_close(fine.transpose(0, 1), arrays["t00_id8"])
-    features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][:1])))
+    features = model.encode(torch.from_numpy(filler.normalize(arrays["in_frames"][:1])))
     for ours, name in ((features.f4, "enc4"), (features.f8, "enc8"), (features.projected, "enc16")):
         assert_close(ours, arrays[f"t00_{name}"])
     recorded = record_embeddings(model)
@@ -137,7 +137,7 @@ def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
 def test_pyramid_aot_adapters_equal_reference() -> None:
     arrays, _ = golden("pyramid_r50_aot")
     model = golden_model("pyramid_r50_aot")
-    features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][1:2])))
+    features = model.encode(torch.from_numpy(filler.normalize(arrays["in_frames"][1:2])))
     assert_close(features.projected, arrays["t01_enc3"])
     for stage, name in zip(model.stages[1:], ("enc2", "enc1", "enc0"), strict=True):
         assert stage.transition is not None

@@ -55,7 +55,7 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     suffix = f"_d{depth}" if depth in ("1", "2") else ""
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
-    images = torch.from_numpy(filler.normalise(frames))
+    images = torch.from_numpy(filler.normalize(frames))
     model = golden_model(variant, fast=fast)
     model = model.at_depth(int(depth)) if depth else model
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]), meta["short_term_skip"])
@@ -149,7 +149,7 @@ def test_odd_size_is_resized_as_reference() -> None:
     assert list(size) == meta["input_size"]
     frame = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float()
     resized = F.interpolate(frame, size, mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()
-    ours = torch.from_numpy(filler.normalise(resized))[:, ::4, ::4]
+    ours = torch.from_numpy(filler.normalize(resized))[:, ::4, ::4]
     # OpenCV rounds its bicubic weights to float32 at other places: a thousandth of a grey level.
     assert np.abs(ours.numpy() - arrays["input0"]).max() < 1e-3
 
@@ -177,7 +177,7 @@ def test_late_object_equals_reference(fast: bool) -> None:
 def test_14_objects_are_two_groups_in_one_batch(fast: bool) -> None:
     arrays, meta = golden("many_aott")
     frames, masks = golden_clip(meta)
-    images = torch.from_numpy(filler.normalise(frames))
+    images = torch.from_numpy(filler.normalize(frames))
     model = golden_model("aott", fast=fast)
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
     objects = ObjectTable(10)

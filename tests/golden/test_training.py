@@ -176,7 +176,7 @@ def test_logged_iou_equals_reference():
 @pytest.mark.parametrize(
     "variant", [name for name in list_presets() if has_golden(f"keys/{name}.optim.json")]
 )
-def test_optimiser_groups_equal_reference(variant):
+def test_optimizer_groups_equal_reference(variant):
     def first_name(name: str) -> str:
         """The name of a shared parameter under which the reference registers it first."""
         if not config.model.stages[0].shared:

@@ -27,7 +27,7 @@ def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch
         filler.clip(5, meta["height"], meta["width"], objects, seed)
         for objects, seed in zip(meta["obj_nums"], meta["seeds"], strict=True)
     ]
-    images = np.stack([filler.normalise(frames) for frames, _ in clips], axis=1)
+    images = np.stack([filler.normalize(frames) for frames, _ in clips], axis=1)
     labels = np.stack([masks for _, masks in clips], axis=1).astype(np.int64)
     batch = ClipBatch(torch.from_numpy(images), torch.from_numpy(labels), meta["obj_nums"])
     return batch, torch.from_numpy(identities).argmax(2)
@@ -66,9 +66,9 @@ class Reference:
             for name, parameter in self.parameters().items()
             if parameter.grad is not None
         }
-        self.changes = self.optimise()
+        self.changes = self.optimize()
 
-    def optimise(self) -> dict[str, torch.Tensor]:
+    def optimize(self) -> dict[str, torch.Tensor]:
         """One AdamW step as the trainer does it; returns what changed, by published name."""
         meta = self.meta
         peak, final = meta["lr_config"]
@@ -150,7 +150,7 @@ def test_unused_parameters_equal_reference(step):
     assert trainable - set(step.gradients) == names - {"LSTT.mask_token"}
 
 
-def test_optimiser_step_equals_reference(step):
+def test_optimizer_step_equals_reference(step):
     peak, final = step.meta["lr_config"]
     now = learning_rate(step.meta["opt_step"], step.meta["total_steps"], peak=peak, final=final)
     assert now == pytest.approx(float(step.arrays["lr"]), rel=1e-12)

@@ -73,7 +73,7 @@ def test_ids_that_16_bits_do_not_hold_rejected(tmp_path, value):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_coloured_image_is_not_a_mask(tmp_path):
+def test_colored_image_is_not_a_mask(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
     with pytest.raises(InputError, match="mode RGB"):
         read_mask(tmp_path / "photo.png")

@@ -111,7 +111,7 @@ def test_object_is_cut_out_of_its_box():
     assert cut_out_object(image, np.where(labels, 255, 0).astype(np.uint8), rng(0)) is None
 
 
-def test_colours_move_towards_another_object():
+def test_colors_move_towards_another_object():
     blue, red = disc((20, 40, 200)), disc((200, 60, 50))
     moved = match_colors(blue, red, 1.0)
     assert np.abs(moved.image.astype(int) - red.image).max() <= 4

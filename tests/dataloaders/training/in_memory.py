@@ -38,7 +38,7 @@ class MemoryImage:
         if self.error is not None:
             raise self.error
         self.read_images += 1
-        return coloured(self.mask), self.mask
+        return colored(self.mask), self.mask
 
     def read_mask(self):
         if self.error is not None:
@@ -47,7 +47,7 @@ class MemoryImage:
         return self.mask
 
 
-def coloured(mask):
+def colored(mask):
     """H×W×3 uint8: grey of ten times the id."""
     return np.repeat((mask * np.uint8(10))[..., None], 3, axis=-1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.augment import FILL, count_ids, make_image_clip, make_video_clip
-from tests.dataloaders.training.in_memory import CROP, coloured, phase, rng
+from tests.dataloaders.training.in_memory import CROP, phase, rng
 
 
 def painted(shape=(50, 70), value=3):
@@ -45,7 +45,7 @@ def test_labels_follow_their_pixels(kind, thin_plate, seed):
 
 
 def test_reference_frame_of_an_image_is_not_turned():
-    image = coloured(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
+    image = colored(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
     turned = 0
     for seed in range(10):
         _, labels = make_clip("static", image, image[..., 0], seed)
@@ -68,15 +68,13 @@ def test_crop_contains_object_on_reference_frame():
 def test_all_frames_of_a_video_are_cut_alike():
     mask = rng().integers(1, 9, (80, 120), dtype=np.uint8)
     other = np.roll(mask, 1, axis=1)
-    _, labels = make_video_clip(
-        [coloured(mask), coloured(other)], [mask, other], phase(short_edge=100), rng(4)
-    )
-    _, alone = make_video_clip([coloured(mask)], [mask], phase(short_edge=100), rng(4))
+    _, labels = make_video_clip([colored(mask), colored(other)], [mask, other], phase(short_edge=100), rng(4))
+    _, alone = make_video_clip([colored(mask)], [mask], phase(short_edge=100), rng(4))
     assert np.array_equal(labels[0], alone[0])
     assert not np.array_equal(labels[1], alone[0])
 
 
-def test_small_video_is_padded_with_uniform_colour():
+def test_small_video_is_padded_with_uniform_color():
     places = set()
     for seed in range(10):
         image, mask = np.full((32, 48, 3), 200, np.uint8), np.full((32, 48), 1, np.uint8)
@@ -106,7 +104,7 @@ def test_scale_of_a_video_is_random_around_its_short_edge():
     [("aot", "static", True), ("aot", "video", False), (None, "video", False), ("deaot", "static", True),
      ("deaot", "video", True)],
 )  # fmt: skip
-def test_augmentations_change_expected_colours(augmentation, kind, changed):
+def test_augmentations_change_expected_colors(augmentation, kind, changed):
     image, mask = np.full((80, 80, 3), (180, 90, 40), np.uint8), np.ones((80, 80), np.uint8)
     means = []
     for seed in range(6):
@@ -122,7 +120,7 @@ def test_thin_plates_bend_and_affine_maps_do_not():
 
     def bend(thin_plate, seed):
         """How far the outline between two stripes is from a straight line, in pixels."""
-        _, labels = make_clip("static", coloured(mask), mask, seed, thin_plate=thin_plate, crop=160)
+        _, labels = make_clip("static", colored(mask), mask, seed, thin_plate=thin_plate, crop=160)
         label = labels[1].astype(int)
         edge = np.array(
             [np.flatnonzero(np.diff(row == 8)).mean() if (row == 8).any() else np.nan for row in label]

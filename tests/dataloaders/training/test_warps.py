@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.augment import (
     warp_affine,
     warp_spline,
 )
-from tests.dataloaders.training.in_memory import CROP, blocks, coloured, rng
+from tests.dataloaders.training.in_memory import CROP, blocks, rng
 
 SHAPES = [(300, 400), (400, 300), (480, 480), (300, 620), (620, 300)]
 
@@ -55,15 +55,15 @@ def test_affine_maps_stay_within_their_limits():
 
 def test_flip_is_exact():
     mask = rng().integers(0, 9, (CROP, CROP), dtype=np.uint8)
-    frame, label = warp_affine(coloured(mask), mask, mirror_matrix(CROP), CROP)
+    frame, label = warp_affine(colored(mask), mask, mirror_matrix(CROP), CROP)
     assert np.array_equal(label, mask[:, ::-1])
-    assert np.array_equal(frame, coloured(mask)[:, ::-1])
+    assert np.array_equal(frame, colored(mask)[:, ::-1])
 
 
 def test_box_is_enlarged_as_resizing_does():
     mask = cv2.resize(rng().integers(0, 9, (6, 6), dtype=np.uint8), (60, 60))
-    part = coloured(mask)[10:40, 20:50]
-    frame, _ = warp_affine(coloured(mask), mask, box_to_crop_matrix((20, 10, 30, 30), 60), 60)
+    part = colored(mask)[10:40, 20:50]
+    frame, _ = warp_affine(colored(mask), mask, box_to_crop_matrix((20, 10, 30, 30), 60), 60)
     resized = cv2.resize(part, (60, 60), interpolation=cv2.INTER_CUBIC)
     # The warp has weights of 5 bits, and knows the pixels around the box.
     assert np.abs(frame[4:-4, 4:-4].astype(int) - resized[4:-4, 4:-4]).max() <= 4
@@ -87,7 +87,7 @@ def checkers():
 def test_masks_go_along_with_affine_maps(seed):
     mask = checkers()
     frame, label = warp_affine(
-        coloured(mask), mask, translation_matrix(-20, 5) @ random_affine_matrix(60, 120, rng(seed)), 60
+        colored(mask), mask, translation_matrix(-20, 5) @ random_affine_matrix(60, 120, rng(seed)), 60
     )
     assert agrees(frame, label)
 
@@ -96,7 +96,7 @@ def test_masks_go_along_with_affine_maps(seed):
 def test_masks_go_along_with_splines(seed):
     mask = checkers()
     box = (20, 5, 60, 50)
-    frame, label = warp_spline(coloured(mask), mask, spline_coordinates(box, mask.shape, CROP, rng(seed)))
+    frame, label = warp_spline(colored(mask), mask, spline_coordinates(box, mask.shape, CROP, rng(seed)))
     assert (frame.shape, label.shape) == ((CROP, CROP, 3), (CROP, CROP))
     assert len(np.unique(label)) >= 4
     assert agrees(frame, label)

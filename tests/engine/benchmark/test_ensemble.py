@@ -18,7 +18,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import VOSModel
-from aotlab.networks.preprocess import network_size, normalise
+from aotlab.networks.preprocess import network_size, normalize
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -72,7 +72,7 @@ class View:
     def see(self, frame: np.ndarray):
         image = torch.from_numpy(flip_array(frame, self.flip)).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self.size, mode="bicubic", align_corners=False)
-        return self.model.encode(normalise(image))
+        return self.model.encode(normalize(image))
 
     def identities(self, labels: Tensor, objects: int):
         labels = labels.flip(-1) if self.flip else labels

@@ -39,7 +39,7 @@ def build(method, policy="every_nth", **model):
 
 
 @pytest.mark.parametrize("method", STAGES)
-def test_optimiser_step_changes_all_parameters_and_lowers_loss(method):
+def test_optimizer_step_changes_all_parameters_and_lowers_loss(method):
     model, config = build(method)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
     plan = ClipOptions(
