@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.augment import FILL, count_ids, make_image_clip, make_video_clip
-from tests.dataloaders.training.in_memory import CROP, phase, rng
+from tests.dataloaders.training.in_memory import CROP, colored, phase, rng
 
 
 def painted(shape=(50, 70), value=3):

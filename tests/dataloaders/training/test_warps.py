@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.augment import (
     warp_affine,
     warp_spline,
 )
-from tests.dataloaders.training.in_memory import CROP, blocks, rng
+from tests.dataloaders.training.in_memory import CROP, blocks, colored, rng
 
 SHAPES = [(300, 400), (400, 300), (480, 480), (300, 620), (620, 300)]
 
