@@ -102,7 +102,7 @@ def resolve_export_config(config: Config) -> Config:
         config,
         memory=bound_memory(memory),
         compute=ComputeConfig(),
-        input=replace(config.input, min_object=None, window=False),
+        input=replace(config.input, min_object=None),
         rules=RulesConfig(),
     )
 
