@@ -103,7 +103,7 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
 
 def test_installed_studio_is_not_suggested(tmp_path):
     (tmp_path / "masks.json").write_text('{"a": 1}')
-    with pytest.raises(InputError, match="COCO JSON$"):
+    with pytest.raises(InputError, match=r"COCO JSON$"):
         read_annotations(tmp_path / "masks.json", VIDEO)
 
 
