@@ -29,10 +29,10 @@ from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, readi
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
-    PLUGIN_REMEDY,
     list_mask_formats,
     list_plugins,
     load_plugin,
+    suggest_studio,
 )
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def find_mask_writer(name: str) -> MaskWriter:
     plugins = list_plugins(MASK_WRITERS)
     if name not in plugins:
         known = ", ".join(list_mask_formats())
-        raise InputError(f"format {name}: unknown; give one of {known}; {PLUGIN_REMEDY}")
+        raise InputError(f"format {name}: unknown; give one of {known}{suggest_studio()}")
     writer: MaskWriter = load_plugin(plugins[name])
     return writer
 
@@ -121,7 +121,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
         "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
-        f"COCO JSON; {PLUGIN_REMEDY}"
+        f"COCO JSON{suggest_studio()}"
     )
 
 

@@ -101,10 +101,14 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        InputError: an id is not a whole number from 0 to 65535; the file is not called ``.png``, or cannot be written.
+        InputError: not H×W, or an id is not a whole number from 0 to 65535; the file is not called ``.png``, or
+            cannot be written.
     """
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
+    labels = np.asarray(labels)
+    if labels.ndim != 2:
+        raise InputError(f"{path}: expected object ids H×W, got an array of shape {labels.shape}")
     smallest, largest = labels.min(initial=0), labels.max(initial=0)
     with np.errstate(invalid="ignore"):  # infinity
         fractions = labels.dtype.kind not in "biu" and not (labels % 1 == 0).all()

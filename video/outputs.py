@@ -25,7 +25,7 @@ from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
-from aotlab.utils.plugins import PLUGIN_REMEDY, list_mask_formats, list_plugins, load_plugin
+from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin, suggest_studio
 from aotlab.video.labels import VideoLabels
 
 if TYPE_CHECKING:
@@ -357,7 +357,7 @@ def find_output(name: str) -> OutputKind:
     if name in list_mask_formats():
         writer = find_mask_writer(name)
         return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
-    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}; {PLUGIN_REMEDY}")
+    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}{suggest_studio()}")
     raise InputError(f"write {name}: unknown output; {remedy}")
 
 

@@ -134,6 +134,12 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
         read_annotations(path, VIDEO)
 
 
+def test_installed_studio_is_not_suggested(tmp_path):
+    (tmp_path / "masks.json").write_text('{"a": 1}')
+    with pytest.raises(InputError, match=r"COCO JSON$"):
+        read_annotations(tmp_path / "masks.json", VIDEO)
+
+
 def test_colored_mask_without_reader_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
