@@ -18,9 +18,10 @@ log = logging.getLogger(__name__)
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
 MIN_EDGE_VALUES = 8
-"""smallest number of values at smoothed edges"""
+"""number of ids up to which a mask is never taken as blurred"""
 MAX_THICK_SHARE = 0.5
-"""largest share of pixels of smoothed edges that equal a pixel beside and one above or below them"""
+"""share of pixels that equal one beside and one above or below them, which blurred edges stay below: they are lines of
+one pixel for each value"""
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 
