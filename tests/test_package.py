@@ -207,7 +207,7 @@ def test_pyright_resolves_imports_of_the_checkout(pyright, checkout):
     with temporary_file(checkout / "tools" / "planted.py", "from aotlab.engine.nowhere import nothing\n"):
         found = run_pyright(pyright, checkout, sys.executable, "reportMissingImports")
     lost = 'Import "aotlab.engine.nowhere" could not be resolved'
-    assert [one for one in found if "aotlab" in one] == [lost]
+    assert [one for one in found if '"aotlab.' in one] == [lost]
 
 
 @pytest.mark.slow
@@ -230,7 +230,6 @@ def test_checkout_without_links_tracks(checkout, tmp_path):
     done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=copy / "src")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
-    assert "rules.ownership is off, as OpenCV is missing" in done.stderr
     assert str(copy) in done.stdout
 
 

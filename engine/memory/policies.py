@@ -88,7 +88,9 @@ class ScoredMemory(MemoryPolicy):
         full = len(bank) >= self.capacity
         if relevance is None:
             return replace_oldest(bank) if full else Decision(store=True)
-        both = to_host(torch.stack([relevance.shares.double(), self.redundancies(relevance).double()], 1))
+        both = to_host(
+            torch.stack([relevance.shares.float(), self.redundancies(relevance).float()], 1)
+        ).astype(np.float64)
         evicted = []
         for group, (shares, redundancy) in enumerate(both):
             scores, tracked = self._update(group, bank, shares, redundancy), bank.evictable(group)

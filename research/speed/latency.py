@@ -156,7 +156,7 @@ def _measure_actions(session: Session, get: Callable[[str], bytes], call: Callab
     rows += [_measure_row("stroke", stroke, frames), _measure_row("box", box, frames[:10])]
     preview(0)  # encodes the image
     rows.append(_measure_row("preview of a click, image encoded", preview, list(range(REPEATS // 2))))
-    while session.undo() is not None:
+    while call("undo") is not None:
         pass
     return rows
 

@@ -52,9 +52,13 @@ class Snapshot:
     """pixels by frame and object"""
     layers: dict[int, Layer] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
+    frozen: dict[int, dict[int, Made]] = field(default_factory=dict)
+    """by layer and frame: what layers had that were not complete when the version was kept"""
 
     def copy(self) -> Snapshot:
-        return Snapshot(dict(self.locked), dict(self.given), dict(self.layers), dict(self.merged))
+        return Snapshot(
+            dict(self.locked), dict(self.given), dict(self.layers), dict(self.merged), dict(self.frozen)
+        )
 
     def resolve(self, raw: int) -> int:
         while raw in self.merged:
@@ -98,11 +102,25 @@ class Model:
         for layer_id in snapshot.layers:
             self.origin.setdefault(layer_id, snapshot)
 
+    def find_made(self, layer_id: int, frame: int) -> Made | None:
+        frozen = self.now.frozen.get(layer_id)
+        return self.made.get((layer_id, frame)) if frozen is None else frozen.get(frame)
+
+    def keep(self) -> Snapshot:
+        """Everything as it is, without what jobs will add."""
+        snapshot = self.now.copy()
+        for key, layer in snapshot.layers.items():
+            if layer.kind != "empty" and key not in self.complete and key not in snapshot.frozen:
+                snapshot.frozen[key] = {
+                    frame: made for (each, frame), made in self.made.items() if each == key
+                }
+        return snapshot
+
     def find_sources(self, frame: int) -> dict[int, int]:
         """The newest layer by id in layers, of those with pixels to show."""
         newest: dict[int, int | None] = {}
         for layer_id, layer in sorted(self.now.layers.items()):
-            made = self.made.get((layer_id, frame))
+            made = self.find_made(layer_id, frame)
             if not layer.first <= frame <= layer.last or (made is None and layer.kind != "empty"):
                 continue
             covered = layer.objects if made is None else {*made.masks, *made.absent}
@@ -116,7 +134,9 @@ class Model:
         for raw, layer_id in sorted(self.find_sources(frame).items(), key=lambda item: item[1]):
             target = now.resolve(raw)
             if target and not now.is_given(frame, target):
-                for pixel in self.made[layer_id, frame].masks[raw]:
+                made = self.find_made(layer_id, frame)
+                assert made is not None
+                for pixel in made.masks[raw]:
                     shown[pixel] = target
         for (index, object_id), mask in now.given.items():
             if index == frame and object_id in now.locked:
@@ -129,7 +149,7 @@ class Model:
         return [
             key
             for key, layer in sorted(now.layers.items())
-            if layer.kind != "empty" and key not in self.complete
+            if layer.kind != "empty" and (key in now.frozen or key not in self.complete)
             and not any(
                 other > key and newer.first <= layer.first and layer.last <= newer.last
                 and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
@@ -137,12 +157,16 @@ class Model:
             )
         ]  # fmt: skip
 
+    def find_unfinished(self) -> list[int]:
+        """Layers that jobs may add to."""
+        return [key for key in self.find_pending() if key not in self.now.frozen]
+
     def is_outdated(self, frame: int, object_id: int) -> bool:
         now = self.now
         if now.is_given(frame, object_id):
             return False
         for key in self.find_pending():
-            layer, made = now.layers[key], self.made.get((key, frame))
+            layer, made = now.layers[key], self.find_made(key, frame)
             covered = layer.first <= frame <= layer.last and (made is None or made.provisional)
             if covered and any(now.resolve(raw) == object_id for raw in layer.objects):
                 return True
@@ -352,11 +376,11 @@ class History(RuleBasedStateMachine):
 
         self.follow(lambda _: None, act)
 
-    @precondition(lambda self: self.model.find_pending())
+    @precondition(lambda self: self.model.find_unfinished())
     @rule(data=st.data(), provisional=st.booleans(), rounds=st.integers(1, 4))
     def run_job(self, data, provisional, rounds) -> None:
         """Store some frames of a job, in any order; objects may be absent."""
-        key = data.draw(st.sampled_from(self.model.find_pending()), label="layer")
+        key = data.draw(st.sampled_from(self.model.find_unfinished()), label="layer")
         layer, then = self.model.now.layers[key], self.document.at(self.document.log.layer_entries[key])
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
@@ -382,10 +406,10 @@ class History(RuleBasedStateMachine):
         assert all(after[p] in mine for p in lost), "another object lost more than the job took"
         assert taken == len(lost)
 
-    @precondition(lambda self: self.model.find_pending())
+    @precondition(lambda self: self.model.find_unfinished())
     @rule(data=st.data())
     def finish_job(self, data) -> None:
-        key = data.draw(st.sampled_from(self.model.find_pending()))
+        key = data.draw(st.sampled_from(self.model.find_unfinished()))
         self.document.finish_layer(key)
         self.model.complete.add(key)
 
@@ -405,7 +429,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def keep_version(self) -> None:
         self.document.keep_version("kept")
-        self.kept.append(self.model.now)
+        self.kept.append(self.model.keep())
 
     @precondition(lambda self: self.kept)
     @rule(data=st.data())
