@@ -182,7 +182,7 @@ def _find_item(settings: Any, schema: type, problem: str, path: str = "") -> str
                 OmegaConf.merge(defaults, item)
             except CONFIG_ERRORS as error:
                 if describe_error(error) == problem:
-                    return _find_item(item, kind, problem, inner) or inner
+                    return _find_item(item, cast(type, kind), problem, inner) or inner
     return ""
 
 
