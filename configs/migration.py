@@ -1,6 +1,7 @@
-"""Migration of the settings that version 0.2 stored in checkpoints to the names of 0.3.
+"""Migration of the settings that earlier versions stored in checkpoints to the names of 0.3.
 
-Version 0.2 is what the repository held between 0.1.0 and 0.3.0; it was never released.
+Version 0.2 is what the repository held between 0.1.0 and 0.3.0; it was never released. `input.window` was also stored
+by 0.3 before its release, as in the bundled model.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ METHODS = {"lstt": "aot", "lstt_recurrent": "aot_rmem", "gpm": "deaot", "aost": 
 
 
 def migrate_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings of version 0.2 under the names of 0.3; invalid ones are left to the schema."""
+    """Return stored settings under the names of 0.3; invalid ones are left to the schema."""
     tree = _rename(settings)
+    if isinstance(tree.get("input"), dict):
+        tree["input"].pop("window", None)  # by its path, as stages have a setting of this name
     model = tree.get("model")
     stages = model.get("stages") if isinstance(model, dict) else None
     if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):

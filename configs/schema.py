@@ -166,11 +166,6 @@ class ModelConfig:
         return [stage for stage, depth in enumerate(self.depths) for _ in range(depth)]
 
     @property
-    def block_strides(self) -> list[int]:
-        """Pixels per token of every block in use."""
-        return [self.stages[stage].stride for stage in self.block_stages]
-
-    @property
     def depths(self) -> list[int]:
         """Blocks in use of every stage."""
         return [stage.depth if self.depth is None else min(self.depth, stage.depth) for stage in self.stages]
@@ -299,8 +294,6 @@ class InputConfig:
     """length of the shorter side in pixels below which frames are scaled up"""
     min_object: int | None = None
     """square root of the smallest object's area in pixels, on the first mask, below which frames are scaled up"""
-    window: bool = False
-    """track objects that fill little of the frame in a window that follows them; min_object applies without a window"""
 
     def __post_init__(self) -> None:
         edges = ("max_long_edge", "max_short_edge", "min_short_edge", "min_object")

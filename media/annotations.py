@@ -13,6 +13,7 @@ import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
+from aotlab.media.labelled_video import find_masks
 from aotlab.media.masks import is_blurred, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
@@ -28,10 +29,10 @@ from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, readi
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
-    PLUGIN_REMEDY,
     list_mask_formats,
     list_plugins,
     load_plugin,
+    suggest_studio,
 )
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def read_annotations(
 
     Args:
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or of ``<object>/<frame>.png`` (binary); COCO
-            JSON; or a format of an installed plug-in.
+            JSON; a folder of results with ``masks``; or a format of an installed plug-in.
         video: the video that the masks are for.
         frame: return only this frame; if the file has a single frame, use it for this one.
         strict: raise, not only warn, if the file states the name of another video.
@@ -74,6 +75,7 @@ def read_annotations(
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
+    path = find_masks(path)
     if not is_folder(path):
         require_file(path, "expected a file of masks")
     with reading(path):
@@ -103,7 +105,7 @@ def find_mask_writer(name: str) -> MaskWriter:
     plugins = list_plugins(MASK_WRITERS)
     if name not in plugins:
         known = ", ".join(list_mask_formats())
-        raise InputError(f"format {name}: unknown; give one of {known}; {PLUGIN_REMEDY}")
+        raise InputError(f"format {name}: unknown; give one of {known}{suggest_studio()}")
     writer: MaskWriter = load_plugin(plugins[name])
     return writer
 
@@ -119,7 +121,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
         "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
-        f"COCO JSON; {PLUGIN_REMEDY}"
+        f"COCO JSON{suggest_studio()}"
     )
 
 
@@ -189,14 +191,26 @@ def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRe
     ] or [ParsedRegion(None, None, image=image)]
 
 
-def read_binary_mask(path: Path, size: Size) -> np.ndarray:
-    """Return the H×W bool mask of an image of two values, one of them 0; raises `InputError` for any other."""
+def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
+    """Return the H×W bool mask of an image of 0 and either 1 or 255.
+
+    Args:
+        palette: accept palette images.
+
+    Raises:
+        InputError: other values, another size, or not an image.
+    """
     with open_image(path, "mask", "give a black and white PNG") as image:
+        accepted = palette or image.mode != "P"
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     require_image_size(mask, size, path, "its frame")
-    values = np.unique(mask)
-    if len(values[values > 0]) > 1:
-        raise InputError(f"{path}: has {len(values)} grey values, but a mask of one object has two")
+    values = {*np.unique(mask).tolist()}
+    if not accepted or not (values <= {0, 1} or values <= {0, 255}):
+        kind = "grey" if accepted else "palette"
+        raise InputError(
+            f"{path}: has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white; "
+            "for object ids, give the folder that holds FRAME.png itself"
+        )
     return mask > 0
 
 
@@ -208,10 +222,11 @@ def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedReg
         raise InputError(f"two of the folders {names} are for one object; merge or rename them")
     first = 1 if 0 in ids.values() else 0
     regions = []
+    # SA-V and SAM 2 write palettes of 0 and 1 into folders named by id; elsewhere, palettes hold object ids
     for folder in folders:
         name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
         for path in _list_images(folder):
-            mask = read_binary_mask(path, size)
+            mask = _read_binary_mask(path, size, palette=folder in ids)
             runs = encode_runs(mask) if mask.any() else None
             regions.append(ParsedRegion(None, runs, name, key, Path(path.name)))
     return regions

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.media.matching import image_stem, require_different_images
+from aotlab.media.matching import drop_other_videos, image_stem, require_different_images
 from aotlab.media.regions import (
     Annotations,
     Attributes,
@@ -35,6 +35,11 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     if len(videos) > 1:
         video_id = find_coco_video(videos, video.name)["id"]
         images = [image for image in images if image.get("video_id", video_id) == video_id]
+    if (count := len({image["id"] for image in images})) < len(images):
+        raise InputError(f"{len(images)} images have {count} different ids; export it again")
+    file_names = (str(image.get("file_name", "")) for image in images)
+    own = {"", *drop_other_videos(list(filter(None, file_names)), video.name)}
+    images = [image for image in images if str(image.get("file_name", "")) in own]
     for image in images:
         require_size(image["height"], image["width"], video.size)
     names = [str(image.get("file_name", "")) for image in images]
@@ -48,17 +53,17 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             for frame, name in zip(frames, names, strict=True)
         ]
     )
-    places = {image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)}
-    if len(places) < len(images):
-        raise InputError(f"{len(images)} images have {len(places)} different ids; export it again")
+    images_by_id = {
+        image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)
+    }
     class_names = {class_id: name for name, class_id in _list_classes(tree)}
     regions = []
     boxes = sum(1 for record in tree["annotations"] if record.get("bbox") and not record.get("segmentation"))
     if boxes:
         log.warning("%d annotations have a box and no segmentation; they are left out", boxes)
     for record in tree["annotations"]:
-        if record["image_id"] in places and record.get("segmentation"):
-            frame, name = places[record["image_id"]]
+        if record["image_id"] in images_by_id and record.get("segmentation"):
+            frame, name = images_by_id[record["image_id"]]
             runs = parse_segmentation(record["segmentation"], video.size)
             class_name = class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
@@ -68,7 +73,7 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
         for record in tree["annotations"]
         if record.get("segmentation") or record.get("bbox") is not None
     }
-    absent = [place for image_id, place in places.items() if image_id not in described]
+    absent = [image for image_id, image in images_by_id.items() if image_id not in described]
     return [*regions, *(ParsedRegion(frame, None, image=name) for frame, name in absent)]
 
 

@@ -36,7 +36,7 @@ PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifes
 
 
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
-"""FFmpeg's readers of files whose header states no duration, so that only a last frame in part shows a cut"""
+"""FFmpeg's readers of files whose header states no duration, where a cut shows only if the last frame is incomplete"""
 
 
 NO_FRAMES = "contains no frames; give a video with at least one frame"

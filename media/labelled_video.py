@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.media.object_masks import ListedObject, ObjectMasks
-from aotlab.utils.files import require_file_name
+from aotlab.utils.files import is_file, require_file_name
+
+RECORD_FILE = ".track.json"
+"""name of the record in a folder of results"""
+MASKS_FOLDER = "masks"
+"""name of the folder with the masks of all frames in a folder of results"""
+
+
+def find_masks(path: Path) -> Path:
+    """Return the path of the masks in a folder of results, which also holds masks of prompts; other paths unchanged."""
+    return path / MASKS_FOLDER if is_file(path / RECORD_FILE) else path
 
 
 @dataclass(frozen=True)

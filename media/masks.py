@@ -18,9 +18,10 @@ log = logging.getLogger(__name__)
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
 MIN_EDGE_VALUES = 8
-"""smallest number of values at smoothed edges"""
+"""number of ids up to which a mask is never taken as blurred"""
 MAX_THICK_SHARE = 0.5
-"""largest share of pixels of smoothed edges that equal a pixel beside and one above or below them"""
+"""share of pixels that equal one beside and one above or below them, which blurred edges stay below: they are lines of
+one pixel for each value"""
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 
@@ -100,10 +101,14 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        InputError: an id is not a whole number from 0 to 65535; the file is not called ``.png``, or cannot be written.
+        InputError: not H×W, or an id is not a whole number from 0 to 65535; the file is not called ``.png``, or
+            cannot be written.
     """
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
+    labels = np.asarray(labels)
+    if labels.ndim != 2:
+        raise InputError(f"{path}: expected object ids H×W, got an array of shape {labels.shape}")
     smallest, largest = labels.min(initial=0), labels.max(initial=0)
     with np.errstate(invalid="ignore"):  # infinity
         fractions = labels.dtype.kind not in "biu" and not (labels % 1 == 0).all()

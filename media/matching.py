@@ -85,12 +85,20 @@ def match_frames(
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
     """Return the images of a video, by their folders; arguments and errors as `match_frames`."""
-    folders = {str(name): _list_folders(name) for name in names}
-    several = len(set(folders.values())) > 1
-    inside = {name for name, parts in folders.items() if _fold(video) in parts}
-    if several and not inside and not (frames and len(set(map(image_stem, names))) == len(folders)):
-        found = _shorten(sorted({"/".join(parts) or "." for parts in folders.values()}))
+    own = drop_other_videos(names, video)
+    folders = set(map(_list_folders, own))
+    unclear = len(folders) > 1 and not any(_fold(video) in parts for parts in folders)
+    if unclear and not (frames and len(set(map(image_stem, own))) == len(set(map(str, own)))):
+        found = _shorten(sorted("/".join(parts) or "." for parts in folders))
         raise InputError(f"its images are in the folders {found}; expected one folder {video}, or one video")
+    return own
+
+
+def drop_other_videos(names: Sequence[str | Path], video: str) -> list[str | Path]:
+    """Return the images in folders of a video's name; all images if no folder has it, or all are in one folder."""
+    folders = {str(name): _list_folders(name) for name in names}
+    inside = {name for name, parts in folders.items() if _fold(video) in parts}
+    several = len(set(folders.values())) > 1
     return [name for name in names if not (several and inside) or str(name) in inside]
 
 

@@ -40,10 +40,10 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         H×W×3 uint8 RGB.
 
     Raises:
-        ValueError: the sizes differ.
+        ValueError: the sizes differ, or the frame is not uint8.
     """
-    if frame.shape[:2] != labels.shape:
-        raise ValueError(f"labels of shape {labels.shape} do not fit a frame of shape {frame.shape}")
+    if frame.shape[:2] != labels.shape or frame.dtype != np.uint8:
+        raise ValueError(f"labels of shape {labels.shape} do not fit a frame of {frame.dtype} {frame.shape}")
     import cv2
 
     image = frame.copy()

@@ -48,18 +48,18 @@ class Prompt:
     """pixels of other objects, which the object cannot have, H×W bool"""
 
     def __post_init__(self) -> None:
-        points: list[Any] = [tuple(self.points)] if _are_numbers(self.points, 2) else _make_list(self.points)
-        object.__setattr__(self, "points", points)
+        points = _make_points([self.points] if _is_vector(self.points, 2) else self.points)
         labels = self.labels
-        if labels is not None and not (_are_numbers(labels, len(points)) and set(labels) <= {0, 1}):
+        if labels is not None and not (_is_vector(labels, len(points)) and set(labels) <= {0, 1}):
             raise InputError(
                 f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
             )
-        if not all(_are_numbers(point, 2) for point in (*points, *_make_list(self.scribble))):
-            raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "labels", None if labels is None else tuple(map(int, labels)))
+        object.__setattr__(self, "scribble", _make_points(self.scribble))
         if points and np.all((np.array(points) > 0) & (np.array(points) < 1)):
             log.warning("points %s: in the first pixel; multiply fractions of the image by its size", points)
-        if self.box is not None and not (_are_numbers(self.box, 4) and min(self.box[2:]) >= 2):
+        if self.box is not None and not (_is_vector(self.box, 4) and min(self.box[2:]) >= 2):
             raise InputError(
                 f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
             )
@@ -156,8 +156,8 @@ def find_box(mask: np.ndarray) -> Box:
     return float(left), float(top), float(max(2, width)), float(max(2, height))
 
 
-def _are_numbers(values: object, length: int) -> bool:
-    """Return whether values are so many finite numbers."""
+def _is_vector(values: object, length: int) -> bool:
+    """Return whether values are ``length`` finite numbers."""
     try:
         numbers = np.asarray(values)
     except ValueError:  # rows of different lengths
@@ -169,11 +169,11 @@ def _are_numbers(values: object, length: int) -> bool:
     )
 
 
-def _make_list(points: Any) -> list[Any]:
-    """Return points as a list; raise `InputError` for a single number."""
-    if not np.iterable(points):
+def _make_points(points: Any) -> tuple[Point, ...]:
+    """Return points as pairs; raise `InputError` unless they are pairs of finite numbers."""
+    if not (np.iterable(points) and all(_is_vector(point, 2) for point in points)):
         raise InputError(f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {points}")
-    return list(points)
+    return tuple((x, y) for x, y in points)
 
 
 def _make_mask(name: str, mask: Any) -> np.ndarray:

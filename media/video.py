@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import av
 
 
-NUM_KEPT_FRAMES = 64
+CACHED_FRAMES_BEFORE_SEEK = 64
 """number of frames before a requested one that `VideoReader` decodes for its caller's cache"""
 
 
@@ -190,7 +190,7 @@ class VideoReader:
 
         Args:
             index: frame number.
-            keep: called with the number of this frame, of up to `NUM_KEPT_FRAMES` decoded before it, and the frame.
+            keep: called with number and image of this frame and of up to `CACHED_FRAMES_BEFORE_SEEK` decoded before it.
 
         Raises:
             InputError: no such frame, or the file does not decode there.
@@ -218,7 +218,7 @@ class VideoReader:
     def _find(self, index: int, keep: Callable[[int, DecodedFrame], None] | None) -> DecodedFrame | None:
         """Return a frame, decoded from here or from ever earlier key frames; None if it is not found."""
         file, back = self._source.index, self._gap
-        self._target = max(0, index - NUM_KEPT_FRAMES) if keep else index
+        self._target = max(0, index - CACHED_FRAMES_BEFORE_SEEK) if keep else index
         key = file.find_key_frame(max(0, index - self._gap))
         started = self._container is None or not key <= self._next <= index
         if started:

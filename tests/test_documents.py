@@ -84,7 +84,7 @@ def check_command(words):
         module, *arguments = arguments[arguments.index("-m") + 1 :]
         if module.startswith("aotlab.tools."):
             return check_options(module.removeprefix("aotlab.tools."), arguments)
-        if module.startswith(("benchmarks.", "research.")):
+        if module.startswith("research."):
             file = ROOT / module.replace(".", "/")
             assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
     elif program == "aotlab":

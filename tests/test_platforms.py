@@ -13,6 +13,7 @@ import torch
 
 from aotlab.utils import devices, locks, processes
 from aotlab.utils.environment import MPS_FALLBACK, enable_mps_fallback, keep_freed_memory
+from aotlab.utils.files import host_name
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("utils", "configs", "media", "networks", "evaluation", "engine", "video", "tools")
@@ -56,7 +57,7 @@ def test_system_without_affinity_glibc_and_resource(monkeypatch):
 
 
 def test_windows_leftovers_are_removed_by_age(monkeypatch, tmp_path):
-    old, new = (tmp_path / f".a.{number}.part.png" for number in (1, 2))
+    old, new = (tmp_path / f".a.{number}@{host_name()}.part.png" for number in (1, 2))
     old.touch()
     new.touch()
     os.utime(old, (0, 0))

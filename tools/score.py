@@ -22,7 +22,7 @@ from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
 from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, require_readable
-from aotlab.media.labelled_video import Video
+from aotlab.media.labelled_video import Video, find_masks
 from aotlab.tools.cli.command import (
     command,
     report_failures,
@@ -45,8 +45,7 @@ log = logging.getLogger(__name__)
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
     require_paths(result, annotations)
-    result = real_path(result)
-    result = result / "masks" if is_folder(result / "masks") else result
+    result = find_masks(real_path(result))
     return read_annotated_video(result.name, annotations), result.parent
 
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import stat
@@ -84,10 +85,15 @@ def require_replaceable(path: Path) -> None:
 
 
 def temporary_name(path: Path) -> str:
-    """Return the temporary name for ``path``; a long stem is shortened."""
-    ending = f".{os.getpid()}.part{path.suffix}"
+    """Return the temporary name for ``path``, with this process and machine; a long stem is shortened."""
+    ending = f".{os.getpid()}@{host_name()}.part{path.suffix}"
     stem = os.fsencode(path.stem)[: max(1, MAX_NAME_BYTES - len(os.fsencode(ending)) - 1)]
     return f".{stem.decode(errors='ignore')}{ending}"
+
+
+def host_name() -> str:
+    """Return the name of this machine as it is in temporary names; empty if unknown."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", platform.node())[:64]
 
 
 def require_file_name(name: object, source: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import make_folder, require_writable, writing
+from aotlab.utils.files import host_name, make_folder, require_writable, writing
 
 if TYPE_CHECKING:
     from aotlab.utils.distributed import World
@@ -26,10 +26,13 @@ POLL_SECONDS = 0.01
 """interval between attempts in seconds"""
 UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
-TEMPORARY_NAME = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
-"""pattern of the temporary names of `atomic_path`"""
+TEMPORARY_NAME = re.compile(
+    r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})(@(?P<host>[A-Za-z0-9.-]*))?\.part(?P<suffix>(\.[^.]*)?)"
+)
+"""pattern of the names of `temporary_name`, with or without a machine"""
 POSIX = os.name == "posix"
 DAY_SECONDS = 86400.0
+"""age of a temporary file whose process cannot be checked, after which it is taken as abandoned"""
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +125,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
         return
     for path in folder.glob(".*.part*"):
         match = TEMPORARY_NAME.fullmatch(path.name)
-        if match is None or not _is_abandoned(path, int(match["process"])):
+        if match is None or not _is_abandoned(path, match["host"], int(match["process"])):
             continue
         if name is None or f"{match['stem']}{match['suffix']}" == name:
             log.info("%s: half-written by a program that was killed, removed", path)
@@ -132,10 +135,11 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _is_abandoned(path: Path, process: int) -> bool:
-    """Return whether the process that wrote a file has certainly ended; on Windows, if the file is a day old."""
+def _is_abandoned(path: Path, host: str | None, process: int) -> bool:
+    """Return whether the process that wrote a file has ended; on Windows and for other machines, if it is a day old."""
     try:
-        if not POSIX:  # signal 0 would terminate the process
+        # a process of another machine cannot be asked; on Windows, signal 0 would terminate it
+        if not POSIX or not host or host != host_name():
             return time.time() - path.stat().st_mtime > DAY_SECONDS
         os.kill(process, 0)
     except ProcessLookupError:

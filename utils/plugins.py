@@ -19,8 +19,6 @@ OUTPUTS = "aotlab.outputs"
 """group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
 """group of functions that return an `aotlab.sdk.PromptSegmenter`"""
-PLUGIN_REMEDY = "the package aotlab-studio has more: pip install ./studio in a checkout"
-"""remedy for the name of a plug-in that is not installed"""
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:
@@ -32,6 +30,13 @@ def list_plugins(group: str) -> dict[str, EntryPoint]:
 def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
     """Read them once for a module search path, as each reading opens files of every installed package."""
     return entry_points(group=group)
+
+
+def suggest_studio() -> str:
+    """Return the remedy for an unknown plug-in, to follow a sentence; empty if aotlab-studio is installed."""
+    if list_plugins(MASK_WRITERS):
+        return ""
+    return "; the package aotlab-studio has more: pip install ./studio in a checkout"
 
 
 def list_mask_formats() -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, is_file_name, make_folder, remove
@@ -25,7 +26,6 @@ from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import find_existing, finish_batch, require_inputs_outside, require_replaceable
 from aotlab.video.results import (
     CORRECTED_FILE,
-    RECORD_FILE,
     UNFINISHED,
     JobRecord,
     is_finished,

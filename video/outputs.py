@@ -15,6 +15,7 @@ from PIL import Image
 
 from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.frames import FrameSource, store_frame
+from aotlab.media.labelled_video import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs
@@ -24,7 +25,7 @@ from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
-from aotlab.utils.plugins import PLUGIN_REMEDY, list_mask_formats, list_plugins, load_plugin
+from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin, suggest_studio
 from aotlab.video.labels import VideoLabels
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ class OutputKind:
 
 
 OUTPUTS = {
-    "masks": OutputKind("masks", "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
+    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
     "objects": OutputKind(
         "objects",
         "one folder of black and white PNGs per object",
@@ -356,7 +357,7 @@ def find_output(name: str) -> OutputKind:
     if name in list_mask_formats():
         writer = find_mask_writer(name)
         return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
-    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}; {PLUGIN_REMEDY}")
+    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}{suggest_studio()}")
     raise InputError(f"write {name}: unknown output; {remedy}")
 
 

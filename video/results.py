@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, real_path, remove
@@ -29,8 +30,6 @@ from aotlab.video.track import TrackResult
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
-RECORD_FILE = ".track.json"
-"""name of the record in a job's folder"""
 CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; batch runs leave it alone"""
 PROMPT_MASKS = "given"

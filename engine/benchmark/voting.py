@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import list_masks
+from aotlab.media.labelled_video import MASKS_FOLDER, find_masks
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
@@ -48,10 +49,10 @@ def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
 
 
 def list_sequences(results: Path) -> list[str]:
-    """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder."""
+    """Return the sorted names of folders with PNGs or of results; ``sequence/object`` if each object has a folder."""
     names = _list_folders(results)
-    names += [f"{name}/{inner}" for name in names for inner in _list_folders(results / name)]
-    sequences = sorted(name for name in names if list_masks(results / name))
+    names += [f"{name}/{inner}" for name in names for inner in _list_folders(find_masks(results / name))]
+    sequences = sorted(name for name in names if list_masks(find_masks(results / name)))
     if not sequences:
         raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")
     return sequences
@@ -60,6 +61,8 @@ def list_sequences(results: Path) -> list[str]:
 def _list_folders(parent: Path) -> list[str]:
     if not is_folder(parent):
         return []
+    if find_masks(parent) != parent:
+        return [MASKS_FOLDER]
     return [path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")]
 
 
@@ -69,17 +72,18 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
     Raises:
         InputError: frames or sizes differ between folders, or a file is not a mask.
     """
-    stems = [[path.stem for path in list_masks(folder / name)] for folder in folders]
-    for folder, present in zip(folders, stems, strict=True):
+    masks = [find_masks(folder / name) for folder in folders]
+    stems = [[path.stem for path in list_masks(folder)] for folder in masks]
+    for folder, present in zip(masks, stems, strict=True):
         odd = sorted(set(present) ^ set(stems[0]))
         if odd:
             raise InputError(
-                f"{folder / name}: frame {odd[0]} is not both here and in {folders[0] / name} ({len(odd)} such "
+                f"{folder}: frame {odd[0]} is not both here and in {masks[0]} ({len(odd)} such "
                 "frames); all folders must hold results for the same frames"
             )
     for stem in stems[0]:
-        first = read_mask(folders[0] / name / f"{stem}.png")
+        first = read_mask(masks[0] / f"{stem}.png")
         size = (first.shape[0], first.shape[1])
-        others = [read_mask(folder / name / f"{stem}.png", size=size) for folder in folders[1:]]
+        others = [read_mask(folder / f"{stem}.png", size=size) for folder in masks[1:]]
         write_mask(output / name / f"{stem}.png", vote([first, *others], weights))
     return len(stems[0])

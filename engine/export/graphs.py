@@ -37,7 +37,15 @@ from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, assign_temporal_slots
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_file, make_folder, read_json, remove, require_writable, sha256
+from aotlab.utils.files import (
+    is_file,
+    make_folder,
+    read_json,
+    remove,
+    require_writable,
+    sha256,
+    temporary_name,
+)
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import FileKind, wrap
@@ -102,7 +110,7 @@ def resolve_export_config(config: Config) -> Config:
         config,
         memory=bound_memory(memory),
         compute=ComputeConfig(),
-        input=replace(config.input, min_object=None, window=False),
+        input=replace(config.input, min_object=None),
         rules=RulesConfig(),
     )
 
@@ -401,7 +409,7 @@ def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
             raise InputError(
                 f"output {folder}: holds {others[0]}, which is not of an export; choose another folder"
             )
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    temporary = folder.parent / temporary_name(folder)
     try:
         temporary.mkdir()
         yield temporary

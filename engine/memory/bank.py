@@ -257,13 +257,6 @@ class MemoryBank:
                 self.drop(evicted)
             self._store(memory)
 
-    def transform_short_term(self, fn: Callable[[Tensor, int], Tensor]) -> None:
-        """Replace short-term memory by ``fn`` of each tensor B×L×C and the index of its block."""
-        for index, frame in enumerate(self._short):
-            self._short[index] = [
-                KeyValue(*(fn(x, number) for x in block)) for number, block in enumerate(frame)
-            ]
-
     def drop(self, indices: Sequence[int]) -> None:
         """Drop a frame of each group from all blocks by its position in `frame_indices`."""
         for block in self._long:

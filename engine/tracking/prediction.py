@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from aotlab.engine.memory.bank import MemoryBank
     from aotlab.engine.recurrence import FrameReadout
-    from aotlab.engine.tracking.view import View
+    from aotlab.engine.tracking.inputs import Size
     from aotlab.networks.model import Features
 
 
@@ -100,13 +99,11 @@ class PredictedFrame(NamedTuple):
     """H×W×3 uint8"""
     cut: bool
     """whether it follows a cut"""
-    view: View
-    """part of the frame that the network saw"""
-    banks: list[MemoryBank]
-    """memory that was read"""
+    input_size: Size
+    """(height, width) of the frame in the network"""
     features: Features
     readouts: list[FrameReadout]
-    """one per bank"""
+    """one per bank of the tracker"""
     logits: Tensor
     """(1+n)×H×W of all channels of the object table at the output size"""
     channels: Tensor

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -30,17 +31,21 @@ from aotlab.engine.tracking.inputs import (
     convert_mask,
     convert_output_size,
 )
-from aotlab.engine.tracking.objects import ObjectTable, apply_given_mask, one_hot_logits, resize_channels
+from aotlab.engine.tracking.objects import (
+    ObjectTable,
+    apply_given_mask,
+    find_smallest_area,
+    one_hot_logits,
+    resize_channels,
+)
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.rules import build_rules, drop_unavailable_rules
 from aotlab.engine.tracking.state import STATES, describe_origin, unwrap_state, wrap_state
-from aotlab.engine.tracking.view import Replay, View
-from aotlab.engine.tracking.window import choose_view, load_view, require_window_support
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
 from aotlab.networks.fast.optimize import optimize as optimize_model
 from aotlab.networks.model import Features, VOSModel
-from aotlab.networks.preprocess import normalize
+from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
@@ -72,7 +77,7 @@ class Tracker:
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
         Raises:
-            InputError: no such device, ``compute.compile`` without CUDA, or ``input.window`` with other strides.
+            InputError: no such device, or ``compute.compile`` without CUDA.
         """
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
@@ -85,8 +90,6 @@ class Tracker:
             self.model, self.autocast = model.to(self.device).eval(), autocast(self.device, precision)
             if compute.compile:
                 compile_parts(self.model, self.device)
-        if config.input.window:
-            require_window_support(config.model)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
             config = replace(config, rules=rules)
@@ -144,8 +147,8 @@ class Tracker:
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
         """memory of each batch of groups"""
-        self.view: View | None = None
-        """part of the next frame in the network; None before the first mask"""
+        self.input_size: Size | None = None
+        """(height, width) of frames in the network; None before the first mask"""
         self.rules = build_rules(self.config.rules)
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; raises `InputError` for models without one"""
@@ -255,27 +258,24 @@ class Tracker:
 
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
-        steps, view, banks = self.steps, self.view, self.banks
+        steps, input_size = self.steps, self.input_size
         cuts = [rule.is_cut(frame) for rule in self.rules]  # every rule sees every frame
         cut = any(cuts)
         with self.autocast:
-            if view is None:
+            if input_size is None:
                 assert mask is not None
-                view = choose_view(frame, mask, self.config)
-            elif cut or mask is not None:  # objects may be anywhere
-                view, frames = view.to_whole_frame(permanent=mask is not None)
-                banks = self._replay(frames) if frames else banks
-            features = self._encode(frame, view)
-            readouts = [read_memory(self.model, bank, features, after_cut=cut) for bank in banks]
+                input_size = self._choose_input_size(frame, mask)
+            features = self._encode(frame, input_size)
+            readouts = [read_memory(self.model, bank, features, after_cut=cut) for bank in self.banks]
             if readouts:
-                by_bank = [view.to_frame(readout.logits) for readout in readouts]
+                by_bank = [readout.logits for readout in readouts]
                 logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
             else:
                 logits = torch.zeros(1, *size, device=self.device)
             channels = logits.max(0).indices  # faster than argmax on CPUs
             for rule in self.rules:
                 channels = rule.correct(frame, logits, channels, self.objects, cut=cut)
-        return PredictedFrame(steps, frame, cut, view, banks, features, readouts, logits, channels)
+        return PredictedFrame(steps, frame, cut, input_size, features, readouts, logits, channels)
 
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
@@ -297,57 +297,51 @@ class Tracker:
 
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
-        view, banks, channels = predicted.view, predicted.banks, predicted.channels
-        pairs = zip(predicted.readouts, self.objects.split(view.to_network(channels)), strict=True)
+        resized = resize_channels(predicted.channels, predicted.input_size)
+        pairs = zip(predicted.readouts, self.objects.split(resized), strict=True)
         memories = [compute_memory(self.model, readout, masks) for readout, masks in pairs]
         self._updating = True
-        for bank, readout, memory in zip(banks, predicted.readouts, memories, strict=True):
+        for bank, readout, memory in zip(self.banks, predicted.readouts, memories, strict=True):
             write_memory(self.model, bank, readout, memory)
-        self.view, frames = view.advance(predicted.frame, channels, self.objects, banks)
-        self.banks = self._replay(frames) if frames else banks
-        return predicted.logits, channels
+        return predicted.logits, predicted.channels
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
         """Store a frame with a given mask, which may add objects; return its logits and channels."""
-        objects, banks = deepcopy(self.objects), [*predicted.banks]
+        objects, banks = deepcopy(self.objects), [*self.banks]
         channels = objects.add_objects(mask).to(self.device)
         if banks:
             channels = apply_given_mask(predicted.channels, channels, len(objects.by_channel))
         if objects.add_batch():
             banks.append(self._build_bank())
-        masks = objects.split(predicted.view.to_network(channels))
+        masks = objects.split(resize_channels(channels, predicted.input_size))
         memories = [read_reference(self.model, predicted.features, planes)[1] for planes in masks]
         self._updating = True
         for bank, memory in zip(banks, memories, strict=True):
             bank.add_reference(memory)
-        self.objects, self.banks, self.view = objects, banks, predicted.view
+        self.objects, self.banks, self.input_size = objects, banks, predicted.input_size
         channels = resize_channels(channels, predicted.channels.shape)
         return one_hot_logits(channels, len(objects.by_channel)), channels
 
-    def _encode(self, frame: np.ndarray, view: View) -> Features:
-        """Encode what a view shows of a frame H×W×3 uint8."""
+    def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray) -> Size:
+        """Return the (height, width) in the network of a video whose first frame H×W×3 has a mask H×W of ids."""
+        return network_size(
+            (frame.shape[0], frame.shape[1]),
+            self.config.input,
+            align_corners=self.config.model.align_corners,
+            min_object_area=find_smallest_area(mask),
+        )
+
+    def _encode(self, frame: np.ndarray, input_size: Size) -> Features:
+        """Encode a frame H×W×3 uint8, resized as the published code does."""
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
         pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
-        return self.model.encode(normalize(view.image(pixels)))
+        image = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")
+        return self.model.encode(normalize(image))
 
     def _build_bank(self) -> MemoryBank:
         return build_bank(self.config.memory, length=self._length)
-
-    def _replay(self, frames: Replay) -> list[MemoryBank]:
-        """Return memory of frames in other views."""
-        banks = [self._build_bank() for _ in self.banks]
-        for index, (frame, channels, view) in enumerate(frames):
-            features = self._encode(frame, view)
-            by_bank = self.objects.split(view.to_network(torch.from_numpy(channels).to(self.device)))
-            for bank, masks in zip(banks, by_bank, strict=True):
-                if index == 0:
-                    bank.add_reference(read_reference(self.model, features, masks)[1])
-                else:
-                    readout = read_memory(self.model, bank, features, after_cut=True)
-                    write_memory(self.model, bank, readout, compute_memory(self.model, readout, masks))
-        return banks
 
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
@@ -366,22 +360,24 @@ class Tracker:
         Its identity remains reserved, as frames in memory show it, until all objects of its bank are forgotten.
 
         Raises:
-            InputError: no such object is tracked.
+            InputError: not an integer, or no such object is tracked; the tracker is unchanged after any failure.
         """
-        if not np.isscalar(object_id) or object_id not in self.ids:
-            raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
+        is_id = isinstance(object_id, int | np.integer) and not isinstance(object_id, bool)
+        if not is_id or object_id not in self.ids:
+            raise InputError(
+                f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)} as an integer"
+            )
         self.require_usable()
-        if self.view is not None and self.groups > 1:  # may remove a batch, which the stored frames show
-            with self.autocast:
-                self.view, frames = self.view.to_whole_frame(permanent=True)
-                self.banks = self._replay(frames) if frames else self.banks
-        empty = self.objects.forget(object_id)
+        objects, banks, rules = deepcopy(self.objects), [*self.banks], deepcopy(self.rules)
+        empty = objects.forget(int(object_id))
         if empty is not None:
-            del self.banks[empty]
-        for rule in self.rules:
-            rule.forget(object_id)
-        if not self.banks:  # the next mask begins like the first one
-            self.view, self.rules = None, build_rules(self.config.rules)
+            del banks[empty]
+        for rule in rules:
+            rule.forget(int(object_id))
+        input_size = self.input_size
+        if not banks:  # the next mask begins like the first one
+            input_size, rules = None, build_rules(self.config.rules)
+        self.objects, self.banks, self.rules, self.input_size = objects, banks, rules, input_size
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -395,7 +391,7 @@ class Tracker:
             "steps": self.steps,
             "frame_shape": self._frame_shape,
             "objects": self.objects.state_dict(),
-            "view": None if self.view is None else self.view.state_dict(),
+            "input_size": self.input_size,
             "rules": [rule.state_dict() for rule in self.rules],
             "banks": [bank.state_dict() for bank in self.banks],
         }
@@ -411,8 +407,8 @@ class Tracker:
         with reading_kind("tracker state", STATES):
             loaded.reset(content["length"])
             loaded.objects.load_state_dict(content["objects"])
-            loaded.view = load_view(content["view"], self.config.model)
             loaded.steps, loaded._frame_shape = content["steps"], content["frame_shape"]
+            loaded.input_size = content["input_size"]
             for rule, rule_state in zip(loaded.rules, content["rules"], strict=True):
                 rule.load_state_dict(rule_state)
             for bank_state in content["banks"]:

@@ -32,7 +32,6 @@ RULES: dict[str, tuple[str, ...]] = {
     "ownership": ("rules.ownership=true",),
     "cuts": ("rules.cuts=true",),
     "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
-    "window": ("input.window=true",),
     "place_ownership": ("rules.ownership=true", "rules.cuts=true"),
     "anchors": ("rules.ownership=true", "rules.cuts=true"),
 }

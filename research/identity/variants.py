@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from aotlab.engine.memory.bank import MemoryBank, MemoryPolicy
+from aotlab.engine.memory.bank import Decision, MemoryBank, MemoryPolicy
 from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.rules import ownership
 from aotlab.engine.tracking.rules.ownership import Component, ComponentOwnership
@@ -44,16 +44,17 @@ class AnchorMemory(MemoryPolicy):
     last: int = 0
     """index of the last frame stored that is no anchor"""
 
-    def evict(self, bank: MemoryBank, relevance: object) -> list[int] | None:
+    def decide(self, bank: MemoryBank, relevance: object) -> Decision:
         """Evict the oldest anchor for an anchor, else the frame stored before."""
         if self.is_anchor:
-            self.anchors.append(bank.newest)
+            self.anchors.append(bank.last_index)
             full = len(self.anchors) > MAX_ANCHORS
-            return [bank.frames.index(self.anchors.pop(0))] if full else None
-        if bank.newest - self.last < self.interval:
-            return [len(bank)]
-        self.last = bank.newest
-        return [i for i in bank.evictable(0) if bank.frames[i] not in self.anchors][:1] or None
+            return Decision(True, [bank.frames.index(self.anchors.pop(0))] if full else None)
+        if bank.last_index - self.last < self.interval:
+            return Decision(store=False)
+        self.last = bank.last_index
+        tracked = [i for i in bank.evictable(0) if bank.frames[i] not in self.anchors]
+        return Decision(True, tracked[:1] or None)
 
 
 @dataclass
@@ -111,7 +112,7 @@ class PlaceOwnership(ComponentOwnership):
     """Ownership in which colours decide between lost objects only, not between them and others."""
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
-        with patch.object(ownership, "MAX_CLAIM_COLOUR_RATIO", 1e9):
+        with patch.object(ownership, "MAX_CLAIM_COLOR_RATIO", 1e9):
             return super()._find_owner(part, lost, frame)
 
 

@@ -43,7 +43,7 @@ from aotlab.tools.cli.options import (
     tracker_options as tracker_options,
     video_argument as video_argument,
 )
-from aotlab.tools.cli.types import Bytes as Bytes
+from aotlab.tools.cli.types import Bytes as Bytes, Choice as Choice
 from aotlab.utils.files import atomic_path as atomic_path
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats

@@ -88,4 +88,4 @@ def test_filler_clips_equal_reference_exactly(recipe: tuple, reference_filler: M
     ours, wanted = filler.clip(*recipe), reference_filler.clip(*recipe)
     np.testing.assert_array_equal(ours[0], wanted[0])
     np.testing.assert_array_equal(ours[1], wanted[1])
-    np.testing.assert_array_equal(filler.normalize(ours[0]), reference_filler.normalize(wanted[0]))
+    np.testing.assert_array_equal(filler.normalize(ours[0]), reference_filler.normalise(wanted[0]))

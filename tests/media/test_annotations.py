@@ -86,6 +86,39 @@ def test_grey_image_rejected_as_binary_mask(tmp_path):
         read_annotations(tmp_path, VIDEO)
 
 
+@pytest.mark.parametrize(
+    ("folder", "mode", "value", "accepted"),
+    [
+        ("1", "L", 1, True), ("dog", "L", 1, True), ("dog", "1", 1, True), ("000", "P", 1, True), ("1", "P", 255, True),
+        ("masks", "P", 1, False), ("1", "P", 7, False), ("1", "L", 128, False), ("given", "P", 255, False),
+    ],
+)  # fmt: skip
+def test_masks_in_object_folders_are_black_and_white(tmp_path, folder, mode, value, accepted):
+    image = Image.new(mode, SIZE[::-1])
+    if mode == "P":
+        image.putpalette(bytes(768))
+    image.paste(value, (2, 2, 9, 9))
+    (tmp_path / folder).mkdir()
+    image.save(tmp_path / folder / "00000.png")
+    if accepted:
+        assert read_annotations(tmp_path, VIDEO).mask(0).sum() == 49
+    else:
+        with pytest.raises(InputError, match="is black and white; for object ids, give"):
+            read_annotations(tmp_path, VIDEO)
+
+
+def test_folder_of_results_has_the_objects_of_its_masks(tmp_path):
+    for frame in range(LENGTH):
+        write_mask(tmp_path / "masks" / f"{frame:05d}.png", labels(frame))
+    write_mask(tmp_path / "given" / "00000.png", labels(0))
+    (tmp_path / ".track.json").write_text("{}")
+    found = read_annotations(tmp_path, VIDEO)
+    assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
+    (tmp_path / "masks").rename(tmp_path / "renamed")
+    with pytest.raises(InputError, match=r"masks: no such file; expected a file of masks"):
+        read_annotations(tmp_path, VIDEO)
+
+
 def test_black_and_white_mask_is_object_1(tmp_path, caplog):
     save_binary(tmp_path / "mask.png", labels(0) > 0)
     assert read_annotations(tmp_path / "mask.png", VIDEO).objects() == [1]
@@ -99,6 +132,12 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
     path.mkdir() if name == "folder" else path.write_text('{"a": 1}')
     with pytest.raises(InputError, match=r"OBJECT/FRAME.*pip install \./studio in a checkout"):
         read_annotations(path, VIDEO)
+
+
+def test_installed_studio_is_not_suggested(tmp_path):
+    (tmp_path / "masks.json").write_text('{"a": 1}')
+    with pytest.raises(InputError, match=r"COCO JSON$"):
+        read_annotations(tmp_path / "masks.json", VIDEO)
 
 
 def test_colored_mask_without_reader_rejected(tmp_path, monkeypatch):

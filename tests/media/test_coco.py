@@ -107,6 +107,20 @@ def test_video_is_chosen_by_name(tree, read):
         read(tree, VideoInfo("third", SIZE))
 
 
+def test_videos_of_other_sizes_are_dropped_by_folder(tree, read):
+    for image in tree["images"]:
+        image["file_name"] = image["file_name"].replace("clip/", "bus/")
+    del tree["videos"]
+    bear = {"id": 99, "frame_id": 0, "file_name": "bear/00000.jpg", "height": 9, "width": 9}
+    tree["images"].insert(0, bear)
+    tree["annotations"].append({"image_id": 99, "track_id": 3, "segmentation": [[1, 1, 5, 1, 5, 5]]})
+    bus = VideoInfo("bus", SIZE, LENGTH, stem=VIDEO.stem)
+    assert (read(tree, bus).mask(0) == labels(0)).all()
+    assert read(tree, VideoInfo("bear", (9, 9), 1)).objects() == [3]
+    with pytest.raises(InputError, match="is for images of 9×9, but the video is"):
+        read(tree)
+
+
 def test_single_frame_is_read(tree, read):
     assert list(read(tree, frame=2).frames) == [2]
     with pytest.raises(InputError, match="no mask for frame 9"):

@@ -120,7 +120,11 @@ def test_matte_is_not_written_as_ids(tmp_path):
         write_mask(tmp_path / "a.png", np.full((4, 6), 0.7))
     with pytest.raises(InputError, match=r"a\.png: .* from 0 to 65535, got int64 of 0 to 2147483648;"):
         write_mask(tmp_path / "a.png", np.array([[0, 2**31]]))
-    write_mask(tmp_path / "a.png", np.ones((4, 6)))
+    with pytest.raises(
+        InputError, match=r"a\.png: expected object ids H×W, got an array of shape \(4, 6, 3\)"
+    ):
+        write_mask(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
+    write_mask(tmp_path / "a.png", np.ones((4, 6)).tolist())
     assert (read_mask(tmp_path / "a.png") == 1).all()
 
 

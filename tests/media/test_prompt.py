@@ -40,8 +40,12 @@ def test_prompt_without_object_rejected(options, words):
         Prompt(**options)
 
 
-def test_mask_may_be_a_list():
+def test_prompt_takes_lists_and_arrays():
     assert Prompt(mask=[[1, 0]]).mask.shape == (1, 2)
+    points = np.array([[1, 2], [3, 4]])
+    prompt = Prompt(points, np.array([1, 0]), scribble=points)
+    assert prompt == Prompt([(1, 2), (3, 4)], [1, 0], scribble=[(1, 2), (3, 4)])
+    assert len({prompt, Prompt(points, [1, 0], scribble=points)}) == 1
 
 
 def test_fractions_of_a_pixel_are_points(caplog):

@@ -89,6 +89,25 @@ def test_folder_without_results_rejected(folders, tmp_path, capsys):
     assert "empty: no results here" in capsys.readouterr().err
 
 
+def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_path):
+    for number in (1, 2):
+        for name in ("a", "b"):
+            job = tmp_path / str(number) / name
+            job.rename(tmp_path / "masks")
+            job.mkdir()
+            (tmp_path / "masks").rename(job / "masks")
+            write_mask(job / "given" / "00000.png", np.ones((4, 6), np.uint8))
+            (job / ".track.json").write_text("{}")
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 0
+    found = sorted(
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")
+    )
+    assert found == ["a/00000.png", "a/00001.png", "b/00000.png", "b/00001.png"]
+    jobs = [str(tmp_path / number / "a") for number in ("1", "2")]
+    assert main([*jobs, "--output", str(tmp_path / "one")]) == 0
+    assert {path.parent.name for path in (tmp_path / "one").rglob("*.png")} == {"masks"}
+
+
 def test_results_of_each_object_by_itself_are_voted_on_too(tmp_path):
     for number, value in enumerate((1, 0, 1)):
         for folder in ("000", "001"):

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, names, and paths that cannot be used."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from aotlab.utils.files import (
     atomic_file,
     atomic_path,
     digest_samples,
+    host_name,
     is_file,
     is_file_name,
     is_folder,
@@ -86,21 +88,42 @@ def test_leftovers_of_killed_programs_are_removed(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
-    pid = int(ended.stdout)
-    for name in (f".state.{pid}.part.pt", f".a.b.{pid}.part.tar.gz", f".state.{os.getpid()}.part.pt", "state.pt",
-                 ".hidden", f".note.{pid}.part", ".x.part.pt"):  # fmt: skip
+    killed, running = (f"{pid}@{host_name()}" for pid in (int(ended.stdout), os.getpid()))
+    for name in (f".state.{killed}.part.pt", f".a.b.{killed}.part.tar.gz", f".state.{running}.part.pt", "state.pt",
+                 ".hidden", f".note.{killed}.part", ".x.part.pt"):  # fmt: skip
         (tmp_path / name).touch()
-    (tmp_path / f".folder.{pid}.part").mkdir()
-    (tmp_path / f".folder.{pid}.part" / "graph").touch()
+    (tmp_path / f".folder.{killed}.part").mkdir()
+    (tmp_path / f".folder.{killed}.part" / "graph").touch()
     remove_leftovers(tmp_path / "nowhere")
     remove_leftovers(tmp_path, "other.pt")
     assert len(list(tmp_path.iterdir())) == 8
     remove_leftovers(tmp_path, "folder")
-    assert not (tmp_path / f".folder.{pid}.part").exists()
+    assert not (tmp_path / f".folder.{killed}.part").exists()
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
-        f".a.b.{pid}.part.tar.gz", f".state.{os.getpid()}.part.pt", "state.pt", ".hidden", ".x.part.pt",
+        f".a.b.{killed}.part.tar.gz", f".state.{running}.part.pt", "state.pt", ".hidden", ".x.part.pt",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("machine", ["@another", "@", ""])
+def test_leftovers_of_other_machines_are_kept_for_a_day(tmp_path, machine):
+    new, old = (tmp_path / f".{name}.999999999{machine}.part.json" for name in ("new", "old"))
+    new.touch()
+    old.touch()
+    os.utime(old, (0, 0))
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [new]
+
+
+def test_temporary_name_holds_the_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr(platform, "node", lambda: "node/1.example.com")
+    with atomic_path(tmp_path / "a.b.json") as temporary:
+        temporary.touch()
+        monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a process of another machine"))
+        monkeypatch.setattr(platform, "node", lambda: "node2")
+        remove_leftovers(tmp_path)
+        assert temporary.name == f".a.b.{os.getpid()}@node-1.example.com.part.json"
+        assert temporary.exists()
 
 
 def test_name_that_is_too_long_rejected(tmp_path):

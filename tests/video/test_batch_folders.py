@@ -9,6 +9,7 @@ from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
+from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
@@ -17,7 +18,7 @@ from aotlab.utils.versioned_json import save_record, wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, JobRunner, claim_folder, write_summary
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.results import RECORD_FILE, JobRecord, read_job_record
+from aotlab.video.results import JobRecord, read_job_record
 from aotlab.video.track import JobOptions
 from tests.limits import make_pipe
 

@@ -34,7 +34,7 @@ class Rule:
         """Update the state with a frame and the channels H×W in memory; ``given``: ids of a given mask."""
 
     def forget(self, object_id: int) -> None:
-        """Forget an object."""
+        """Forget an object; `Tracker.forget` calls it on a deep copy, which then replaces the rule."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state after a frame, in containers, numbers and tensors."""

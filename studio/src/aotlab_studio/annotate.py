@@ -152,7 +152,12 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     default="127.0.0.1",
     help="address to listen on; 127.0.0.1: this machine only (default: 127.0.0.1)",
 )
-@click.option("--port", type=int, help="port to listen on (default: 8419, or a free one if it is taken)")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    help="port to listen on (default: 8419, or a free one if it is taken)",
+)
 @click.option("--no-browser", is_flag=True, help="print the address and open no browser")
 @click.option(
     "--cache", metavar="SIZE", type=Bytes, default="512MB", help="memory for decoded frames (default: 512MB)"

@@ -19,6 +19,7 @@ import click
 from aotlab import InputError, open_frames, write_mask
 from aotlab.sdk import (
     Annotations,
+    Choice,
     FrameSource,
     VideoInfo,
     command,
@@ -47,7 +48,7 @@ MERGED_FORMATS = ("coco", "yolo")
 @click.option(
     "--to",
     required=True,
-    type=click.Choice([*list_mask_formats(), "masks"]),
+    type=Choice([*list_mask_formats(), "masks"]),
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")
@@ -58,6 +59,7 @@ MERGED_FORMATS = ("coco", "yolo")
 )
 @click.option(
     "--split",
+    metavar="SHARE",
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     help="part of the videos of --merge in train; the others are in val (default: 1)",

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.rules.ownership import ComponentOwnership
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
@@ -187,10 +188,43 @@ def test_copied_tracker_continues_equally(restricted, duplicate):
         assert torch.equal(other.step(frame).logits, tracker.step(frame).logits)
 
 
-@pytest.mark.parametrize("number", [0, -1, 3, None, "1", 2**70, [1], float("nan"), np.array([1, 2])])
+@pytest.mark.parametrize(
+    "number",
+    [0, -1, 3, None, "1", 2**70, [1], float("nan"), np.array([1, 2]), True, np.True_, 1.0, np.float32(1)],
+)
 def test_forgetting_untracked_object_rejected(restricted, number):
     tracker = Tracker(*restricted)
     tracker.step(clip(1)[0], FIRST)
     with pytest.raises(InputError, match=r"is not tracked; give one of \[1, 2\]"):
         tracker.forget(number)
     assert tracker.ids == (1, 2)
+
+
+@pytest.mark.parametrize("number", [1, np.uint8(1), np.int64(1)])
+def test_tracked_object_is_forgotten_by_any_integer(restricted, number):
+    tracker = Tracker(*restricted)
+    tracker.step(clip(1)[0], FIRST)
+    tracker.forget(number)
+    assert tracker.ids == (2,)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(ObjectTable, "forget"), (ComponentOwnership, "forget")])
+def test_failed_forget_changes_nothing(monkeypatch, owner, name):
+    frames, setting = clip(6), build("aott", "model.max_objects=3", "rules.ownership=true")
+    tracker, other = tracking(setting, frames), tracking(setting, frames)
+    for each in (tracker, other):
+        each.forget(1)
+        each.forget(2)  # object 3 shares the reference memory of the later objects
+    method = getattr(owner, name)
+
+    def fail(*args):
+        method(*args)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        with pytest.raises(MemoryError):
+            tracker.forget(3)
+    assert tracker.ids == other.ids == (3, 4, 5, 6)
+    for frame in frames[4:]:
+        assert torch.equal(tracker.step(frame).logits, other.step(frame).logits)

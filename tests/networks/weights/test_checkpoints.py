@@ -287,6 +287,23 @@ def test_checkpoint_of_version_0_2_loads(tmp_path, preset):
     assert all(torch.equal(tensor, saved.state_dict()[key]) for key, tensor in model.state_dict().items())
 
 
+@pytest.mark.parametrize("window", [False, True])
+def test_removed_input_window_is_dropped(tmp_path, model, config, window):
+    tree = OmegaConf.create(to_yaml(config))
+    tree.input.window = window
+    path = tmp_path / "x.safetensors"
+    tensors = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
+    save_file(tensors, path, metadata={"config": OmegaConf.to_yaml(tree)})
+    _, settings = load_checkpoint(path)
+    assert settings == config
+    assert settings.model.stages[0].window == 7
+
+
+def test_invalid_input_settings_are_left_to_the_schema():
+    with pytest.raises(InputError, match="x: expected the settings of InputConfig"):
+        build_config(migrate_settings({"input": 3}), "x")
+
+
 @pytest.mark.parametrize("name", one_of_each_method(list_presets()))
 def test_settings_of_version_0_2_name_a_block(name):
     tree = OmegaConf.to_container(OmegaConf.create(to_yaml(load_config(name))))
