@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args, get_type_hints
 
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -89,7 +89,8 @@ def build_config(
     try:
         return cast(Settings, OmegaConf.to_object(OmegaConf.merge(defaults, tree)))
     except CONFIG_ERRORS as error:
-        raise InputError(f"{subject}: {describe_error(error)}") from error
+        path = _find_item(OmegaConf.to_container(tree), schema, describe_error(error))
+        raise InputError(f"{subject}: {describe_error(error, path)}") from error
 
 
 def parse_yaml(text: str, subject: str, *, untrusted: bool = False) -> dict[str, Any]:
@@ -120,15 +121,19 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
-def describe_error(error: Exception) -> str:
-    """Describe an error of `CONFIG_ERRORS` in one line: the line of the text, or key, value and what is expected."""
+def describe_error(error: Exception, path: str = "") -> str:
+    """Describe an error of `CONFIG_ERRORS` in one line: the line of the text, or key, value and what is expected.
+
+    Args:
+        path: path of the list item that the keys of the error are relative to, with a dot at its end.
+    """
     kind, node = getattr(error, "object_type", None), getattr(error, "parent_node", None)
     if kind is PhaseConfig and isinstance(node, DictConfig) and not OmegaConf.is_missing(node, "name"):
         return f"phase {node['name']}: {_describe_problem(error)}"
-    return _describe_problem(error)
+    return _describe_problem(error, path)
 
 
-def _describe_problem(error: Exception) -> str:
+def _describe_problem(error: Exception, path: str = "") -> str:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax'}"
@@ -136,6 +141,7 @@ def _describe_problem(error: Exception) -> str:
         return "nested too deeply"
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     key = re.sub(r"\[(\d+)\]", r".\1", getattr(error, "full_key", None) or "")
+    key = f"{path}{key}"
     kind = getattr(error, "object_type", None)
     section, _, name = key.rpartition(".")
     if dataclasses.is_dataclass(kind) and "not in" in reason:
@@ -150,7 +156,34 @@ def _describe_problem(error: Exception) -> str:
     scalar = re.search(r"is not a subclass of (\w+). value: (.*)", reason)
     if scalar is not None:
         reason = f"expected the settings of {scalar[1]} (key: value), got {scalar[2]}"
+    group = re.search(r"Value '(.*)' of type '\w+Config' could not be converted to (\w+)", reason)
+    if group is not None:
+        reason = f"expected one value ({group[2]}), got {group[1]}"
     return f"{key}: {reason}" if key else reason
+
+
+def _find_item(settings: Any, schema: type, problem: str, path: str = "") -> str:
+    """Return the path, with a dot at its end, of the list item with an error described as ``problem``; "" if none.
+
+    OmegaConf merges list items apart from what holds them, so that its errors lack this path.
+    """
+    hints = get_type_hints(schema)
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        kind = hints.get(name)
+        if dataclasses.is_dataclass(kind):
+            found = _find_item(value, cast(type, kind), problem, f"{path}{name}.")
+            if found:
+                return found
+        kind = next(filter(dataclasses.is_dataclass, get_args(kind)), None)
+        for number, item in enumerate(value if kind is not None and isinstance(value, list) else ()):
+            inner, defaults = f"{path}{name}.{number}.", OmegaConf.structured(kind)
+            _unfreeze(defaults)
+            try:
+                OmegaConf.merge(defaults, item)
+            except CONFIG_ERRORS as error:
+                if describe_error(error) == problem:
+                    return _find_item(item, cast(type, kind), problem, inner) or inner
+    return ""
 
 
 def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, Any]]]:
@@ -180,8 +213,11 @@ def _apply_override(tree: DictConfig, override: str, defaults: DictConfig) -> No
     A list that is not in ``tree`` is first copied from ``defaults``.
     """
     key, separator, _ = override.partition("=")
-    if not separator or not key:
+    names = [name for name in key.split(".") if name]
+    if not separator or not names:
         raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
+    if len(names) <= key.count("."):
+        raise InputError(f"unknown key {key[:200]}; did you mean {'.'.join(names)[:200]}?")
     try:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         for item in re.finditer(r"\.\d+(?=\.|$)", key):

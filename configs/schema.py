@@ -224,7 +224,7 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
         without = ", ".join(key for key, other in METHODS.items() if other.window_optional)
         require(
             stage.window > 0 or method.window_optional,
-            f"model.stages.{number}.window must be odd, got 0; only {without} goes without",
+            f"model.stages.{number}.window must be odd, got 0; only {without} supports window 0",
         )
     strides = tuple(stage.stride for stage in stages)
     require(
@@ -252,7 +252,7 @@ class MemoryConfig:
     """the same in training clips, where all bounded policies act as bounded_fifo"""
     frames: int = 9
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
-    relevance_redundancy); allocated at once"""
+    relevance_redundancy); all are allocated with the second one"""
     newest: int | None = None
     """largest number of frames besides the reference frames (bounded_fifo); null: limited by `frames` only"""
     insertions: int | None = None

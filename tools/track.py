@@ -158,7 +158,7 @@ def track_video(job: Job, run: Run) -> int:
         require_space(run.output, checked.estimate_bytes())
         return 0
     result = track_job(checked, run.output, load, digest, force=run.force, restart=restart)
-    if result is None:
+    if result.reused:
         print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
         return 0
     return report_result(result, realtime=run.options.realtime)

@@ -88,7 +88,7 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
 
     Args:
         folder: output folder.
-        world: ranks of the run, all of which call this; rank 0 holds the lock.
+        world: ranks of the run, all of which call this; the main rank holds the lock.
 
     Raises:
         InputError: the folder is not writable, or another process holds the lock, which is named.
@@ -99,7 +99,7 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
     try:
         with locked(folder / LOCK_SUFFIX, 0, subject=folder) if is_main else nullcontext():
             if world is not None:
-                world.gather(None)  # other ranks wait until rank 0 has the lock
+                world.gather(None)  # other ranks wait until the main rank has the lock
             yield
     finally:
         with suppress(OSError):  # it holds results

@@ -81,7 +81,7 @@ def run_jobs(
             claim_folder(output, jobs, inputs, force=force)
             if restart:
                 _restart(jobs, output)
-        world.gather(None)  # other ranks wait until the lead has claimed the folder
+        world.gather(None)  # other ranks wait until the main rank has claimed the folder
         numbers = world.assign_by_cost([_video_bytes(job) for job in jobs])
         records: list[JobRecord] = []
         for record in _run_until_stopped(runner, [jobs[number] for number in numbers], stop):
@@ -214,7 +214,7 @@ class JobRunner:
         result = track_job(
             checked, folder, self._load_tracker, input_digest, class_list=class_list, force=True
         )
-        if result is None or result.interrupted:
+        if result.interrupted:
             return None
         speed = f"{result.frames} frames, {result.frames / max(result.seconds, 1e-9):.1f} per second"
         log.info("%s: %s", job.name, speed if result.error is None else "failed")

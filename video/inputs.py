@@ -33,7 +33,8 @@ class FrameSelection:
         by_name: use the numbers at the end of file names, which only image folders have.
 
     Raises:
-        InputError: no such frame, ``end`` is before ``start``, or file names do not end in distinct numbers.
+        InputError: no such frame, ``end`` is before ``start``, or ``by_name`` without file names that end in distinct
+            numbers.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class FrameSelection:
         *,
         by_name: bool = False,
     ) -> None:
-        self._numbers = _read_numbers(video) if by_name and isinstance(video, ImageFrames) else None
+        self._numbers = _read_numbers(video) if by_name else None
         self.first = 0
         """index of the first frame"""
         self.last = None if video.length is None else video.length - 1
@@ -94,8 +95,12 @@ class FrameSelection:
         return islice(enumerate(source), self.first, None if self.last is None else self.last + 1)
 
 
-def _read_numbers(source: ImageFrames) -> list[int]:
-    """Return the numbers at the end of file names."""
+def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:
+    """Return the numbers at the end of file names; raise `InputError` if there are none, or two are equal."""
+    if not isinstance(source, ImageFrames):
+        raise InputError(
+            f"{source.name}: only the frames of image folders have file names; count frames from 0"
+        )
     stems = [source.stem(index) for index in range(source.length)]
     endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
     numbers = [int(ending[0]) for ending in endings if ending]

@@ -26,7 +26,7 @@ class Job:
     """One video to track."""
 
     name: str
-    """name of its result folder"""
+    """name in records and lists; in the results of a list, also that of its folder"""
     video: str
     """source, as in `open_frames`"""
     masks: tuple[str, ...] = ()
@@ -112,7 +112,9 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     if not (job.masks or job.boxes or job.points):
         names = ", ".join(f"{Path(shown).stem}{suffix}" for suffix in MASK_SUFFIXES)
-        raise InputError(f"{shown}: no masks; put one of {names} next to it")
+        raise InputError(
+            f"{shown}: no masks; give masks, boxes or points (in a folder of videos: {names} next to it)"
+        )
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
     numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))

@@ -69,7 +69,7 @@ class TrackedFrame:
 
     @property
     def cut(self) -> bool:
-        """Whether the frame shares nothing with the one before; False without ``rules.cuts``."""
+        """Whether the frame follows a cut; False without ``rules.cuts``."""
         return bool(getattr(self.prediction, "cut", False))
 
 

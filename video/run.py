@@ -38,8 +38,8 @@ def run_job(
     *,
     force: bool = False,
     restart: bool = False,
-) -> TrackResult | None:
-    """Track one video into a folder, or resume it; return None if the folder has its results already.
+) -> TrackResult:
+    """Track one video into a folder, or resume it; results that the folder has already are reused.
 
     Everything is checked before the model is loaded, and results are replaced only after that. A stopped run resumes
     if its inputs are the same; streams, and outputs that are not `OutputKind.resumable`, start over.
@@ -84,8 +84,8 @@ def track_job(
     class_list: Path | None = None,
     force: bool = False,
     restart: bool = False,
-) -> TrackResult | None:
-    """Track the video into a folder, or resume it; return None if the folder has its results already.
+) -> TrackResult:
+    """Track the video into a folder, or resume it; results that the folder has already are reused.
 
     Args:
         checked: the job.
@@ -97,10 +97,10 @@ def track_job(
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, restart=restart)
         if results.finished:
-            return None
+            return results.load_result()
         tracker, segmenter = _load_models(results, load_tracker, force=force)
         results.remove_temporary_files()
-        drawn = {} if segmenter is None else _draw_prompts(checked, segmenter)
+        drawn = {} if segmenter is None else _segment_prompts(checked, segmenter)
         tracker.reset(checked.frames.count)
         progress = results.open_progress(tracker)
         with results.record_run(resumed=progress is not None and progress.last >= 0):
@@ -161,7 +161,7 @@ def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:
     )
 
 
-def _draw_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[int, np.ndarray]:
+def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[int, np.ndarray]:
     """Return H×W object ids of the prompts by frame index.
 
     Raises:

@@ -90,6 +90,8 @@ class TrackResult:
     """completed outputs by name; after an early stop they hold the frames until then"""
     summaries: tuple[str, ...] = ()
     """what the outputs have to print, see `Output.summary`"""
+    reused: bool = False
+    """whether nothing was tracked, as an earlier run has finished"""
     restored_frames: int = 0
     """number of written frames that an earlier, interrupted run had tracked"""
     dropped_frames: int = 0
@@ -99,7 +101,7 @@ class TrackResult:
     corrupt_packets: int = 0
     """number of undecodable packets of a stream"""
     cuts: tuple[int, ...] = ()
-    """numbers of frames that share nothing with the one before, if ``rules.cuts`` is set"""
+    """numbers of frames that follow a cut, if ``rules.cuts`` is set"""
     levels: Levels | None = None
     """black and white levels of images that are not shown as stored"""
     interrupted: bool = False

@@ -87,7 +87,7 @@ class EvaluationOptions:
     overlay: bool = False
     """also write ``output/overlay/<sequence>/<frame>.jpg``"""
     progress: bool = True
-    """show a progress bar of the lead's frames on stderr"""
+    """show a progress bar of the main rank's frames on stderr"""
     origin: dict[str, Any] | None = None
     """models and settings as JSON values; sequences finished with the same ones are skipped. None: no records are read
     or written"""

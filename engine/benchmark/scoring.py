@@ -74,12 +74,12 @@ def score_videos(
     workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
         bar = opened.enter_context(progress_bar(frames, unit="frame", enabled=progress))
-        every: Callable[..., Iterator[FrameScores | InputError]] = map
+        map_chunks: Callable[..., Iterator[FrameScores | InputError]] = map
         if workers > 1:
-            every = opened.enter_context(worker_pool(workers, __name__)).map
+            map_chunks = opened.enter_context(worker_pool(workers, __name__)).map
         try:
             for (plan, first, stop), part in zip(
-                chunks, every(partial(_score, results), chunks), strict=True
+                chunks, map_chunks(partial(_score, results), chunks), strict=True
             ):
                 bar.update(len(plan.frames[first:stop]))
                 if isinstance(part, FrameScores):

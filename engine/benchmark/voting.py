@@ -27,9 +27,9 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
         maps: H×W ids each.
         weights: integer weights of the maps; sums of floats would make ties depend on rounding.
     """
-    every = np.stack(maps)
-    support = [np.tensordot(np.array(weights), every == labels, 1) for labels in maps]
-    return np.take_along_axis(every, np.argmax(support, 0)[None], 0)[0]
+    stacked = np.stack(maps)
+    support = [np.tensordot(np.array(weights), stacked == labels, 1) for labels in maps]
+    return np.take_along_axis(stacked, np.argmax(support, 0)[None], 0)[0]
 
 
 def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:

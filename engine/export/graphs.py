@@ -333,7 +333,7 @@ class MapLocalAttention(TiledLocalAttention):
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference: local attention by blocks, the indices of temporal embeddings as an input."""
+    """Copy a model for inference: local attention by tiles, the indices of temporal embeddings as an input."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
     for name, module in model.named_modules():
         if type(module) is LocalAttention:

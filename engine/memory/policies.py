@@ -118,9 +118,9 @@ class ScoredMemory(MemoryPolicy):
         running = np.array(list(self.running[group].values()))
         return self.score(running, [self.counts[group][frame] for frame in frames], redundancy)
 
-    def redundancies(self, frames: FrameRelevance) -> Tensor:
+    def redundancies(self, relevance: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T; zeros if `score` does not need it."""
-        return torch.zeros_like(frames.shares)
+        return torch.zeros_like(relevance.shares)
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
         """Score T frames by running relevance R, counts n and redundancy d, T each."""
@@ -156,9 +156,9 @@ class ERMU(ScoredMemory):
         """Return weight·R + 1 / (1 + exp(slope·(d - threshold)))."""
         return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
 
-    def redundancies(self, frames: FrameRelevance) -> Tensor:
+    def redundancies(self, relevance: FrameRelevance) -> Tensor:
         """Return the redundancy of each group's frames, B×T."""
-        return torch.stack([compute_redundancy(keys) for keys in frames.keys])
+        return torch.stack([compute_redundancy(keys) for keys in relevance.keys])
 
 
 def to_host(tensor: Tensor) -> np.ndarray:

@@ -68,7 +68,7 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
             f"mask: expected object ids from 0 to {MAX_COUNT}, got {array.dtype} of {array.min()} to {array.max()}"
         )
     if required and not array.any():
-        raise InputError("mask: holds no object; give ids above 0 where the objects are")
+        raise InputError("mask is empty: give ids above 0 where the objects are")
     return array if array.any() else None
 
 

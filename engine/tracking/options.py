@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 class TrackerOptions:
     """Checkpoint, settings and device of a tracker; the model is read by `load` and `read_settings`."""
 
-    checkpoint: Path = BUNDLED_CHECKPOINT
-    """as in `Tracker.from_pretrained`; a name or address is accepted and becomes the path of its file, which may
-    download it"""
+    checkpoint: str | Path = BUNDLED_CHECKPOINT
+    """file, folder, name or address, as in `Tracker.from_pretrained`"""
     config: str | None = None
     """preset or YAML file with the settings; None: those of the checkpoint"""
     overrides: tuple[str, ...] = ()
@@ -29,9 +28,12 @@ class TrackerOptions:
     """cpu, cuda, cuda:N or mps"""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "checkpoint", resolve_checkpoint(self.checkpoint))
         if isinstance(self.overrides, str):
             object.__setattr__(self, "overrides", (self.overrides,))
+
+    def resolve_checkpoint(self) -> Path:
+        """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""
+        return resolve_checkpoint(self.checkpoint)
 
     def read_settings(self) -> Config:
         """Return the settings of `load`, with bounded memory, without loading the model.
@@ -40,10 +42,13 @@ class TrackerOptions:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.protocol import apply_protocol
+        from aotlab.engine.tracking.rules import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
-        config = read_settings(self.checkpoint, config=self.config, overrides=self.overrides)
-        return apply_protocol(config, "bounded", self.overrides)
+        path = self.resolve_checkpoint()
+        config = read_settings(path, config=self.config, overrides=self.overrides)
+        config = apply_protocol(config, "bounded", self.overrides)
+        return replace(config, rules=drop_unavailable_rules(config.rules))
 
     def settings_as_yaml(self) -> str:
         """Return the settings as ``--print-config`` prints them; raise `InputError` as `read_settings` does."""

@@ -30,7 +30,7 @@ class Prediction:
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     """1 minus the IoU of both directions by object id, if both were tracked from masks with the object"""
     cut: bool = field(default=False, kw_only=True)
-    """whether the frame shares nothing with the one before, see ``rules.cuts``"""
+    """whether the frame follows a cut, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
 
@@ -98,7 +98,7 @@ class PredictedFrame(NamedTuple):
     frame: np.ndarray
     """H×W×3 uint8"""
     cut: bool
-    """whether it shares nothing with the frame before"""
+    """whether it follows a cut"""
     input_size: Size
     """(height, width) of the frame in the network"""
     features: Features

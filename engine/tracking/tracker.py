@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +39,17 @@ from aotlab.engine.tracking.objects import (
     resize_channels,
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
-from aotlab.engine.tracking.rules import build_rules
+from aotlab.engine.tracking.rules import build_rules, drop_unavailable_rules
 from aotlab.engine.tracking.state import STATES, describe_origin, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
 from aotlab.networks.fast.optimize import optimize as optimize_model
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
-from aotlab.networks.weights.zoo import load_model
+from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import sha256
 from aotlab.utils.versioned_json import reading_kind
 
 log = logging.getLogger(__name__)
@@ -90,12 +90,15 @@ class Tracker:
             self.model, self.autocast = model.to(self.device).eval(), autocast(self.device, precision)
             if compute.compile:
                 compile_parts(self.model, self.device)
-        if config.rules.ownership and find_spec("cv2") is None:
-            config = replace(config, rules=replace(config.rules, ownership=False))
+        rules = drop_unavailable_rules(config.rules)
+        if rules != config.rules:
+            config = replace(config, rules=rules)
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = config
         self.temperature = config.confidence_temperature
         """divisor of the logits for `Prediction.confidence`"""
+        self.checkpoint_digest: str | None = None
+        """SHA-256 of the checkpoint's file; None: the model is not from a file"""
         self.reset()
 
     @classmethod
@@ -125,7 +128,8 @@ class Tracker:
             InputError: as `load_model` and `Tracker`.
         """
         overrides = (overrides,) if isinstance(overrides, str) else overrides
-        model, settings = load_model(path or BUNDLED_CHECKPOINT, config=config, overrides=overrides)
+        file = resolve_checkpoint(path or BUNDLED_CHECKPOINT)
+        model, settings = load_model(file, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
         if settings.memory.policy == "every_nth" != bounded.memory.policy:
             log.warning(
@@ -133,7 +137,9 @@ class Tracker:
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
         log.debug("%s on %s with settings %s", path or BUNDLED_CHECKPOINT, device, bounded)
-        return cls(model, bounded, device=device, optimize=optimize)
+        tracker = cls(model, bounded, device=device, optimize=optimize)
+        tracker.checkpoint_digest = sha256(file)
+        return tracker
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""

@@ -89,7 +89,7 @@ def train(
     with locked_output(output, world):
         if world.is_main:
             clear_output(output, restart=restart)
-        world.gather(None)  # the others look for states once rank 0 has removed them
+        world.gather(None)  # the others look for states once the main rank has removed them
         data = open_phases(config, readers)
         saved = load_state(output, config)
         if saved is not None and saved["phase"] not in data.mixtures:
@@ -113,7 +113,7 @@ def train(
                     restore_phase(state, saved)
                     saved = None
                     if state.step >= mixture.phase.steps and index == max(data.mixtures):
-                        log.warning("%s: finished before, no step is trained; --restart starts over", output)
+                        log.warning("%s: already finished, nothing to train; --restart starts over", output)
                 train_phase(run, state, mixture)
         assert state is not None
         return TrainResult(
@@ -241,7 +241,7 @@ def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
         )
         number = error.signal_number if isinstance(error, Interrupted) else None
         if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
-            # rank 0 saves; otherwise it may be lost, and every rank saves
+            # the main rank saves; otherwise it may be lost, and every rank saves
             raise RunStopped(reason, signal_number=number) from error
         try:
             save_state(state, run.output)

@@ -82,7 +82,7 @@ def run_job(
 def track_into(job: Job, folder: Path, tracker: TrackerOptions, options: JobOptions) -> JobResult:
     """Track a job with local inputs into a local folder, or resume it; raise `InputError` for a bad input."""
     done = aotlab.run_job(job, folder, tracker, options)
-    if done is None:
+    if done.reused:
         return JobResult(job.name, reused=True)
     return JobResult(job.name, done.frames, "interrupted" if done.interrupted else done.error)
 
@@ -134,7 +134,7 @@ def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
         ]
     settings, weights = (
         tracker.settings_as_yaml(),
-        hashlib.sha256(tracker.checkpoint.read_bytes()).hexdigest(),
+        hashlib.sha256(tracker.resolve_checkpoint().read_bytes()).hexdigest(),
     )
     return json.dumps([repr(job), stamps, weights, settings, repr(options)])
 

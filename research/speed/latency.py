@@ -233,7 +233,9 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @tracker_options()
 def main(video: str, *, tracker: TrackerOptions) -> int:
     """Print latencies and the speed of tracking; returns the exit status."""
-    session = open_session(video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.checkpoint))
+    session = open_session(
+        video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint())
+    )
     token = secrets.token_urlsafe(24)
     rows = measure(session, Server(build_app(session), bind_socket("127.0.0.1", 0), token=token), token)
     session.close()

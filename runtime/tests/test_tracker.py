@@ -176,7 +176,7 @@ def test_resumed_tracker_gives_equal_masks(tracker):
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected integers, got float64; convert it"),
         (clip(1)[0], -MASKS[0], "mask: expected object ids from 0 to 2147483647, got int64 of -2 to 0"),
         (clip(1)[0], 2**31 + MASKS[0], "mask: expected object ids from 0 to 2147483647"),
-        (clip(1)[0], 0 * MASKS[0], "mask: holds no object"),
+        (clip(1)[0], 0 * MASKS[0], "mask is empty"),
     ],
 )
 def test_bad_frames_and_masks_rejected(exported, frame, mask, message):

@@ -52,17 +52,20 @@ FILES = {
         "base: aott\nmemory: {polcy: every_nth}\n",
     ),
     "an unknown key in a list": (
-        r"unknown key pth; did you mean path\?",
+        r"unknown key train\.phases\.0\.sources\.0\.pth; did you mean train\.phases\.0\.sources\.0\.path\?",
         "base: aott\nthen: [{name: a, sources: [{pth: b}]}]",
     ),
 }
 OVERRIDES = {
     "memory.evry=2": "unknown key memory.evry; did you mean memory.every?",
     "modle.dim=128": "unknown key modle; did you mean model?",
-    "model.stages.0.windw=7": "unknown key windw; did you mean window?",
+    "model.stages.0.windw=7": "unknown key model.stages.0.windw; did you mean model.stages.0.window?",
     "train.qqqqq=1": "unknown key train.qqqqq; valid keys are output, run",
     "memory.every=often": "memory.every: Value 'often' of type 'str' could not be converted to Integer",
     "model.align_corners=maybe": "model.align_corners: Value 'maybe' is not a valid bool",
+    "memory..every=2": "unknown key memory..every; did you mean memory.every?",
+    "model.stages.0.window.x=3": "aott: model.stages.0.window: expected one value (Integer), got {'x': 3}",
+    "model.stages.0.window=wide": "aott: model.stages.0.window: Value 'wide' of type 'str' could not be",
     "memory=5": "expected the settings of MemoryConfig (key: value), got 5",
     "memory.policy=all": "memory.policy must be one of first_frame",
     "model.stages.0.window=8": "window must be odd, or 0 for none, got 8",

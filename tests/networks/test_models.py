@@ -276,7 +276,7 @@ def test_schema_lists_all_methods_and_encoders():
         ("deaot", {"heads": 4}, "heads: deaot has no such setting; .*use aot"),
         ("msdeaot", {"feedforward": 4096}, "feedforward: msdeaot has no such setting"),
         ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; .*use aot, deaot"),
-        ("deaot", {"window": 0}, "window must be odd, got 0; only aot goes without"),
+        ("deaot", {"window": 0}, "window must be odd, got 0; only aot supports window 0"),
     ],
 )
 def test_settings_that_a_model_would_ignore_rejected(method, setting, message):

@@ -213,7 +213,7 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     finish(PROGRAM, *options(data, whole))
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     said = finish(*torchrun, PROGRAM, *options(data, both))
-    assert said.count("mean of 12 objects") == 1  # the lead speaks for all
+    assert said.count("mean of 12 objects") == 1  # the main rank speaks for all
     assert results(both) == results(whole)
     ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (both, whole))
     assert ours["sequences"] == theirs["sequences"]

@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.networks.weights import checkpoints
+from aotlab.networks.weights.zoo import load_model
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
@@ -138,10 +140,19 @@ def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
 
 def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     tracker, options = Tracker.from_pretrained(), JobOptions(write="masks", progress=False)
-    monkeypatch.setattr(checkpoints, "build_model", None)
     job = Job("clip", video, boxes="3,3,14,14", end=1)
-    assert run_job(job, str(tmp_path / "out"), tracker, options).frames == 2
-    assert run_job(job, str(tmp_path / "out"), tracker, options) is None
+    with monkeypatch.context() as without:
+        without.setattr(checkpoints, "build_model", None)
+        result = run_job(job, str(tmp_path / "out"), tracker, options)
+    assert (result.reused, result.frames) == (False, 2)
+    for same in (tracker, TrackerOptions(), None):
+        result = run_job(job, str(tmp_path / "out"), same, options)
+        assert (result.reused, result.frames) == (True, 2)
+        assert result.written == {"masks": tmp_path / "out" / "masks"}
+    other = Tracker(*load_model("bundled"))
+    assert other.checkpoint_digest is None
+    with pytest.raises(InputError, match="holds given of another run"):
+        run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
@@ -151,6 +162,13 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         run_job(job, tmp_path / "b", options)
     with pytest.raises(InputError, match=r"source .*: expected frames; give open_frames"):
         track(tracker, video, {}, tmp_path / "b")
+
+
+@pytest.mark.parametrize("points", [(), ("3,3",)])
+def test_job_without_objects_rejected(video, tmp_path, points):
+    job = Job("clip", video, not_points=points)
+    with pytest.raises(InputError, match="clip: no masks; give masks, boxes or points"):
+        run_job(job, tmp_path / "out")
 
 
 def test_class_names_of_prompts_are_in_annotations(run, tmp_path, capsys):

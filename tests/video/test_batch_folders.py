@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies
 from PIL import Image
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.media.masks import write_mask
@@ -40,10 +41,17 @@ def jobs(tmp_path):
     ]
 
 
-def test_tracker_options_resolve_names_and_text(tmp_path):
-    assert TrackerOptions("bundled") == TrackerOptions()
-    options = TrackerOptions(str(tmp_path), overrides="memory.every=2")
-    assert (options.checkpoint, options.overrides) == (tmp_path, ("memory.every=2",))
+def test_tracker_options_resolve_names_when_read(monkeypatch):
+    downloaded = []
+    monkeypatch.setattr("aotlab.networks.weights.zoo.find_weights", lambda name: None)
+    monkeypatch.setattr(
+        "aotlab.networks.weights.zoo.download_weights",
+        lambda name: downloaded.append(name) or BUNDLED_CHECKPOINT,
+    )
+    options = TrackerOptions("aott", overrides="memory.every=2")
+    assert (options.checkpoint, options.overrides, downloaded) == ("aott", ("memory.every=2",), [])
+    assert options.read_settings() == TrackerOptions("bundled", overrides="memory.every=2").read_settings()
+    assert downloaded == ["aott"]
 
 
 def test_job_of_another_process_keeps_its_record(output, tmp_path):

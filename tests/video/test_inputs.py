@@ -175,6 +175,11 @@ def test_invalid_ranges_rejected(source, start, end, by_name, words):
         FrameSelection(source, start, end, by_name=by_name)
 
 
+def test_file_names_of_a_video_file_rejected(video):
+    with pytest.raises(InputError, match=r"clip: only the frames of image folders have file names; count"):
+        FrameSelection(video, by_name=True)
+
+
 def test_overlap_of_two_files_is_reported(video, masks, caplog):
     frames = FrameSelection(open_frames("clip"), by_name=True)
     load_masks(["11=first.png", "11:5=late.png"], video, frames)

@@ -1,4 +1,4 @@
-"""Cuts: frames that share nothing with the frame before."""
+"""Detection of cuts between frames."""
 
 from __future__ import annotations
 

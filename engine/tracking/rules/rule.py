@@ -19,7 +19,7 @@ class Rule:
     """
 
     def is_cut(self, frame: np.ndarray) -> bool:
-        """Return whether a frame H×W×3 uint8 shares nothing with the frame before."""
+        """Return whether a frame H×W×3 uint8 follows a cut."""
         return False
 
     def correct(

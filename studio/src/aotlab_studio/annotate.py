@@ -200,7 +200,7 @@ def main(
 
     loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
-        segmenter, plugin=segmenter_plugin, checkpoint=tracker.checkpoint, device=tracker.device
+        segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device
     )
     with _exit_on_signals(), ExitStack() as cleanup:
         serve = partial(

@@ -29,7 +29,7 @@ def test_resizing_in_the_graph_equals_pytorch(size):
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-@pytest.mark.parametrize("size", [(25, 29), (33, 26)])  # larger maps than windows, so by blocks
+@pytest.mark.parametrize("size", [(25, 29), (33, 26)])  # larger maps than windows, so by tiles
 @pytest.mark.parametrize("relative_value", [True, False])
 def test_exportable_local_attention_is_exact(size, relative_value, frames, monkeypatch):
     torch.manual_seed(0)

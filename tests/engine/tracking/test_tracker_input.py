@@ -129,7 +129,7 @@ def test_integer_mask_is_returned_unchanged(models, ids, dtype, offset):
     mask = np.roll(stripes(ids or [1], dtype=dtype), offset, axis=1)
     tracker = Tracker(*models["aott"])
     if not mask.any():
-        with pytest.raises(InputError, match="holds no object"):
+        with pytest.raises(InputError, match="mask is empty: give ids"):
             tracker.step(clip(1)[0], mask)
         return
     prediction = tracker.step(clip(1)[0], mask)

@@ -63,7 +63,9 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     assert train_tool.main(["--config", str(recipe_file("one", steps=2)), *EXACT]) == 0
     answers = [rank.communicate(timeout=240) for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], answers
-    assert "".join(output for output, _ in answers).count("trained weights") == 1  # the lead speaks for all
+    assert (
+        "".join(output for output, _ in answers).count("trained weights") == 1
+    )  # the main rank speaks for all
     # Sums of float32 in another order; 5e-7 was seen.
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
 

@@ -61,9 +61,9 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted
 def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     config = recipe("run", phase(steps=1))
     first = load_file(run(config).checkpoint)
-    assert "finished before" not in caplog.text
+    assert "already finished" not in caplog.text
     assert_equal(first, load_file(run(config).checkpoint))
-    assert "finished before, no step is trained; --restart starts over" in caplog.text
+    assert "already finished, nothing to train; --restart starts over" in caplog.text
     best = Path(config.train.output) / "best.safetensors"
     best.write_bytes(b"of the earlier run")
     run(config, restart=True)

@@ -148,7 +148,8 @@ def test_finished_clip_is_reported_as_done_already(clips, caplog):
 def test_clip_without_mask_fails_alone(clips, capsys):
     (clips / "a.png").unlink()
     assert run(clips) == 1
-    assert "a: no masks; put one of a.png, a.xml, a.json, a.masks next to it" in capsys.readouterr().err
+    words = "a: no masks; give masks, boxes or points (in a folder of videos: a.png, a.xml, a.json, a.masks next to it)"
+    assert words in capsys.readouterr().err
     out = clips.parent / "out"
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
     save(clips / "a.png", 1)

@@ -49,7 +49,7 @@ class TrackerLoader:
 
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
         self._options = options
-        self._own = list(dict.fromkeys((options.checkpoint, *checkpoints)))
+        self._own = list(dict.fromkeys((options.resolve_checkpoint(), *checkpoints)))
         known = list_models()
         names = {path: name for name, path in known.items()}
         self._models: dict[str, Path] = {}
