@@ -61,6 +61,8 @@ class JobRecord:
     """index of the first tracked frame"""
     masks: list[str] = field(default_factory=list)
     """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
+    class_names: dict[str, str] = field(default_factory=dict)
+    """class by object id, as mask PNGs have no names"""
     levels: str | None = None
     """levels, as in `Job.levels`"""
     fingerprint: dict[str, Any] = field(default_factory=dict)

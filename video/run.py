@@ -109,6 +109,8 @@ def track_job(
                 values = [*checked.job.masks, *_write_masks(checked, drawn, folder / PROMPT_MASKS)]
                 masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
             masks.annotations.class_names.update(checked.class_names)
+            names = masks.annotations.class_names
+            results.record.class_names = {str(object_id): name for object_id, name in names.items()}
             labels = VideoLabels.from_annotations(masks.annotations, class_list)
             result = track(
                 tracker, checked.source, masks, folder, checked.options, frames=checked.frames, labels=labels,

@@ -1,5 +1,6 @@
 """Masks converted from every format to PNGs, and to YOLO with images."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -172,6 +173,36 @@ def test_videos_are_merged_and_split_to_coco(tmp_path, part):
     assert all((labels == truth(int(name[2:7]))).all() for (_, name), labels in found.items())
     read = read_annotations(out / f"{part}.json", VideoInfo(names[0], (HEIGHT, WIDTH), CLIP_LENGTH))
     assert (read.mask(2) == truth(2)).all()
+
+
+def test_classes_of_the_record_name_masks(tmp_path):
+    results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
+    for name, classes in (("a", {"1": "cat", "2": "dog"}), ("b", {"1": "dog"})):
+        record = json.loads((results / name / ".track.json").read_text())
+        (results / name / ".track.json").write_text(json.dumps({**record, "class_names": classes}))
+    assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.5"]) == 0
+    trees = [json.loads((out / f"{part}.json").read_text()) for part in ("train", "val")]
+    assert [tree["categories"] for tree in trees] == [trees[0]["categories"]] * 2
+    names = {category["id"]: category["name"] for category in trees[0]["categories"]}
+    found = [{names[each["category_id"]] for each in tree["annotations"]} for tree in trees]
+    assert found == [{"cat", "dog"}, {"dog", "object"}]
+    assert (
+        main(
+            [
+                str(results / "a"),
+                str(tmp_path / "a.json"),
+                "--to",
+                "coco",
+                "--video",
+                str(tmp_path / "videos/a"),
+            ]
+        )
+        == 0
+    )
+    assert {each["name"] for each in json.loads((tmp_path / "a.json").read_text())["categories"]} == {
+        "cat",
+        "dog",
+    }
 
 
 def test_videos_are_merged_and_split_to_yolo(tmp_path):

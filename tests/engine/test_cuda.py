@@ -38,8 +38,9 @@ GAPS = (
     "_aa.", "bicubic", "grid_sampler_3d", "trilinear3d", "linalg_", "_fft_", "mkldnn", "onednn", "_cudnn", "quantize",
 )  # fmt: skip
 """parts of names of operations that MPS lacks or lacked in some version of PyTorch, or that belong to other devices"""
-FALLBACK = {"aten.upsample_bicubic2d.vec"}
-"""gap of older versions of PyTorch, whose CPU fallback scales the frame (`PYTORCH_ENABLE_MPS_FALLBACK`)"""
+FALLBACK = {"aten.upsample_bicubic2d.vec", "aten.linalg_vector_norm.default"}
+"""gaps of older versions of PyTorch, whose CPU fallback (`PYTORCH_ENABLE_MPS_FALLBACK`) scales the frame, and compares
+the keys of stored frames (ERMU)"""
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
 DOUBLES = (torch.float64, torch.complex128)
 """dtypes that MPS lacks"""

@@ -139,6 +139,8 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     source = open_frames(video)
     info = VideoInfo.from_source(source)
     annotations = read_annotations(masks, info)
+    if (job := read_job(masks)) is not None:
+        annotations.class_names = job.class_names | annotations.class_names
     annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
     if form == "masks":
         max_id = annotations.objects()[-1]
@@ -211,7 +213,8 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
     source = open_frames(job.video, levels=job.levels)
     info = VideoInfo.from_source(source)
     annotations = read_annotations(folder / readable[0], info)
-    if job.masks:  # PNGs have no class names
+    annotations.class_names = job.class_names | annotations.class_names
+    if job.masks:
         given = load_masks(job.masks, info).annotations
         annotations.class_names = given.class_names | annotations.class_names
         annotations.classes = given.classes | annotations.classes

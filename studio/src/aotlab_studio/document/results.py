@@ -39,6 +39,8 @@ class JobRecord(msgspec.Struct):
     """names of the results in the job's folder"""
     masks: list[str] = []
     """given masks, as in `Job.masks`"""
+    class_names: dict[int, str] = {}
+    """class by object id, as mask PNGs have no names"""
     levels: str | None = None
     first_frame: int = 0
     """index of the first tracked frame"""
