@@ -340,7 +340,8 @@ def test_undo_and_redo_spare_steps_of_other_open_pages(session):
     assert session.document.snapshot.objects.ids == ()
 
 
-def test_version_is_restored_as_it_was_kept(session):
+@pytest.mark.parametrize("count", [0, 3])
+def test_version_is_restored_as_it_was_kept(session, count):
     draw(session, 0, 1)
     layer = Layer([1], 1, LENGTH - 1)
     session.document.edit("tracking", State(layers={1: layer}))
@@ -350,15 +351,15 @@ def test_version_is_restored_as_it_was_kept(session):
             score = Score(1.0, 100, 0.0, 0.0)
             session.document.add_result(1, Result(index, {1: score}), (truth(index) == 1).astype(np.uint16))
 
-    store(1, 2, 3)
+    store(*range(1, count + 1))
     session.document.keep_version("half")
     kept = shown(session.document)
-    store(*range(4, LENGTH))
+    store(*range(count + 1, LENGTH))
     session.document.finish_layer(1)
     whole = shown(session.document)
     session.document.restore_version(1)
     assert same(shown(session.document), kept)
-    assert session.document.snapshot.list_outdated() == [(4, LENGTH - 1)]
+    assert session.document.snapshot.list_outdated() == [(count + 1, LENGTH - 1)]
     session.undo()
     assert same(shown(session.document), whole)
     assert session.document.snapshot.list_outdated() == []

@@ -187,7 +187,7 @@ class LayerFile:
         Args:
             end: bytes of the file that count; None: all.
         """
-        length = min(file.seek(0, os.SEEK_END), end or sys.maxsize)
+        length = min(file.seek(0, os.SEEK_END), sys.maxsize if end is None else end)
         if self.end + HEAD.size > length:
             return None
         file.seek(self.end)
