@@ -62,6 +62,9 @@ class TruthTracker:
         self.calls = []
         self.reset()
 
+    def fresh(self):
+        return self
+
     def reset(self, length=None):
         self._ids = []
         self._drop = set()
