@@ -35,6 +35,16 @@ MAX_CLAIMS = 30
 """largest number of frames in a row on which an object claims components"""
 
 
+class Component(NamedTuple):
+    """A connected part of an object."""
+
+    pixels: np.ndarray
+    """H×W bool"""
+    area: int
+    center: tuple[float, float]
+    """row and column"""
+
+
 @dataclass
 class History:
     """Appearance, area and place of an object on earlier frames."""
@@ -59,15 +69,15 @@ class History:
         """Median area in pixels; 0 without frames."""
         return float(np.median(self.areas)) if self.areas else 0.0
 
+    def may_claim(self, part: Component) -> bool:
+        """Return whether the object, if it is lost, may claim a component of this size and place."""
+        low, high = (limit * self.median for limit in CLAIM_AREA_RANGE)
+        near = math.dist(part.center, self.center) <= MAX_CLAIM_DISTANCE * math.sqrt(self.median)
+        return near and low <= part.area <= high and not self.cooldown and self.claim_streak < MAX_CLAIMS
 
-class Component(NamedTuple):
-    """A connected part of an object."""
-
-    pixels: np.ndarray
-    """H×W bool"""
-    area: int
-    center: tuple[float, float]
-    """row and column"""
+    def color_distance(self, part: Component, frame: np.ndarray) -> float:
+        """Return the difference in color of a component of a frame H×W×3 uint8 from the object."""
+        return math.dist(measure_colors(part.pixels, frame), self.colors)
 
 
 class Reassignment(NamedTuple):
@@ -120,22 +130,19 @@ class ComponentOwnership(Rule):
         """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size."""
         if len(self.objects) < 2 or self.main_labels is None or self.main_labels.shape != labels.shape:
             return []
-        areas = np.bincount(labels.ravel(), minlength=max(self.objects) + 1)
+        areas = {object_id: np.count_nonzero(labels == object_id) for object_id in self.objects}
         lost = [i for i, history in self.objects.items() if areas[i] < LOST_AREA * history.median]
-        claimed = [i for i, history in self.objects.items() if history.undo_frames_left and i not in lost]
         reassigned: list[Reassignment] = []
-        for source in self.objects if lost else claimed:
-            if not areas[source]:
+        for source, history in self.objects.items():
+            if source in lost or not areas[source] or not (lost or history.undo_frames_left):
                 continue
             main, *others = self._components(labels, source)
             for part in others:
-                detached, kept = self._choose_detached(main, part, source, frame)
-                source_remains = source not in lost and kept.area >= LOST_AREA * self.objects[source].median
-                owner = self._find_owner(detached, lost, frame) if source_remains else None
-                if owner is not None:
-                    reassigned.append(Reassignment(detached.pixels, source, owner))
-                elif source in claimed and self._is_returned(part, main, source, frame):
-                    reassigned.append(Reassignment(main.pixels, source, self.objects[source].source))
+                claim = self._find_claim(main, part, source, lost, frame)
+                if claim is not None:
+                    reassigned.append(claim)
+                elif self._is_return(main, part, history, frame):
+                    reassigned.append(Reassignment(main.pixels, source, history.source))
                     break
         return reassigned
 
@@ -215,41 +222,34 @@ class ComponentOwnership(Rule):
                 found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
         return found
 
-    def _choose_detached(
-        self, main: Component, part: Component, source: int, frame: np.ndarray
-    ) -> tuple[Component, Component]:
-        """Return the component to give away and the one to keep: the main one, unless the other has its colors."""
-        own = self.objects[source].colors
-        differences = [math.dist(measure_colors(each.pixels, frame), own) for each in (main, part)]
-        return (main, part) if differences[0] > MAX_COLOR_RATIO * differences[1] else (part, main)
+    def _find_claim(
+        self, main: Component, part: Component, source: int, lost: Sequence[int], frame: np.ndarray
+    ) -> Reassignment | None:
+        """Return the claim of a lost object on one of two components of an object, or None if none fits.
 
-    def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
-        """Return the lost object that a component of another object belongs to, or None."""
-        candidates = []
-        for object_id in lost:
-            history = self.objects[object_id]
-            low, high = (limit * history.median for limit in CLAIM_AREA_RANGE)
-            near = math.dist(part.center, history.center) <= MAX_CLAIM_DISTANCE * math.sqrt(history.median)
-            if (
-                near
-                and low <= part.area <= high
-                and not history.cooldown
-                and history.claim_streak < MAX_CLAIMS
-            ):
-                candidates.append(object_id)
-        if not candidates:
+        The main component is given away only if the other one has clearly more similar colors.
+        """
+        history = self.objects[source]
+        detached, kept = part, main
+        if history.color_distance(main, frame) > MAX_COLOR_RATIO * history.color_distance(part, frame):
+            detached, kept = main, part
+        candidates = [i for i in lost if self.objects[i].may_claim(detached)]
+        if not candidates or kept.area < LOST_AREA * history.median:
             return None
-        colors = measure_colors(part.pixels, frame)
-        differences = {i: math.dist(colors, history.colors) for i, history in self.objects.items()}
+        colors = measure_colors(detached.pixels, frame)
+        differences = {i: math.dist(colors, other.colors) for i, other in self.objects.items()}
         owner = min(candidates, key=differences.__getitem__)
-        return owner if differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values()) else None
+        fits = differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values())
+        return Reassignment(detached.pixels, source, owner) if fits else None
 
-    def _is_returned(self, part: Component, main: Component, object_id: int, frame: np.ndarray) -> bool:
-        """Return whether a component, not the claimed main one, is the object that made the claim."""
-        history = self.objects[object_id]
-        colors = [measure_colors(component.pixels, frame) for component in (part, main)]
-        own, claimed = (math.dist(values, history.colors) for values in colors)
-        return history.source in self.objects and part.area >= LOST_AREA * history.median and own < claimed
+    def _is_return(self, main: Component, part: Component, history: History, frame: np.ndarray) -> bool:
+        """Return whether the object itself shows up as ``part``, so that its claim of the main component is undone."""
+        return (
+            history.undo_frames_left > 0
+            and history.source in self.objects
+            and part.area >= LOST_AREA * history.median
+            and history.color_distance(part, frame) < history.color_distance(main, frame)
+        )
 
     def _count_claims(self) -> None:
         """Count frames since claims, and note new and undone ones."""

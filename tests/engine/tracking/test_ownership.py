@@ -12,6 +12,7 @@ from aotlab.engine.tracking.rules.ownership import (
     Reassignment,
     swap_channels,
 )
+from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
 SIZE = (60, 120)
@@ -79,6 +80,11 @@ def test_part_that_does_not_fit_stays(part):
 def test_part_in_shade_goes_to_the_lost_object():
     rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
     assert step(rule, (1, 20, 10, GREEN), (1, 20, 44, (110, 20, 20))) == [(1, 2, 44)]
+
+
+def test_largest_object_id_costs_no_memory():
+    rule = started((1, 20, 10, RED), (MAX_COUNT, 20, 40, RED))
+    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == [(1, MAX_COUNT, 44)]
 
 
 def test_small_part_stays():
