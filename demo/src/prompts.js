@@ -16,6 +16,11 @@ import { average, labelParts, measureDistance, resize, round } from './images.js
 
 /** Radius of a point's disc in pixels of the network. */
 const CLICK_RADIUS = 5.2;
+/** Pixels of the network per token. */
+const STRIDE = 16;
+/** Longer edge in pixels of whole frames and of crops in the network. */
+const FRAME_EDGE = 321;
+const CROP_EDGE = 257;
 /** Shortest side of a crop in pixels of the frame; smaller objects need their surroundings. */
 const MIN_CROP = 96;
 /** Margins of the crop around a box and around a rough mask, as a fraction of the object's longer side. */
@@ -42,21 +47,21 @@ const EXCLUDED = -12;
  */
 export async function segmentPrompt(graphs, frame, prompt, taken) {
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
-  const name = prompt.box ? 'prompt_crop' : 'prompt_frame';
   let crop = prompt.box ? findCrop(promptCorners(prompt), whole, COARSE_MARGIN) : whole;
-  const coarse = await runNetwork(graphs, name, frame, crop, drawPlanes(prompt, crop, graphs.inputSize(name)));
+  let size = networkSize(graphs, crop, prompt.box ? CROP_EDGE : FRAME_EDGE);
+  const coarse = await runNetwork(graphs, frame, crop, drawPlanes(prompt, crop, size));
   const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(EXCLUDED));
   forCrop(crop, frame.width, (pixel, index) => {
     if (!taken[pixel]) rough[pixel] = sigmoid(coarse.data[index]);
   });
 
   crop = findCrop(promptCorners(prompt, rough, frame.width), whole, REFINE_MARGIN);
-  const size = graphs.inputSize('prompt_crop');
+  size = networkSize(graphs, crop, CROP_EDGE);
   const planes = drawPlanes(prompt, crop, size);
   const surroundings = { data: new Float32Array(crop.height * crop.width), count: 1, height: crop.height, width: crop.width };
   forCrop(crop, frame.width, (pixel, index) => (surroundings.data[index] = rough[pixel]));
   planes.data.set(resize(surroundings, size, { antialias: true }).data.map((value) => Math.min(1, Math.max(0, value))), 3 * size[0] * size[1]);
-  const refined = await runNetwork(graphs, 'prompt_crop', frame, crop, planes);
+  const refined = await runNetwork(graphs, frame, crop, planes);
   const probability = followEdges(refined, cropImage(frame, crop), [size[0] >> 1, size[1] >> 1]);
   const mask = new Uint8Array(frame.height * frame.width);
   forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(probability[index] > 0.5 && !taken[pixel])));
@@ -65,18 +70,32 @@ export async function segmentPrompt(graphs, frame, prompt, taken) {
 }
 
 /**
+ * Return the size in the network of a crop whose longer edge becomes about `edge` pixels, in whole tokens.
+ * @param {Graphs} graphs
+ * @param {Crop} crop
+ * @param {number} edge
+ * @returns {Size}
+ */
+function networkSize(graphs, { height, width }, edge) {
+  const extra = Number(graphs.config.model.align_corners);
+  const scale = edge / Math.max(height, width);
+  /** @param {number} side */
+  const fit = (side) => STRIDE * Math.max(2, round((side * scale - extra) / STRIDE)) + extra;
+  return [fit(height), fit(width)];
+}
+
+/**
  * Return the logits of an object in a crop from its planes in the network's size.
  * @param {Graphs} graphs
- * @param {string} name
  * @param {Frame} frame
  * @param {Crop} crop
  * @param {Maps} planes
  */
-async function runNetwork(graphs, name, frame, crop, planes) {
-  const [height, width] = graphs.inputSize(name);
+async function runNetwork(graphs, frame, crop, planes) {
+  const { height, width } = planes;
   const image = resize(cropImage(frame, crop), [height, width], { antialias: true });
   const inputs = { image: graphs.tensor(image.data, [1, 3, height, width]), planes: graphs.tensor(planes.data, [1, 4, height, width]) };
-  const { logits } = await graphs.run(name, inputs);
+  const { logits } = await graphs.run('prompt', inputs);
   const maps = { data: /** @type {Float32Array} */ (logits.data), count: 1, height: logits.dims[2], width: logits.dims[3] };
   return resize(maps, [crop.height, crop.width], { alignCorners: graphs.config.model.align_corners });
 }

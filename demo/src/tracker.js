@@ -12,7 +12,7 @@ import { segmentPrompt } from './prompts.js';
 /** Version of `export.json`. */
 const VERSION = 6;
 /** Graphs of the tracker, in the order of a frame. */
-const METHODS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt_frame', 'prompt_crop'];
+const METHODS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
 /** The methods of an exported model. */
 export class Graphs {
@@ -64,13 +64,6 @@ export class Graphs {
     const session = this.sessions[name];
     const results = await session.run(Object.fromEntries(session.inputNames.map((input) => [input, tensors[input]])));
     return /** @type {Tensors} */ (results);
-  }
-
-  /** Return (height, width) of a graph's image. @param {string} name @returns {import('./images.js').Size} */
-  inputSize(name) {
-    const [image] = this.sessions[name].inputMetadata;
-    if (!image.isTensor) throw new Error(`${name}: no tensor input`);
-    return [Number(image.shape[2]), Number(image.shape[3])];
   }
 
   /** @param {Float32Array} data @param {number[]} shape @returns {Tensor} */

@@ -8,44 +8,40 @@ Methods that you add can be exported if the states of their blocks are NamedTupl
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import re
-import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
+from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.prompting.network import CROP_EDGE, FRAME_EDGE, crop_input_size
-from aotlab.networks.attention import LocalAttention
-from aotlab.networks.fast.local_attention import TiledLocalAttention
-from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
+from aotlab.networks.fast.local_attention import MapLocalAttention
+from aotlab.networks.fast.optimize import replace_local_attention
+from aotlab.networks.model import (
+    BlockMemory,
+    BlockState,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+)
 from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, assign_temporal_slots
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import (
-    is_file,
-    make_folder,
-    read_json,
-    remove,
-    require_writable,
-    sha256,
-    temporary_name,
-)
+from aotlab.utils.files import make_folder, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import FileKind, wrap
@@ -53,11 +49,6 @@ from aotlab.utils.versioned_json import FileKind, wrap
 if TYPE_CHECKING:
     import onnx
 
-DESCRIPTION_FILE = "export.json"
-WEIGHTS_FILE = "weights.bin"
-"""weights of all graphs, each stored once"""
-MIN_SHARED_BYTES = 1024
-"""smaller constants stay in the graphs"""
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
 EXPORT = FileKind("export", 6, "export again")
@@ -68,11 +59,9 @@ EXAMPLE_FRAMES = 2
 """number of long-term frames that propagate is traced with; 1 would become a constant"""
 EXAMPLE_SIDE = 40
 """height in pixels of the frame that encode is traced with"""
-MAPS = Features._fields
-"""feature maps by stride, and the last one projected"""
 
-Tensors = Mapping[str, Tensor]
-Method = Callable[[VOSModel, Tensors], dict[str, Tensor]]
+Method = Callable[..., dict[str, Any]]
+"""called with a model and arguments by name, returns results by name: tensors, or lists and NamedTuples of them"""
 
 
 @dataclass(frozen=True)
@@ -115,44 +104,11 @@ def resolve_export_config(config: Config) -> Config:
     )
 
 
-def flatten_tensors(prefix: str, values: Any) -> dict[str, Tensor]:
-    """Name the tensors in nested lists, named tuples and dicts: ``PREFIX_1_long_key``; None is left out."""
-    if values is None or isinstance(values, Tensor):
-        return {} if values is None else {prefix: values}
-    if hasattr(values, "_asdict"):
-        values = values._asdict()
-    parts = values.items() if isinstance(values, dict) else enumerate(values)
-    return {
-        name: x for part, value in parts for name, x in flatten_tensors(f"{prefix}_{part}", value).items()
-    }
-
-
-def unflatten_list(prefix: str, tensors: Tensors) -> list[Tensor]:
-    """Return ``PREFIX_0``, ``PREFIX_1`` and so on."""
-    return [tensor for name, tensor in tensors.items() if re.fullmatch(rf"{prefix}_\d+", name)]
-
-
-def unflatten_states(tensors: Tensors) -> list[dict[str, Tensor]]:
-    """Return the fields of each block's state."""
-    states: list[dict[str, Tensor]] = []
-    for name, tensor in tensors.items():
-        if match := re.fullmatch(r"states_(\d+)_(.+)", name):
-            states += [{}] * (int(match[1]) + 1 - len(states))
-            states[int(match[1])] = states[int(match[1])] | {match[2]: tensor}
-    return states
-
-
-def unflatten_memory(tensors: Tensors) -> list[BlockMemory]:
-    """Return the memory of each block."""
-    parts = ("long_key", "long_value", "short_key", "short_value")
-    blocks = sum(bool(re.fullmatch(r"memory_\d+_long_key", name)) for name in tensors)
-    memories = [[tensors[f"memory_{block}_{part}"] for part in parts] for block in range(blocks)]
-    return [BlockMemory(KeyValue(*parts[:2]), KeyValue(*parts[2:])) for parts in memories]
-
-
-def unflatten_features(tensors: Tensors) -> Features:
-    """Return an encoded image."""
-    return Features(*(tensors[f"features_{name}"] for name in MAPS))
+def name_tensors(values: dict[str, Any]) -> dict[str, Tensor]:
+    """Name the tensors in nested lists, NamedTuples and dicts by their place: ``memory_1_long_key``."""
+    leaves, _ = pytree.tree_flatten_with_path(values)
+    named = {"_".join(re.findall(r"\w+", pytree.keystr(path))): leaf for path, leaf in leaves}
+    return {name: leaf for name, leaf in named.items() if isinstance(leaf, Tensor)}
 
 
 class IndexedTemporalEmbedding(TemporalEmbedding):
@@ -167,10 +123,10 @@ class IndexedTemporalEmbedding(TemporalEmbedding):
         return query + self.query, key.flatten(1, 2)
 
 
-def _encode(model: VOSModel, tensors: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
+def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, Any]:
     """Encode a frame H×W×3 uint8 of any size."""
-    image = resize_bicubic(tensors["frame"].float() / 255, size).permute(2, 0, 1)[None]
-    return flatten_tensors("features", model.encode(normalize(image)))
+    image = resize_bicubic(frame.float() / 255, size).permute(2, 0, 1)[None]
+    return {"features": model.encode(normalize(image))}
 
 
 def resize_bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -195,69 +151,75 @@ def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:
     return taps
 
 
-def _assign_identities(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    return flatten_tensors("identities", model.assign_identities(tensors["masks"]))
+def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
+    return {"identities": model.assign_identities(masks)}
 
 
-def _propagate(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+def _propagate(
+    model: VOSModel,
+    features: Features,
+    memory: Memory = (),
+    identities: Sequence[Tensor] = (),
+    temporal_indices: Tensor | None = None,
+) -> dict[str, Any]:
     """Propagate a reference frame if identities are given, else from memory."""
-    _set_temporal_indices(model, tensors)
-    features, identities = unflatten_features(tensors), unflatten_list("identities", tensors)
-    if identities:
-        propagated = model.propagate(features, id_embeddings=identities)
-    else:
-        propagated = model.propagate(features, unflatten_memory(tensors))
-    return flatten_tensors("embeddings", propagated.embeddings) | flatten_tensors("states", propagated.states)
+    _set_temporal_indices(model, temporal_indices)
+    return model.propagate(features, memory, identities)._asdict()
 
 
-def _memorize(model: VOSModel, tensors: Tensors, *, reference: PropagatedFrame) -> dict[str, Tensor]:
-    """Memorize a frame with states of the same types and sizes as those of ``reference``."""
-    examples: list[Any] = list(reference.states)
-    pairs = zip(examples, unflatten_states(tensors), strict=True)
-    states = [type(state)(**{name: fields.get(name) for name in state._fields}) for state, fields in pairs]
-    propagated = PropagatedFrame([], states, reference.sizes)
-    return flatten_tensors("memory", model.memorize(propagated, unflatten_list("identities", tensors)))
+def _memorize(
+    model: VOSModel, states: list[BlockState], identities: list[Tensor], sizes: list[tuple[int, int]]
+) -> dict[str, Any]:
+    """Memorize a frame whose blocks have maps of ``sizes``, (h, w) in tokens."""
+    return {"memory": model.memorize(PropagatedFrame([], states, sizes), identities)}
 
 
-def _decode(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
-    propagated = PropagatedFrame(unflatten_list("embeddings", tensors), [], [])
-    return {"logits": model.decode(propagated, unflatten_features(tensors))}
+def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> dict[str, Any]:
+    return {"logits": model.decode(PropagatedFrame(embeddings, [], []), features)}
 
 
-def _compare(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+def _compare(
+    model: VOSModel, states_0_key: Tensor, memory_0_long_key: Tensor, temporal_indices: Tensor | None = None
+) -> dict[str, Any]:
     """Return queries and keys of the first block, for memory policies."""
-    _set_temporal_indices(model, tensors)
-    query, key = model.long_attention_inputs(tensors["states_0_key"], tensors["memory_0_long_key"])
+    _set_temporal_indices(model, temporal_indices)
+    query, key = model.long_attention_inputs(states_0_key, memory_0_long_key)
     return {"query": query, "key": key}
 
 
-def _set_temporal_indices(model: VOSModel, tensors: Tensors) -> None:
+def _set_temporal_indices(model: VOSModel, indices: Tensor | None) -> None:
     if isinstance(model, TemporalModel) and isinstance(model.temporal, IndexedTemporalEmbedding):
-        model.temporal.indices = tensors.get("temporal_indices")
+        model.temporal.indices = indices
 
 
-def _segment_prompts(model: VOSModel, tensors: Tensors) -> dict[str, Tensor]:
+def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor) -> dict[str, Any]:
     """Segment an object of an image 1×3×h×w in 0 to 255 from its prompt planes 1×4×h×w."""
     assert model.prompts is not None
-    features = model.prompts.encode(normalize(tensors["image"] / 255))  # type: ignore[operator]
-    return {"logits": model.prompts(features, tensors["planes"])}
+    features = model.prompts.encode(normalize(image / 255))  # type: ignore[operator]
+    return {"logits": model.prompts(features, planes)}
 
 
 class Graph(nn.Module):
-    """A method of a model with named inputs and outputs in a fixed order."""
+    """A method of a model as a function of tensors, with named inputs and outputs in a fixed order."""
 
-    def __init__(self, model: VOSModel, method: Method, examples: dict[str, Tensor]) -> None:
-        """Run the method on example inputs; `results` holds what it returns."""
+    def __init__(self, model: VOSModel, method: Method, **arguments: Any) -> None:
+        """Run the method on example arguments; those without tensors are constants of the graph."""
         super().__init__()
-        self.model, self.method = model, method
+        self.model, self.method, self.arguments = model, method, arguments
         # copies: the exporter gives inputs that share memory symbolic shapes
-        self.examples = {name: x.clone() for name, x in examples.items()}
-        self.results = method(model, self.examples)
+        self.inputs = {name: x.clone() for name, x in name_tensors(arguments).items()}
+        self.results = self._call(self.inputs.values())
+        self.outputs = name_tensors(self.results)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Take inputs in the order of `examples`; return outputs in the order of `results`."""
-        results = self.method(self.model, dict(zip(self.examples, tensors, strict=True)))
-        return tuple(results.values())
+        """Take tensors in the order of `inputs`; return them in the order of `outputs`."""
+        return tuple(name_tensors(self._call(tensors)).values())
+
+    def _call(self, tensors: Iterable[Tensor]) -> dict[str, Any]:
+        """Call the method with tensors in place of those of the example arguments."""
+        replacements = iter(tensors)
+        arguments = pytree.tree_map_only(Tensor, lambda _: next(replacements), self.arguments)
+        return self.method(self.model, **arguments)
 
 
 def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
@@ -268,76 +230,53 @@ def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
     with torch.no_grad():
         frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
-        encode = Graph(model, partial(_encode, size=size), {"frame": frame})
+        encode = Graph(model, _encode, frame=frame, size=size)
+        features = encode.results["features"]
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=images)
-        identify = Graph(model, _assign_identities, {"masks": masks})
-        features, identities = encode.results, unflatten_list("identities", identify.results)
-        propagated = model.propagate(unflatten_features(features), id_embeddings=identities)
-        assert all(hasattr(state, "_fields") for state in propagated.states), "states must be NamedTuples"
-        reference = Graph(model, _propagate, features | identify.results)
-        states = {name: x for name, x in reference.results.items() if name.startswith("states_")}
-        embeddings = {name: x for name, x in reference.results.items() if name not in states}
-        memorize = Graph(model, partial(_memorize, reference=propagated), states | identify.results)
-        memory = {
-            name: x.repeat(1, EXAMPLE_FRAMES if "_long_" in name else 1, 1)
-            for name, x in memorize.results.items()
-        }
+        identify = Graph(model, _assign_identities, masks=masks)
+        identities = identify.results["identities"]
+        reference = Graph(model, _propagate, features=features, identities=identities)
+        embeddings, states, sizes = reference.results.values()
+        assert all(hasattr(state, "_fields") for state in states), "states must be NamedTuples"
+        memorize = Graph(model, _memorize, states=states, identities=identities, sizes=sizes)
+        memory = [
+            BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
+            for block in memorize.results["memory"]
+        ]
         slots = model.config.stages[0].temporal_slots
         indices = {"temporal_indices": assign_temporal_slots(EXAMPLE_FRAMES, slots)} if slots else {}
-        compared = {name: (states | memory)[name] for name in ("states_0_key", "memory_0_long_key")}
+        keys = {"states_0_key": states[0].key, "memory_0_long_key": memory[0].long.key}
         return {
             "encode": encode,
             "assign_identities": identify,
             "reference": reference,
-            "propagate": Graph(model, _propagate, features | memory | indices),
+            "propagate": Graph(model, _propagate, features=features, memory=memory, **indices),
             "memorize": memorize,
-            "decode": Graph(model, _decode, embeddings | features),
-            "compare": Graph(model, _compare, compared | indices),
+            "decode": Graph(model, _decode, embeddings=embeddings, features=features),
+            "compare": Graph(model, _compare, **keys, **indices),
         }
 
 
-def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Graph]:
-    """Build the graphs of a model's prompt network; none without a network.
+def build_prompt_graph(model: VOSModel) -> Graph:
+    """Build the graph of a model's prompt network.
 
-    They take ``image`` 1×3×H×W in 0 to 255 and ``planes`` 1×4×H×W of an object in 0 to 1 (see
-    `aotlab.networks.prompts.PLANES`), and give its ``logits`` 1×1×h×w at stride 4. ``prompt`` takes every size that
-    `crop_input_size` gives; ``prompt_frame`` and ``prompt_crop`` have the sizes of a whole frame and of a square crop,
-    for programs in which sizes must be constant.
-
-    Args:
-        video: (height, width) of the frames.
+    It takes ``image`` 1×3×H×W in 0 to 255 and ``planes`` 1×4×H×W of an object in 0 to 1 (see
+    `aotlab.networks.prompts.PLANES`), of every size that `crop_input_size` gives, and gives the object's ``logits``
+    1×1×h×w at stride 4.
     """
-    if model.prompts is None:
-        return {}
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
-    graphs = {}
-    crops = {
-        "prompt": ((3, 4), CROP_EDGE),
-        "prompt_frame": (video, FRAME_EDGE),
-        "prompt_crop": ((1, 1), CROP_EDGE),
-    }
-    for name, (crop, edge) in crops.items():
-        size = crop_input_size(crop, edge, align_corners=model.config.align_corners)
-        image, planes = (torch.rand(1, count, *size, generator=images) for count in (3, len(PLANES)))
-        with torch.no_grad():
-            graphs[name] = Graph(model, _segment_prompts, {"image": 255 * image, "planes": planes})
-    return graphs
-
-
-class MapLocalAttention(TiledLocalAttention):
-    """Local attention on small maps of any size, as those of crops."""
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int]) -> Tensor:
-        """Read a map's window; see `LocalAttention.forward`."""
-        return self._attend_map(query, key, value, size)
+    size = crop_input_size((3, 4), CROP_EDGE, align_corners=model.config.align_corners)
+    image, planes = (torch.rand(1, count, *size, generator=images) for count in (3, len(PLANES)))
+    with torch.no_grad():
+        return Graph(model, _segment_prompts, image=255 * image, planes=planes)
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
     """Copy a model for inference: local attention by tiles, the indices of temporal embeddings as an input."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
-    for name, module in model.named_modules():
-        if type(module) is LocalAttention:
-            module.__class__ = MapLocalAttention if name.startswith("prompts.") else TiledLocalAttention
+    if model.prompts is not None:
+        replace_local_attention(model.prompts, MapLocalAttention)  # its maps have any size
+    replace_local_attention(model)
     if isinstance(model, TemporalModel) and model.temporal is not None:
         model.temporal.__class__ = IndexedTemporalEmbedding
     return model
@@ -371,13 +310,15 @@ def export_model(
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
-    with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
+    with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
-        graphs = build_graphs(model, size) | (build_prompt_graphs(model, video) if prompts else {})
+        graphs = build_graphs(model, size)
+        if prompts and model.prompts is not None:
+            graphs["prompt"] = build_prompt_graph(model)
         with (temporary / WEIGHTS_FILE).open("wb") as weights:
             shared = SharedWeights(weights, half=half)
             for name, graph in graphs.items():
-                proto = _convert_to_onnx(graph, config.memory.frames, any_crop=name == "prompt")
+                proto = _convert_to_onnx(graph, config.memory.frames)
                 shared.move(proto)
                 (temporary / f"{name}.onnx").write_bytes(proto.SerializeToString())
         files = sorted(path.name for path in temporary.iterdir())
@@ -389,89 +330,18 @@ def export_model(
     return description
 
 
-@contextmanager
-def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Yield a temporary folder that is renamed to ``folder`` if the block succeeds."""
-    taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
-    replaced = force and is_file(folder / DESCRIPTION_FILE)
-    if taken and not replaced:
-        raise InputError(
-            f"output {folder}: exists; choose another folder, or replace an earlier export with --force"
-        )
-    if replaced:
-        description = read_json(folder / DESCRIPTION_FILE, "choose another folder")
-        exported = {
-            DESCRIPTION_FILE,
-            *(description.get("sha256", ()) if isinstance(description, dict) else ()),
-        }
-        others = sorted({path.name for path in folder.iterdir()} - exported)
-        if others:
-            raise InputError(
-                f"output {folder}: holds {others[0]}, which is not of an export; choose another folder"
-            )
-    temporary = folder.parent / temporary_name(folder)
-    try:
-        temporary.mkdir()
-        yield temporary
-        if replaced:
-            remove(folder)
-        os.replace(temporary, folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); free space") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-class SharedWeights:
-    """One file for the weights of several graphs, each stored once."""
-
-    def __init__(self, file: BinaryIO, *, half: bool) -> None:
-        self._file, self._half = file, half
-        self._offsets: dict[bytes, int] = {}  # by digest of the content
-
-    def move(self, proto: onnx.ModelProto) -> None:
-        """Move the large constants of a graph to the file, in float16 with a cast before use if so chosen.
-
-        Notes of the exporter, such as stack traces, are dropped: they are most of a graph.
-        """
-        from onnx import TensorProto, helper, numpy_helper
-        from onnx.external_data_helper import set_external_data
-
-        for node in proto.graph.node:
-            node.ClearField("metadata_props")
-        proto.graph.ClearField("value_info")
-        largest = np.finfo(np.float16).max
-        for tensor in proto.graph.initializer:
-            array = numpy_helper.to_array(tensor)
-            if array.nbytes < MIN_SHARED_BYTES:
-                continue
-            if self._half and array.dtype == np.float32 and np.abs(array).max() <= largest:
-                array, used = array.astype(np.float16), tensor.name
-                tensor.name, tensor.data_type = f"{used}_half", TensorProto.FLOAT16
-                cast = helper.make_node("Cast", [tensor.name], [used], to=TensorProto.FLOAT)
-                proto.graph.node.insert(0, cast)
-            content = array.tobytes()
-            digest = hashlib.sha256(content).digest()
-            if digest not in self._offsets:
-                self._offsets[digest] = self._file.tell()
-                self._file.write(content)
-            tensor.raw_data = content
-            set_external_data(tensor, WEIGHTS_FILE, self._offsets[digest], len(content))
-            tensor.ClearField("raw_data")
-
-
-def _convert_to_onnx(graph: Graph, frames: int, *, any_crop: bool = False) -> onnx.ModelProto:
-    """Convert a graph for at most ``frames`` stored frames; ``any_crop``: for images of any size of a crop."""
+def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
+    """Convert a graph for at most ``frames`` stored frames."""
     from onnxscript.optimizer import optimize
 
-    stored, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.examples.values())
+    stored, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.inputs.values())
     rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
     axes: list[dict[int, Any] | None] = []
-    for name, example in graph.examples.items():
+    for name, example in graph.inputs.items():
         if name == "frame":
             axes.append({0: torch.export.Dim("height"), 1: torch.export.Dim("width")})
             continue
-        if any_crop:
+        if name in ("image", "planes"):  # of a crop
             extra = example.shape[2] % STRIDE
             axes.append({2: STRIDE * rows + extra, 3: STRIDE * columns + extra})
             continue
@@ -491,8 +361,8 @@ def _convert_to_onnx(graph: Graph, frames: int, *, any_crop: bool = False) -> on
             assert converted is not None
             optimize(converted.model, output_size_limit=MAX_FOLDED)
             named = (
-                (converted.model.graph.inputs, graph.examples),
-                (converted.model.graph.outputs, graph.results),
+                (converted.model.graph.inputs, graph.inputs),
+                (converted.model.graph.outputs, graph.outputs),
             )
             for values, names in named:
                 for value, name in zip(values, names, strict=True):

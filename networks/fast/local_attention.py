@@ -23,13 +23,41 @@ TILES_AT_ONCE = 32
 """tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
 
 
-class TiledLocalAttention(LocalAttention):
+class MapLocalAttention(LocalAttention):
+    """`LocalAttention` by a weight for every pair of tokens, 0 outside of the window; fast on small maps."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+        """Read a map's window; see `LocalAttention.forward`."""
+        tokens = query.shape[1]
+        offset_at, token_at = find_neighbors(size, self.window, query.device)
+        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
+        if self.relative_key is not None:
+            position_logits = self.relative_logits(query)  # B×heads×L×window²
+        else:
+            position_logits = query.new_zeros(*query.shape[:3], self.window**2)
+        # one more offset, for the tokens outside; finite, as in `build_window_mask`
+        position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
+        relative = position_logits.gather(
+            3, offset_at.expand(*position_logits.shape[:2], -1, -1)
+        )  # B×heads×L×L
+        scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
+        logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
+        weights = logits.flatten(3).softmax(3).to(value.dtype)
+        output = weights @ value
+        if self.relative_value is not None:
+            shared = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
+            shared = shared.gather(3, token_at.expand(*shared.shape[:2], -1, -1))
+            output = output + shared @ self.relative_value.mT
+        return output.transpose(1, 2).flatten(2)
+
+
+class TiledLocalAttention(MapLocalAttention):
     """`LocalAttention` by tiles; parameters and their names are the same."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
         """Read a map's window; see `LocalAttention.forward`."""
         if full_map_is_cheaper(size, self.window, self.heads):
-            return self._attend_map(query, key, value, size)
+            return super().forward(query, key, value, size)
         return self._attend_tiles(query, key, value, size)
 
     def _attend_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
@@ -94,30 +122,6 @@ class TiledLocalAttention(LocalAttention):
             shared = shared.view(batch, count, -1, TILE**2, self.window**2)
             output = output + (shared @ self.relative_value[head_slice, None].mT).flatten(0, 2)
         return output
-
-    def _attend_map(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
-        """A weight for every pair of tokens, 0 outside of the window."""
-        tokens = query.shape[1]
-        offset_at, token_at = find_neighbors(size, self.window, query.device)
-        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
-        if self.relative_key is not None:
-            position_logits = self.relative_logits(query)  # B×heads×L×window²
-        else:
-            position_logits = query.new_zeros(*query.shape[:3], self.window**2)
-        # one more offset, for the tokens outside; finite, as in `build_window_mask`
-        position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
-        relative = position_logits.gather(
-            3, offset_at.expand(*position_logits.shape[:2], -1, -1)
-        )  # B×heads×L×L
-        scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
-        logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
-        weights = logits.flatten(3).softmax(3).to(value.dtype)
-        output = weights @ value
-        if self.relative_value is not None:
-            shared = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
-            shared = shared.gather(3, token_at.expand(*shared.shape[:2], -1, -1))
-            output = output + shared @ self.relative_value.mT
-        return output.transpose(1, 2).flatten(2)
 
 
 @lru_cache(maxsize=64)

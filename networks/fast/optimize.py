@@ -10,7 +10,7 @@ from torch import nn
 from aotlab.networks.attention import Attention, LocalAttention
 from aotlab.networks.fast.attention import SplitAttention
 from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
-from aotlab.networks.fast.local_attention import TiledLocalAttention
+from aotlab.networks.fast.local_attention import MapLocalAttention, TiledLocalAttention
 from aotlab.networks.fast.training import fold_training_norms
 from aotlab.networks.model import Block, VOSModel
 from aotlab.utils.environment import announce_compilation
@@ -50,9 +50,19 @@ def optimize_training(model: VOSModel) -> None:
     Frozen norms scale the kernel of the convolution before them, and local attention runs by tiles.
     """
     fold_training_norms(model.encoder)
+    replace_local_attention(model)
+
+
+def replace_local_attention(
+    model: nn.Module, replacement: type[MapLocalAttention] = TiledLocalAttention
+) -> None:
+    """Replace local attention by a faster class, in place.
+
+    Assigning ``__class__`` keeps parameters, their names and hooks, as the faster class differs in `forward` only.
+    """
     for module in model.modules():
         if type(module) is LocalAttention:
-            module.__class__ = TiledLocalAttention
+            module.__class__ = replacement
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -72,20 +82,16 @@ def has_amx() -> bool:
 
 
 def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace attentions, and on a CPU convolutions, by faster ones, in place.
-
-    Assigning ``__class__`` keeps parameters, their names and hooks, as the faster class differs in `forward` only.
-    """
+    """Replace attentions, and on a CPU convolutions, by faster ones, in place."""
+    replace_local_attention(model)
+    if device.type != "cpu":
+        return
     # PyTorch's fused attention on CPUs is slow for values wider than keys (DeAOT's one head), and in bfloat16 on
     # processors without AMX, where it does not use AVX512-BF16
-    split_heads = dtype == torch.bfloat16 and not has_amx()
+    use_split_attention = dtype == torch.bfloat16 and not has_amx()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is LocalAttention:
-                child.__class__ = TiledLocalAttention
-            elif device.type != "cpu":
-                continue
-            elif type(child) is Attention and (child.heads == 1 or split_heads):
+            if type(child) is Attention and (child.heads == 1 or use_split_attention):
                 child.__class__ = SplitAttention
             elif type(child) is nn.Conv2d and child.padding_mode == "zeros":
                 setattr(parent, name, to_onednn(child))

@@ -1,0 +1,99 @@
+"""Files of an export: a folder that appears when it is complete, and one file for the weights of all graphs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, read_json, remove, temporary_name
+
+if TYPE_CHECKING:
+    import onnx
+
+DESCRIPTION_FILE = "export.json"
+WEIGHTS_FILE = "weights.bin"
+"""weights of all graphs, each stored once"""
+MIN_SHARED_BYTES = 1024
+"""smaller constants stay in the graphs"""
+
+
+@contextmanager
+def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
+    """Yield a temporary folder that is renamed to ``folder`` if the block succeeds.
+
+    ``force``: replace an earlier export. Raises InputError for a folder with other files, or that cannot be written.
+    """
+    taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
+    replaced = force and is_file(folder / DESCRIPTION_FILE)
+    if taken and not replaced:
+        raise InputError(
+            f"output {folder}: exists; choose another folder, or replace an earlier export with --force"
+        )
+    if replaced:
+        description = read_json(folder / DESCRIPTION_FILE, "choose another folder")
+        exported = {
+            DESCRIPTION_FILE,
+            *(description.get("sha256", ()) if isinstance(description, dict) else ()),
+        }
+        others = sorted({path.name for path in folder.iterdir()} - exported)
+        if others:
+            raise InputError(
+                f"output {folder}: holds {others[0]}, which is not of an export; choose another folder"
+            )
+    temporary = folder.parent / temporary_name(folder)
+    try:
+        temporary.mkdir()
+        yield temporary
+        if replaced:
+            remove(folder)
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); free space") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+class SharedWeights:
+    """One file for the weights of several graphs, each stored once."""
+
+    def __init__(self, file: BinaryIO, *, half: bool) -> None:
+        self._file, self._half = file, half
+        self._offsets: dict[bytes, int] = {}  # by digest of the content
+
+    def move(self, proto: onnx.ModelProto) -> None:
+        """Move the large constants of a graph to the file, in float16 with a cast before use if so chosen.
+
+        Notes of the exporter, such as stack traces, are dropped: they are most of a graph.
+        """
+        from onnx import TensorProto, helper, numpy_helper
+        from onnx.external_data_helper import set_external_data
+
+        for node in proto.graph.node:
+            node.ClearField("metadata_props")
+        proto.graph.ClearField("value_info")
+        largest = np.finfo(np.float16).max
+        for tensor in proto.graph.initializer:
+            array = numpy_helper.to_array(tensor)
+            if array.nbytes < MIN_SHARED_BYTES:
+                continue
+            if self._half and array.dtype == np.float32 and np.abs(array).max() <= largest:
+                array, used = array.astype(np.float16), tensor.name
+                tensor.name, tensor.data_type = f"{used}_half", TensorProto.FLOAT16
+                cast = helper.make_node("Cast", [tensor.name], [used], to=TensorProto.FLOAT)
+                proto.graph.node.insert(0, cast)
+            content = array.tobytes()
+            digest = hashlib.sha256(content).digest()
+            if digest not in self._offsets:
+                self._offsets[digest] = self._file.tell()
+                self._file.write(content)
+            tensor.raw_data = content
+            set_external_data(tensor, WEIGHTS_FILE, self._offsets[digest], len(content))
+            tensor.ClearField("raw_data")
