@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import require_readable
+from aotlab.engine.benchmark.records import record_failure
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import (
     FrameScores,
@@ -82,10 +83,12 @@ def score_videos(
                 chunks, map_chunks(partial(_score, results), chunks), strict=True
             ):
                 bar.update(len(plan.frames[first:stop]))
-                if isinstance(part, FrameScores):
+                if plan.name in report.failures:
+                    continue
+                with record_failure(report.failures, plan.name, "not scored"):
+                    if isinstance(part, InputError):
+                        raise part
                     parts[plan.name].append(part)
-                else:
-                    report.failures.setdefault(plan.name, str(part))
         except BrokenProcessPool as error:
             raise RunStopped("a scoring process died; try again with workers=1") from error
     for plan in plans:
@@ -94,24 +97,19 @@ def score_videos(
             if scores.unknown_ids:
                 ids = ", ".join(map(str, sorted(scores.unknown_ids)))
                 log.warning("%s: unknown ids in predictions count as background: %s", plan.name, ids)
-    for name, message in report.failures.items():
-        log.error("%s: not scored: %s", name, message)
     return report
 
 
 def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
     """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
-    try:
+    with record_failure(report.failures, video.name, "not scored"):
         require_readable([video])
         plan = RULES[video.rules].plan(video)
-        if not plan.ids:
-            log.warning("%s: no object has a frame that is scored", video.name)
-            return None
-        require_predictions(plan, results / video.name)
-        return plan
-    except InputError as error:
-        report.failures[video.name] = str(error)
-        return None
+        if plan.ids:
+            require_predictions(plan, results / video.name)
+            return plan
+        log.warning("%s: no object has a frame that is scored", video.name)
+    return None
 
 
 def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> FrameScores | InputError:

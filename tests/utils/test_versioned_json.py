@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aotlab.engine.benchmark.evaluator import SequenceRecord
+from aotlab.engine.benchmark.records import SequenceRecord
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import RUN_RECORD, read_versioned, read_versioned_or_none, write_versioned
 from aotlab.video.batch import RUN_KIND

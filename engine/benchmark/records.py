@@ -1,0 +1,143 @@
+"""Records of finished and failed sequences."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aotlab.media.labelled_video import Video
+from aotlab.media.masks import read_mask
+from aotlab.media.object_masks import ObjectMasks, list_mask_files
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
+from aotlab.utils.files import digest_samples, is_file, is_folder, make_folder, remove, sha256
+from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.versioned_json import load_record, save_record
+
+log = logging.getLogger(__name__)
+
+RECORD_FOLDER = ".finished"
+"""folder of the records in the result folder"""
+
+
+@dataclass(frozen=True)
+class SequenceRecord:
+    """Record of a sequence tracked to its last frame."""
+
+    fingerprint: str = ""
+    """digest of everything the results depend on"""
+    settings: str = ""
+    """digest of the models and settings among that"""
+    timed_frames: int = 0
+    seconds: float = 0.0
+    """seconds in the tracker on the timed frames"""
+
+
+class Records:
+    """Records of the finished sequences in a result folder, which a later run skips."""
+
+    def __init__(
+        self, output: Path, origin: dict[str, Any] | None, videos: Sequence[Video], *, force: bool
+    ) -> None:
+        """Read the records of earlier runs.
+
+        Args:
+            output: the result folder.
+            origin: models and settings as JSON values; None: no records are read or written.
+            videos: videos to be tracked.
+            force: accept results of other models and settings, to replace them.
+
+        Raises:
+            InputError: a sequence has results of other models or settings, or there are files and no records.
+        """
+        self.output, self.origin = output, origin
+        self._records: dict[str, SequenceRecord] = {}
+        for video in videos if origin is not None else ():
+            files = output / video.name
+            if not (output / RECORD_FOLDER).is_dir() and is_folder(files) and any(files.iterdir()):
+                raise InputError(
+                    f"output {output}: holds {video.name}, which no evaluation has written; choose another folder"
+                )
+            record = load_record(self._path(video), SequenceRecord)
+            if record is None:
+                continue
+            if record.settings not in ("", _digest(origin)) and not force:
+                raise InputError(
+                    f"output {output}: holds results of other models or settings ({video.name}); choose another folder "
+                    "or replace them with --force"
+                )
+            self._records[video.name] = record
+
+    def finished(self, video: Video, *, overlay: bool) -> SequenceRecord | None:
+        """Return the record of a sequence; None: of other models, settings or files, or results are missing."""
+        record = self._records.get(video.name)
+        if record is None or record.fingerprint != self._fingerprint(video):
+            return None
+        try:
+            for stem in video.results:
+                for file in video.result_files(stem):
+                    read_mask(self.output / video.name / file)
+        except InputError:
+            return None
+        overlays = self.output / "overlay" / video.name
+        complete = not overlay or all(is_file(overlays / f"{path.stem}.jpg") for path in video.frames)
+        return record if complete else None
+
+    def begin(self, video: Video) -> None:
+        """Remove the record and the temporary files of a sequence before it is tracked."""
+        if self.origin is not None:
+            make_folder(self.output / RECORD_FOLDER)
+        remove(self._path(video))
+        for folder in (self.output / video.name, self.output / "overlay" / video.name):
+            for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
+                remove_leftovers(part)
+
+    def save(self, video: Video, record: SequenceRecord) -> None:
+        """Write the record of a sequence with its digests."""
+        if self.origin is not None:
+            fingerprint, settings = self._fingerprint(video), _digest(self.origin)
+            save_record(self._path(video), replace(record, fingerprint=fingerprint, settings=settings))
+
+    def _path(self, video: Video) -> Path:
+        return self.output / RECORD_FOLDER / f"{video.name}.json"
+
+    def _fingerprint(self, video: Video) -> str:
+        """Return a digest of the inputs of a video: models, given masks, samples of the frames, options."""
+        masks: list[object] = []
+        for index, mask in sorted(video.reference_masks.items()):
+            masks.append((index, [sha256(path) for path in list_mask_files(mask)]))
+            if isinstance(mask, ObjectMasks):
+                masks.append((sorted(mask.files), sorted(mask.runs.items())))
+        try:
+            frames = [(path.name, digest_samples(path)) for path in video.frames]
+        except OSError as error:
+            raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
+        options = video.merge_ids, video.output_height, video.results, video.objects
+        return _digest((self.origin, masks, frames, *options))
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+@contextmanager
+def record_failure(failures: dict[str, str], name: str, outcome: str) -> Iterator[None]:
+    """Record bad input, or a lack of memory, as the failure of a sequence, so that others are still processed.
+
+    ``outcome``: consequence for the log, such as "skipped".
+    """
+    try:
+        yield
+    except InputError as error:
+        failures[name] = str(error)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failures[name] = f"out of memory; {MEMORY_ADVICE}"
+    else:
+        return
+    log.error("%s: %s: %s", name, outcome, failures[name])
