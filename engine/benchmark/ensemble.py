@@ -45,9 +45,8 @@ class Ensemble:
     """Several trackers as one; predicts the mean of their probabilities.
 
     Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
-    ``fused_feedback`` those of the mean, as in MSDeAOT's. Branches run one after another, each exactly as its tracker
-    does without the others. It has `step`, `prompt`, `forget`, `reset`, `fresh`, `ids`, `groups` and `device` of a
-    `Tracker`, but no `state_dict` and no `set_depth`.
+    ``fused_feedback`` those of the mean, as in MSDeAOT's. Branches run one after another. It has `step`, `prompt`,
+    `forget`, `reset`, `fresh`, `ids`, `groups` and `device` of a `Tracker`, but no `state_dict` and no `set_depth`.
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
@@ -70,9 +69,11 @@ class Ensemble:
         return other
 
     def forget(self, object_id: int) -> None:
-        """Stop tracking an object, as `Tracker.forget`."""
-        for branch in self.branches:
+        """Stop tracking an object, as `Tracker.forget`; no branch is changed after a failure."""
+        branches = [replace(branch, tracker=copy(branch.tracker)) for branch in self.branches]
+        for branch in branches:
             branch.tracker.forget(object_id)
+        self.branches = branches
 
     @property
     def ids(self) -> tuple[int, ...]:

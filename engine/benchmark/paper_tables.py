@@ -162,19 +162,22 @@ def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
 
 
 def _check_table(table: PaperTable) -> None:
-    """Raise ValueError or KeyError if names or counts are inconsistent."""
-    for benchmark in table.benchmarks.values():
-        if benchmark.dataset not in DATASETS:
-            raise ValueError(f"unknown data set {benchmark.dataset}")
+    """Raise ValueError if names or counts are inconsistent."""
+    voters = {name for model in table.models.values() for name in model.vote}
+    unknown = {
+        "data set": {benchmark.dataset for benchmark in table.benchmarks.values()} - DATASETS.keys(),
+        "model": voters.union(row.model for row in table.rows) - table.models.keys(),
+        "benchmark": {row.benchmark for row in table.rows} - table.benchmarks.keys(),
+        "source": {source for row in table.rows for source in row.published} - table.sources.keys(),
+    }
+    for kind, names in unknown.items():
+        if names:
+            raise ValueError(f"unknown {kind} {min(names)}")
     for name, model in table.models.items():
         if bool(model.checkpoints) == bool(model.vote):
             raise ValueError(f"model {name} needs either checkpoints or vote")
-        for member in model.vote:
-            table.models[member]
     for row in table.rows:
-        table.benchmarks[row.benchmark], table.models[row.model]
         for source, values in row.published.items():
-            table.sources[source]
             if len(values) != len(table.columns):
                 raise ValueError(f"{row.model}, {row.benchmark}, {source}: {len(values)} figures")
 

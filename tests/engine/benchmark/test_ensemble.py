@@ -191,3 +191,16 @@ def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
         tracker.step(frames[1])
     tracker.reset()
     assert tracker.step(frames[0], mask).ids == (3, 7)
+
+
+def test_failed_forgetting_changes_no_branch(model, monkeypatch):
+    frames, mask = clip(3), stripes([3, 7])
+    tracker, other = ensemble(model), ensemble(model)
+    for each in (tracker, other):
+        each.step(frames[0], mask)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.branches[-1].tracker, "_updating", True)
+        with pytest.raises(InputError, match="failed while updating"):
+            tracker.forget(3)
+    assert [branch.tracker.ids for branch in tracker.branches] == [(3, 7)] * len(VIEWS)
+    assert torch.equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)
