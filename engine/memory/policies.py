@@ -57,10 +57,10 @@ class BoundedFIFO(MemoryPolicy):
         full = len(bank) >= self.capacity
         if self.max_tracked is not None:
             full = full or len(bank.evictable(0)) >= self.max_tracked
-        return replace_oldest(bank) if full else Decision(store=True)
+        return decide_fifo(bank) if full else Decision(store=True)
 
 
-def replace_oldest(bank: MemoryBank) -> Decision:
+def decide_fifo(bank: MemoryBank) -> Decision:
     """Evict every group's oldest tracked frame; without one, the new frame is not stored."""
     tracked = [bank.evictable(group) for group in range(len(bank.frame_indices))]
     # groups have the same reference frames, so all or none have tracked frames
@@ -87,44 +87,44 @@ class ScoredMemory(MemoryPolicy):
         """Evict the tracked frame with the lowest score of a full memory, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
         if relevance is None:
-            return replace_oldest(bank) if full else Decision(store=True)
-        both = to_host(
-            torch.stack([relevance.shares.float(), self.redundancies(relevance).float()], 1)
-        ).astype(np.float64)
-        evicted = []
-        for group, (shares, redundancy) in enumerate(both):
-            scores, tracked = self._update(group, bank, shares, redundancy), bank.evictable(group)
-            if tracked:
-                evicted.append(tracked[int(np.argmin(scores[tracked])) if shares.any() else 0])
+            return decide_fifo(bank) if full else Decision(store=True)
+        measured = to_host(self.measure(relevance)).astype(np.float64)
+        evicted = [self._choose_evicted(group, bank, statistics) for group, statistics in enumerate(measured)]
         if not full:
             return Decision(store=True)
-        return Decision(True, evicted) if evicted else Decision(store=False)
+        positions = [position for position in evicted if position is not None]
+        return Decision(True, positions) if positions else Decision(store=False)
 
     def needs_relevance(self, frames: int) -> bool:
         """Return whether to score when long-term memory holds ``frames`` frames."""
         return self.score_early or frames >= self.capacity
 
-    def _update(self, group: int, bank: MemoryBank, shares: np.ndarray, redundancy: np.ndarray) -> np.ndarray:
-        """Update the running relevance R and the counts n of a group's T frames; return their scores, T."""
-        frames = bank.frame_indices[group]
-        if not shares.any():  # no foreground
+    def measure(self, relevance: FrameRelevance) -> Tensor:
+        """Return the statistics B×k×T float32 that `score` needs, the shares of attention first."""
+        return relevance.shares[:, None].float()
+
+    def score(self, running: np.ndarray, counts: Sequence[float], statistics: np.ndarray) -> np.ndarray:
+        """Score T frames by running relevance R and counts n, T each, and by `measure`'s statistics k×T."""
+        raise NotImplementedError
+
+    def _choose_evicted(self, group: int, bank: MemoryBank, statistics: np.ndarray) -> int | None:
+        """Update R and n of a group's T frames by statistics k×T; return the position of the frame to evict, if any."""
+        frames, tracked, shares = bank.frame_indices[group], bank.evictable(group), statistics[0]
+        foreground = shares.any()
+        if not foreground:
             shares = np.full(len(frames), 1 / len(frames))
         previous, counts = self.running.get(group, {}), self.counts.get(group, {})
-        self.running[group] = {
-            frame: MOMENTUM * value + (1 - MOMENTUM) * previous[frame] if frame in previous else value
-            for frame, value in zip(frames, shares.tolist(), strict=True)
+        running = self.running[group] = {
+            frame: MOMENTUM * share + (1 - MOMENTUM) * previous[frame] if frame in previous else share
+            for frame, share in zip(frames, shares.tolist(), strict=True)
         }
-        self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, bank.last_index)}
-        running = np.array(list(self.running[group].values()))
-        return self.score(running, [self.counts[group][frame] for frame in frames], redundancy)
-
-    def redundancies(self, relevance: FrameRelevance) -> Tensor:
-        """Return the redundancy of each group's frames, B×T; zeros if `score` does not need it."""
-        return torch.zeros_like(relevance.shares)
-
-    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Score T frames by running relevance R, counts n and redundancy d, T each."""
-        raise NotImplementedError
+        counts = self.counts[group] = {
+            frame: counts.get(frame, 0) + 1 for frame in (*frames, bank.last_index)
+        }
+        if not (tracked and foreground):
+            return tracked[0] if tracked else None
+        scores = self.score(np.array([*running.values()]), [counts[frame] for frame in frames], statistics)
+        return tracked[int(np.argmin(scores[tracked]))]
 
 
 @dataclass
@@ -132,16 +132,16 @@ class RMem(ScoredMemory):
     """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
     bonus: float = 1.5
-    prior: float = 8.0
-    """number of updates added to every frame's"""
+    pseudo_updates: float = 8.0
+    """number added to every frame's updates"""
 
-    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Return the upper confidence bound R + bonus·√(ln Σn / (n + prior)).
+    def score(self, running: np.ndarray, counts: Sequence[float], statistics: np.ndarray) -> np.ndarray:
+        """Return the upper confidence bound R + bonus·√(ln Σn / (n + pseudo_updates)).
 
         The reference frame, the first, counts one update per stored frame: n = T.
         """
         updates = np.array([len(counts), *counts[1:]], float)
-        return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.prior))
+        return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.pseudo_updates))
 
 
 @dataclass
@@ -152,13 +152,15 @@ class ERMU(ScoredMemory):
     slope: float = 10.0
     threshold: float = 0.4
 
-    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Return weight·R + 1 / (1 + exp(slope·(d - threshold)))."""
-        return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
+    def measure(self, relevance: FrameRelevance) -> Tensor:
+        """Return the shares of attention and the redundancy of each group's frames, B×2×T."""
+        redundancies = torch.stack([compute_redundancy(keys) for keys in relevance.keys])
+        return torch.stack([relevance.shares.float(), redundancies], 1)
 
-    def redundancies(self, relevance: FrameRelevance) -> Tensor:
-        """Return the redundancy of each group's frames, B×T."""
-        return torch.stack([compute_redundancy(keys) for keys in relevance.keys])
+    def score(self, running: np.ndarray, counts: Sequence[float], statistics: np.ndarray) -> np.ndarray:
+        """Return weight·R + 1 / (1 + exp(slope·(redundancy - threshold)))."""
+        _, redundancies = statistics
+        return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
 
 
 def to_host(tensor: Tensor) -> np.ndarray:

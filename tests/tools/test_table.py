@@ -135,7 +135,7 @@ def test_tables_find_weights_stored_by_name(tmp_path, monkeypatch):
     ("old", "new", "message"),
     [
         ("columns:", "colums:", "unknown key colums"),
-        ("{model: A,", "{model: C,", "'C'"),
+        ("{model: A,", "{model: C,", "unknown model C"),
         ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
         ("dataset: folder", "dataset: holder", "unknown data set holder"),
         ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
