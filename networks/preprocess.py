@@ -44,8 +44,8 @@ def network_size(
     """The size a frame is resized to before the network (the rule of the published evaluation).
 
     Edges over their limits are scaled down; ``min_short_edge`` and ``min_object`` scale up (not part of the published
-    rule); then ``scale`` applies; then both sides are rounded to 16k+1 (``align_corners``) or 16k, half to even, at
-    least one token.
+    rule); then ``scale`` applies; then both sides are truncated to whole pixels, and rounded to 16k+1
+    (``align_corners``) or 16k, half to even, at least one token.
 
     Args:
         size: (height, width) of the frame in pixels.

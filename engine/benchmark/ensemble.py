@@ -104,7 +104,7 @@ class Ensemble:
         """
         first = self.branches[0].tracker
         for branch in self.branches:
-            branch.tracker.require_usable(first.steps)
+            branch.tracker.require_usable(first.frames_stored)
         frame, mask, size = first.prepare(frame, mask, size, prompts)
         if mask is None and not self.ids:
             return first.step(frame, size=size)

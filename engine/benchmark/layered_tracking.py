@@ -86,8 +86,8 @@ class LayeredTracker:
             self.layers[number].ids.add(object_id)
         predictions = []
         for number, layer in enumerate(self.layers):
-            begins = merge_object_masks(shares[number]) if number in shares else None
-            layer.prediction = layer.tracker.step(frame, begins)
+            new_labels = merge_object_masks(shares[number]) if number in shares else None
+            layer.prediction = layer.tracker.step(frame, new_labels)
             predictions.append((layer.prediction, frozenset(layer.ids)))
         return LayeredPrediction(predictions, new_masks, (frame.shape[0], frame.shape[1]))
 

@@ -215,7 +215,7 @@ class MemoryBank:
         return blocks
 
     def add_reference(self, memory: Memory) -> None:
-        """Store a reference frame in long-term memory, and restart short-term memory with it.
+        """Store a reference frame in long-term memory, and reset short-term memory to it.
 
         A full bank evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
@@ -239,7 +239,7 @@ class MemoryBank:
         Args:
             relevance: computes the relevance of long-term memory to this frame, for policies that need it, from the
                 keys B×(T·L)×C of the first block and T, the number of frames.
-            after_cut: restart short-term memory with this frame.
+            after_cut: reset short-term memory to this frame.
         """
         self.last_index += 1
         if after_cut:
@@ -247,10 +247,10 @@ class MemoryBank:
         self._short.append([block.short for block in memory])
         if self.last_index - self._last_stored < self.policy.every:
             return
-        measured = None
+        frame_relevance = None
         if relevance is not None and self.policy.needs_relevance(len(self)):
-            measured = relevance(self._long[0].read().key, len(self))
-        store, evicted = self.policy.decide(self, measured)
+            frame_relevance = relevance(self._long[0].read().key, len(self))
+        store, evicted = self.policy.decide(self, frame_relevance)
         self._last_stored = self.last_index
         if store:
             if evicted is not None:

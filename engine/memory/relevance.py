@@ -50,10 +50,10 @@ def attention_per_frame(query: Tensor, key: Tensor, weight: Tensor, frames: int)
     """
     query, key = query.float(), key.mT.float() * query.shape[3] ** -0.5  # B×heads×c×(T·L)
     rows = max(1, MAX_CHUNK_WEIGHTS // (query.shape[:2].numel() * key.shape[3]))
-    received = query.new_zeros(query.shape[0], key.shape[3])  # by key
+    attention_by_key = query.new_zeros(query.shape[0], key.shape[3])
     for queries, weights in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
         attention = (queries @ key).softmax(3)  # B×heads×rows×(T·L)
-        received += torch.einsum("bhls,bl->bs", attention, weights)
-    shares = received.unflatten(1, (frames, -1)).sum(2)
+        attention_by_key += torch.einsum("bhls,bl->bs", attention, weights)
+    shares = attention_by_key.unflatten(1, (frames, -1)).sum(2)
     total = shares.sum(1, keepdim=True)
     return torch.where(total > 0, shares / total, 0)

@@ -174,7 +174,7 @@ def crop_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) ->
 
 
 def keep_strongest(logits: Tensor) -> Tensor:
-    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher logit above 0."""
+    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher, positive logit."""
     strongest = logits.max(0, keepdim=True).values
     return logits.sigmoid().masked_fill((logits < strongest) & (strongest > 0), 0)
 

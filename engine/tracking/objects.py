@@ -31,69 +31,69 @@ class ObjectTable:
 
     identities: int
     """number of objects in a group"""
-    by_channel: list[int] = field(default_factory=list)
+    ids_by_channel: list[int] = field(default_factory=list)
     """object id of each channel from 1 on; 0: forgotten"""
-    batches: list[range] = field(default_factory=list)
+    batch_groups: list[range] = field(default_factory=list)
     """groups of each batch, in order"""
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the objects in the order they were given, without forgotten ones."""
-        return tuple(filter(None, self.by_channel))
+        return tuple(filter(None, self.ids_by_channel))
 
     @property
     def groups(self) -> int:
         """Number of groups that have a batch."""
-        return self.batches[-1].stop if self.batches else 0
+        return self.batch_groups[-1].stop if self.batch_groups else 0
 
     def add_objects(self, mask: np.ndarray) -> Tensor:
         """Add the new ids of a mask H×W in ascending order; return the mask as channels, H×W int64."""
-        self.by_channel += [int(n) for n in np.unique(mask) if n and int(n) not in self.by_channel]
-        return mask_to_channels(mask, self.by_channel)
+        self.ids_by_channel += [int(n) for n in np.unique(mask) if n and int(n) not in self.ids_by_channel]
+        return mask_to_channels(mask, self.ids_by_channel)
 
     def add_batch(self) -> bool:
         """Put new groups into a new batch; return whether there are any."""
-        needed = -(-len(self.by_channel) // self.identities)
+        needed = -(-len(self.ids_by_channel) // self.identities)
         if needed == self.groups:
             return False
-        self.batches.append(range(self.groups, needed))
+        self.batch_groups.append(range(self.groups, needed))
         return True
 
     def forget(self, object_id: int) -> int | None:
         """Forget an object; return the index of its batch if that became empty and was removed."""
-        channel = self.by_channel.index(object_id)
-        self.by_channel[channel] = 0
-        index = next(i for i, groups in enumerate(self.batches) if channel // self.identities in groups)
-        groups = self.batches[index]
+        channel = self.ids_by_channel.index(object_id)
+        self.ids_by_channel[channel] = 0
+        index = next(i for i, groups in enumerate(self.batch_groups) if channel // self.identities in groups)
+        groups = self.batch_groups[index]
         members = slice(groups.start * self.identities, groups.stop * self.identities)
-        if any(self.by_channel[members]):
+        if any(self.ids_by_channel[members]):
             return None
-        del self.by_channel[members], self.batches[index]
-        later = self.batches[index:]
-        self.batches[index:] = [range(g.start - len(groups), g.stop - len(groups)) for g in later]
+        del self.ids_by_channel[members], self.batch_groups[index]
+        later = self.batch_groups[index:]
+        self.batch_groups[index:] = [range(g.start - len(groups), g.stop - len(groups)) for g in later]
         return index
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state, in lists and numbers."""
         return {
-            "by_channel": [*self.by_channel],
-            "batches": [[groups.start, groups.stop] for groups in self.batches],
+            "by_channel": [*self.ids_by_channel],
+            "batches": [[groups.start, groups.stop] for groups in self.batch_groups],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the state of a table with as many identities."""
-        self.by_channel = [*state["by_channel"]]
-        self.batches = [range(start, stop) for start, stop in state["batches"]]
+        self.ids_by_channel = [*state["by_channel"]]
+        self.batch_groups = [range(start, stop) for start, stop in state["batches"]]
 
     def split(self, channels: Tensor) -> list[Tensor]:
         """Convert channels H×W to masks G×(m+1)×H×W of every batch; objects of other groups are background.
 
         m is the number of objects if one group holds all, else that of identities.
         """
-        if len(self.by_channel) <= self.identities:
-            return [one_hot(channels, len(self.by_channel) + 1)[None]]
+        if len(self.ids_by_channel) <= self.identities:
+            return [one_hot(channels, len(self.ids_by_channel) + 1)[None]]
         masks = []
-        for groups in self.batches:
+        for groups in self.batch_groups:
             first = torch.arange(groups.start, groups.stop, device=channels.device) * self.identities
             local = channels - first[:, None, None]  # G×H×W
             masks.append(
@@ -105,8 +105,8 @@ class ObjectTable:
         """Merge the logits of all batches, G×(m+1)×h×w each, to (1+n)×H×W of all channels at a size (H, W)."""
         logits = torch.cat(by_batch).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
-            logits = logits[:, : len(self.by_channel) + 1]
-        if len(logits) > 1 or 0 in self.by_channel:
+            logits = logits[:, : len(self.ids_by_channel) + 1]
+        if len(logits) > 1 or 0 in self.ids_by_channel:
             self.suppress_absent(logits)
         if logits.shape[1] <= MAX_CONTIGUOUS_PLANES:
             logits = logits.contiguous()
@@ -116,7 +116,7 @@ class ObjectTable:
     def suppress_absent(self, logits: Tensor) -> None:
         """Set in place the logits G×(m+1)×H×W of identities without an object to `ABSENT_LOGIT`."""
         for channel in range(len(logits) * (logits.shape[1] - 1)):
-            if channel >= len(self.by_channel) or not self.by_channel[channel]:
+            if channel >= len(self.ids_by_channel) or not self.ids_by_channel[channel]:
                 group, identity = divmod(channel, self.identities)
                 logits[group, identity + 1].fill_(ABSENT_LOGIT)
 
@@ -128,28 +128,30 @@ class ObjectTable:
         probabilities = logits.softmax(1)
         background = probabilities[:, 0].prod(0, keepdim=True)
         joined = torch.cat([background, probabilities[:, 1:].flatten(0, 1)]).clamp(1e-5, 1 - 1e-5)
-        return torch.logit(joined)[: len(self.by_channel) + 1]
+        return torch.logit(joined)[: len(self.ids_by_channel) + 1]
 
     def to_ids(self, channels: Tensor) -> np.ndarray:
         """Convert channels H×W to object ids int32; waits for a GPU."""
-        return np.array([0, *self.by_channel], np.int32)[channels.cpu().numpy()]
+        return np.array([0, *self.ids_by_channel], np.int32)[channels.cpu().numpy()]
 
     def remove_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Remove forgotten objects from logits (1+n)×H×W and channels H×W, which then count the `ids`."""
-        if all(self.by_channel):
+        if all(self.ids_by_channel):
             return logits, channels
         kept = self._active_channels()
-        renumbered = torch.zeros(len(self.by_channel) + 1, dtype=torch.long)
+        renumbered = torch.zeros(len(self.ids_by_channel) + 1, dtype=torch.long)
         renumbered[kept] = torch.arange(len(kept))
         return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
 
     def restore_channels(self, channels: Tensor) -> Tensor:
         """Convert channels H×W that count the `ids` to those of the table."""
-        return channels if all(self.by_channel) else self._active_channels().to(channels.device)[channels]
+        return channels if all(self.ids_by_channel) else self._active_channels().to(channels.device)[channels]
 
     def _active_channels(self) -> Tensor:
         """Channels of background and of the objects that are not forgotten."""
-        return torch.tensor([0, *(c for c, object_id in enumerate(self.by_channel, start=1) if object_id)])
+        return torch.tensor(
+            [0, *(c for c, object_id in enumerate(self.ids_by_channel, start=1) if object_id)]
+        )
 
 
 def find_smallest_area(mask: np.ndarray) -> int | None:

@@ -28,7 +28,7 @@ class Prediction:
     channels: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel"""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
-    """1 minus the IoU of both directions by object id, if both were tracked from masks with the object"""
+    """1 − IoU of the forward and backward masks by object id; only for objects given in both directions"""
     cut: bool = field(default=False, kw_only=True)
     """whether the frame follows a cut, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
@@ -93,8 +93,8 @@ class Prediction:
 class PredictedFrame(NamedTuple):
     """A frame that was predicted and is not stored yet."""
 
-    steps: int
-    """`Tracker.steps` at its prediction"""
+    frames_stored: int
+    """`Tracker.frames_stored` at its prediction"""
     frame: np.ndarray
     """H×W×3 uint8"""
     cut: bool

@@ -152,7 +152,7 @@ class Tracker:
         self.rules = build_rules(self.config.rules)
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; raises `InputError` for models without one"""
-        self.steps = 0
+        self.frames_stored = 0
         """number of stored frames"""
         self._updating = False  # whether memory is being updated, or that failed
         self._frame_shape: tuple[int, ...] | None = None
@@ -241,13 +241,13 @@ class Tracker:
             require_pixels(mask, prompts)
         return frame, mask, size
 
-    def require_usable(self, steps: int | None = None) -> None:
-        """Raise `InputError` if memory is not that of a whole number of frames, or not that of ``steps`` frames.
+    def require_usable(self, frames_stored: int | None = None) -> None:
+        """Raise `InputError` if memory is not that of a whole number of frames, or of ``frames_stored`` frames.
 
         A step that fails before its first change of memory changes nothing, and can be repeated. From then on to its
         end memory is incomplete: if it fails there, only `reset` and `load_state_dict` make the tracker usable again.
         """
-        if self._updating or steps not in (None, self.steps):
+        if self._updating or frames_stored not in (None, self.frames_stored):
             raise InputError(
                 "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
@@ -258,7 +258,7 @@ class Tracker:
 
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
-        steps, input_size = self.steps, self.input_size
+        frames_stored, input_size = self.frames_stored, self.input_size
         cuts = [rule.is_cut(frame) for rule in self.rules]  # every rule sees every frame
         cut = any(cuts)
         with self.autocast:
@@ -275,7 +275,7 @@ class Tracker:
             channels = logits.max(0).indices  # faster than argmax on CPUs
             for rule in self.rules:
                 channels = rule.correct(frame, logits, channels, self.objects, cut=cut)
-        return PredictedFrame(steps, frame, cut, input_size, features, readouts, logits, channels)
+        return PredictedFrame(frames_stored, frame, cut, input_size, features, readouts, logits, channels)
 
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
@@ -283,7 +283,7 @@ class Tracker:
         Raises:
             InputError: another frame was stored since its prediction, or an update of memory failed.
         """
-        self.require_usable(predicted.steps)
+        self.require_usable(predicted.frames_stored)
         given = [] if mask is None else [int(object_id) for object_id in np.unique(mask) if object_id]
         with self.autocast:
             if mask is None:
@@ -292,7 +292,11 @@ class Tracker:
                 logits, channels = self._store_reference(predicted, mask)
             for rule in self.rules:
                 rule.observe(predicted.frame, channels, self.objects, given, cut=predicted.cut)
-        self.steps, self._updating, self._frame_shape = self.steps + 1, False, predicted.frame.shape
+        self.frames_stored, self._updating, self._frame_shape = (
+            self.frames_stored + 1,
+            False,
+            predicted.frame.shape,
+        )
         return logits, channels
 
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
@@ -310,7 +314,7 @@ class Tracker:
         objects, banks = deepcopy(self.objects), [*self.banks]
         channels = objects.add_objects(mask).to(self.device)
         if banks:
-            channels = apply_given_mask(predicted.channels, channels, len(objects.by_channel))
+            channels = apply_given_mask(predicted.channels, channels, len(objects.ids_by_channel))
         if objects.add_batch():
             banks.append(self._build_bank())
         masks = objects.split(resize_channels(channels, predicted.input_size))
@@ -320,7 +324,7 @@ class Tracker:
             bank.add_reference(memory)
         self.objects, self.banks, self.input_size = objects, banks, predicted.input_size
         channels = resize_channels(channels, predicted.channels.shape)
-        return one_hot_logits(channels, len(objects.by_channel)), channels
+        return one_hot_logits(channels, len(objects.ids_by_channel)), channels
 
     def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray) -> Size:
         """Return the (height, width) in the network of a video whose first frame H×W×3 has a mask H×W of ids."""
@@ -388,7 +392,7 @@ class Tracker:
         self.require_usable()
         state = {
             "length": self._length,
-            "steps": self.steps,
+            "steps": self.frames_stored,
             "frame_shape": self._frame_shape,
             "objects": self.objects.state_dict(),
             "input_size": self.input_size,
@@ -407,7 +411,7 @@ class Tracker:
         with reading_kind("tracker state", STATES):
             loaded.reset(content["length"])
             loaded.objects.load_state_dict(content["objects"])
-            loaded.steps, loaded._frame_shape = content["steps"], content["frame_shape"]
+            loaded.frames_stored, loaded._frame_shape = content["steps"], content["frame_shape"]
             loaded.input_size = content["input_size"]
             for rule, rule_state in zip(loaded.rules, content["rules"], strict=True):
                 rule.load_state_dict(rule_state)

@@ -115,7 +115,7 @@ class ComponentOwnership(Rule):
         """Swap the logits of reassigned components; waits for a GPU if there are two objects."""
         several = len(objects.ids) > 1 and not cut
         self.reassigned = self.find_detached(objects.to_ids(channels), frame) if several else []
-        return swap_channels(logits, channels, self.reassigned, objects.by_channel)
+        return swap_channels(logits, channels, self.reassigned, objects.ids_by_channel)
 
     def observe(
         self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
@@ -269,12 +269,12 @@ class ComponentOwnership(Rule):
 
 
 def swap_channels(
-    logits: Tensor, channels: Tensor, reassigned: Sequence[Reassignment], by_channel: Sequence[int]
+    logits: Tensor, channels: Tensor, reassigned: Sequence[Reassignment], ids_by_channel: Sequence[int]
 ) -> Tensor:
     """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
     for move in reassigned:
         pixels = torch.from_numpy(move.pixels).to(channels.device)
-        source, target = by_channel.index(move.source) + 1, by_channel.index(move.target) + 1
+        source, target = ids_by_channel.index(move.source) + 1, ids_by_channel.index(move.target) + 1
         pair = logits[[target, source]]
         logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
         channels = torch.where(pixels, target, channels)

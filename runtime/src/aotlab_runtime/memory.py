@@ -63,7 +63,7 @@ class Memory:
         return self.long | self.short[0] | indices
 
     def add_reference(self, memory: Mapping[str, np.ndarray]) -> None:
-        """Store a reference frame, with which short-term memory restarts.
+        """Store a reference frame, and reset short-term memory to it.
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """

@@ -158,7 +158,7 @@ def segment_coarse(graphs: Graphs, frame: np.ndarray, prompt: Prompt) -> np.ndar
 
 
 def drop_losers(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher logit above 0."""
+    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher, positive logit."""
     strongest = logits.max(0)
     return np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
 
