@@ -49,7 +49,7 @@ TRAIN_RANGES = {
 class SourceConfig:
     """One source of training or validation data below data.root."""
 
-    path: str = "???"
+    path: str
     """folder below data.root, or an absolute path"""
     kind: str = "video"
     """layout: static or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012 (images),
@@ -93,7 +93,7 @@ class DataConfig:
 class PhaseConfig:
     """A phase of training with its data and schedule."""
 
-    name: str = "???"
+    name: str
     """name in logs and file names"""
     steps: int = 100_000
     """optimiser steps"""

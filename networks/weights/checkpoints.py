@@ -221,7 +221,7 @@ def _resolve_settings(
     if config is not None:
         return load_config(config, overrides)
     subject = f"{path}: settings in the file"
-    tree = migrate_settings(parse_yaml(metadata["config"], subject, untrusted=True))
+    tree = migrate_settings(parse_yaml(metadata["config"], subject))
     return build_config(
         tree, f"{path} with {' '.join(overrides)}" if overrides else subject, overrides=overrides
     )
