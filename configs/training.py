@@ -41,7 +41,7 @@ TRAIN_RANGES = {
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_after": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": FRACTION, "seed": SEED, "save_every": COUNT, "keep": COUNT,
     "validate_every": COUNT_OR_ZERO, "log_every": COUNT, "image_every": COUNT_OR_ZERO,
-    "skip_not_finite": COUNT_OR_ZERO,
+    "max_nonfinite_steps": COUNT_OR_ZERO,
 }  # fmt: skip
 
 
@@ -176,7 +176,7 @@ class TrainConfig:
     """fraction of the steps after which `hardest_pixels` is reached"""
     clip_gradients: float = 5.0
     """maximum norm of the gradient"""
-    skip_not_finite: int = 0
+    max_nonfinite_steps: int = 0
     """number of consecutive steps with a non-finite loss or gradient to skip; one more stops the run"""
     ema: float = 0.1
     """averaging window of the EMA weights as a fraction of the steps"""

@@ -155,7 +155,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
                     result = train_step(state, clip_module, batches)
                 except NonFiniteError as error:
                     skipped += 1
-                    if skipped > settings.skip_not_finite:
+                    if skipped > settings.max_nonfinite_steps:
                         raise
                     state.step += 1
                     log.warning("%s; step skipped, weights unchanged", error)
@@ -257,7 +257,7 @@ def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
 def describe_failure(error: BaseException, state: PhaseState) -> str | None:
     """Return why a run stops, or None for bad input before the first step and for internal errors."""
     if isinstance(error, NonFiniteError):
-        return f"{error}; train.skip_not_finite=5 skips up to 5 such steps in a row"
+        return f"{error}; train.max_nonfinite_steps=5 skips up to 5 such steps in a row"
     if isinstance(error, InputError) and state.step == 0 and state.index == 0:
         return None
     if isinstance(error, InputError | RunStopped):

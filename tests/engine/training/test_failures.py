@@ -65,7 +65,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     spoil(3, loss=loss)
     name = "loss" if loss else "gradient"
     message = (
-        rf"the {name} of step 3 is not finite on clips of (one|two).*skip_not_finite.*same command resumes"
+        rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     )
     with pytest.raises(RunStopped, match=message):
         run(config)
@@ -78,7 +78,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
 
 
 def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog):
-    config = recipe("run", phase(steps=4), overrides=["train.skip_not_finite=1"])
+    config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
     spoil(2, 4)
     with caplog.at_level(logging.WARNING):
         assert_finite(load_file(run(config).checkpoint))
@@ -94,7 +94,7 @@ def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
     spoil(2, 3)  # the second time it is the first step of the resumed run
     with pytest.raises(RunStopped, match="step 2"):
         run(config)
-    assert run(recipe("run", phase(steps=3), overrides=["train.skip_not_finite=1"])).checkpoint.is_file()
+    assert run(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 
