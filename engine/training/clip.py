@@ -157,7 +157,7 @@ def frame_losses(
     objects: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
     """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths."""
-    depths = range(1, model.config.depths[0]) if model.config.scalable else []
+    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
     decoded = [model.at_depth(depth).decode(readout.propagated, features) for depth in depths]
     by_depth = []
     for logits in (*decoded, readout.logits):

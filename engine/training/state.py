@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class PhaseState:
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
     """Train or freeze the model's identity banks and their norms."""
-    for module in model.identity_modules:
+    for module in chain.from_iterable(model.identity_modules):
         module.requires_grad_(trainable)
 
 

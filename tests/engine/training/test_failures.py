@@ -64,9 +64,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     config = recipe("run", phase(steps=4), overrides=EVERY)
     spoil(3, loss=loss)
     name = "loss" if loss else "gradient"
-    message = (
-        rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
-    )
+    message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
         run(config)
     saved = torch.load(states(config)[0], weights_only=True)
