@@ -114,7 +114,7 @@ class PhaseConfig:
     compose: float = 0.0
     """fraction of merged clips whose pasted objects are scaled and move, over or under the first's objects"""
     entering: float = 0.0
-    """fraction of those whose pasted objects enter over a border, partly visible in the reference frame"""
+    """fraction of composed clips whose pasted objects enter over a border, partly visible in the reference frame"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float | None = None

@@ -48,11 +48,7 @@ class AOSTBlock(Block):
         init_xavier(self)
 
     def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: BlockMemory | None = None,
-        id_embedding: Tensor | None = None,
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
         """Propagate memory to the current frame; see `aotlab.networks.aot.LSTTBlock.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))

@@ -70,11 +70,7 @@ class LSTTBlock(Block):
         init_xavier(self)
 
     def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: BlockMemory | None = None,
-        id_embedding: Tensor | None = None,
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, LSTTState]:
         """Propagate memory to the current frame.
 

@@ -44,11 +44,7 @@ class PyramidBlock(AOSTBlock):
         self.output_norm = nn.LayerNorm(dim)
 
     def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: BlockMemory | None = None,
-        id_embedding: Tensor | None = None,
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
         """Run `AOSTBlock.forward` and normalize its output."""
         x, state = super().forward(x, size, memory, id_embedding)

@@ -94,11 +94,7 @@ class RecurrentLSTTBlock(TemporalBlock):
         init_xavier(self)
 
     def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: BlockMemory | None = None,
-        id_embedding: Tensor | None = None,
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, RecurrentState]:
         """Propagate memory to the current frame, as `aotlab.networks.aot.LSTTBlock.forward`.
 

@@ -107,11 +107,11 @@ def test_example_of_two_frames_runs():
     labels, expected = names["logits"].argmax(1), names["mask"]
     assert labels.shape == (1, 61, 109)
     expected = F.interpolate(expected[None, None].float(), labels.shape[1:])[0].long()
-    assert (labels == expected).float().mean() > 0.98
+    assert (labels == expected).float().mean() > 0.95
 
 
 def test_missing_methods_of_a_model_are_named():
-    with pytest.raises(TypeError, match="Bare .*decode.*identity_modules.*propagate"):
+    with pytest.raises(TypeError, match=r"Bare .*decode.*identity_modules.*propagate"):
         type("Bare", (VOSModel,), {})(model_config("aot"))
 
 

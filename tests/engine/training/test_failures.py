@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import trainer
+from aotlab.engine.training import journal, trainer
 from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
@@ -75,9 +75,13 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
 
 
-def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog):
+def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypatch):
     config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
     spoil(2, 4)
+    bars, original = [], journal.progress_bar
+    monkeypatch.setattr(
+        journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
+    )
     with caplog.at_level(logging.WARNING):
         assert_finite(load_file(run(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 3]
@@ -85,6 +89,7 @@ def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog):
         events = [(line["event"], line["step"]) for line in map(json.loads, file) if "event" in line]
     assert events == [("skipped", 2), ("skipped", 4)]
     assert caplog.text.count("skipped") == 2
+    assert [bar.n for bar in bars] == [4]
 
 
 def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
