@@ -108,7 +108,11 @@ class AOST(AOT):
         return [[self.identity_bank, self.identity_norm]]
 
     def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Normalize the output B×L×C of each block; of a shared block only the last, as published."""
+        """Normalize the output B×L×C of each block.
+
+        Of a shared block only the last is, as in the published code: ``decode`` of a smaller depth reads raw outputs
+        of a full propagation in training, but a normed one if only that many blocks run.
+        """
         if self.shared:
             return [*outputs[:-1], self.norms[0](outputs[-1])]
         # there are fewer outputs than norms if fewer blocks are used

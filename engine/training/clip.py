@@ -165,7 +165,10 @@ def frame_losses(
     options: ClipOptions,
     object_counts: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths."""
+    """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths.
+
+    With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.normalize`).
+    """
     depths = range(1, len(model.active_blocks)) if model.config.scalable else []
     decoded = [model.at_depth(depth).decode(readout.propagated, features) for depth in depths]
     by_depth = []

@@ -89,8 +89,8 @@ class PhaseState:
             clip_length=phase.clip_length, crop=phase.crop, data=self.data, seed=settings.seed,
             precision=resolve_precision(settings.precision, world.device),
             device=f"{world.ranks} × {world.device.type}",
-            start=self.earlier_phases[-1].name if self.earlier_phases else describe_start_weights(self.config), command=self.command,
-            scores=self.scores, resumed=self.resumed,
+            start=self.earlier_phases[-1].name if self.earlier_phases else describe_start_weights(self.config),
+            command=self.command, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
         return ModelCard([*self.earlier_phases, record], AVERAGED)
 
