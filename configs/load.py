@@ -80,15 +80,15 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     Raises:
         InputError: not key=value, not YAML after "=", or no such list item.
     """
-    tree = dict(tree)
+    settings = dict(tree)
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not all(key.split(".")):
             raise InputError(
                 f"{override[:200]}: an override is written key=value, for example memory.every=2"
             )
-        tree = _replace(tree, key.split("."), _load_yaml(text, override[:200]), "")
-    return tree
+        settings = _replace(settings, key.split("."), _load_yaml(text, override[:200]), "")
+    return settings
 
 
 def parse_yaml(text: str, subject: str) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
     return [*node[:index], _replace(node[index], rest, value, f"{path}{name}."), *node[index + 1 :]]
 
 
-def _add_phases(tree: Mapping[str, Any], then: list[Any]) -> Mapping[str, Any]:
+def _add_phases(tree: dict[str, Any], then: list[Any]) -> dict[str, Any]:
     """Return ``tree`` with more ``train.phases``; malformed ones are left to the schema."""
     train = tree.get("train", {})
     phases = train.get("phases", []) if isinstance(train, Mapping) else None

@@ -79,7 +79,7 @@ def list_methods(setting: str) -> list[str]:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """A stack of propagation blocks at one stride; `METHODS` has which method has which setting."""
+    """A stack of propagation blocks at one stride. `METHODS` lists the settings that only some methods have."""
 
     stride: int = 16
     """pixels per token: 16, 8 or 4"""

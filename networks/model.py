@@ -238,7 +238,7 @@ class VOSModel(nn.Module, ABC):
             memory, id_embeddings: of all blocks and stages, as in `propagate`.
         """
         outputs, states = [], []
-        memories = memory or [None] * len(self.block_stages)
+        memories: Sequence[BlockMemory | None] = memory or [None] * len(self.block_stages)
         blocks = zip(self.active_blocks, self.block_stages, memories, strict=True)
         for block, block_stage, block_memory in blocks:
             if block_stage == stage:
