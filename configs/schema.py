@@ -49,7 +49,7 @@ class Method:
     max_short_term_frames: int | None = None
     """upper limit of ``memory.short_term_frames``; None: unlimited"""
     augmentation: str = "aot"
-    """augmentation of training as published, one of `AUGMENTATIONS`"""
+    """augmentation of training in its authors' code, one of `AUGMENTATIONS`"""
 
 
 METHODS = {

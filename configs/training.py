@@ -106,7 +106,7 @@ class PhaseConfig:
     crop: int = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: str | None = None
-    """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the method"""
+    """aot: mild colours; deaot: strong colours, grey and blur; null: that of the method's authors"""
     thin_plate: float = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: float = 0.3

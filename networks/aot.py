@@ -89,7 +89,7 @@ class LSTTBlock(Block):
         query = key = self.query(tokens)
         state = LSTTState(key, tokens)
         long, short = self.select_memory(state, memory, id_embedding)
-        # no drop path on AttLT and AttST, as published
+        # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST false)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:
             x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))

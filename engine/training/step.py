@@ -109,7 +109,7 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     )  # fmt: skip
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
-    # as published, the identity bank is frozen while predictions are fed
+    # the authors' code freezes the identity bank while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
     set_identities_trainable(state.model, not feeds_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
