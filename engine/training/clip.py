@@ -35,9 +35,9 @@ def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, hardest_count: in
     logits: C×H×W; labels: H×W integers below C, or 255. Returns a scalar.
     """
     losses = F.cross_entropy(logits[None], labels[None], ignore_index=VOID, reduction="none").flatten()
-    return (
-        losses if hardest_count >= losses.numel() else losses.topk(hardest_count, sorted=False).values
-    ).mean()
+    if hardest_count < losses.numel():
+        losses = losses.topk(hardest_count, sorted=False).values
+    return losses.mean()
 
 
 def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
@@ -58,9 +58,8 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
 
 def frame_loss(logits: Tensor, labels: Tensor, hardest_count: int) -> Tensor:
     """Return the loss of one frame of a sample, a scalar; arguments as `bootstrapped_cross_entropy`."""
-    return 0.5 * bootstrapped_cross_entropy(logits, labels, hardest_count) + 0.5 * soft_jaccard(
-        logits, labels
-    )
+    cross_entropy = bootstrapped_cross_entropy(logits, labels, hardest_count)
+    return 0.5 * cross_entropy + 0.5 * soft_jaccard(logits, labels)
 
 
 def weight_by_depth(losses: Sequence[Tensor]) -> Tensor:

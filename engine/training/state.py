@@ -175,9 +175,8 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
             f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
             "one before it"
         ) from error
-    architecture = build_config(
-        stored, f"{path}: its architecture", ModelConfig
-    )  # settings added since: defaults
+    # settings added since have their defaults
+    architecture = build_config(stored, f"{path}: its architecture", ModelConfig)
     fixed = fixed_settings(config, index)
     before = {"model": asdict(architecture), **{name: saved.get(name) for name in fixed}}
     now = {"model": asdict(select_architecture(config)), **fixed}

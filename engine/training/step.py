@@ -127,11 +127,12 @@ def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) ->
     # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
     drawn = draw_permutations(phase.batch, state.config.model.max_objects, generator)
-    permutations = drawn.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank].to(
-        world.device
-    )
+    permutations = drawn.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
     return ClipOptions(
-        permutations, hard_pixel_count, feeds_predictions(state), reference_gradient=weight > 0
+        permutations.to(world.device),
+        hard_pixel_count,
+        feeds_predictions(state),
+        reference_gradient=weight > 0,
     ), weight
 
 
