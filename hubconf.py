@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 dependencies = [
-    "torch", "torchvision", "timm", "numpy", "PIL", "omegaconf", "safetensors", "yaml", "huggingface_hub", "filelock",
+    "torch", "torchvision", "timm", "numpy", "PIL", "safetensors", "yaml", "huggingface_hub", "filelock",
     "platformdirs",
 ]  # fmt: skip
 

@@ -1,41 +1,31 @@
-"""Loading of settings from YAML files with ``base:`` and ``key=value`` overrides into dataclasses, by OmegaConf."""
+"""Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, built into typed dataclasses."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.schema import Config
-from aotlab.configs.training import PhaseConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
 
-CONFIG_ERRORS = (
-    yaml.YAMLError,
-    OmegaConfBaseException,
-    ValueError,
-    TypeError,
-    AttributeError,
-    LookupError,
-    OverflowError,
-    RecursionError,
-)
-"""errors of PyYAML, OmegaConf and the dataclasses for invalid text, keys and values"""
-
-MAX_DEPTH = 40
-"""largest depth of nesting in settings"""
-
 Settings = TypeVar("Settings", default=Config)
+SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "an integer"),
+    float: ((float, int, str), "a number"),  # YAML 1.1 reads 1e-4 as text
+    str: ((str, int, float), "text"),
+}
+"""types in YAML that a type of setting is converted from, and its description in messages"""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -50,18 +40,12 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
     files = _read_bases(path, presets[-1] if presets else None)
-    tree = OmegaConf.create()
+    tree: dict[str, Any] = {}
     for file, settings in reversed(files):
         then = settings.pop("then", None) or []
         if not isinstance(then, list):
             raise InputError(f"{file}: then: must be a list of phases, got {then}")
-        try:
-            tree = cast(DictConfig, OmegaConf.merge(tree, settings))
-            if then:
-                phases = OmegaConf.select(tree, "train.phases", default=[])
-                OmegaConf.update(tree, "train.phases", [*phases, *then], force_add=True)
-        except CONFIG_ERRORS as error:
-            raise InputError(f"{file}: {describe_error(error)}") from error
+        tree = _add_phases(_merge(tree, settings), then)
     if "name" not in files[0][1] and "name" in tree:
         tree["name"] = f"{tree['name']}_{path.stem}"
     return build_config(
@@ -70,7 +54,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
 
 
 def build_config(
-    tree: Mapping[str, Any] | DictConfig,
+    tree: Mapping[str, Any],
     subject: str,
     schema: type[Settings] = Config,  # type: ignore[assignment]
     *,
@@ -81,109 +65,156 @@ def build_config(
     Raises:
         InputError: unknown key (the nearest valid one is named), wrong type or value.
     """
-    tree = cast(DictConfig, OmegaConf.create(tree))  # type: ignore[arg-type]
-    defaults = OmegaConf.structured(schema)
-    _unfreeze(defaults)
-    for override in overrides:
-        _apply_override(tree, override, defaults)
     try:
-        return cast(Settings, OmegaConf.to_object(OmegaConf.merge(defaults, tree)))
-    except CONFIG_ERRORS as error:
-        path = _find_item(OmegaConf.to_container(tree), schema, describe_error(error))
-        raise InputError(f"{subject}: {describe_error(error, path)}") from error
+        if overrides:  # on top of the defaults, so that items of default lists can be overridden
+            tree = apply_overrides(_merge(asdict(schema()), tree), overrides)  # type: ignore[call-overload]
+        return _convert(schema, tree, "")
+    except (ValueError, RecursionError) as error:  # ValueError: of the dataclasses, which check their values
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{subject}: {reason}") from error
 
 
-def parse_yaml(text: str, subject: str, *, untrusted: bool = False) -> dict[str, Any]:
+def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return ``tree`` with ``a.b=value`` set, list items by number: ``model.stages.0.window=7``.
+
+    Raises:
+        InputError: not key=value, not YAML after "=", or no such list item.
+    """
+    settings = dict(tree)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not all(key.split(".")):
+            raise InputError(
+                f"{override[:200]}: an override is written key=value, for example memory.every=2"
+            )
+        settings = _replace(settings, key.split("."), _load_yaml(text, override[:200]), "")
+    return settings
+
+
+def parse_yaml(text: str, subject: str) -> dict[str, Any]:
     """Parse a YAML mapping; ``subject`` names it in messages.
-
-    Args:
-        untrusted: refuse references by ``${...}``, which may read environment variables.
 
     Raises:
         InputError: not YAML, not a mapping, a duplicate key, or aliases.
     """
-    try:
-        _require_plain_yaml(text)
-        if untrusted and "${" in text:
-            raise ValueError("references by ${...} are not allowed here")
-        content = OmegaConf.to_container(OmegaConf.create(text))
-    except AssertionError:  # OmegaConf's, for a single number
-        content = None
-    except CONFIG_ERRORS as error:
-        raise InputError(f"{subject}: not readable as YAML ({describe_error(error)})") from error
+    content = _load_yaml(text, subject)
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise InputError(f"{subject}: not a YAML mapping of settings (key: value)")
     return {str(key): value for key, value in content.items()}
 
 
-def to_yaml(config: Config) -> str:
-    """Return the resolved settings as YAML text that `load_config` reads."""
-    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
+def to_yaml(config: Any) -> str:
+    """Return a dataclass of settings as YAML text, which `load_config` reads if it is a `Config`."""
+    return yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True)
 
 
-def describe_error(error: Exception, path: str = "") -> str:
-    """Describe an error of `CONFIG_ERRORS` in one line: the line of the text, or key, value and what is expected.
+class SettingsLoader(yaml.SafeLoader):
+    """YAML loader that leaves dates as text and refuses duplicate keys, and aliases, which may expand without end."""
 
-    Args:
-        path: path of the list item that the keys of the error are relative to, with a dot at its end.
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node; raises MarkedYAMLError for an alias, or a mapping with a key twice."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                None, None, "aliases (*name) are not supported", self.peek_event().start_mark
+            )
+        node = super().compose_node(parent, index)
+        keys = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if str(key.value) in keys:
+                raise yaml.MarkedYAMLError(None, None, f"found duplicate key {key.value}", key.start_mark)
+            keys.add(str(key.value))
+        return node
+
+
+def _load_yaml(text: str, subject: str) -> Any:
+    try:
+        return yaml.load(text, SettingsLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        reason = f"line {line}: {error.problem}"
+    except RecursionError:
+        reason = "nested too deeply"
+    except (yaml.YAMLError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+    raise InputError(f"{subject}: not readable as YAML ({reason})")
+
+
+def _convert(kind: Any, value: Any, path: str) -> Any:
+    """Convert a value of YAML to the type of a setting; ``path`` names it in messages.
+
+    Types are dataclasses, list[T], dict[str, T], T | None, bool, int, float and str.
     """
-    kind, node = getattr(error, "object_type", None), getattr(error, "parent_node", None)
-    if kind is PhaseConfig and isinstance(node, DictConfig) and not OmegaConf.is_missing(node, "name"):
-        return f"phase {node['name']}: {_describe_problem(error)}"
-    return _describe_problem(error, path)
+    items = get_args(kind)
+    if NoneType in items:
+        return None if value is None else _convert(items[0], value, path)
+    if is_dataclass(kind):
+        expected = "settings (key: value)"
+        if isinstance(value, Mapping):
+            return _build(kind, value, path and f"{path}.")
+    elif get_origin(kind) is list:
+        expected = "a list"
+        if isinstance(value, list):
+            return [_convert(items[0], item, f"{path}.{index}") for index, item in enumerate(value)]
+    elif get_origin(kind) is dict:
+        expected = "a mapping (key: value)"
+        if isinstance(value, Mapping):
+            return {str(key): _convert(items[1], item, f"{path}.{key}") for key, item in value.items()}
+    else:
+        accepted, expected = SCALARS[kind]
+        if isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
+            with suppress(ValueError, OverflowError):
+                return kind(value)
+    raise InputError(f"{path or 'settings'} must be {expected}, got {value!r:.80}")
 
 
-def _describe_problem(error: Exception, path: str = "") -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax'}"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    key = re.sub(r"\[(\d+)\]", r".\1", getattr(error, "full_key", None) or "")
-    key = f"{path}{key}"
-    kind = getattr(error, "object_type", None)
-    section, _, name = key.rpartition(".")
-    if dataclasses.is_dataclass(kind) and "not in" in reason:
-        valid = [field.name for field in dataclasses.fields(kind)]
-        near = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
-        prefix = section and f"{section}."
-        return (
-            f"unknown key {key}; did you mean {prefix}{near[0]}?"
-            if near
-            else f"unknown key {key}; valid keys are {', '.join(valid)}"
-        )
-    scalar = re.search(r"is not a subclass of (\w+). value: (.*)", reason)
-    if scalar is not None:
-        reason = f"expected the settings of {scalar[1]} (key: value), got {scalar[2]}"
-    group = re.search(r"Value '(.*)' of type '\w+Config' could not be converted to (\w+)", reason)
-    if group is not None:
-        reason = f"expected one value ({group[2]}), got {group[1]}"
-    return f"{key}: {reason}" if key else reason
+def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
+    """Build a dataclass from a mapping; ``prefix`` is its path in messages, with a dot at its end."""
+    names = [field.name for field in fields(schema)]
+    for key in tree:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.4)
+            remedy = f"did you mean {prefix}{near[0]}?" if near else f"valid keys are {', '.join(names)}"
+            raise InputError(f"unknown key {prefix}{key}; {remedy}")
+    for field in fields(schema):
+        if field.name not in tree and field.default is field.default_factory is MISSING:
+            raise InputError(f"{prefix}{field.name} is missing")
+    kinds = get_type_hints(schema)
+    return schema(**{name: _convert(kinds[name], value, f"{prefix}{name}") for name, value in tree.items()})
 
 
-def _find_item(settings: Any, schema: type, problem: str, path: str = "") -> str:
-    """Return the path, with a dot at its end, of the list item with an error described as ``problem``; "" if none.
+def _merge(below: Any, above: Any) -> Any:
+    """Return settings in which those of ``above`` replace those of ``below``, key by key in nested mappings."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    return {**below, **{key: _merge(below.get(key), value) for key, value in above.items()}}
 
-    OmegaConf merges list items apart from what holds them, so that its errors lack this path.
-    """
-    hints = get_type_hints(schema)
-    for name, value in settings.items() if isinstance(settings, dict) else ():
-        kind = hints.get(name)
-        if dataclasses.is_dataclass(kind):
-            found = _find_item(value, cast(type, kind), problem, f"{path}{name}.")
-            if found:
-                return found
-        kind = next(filter(dataclasses.is_dataclass, get_args(kind)), None)
-        for number, item in enumerate(value if kind is not None and isinstance(value, list) else ()):
-            inner, defaults = f"{path}{name}.{number}.", OmegaConf.structured(kind)
-            _unfreeze(defaults)
-            try:
-                OmegaConf.merge(defaults, item)
-            except CONFIG_ERRORS as error:
-                if describe_error(error) == problem:
-                    return _find_item(item, cast(type, kind), problem, inner) or inner
-    return ""
+
+def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
+    """Return ``node`` with the setting at ``names`` below it replaced; ``path`` is the node's in messages."""
+    if not names:
+        return _merge(node, value)
+    name, *rest = names
+    if not isinstance(node, list):
+        below = node if isinstance(node, Mapping) else {}
+        return {**below, name: _replace(below.get(name), rest, value, f"{path}{name}.")}
+    if not name.isdecimal() or int(name) >= len(node):
+        raise InputError(f"{path}{name}: no such item; the list has {len(node)}, counted from 0")
+    index = int(name)
+    return [*node[:index], _replace(node[index], rest, value, f"{path}{name}."), *node[index + 1 :]]
+
+
+def _add_phases(tree: dict[str, Any], then: list[Any]) -> dict[str, Any]:
+    """Return ``tree`` with more ``train.phases``; malformed ones are left to the schema."""
+    train = tree.get("train", {})
+    phases = train.get("phases", []) if isinstance(train, Mapping) else None
+    return _merge(tree, {"train": {"phases": [*phases, *then]}}) if isinstance(phases, list) else tree
 
 
 def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, Any]]]:
@@ -205,48 +236,3 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
     if preset is not None:
         raise InputError(f"base={preset}: {top} has no preset below it; load {preset} instead")
     return files
-
-
-def _apply_override(tree: DictConfig, override: str, defaults: DictConfig) -> None:
-    """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``.
-
-    A list that is not in ``tree`` is first copied from ``defaults``.
-    """
-    key, separator, _ = override.partition("=")
-    names = [name for name in key.split(".") if name]
-    if not separator or not names:
-        raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
-    if len(names) <= key.count("."):
-        raise InputError(f"unknown key {key[:200]}; did you mean {'.'.join(names)[:200]}?")
-    try:
-        value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
-        for item in re.finditer(r"\.\d+(?=\.|$)", key):
-            name = key[: item.start()]
-            default = OmegaConf.select(defaults, name)
-            if isinstance(default, ListConfig) and OmegaConf.select(tree, name) is None:
-                OmegaConf.update(tree, name, OmegaConf.to_container(default), force_add=True)
-        OmegaConf.update(tree, key, value, merge=True, force_add=True)
-    except CONFIG_ERRORS as error:
-        raise InputError(
-            f"{override[:200]}: cannot be set ({describe_error(error)}); check its key"
-        ) from error
-
-
-def _require_plain_yaml(text: str) -> None:
-    """Raise ValueError for aliases, which may expand without end, and for nesting that crashes libyaml."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise ValueError("nested too deeply")
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("aliases (*name) are not supported")
-
-
-def _unfreeze(node: Any) -> None:
-    """Make the defaults of frozen dataclasses writable for merging."""
-    if OmegaConf.is_config(node):
-        OmegaConf.set_readonly(node, False)
-        for key in node if isinstance(node, DictConfig) else range(len(node)):
-            if not OmegaConf.is_missing(node, key):
-                _unfreeze(node._get_node(key))

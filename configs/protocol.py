@@ -30,9 +30,9 @@ def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] 
     known = get_args(Protocol)
     if protocol not in known:
         raise InputError(f"protocol: must be one of {', '.join(known)}, got {protocol!r}")
-    from omegaconf import OmegaConf
+    from aotlab.configs.load import apply_overrides  # slow to import
 
-    overridden = OmegaConf.select(OmegaConf.from_dotlist(list(overrides)), "memory.policy") is not None
+    overridden = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]
     if protocol == "published" or overridden or config.memory.policy not in BOUNDED_MEMORY:
         return config
     return replace(config, memory=bound_memory(config.memory))

@@ -49,7 +49,7 @@ class Method:
     max_short_term_frames: int | None = None
     """upper limit of ``memory.short_term_frames``; None: unlimited"""
     augmentation: str = "aot"
-    """augmentation of training as published, one of `AUGMENTATIONS`"""
+    """augmentation of training in its authors' code, one of `AUGMENTATIONS`"""
 
 
 METHODS = {
@@ -72,42 +72,45 @@ SCALE = Range(0, 16, above_low=True)
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 
 
+def list_methods(setting: str) -> list[str]:
+    """Return the methods that have a setting of `StageConfig`; none for settings of all methods."""
+    return [name for name, method in METHODS.items() if setting in method.settings]
+
+
 @dataclass(frozen=True)
 class StageConfig:
-    """A stack of propagation blocks at one stride."""
+    """A stack of propagation blocks at one stride. `METHODS` lists the settings that only some methods have."""
 
     stride: int = 16
     """pixels per token: 16, 8 or 4"""
     depth: int = 1
     """number of blocks; 0: the last stage only refines the output of the previous one"""
     shared: bool = False
-    """apply one block `depth` times, each time with its own memory, and decode the last output only (aost)"""
+    """apply one block `depth` times, each time with its own memory, and decode the last output only"""
     heads: int = 8
-    """attention heads (not deaot, msdeaot: they have one)"""
+    """attention heads"""
     window: int = 15
-    """side of the short-term attention window in tokens, odd; 0: no short-term attention (aot); not aot_rmem, which
-    attends to the whole frame"""
+    """side of the short-term attention window in tokens, odd; 0: no short-term attention, an ablation of AOT"""
     feedforward: int = 1024
-    """hidden width of the feed-forward layers (not deaot, msdeaot)"""
+    """hidden width of the feed-forward layers"""
     drop_path: float = 0.1
     """probability that training drops a residual branch, per sample"""
     dim: int | None = None
-    """width of the embeddings (msdeaot: of each branch); null: model.dim (msdeaot, paot)"""
+    """width of the embeddings, or of each of two branches; null: model.dim"""
     self_heads: int | None = None
-    """heads of self-attention (paot); null: heads"""
+    """heads of self-attention; null: heads"""
     self_stride: int = 1
-    """self-attention reads every n-th token, in row order (paot)"""
+    """self-attention reads every n-th token, in row order"""
     memory_stride: int = 1
-    """long-term memory keeps every n-th token along both axes (msdeaot, paot)"""
+    """long-term memory keeps every n-th token along both axes"""
     identity_stride: int | None = None
-    """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride
-    (msdeaot, paot)"""
+    """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride"""
     temporal_slots: int = 0
-    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none (aot_rmem, deaot_rmem)"""
+    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none"""
     sine_position: bool = True
-    """add a sine position embedding in self-attention (aot)"""
+    """add a sine position embedding in self-attention"""
     relative_position: bool = True
-    """add relative positions in short-term attention (aot)"""
+    """add relative positions in short-term attention"""
 
     def __post_init__(self) -> None:
         require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
@@ -216,10 +219,10 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
     optional = {setting for other in METHODS.values() for setting in other.settings} - set(method.settings)
     for number, stage in enumerate(stages):
         for setting in fields(stage):
-            owners = ", ".join(key for key, other in METHODS.items() if setting.name in other.settings)
             require(
                 setting.name not in optional or getattr(stage, setting.name) == setting.default,
-                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out, or use {owners}",
+                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out, or use "
+                f"{', '.join(list_methods(setting.name))}",
             )
         without = ", ".join(key for key, other in METHODS.items() if other.window_optional)
         require(

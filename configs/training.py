@@ -41,7 +41,7 @@ TRAIN_RANGES = {
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_after": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": FRACTION, "seed": SEED, "save_every": COUNT, "keep": COUNT,
     "validate_every": COUNT_OR_ZERO, "log_every": COUNT, "image_every": COUNT_OR_ZERO,
-    "skip_not_finite": COUNT_OR_ZERO,
+    "max_nonfinite_steps": COUNT_OR_ZERO,
 }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ TRAIN_RANGES = {
 class SourceConfig:
     """One source of training or validation data below data.root."""
 
-    path: str = "???"
+    path: str
     """folder below data.root, or an absolute path"""
     kind: str = "video"
     """layout: static or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012 (images),
@@ -93,7 +93,7 @@ class DataConfig:
 class PhaseConfig:
     """A phase of training with its data and schedule."""
 
-    name: str = "???"
+    name: str
     """name in logs and file names"""
     steps: int = 100_000
     """optimiser steps"""
@@ -106,7 +106,7 @@ class PhaseConfig:
     crop: int = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: str | None = None
-    """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the method"""
+    """aot: mild colours; deaot: strong colours, grey and blur; null: that of the method's authors"""
     thin_plate: float = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: float = 0.3
@@ -114,7 +114,7 @@ class PhaseConfig:
     compose: float = 0.0
     """fraction of merged clips whose pasted objects are scaled and move, over or under the first's objects"""
     entering: float = 0.0
-    """fraction of those whose pasted objects enter over a border, partly visible in the reference frame"""
+    """fraction of composed clips whose pasted objects enter over a border, partly visible in the reference frame"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float | None = None
@@ -176,7 +176,7 @@ class TrainConfig:
     """fraction of the steps after which `hardest_pixels` is reached"""
     clip_gradients: float = 5.0
     """maximum norm of the gradient"""
-    skip_not_finite: int = 0
+    max_nonfinite_steps: int = 0
     """number of consecutive steps with a non-finite loss or gradient to skip; one more stops the run"""
     ema: float = 0.1
     """averaging window of the EMA weights as a fraction of the steps"""

@@ -1,4 +1,4 @@
-"""Values that replace null in training settings, as published for the method and encoder."""
+"""Values that replace null in training settings, as in the authors' code of the method and encoder."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.networks.model import Features, Memory, PropagatedFrame, VOSModel
 
 
-class FrameReadout(NamedTuple):
+class DecodedFrame(NamedTuple):
     """A frame after a bank's memory was propagated to it."""
 
     propagated: PropagatedFrame
@@ -24,7 +24,7 @@ class FrameReadout(NamedTuple):
 
 def read_memory(
     model: VOSModel, bank: MemoryBank, features: Features, *, after_cut: bool = False
-) -> FrameReadout:
+) -> DecodedFrame:
     """Propagate a bank's memory to a frame and decode.
 
     Args:
@@ -32,7 +32,7 @@ def read_memory(
         after_cut: read zeros in place of short-term memory.
     """
     propagated = model.propagate(features, bank.read(short_term=not after_cut))
-    return FrameReadout(propagated, model.decode(propagated, features).float(), after_cut)
+    return DecodedFrame(propagated, model.decode(propagated, features).float(), after_cut)
 
 
 def read_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
@@ -45,12 +45,12 @@ def read_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[
     return propagated, model.memorize(propagated, id_embeddings)
 
 
-def compute_memory(model: VOSModel, readout: FrameReadout, masks: Tensor) -> Memory:
+def compute_memory(model: VOSModel, readout: DecodedFrame, masks: Tensor) -> Memory:
     """Return the memory of a tracked frame with masks B×(m+1)×H×W, for `write_memory`."""
     return model.memorize(readout.propagated, model.assign_identities(masks))
 
 
-def write_memory(model: VOSModel, bank: MemoryBank, readout: FrameReadout, memory: Memory) -> None:
+def write_memory(model: VOSModel, bank: MemoryBank, readout: DecodedFrame, memory: Memory) -> None:
     """Add the memory of a tracked frame to a bank; if this fails, the bank must be discarded."""
     relevance = partial(compute_relevance, model, readout.propagated, readout.logits)
     bank.add(memory, relevance, after_cut=readout.after_cut)

@@ -17,7 +17,7 @@ from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
 from aotlab.networks.decoders import ScalableDecoder
-from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
+from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier
 from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame
 
 
@@ -47,11 +47,13 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, AOSTState]:
         """Propagate memory to the current frame; see `aotlab.networks.aot.LSTTBlock.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
+        long, short = self.select_memory(state, memory, id_embedding)
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
@@ -86,7 +88,7 @@ class AOST(AOT):
         config, stage, dim = self.config, self.config.stages[0], self.config.dim
         in_channels = [dim if stage.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
         return ScalableDecoder(
-            in_channels,
+            nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels),
             self.encoder.channels[:3],
             1 + config.max_objects,
             dim=dim,
@@ -96,21 +98,21 @@ class AOST(AOT):
     @property
     def active_blocks(self) -> list[Block]:
         """Block of every depth in use."""
-        depth = self.config.depths[0]
+        depth = len(self.block_stages)
         blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
         return cast(list[Block], list(blocks))
 
     @property
-    def identity_modules(self) -> list[nn.Module]:
+    def identity_modules(self) -> list[list[nn.Module]]:
         """The identity bank and its norm."""
-        return [self.identity_bank, self.identity_norm]
-
-    def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
-        return [self.identity_norm(self.identity_bank(masks))]
+        return [[self.identity_bank, self.identity_norm]]
 
     def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Normalize the output B×L×C of each block; of a shared block only the last, as published."""
+        """Normalize the output B×L×C of each block.
+
+        Of a shared block only the last is, as in the published code: ``decode`` of a smaller depth reads raw outputs
+        of a full propagation in training, but a normed one if only that many blocks run.
+        """
         if self.shared:
             return [*outputs[:-1], self.norms[0](outputs[-1])]
         # there are fewer outputs than norms if fewer blocks are used
@@ -118,7 +120,7 @@ class AOST(AOT):
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4 of the blocks in use; more may have been computed (training)."""
-        depth = self.config.depths[0]
+        depth = len(self.block_stages)
         embeddings = propagated.embeddings[: 1 + depth]
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
         return self.decoder(x, features.f4, features.f8, features.f16, depth)

@@ -7,7 +7,7 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,14 @@ from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier, map_to_tokens, tokens_to_map
+from aotlab.networks.layers import (
+    ConvGN,
+    FeedForward,
+    SelfAttention,
+    init_xavier,
+    map_to_tokens,
+    tokens_to_map,
+)
 from aotlab.networks.model import (
     Block,
     BlockMemory,
@@ -47,7 +54,7 @@ class LSTTBlock(Block):
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
-        self.query = nn.Linear(dim, dim)  # W^K of the paper, which queries and keys share
+        self.query = nn.Linear(dim, dim)  # W^K of the paper, which projects keys too: Q = K
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
@@ -62,13 +69,16 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, LSTTState]:
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, LSTTState]:
         """Propagate memory to the current frame.
 
         Args:
             x: B×L×C tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            source: memory of the block; on a reference frame, which reads itself, its identity embedding B×L×C.
+            memory: memory of the block; None on a reference frame, which reads itself.
+            id_embedding: identity embedding B×L×C of a reference frame.
 
         Returns:
             B×L×C, and the state of the frame, for `memorize`.
@@ -78,8 +88,8 @@ class LSTTBlock(Block):
         tokens = self.norm2(x)
         query = key = self.query(tokens)
         state = LSTTState(key, tokens)
-        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
-        # no drop path on AttLT and AttST, as published
+        long, short = self.select_memory(state, memory, id_embedding)
+        # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST false)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:
             x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
@@ -114,7 +124,7 @@ class AOT(VOSModel):
         """Return the decoder with random weights."""
         config = self.config
         return FPNDecoder(
-            (1 + config.stages[0].depth) * config.dim,
+            ConvGN((1 + config.stages[0].depth) * config.dim, config.dim, 1),
             self.encoder.channels[:3],
             1 + config.max_objects,
             dim=config.dim,
@@ -122,25 +132,16 @@ class AOT(VOSModel):
         )
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """All blocks."""
-        return cast(list[Block], list(self.blocks))
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
+    def identity_modules(self) -> list[list[nn.Module]]:
         """The identity bank."""
-        return [self.identity_bank]
-
-    def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
-        return [self.identity_bank(masks)]
+        return [[self.identity_bank]]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size, sources = self.prepare_blocks(features, memory, id_embeddings)
-        outputs, states = self.run_blocks(self.active_blocks, map_to_tokens(x), size, sources)
+        x, size = self.expand_projected(features, memory, id_embeddings)
+        outputs, states = self.run_stage(0, map_to_tokens(x), size, memory, id_embeddings)
         embeddings = [x, *(tokens_to_map(output, size) for output in self.normalize(outputs))]
         return PropagatedFrame(embeddings, states, [size] * len(states))
 

@@ -12,7 +12,7 @@ is no sine position embedding. A branch has C channels, its values and gates 2C;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, LocalAttention, Size
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import init_xavier, map_to_tokens, tokens_to_map
+from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
     Block,
     BlockMemory,
@@ -105,14 +105,19 @@ class GPMBlock(Block):
         init_xavier(self)
 
     def forward(
-        self, branches: tuple[Tensor, Tensor | None], size: Size, source: BlockMemory | Tensor
+        self,
+        branches: tuple[Tensor, Tensor | None],
+        size: Size,
+        memory: BlockMemory | None = None,
+        id_embedding: Tensor | None = None,
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Propagate memory to the current frame.
 
         Args:
             branches: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
             size: (h, w) of the frame's map, L = h·w.
-            source: memory of the block; on a reference frame, which reads itself, its identity embedding B×L×C.
+            memory: memory of the block; None on a reference frame, which reads itself.
+            id_embedding: identity embedding B×L×C of a reference frame.
 
         Returns:
             Both branches, and the state of the frame, for `memorize`.
@@ -128,7 +133,7 @@ class GPMBlock(Block):
         else:
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
-        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
+        long, short = self.select_memory(state, memory, id_embedding)
         long_query, long_key = self.embed_time(query, long.key)
         long_read = self.long_attention(long_query, long_key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
@@ -152,15 +157,19 @@ class GPMBlock(Block):
 class DeAOT(VOSModel):
     """Encoder, identity bank, GPM blocks, and an FPN decoder of the last block's output."""
 
+    block_class: type[GPMBlock] = GPMBlock
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
+        self.blocks = nn.ModuleList(
+            self.block_class(dim, stage, first=index == 0) for index in range(stage.depth)
+        )
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.decoder = FPNDecoder(
-            2 * dim,
+            ConvGN(2 * dim, dim, 1),
             self.encoder.channels[:3],
             1 + config.max_objects,
             dim=dim,
@@ -168,25 +177,16 @@ class DeAOT(VOSModel):
         )
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """All blocks."""
-        return cast(list[Block], list(self.blocks))
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
+    def identity_modules(self) -> list[list[nn.Module]]:
         """The identity bank and its norm."""
-        return [self.identity_bank, self.identity_norm]
-
-    def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to the identity embedding [B×L×C]."""
-        return [self.identity_norm(self.identity_bank(masks))]
+        return [[self.identity_bank, self.identity_norm]]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size, sources = self.prepare_blocks(features, memory, id_embeddings)
-        outputs, states = self.run_blocks(self.active_blocks, (map_to_tokens(x), None), size, sources)
+        x, size = self.expand_projected(features, memory, id_embeddings)
+        outputs, states = self.run_stage(0, (map_to_tokens(x), None), size, memory, id_embeddings)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 

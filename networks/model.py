@@ -1,20 +1,35 @@
 """Base class of all models: encoder and stateless methods, and the types that pass between them.
 
-Two frames through a bare model, whose memory is the first frame only:
+Two frames of a video through a model without a tracker; its memory is the first frame only:
 
->>> identities = model.assign_identities(masks)  # of the first frame
+>>> import torch
+>>> import torch.nn.functional as F
+>>> from aotlab import load_model, open_frames, read_mask
+>>> from aotlab.networks.identity_bank import one_hot
+>>> from aotlab.networks.preprocess import normalize
+>>>
+>>> size = 241, 433  # 16k+1, as the model aligns corners
+>>> video = open_frames("datasets/sample/rabbit.mp4")
+>>> frames = [torch.from_numpy(video.read(index)).movedim(2, 0)[None] / 255 for index in (0, 1)]  # 1×3×H×W
+>>> images = [normalize(F.interpolate(frame, size, mode="bicubic")) for frame in frames]
+>>> mask = torch.from_numpy(read_mask("datasets/sample/rabbit.png"))  # H×W, 0 is background
+>>> masks = F.interpolate(one_hot(mask[None], 1 + int(mask.max())), size)  # 1×(1+m)×H×W
+>>>
+>>> model, _ = load_model("bundled")
+>>> identities = model.assign_identities(masks)
 >>> first = model.propagate(model.encode(images[0]), id_embeddings=identities)
 >>> memory = model.memorize(first, identities)
 >>> features = model.encode(images[1])
->>> logits = model.decode(model.propagate(features, memory), features)
+>>> logits = model.decode(model.propagate(features, memory), features)  # 1×(1+M)×H/4×W/4
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -73,12 +88,16 @@ class BlockState(Protocol):
         """B×L×C, also the query."""
 
 
-class Block(nn.Module):
-    """Base of propagation blocks, which are called as ``x, state = block(x, size, source)``.
+class Block(nn.Module, ABC):
+    """Base of propagation blocks.
+
+    They are called as ``x, state = block(x, size, memory)``, and on a reference frame, which has no memory and reads
+    itself, as ``x, state = block(x, size, id_embedding=embedding)``.
 
     x: tokens B×L×C, or both branches of `aotlab.networks.deaot.GPMBlock`.
     size: (h, w) of the frame's map, L = h·w.
-    source: memory of the block; on a reference frame, which attends to its own tokens, its identity embedding B×L×C.
+    memory: `BlockMemory` of the block.
+    id_embedding: identity embedding B×L×C of the reference frame.
     state: `BlockState` of the frame, for `memorize`.
     """
 
@@ -86,16 +105,23 @@ class Block(nn.Module):
     """heads of long-term attention"""
     key_dim: int
     """width C of queries and keys"""
-    temporal: tuple[nn.Module, ...] = ()
-    """temporal embedding of RMem's models, in a tuple, so that it remains a module of the model only"""
 
-    def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the temporal embedding, if any, to queries B×L×C and keys B×(T·L)×C of long-term attention."""
-        return self.temporal[0](query, key) if self.temporal else (query, key)
-
+    @abstractmethod
     def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
         """Build a frame's memory from its state and identity embedding B×L×C."""
-        raise NotImplementedError
+
+    def select_memory(
+        self, state: Any, memory: BlockMemory | None, id_embedding: Tensor | None
+    ) -> BlockMemory:
+        """Return the memory to read: ``memory``, or that of the reference frame itself."""
+        if memory is not None:
+            return memory
+        assert id_embedding is not None
+        return self.memorize(state, id_embedding)
+
+    def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Return queries B×L×C and keys B×(T·L)×C of long-term attention; a block may add a temporal embedding."""
+        return query, key
 
 
 class PropagatedFrame(NamedTuple):
@@ -109,13 +135,14 @@ class PropagatedFrame(NamedTuple):
     """(h, w) of each block's map in tokens"""
 
 
-class VOSModel(nn.Module):
+class VOSModel(nn.Module, ABC):
     """Base of all models: encoder and projection. Everything from the past is an argument.
 
     Axes: B batch (clips in training, groups of objects in tracking), M identities of a group, H×W pixels, h×w tokens
     or pixels of a map, L = h·w tokens.
     """
 
+    blocks: nn.ModuleList
     decoder: nn.Module
     optimized = False
     """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
@@ -123,8 +150,6 @@ class VOSModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.block_stages = config.block_stages
-        """index of the stage of each block in use"""
         self.encoder = build_encoder(config.encoder)
         self.projector = nn.Conv2d(self.encoder.channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
@@ -132,16 +157,19 @@ class VOSModel(nn.Module):
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
     @property
-    def active_blocks(self) -> list[Block]:
-        """Blocks in the order in which they run."""
-        raise NotImplementedError
+    def block_stages(self) -> list[int]:
+        """Index of the stage of each block in use."""
+        return self.config.block_stages
 
     @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`, frozen in training while predictions are fed."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: identity_modules is missing; return a list of modules"
-        )
+    def active_blocks(self) -> list[Block]:
+        """Blocks in use, in the order in which they run."""
+        return cast(list[Block], list(self.blocks))
+
+    @property
+    @abstractmethod
+    def identity_modules(self) -> list[list[nn.Module]]:
+        """Identity bank of each stage with blocks, and its norm if it has one; training freezes them at times."""
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -151,7 +179,6 @@ class VOSModel(nn.Module):
         """
         model = copy(self)
         model.config = replace(self.config, depth=depth)
-        model.block_stages = model.config.block_stages
         return model
 
     def encode(self, image: Tensor) -> Features:
@@ -169,8 +196,15 @@ class VOSModel(nn.Module):
         Returns:
             B×L×C of each stage with blocks.
         """
-        raise NotImplementedError
+        embeddings = []
+        for modules in self.identity_modules:
+            embedding = masks
+            for module in modules:
+                embedding = module(embedding)
+            embeddings.append(embedding)
+        return embeddings
 
+    @abstractmethod
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
@@ -181,38 +215,37 @@ class VOSModel(nn.Module):
             memory: memory that each block reads; empty on a reference frame.
             id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
-        raise NotImplementedError
 
-    def prepare_blocks(
+    def expand_projected(
         self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
-    ) -> tuple[Tensor, Size, Sequence[BlockMemory | Tensor]]:
-        """Return the input of the blocks; arguments as in `propagate`.
-
-        Returns:
-            The projected map B×C×h×w, repeated for every group of objects, its (h, w), and the source of each block.
-        """
+    ) -> tuple[Tensor, Size]:
+        """Return the projected map B×C×h×w, repeated for every group of objects, and its (h, w); see `propagate`."""
         if not memory and not id_embeddings:
             raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
-        sources: Sequence[BlockMemory | Tensor] = memory
-        if not memory:
-            sources = [id_embeddings[stage] for stage in self.block_stages]
         groups = len(memory[0].long.key) if memory else len(id_embeddings[0])
         x = features.projected.expand(groups, -1, -1, -1)
-        return x, (x.shape[2], x.shape[3]), sources
+        return x, (x.shape[2], x.shape[3])
 
-    def run_blocks(
-        self,
-        blocks: Iterable[Callable[..., Any]],
-        x: Any,
-        size: Size,
-        sources: Iterable[BlockMemory | Tensor],
+    def run_stage(
+        self, stage: int, x: Any, size: Size, memory: Memory, id_embeddings: Sequence[Tensor]
     ) -> tuple[list[Any], list[BlockState]]:
-        """Run blocks one after another and return the x and the state of each; arguments as in `Block`."""
+        """Run the blocks of a stage one after another and return the output and the state of each.
+
+        Args:
+            stage: index of the stage.
+            x: input of its first block.
+            size: (h, w) of its map.
+            memory, id_embeddings: of all blocks and stages, as in `propagate`.
+        """
         outputs, states = [], []
-        for block, source in zip(blocks, sources, strict=True):
-            x, state = block(x, size, source)
-            outputs.append(x)
-            states.append(state)
+        memories: Sequence[BlockMemory | None] = memory or [None] * len(self.block_stages)
+        blocks = zip(self.active_blocks, self.block_stages, memories, strict=True)
+        for block, block_stage, block_memory in blocks:
+            if block_stage == stage:
+                id_embedding = None if memory else id_embeddings[stage]
+                x, state = block(x, size, block_memory, id_embedding)
+                outputs.append(x)
+                states.append(state)
         return outputs, states
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
@@ -225,9 +258,9 @@ class VOSModel(nn.Module):
             memories.append(subsample_long_term(memory, size, self.config.stages[stage].memory_stride))
         return memories
 
+    @abstractmethod
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
-        raise NotImplementedError
 
     def long_attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Return queries and keys of long-term attention in the first block, for memory policies.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.deaot import GPMBlock, merge_branches
+from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens
 from aotlab.networks.model import (
@@ -23,7 +24,7 @@ from aotlab.networks.model import (
     PropagatedFrame,
     VOSModel,
 )
-from aotlab.networks.multiscale import ConvDecoder, Transition
+from aotlab.networks.multiscale import Transition
 
 
 class MSDeAOT(VOSModel):
@@ -61,29 +62,20 @@ class MSDeAOT(VOSModel):
         return cast(list[Block], [*self.blocks16, *self.blocks8])
 
     @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Identity banks and norms of both strides."""
-        return [self.identity_bank16, self.identity_norm16, self.identity_bank8, self.identity_norm8]
-
-    def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to the identity embeddings B×L×C at strides 16 and 8."""
-        embedding16 = self.identity_norm16(self.identity_bank16(masks))
-        embedding8 = self.identity_norm8(self.identity_bank8(masks))
-        return [embedding16, embedding8]
+    def identity_modules(self) -> list[list[nn.Module]]:
+        """Identity bank and norm of strides 16 and 8."""
+        return [[self.identity_bank16, self.identity_norm16], [self.identity_bank8, self.identity_norm8]]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        depth16, blocks = len(self.blocks16), self.active_blocks
-        x, size16, sources = self.prepare_blocks(features, memory, id_embeddings)
-        outputs16, states16 = self.run_blocks(
-            blocks[:depth16], (map_to_tokens(x), None), size16, sources[:depth16]
-        )
+        x, size16 = self.expand_projected(features, memory, id_embeddings)
+        outputs16, states16 = self.run_stage(0, (map_to_tokens(x), None), size16, memory, id_embeddings)
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         branches8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = self.run_blocks(blocks[depth16:], branches8, size8, sources[depth16:])
+        outputs8, states8 = self.run_stage(1, branches8, size8, memory, id_embeddings)
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)

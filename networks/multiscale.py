@@ -1,4 +1,4 @@
-"""Parts that MSDeAOT and PAOT share: the transition to a finer stage, and the decoder of the finest."""
+"""Transition to a finer stage, which MSDeAOT and PAOT share."""
 
 from __future__ import annotations
 
@@ -68,18 +68,3 @@ class Transition(nn.Module):
             x = F.interpolate(x, adapted.shape[2:], mode="bilinear", align_corners=self.align_corners)
             branches.append(F.relu(refine(adapted + x)))
         return torch.cat(branches, dim=1)
-
-
-class ConvDecoder(nn.Module):
-    """Two convolutions on the embeddings of the finest stage, which transitions have refined."""
-
-    def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
-        """``out_channels``: 1 + M, background and identities."""
-        super().__init__()
-        self.conv_out_hidden = ConvGN(in_channels, hidden, 3)
-        self.conv_out = nn.Conv2d(hidden, out_channels, 1)
-        init_xavier(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×in_channels×h×w to logits B×out_channels×h×w."""
-        return self.conv_out(F.relu(self.conv_out_hidden(x)))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aost import AOSTBlock, AOSTState
 from aotlab.networks.attention import Size
+from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
@@ -26,7 +27,7 @@ from aotlab.networks.model import (
     PropagatedFrame,
     VOSModel,
 )
-from aotlab.networks.multiscale import ConvDecoder, Transition
+from aotlab.networks.multiscale import Transition
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
 """index in `Features` of the encoder's map of each stride"""
@@ -42,9 +43,11 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, AOSTState]:
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, AOSTState]:
         """Run `AOSTBlock.forward` and normalize its output."""
-        x, state = super().forward(x, size, source)
+        x, state = super().forward(x, size, memory, id_embedding)
         return self.output_norm(x), state
 
 
@@ -94,40 +97,28 @@ class PAOT(VOSModel):
         self.decoder = ConvDecoder(stages[-1].out_channels, config.dim // 2, 1 + config.max_objects)
 
     @property
-    def stages_with_blocks(self) -> list[Stage]:
-        """Stages with blocks, which come first."""
-        return [stage for stage in self.stages if len(stage.blocks)]
-
-    @property
     def active_blocks(self) -> list[Block]:
         """Blocks of all stages."""
-        return cast(list[Block], [block for stage in self.stages_with_blocks for block in stage.blocks])
+        return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
 
     @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Identity banks and norms of all stages with blocks."""
-        stages = self.stages_with_blocks
-        return [module for stage in stages for module in (stage.identity_bank, stage.identity_norm)]
-
-    def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Masks B×(m+1)×H×W to the identity embedding B×L×C of each stage with blocks."""
-        return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages_with_blocks]
+    def identity_modules(self) -> list[list[nn.Module]]:
+        """Identity bank and norm of each stage with blocks."""
+        return [[stage.identity_bank, stage.identity_norm] for stage in self.stages if len(stage.blocks)]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        blocks = self.active_blocks
-        x, size, sources = self.prepare_blocks(features, memory, id_embeddings)
+        x, size = self.expand_projected(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[Size] = []
-        for stage in self.stages:
+        for index, stage in enumerate(self.stages):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
                 size = (x.shape[2], x.shape[3])
-            part = slice(len(states), len(states) + len(stage.blocks))
-            outputs, stage_states = self.run_blocks(blocks[part], map_to_tokens(x), size, sources[part])
+            outputs, stage_states = self.run_stage(index, map_to_tokens(x), size, memory, id_embeddings)
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
             sizes += [size] * len(stage_states)

@@ -13,7 +13,7 @@ from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.identity_bank import IdentityBank
-from aotlab.networks.layers import map_to_tokens, tokens_to_map
+from aotlab.networks.layers import ConvGN, map_to_tokens, tokens_to_map
 
 PLANES = ("positive", "negative", "box", "mask")
 """prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask"""
@@ -36,8 +36,8 @@ class PromptNetwork(nn.Module):
         self.identity_bank = IdentityBank(len(PLANES), dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(config.prompt_blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.prompt_blocks))
-        in_channels = (1 + config.prompt_blocks) * dim
-        self.decoder = FPNDecoder(in_channels, channels[:3], 1, dim=dim, align_corners=config.align_corners)
+        conv_in = ConvGN((1 + config.prompt_blocks) * dim, dim, 1)
+        self.decoder = FPNDecoder(conv_in, channels[:3], 1, dim=dim, align_corners=config.align_corners)
         self.bank4 = nn.Conv2d(len(PLANES), channels[0], 5, 4, padding=2)
         self.bank8 = nn.Conv2d(len(PLANES), channels[1], 9, 8, padding=4)
         for bank in (self.bank4, self.bank8):  # no effect before training
@@ -64,7 +64,7 @@ class PromptNetwork(nn.Module):
         size = (x.shape[2], x.shape[3])
         tokens, id_embedding, embeddings = map_to_tokens(x), self.identity_bank(planes), [x]
         for block, norm in zip(self.blocks, self.norms, strict=True):
-            tokens, _ = block(tokens, size, id_embedding)
+            tokens, _ = block(tokens, size, id_embedding=id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
         return self.decoder(
             torch.cat(embeddings, dim=1), f4 + self.bank4(planes), f8 + self.bank8(planes), f16

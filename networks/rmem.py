@@ -7,7 +7,7 @@ policies (`aotlab.engine.memory.policies`): ``restricted`` is RMem's, ``relevanc
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, Size, sine_position
-from aotlab.networks.deaot import DeAOT
+from aotlab.networks.deaot import DeAOT, GPMBlock
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
 from aotlab.networks.model import Block, BlockMemory, KeyValue, VOSModel
 
@@ -61,7 +61,22 @@ class RecurrentState(NamedTuple):
     """B×L×C, result of short-term attention, from which short-term keys and values are made"""
 
 
-class RecurrentLSTTBlock(Block):
+class TemporalBlock(Block):
+    """Base of blocks whose long-term attention reads with the temporal embedding of their model."""
+
+    temporal: tuple[TemporalEmbedding, ...] = ()
+    """in a tuple, so that it remains a module of the model only; empty without slots"""
+
+    def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the temporal embedding to queries B×L×C and keys B×(T·L)×C."""
+        return self.temporal[0](query, key) if self.temporal else (query, key)
+
+
+class TemporalGPMBlock(TemporalBlock, GPMBlock):
+    """DeAOT's block with a temporal embedding."""
+
+
+class RecurrentLSTTBlock(TemporalBlock):
     """LSTT block of AOT+, whose short-term memory is made of the result of short-term attention on the last frame."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
@@ -78,7 +93,9 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: Size, source: BlockMemory | Tensor) -> tuple[Tensor, RecurrentState]:
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
         """Propagate memory to the current frame, as `aotlab.networks.aot.LSTTBlock.forward`.
 
         Short-term attention reads all tokens.
@@ -86,17 +103,16 @@ class RecurrentLSTTBlock(Block):
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)  # also the key, as in AOT
-        if isinstance(source, Tensor):
-            # short-term memory is not known yet; long-term memory is read in its place
-            long = short = KeyValue(query, self.value(tokens + source))
-        else:
-            long, short = source
+        if memory is not None:
+            long, short = memory
+        else:  # short-term memory is not known yet; long-term memory is read in its place
+            long = short = KeyValue(query, self.value(tokens + id_embedding))
         long_query, long_key = self.embed_time(query, long.key)
-        long_read = self.long_projection(self.attention(long_query, long_key, long.value))
+        long_output = self.long_projection(self.attention(long_query, long_key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
-        short_read = self.short_projection(self.attention(query, key, value))
-        x = x + long_read + short_read
-        state = RecurrentState(query, tokens, short_read)
+        short_output = self.short_projection(self.attention(query, key, value))
+        x = x + long_output + short_output
+        state = RecurrentState(query, tokens, short_output)
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
@@ -116,7 +132,7 @@ class TemporalModel(VOSModel):
         blocks, slots = self.active_blocks, self.config.stages[0].temporal_slots
         self.temporal = TemporalEmbedding(slots, blocks[0].key_dim) if slots else None
         if self.temporal is not None:
-            for block in blocks:
+            for block in cast(list[TemporalBlock], blocks):
                 block.temporal = (self.temporal,)
 
 
@@ -135,6 +151,8 @@ class RMemAOT(TemporalModel, AOT):
 
 class RMemDeAOT(TemporalModel, DeAOT):
     """DeAOT with a temporal embedding."""
+
+    block_class = TemporalGPMBlock
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)

@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 
 import aotlab.sdk
 from aotlab.configs.files import ROOT
-from aotlab.configs.schema import Config
+from aotlab.configs.schema import Config, StageConfig, list_methods
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
@@ -114,6 +114,8 @@ def _section(kind: type, prefix: str) -> str:
         nested = any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint)))
         if not nested:
             caption = plain(captions.get(field.name, "")).replace("|", "\\|")
+            if kind is StageConfig and (methods := list_methods(field.name)):
+                caption += f" ({', '.join(methods)})"
             rows.append(f"| `{prefix}{field.name}` | `{_default(field)}` | {caption} |")
     head = f"## {plain(title)}\n\n{plain(inspect.getdoc(kind) or '')}"
     return head if len(rows) == 2 else head + "\n\n:::{container} settings\n" + "\n".join(rows) + "\n:::"

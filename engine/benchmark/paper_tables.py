@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
@@ -70,7 +69,7 @@ class TableRow:
 
     model: str
     benchmark: str
-    published: dict[str, list[Optional[float]]]  # noqa: UP045 as OmegaConf reads it
+    published: dict[str, list[float | None]]
     """figures of all columns by source"""
 
 

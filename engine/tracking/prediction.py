@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from aotlab.engine.recurrence import FrameReadout
+    from aotlab.engine.recurrence import DecodedFrame
     from aotlab.engine.tracking.inputs import Size
     from aotlab.networks.model import Features
 
@@ -102,7 +102,7 @@ class PredictedFrame(NamedTuple):
     input_size: Size
     """(height, width) of the frame in the network"""
     features: Features
-    readouts: list[FrameReadout]
+    readouts: list[DecodedFrame]
     """one per bank of the tracker"""
     logits: Tensor
     """(1+n)×H×W of all channels of the object table at the output size"""

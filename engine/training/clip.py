@@ -12,27 +12,32 @@ from torch import Tensor, nn
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.recurrence import FrameReadout, compute_memory, read_memory, read_reference, write_memory
+from aotlab.engine.recurrence import DecodedFrame, compute_memory, read_memory, read_reference, write_memory
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
 
 
 def count_hard_pixels(
-    pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5
+    pixels: int, step: int, total: int, *, fraction: float = 0.15, reached_after: float = 0.5
 ) -> int:
-    """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``part`` later."""
-    ratio = min(1.0, step / (reached_at * total + 1e-5))
-    return int((ratio * part + (1 - ratio)) * pixels)
+    """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``fraction`` later.
+
+    ``reached_after``: fraction of the ``total`` steps after which ``fraction`` is reached.
+    """
+    ratio = min(1.0, step / (reached_after * total + 1e-5))
+    return int((ratio * fraction + (1 - ratio)) * pixels)
 
 
-def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Return the mean cross-entropy of the ``count`` hardest pixels; ignored pixels count as 0.
+def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, hardest_count: int) -> Tensor:
+    """Return the mean cross-entropy of the ``hardest_count`` hardest pixels; ignored pixels count as 0.
 
     logits: C×H×W; labels: H×W integers below C, or 255. Returns a scalar.
     """
     losses = F.cross_entropy(logits[None], labels[None], ignore_index=VOID, reduction="none").flatten()
-    return (losses if count >= losses.numel() else losses.topk(count, sorted=False).values).mean()
+    if hardest_count < losses.numel():
+        losses = losses.topk(hardest_count, sorted=False).values
+    return losses.mean()
 
 
 def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
@@ -51,9 +56,10 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
     return (losses * present).sum() / present.sum().clamp(min=1)
 
 
-def frame_loss(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+def frame_loss(logits: Tensor, labels: Tensor, hardest_count: int) -> Tensor:
     """Return the loss of one frame of a sample, a scalar; arguments as `bootstrapped_cross_entropy`."""
-    return 0.5 * bootstrapped_cross_entropy(logits, labels, count) + 0.5 * soft_jaccard(logits, labels)
+    cross_entropy = bootstrapped_cross_entropy(logits, labels, hardest_count)
+    return 0.5 * cross_entropy + 0.5 * soft_jaccard(logits, labels)
 
 
 def weight_by_depth(losses: Sequence[Tensor]) -> Tensor:
@@ -69,8 +75,8 @@ class ClipBatch:
     images: Tensor
     """T×B×3×H×W, normalized"""
     labels: Tensor
-    """T×B×H×W int64: 0 background, 1 to objects[b], 255 ignored"""
-    objects: list[int]
+    """T×B×H×W int64: 0 background, 1 to object_counts[b], 255 ignored"""
+    object_counts: list[int]
     """number of objects per clip"""
 
 
@@ -121,13 +127,15 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     propagated, memory = read_reference(model, frames[0], masks)
     bank.add_reference(memory)
     with torch.set_grad_enabled(options.reference_gradient and torch.is_grad_enabled()):
-        readout = FrameReadout(propagated, model.decode(propagated, frames[0]).float())
-        loss, prediction = frame_losses(model, frames[0], readout, clip.labels[0], options, clip.objects)
+        readout = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
+        loss, prediction = frame_losses(
+            model, frames[0], readout, clip.labels[0], options, clip.object_counts
+        )
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
         readout = read_memory(model, bank, frames[index])
-        loss, prediction = frame_losses(model, frames[index], readout, labels, options, clip.objects)
+        loss, prediction = frame_losses(model, frames[index], readout, labels, options, clip.object_counts)
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
@@ -151,13 +159,16 @@ def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, options: Cl
 def frame_losses(
     model: VOSModel,
     features: Features,
-    readout: FrameReadout,
+    readout: DecodedFrame,
     labels: Tensor,
     options: ClipOptions,
-    objects: Sequence[int],
+    object_counts: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths."""
-    depths = range(1, model.config.depths[0]) if model.config.scalable else []
+    """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths.
+
+    With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.normalize`).
+    """
+    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
     decoded = [model.at_depth(depth).decode(readout.propagated, features) for depth in depths]
     by_depth = []
     for logits in (*decoded, readout.logits):
@@ -165,7 +176,7 @@ def frame_losses(
         by_depth.append(
             [
                 resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
-                for sample, count in zip(by_object, objects, strict=True)
+                for sample, count in zip(by_object, object_counts, strict=True)
             ]
         )
     losses = [
@@ -193,10 +204,10 @@ class ClipModule(nn.Module):
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 
 
-def mean_iou(prediction: Tensor, labels: Tensor, objects: list[int]) -> float:
+def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> float:
     """Return the mean IoU over objects 1 to n, then over samples with objects, of labels B×H×W: 0 to 1, or nan."""
     scores = []
-    for mask, annotation, count in zip(prediction, labels, objects, strict=True):
+    for mask, annotation, count in zip(prediction, labels, object_counts, strict=True):
         if count:
             ids = torch.arange(1, count + 1, device=mask.device)[:, None, None]
             predicted, labelled = mask == ids, annotation == ids

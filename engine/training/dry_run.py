@@ -50,8 +50,8 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
             f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {seconds:.2f} s a step "
             f"({metrics['data_seconds']:.2f} s waiting for data), {_format_time(phase.steps * seconds)}; "
             f"loss {metrics['loss']:.3f}",
-            f"{phase.name}: a rank takes {phase.batch / world.ranks / seconds:.1f} clips/s, "
-            f"one process makes {rate:.1f}, data.workers is {mixture.data.workers}",
+            f"{phase.name}: each rank needs {phase.batch / world.ranks / seconds:.1f} clips/s; "
+            f"one worker produces {rate:.1f}, data.workers is {mixture.data.workers}",
         ]
     assert state is not None
     validated = sum(len(video.frames) for video in data.validation)

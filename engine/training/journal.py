@@ -77,13 +77,21 @@ class Journal:
 
     def step(self, step: int, metrics: dict[str, float]) -> None:
         """Update the bar; log the means of the metrics every ``log_every`` steps."""
-        self.done = step
         self.pending.append(metrics)
         self.bar.set_postfix_str(
             f"loss {metrics['loss']:.3f}  iou {metrics['iou']:.3f}  lr {metrics['lr']:.1e}  "
             f"data {metrics['data_seconds']:.2f} s of {metrics['step_seconds']:.2f} s",
             refresh=False,
         )
+        self._advance(step)
+
+    def skip(self, step: int, reason: str) -> None:
+        """Log a skipped step and update the bar."""
+        self.append({"event": "skipped", "phase": self.name, "step": step, "reason": reason})
+        self._advance(step)
+
+    def _advance(self, step: int) -> None:
+        self.done = step
         if step % self.log_every == 0 or step == self.lengths[self.name]:
             self._log_means()
         self.bar.update()

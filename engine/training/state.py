@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,10 @@ class PhaseState:
         self.scores: dict[str, float] = {}
         """last validation scores of this phase, in percent"""
         self.resumed: list[str] = []
-        """step, setting and its values before and after, for each one that a resumed run changed"""
+        """sentences on settings changed on resume"""
         self.data = describe_mixture(mixture)
         """training data of this phase, one line per source"""
-        self.earlier = previous.card().phases if previous else read_start_phases(config)
+        self.earlier_phases = previous.card().phases if previous else read_start_phases(config)
         """phases that were trained before this one"""
 
     def card(self) -> ModelCard:
@@ -88,15 +89,15 @@ class PhaseState:
             clip_length=phase.clip_length, crop=phase.crop, data=self.data, seed=settings.seed,
             precision=resolve_precision(settings.precision, world.device),
             device=f"{world.ranks} × {world.device.type}",
-            start=self.earlier[-1].name if self.earlier else describe_start_weights(self.config), command=self.command,
-            scores=self.scores, resumed=self.resumed,
+            start=self.earlier_phases[-1].name if self.earlier_phases else describe_start_weights(self.config),
+            command=self.command, scores=self.scores, resumed=self.resumed,
         )  # fmt: skip
-        return ModelCard([*self.earlier, record], AVERAGED)
+        return ModelCard([*self.earlier_phases, record], AVERAGED)
 
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
     """Train or freeze the model's identity banks and their norms."""
-    for module in model.identity_modules:
+    for module in chain.from_iterable(model.identity_modules):
         module.requires_grad_(trainable)
 
 
@@ -126,7 +127,7 @@ def save_state(state: PhaseState, output: Path) -> None:
     Raises:
         RunStopped: the state cannot be written, or weights are not finite; earlier states are kept.
     """
-    path = find_states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
+    path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     try:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
@@ -145,7 +146,7 @@ def save_state(state: PhaseState, output: Path) -> None:
             "seconds": state.seconds,
             "scores": state.scores,
             "resumed": state.resumed,
-            "earlier": ModelCard(state.earlier).to_json(),
+            "earlier": ModelCard(state.earlier_phases).to_json(),
         }
         with atomic_file(path) as file:
             torch.save(content, file)
@@ -167,15 +168,15 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
         return None
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        saved, index = content["settings"], content["phase"]
-        # settings added since have their defaults
-        architecture = build_config(content["architecture"], "its architecture", ModelConfig)
+        saved, index, stored = content["settings"], content["phase"], content["architecture"]
     except Exception as error:  # damaged files cause errors of any kind
         reason = (str(error).splitlines() or [""])[0][:200]
         raise InputError(
             f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
             "one before it"
         ) from error
+    # settings added since have their defaults
+    architecture = build_config(stored, f"{path}: its architecture", ModelConfig)
     fixed = fixed_settings(config, index)
     before = {"model": asdict(architecture), **{name: saved.get(name) for name in fixed}}
     now = {"model": asdict(select_architecture(config)), **fixed}
@@ -216,17 +217,17 @@ def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     state.unreadable = Counter(content["unreadable"])
     state.seconds, state.scores = content["seconds"], content["scores"]
     card = parse_card(content["earlier"])
-    state.earlier = card.phases if card is not None else []
+    state.earlier_phases = card.phases if card is not None else []
 
 
-def find_states_folder(output: Path) -> Path:
+def states_folder(output: Path) -> Path:
     """Return the folder of a run's states."""
     return output / "states"
 
 
 def list_saved_states(output: Path) -> list[Path]:
     """Return the saved states of a run, newest first; other files are ignored."""
-    named = [(STATE_NAME.fullmatch(path.name), path) for path in find_states_folder(output).glob("*.pt")]
+    named = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
     numbered = [(int(name[1]), int(name[2]), path) for name, path in named if name is not None]
     return [path for *_, path in sorted(numbered, reverse=True)]
 

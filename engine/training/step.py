@@ -58,17 +58,17 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
     precision = resolve_precision(state.config.train.precision, state.world.device)
     rates = begin_step(state)
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
-    names: list[str] = []
-    for part in range(micro_batches):
+    clip_names: list[str] = []
+    for micro_batch in range(micro_batches):
         wait_start = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - wait_start
-        names += [name for clip_names in batch.names for name in clip_names]
+        clip_names += [name for names in batch.names for name in names]
         state.unreadable.update(batch.unreadable)
         clip = to_device(batch, state.world.device)
-        options, weight = select_clip_options(state, clip, part)
+        options, weight = select_clip_options(state, clip, micro_batch)
         accumulating = (
-            isinstance(clip_module, nn.parallel.DistributedDataParallel) and part < micro_batches - 1
+            isinstance(clip_module, nn.parallel.DistributedDataParallel) and micro_batch < micro_batches - 1
         )
         with clip_module.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
             with autocast(state.world.device, precision):
@@ -80,11 +80,11 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
         results.append((loss.item(), losses, clip))
     total = sum(loss for loss, _, _ in results)
     if not math.isfinite(state.world.mean([total])[0]):
-        suspects = state.world.gather([] if math.isfinite(total) else names)
+        suspects = state.world.gather([] if math.isfinite(total) else clip_names)
         raise NonFiniteError(
             f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}"
         )
-    norm = update_weights(state, names)
+    norm = update_weights(state, clip_names)
     seconds = {"data_seconds": waited, "step_seconds": time.perf_counter() - begin}
     metrics = {**mean_losses(results), **rates, "gradient_norm": norm, **seconds}
     return StepResult(mean_over_ranks(metrics, state.world), clip, losses.predictions)
@@ -109,31 +109,34 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     )  # fmt: skip
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
-    # as published, the identity bank is frozen while predictions are fed
+    # the authors' code freezes the identity bank while predictions are fed (TRAIN_SEQ_TRAINING_FREEZE_PARAMS)
     set_identities_trainable(state.model, not feeds_predictions(state))
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
 
 
-def select_clip_options(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipOptions, float]:
+def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) -> tuple[ClipOptions, float]:
     """Return the options of a micro-batch, and the weight of the loss on reference frames."""
     phase, settings, world = state.phase, state.config.train, state.world
     hard_pixel_count = count_hard_pixels(
         clip.labels[0, 0].numel(), state.step, phase.steps,
-        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_after,
+        fraction=settings.hardest_pixels, reached_after=settings.hardest_pixels_after,
     )  # fmt: skip
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
     drawn = draw_permutations(phase.batch, state.config.model.max_objects, generator)
-    permutations = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
+    permutations = drawn.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
     return ClipOptions(
-        permutations, hard_pixel_count, feeds_predictions(state), reference_gradient=weight > 0
+        permutations.to(world.device),
+        hard_pixel_count,
+        feeds_predictions(state),
+        reference_gradient=weight > 0,
     ), weight
 
 
-def update_weights(state: PhaseState, names: list[str]) -> float:
+def update_weights(state: PhaseState, clip_names: list[str]) -> float:
     """Clip gradients, update weights and their average; return the norm before clipping.
 
     Raises:
@@ -145,7 +148,7 @@ def update_weights(state: PhaseState, names: list[str]) -> float:
     # A scale above 1 may overflow; the scaler then skips the step and lowers the scale.
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
         scaler.update()
-        suspects = join_names(state.world.gather(names))
+        suspects = join_names(state.world.gather(clip_names))
         raise NonFiniteError(f"the gradient of step {state.step + 1} is not finite on clips of {suspects}")
     scaler.step(state.optimizer)
     scaler.update()
@@ -162,9 +165,9 @@ def join_names(names: list[list[str]]) -> str:
 def mean_losses(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:
     """Return losses and IoU, averaged over micro-batches."""
     ious = [
-        mean_iou(mask, labels, part.objects)
-        for _, losses, part in results
-        for mask, labels in zip(losses.predictions[1:], part.labels[1:], strict=True)
+        mean_iou(mask, labels, clip.object_counts)
+        for _, losses, clip in results
+        for mask, labels in zip(losses.predictions[1:], clip.labels[1:], strict=True)
     ]
     known = [iou for iou in ious if not math.isnan(iou)]
     return {

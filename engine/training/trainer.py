@@ -15,7 +15,7 @@ from torch import nn
 
 from aotlab.configs.schema import Config
 from aotlab.configs.training_defaults import resolve_training
-from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader
+from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
@@ -24,13 +24,13 @@ from aotlab.engine.training.state import (
     NonFiniteError,
     PhaseState,
     check_finite,
-    find_states_folder,
     list_saved_states,
     load_state,
     restore_phase,
     save_state,
+    states_folder,
 )
-from aotlab.engine.training.step import train_step
+from aotlab.engine.training.step import StepResult, train_step
 from aotlab.engine.training.validation import validate
 from aotlab.media.labelled_video import Video
 from aotlab.networks.weights.checkpoints import save_checkpoint
@@ -126,7 +126,7 @@ def clear_output(output: Path, *, restart: bool) -> None:
 
     Other files in their folders stay.
     """
-    for folder in (output, find_states_folder(output)):
+    for folder in (output, states_folder(output)):
         remove_leftovers(folder)
     if restart:
         logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
@@ -147,38 +147,52 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=settings.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
-    skipped = 0
+    skipped = 0  # consecutive steps
     with run.journal.phase(state.phase.name, state.step):
         while state.step < steps:
             with save_on_failure(run, state):
-                try:
-                    result = train_step(state, clip_module, batches)
-                except NonFiniteError as error:
-                    skipped += 1
-                    if skipped > settings.skip_not_finite:
-                        raise
-                    state.step += 1
-                    log.warning("%s; step skipped, weights unchanged", error)
-                    line = {"event": "skipped", "phase": state.phase.name, "step": state.step}
-                    run.journal.append({**line, "reason": str(error)})
-                else:
-                    skipped = 0
-                    state.seconds += result.metrics["step_seconds"]
-                    run.journal.step(state.step, result.metrics)
-                    if settings.image_every and (
-                        state.step % settings.image_every == 0 or state.step == steps
-                    ):
-                        run.journal.images(state.step, result.clip, result.predictions)
+                may_skip = skipped < settings.max_nonfinite_steps
+                result = try_step(run, state, clip_module, batches, may_skip=may_skip)
+                skipped = skipped + 1 if result is None else 0
+                if result is not None and settings.image_every and is_due(state, settings.image_every):
+                    run.journal.images(state.step, result.clip, result.predictions)
                 if world.mean([float(run.stop.is_set())])[0] > 0:
                     raise Interrupted("interrupted", signal_number=run.stop.signal_number)
-                last = state.step == steps
-                if last or (settings.validate_every and state.step % settings.validate_every == 0):
+                if is_due(state, settings.validate_every):
                     validate_averaged(run, state)
-            if world.is_main and (last or state.step % settings.save_every == 0):
+            if world.is_main and is_due(state, settings.save_every):
                 save_state(state, run.output)
     state.ema.copy_to(state.model)
     if world.is_main:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
+
+
+def try_step(
+    run: TrainingRun,
+    state: PhaseState,
+    clip_module: nn.Module,
+    batches: Iterator[ClipTensors],
+    *,
+    may_skip: bool,
+) -> StepResult | None:
+    """Run and log a step; a non-finite one is skipped, which returns None, or raises NonFiniteError."""
+    try:
+        result = train_step(state, clip_module, batches)
+    except NonFiniteError as error:
+        if not may_skip:
+            raise
+        state.step += 1
+        log.warning("%s; step skipped, weights unchanged", error)
+        run.journal.skip(state.step, str(error))
+        return None
+    state.seconds += result.metrics["step_seconds"]
+    run.journal.step(state.step, result.metrics)
+    return result
+
+
+def is_due(state: PhaseState, every: int) -> bool:
+    """Return whether something happens after this step: every ``every`` steps, and after the last one of the phase."""
+    return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 
 def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
@@ -257,7 +271,7 @@ def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
 def describe_failure(error: BaseException, state: PhaseState) -> str | None:
     """Return why a run stops, or None for bad input before the first step and for internal errors."""
     if isinstance(error, NonFiniteError):
-        return f"{error}; train.skip_not_finite=5 skips up to 5 such steps in a row"
+        return f"{error}; train.max_nonfinite_steps=5 skips up to 5 such steps in a row"
     if isinstance(error, InputError) and state.step == 0 and state.index == 0:
         return None
     if isinstance(error, InputError | RunStopped):

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from aotlab.configs.files import describe_missing_checkpoint
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
-from aotlab.configs.migration import migrate_settings
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
@@ -221,7 +220,7 @@ def _resolve_settings(
     if config is not None:
         return load_config(config, overrides)
     subject = f"{path}: settings in the file"
-    tree = migrate_settings(parse_yaml(metadata["config"], subject, untrusted=True))
+    tree = parse_yaml(metadata["config"], subject)
     return build_config(
         tree, f"{path} with {' '.join(overrides)}" if overrides else subject, overrides=overrides
     )

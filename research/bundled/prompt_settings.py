@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
-
-from aotlab.utils.files import reading
+from aotlab.configs.load import build_config, parse_yaml
+from aotlab.utils.files import read_text
 from aotlab.utils.numbers import (
     COUNT,
     FRACTION,
@@ -89,8 +87,5 @@ class PromptTraining:
 
 def load_prompt_training(path: Path = DEFAULT_RECIPE, overrides: Sequence[str] = ()) -> PromptTraining:
     """Read a recipe file, with ``key=value`` overrides; raises `InputError` for unreadable, unknown or bad settings."""
-    with reading(path, "correct the recipe", kind="a usable recipe"):
-        changes = OmegaConf.from_dotlist(list(overrides))
-        settings = OmegaConf.merge(OmegaConf.structured(PromptTraining), OmegaConf.load(path), changes)
-        training: Any = OmegaConf.to_object(settings)
-    return training
+    tree = parse_yaml(read_text(path, "give a recipe"), str(path))
+    return build_config(tree, str(path), PromptTraining, overrides=overrides)

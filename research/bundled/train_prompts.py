@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
@@ -346,7 +346,7 @@ def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) 
     recipe = Path(config or DEFAULT_RECIPE)
     training = load_prompt_training(recipe, [f"{key}={value}" for key, value in values.items()])
     if print_config:
-        print(OmegaConf.to_yaml(OmegaConf.structured(training)), end="")
+        print(to_yaml(training), end="")
         return 0
     print(
         PromptTrainer(resolve_checkpoint(start), Path(data), require_writable(Path(output)), training).run()

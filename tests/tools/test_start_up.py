@@ -14,7 +14,7 @@ from aotlab.tools.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {
-    "torch", "torchvision", "timm", "numpy", "cv2", "PIL", "scipy", "matplotlib", "av", "omegaconf", "yaml", "tqdm",
+    "torch", "torchvision", "timm", "numpy", "cv2", "PIL", "scipy", "matplotlib", "av", "yaml", "tqdm",
     "pycocotools", "tensorboard", "onnx", "onnxruntime", "safetensors",
 }  # fmt: skip
 OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import trainer
+from aotlab.engine.training import journal, trainer
 from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
@@ -64,9 +64,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     config = recipe("run", phase(steps=4), overrides=EVERY)
     spoil(3, loss=loss)
     name = "loss" if loss else "gradient"
-    message = (
-        rf"the {name} of step 3 is not finite on clips of (one|two).*skip_not_finite.*same command resumes"
-    )
+    message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
         run(config)
     saved = torch.load(states(config)[0], weights_only=True)
@@ -77,9 +75,13 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
 
 
-def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog):
-    config = recipe("run", phase(steps=4), overrides=["train.skip_not_finite=1"])
+def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypatch):
+    config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
     spoil(2, 4)
+    bars, original = [], journal.progress_bar
+    monkeypatch.setattr(
+        journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
+    )
     with caplog.at_level(logging.WARNING):
         assert_finite(load_file(run(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 3]
@@ -87,6 +89,7 @@ def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog):
         events = [(line["event"], line["step"]) for line in map(json.loads, file) if "event" in line]
     assert events == [("skipped", 2), ("skipped", 4)]
     assert caplog.text.count("skipped") == 2
+    assert [bar.n for bar in bars] == [4]
 
 
 def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
@@ -94,7 +97,7 @@ def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
     spoil(2, 3)  # the second time it is the first step of the resumed run
     with pytest.raises(RunStopped, match="step 2"):
         run(config)
-    assert run(recipe("run", phase(steps=3), overrides=["train.skip_not_finite=1"])).checkpoint.is_file()
+    assert run(recipe("run", phase(steps=3), overrides=["train.max_nonfinite_steps=1"])).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from aotlab.configs.files import list_presets
-from aotlab.configs.load import build_config, load_config, to_yaml
-from aotlab.configs.migration import migrate_settings
+from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.networks.weights.published_keys import (
@@ -25,7 +23,7 @@ from aotlab.utils.errors import InputError
 from tests.engine.small_model import tiny_settings
 from tests.golden import filler
 from tests.published import to_published
-from tests.shared import golden_table, has_golden, one_of_each_method, slow
+from tests.shared import golden_table, has_golden, one_of_each_method
 
 LAYOUTS = {
     "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},
@@ -249,65 +247,3 @@ def test_keys_name_the_preset(name):
     assert name in likely
     assert likely == guess_presets(to_published(model))
     assert all(load_config(other).model == model.config for other in likely)
-
-
-BLOCKS_OF_0_2 = {"aot": "lstt", "aot_rmem": "lstt_recurrent", "aost": "aost", "paot": "pyramid"}
-TRAINING_OF_0_2 = {
-    "data": {"hold_back": 0.25, "validation": [{"path": "val", "hold_out": True}]},
-    "train": {
-        "hardest_pixels_at": 0.125, "picture_every": 70,
-        "phases": [{"name": "video", "touching": 0.5, "own_predictions_from": 0.75}],
-    },
-}  # fmt: skip
-
-
-def write_checkpoint_of_0_2(path, model, config):
-    """Write weights with settings as version 0.2 stored them: a kind of block per stage, and earlier names."""
-    tree = OmegaConf.to_container(OmegaConf.create(to_yaml(config))) | TRAINING_OF_0_2
-    method = tree["model"].pop("method")
-    tree["model"] |= {"scalable": method == "aost", "decode_all_blocks": "deaot" not in method}
-    for stage in tree["model"]["stages"]:
-        stage["block"] = BLOCKS_OF_0_2.get(method, "gpm")
-    tensors = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
-    save_file(tensors, path, metadata={"config": OmegaConf.to_yaml(OmegaConf.create(tree))})
-
-
-@pytest.mark.parametrize("preset", ["aott", *slow("msdeaott", "aost_share")])
-def test_checkpoint_of_version_0_2_loads(tmp_path, preset):
-    torch.manual_seed(0)
-    config = load_config(preset)
-    saved = build_model(config.model)
-    write_checkpoint_of_0_2(tmp_path / "old.safetensors", saved, config)
-    model, settings = load_checkpoint(tmp_path / "old.safetensors")
-    assert type(model) is type(saved)
-    assert (settings.model, settings.memory) == (config.model, config.memory)
-    assert (settings.train.hardest_pixels_after, settings.train.image_every) == (0.125, 70)
-    assert settings.train.phases[0].feed_predictions_after == 0.75
-    assert settings.data.validation_fraction == 0.25
-    assert all(torch.equal(tensor, saved.state_dict()[key]) for key, tensor in model.state_dict().items())
-
-
-@pytest.mark.parametrize("window", [False, True])
-def test_removed_input_window_is_dropped(tmp_path, model, config, window):
-    tree = OmegaConf.create(to_yaml(config))
-    tree.input.window = window
-    path = tmp_path / "x.safetensors"
-    tensors = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
-    save_file(tensors, path, metadata={"config": OmegaConf.to_yaml(tree)})
-    _, settings = load_checkpoint(path)
-    assert settings == config
-    assert settings.model.stages[0].window == 7
-
-
-def test_invalid_input_settings_are_left_to_the_schema():
-    with pytest.raises(InputError, match="x: expected the settings of InputConfig"):
-        build_config(migrate_settings({"input": 3}), "x")
-
-
-@pytest.mark.parametrize("name", one_of_each_method(list_presets()))
-def test_settings_of_version_0_2_name_a_block(name):
-    tree = OmegaConf.to_container(OmegaConf.create(to_yaml(load_config(name))))
-    method, stages = tree["model"].pop("method"), tree["model"]["stages"]
-    for stage in stages:
-        stage["block"] = BLOCKS_OF_0_2.get(method, "gpm")
-    assert build_config(migrate_settings(tree), name) == load_config(name)
