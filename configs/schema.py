@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
 from aotlab.utils.numbers import (
@@ -163,7 +164,7 @@ class ModelConfig:
         """Whether every depth has its own input layer of the decoder, so that fewer blocks may be used."""
         return METHODS[self.method].scalable
 
-    @property
+    @cached_property
     def block_stages(self) -> list[int]:
         """Index of the stage of every block in use."""
         return [stage for stage, depth in enumerate(self.depths) for _ in range(depth)]

@@ -98,7 +98,7 @@ class AOST(AOT):
     @property
     def active_blocks(self) -> list[Block]:
         """Block of every depth in use."""
-        depth = len(self.block_stages)
+        depth = len(self.config.block_stages)
         blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
         return cast(list[Block], list(blocks))
 
@@ -120,7 +120,7 @@ class AOST(AOT):
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4 of the blocks in use; more may have been computed (training)."""
-        depth = len(self.block_stages)
+        depth = len(self.config.block_stages)
         embeddings = propagated.embeddings[: 1 + depth]
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
         return self.decoder(x, features.f4, features.f8, features.f16, depth)

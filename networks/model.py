@@ -157,11 +157,6 @@ class VOSModel(nn.Module, ABC):
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
     @property
-    def block_stages(self) -> list[int]:
-        """Index of the stage of each block in use."""
-        return self.config.block_stages
-
-    @property
     def active_blocks(self) -> list[Block]:
         """Blocks in use, in the order in which they run."""
         return cast(list[Block], list(self.blocks))
@@ -238,8 +233,8 @@ class VOSModel(nn.Module, ABC):
             memory, id_embeddings: of all blocks and stages, as in `propagate`.
         """
         outputs, states = [], []
-        memories: Sequence[BlockMemory | None] = memory or [None] * len(self.block_stages)
-        blocks = zip(self.active_blocks, self.block_stages, memories, strict=True)
+        memories: Sequence[BlockMemory | None] = memory or [None] * len(self.config.block_stages)
+        blocks = zip(self.active_blocks, self.config.block_stages, memories, strict=True)
         for block, block_stage, block_memory in blocks:
             if block_stage == stage:
                 id_embedding = None if memory else id_embeddings[stage]
@@ -251,7 +246,7 @@ class VOSModel(nn.Module, ABC):
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
         memories = []
-        blocks = zip(self.active_blocks, self.block_stages, strict=True)
+        blocks = zip(self.active_blocks, self.config.block_stages, strict=True)
         frames = zip(propagated.states, propagated.sizes, strict=True)
         for (block, stage), (state, size) in zip(blocks, frames, strict=True):
             memory = block.memorize(state, id_embeddings[stage])

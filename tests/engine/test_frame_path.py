@@ -26,13 +26,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(59, 15, 11),
-    ("r50_aotl", ORDINARY): Limits(59, 15, 11),
-    ("r50_aotl", MEMORY): Limits(68, 15, 11),
-    ("r50_deaotl", ORDINARY): Limits(59, 16, 11),
-    ("r50_deaotl", MEMORY): Limits(68, 16, 11),
-    ("msdeaotl", ORDINARY): Limits(65, 17, 11),
-    ("msdeaotl", MEMORY): Limits(74, 17, 11),
+    ("aott", ORDINARY): Limits(61, 15, 11),
+    ("r50_aotl", ORDINARY): Limits(61, 15, 11),
+    ("r50_aotl", MEMORY): Limits(70, 15, 11),
+    ("r50_deaotl", ORDINARY): Limits(61, 16, 11),
+    ("r50_deaotl", MEMORY): Limits(70, 16, 11),
+    ("msdeaotl", ORDINARY): Limits(67, 17, 11),
+    ("msdeaotl", MEMORY): Limits(76, 17, 11),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 QUICK = [("aott", ORDINARY), ("r50_deaotl", MEMORY), ("msdeaotl", MEMORY)]
