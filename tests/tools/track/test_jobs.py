@@ -194,7 +194,7 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     assert "1 of 2 videos can be tracked" in streams.out
     save(clips / "out" / "mine.png", 1)
     assert run(clips / "jobs.jsonl", "--dry-run") == 2
-    assert "holds files that are not of such a run" in capsys.readouterr().err
+    assert "holds other files" in capsys.readouterr().err
 
 
 def test_failure_is_explained_once(clips, capsys, caplog):
@@ -212,7 +212,7 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
     assert run(clips, *more) == 2
-    assert "replace it with --force" in capsys.readouterr().err
+    assert "replace results with --force" in capsys.readouterr().err
     assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
     assert (out / "a" / "notes.txt").read_text() == "mine"
