@@ -17,8 +17,8 @@ from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, is_file_name, make_folder, remove
-from aotlab.utils.numbers import format_count
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
+from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
 from aotlab.video.digest import digest_inputs, result_settings
