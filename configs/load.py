@@ -130,6 +130,10 @@ def describe_error(error: Exception, path: str = "") -> str:
     kind, node = getattr(error, "object_type", None), getattr(error, "parent_node", None)
     if kind is PhaseConfig and isinstance(node, DictConfig) and not OmegaConf.is_missing(node, "name"):
         return f"phase {node['name']}: {_describe_problem(error)}"
+    if path and isinstance(
+        error, InputError
+    ):  # of a value out of range, which names its list without the item
+        return str(error).replace(re.sub(r"\d+\.", "", path), path, 1)
     return _describe_problem(error, path)
 
 
@@ -165,7 +169,7 @@ def _describe_problem(error: Exception, path: str = "") -> str:
 def _find_item(settings: Any, schema: type, problem: str, path: str = "") -> str:
     """Return the path, with a dot at its end, of the list item with an error described as ``problem``; "" if none.
 
-    OmegaConf merges list items apart from what holds them, so that its errors lack this path.
+    List items are built apart from what holds them, so that their errors lack this path.
     """
     hints = get_type_hints(schema)
     for name, value in settings.items() if isinstance(settings, dict) else ():
@@ -179,7 +183,7 @@ def _find_item(settings: Any, schema: type, problem: str, path: str = "") -> str
             inner, defaults = f"{path}{name}.{number}.", OmegaConf.structured(kind)
             _unfreeze(defaults)
             try:
-                OmegaConf.merge(defaults, item)
+                OmegaConf.to_object(OmegaConf.merge(defaults, item))
             except CONFIG_ERRORS as error:
                 if describe_error(error) == problem:
                     return _find_item(item, cast(type, kind), problem, inner) or inner

@@ -225,6 +225,7 @@ def test_videos_are_merged_and_split_to_yolo(tmp_path):
         (["--to", "coco"], "give --video for the masks of one video, or --merge"),
         (["--to", "coco", "--merge"], "holds 0 tracked videos"),
         (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: parts the videos of --merge"),
+        (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
     ],
 )
 def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):

@@ -60,7 +60,7 @@ MERGED_FORMATS = ("coco", "yolo")
 @click.option(
     "--split",
     metavar="SHARE",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=float,
     default=1.0,
     help="part of the videos of --merge in train; the others are in val (default: 1)",
 )
@@ -73,6 +73,8 @@ def main(
         raise InputError(
             "convert: give --video for the masks of one video, or --merge for results of several"
         )
+    if not 0 < split <= 1:
+        raise InputError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
         raise InputError("--split: parts the videos of --merge; leave it out")
     if merge and to not in MERGED_FORMATS:
@@ -215,9 +217,7 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
     annotations = read_annotations(folder / readable[0], info)
     annotations.class_names = job.class_names | annotations.class_names
     if job.masks:
-        given = load_masks(job.masks, info).annotations
-        annotations.class_names = given.class_names | annotations.class_names
-        annotations.classes = given.classes | annotations.classes
+        annotations.classes = load_masks(job.masks, info).annotations.classes | annotations.classes
     annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
     return source, annotations
 
