@@ -115,7 +115,7 @@ def require_masks(jobs: list[Job]) -> list[Job]:
             name = Path(video).stem
             raise InputError(
                 f"{video}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
-                "next to it, or track it alone with --mask"
+                "next to it, or track only this one with --mask"
             )
     return jobs
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
 CORRECTED_FILE = ".corrected"
-"""marks a folder whose results were replaced by manual corrections; batch runs leave it alone"""
+"""marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 UNFINISHED = "not finished"

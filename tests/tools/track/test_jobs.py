@@ -110,7 +110,10 @@ def test_several_videos_use_masks_beside_them(clips):
     [
         ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
         ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
-        ("d", "d: no masks; put d.png, d.json or a folder d.masks next to it, or track it alone with --mask"),
+        (
+            "d",
+            "d: no masks; put d.png, d.json or a folder d.masks next to it, or track only this one with --mask",
+        ),
         ("e", "e: no such file or folder"),
     ],
 )
