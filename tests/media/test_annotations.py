@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.masks import read_mask
-from aotlab.sdk import VideoInfo, format_coco, read_annotations
+from aotlab.sdk import VideoInfo, find_mask_writer, format_coco, read_annotations
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
@@ -149,6 +149,11 @@ def test_colored_mask_without_reader_rejected(tmp_path, monkeypatch):
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="mode RGB"):
         read_annotations(tmp_path / "mask.png", VIDEO)
+
+
+def test_unknown_format_names_the_most_similar():
+    with pytest.raises(InputError, match=r"format coko: unknown; did you mean coco\?"):
+        find_mask_writer("coko")
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])

@@ -200,6 +200,17 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     assert "holds other files" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "more", [["memory.evry=2"], ["--device", "cuda:99"], ["--output", "file"]], ids=" ".join
+)
+def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, more):
+    monkeypatch.undo()  # the real tracker
+    monkeypatch.chdir(clips)
+    (clips / "file").write_text("")
+    assert run(clips, *more) == 2
+    assert "to track" not in capsys.readouterr().out + caplog.text
+
+
 def test_failure_is_explained_once(clips, capsys, caplog):
     (clips / "c.png").write_bytes(b"no mask")
     assert run(clips) == 1
