@@ -117,7 +117,7 @@ def _find_tracked_masks(folder: Path) -> Path:
     for name in TRACKED_MASKS:
         if (folder / name).exists():
             return folder / name
-    raise InputError(f"{folder}: results without masks; track the video again with --write masks")
+    raise InputError(f"{folder}: results without masks; track the video again and write masks")
 
 
 def _read(path: Path, video: VideoInfo) -> Annotations:

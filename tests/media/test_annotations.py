@@ -116,7 +116,7 @@ def test_folder_of_results_has_the_objects_of_its_masks(tmp_path):
     found = read_annotations(tmp_path, VIDEO)
     assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
     (tmp_path / "masks").rename(tmp_path / "renamed")
-    with pytest.raises(InputError, match="results without masks; track the video again with --write masks"):
+    with pytest.raises(InputError, match="results without masks; track the video again and write masks"):
         read_annotations(tmp_path, VIDEO)
     (tmp_path / "coco.json").write_text(json.dumps(format_coco(tracked(), VIDEO)))
     found = read_annotations(tmp_path, VIDEO)
