@@ -55,5 +55,5 @@ def find_config(name: str, relative_to: Path = ROOT) -> Path:
             return folder / f"{name}.yaml"
     known, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
     listed = f"presets are {', '.join(known)}; recipes of aotlab train are {', '.join(recipes)}"
-    remedy = suggest(name, [*known, *recipes], listed)
+    remedy = suggest(Path(name).stem, [*known, *recipes], listed)
     raise InputError(f"config {name}: no such file or preset; {remedy}")

@@ -13,8 +13,8 @@ import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
-from aotlab.media.labelled_video import find_masks
-from aotlab.media.masks import is_blurred, read_mask, resolve_void
+from aotlab.media.labelled_video import MASKS_FOLDER, RECORD_FILE
+from aotlab.media.masks import MAX_OBJECTS, PHOTO, is_blurred, is_photo, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
     Annotations,
@@ -24,7 +24,7 @@ from aotlab.media.regions import (
     encode_runs,
     match_regions,
 )
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READERS,
@@ -37,12 +37,12 @@ from aotlab.utils.plugins import (
 
 log = logging.getLogger(__name__)
 
-MAX_OBJECTS = 1000
-"""largest number of ids in a mask, to reject photographs passed as masks"""
 SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """patterns of files beside a mask file whose contents its reader may use"""
 PROJECT = "project.json"
 """file of a project of the studio, whose reader is a plug-in"""
+TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
+"""outputs of a job that hold the masks of all frames, the best first"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
 """returns the objects of a file or folder, None if it is not in the reader's format, by its content"""
 
@@ -75,7 +75,8 @@ def read_annotations(
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
-    path = find_masks(path)
+    if is_file(path / RECORD_FILE):
+        path = _find_tracked_masks(path)
     if not is_folder(path):
         require_file(path, "expected a file of masks")
     with reading(path):
@@ -104,10 +105,19 @@ def find_mask_writer(name: str) -> MaskWriter:
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
     plugins = list_plugins(MASK_WRITERS)
     if name not in plugins:
-        known = ", ".join(list_mask_formats())
-        raise InputError(f"format {name}: unknown; give one of {known}{suggest_studio()}")
+        known = list_mask_formats()
+        remedy = suggest(name, known, f"give one of {', '.join(known)}{suggest_studio()}")
+        raise InputError(f"format {name}: unknown; {remedy}")
     writer: MaskWriter = load_plugin(plugins[name])
     return writer
+
+
+def _find_tracked_masks(folder: Path) -> Path:
+    """Return the masks among the results of a tracked video; raise `InputError` without them."""
+    for name in TRACKED_MASKS:
+        if (folder / name).exists():
+            return folder / name
+    raise InputError(f"{folder}: results without masks; track the video again and write masks")
 
 
 def _read(path: Path, video: VideoInfo) -> Annotations:
@@ -160,12 +170,15 @@ def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
 
 
 def _has_ids(path: Path) -> bool:
-    """Return whether a file is an image that is not in colours."""
+    """Return whether a file is an image that is not in colors; raise `InputError` for a photo."""
     try:
         with open_image(path, "mask", "give a PNG") as image:
-            return image.mode not in ("RGB", "RGBA")
+            in_colors, photo = image.mode in ("RGB", "RGBA"), is_photo(image)
     except InputError:
         return False
+    if photo:
+        raise InputError(PHOTO)
+    return not in_colors
 
 
 def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRegion]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +20,8 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 
+MAX_OUTSIDE_FRACTION = 0.1
+"""share of a box's width or height outside the image above which it may have been meant as two corners"""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
@@ -91,6 +93,27 @@ class Prompt:
             if value == label
         ]
 
+    def crop_box(self, size: tuple[int, int], object_id: int) -> Prompt:
+        """Return the prompt with its box cropped to a frame of (height, width); warn if much of it lies outside.
+
+        Raises:
+            InputError: as `check_inside`.
+        """
+        self.check_inside(size)
+        if self.box is None:
+            return self
+        x, y, width, height = self.box
+        left, top = max(0.0, x), max(0.0, y)
+        right, bottom = min(float(size[1]), x + width), min(float(size[0]), y + height)
+        if (left, top, right, bottom) == (x, y, x + width, y + height):
+            return self
+        if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
+            log.warning(
+                "box %g,%g,%g,%g of object %d: leaves the image (%d×%d) and is cropped; a box is left, top, width, "
+                "height", *self.box, object_id, size[1], size[0],
+            )  # fmt: skip
+        return replace(self, box=(left, top, right - left, bottom - top))
+
     def check_inside(self, size: tuple[int, int]) -> None:
         """Raise InputError for points, a box or a mask that do not fit a frame of (height, width) pixels."""
         height, width = size
@@ -121,7 +144,8 @@ def parse_prompts(
         first_frame: frame of prompts without one.
 
     Raises:
-        InputError: a text of another form, two boxes for one object, or an object with nothing but negative points.
+        InputError: a text of another form, a box without two pixels each way, two boxes for one object, or an object
+            with nothing but negative points.
     """
     parsed: dict[tuple[int, int], dict[str, list[tuple[float, ...]]]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):
@@ -138,8 +162,8 @@ def parse_prompts(
     for (frame, object_id), lists in sorted(parsed.items()):
         if not lists["box"] and not lists["point"]:
             raise InputError(
-                f"not-point: object {object_id} has no box or point on frame {frame}; give one too, as "
-                "such clicks cannot correct a tracked mask"
+                f"not-point: object {object_id} has only negative points on frame {frame}; add a point on the object "
+                "or a box"
             )
         clicks = [(x, y) for x, y in lists["point"] + lists["not-point"]]
         labels = [1] * len(lists["point"]) + [0] * len(lists["not-point"])
@@ -201,4 +225,7 @@ def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[fl
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)
+    if kind == "box" and min(values[2:]) < 2:
+        form = "X1:Y1 as its top left and X2:Y2 as its bottom right corner" if corners else "X,Y,W,H"
+        raise InputError(f"box {text}: expected {form}, at least 2 pixels wide and high")
     return first if frame is None else frame, object_id, values

@@ -83,9 +83,10 @@ def main(
         report = lint_videos(videos, decode=not quick, workers=workers, progress=True)
     else:
         report = lint_folder(root, kind, decode=not quick, workers=workers, progress=True)
-    for finding in report.findings:
-        print(finding)
-    print(format_summary(report, kind))
+    findings = {
+        level: [each for each in report.findings if each.level == level] for level in ("warning", "error")
+    }
+    print(*findings["warning"], format_summary(report, kind), *findings["error"], sep="\n")
     return 1 if report.errors else 0
 
 

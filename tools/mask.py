@@ -62,7 +62,7 @@ def main(
     force: bool,
 ) -> int:
     """Segment the objects; write one palette PNG, and an overlay as JPEG."""
-    if not (box or point):
+    if not (box or point or not_point):
         raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
     number = f".{frame}" if frame else ""
     output = require_output(output or name_beside(source, f"{number}.mask.png"), ".png")

@@ -125,7 +125,7 @@ class TableRunner:
         return self.done[arguments]
 
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
-        """Print and run a command, in processes of its own: several ranks need them, and a crash costs one row."""
+        """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
         line = [sys.executable, "-m", *(launcher if ranks > 1 else []), f"aotlab.tools.{tool}", *arguments]
         print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)

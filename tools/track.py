@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -116,7 +115,7 @@ def require_masks(jobs: list[Job]) -> list[Job]:
             name = Path(video).stem
             raise InputError(
                 f"{video}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
-                "next to it, or track it alone with --mask"
+                "next to it, or track only this one with --mask"
             )
     return jobs
 
@@ -149,15 +148,21 @@ def track_video(job: Job, run: Run) -> int:
     from aotlab.video.run import check_run, track_job
 
     checked = check_job(job, run.options)
-    if run.dry_run or not is_quiet():
-        print(f"{describe(checked)}, into {run.output}", flush=True)
+
+    def print_header() -> None:
+        if run.dry_run or not is_quiet():
+            print(f"{describe(checked)}, into {run.output}", flush=True)
+
     digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
     load, restart = run.tracker.load, run.restart or run.force
     if run.dry_run:
         check_run(checked, run.output, load, digest, force=run.force, restart=restart)
+        print_header()
         require_space(run.output, checked.estimate_bytes())
         return 0
-    result = track_job(checked, run.output, load, digest, force=run.force, restart=restart)
+    result = track_job(
+        checked, run.output, load, digest, force=run.force, restart=restart, on_start=print_header
+    )
     if result.reused:
         print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
         return 0
@@ -244,8 +249,6 @@ def track_list(jobs: Sequence[Job], run: Run, *, shard: Shard | None, summarize:
 
         records = summarize_jobs(jobs, run.output, run.options.write)
         return max(report_jobs(records, len(jobs), run.output), int(len(records) < len(jobs)))
-    if not is_quiet() and os.environ.get("RANK", "0") == "0":
-        print(f"{format_count(len(jobs), 'video')} to track, into {run.output}", flush=True)
     from aotlab.utils.distributed import join_process_group
     from aotlab.video.batch import run_jobs, run_shard
 
@@ -458,7 +461,7 @@ def main(
         raise UsageError(f"{'--shard' if shard else '--summarize'}: applies to several videos; give --jobs")
     if not (video or jobs):
         raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    if not (several or mask or box or point):
+    if not (several or mask or box or point or not_point):
         raise UsageError(
             f"{strip_credentials(video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
         )

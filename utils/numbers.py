@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 
 MAX_COUNT = 2**31 - 1
 """largest allowed count"""
@@ -93,8 +93,11 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_choice(value: object, choices: Collection[str], name: str) -> None:
-    """Raise InputError unless a setting has one of these values."""
-    require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value}")
+    """Raise InputError, with the most similar choice, unless a setting has one of these values."""
+    if value not in choices:
+        near = suggest(str(value), choices, "")
+        remedy = f"; {near}" if near else ""
+        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value}{remedy}")
 
 
 def require_ranges(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:

@@ -18,6 +18,7 @@ from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, is_file_name, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
+from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
 from aotlab.video.digest import digest_inputs, result_settings
@@ -79,6 +80,7 @@ def run_jobs(
     with locked_output(output, world):
         if world.is_main:
             claim_folder(output, jobs, inputs, force=force)
+            log.info("%s to track, into %s", format_count(len(jobs), "video"), output)
             if restart:
                 _restart(jobs, output)
         world.gather(None)  # other ranks wait until the main rank has claimed the folder
@@ -121,6 +123,7 @@ def run_shard(
     shard_jobs = [jobs[number] for number in numbers]
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         claim_folder(output, jobs, inputs, force=force)
+    log.info("%s to track in shard %s, into %s", format_count(len(shard_jobs), "video"), shard, output)
     if restart:
         _restart(shard_jobs, output)
     return list(_run_until_stopped(runner, shard_jobs, stop))
@@ -320,12 +323,13 @@ def _find_existing(
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
     if settings is None:
         foreign = find_existing(RESERVED_NAMES, output)
-        some = any(path.name != LOCK_SUFFIX for path in output.iterdir())
-        return foreign, "files that are not of such a run" if some else None
+        # hidden files are locks and temporary files, perhaps of another machine
+        some = any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir())
+        return foreign, "other files" if some else None
     others = sorted(name for name in {*earlier_names} - names if (output / name / RECORD_FILE).exists())
     if others:
-        return None, f"results of other jobs ({others[0]}, …)"
-    return None, None if settings == inputs else "results made with other settings"
+        return None, f"results of other jobs ({others[0]}{', …' * (len(others) > 1)})"
+    return None, None if settings == inputs else "results of a run with other settings"
 
 
 def _video_bytes(job: Job) -> int:

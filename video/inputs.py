@@ -96,7 +96,7 @@ class FrameSelection:
 
 
 def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:
-    """Return the numbers at the end of file names; raise `InputError` if there are none, or two are equal."""
+    """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
     if not isinstance(source, ImageFrames):
         raise InputError(
             f"{source.name}: only the frames of image folders have file names; count frames from 0"

@@ -71,7 +71,7 @@ class CheckedJob:
     masks: VideoMasks
     """masks from files"""
     prompts: Mapping[int, Mapping[int, Prompt]]
-    """prompts by frame index and object id"""
+    """prompts by frame index and object id, with boxes cropped to the frame"""
     class_names: Mapping[int, str]
     """class names by object id, of `Job.classes`"""
 
@@ -110,7 +110,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         raise InputError(f"job: expected a Job, got {type(job).__name__}; give Job(name, video, masks)")
     shown = strip_credentials(job.video)
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
-    if not (job.masks or job.boxes or job.points):
+    if not (job.masks or job.boxes or job.points or job.not_points):
         names = ", ".join(f"{Path(shown).stem}{suffix}" for suffix in MASK_SUFFIXES)
         raise InputError(
             f"{shown}: no masks; give masks, boxes or points (in a folder of videos: {names} next to it)"
@@ -120,14 +120,17 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if numbered and not Path(job.video).exists():
         raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
-    prompts = {frames.index(number, f"prompt of frame {number}"): numbered[number] for number in numbered}
+    prompts = {
+        frames.index(number, f"prompt of frame {number}"): {
+            object_id: prompt.crop_box(source.size, object_id) for object_id, prompt in by_object.items()
+        }
+        for number, by_object in numbered.items()
+    }
     for index in prompts:
         if index in masks:
             raise InputError(
                 f"prompt of frame {frames.number(index)}: the frame has a mask; draw its objects there, or leave it out"
             )
-        for prompt in prompts[index].values():
-            prompt.check_inside(source.size)
     ids: dict[int, Collection[int]] = {
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
     }

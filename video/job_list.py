@@ -16,7 +16,7 @@ from typing import Any
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
 from aotlab.utils.value_syntax import strip_credentials
 from aotlab.video.inputs import resolve_mask_value
@@ -56,8 +56,8 @@ def read_jobs(path: Path) -> list[Job]:
 
     A CSV has a header with ``video``, some of ``masks``, ``box``, ``point``, ``not_point`` and ``class`` (as on the
     command line, separated by ;), and optionally ``name``, ``overrides`` (separated by spaces), ``levels``, ``fps``,
-    ``start`` and ``end``. JSON lines are objects with the same keys and lists as values. Paths are relative to the
-    list. In a folder, masks lie beside each video, see `list_video_jobs`.
+    ``start`` and ``end``. JSON lines are objects with the same keys and lists as values; a box or point may be a list
+    of numbers. Paths are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
 
     Raises:
         InputError: not readable, a missing or unknown field, or a duplicate name.
@@ -107,7 +107,10 @@ def _is_video(path: Path) -> bool:
 def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield line numbers and rows, in CSV with lists where a field has several values."""
     text, number = read_text(path, "give a CSV, JSON lines, or a folder"), 1
-    is_json = path.suffix.lower() in (".jsonl", ".ndjson")
+    start = text.lstrip()[:1]
+    if start == "[":
+        raise InputError(f"{path}: a JSON array; expected JSON lines: one object per line, without [ and ]")
+    is_json = start == "{" or path.suffix.lower() in (".jsonl", ".ndjson")
     try:
         if is_json:
             for number, line in enumerate(text.split("\n"), start=1):
@@ -116,8 +119,12 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             return
         reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
         columns = reader.fieldnames or []
-        if not {"video"} <= {*columns} <= {*FIELDS} or len({*columns}) < len(columns):
-            raise csv.Error(f"a header of {', '.join(columns)}; expected some of {', '.join(FIELDS)}")
+        if len(columns) == 1 and re.search("[;\t]", columns[0]):
+            raise csv.Error("columns are separated by commas, and several values of one column by ;")
+        for column in columns:
+            _require_field(column, f"{path}, line 1")
+        if "video" not in columns or len({*columns}) < len(columns):
+            raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
         for row in reader:
             number = reader.line_num
             if None in row:
@@ -132,16 +139,18 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _read_job(row: Any, place: str, folder: Path) -> Job:
     fields: dict[str, Any] = row if isinstance(row, dict) else {}
-    unknown = fields.keys() - {*FIELDS}
-    if unknown:
-        raise InputError(f"{place}: unknown field {min(unknown)!r}; expected {', '.join(FIELDS)}")
+    for field in fields:
+        _require_field(field, place)
     lists: dict[str, Any] = {key: fields.get(key) or [] for key in (*OBJECT_FIELDS, "overrides")}
     lists = {key: [value] if isinstance(value, str) else value for key, value in lists.items()}
+    for key in ("box", "point", "not_point"):
+        lists[key] = _format_numbers(lists[key])
     video, rate = fields.get("video", ""), fields.get("fps")
     objects = lists["masks"] or lists["box"] or lists["point"]
     if not (objects and all(map(_is_text_list, ([video], *lists.values())))):
         raise InputError(
-            f"{place}: expected a video, its masks, box or point as texts, and perhaps overrides as key=value texts"
+            f"{place}: expected a video, its masks, box or point as texts (box and point also as numbers), and perhaps "
+            "overrides as key=value texts"
         )
     levels = fields.get("levels") or None
     if levels is not None:
@@ -161,6 +170,25 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
         rate=None if rate in (None, "") else str(parse_rate(rate)),
         **{OBJECT_FIELDS[key]: lists[key] for key in OBJECT_FIELDS},
     )  # fmt: skip
+
+
+def _require_field(name: str, place: str) -> None:
+    """Raise `InputError` unless a list has columns of this name."""
+    if name not in FIELDS:
+        remedy = suggest(name, FIELDS, f"expected {', '.join(FIELDS)}")
+        raise InputError(f"{place}: unknown field {name!r}; {remedy}")
+
+
+def _format_numbers(values: Any) -> Any:
+    """Return a list of numbers, or of lists of numbers, as texts; any other value unchanged."""
+    if not isinstance(values, list) or not values:
+        return values
+    rows = values if isinstance(values[0], list) else [values]
+    return [",".join(map(str, row)) for row in rows] if all(map(_is_number_list, rows)) else values
+
+
+def _is_number_list(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) in (int, float) for value in values)
 
 
 def _is_text_list(values: Any) -> bool:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -54,9 +55,17 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
             if name not in shared:
                 shared[name] = next(free) if class_id is None or class_id in shared.values() else class_id
             if class_id not in (None, shared[name]):
-                log.warning("%s: class %r is %d here, not %d", path, name, shared[name], class_id)
+                _warn_once_of_class_id(path, name, shared[name], class_id)
         write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
     return shared
+
+
+@cache
+def _warn_once_of_class_id(path: Path, name: str, shared_id: int, class_id: int) -> None:
+    log.warning(
+        "%s: class %r has id %d in the results of all videos, not %d as in the masks of some",
+        path.name, name, shared_id, class_id,
+    )  # fmt: skip
 
 
 def _read_class_ids(path: Path) -> dict[str, int]:

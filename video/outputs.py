@@ -484,7 +484,7 @@ def require_replaceable(folder: Path, foreign: str | None, results: str | None, 
         )
     if results is not None and not force:
         raise InputError(
-            f"output {folder}: holds {results}; choose another folder, or replace it with --force"
+            f"output {folder}: holds {results}; choose another folder, or replace results with --force"
         )
 
 

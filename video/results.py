@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
 CORRECTED_FILE = ".corrected"
-"""marks a folder whose results were replaced by manual corrections; batch runs leave it alone"""
+"""marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 UNFINISHED = "not finished"
@@ -141,7 +141,9 @@ class JobResults:
         require_inputs_outside({video: Path(video)}, [*written, *earlier], self._folder)
         foreign = find_existing({*written} - {*earlier}, self._folder)
         other = None if self._same else find_existing(earlier, self._folder)
-        require_replaceable(self._folder, foreign, other and f"{other} of another run", force=force)
+        require_replaceable(
+            self._folder, foreign, other and f"results of other inputs ({other})", force=force
+        )
 
     def open_progress(self, tracker: Tracker) -> Progress | None:
         """Return the progress to save, after restoring the tracker of an interrupted run of the same inputs.

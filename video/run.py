@@ -84,6 +84,7 @@ def track_job(
     class_list: Path | None = None,
     force: bool = False,
     restart: bool = False,
+    on_start: Callable[[], None] = lambda: None,
 ) -> TrackResult:
     """Track the video into a folder, or resume it; results that the folder has already are reused.
 
@@ -93,12 +94,14 @@ def track_job(
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
         input_digest: digest of all inputs, of `digest_inputs`.
         class_list: file with the class ids of a list of jobs, to which this job's classes are added.
+        on_start: called after all checks, before the first frame.
     """
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, restart=restart)
         if results.finished:
             return results.load_result()
         tracker, segmenter = _load_models(results, load_tracker, force=force)
+        on_start()
         results.remove_temporary_files()
         drawn = {} if segmenter is None else _segment_prompts(checked, segmenter)
         tracker.reset(checked.frames.count)

@@ -21,6 +21,7 @@ from aotlab.dataloaders.training.sets import ImageSet, VideoSet
 from aotlab.media.labelled_video import Video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, real_path
+from aotlab.utils.numbers import require_choice
 
 log = logging.getLogger(__name__)
 
@@ -204,8 +205,7 @@ def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> Cl
     Raises:
         InputError: no such kind, or no labelled data there.
     """
-    if source.kind not in readers:
-        raise InputError(f"train.phases.sources.kind must be one of {', '.join(readers)}, got {source.kind}")
+    require_choice(source.kind, readers, "train.phases.sources.kind")
     if source.balance and source.kind in READERS and source.kind != "static":
         raise InputError(
             f"train.phases.sources.balance is for kind static, whose sets are folders; {source.path} is {source.kind}"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.tracker import Tracker
@@ -65,7 +66,7 @@ def verify_export(
     exported.step(images[0], masks[0])
     plain.step(images[0], masks[0])
     differences, equal, seconds = [], [], []
-    for image in images[1:]:
+    for image in tqdm(images[1:], desc="verify", unit="frame", disable=None):
         begin = time.perf_counter()
         prediction = exported.step(image)
         middle = time.perf_counter()

@@ -11,7 +11,7 @@ import numpy as np
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.plugins import SEGMENTERS, list_plugins, load_plugin
 
 
@@ -41,7 +41,8 @@ def load_segmenter(
         installed = list_plugins(SEGMENTERS)
         if plugin not in installed:
             names = ", ".join(sorted(installed)) or "none"
-            raise InputError(f"segmenter {plugin}: not installed; installed segmenters: {names}")
+            remedy = suggest(plugin, installed, f"installed segmenters: {names}")
+            raise InputError(f"segmenter {plugin}: not installed; {remedy}")
         segmenter: PromptSegmenter = load_plugin(installed[plugin])()
         return segmenter
     return CheckpointSegmenter(checkpoint, device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,11 +12,6 @@ import numpy as np
 from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_COUNT
-
-log = logging.getLogger(__name__)
-
-MAX_OUTSIDE_FRACTION = 0.1
-"""share of a box's width or height outside the image above which it may have been meant as two corners"""
 
 
 class PromptSegmenter(ABC):
@@ -76,7 +70,7 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
     parsed = {
         key: prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
     }
-    return {object_id: _crop_box(prompt, object_id, size) for object_id, prompt in parsed.items()}
+    return {object_id: prompt.crop_box(size, object_id) for object_id, prompt in parsed.items()}
 
 
 def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt]) -> None:
@@ -84,24 +78,3 @@ def require_pixels(labels: np.ndarray, prompts: Mapping[int, Prompt]) -> None:
     for object_id in prompts:
         if not (labels == object_id).any():
             raise InputError(f"object {object_id}: no pixel found there; give another box or point")
-
-
-def _crop_box(prompt: Prompt, object_id: int, size: tuple[int, int]) -> Prompt:
-    """Return the prompt with its box cropped to (height, width); warn if much of it lies outside.
-
-    Raises:
-        InputError: the prompt does not fit the frame.
-    """
-    prompt.check_inside(size)
-    if prompt.box is None:
-        return prompt
-    x, y, width, height = prompt.box
-    left, top = max(0.0, x), max(0.0, y)
-    right, bottom = min(float(size[1]), x + width), min(float(size[0]), y + height)
-    inside = min((right - left) / width, (bottom - top) / height)
-    if inside < 1 - MAX_OUTSIDE_FRACTION:
-        log.warning(
-            "box %g,%g,%g,%g of object %d: leaves the image (%d×%d) and is cropped; a box is left, top, width, height",
-            *prompt.box, object_id, size[1], size[0],
-        )  # fmt: skip
-    return replace(prompt, box=(left, top, right - left, bottom - top))

@@ -1,6 +1,7 @@
 """Masks converted from every format to PNGs, and to YOLO with images."""
 
 import json
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 
@@ -225,8 +226,22 @@ def test_videos_are_merged_and_split_to_yolo(tmp_path):
         (["--to", "coco"], "give --video for the masks of one video, or --merge"),
         (["--to", "coco", "--merge"], "holds 0 tracked videos"),
         (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: parts the videos of --merge"),
+        (["--to", "coco", "--split", "67", "--merge"], "--split 67: expected a share above 0 and at most 1"),
     ],
 )
 def test_merging_needs_results_and_a_format_for_them(tmp_path, capsys, more, words):
     assert main([str(tmp_path), str(tmp_path / "out"), *more]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_results_with_only_coco_are_converted(tmp_path, capsys):
+    results = write_results(tmp_path, ["a", "b"])
+    video = tmp_path / "videos/a"
+    made, job = tmp_path / "a.json", results / "a"
+    assert main([str(job), str(made), "--to", "coco", "--video", str(video)]) == 0
+    shutil.rmtree(job / "masks")
+    assert main([str(job), str(tmp_path / "x.json"), "--to", "coco", "--video", str(video)]) == 2
+    assert "a: results without masks; track the video again and write masks" in capsys.readouterr().err
+    made.rename(job / "coco.json")
+    assert main([str(job), str(tmp_path / "x.json"), "--to", "coco", "--video", str(video)]) == 0
+    assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 0

@@ -66,8 +66,9 @@ OVERRIDES = {
     "model.stages.0.window=wide": "aott: model.stages.0.window must be an integer, got 'wide'",
     "memory=5": "memory must be settings (key: value), got 5",
     "memory.policy=all": "memory.policy must be one of first_frame",
-    "model.stages.0.window=8": "window must be odd, or 0 for none, got 8",
+    "model.stages.0.window=8": "aott: model.stages.window must be odd, or 0 for none, got 8",
     "model.stages.0.heads=7": "model.dim 256 must be a multiple of heads in model.stages.0, got [7",
+    "model.method=deott": "got deott; did you mean deaot?",
     "train.precision=float8": "train.precision must be one of float32, bfloat16",
     "[=1": "unknown key [; valid keys are name",
     "=1": "is written key=value",
@@ -179,6 +180,8 @@ def test_default_list_items_can_be_overridden(tmp_path):
 
 
 def test_unknown_name_names_the_nearest_or_all():
+    with pytest.raises(InputError, match=r"recipes/minni.yaml: no such file or preset; did you mean mini\?"):
+        load_config("recipes/minni.yaml")
     with pytest.raises(InputError, match="r50_aotx: no such file or preset; did you mean r50_aotl"):
         load_config("r50_aotx")
     with pytest.raises(InputError, match=r"presets are aost, .*recipes of aotlab train are .*finetune"):

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError, write_mask
-from aotlab.sdk import VideoInfo, format_coco, read_annotations
+from aotlab.media.masks import read_mask
+from aotlab.sdk import VideoInfo, find_mask_writer, format_coco, read_annotations
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
@@ -115,8 +116,11 @@ def test_folder_of_results_has_the_objects_of_its_masks(tmp_path):
     found = read_annotations(tmp_path, VIDEO)
     assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
     (tmp_path / "masks").rename(tmp_path / "renamed")
-    with pytest.raises(InputError, match=r"masks: no such file; expected a file of masks"):
+    with pytest.raises(InputError, match="results without masks; track the video again and write masks"):
         read_annotations(tmp_path, VIDEO)
+    (tmp_path / "coco.json").write_text(json.dumps(format_coco(tracked(), VIDEO)))
+    found = read_annotations(tmp_path, VIDEO)
+    assert all((found.mask(frame) == labels(frame)).all() for frame in found.frames)
 
 
 def test_black_and_white_mask_is_object_1(tmp_path, caplog):
@@ -145,6 +149,22 @@ def test_colored_mask_without_reader_rejected(tmp_path, monkeypatch):
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "mask.png")
     with pytest.raises(InputError, match="mode RGB"):
         read_annotations(tmp_path / "mask.png", VIDEO)
+
+
+def test_unknown_format_names_the_most_similar():
+    with pytest.raises(InputError, match=r"format coko: unknown; did you mean coco\?"):
+        find_mask_writer("coko")
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.jpg"])
+def test_photo_is_named_as_one(tmp_path, name):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / name)
+    for read in (lambda path: read_annotations(path, VIDEO), read_mask):
+        with pytest.raises(
+            InputError, match=f"{name}: a photo, whose red, green and blue differ, but a mask has"
+        ):
+            read(tmp_path / name)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[" * 100000, b"[NaN]", b'{"a": 1}', b"\xff"])

@@ -98,13 +98,19 @@ def test_prompts_are_parsed_by_frame_and_object():
         ([], [":1=5"], [], "point :1=5: expected"),
         ([], [":0=3,3"], [], "point :0=3,3"),
         ([], ["x=3,3"], [], "point x=3,3"),
-        (["3,3,0,0"], [], [], "at least 2 each"),
+        (["3,3,0,9"], [], [], "box 3,3,0,9: expected X,Y,W,H, at least 2 pixels wide and high"),
+        (
+            ["2=9:9-3:20"],
+            [],
+            [],
+            "box 2=9:9-3:20: expected X1:Y1 as its top left and X2:Y2 as its bottom right",
+        ),
         (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=3,3,10,10"),
         (
             ["3,3,14,14"],
             [],
             [":2=3,3"],
-            "not-point: object 2 has no box or point on frame 0; give one too, as such clicks cannot",
+            "not-point: object 2 has only negative points on frame 0; add a point on the object or a box",
         ),
     ],
 )

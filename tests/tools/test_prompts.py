@@ -151,7 +151,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
-    with pytest.raises(InputError, match="holds given of another run"):
+    with pytest.raises(InputError, match="holds results of other inputs \\(given\\)"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
@@ -164,10 +164,16 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         track(tracker, video, {}, tmp_path / "b")
 
 
-@pytest.mark.parametrize("points", [(), ("3,3",)])
-def test_job_without_objects_rejected(video, tmp_path, points):
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ((), "clip: no masks; give masks, boxes or points"),
+        ("3,3", "object 1 has only negative points on frame 0; add a point on the object or a box"),
+    ],
+)
+def test_job_without_objects_rejected(video, tmp_path, points, words):
     job = Job("clip", video, not_points=points)
-    with pytest.raises(InputError, match="clip: no masks; give masks, boxes or points"):
+    with pytest.raises(InputError, match=words):
         run_job(job, tmp_path / "out")
 
 

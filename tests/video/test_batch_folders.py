@@ -87,9 +87,15 @@ DAMAGED = (
 @settings(max_examples=20)
 def test_damaged_record_of_a_run_is_replaced_by_force(output, jobs, content):
     (output / RUN_FILE).write_bytes(content)
-    with pytest.raises(InputError, match="not of such a run"):
+    with pytest.raises(InputError, match="holds other files"):
         claim_folder(output, jobs, INPUTS, force=False)
     claim_folder(output, jobs, INPUTS, force=True)
+    claim_folder(output, jobs, INPUTS, force=False)
+
+
+@pytest.mark.parametrize("name", ["..jobs.7@other.part.json", ".summary.7@other.part.csv"])
+def test_temporary_files_need_no_force(output, jobs, name):
+    (output / name).write_text("half")
     claim_folder(output, jobs, INPUTS, force=False)
 
 

@@ -58,6 +58,14 @@ def test_lists_take_prompts_and_class_names(tmp_path):
     assert read_jobs(tmp_path / "a.csv") == read_jobs(tmp_path / "a.jsonl") == [expected]
 
 
+def test_json_lines_take_numbers(tmp_path):
+    (tmp_path / "a.json").write_text(
+        '{"video": "a", "box": [1, 2, 30.5, 40], "point": [[5, 6], [7, 8]], "not_point": []}'
+    )
+    (job,) = read_jobs(tmp_path / "a.json")
+    assert (job.boxes, job.points, job.not_points) == (("1,2,30.5,40",), ("5,6", "7,8"), ())
+
+
 def test_folder_has_masks_beside_videos(tmp_path):
     (tmp_path / "b.mp4").write_bytes(b"")
     (tmp_path / "b.xml").write_bytes(b"")
@@ -93,9 +101,17 @@ def test_folder_has_masks_beside_videos(tmp_path):
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "masks"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
-        ("a.jsonl", "[" * 100000, "not readable as JSON"),
+        ("a.jsonl", '{"a":' * 100000, "not readable as JSON"),
+        ("a.json", '[{"video": "a.mp4"}]', "a JSON array; expected JSON lines: one object per line"),
+        (
+            "a.csv",
+            "video;masks\na.mp4;a.png\n",
+            "columns are separated by commas, and several values of one column by ;",
+        ),
+        ("a.csv", "video,mask\na.mp4,a.png\n", "line 1: unknown field 'mask'; did you mean masks?"),
         ("a.jsonl", "{", "line 1"),
-        ("a.jsonl", "[]", "expected a video, its masks"),
+        ("a.jsonl", "5", "expected a video, its masks"),
+        ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box and point also as numbers"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
     ],
 )

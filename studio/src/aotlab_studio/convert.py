@@ -32,7 +32,7 @@ from aotlab.sdk import (
     read_annotations,
     store_frame,
 )
-from aotlab_studio.document.results import READABLE_OUTPUTS, RECORD_FILE, read_job
+from aotlab_studio.document.results import RECORD_FILE, read_job
 from aotlab_studio.files import move_entries, restore_entries, write_bytes
 from aotlab_studio.formats.yolo import format_labels, format_settings
 
@@ -60,7 +60,7 @@ MERGED_FORMATS = ("coco", "yolo")
 @click.option(
     "--split",
     metavar="SHARE",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=float,
     default=1.0,
     help="part of the videos of --merge in train; the others are in val (default: 1)",
 )
@@ -73,6 +73,8 @@ def main(
         raise InputError(
             "convert: give --video for the masks of one video, or --merge for results of several"
         )
+    if not 0 < split <= 1:
+        raise InputError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
         raise InputError("--split: parts the videos of --merge; leave it out")
     if merge and to not in MERGED_FORMATS:
@@ -137,11 +139,7 @@ def read_record(folder: Path) -> set[str]:
 def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     """Write the masks of a video in another format; return the numbers of objects and frames as text."""
     source = open_frames(video)
-    info = VideoInfo.from_source(source)
-    annotations = read_annotations(masks, info)
-    if (job := read_job(masks)) is not None:
-        annotations.class_names = job.class_names | annotations.class_names
-    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
+    annotations = read_objects(masks, source)
     if form == "masks":
         max_id = annotations.objects()[-1]
         for frame in annotations.frames:
@@ -205,21 +203,23 @@ def merge_classes(clips: Iterable[Annotations]) -> dict[str, int]:
 def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
     """Return the video and the masks of a job's results; raise `InputError` without readable masks."""
     job = read_job(folder)
-    readable = [name for name in READABLE_OUTPUTS if job is not None and name in job.written]
-    if job is None or not readable:
-        raise InputError(
-            f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
-        )
+    if job is None:
+        raise InputError(f"{folder}: its record is damaged; track the video again")
     source = open_frames(job.video, levels=job.levels)
-    info = VideoInfo.from_source(source)
-    annotations = read_annotations(folder / readable[0], info)
-    annotations.class_names = job.class_names | annotations.class_names
+    annotations = read_objects(folder, source)
     if job.masks:
-        given = load_masks(job.masks, info).annotations
-        annotations.class_names = given.class_names | annotations.class_names
+        given = load_masks(job.masks, VideoInfo.from_source(source)).annotations
         annotations.classes = given.classes | annotations.classes
-    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
     return source, annotations
+
+
+def read_objects(masks: Path, source: FrameSource) -> Annotations:
+    """Return the objects of a video in a file or folder; class names are those of the record, if there is one."""
+    annotations = read_annotations(masks, VideoInfo.from_source(source))
+    if (job := read_job(masks)) is not None:
+        annotations.class_names = job.class_names | annotations.class_names
+    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
+    return annotations
 
 
 def store_images(source: FrameSource, annotations: Annotations, folder: Path) -> Iterator[Path]:

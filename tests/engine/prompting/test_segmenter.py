@@ -82,6 +82,8 @@ def test_segmenter_of_an_installed_package_is_loaded(monkeypatch):
     point = EntryPoint("boxes", f"{__name__}:BoxSegmenter", "aotlab.segmenters")
     monkeypatch.setattr(aotlab.engine.prompting.load, "list_plugins", lambda name: {point.name: point})
     assert load_segmenter(plugin="boxes")(FRAME, {3: Prompt(box=(2, 2, 9, 9))}).max() == 3
+    with pytest.raises(InputError, match=r"segmenter boxs: not installed; did you mean boxes\?"):
+        load_segmenter(plugin="boxs")
     with pytest.raises(InputError, match="segmenter sam: not installed; installed segmenters: boxes"):
         load_segmenter(plugin="sam")
 

@@ -110,7 +110,10 @@ def test_several_videos_use_masks_beside_them(clips):
     [
         ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
         ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
-        ("d", "d: no masks; put d.png, d.json or a folder d.masks next to it, or track it alone with --mask"),
+        (
+            "d",
+            "d: no masks; put d.png, d.json or a folder d.masks next to it, or track only this one with --mask",
+        ),
         ("e", "e: no such file or folder"),
     ],
 )
@@ -194,7 +197,18 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     assert "1 of 2 videos can be tracked" in streams.out
     save(clips / "out" / "mine.png", 1)
     assert run(clips / "jobs.jsonl", "--dry-run") == 2
-    assert "holds files that are not of such a run" in capsys.readouterr().err
+    assert "holds other files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more", [["memory.evry=2"], ["--device", "cuda:99"], ["--output", "file"]], ids=" ".join
+)
+def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, more):
+    monkeypatch.undo()  # the real tracker
+    monkeypatch.chdir(clips)
+    (clips / "file").write_text("")
+    assert run(clips, *more) == 2
+    assert "to track" not in capsys.readouterr().out + caplog.text
 
 
 def test_failure_is_explained_once(clips, capsys, caplog):
@@ -212,7 +226,7 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
     assert run(clips, *more) == 2
-    assert "replace it with --force" in capsys.readouterr().err
+    assert "replace results with --force" in capsys.readouterr().err
     assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
     assert (out / "a" / "notes.txt").read_text() == "mine"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.annotations import read_annotations
 from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.media.masks import read_mask
@@ -160,6 +161,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
+    (["video", "--not-point", "2,3"], "not-point: object 1 has only negative points on frame 0; add a point"),
 ]  # fmt: skip
 
 
@@ -187,7 +189,10 @@ DRY_REFUSED = [
     (["--force", "--config", "swinb_aotl"], "does not fit swinb_aotl"),
     (["--force", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["--memory", "every_nth", "--memory-frames", "4"], "--memory-frames: no effect"),
-    (["--write", "masks"], "holds masks of another run; choose another folder, or replace it with --force"),
+    (
+        ["--write", "masks"],
+        "holds results of other inputs (masks); choose another folder, or replace results with --force",
+    ),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]
 
@@ -251,7 +256,7 @@ def test_printed_settings_are_those_of_the_tracker(capsys, more, policy):
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
     assert run(video, tmp_path, mask, more=["memory.every=9"]) == 2
-    assert "holds masks of another run" in capsys.readouterr().err
+    assert "holds results of other inputs (masks)" in capsys.readouterr().err
     for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"]):
         assert run(video, tmp_path, mask, more=["--force", *wrong]) == 2
         assert list(values(tmp_path)) == NAMES
@@ -484,3 +489,32 @@ def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
     (tmp_path / "second_classes.json").write_bytes(b"of another mask")
     digests.add(digest_inputs(job, {}))
     assert len(digests) == 5
+
+
+EARLY = [["memory.evry=2"], ["--device", "cuda:99"], ["--output", "file"]]
+
+
+@pytest.mark.parametrize("more", EARLY, ids=" ".join)
+def test_errors_come_before_the_header(video, mask, tmp_path, capsys, monkeypatch, more):
+    monkeypatch.undo()  # the real tracker
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for flags in ([], ["--dry-run"]):
+        assert main([str(video), "--mask", str(mask), "--output", "out", *more, *flags]) == 2
+        assert capsys.readouterr().out == ""
+
+
+class CornerSegmenter(PromptSegmenter):
+    """Draws every object into the last column."""
+
+    def segment(self, frame, prompts):
+        labels = np.zeros(frame.shape[:2], np.uint8)
+        labels[:, -1] = max(prompts)
+        return labels
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=" ".join)
+def test_cropped_box_is_warned_of_once(video, tmp_path, caplog, tracker, monkeypatch, more):
+    monkeypatch.setattr(tracker, "segmenter", CornerSegmenter())
+    assert run(video, tmp_path, more=["--box", "30,8,40,12", "--write", "masks", *more]) == 0
+    assert caplog.text.count("box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped") == 1
