@@ -225,9 +225,9 @@ def _resize_antialiased(maps: Tensor, size: Sequence[int], *_: Any) -> Tensor:
 def _triangle_weights(source: int, target: int) -> Tensor:
     """Return the weights target×source of pixels; a triangle is as wide as the source pixels that it covers."""
     scale = source / target
+    radius: Any = torch.sym_max(scale, 1.0)
     centers = (torch.arange(target) + 0.5) * scale - 0.5
-    distance = (torch.arange(source) - centers[:, None]).abs() / torch.sym_max(scale, 1.0)
-    weights = (1 - distance).clamp(min=0)
+    weights = (1 - (torch.arange(source) - centers[:, None]).abs() / radius).clamp(min=0)
     return weights / weights.sum(1, keepdim=True)
 
 

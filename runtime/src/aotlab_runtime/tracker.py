@@ -173,10 +173,10 @@ class Tracker:
             InputError: an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
         frame = check_frame(frame, self._frame_shape)
-        prompts = check_prompts(prompts, frame.shape[:2])
-        logits = segment_prompts(self.graphs, frame, list(prompts.values()))
+        checked = check_prompts(prompts, frame.shape[:2])
+        logits = segment_prompts(self.graphs, frame, list(checked.values()))
         background = -logits.max(0, keepdims=True)
-        return Prediction(tuple(prompts), np.concatenate([background, logits]), self._temperature)
+        return Prediction(tuple(checked), np.concatenate([background, logits]), self._temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -243,12 +243,12 @@ class Tracker:
         self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt]
     ) -> np.ndarray:
         """Return a mask H×W with the prompted objects, and the others as given."""
-        prompts = check_prompts(prompts, frame.shape[:2])
+        checked = check_prompts(prompts, frame.shape[:2])
         given = np.zeros(frame.shape[:2], np.int64) if mask is None else mask.astype(np.int64)
-        kept = (given > 0) & ~np.isin(given, list(prompts))
-        logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=kept)
-        drawn = np.where(logits.max(0) > 0, np.array(list(prompts))[logits.argmax(0)], 0)
-        for object_id in prompts:
+        kept = (given > 0) & ~np.isin(given, list(checked))
+        logits = segment_prompts(self.graphs, frame, list(checked.values()), exclude=kept)
+        drawn = np.where(logits.max(0) > 0, np.array(list(checked))[logits.argmax(0)], 0)
+        for object_id in checked:
             found = (drawn == object_id).any()
             require(found, f"object {object_id}: no pixel found there; give another box or point")
         return np.where(kept, given, drawn)
