@@ -73,6 +73,14 @@ def test_exported_files_are_valid_onnx(exported):
     assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
 
 
+def test_exported_graphs_resize_without_antialias(exported):
+    """WebGPU and TensorRT do not support it."""
+    for path in exported[0].glob("*.onnx"):
+        for node in onnx.load(path, load_external_data=False).graph.node:
+            attributes = {attribute.name: attribute.i for attribute in node.attribute}
+            assert node.op_type != "Resize" or not attributes.get("antialias"), path
+
+
 def test_exported_weights_are_stored_once(exported):
     folder, _, plain = exported
     size = 4 * sum(parameter.numel() for parameter in plain.model.parameters())
