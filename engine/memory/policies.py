@@ -92,6 +92,7 @@ class ScoredMemory(MemoryPolicy):
         evicted = [self._choose_evicted(group, bank, statistics) for group, statistics in enumerate(measured)]
         if not full:
             return Decision(store=True)
+        # groups have the same reference frames, so all or none have tracked frames
         positions = [position for position in evicted if position is not None]
         return Decision(True, positions) if positions else Decision(store=False)
 

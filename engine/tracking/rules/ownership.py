@@ -138,9 +138,16 @@ class ComponentOwnership(Rule):
                 continue
             main, *others = self._components(labels, source)
             for part in others:
-                claim = self._find_claim(main, part, source, lost, frame)
-                if claim is not None:
-                    reassigned.append(claim)
+                detached, kept = part, main
+                if history.color_distance(main, frame) > MAX_COLOR_RATIO * history.color_distance(
+                    part, frame
+                ):
+                    detached, kept = main, part
+                remains = kept.area >= LOST_AREA * history.median
+                owner = self._find_owner(detached, lost, frame) if remains else None
+                if owner is not None:
+                    reassigned.append(Reassignment(detached.pixels, source, owner))
+                    main = kept
                 elif self._is_return(main, part, history, frame):
                     reassigned.append(Reassignment(main.pixels, source, history.source))
                     break
@@ -222,25 +229,14 @@ class ComponentOwnership(Rule):
                 found.append(Component(pixels, int(areas[part]), (float(row) + top, float(column) + left)))
         return found
 
-    def _find_claim(
-        self, main: Component, part: Component, source: int, lost: Sequence[int], frame: np.ndarray
-    ) -> Reassignment | None:
-        """Return the claim of a lost object on one of two components of an object, or None if none fits.
-
-        The main component is given away only if the other one has clearly more similar colors.
-        """
-        history = self.objects[source]
-        detached, kept = part, main
-        if history.color_distance(main, frame) > MAX_COLOR_RATIO * history.color_distance(part, frame):
-            detached, kept = main, part
-        candidates = [i for i in lost if self.objects[i].may_claim(detached)]
-        if not candidates or kept.area < LOST_AREA * history.median:
+    def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
+        """Return the lost object that a component of another object belongs to, or None."""
+        candidates = [i for i in lost if self.objects[i].may_claim(part)]
+        if not candidates:
             return None
-        colors = measure_colors(detached.pixels, frame)
-        differences = {i: math.dist(colors, other.colors) for i, other in self.objects.items()}
+        differences = {i: history.color_distance(part, frame) for i, history in self.objects.items()}
         owner = min(candidates, key=differences.__getitem__)
-        fits = differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values())
-        return Reassignment(detached.pixels, source, owner) if fits else None
+        return owner if differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values()) else None
 
     def _is_return(self, main: Component, part: Component, history: History, frame: np.ndarray) -> bool:
         """Return whether the object itself shows up as ``part``, so that its claim of the main component is undone."""

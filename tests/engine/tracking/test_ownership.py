@@ -66,6 +66,13 @@ def test_colors_tell_which_part_is_kept():
     assert step(rule, (1, 20, 12, RED), (1, 20, 36, GREEN)) == [(1, 2, 12)]  # they changed places
 
 
+def test_component_is_given_away_once():
+    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
+    parts = (1, 20, 40, RED), (1, 20, 10, GREEN), (1, 20, 70, GREEN)
+    rule.main_labels = draw((1, 20, 40, RED))[0]  # the red component continues object 1
+    assert step(rule, *parts) == [(1, 2, 40)]
+
+
 def test_part_stays_while_no_object_is_lost():
     rule = started(*TWO)
     assert step(rule, *TWO, (1, 20, 70, RED)) == []
