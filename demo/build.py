@@ -19,7 +19,7 @@ SIZES = {"240p": "426x240", "480p": "854x480"}
 """names of the exports and sizes of their frames"""
 RUNTIMES = ("ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi")
 """onnxruntime-web for CPUs, and with WebGPU"""
-LIBRARIES = ("onnxruntime-web", "mediabunny", "fflate")
+LIBRARIES = ("onnxruntime-web", "mediabunny", "fflate", "fast-png", "iobuffer")
 """parts of the page that others wrote"""
 
 

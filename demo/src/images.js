@@ -1,6 +1,4 @@
-/** Interpolation of maps, one axis after the other; connected parts of masks. */
-
-/** Maps count×height×width. @typedef {{data: Float32Array, count: number, height: number, width: number}} Maps */
+/** Interpolation of maps; connected parts of masks. */
 
 /** Lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 `distanceTransform`. */
 const [STEP, DIAGONAL_STEP] = [0.955, 1.3693];
@@ -8,55 +6,46 @@ const [STEP, DIAGONAL_STEP] = [0.955, 1.3693];
 /** (height, width) in pixels. @typedef {[number, number]} Size */
 
 /**
- * Weighted sources of each target along an axis: `count` from `starts[target]` on.
- * @typedef {{starts: Int32Array, weights: Float32Array, count: number}} Taps
+ * Resize a map bilinearly, as PyTorch's `interpolate` does.
+ * @param {Float32Array} map h×w
+ * @param {Size} source its size
+ * @param {Size} target
+ * @param {boolean} alignCorners
+ * @returns {Float32Array}
  */
-
-/**
- * Resize maps bilinearly, as PyTorch's `interpolate` does.
- * @param {Maps} maps
- * @param {Size} size
- * @param {{alignCorners?: boolean, antialias?: boolean}} [options]
- * @returns {Maps}
- */
-export function resize(maps, [height, width], { alignCorners = false, antialias = false } = {}) {
-  const rows = interpolationTaps(maps.height, height, alignCorners, antialias);
-  return applyTaps(maps, rows, interpolationTaps(maps.width, width, alignCorners, antialias));
+export function resize(map, [height, width], target, alignCorners) {
+  const rows = interpolationTaps(height, target[0], alignCorners);
+  const columns = interpolationTaps(width, target[1], alignCorners);
+  const resized = new Float32Array(target[0] * target[1]);
+  const line = new Float32Array(width);
+  for (let y = 0; y < target[0]; y += 1) {
+    const offset = rows.starts[y] * width;
+    for (let x = 0; x < width; x += 1) {
+      line[x] = (1 - rows.weights[y]) * map[offset + x] + rows.weights[y] * map[offset + width + x];
+    }
+    for (let x = 0; x < target[1]; x += 1) {
+      const start = columns.starts[x];
+      resized[y * target[1] + x] = (1 - columns.weights[x]) * line[start] + columns.weights[x] * line[start + 1];
+    }
+  }
+  return resized;
 }
 
 /**
- * Return the means of maps over squares, at the border over their part inside.
- * @param {Maps} maps
- * @param {number} radius in pixels
- * @returns {Maps}
+ * Return the first of the two pixels around each target pixel along an axis, and the weight of the second.
+ * @param {number} source at least 2
+ * @param {number} target
+ * @param {boolean} alignCorners
  */
-export function average(maps, radius) {
-  const { data, count, height, width } = maps;
-  const [rows, squares] = [new Float32Array(data.length), new Float32Array(data.length)];
-  for (let row = 0; row < count * height; row += 1) averageLine(data, rows, row * width, 1, width, radius);
-  for (let map = 0; map < count; map += 1) {
-    for (let x = 0; x < width; x += 1) averageLine(rows, squares, map * height * width + x, width, height, radius);
+function interpolationTaps(source, target, alignCorners) {
+  const [starts, weights] = [new Int32Array(target), new Float32Array(target)];
+  for (let index = 0; index < target; index += 1) {
+    const place = alignCorners ? index * ((source - 1) / Math.max(1, target - 1)) : ((index + 0.5) * source) / target - 0.5;
+    const center = Math.min(source - 1, Math.max(0, place));
+    starts[index] = Math.min(Math.floor(center), source - 2);
+    weights[index] = center - starts[index];
   }
-  return { ...maps, data: squares };
-}
-
-/**
- * Write the running means of a row or column.
- * @param {Float32Array} source
- * @param {Float32Array} target
- * @param {number} offset of the first pixel
- * @param {number} step between pixels
- * @param {number} length in pixels
- * @param {number} radius in pixels
- */
-function averageLine(source, target, offset, step, length, radius) {
-  let sum = 0;
-  for (let end = 0; end < length + radius; end += 1) {
-    const start = end - 2 * radius;
-    if (end < length) sum += source[offset + end * step];
-    if (start > 0) sum -= source[offset + (start - 1) * step];
-    if (end >= radius) target[offset + (end - radius) * step] = sum / (Math.min(end, length - 1) - Math.max(start, 0) + 1);
-  }
+  return { starts, weights };
 }
 
 /**
@@ -134,57 +123,4 @@ export function nearestIndices(source, target) {
 export function round(value) {
   const floor = Math.floor(value);
   return value - floor === 0.5 ? floor + (floor & 1) : Math.round(value);
-}
-
-/**
- * @param {number} source
- * @param {number} target
- * @param {boolean} alignCorners
- * @param {boolean} antialias the triangle of each target pixel is as wide as the source pixels that it covers
- * @returns {Taps}
- */
-function interpolationTaps(source, target, alignCorners, antialias) {
-  const radius = antialias ? Math.max(1, source / target) : 1;
-  const count = Math.min(source, 2 * Math.floor(radius) + 2);
-  const starts = new Int32Array(target);
-  const weights = new Float32Array(target * count);
-  for (let index = 0; index < target; index += 1) {
-    let centre = ((index + 0.5) * source) / target - 0.5;
-    if (alignCorners) centre = index * ((source - 1) / Math.max(1, target - 1));
-    if (!antialias) centre = Math.min(source - 1, Math.max(0, centre));
-    const start = Math.max(0, Math.min(Math.ceil(centre - radius), source - count));
-    const row = Array.from({ length: count }, (_, tap) => Math.max(0, 1 - Math.abs(start + tap - centre) / radius));
-    const sum = row.reduce((total, weight) => total + weight);
-    starts[index] = start;
-    row.forEach((weight, tap) => (weights[index * count + tap] = weight / sum));
-  }
-  return { starts, weights, count };
-}
-
-/** @param {Maps} maps @param {Taps} rows @param {Taps} columns @returns {Maps} */
-function applyTaps(maps, rows, columns) {
-  const { count, width } = maps;
-  const [height, newWidth] = [rows.starts.length, columns.starts.length];
-  const data = new Float32Array(count * height * newWidth);
-  const line = new Float32Array(width);
-  for (let map = 0; map < count; map += 1) {
-    for (let y = 0; y < height; y += 1) {
-      line.fill(0);
-      for (let tap = 0; tap < rows.count; tap += 1) {
-        const weight = rows.weights[y * rows.count + tap];
-        if (!weight) continue;
-        const offset = (map * maps.height + rows.starts[y] + tap) * width;
-        for (let x = 0; x < width; x += 1) line[x] += weight * maps.data[offset + x];
-      }
-      const offset = (map * height + y) * newWidth;
-      for (let x = 0; x < newWidth; x += 1) {
-        let sum = 0;
-        for (let tap = 0; tap < columns.count; tap += 1) {
-          sum += columns.weights[x * columns.count + tap] * line[columns.starts[x] + tap];
-        }
-        data[offset + x] = sum;
-      }
-    }
-  }
-  return { data, count, height, width: newWidth };
 }

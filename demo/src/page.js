@@ -2,13 +2,29 @@
 
 import { zipSync } from 'fflate';
 import { COLOURS, LabelStore, drawOverlay, encodePng } from './labels.js';
+import { Model } from './model.js';
 import { HEIGHT, Video, WIDTH, encodeWebm } from './video.js';
 
 /** @typedef {import('./prompts.js').Prompt} Prompt */
 /** @typedef {'open' | 'play' | 'segment' | 'track' | 'export'} Activity */
 
+/**
+ * What Undo restores.
+ * @typedef {object} Work
+ * @property {Video | null} video
+ * @property {LabelStore} store
+ * @property {number} position index of the shown frame
+ * @property {ImageData} image shown frame
+ * @property {number} objectId chosen object
+ * @property {number} objectCount
+ * @property {ReadonlyMap<number, Prompt>} prompts of the objects on the shown frame, by id
+ */
+
 /** What is shown when an activity is cancelled; others end by themselves. @type {Partial<Record<Activity, string>>} */
 const CANCELLED = { open: 'Opening cancelled', track: 'Tracking cancelled', export: 'Download cancelled' };
+
+/** Number of changes that can be undone. */
+const MAX_UNDO = 20;
 
 /** Distance in pixels of a frame from which a press and its release are a box. */
 const MIN_DRAG = 6;
@@ -23,67 +39,21 @@ const compute = /** @type {HTMLSelectElement} */ (element('compute'));
 const exclude = /** @type {HTMLInputElement} */ (element('exclude'));
 const progress = /** @type {HTMLProgressElement} */ (element('progress'));
 
-/** A worker with a model. */
-class Model {
-  constructor() {
-    this.worker = new Worker('worker.js', { type: 'module' });
-    /** @type {Map<number, {resolve: (result: any) => void, reject: (error: Error) => void}>} */
-    this.calls = new Map();
-    this.count = 0;
-    /** Name of the backend; empty until the model is loaded, and after a failure. */
-    this.backend = '';
-    this.worker.addEventListener('message', ({ data }) => {
-      if (data.progress) {
-        showProgress(data.progress);
-        return;
-      }
-      const call = this.calls.get(data.id);
-      this.calls.delete(data.id);
-      if (data.error) call?.reject(new Error(data.error));
-      else call?.resolve(data.result);
-    });
-    this.worker.addEventListener('error', ({ message }) => {
-      const error = new Error(`The model failed (${message || 'its worker cannot be started'}); reload the page`);
-      showStatus(error.message, true);
-      this.close(error);
-      updateControls();
-    });
-  }
-
-  /** Call a method of the worker. @param {string} method @param {any[]} args */
-  call(method, ...args) {
-    return new Promise((resolve, reject) => {
-      this.count += 1;
-      this.calls.set(this.count, { resolve, reject });
-      this.worker.postMessage({ id: this.count, method, args });
-    });
-  }
-
-  /** End the worker and its calls. @param {Error} error */
-  close(error) {
-    this.worker.terminate();
-    this.backend = '';
-    for (const { reject } of this.calls.values()) reject(error);
-    this.calls.clear();
-  }
-}
+/** @type {Work} */
+const emptyWork = {
+  video: null, store: new LabelStore(), position: 0, image: new ImageData(WIDTH, HEIGHT), objectId: 1, objectCount: 1, prompts: new Map(),
+};
 
 const state = {
+  ...emptyWork,
   /** @type {Model | null} */
   model: null,
   /** Whether the model is being loaded. */
   loading: false,
-  /** @type {Video | null} */
-  video: null,
-  store: new LabelStore(),
-  /** Index of the shown frame. */
-  position: 0,
-  /** Shown frame. */
-  image: new ImageData(WIDTH, HEIGHT),
-  objectId: 1,
-  objectCount: 1,
-  /** Prompts of the objects on the shown frame, by id. @type {Map<number, Prompt>} */
-  prompts: new Map(),
+  /** Work before each change, oldest first. @type {Work[]} */
+  history: [],
+  /** Whether the work changed since it was downloaded. */
+  unsaved: false,
   /** Box that is being drawn: start and end. @type {[number, number, number, number] | null} */
   drag: null,
   /** Running activity. @type {{name: Activity, controller: AbortController} | null} */
@@ -98,6 +68,16 @@ function showStatus(text, failed = false) {
   element('status').classList.toggle('error', failed);
 }
 
+/** @param {unknown} error */
+function showError(error) {
+  showStatus(describe(error), true);
+}
+
+/** @param {unknown} error */
+function describe(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** @param {import('./worker.js').Progress} loaded */
 function showProgress({ stage, done, total }) {
   progress.value = total ? Math.min(1, done / total) : 0;
@@ -106,13 +86,13 @@ function showProgress({ stage, done, total }) {
 }
 
 function updateControls() {
-  const { model, video, store, position, objectCount, activity } = state;
+  const { model, video, store, position, objectCount, activity, history } = state;
   const [idle, marked] = [activity === null, store.frames.size > 0];
   const playing = activity?.name === 'play';
   /** @type {[string, boolean][]} */
   const enabled = [
     ['play', video !== null && (idle || playing)], ['frame', video !== null && (idle || playing)],
-    ['add', idle && marked && objectCount < COLOURS.length], ['clear', idle && marked],
+    ['add', idle && marked && objectCount < COLOURS.length], ['clear', idle && marked], ['undo', idle && history.length > 0],
     ['track', idle && Boolean(model?.backend) && store.frames.has(position)], ['cancel', activity !== null && activity.name in CANCELLED],
     ['size', idle], ['compute', idle], ['file', idle], ['masks', idle && marked], ['overlay', idle && marked],
   ];
@@ -120,6 +100,7 @@ function updateControls() {
   element('play').textContent = playing ? '⏸' : '▶';
   element('play').setAttribute('aria-label', playing ? 'Pause' : 'Play');
   progress.hidden = !state.loading && activity?.name !== 'track';
+  slider.max = String(video ? video.timestamps.length - 1 : 0);
   slider.value = String(position);
   element('position').textContent = video ? `${position + 1} / ${video.timestamps.length}` : '0 / 0';
 }
@@ -168,13 +149,38 @@ function show(index, image) {
   updateControls();
 }
 
+/** @returns {Work} */
+function copyWork() {
+  const { video, store, position, image, objectId, objectCount, prompts } = state;
+  return { video, store: new LabelStore(store.frames), position, image, objectId, objectCount, prompts };
+}
+
+/** Keep the work of before a change. */
+function remember(work = copyWork()) {
+  state.history = [...state.history, work].slice(-MAX_UNDO);
+  state.unsaved = true;
+}
+
+function undo() {
+  state.seeking.abort();
+  Object.assign(state, state.history.pop(), { unsaved: true });
+  showObjects();
+  draw();
+  updateControls();
+  showStatus('Undone');
+}
+
 /** Decode and show a frame; the last call wins. @param {number} index */
 async function seek(index) {
   if (!state.video) return;
   state.seeking.abort();
   state.seeking = new AbortController();
   const { signal } = state.seeking;
-  for await (const image of state.video.read(index, index + 1)) if (!signal.aborted) show(index, image);
+  try {
+    for await (const image of state.video.read(index, index + 1)) if (!signal.aborted) show(index, image);
+  } catch (error) {
+    if (!signal.aborted) showError(error);
+  }
 }
 
 /**
@@ -193,7 +199,7 @@ async function perform(name, run) {
     const status = await run(signal);
     if (!signal.aborted) showStatus(status);
   } catch (error) {
-    if (!signal.aborted) showStatus(error instanceof Error ? error.message : String(error), true);
+    if (!signal.aborted) showError(error);
   }
   if (state.activity === activity) state.activity = null;
   updateControls();
@@ -210,7 +216,11 @@ function cancel() {
 
 async function loadModel() {
   state.model?.close(new Error('Another model is loaded'));
-  const [model, name] = [new Model(), size.value];
+  const model = new Model(showProgress, (error) => {
+    showError(error);
+    updateControls();
+  });
+  const name = size.value;
   Object.assign(state, { model, loading: true });
   progress.value = 0;
   showStatus('Loading the model…');
@@ -219,7 +229,7 @@ async function loadModel() {
   try {
     model.backend = await model.call('load', new URL('.', location.href).href, name, compute.value === 'gpu');
   } catch (error) {
-    problem = error instanceof Error ? error.message : String(error);
+    problem = describe(error);
   }
   if (state.model !== model) return;
   state.loading = false;
@@ -236,19 +246,20 @@ async function openVideo(file, name) {
     const video = await Video.open(file, name);
     signal.throwIfAborted();
     const frames = video.timestamps.length;
-    if (!frames) throw new Error(`${name}: holds no frame`);
+    if (!frames) throw new Error(`${name}: contains no frames`);
     for await (const image of video.read(0, 1)) {
       signal.throwIfAborted();
+      if (state.video) remember();
       state.video = video;
-      clear();
-      slider.max = String(frames - 1);
+      reset();
       show(0, image);
     }
     return video.cut ? `${name}: the first ${frames} frames` : `${name}: ${frames} frames`;
   });
 }
 
-function clear() {
+/** Drop all objects. */
+function reset() {
   Object.assign(state, { store: new LabelStore(), prompts: new Map(), objectId: 1, objectCount: 1 });
   showObjects();
   draw();
@@ -265,21 +276,25 @@ async function segment({ positive = [], negative = [], box = null }) {
     showStatus('Mark the object first, then what does not belong to it', true);
     return;
   }
-  prompts.set(objectId, prompt);
+  const work = copyWork();
+  state.prompts = new Map(prompts).set(objectId, prompt);
   draw();
   await perform('segment', async (signal) => {
     showStatus('Segmenting…');
     const labels = store.get(position) ?? new Uint8Array(WIDTH * HEIGHT);
     const taken = labels.map((label) => Number(label !== 0 && label !== objectId));
-    const mask = await model.call('segment', image, prompt, taken);
-    signal.throwIfAborted();
-    if (!mask.includes(1)) {
-      prompts.delete(objectId);
+    try {
+      const mask = await model.call('segment', image, prompt, taken);
+      signal.throwIfAborted();
+      if (!mask.includes(1)) throw new Error(`Object ${objectId}: no pixel found there; try another box or click`);
+      store.set(position, labels.map((label, pixel) => (mask[pixel] ? objectId : label === objectId ? 0 : label)));
+    } catch (error) {
+      state.prompts = prompts;
+      throw error;
+    } finally {
       draw();
-      throw new Error(`Object ${objectId}: no pixel found there; try another box or click`);
     }
-    store.set(position, labels.map((label, pixel) => (mask[pixel] ? objectId : label === objectId ? 0 : label)));
-    draw();
+    remember(work);
     return `Object ${objectId} marked: add clicks to correct it, mark another object, or track`;
   });
 }
@@ -294,10 +309,11 @@ async function track() {
     return;
   }
   await perform('track', async (signal) => {
-    store.dropAfter(first);
     progress.value = 0;
     showStatus('Tracking…');
     await model.call('start', image, labels);
+    signal.throwIfAborted();
+    remember();
     const begin = performance.now();
     let done = 0;
     for await (const frame of video.read(first + 1)) {
@@ -311,7 +327,7 @@ async function track() {
       const speed = (done * 1000) / (performance.now() - begin);
       element('speed').textContent = `${speed.toFixed(1)} frames/s, ${model.backend}`;
     }
-    return `Tracked ${done} frames: scrub, correct or download`;
+    return `Tracked ${done} frames: scrub, correct, download or undo`;
   });
 }
 
@@ -358,6 +374,7 @@ async function saveMasks() {
       signal.throwIfAborted();
     }
     download(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (zipSync(files))], { type: 'application/zip' }), 'masks.zip');
+    state.unsaved = false;
     return `${Object.keys(files).length} masks saved`;
   });
 }
@@ -379,6 +396,7 @@ async function saveOverlay() {
     const blob = await encodeWebm(video, frames(), first);
     signal.throwIfAborted();
     download(blob, 'overlay.webm');
+    state.unsaved = false;
     return 'Overlay saved';
   });
 }
@@ -428,7 +446,11 @@ function listen() {
   });
   /** @type {[string, () => void][]} */
   const actions = [
-    ['play', play], ['track', track], ['cancel', cancel], ['clear', clear], ['masks', saveMasks], ['overlay', saveOverlay],
+    ['play', play], ['track', track], ['cancel', cancel], ['undo', undo], ['masks', saveMasks], ['overlay', saveOverlay],
+    ['clear', () => {
+      remember();
+      reset();
+    }],
     ['add', () => {
       state.objectCount += 1;
       state.objectId = state.objectCount;
@@ -447,6 +469,9 @@ function listen() {
       document.body.classList.toggle('dropping', name === 'dragover');
     });
   }
+  window.addEventListener('beforeunload', (event) => {
+    if (state.unsaved && state.store.frames.size) event.preventDefault();
+  });
   document.addEventListener('drop', (event) => {
     const dropped = event.dataTransfer?.files[0];
     if (dropped && !state.activity) openVideo(dropped, dropped.name);

@@ -1,8 +1,7 @@
 /** Mask of an object from a box and points on one frame: a coarse pass, then a refining pass around the object. */
 
-import { average, labelParts, measureDistance, resize, round } from './images.js';
+import { labelParts, measureDistance, round } from './images.js';
 
-/** @typedef {import('./images.js').Maps} Maps */
 /** @typedef {import('./images.js').Size} Size */
 /** @typedef {import('./tracker.js').Frame} Frame */
 /** @typedef {import('./tracker.js').Graphs} Graphs */
@@ -26,14 +25,10 @@ const MIN_CROP = 96;
 /** Margins of the crop around a box and around a rough mask, as a fraction of the object's longer side. */
 const COARSE_MARGIN = 0.5;
 const REFINE_MARGIN = 0.15;
-/** Distance from a box, as a share of its sides, beyond which pixels are not of its object. */
+/** Distance from a box, as a fraction of its sides, beyond which pixels are not of its object. */
 const BOX_MARGIN = 0.12;
 /** Largest distance of a part without a point from the parts with one, as a fraction of the root of their area. */
 const MAX_PART_DISTANCE = 0.5;
-/** Radius of the guided filter, which is fitted at half the network's size, in its pixels. */
-const FILTER_RADIUS = 3;
-/** Variance of colours in 0 to 1 below which a square counts as flat. */
-const FILTER_VARIANCE = 1e-3;
 /** Logit of pixels that the object cannot have. */
 const EXCLUDED = -12;
 
@@ -48,24 +43,16 @@ const EXCLUDED = -12;
 export async function segmentPrompt(graphs, frame, prompt, taken) {
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
   let crop = prompt.box ? findCrop(promptCorners(prompt), whole, COARSE_MARGIN) : whole;
-  let size = networkSize(graphs, crop, prompt.box ? CROP_EDGE : FRAME_EDGE);
-  const coarse = await runNetwork(graphs, frame, crop, drawPlanes(prompt, crop, size));
+  const coarse = await segmentCrop(graphs, frame, crop, prompt.box ? CROP_EDGE : FRAME_EDGE, prompt);
   const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(EXCLUDED));
   forCrop(crop, frame.width, (pixel, index) => {
-    if (!taken[pixel]) rough[pixel] = sigmoid(coarse.data[index]);
+    if (!taken[pixel]) rough[pixel] = sigmoid(coarse[index]);
   });
-
   crop = findCrop(promptCorners(prompt, rough, frame.width), whole, REFINE_MARGIN);
-  size = networkSize(graphs, crop, CROP_EDGE);
-  const planes = drawPlanes(prompt, crop, size);
-  const surroundings = { data: new Float32Array(crop.height * crop.width), count: 1, height: crop.height, width: crop.width };
-  forCrop(crop, frame.width, (pixel, index) => (surroundings.data[index] = rough[pixel]));
-  planes.data.set(resize(surroundings, size, { antialias: true }).data.map((value) => Math.min(1, Math.max(0, value))), 3 * size[0] * size[1]);
-  const refined = await runNetwork(graphs, frame, crop, planes);
-  const probability = followEdges(refined, cropImage(frame, crop), [size[0] >> 1, size[1] >> 1]);
+  const refined = await segmentCrop(graphs, frame, crop, CROP_EDGE, prompt, rough);
   const mask = new Uint8Array(frame.height * frame.width);
-  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(probability[index] > 0.5 && !taken[pixel])));
-  removeDistant(mask, frame, prompt);
+  forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(refined[index] > 0 && !taken[pixel])));
+  removeFarFromPrompt(mask, frame, prompt);
   return mask;
 }
 
@@ -85,29 +72,28 @@ function networkSize(graphs, { height, width }, edge) {
 }
 
 /**
- * Return the logits of an object in a crop from its planes in the network's size.
+ * Return the logits h×w of an object in a crop whose longer edge becomes about `edge` pixels.
  * @param {Graphs} graphs
  * @param {Frame} frame
  * @param {Crop} crop
- * @param {Maps} planes
+ * @param {number} edge
+ * @param {Prompt} prompt
+ * @param {Float32Array | null} [rough] mask H×W in 0 to 1, of which logits with outlines on edges are computed
  */
-async function runNetwork(graphs, frame, crop, planes) {
-  const { height, width } = planes;
-  const image = resize(cropImage(frame, crop), [height, width], { antialias: true });
-  const inputs = { image: graphs.tensor(image.data, [1, 3, height, width]), planes: graphs.tensor(planes.data, [1, 4, height, width]) };
-  const { logits } = await graphs.run('prompt', inputs);
-  const maps = { data: /** @type {Float32Array} */ (logits.data), count: 1, height: logits.dims[2], width: logits.dims[3] };
-  return resize(maps, [crop.height, crop.width], { alignCorners: graphs.config.model.align_corners });
-}
-
-/** Return a part of a frame as maps 3×h×w in 0 to 255. @param {Frame} frame @param {Crop} crop @returns {Maps} */
-function cropImage(frame, crop) {
-  const area = crop.height * crop.width;
-  const data = new Float32Array(3 * area);
+async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
+  const { height, width } = crop;
+  const size = networkSize(graphs, crop, edge);
+  const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];
   forCrop(crop, frame.width, (pixel, index) => {
-    for (let colour = 0; colour < 3; colour += 1) data[colour * area + index] = frame.data[3 * pixel + colour];
+    for (let colour = 0; colour < 3; colour += 1) image[3 * index + colour] = frame.data[3 * pixel + colour];
+    if (rough) mask[index] = rough[pixel];
   });
-  return { data, count: 3, height: crop.height, width: crop.width };
+  const outputs = await graphs.run('prompt', {
+    image: new graphs.runtime.Tensor('uint8', image, [height, width, 3]),
+    planes: graphs.tensor(drawPlanes(prompt, crop, size), [1, 3, ...size]),
+    rough_mask: graphs.tensor(mask, [height, width]),
+  });
+  return /** @type {Float32Array} */ ((rough ? outputs.refined_logits : outputs.logits).data);
 }
 
 /**
@@ -178,14 +164,13 @@ function promptCorners(prompt, rough, width = 0) {
 }
 
 /**
- * Draw positive points, negative points and the box of a prompt for a crop, in 0 to 1; the plane of a rough mask is empty.
+ * Draw positive points, negative points and the box of a prompt for a crop: planes 3×h×w of 0 and 1.
  * @param {Prompt} prompt
  * @param {Crop} crop
  * @param {Size} size
- * @returns {Maps}
  */
 function drawPlanes(prompt, crop, [height, width]) {
-  const data = new Float32Array(4 * height * width);
+  const data = new Float32Array(3 * height * width);
   const scale = [width / crop.width, height / crop.height];
   [prompt.positive, prompt.negative].forEach((points, plane) => {
     for (const point of points) {
@@ -206,56 +191,7 @@ function drawPlanes(prompt, crop, [height, width]) {
       data.fill(1, (2 * height + row) * width + x0, (2 * height + row) * width + Math.min(width, Math.max(1, x1)));
     }
   }
-  return { data, count: 4, height, width };
-}
-
-/**
- * Return probabilities whose outlines lie on edges of an image (guided filter; He, Sun, Tang 2013).
- *
- * Around each pixel the probability is an affine function of the colour, fitted at `size`, applied at full size.
- * @param {Maps} logits 1×H×W
- * @param {Maps} image 3×H×W in 0 to 255
- * @param {Size} size
- * @returns {Float32Array} H×W
- */
-function followEdges(logits, image, size) {
-  const guide = { ...image, data: image.data.map((value) => value / 255) };
-  const colours = resize(guide, size, { antialias: true });
-  const mask = resize({ ...logits, data: logits.data.map(sigmoid) }, size, { antialias: true }).data;
-  const [height, width] = size;
-  const area = height * width;
-  const colour = [0, 1, 2].map((index) => colours.data.subarray(index * area, (index + 1) * area));
-  /** @param {Float32Array[]} factors */
-  const mean = (...factors) => {
-    const data = factors[0].map((value, pixel) => value * (factors[1]?.[pixel] ?? 1));
-    return average({ data, count: 1, height, width }, FILTER_RADIUS).data;
-  };
-  const [means, meanMask] = [colour.map((values) => mean(values)), mean(mask)];
-  const covariance = colour.map((values, i) => mean(values, mask).map((value, pixel) => value - means[i][pixel] * meanMask[pixel]));
-  const variance = [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]].map(([i, j]) =>
-    mean(colour[i], colour[j]).map((value, pixel) => value - means[i][pixel] * means[j][pixel] + (i === j ? FILTER_VARIANCE : 0)),
-  );
-  const affine = new Float32Array(4 * area);
-  const [xx, xy, xz, yy, yz, zz] = variance;
-  const [x, y, z] = covariance;
-  for (let p = 0; p < area; p += 1) { // a symmetric system of three equations, by Cramer's rule
-    const a = yy[p] * zz[p] - yz[p] * yz[p];
-    const b = xz[p] * yz[p] - xy[p] * zz[p];
-    const c = xy[p] * yz[p] - xz[p] * yy[p];
-    const d = xx[p] * zz[p] - xz[p] * xz[p];
-    const e = xy[p] * xz[p] - xx[p] * yz[p];
-    const f = xx[p] * yy[p] - xy[p] * xy[p];
-    const determinant = xx[p] * a + xy[p] * b + xz[p] * c;
-    const red = affine[p] = (a * x[p] + b * y[p] + c * z[p]) / determinant;
-    const green = affine[area + p] = (b * x[p] + d * y[p] + e * z[p]) / determinant;
-    const blue = affine[2 * area + p] = (c * x[p] + e * y[p] + f * z[p]) / determinant;
-    affine[3 * area + p] = meanMask[p] - red * means[0][p] - green * means[1][p] - blue * means[2][p];
-  }
-  const smooth = resize(average({ data: affine, count: 4, height, width }, FILTER_RADIUS), [image.height, image.width]).data;
-  const probability = smooth.slice(3 * guide.height * guide.width);
-  const offset = probability.length;
-  for (let pixel = 0; pixel < 3 * offset; pixel += 1) probability[pixel % offset] += smooth[pixel] * guide.data[pixel];
-  return probability;
+  return data;
 }
 
 /**
@@ -266,7 +202,7 @@ function followEdges(logits, image, size) {
  * @param {{height: number, width: number}} frame
  * @param {Prompt} prompt
  */
-export function removeDistant(mask, { height, width }, prompt) {
+export function removeFarFromPrompt(mask, { height, width }, prompt) {
   if (prompt.box) {
     const [marginX, marginY] = [BOX_MARGIN * prompt.box[2], BOX_MARGIN * prompt.box[3]];
     const [[left, top], [right, bottom]] = boxCorners(prompt.box);

@@ -10,7 +10,7 @@ import { segmentPrompt } from './prompts.js';
 /** @typedef {{policy: string, every: number, frames: number, newest: number | null, insertions: number | null, short_term_skip: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const VERSION = 6;
+const VERSION = 7;
 /** Graphs of the tracker, in the order of a frame. */
 const METHODS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -154,8 +154,7 @@ export class Tracker {
     const best = new Float32Array(height * width).fill(-Infinity);
     for (let channel = 0; channel <= this.ids.length; channel += 1) {
       const map = data.subarray(channel * mapHeight * mapWidth, (channel + 1) * mapHeight * mapWidth);
-      const maps = { data: map, count: 1, height: mapHeight, width: mapWidth };
-      const resized = resize(maps, [height, width], { alignCorners: this.graphs.config.model.align_corners }).data;
+      const resized = resize(map, [mapHeight, mapWidth], [height, width], this.graphs.config.model.align_corners);
       for (let pixel = 0; pixel < best.length; pixel += 1) {
         if (resized[pixel] > best[pixel]) {
           best[pixel] = resized[pixel];

@@ -116,12 +116,23 @@ def download_masks(tab):
     }
 
 
-def read_frame(tab, index):
-    """Return a frame H×W×3 as the page shows it, without masks."""
+def seek(tab, index):
+    """Show a frame."""
     tab.fill("#frame", str(index))
     tab.wait_for_selector(f"#position >> text=/^{index + 1} /")
-    address = tab.evaluate("document.getElementById('view').toDataURL()")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
+
+
+def see_view(tab):
+    """Return the shown frame with its masks and prompts, as a data URL."""
+    return tab.evaluate("document.getElementById('view').toDataURL()")
+
+
+def read_frame(tab, index):
+    """Return a frame H×W×3 as the page shows it, without masks."""
+    seek(tab, index)
+    return np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(see_view(tab).partition(",")[2]))).convert("RGB")
+    )
 
 
 def test_sample_tracked_without_requests(loaded, address, tmp_path):
@@ -161,6 +172,72 @@ def test_sample_tracked_without_requests(loaded, address, tmp_path):
     tracker.step(frames[0], masks[0])
     equal = [(tracker.step(frame).labels == masks[index]).mean() for index, frame in enumerate(frames[1:], 1)]
     assert min(equal) >= 0.999
+
+
+def is_leaving_guarded(tab):
+    """Whether the browser asks before the page is closed."""
+    return tab.evaluate(
+        "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))",
+    )
+
+
+def assert_equal_downloads(found, expected):
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[index], expected[index]) for index in expected)
+
+
+def test_tracking_clearing_and_opening_are_undone(loaded, tmp_path):
+    draw_portrait(tmp_path / "portrait.webm")
+    loaded.click("#undo")  # of "Clear all"
+    assert is_leaving_guarded(loaded)
+    masks = download_masks(loaded)
+    assert len(masks) > TRACKED
+    assert not is_leaving_guarded(loaded)
+    seek(loaded, 0)
+    loaded.click("#track")
+    loaded.wait_for_function("parseInt(document.getElementById('position').textContent) > 2")
+    loaded.click("#cancel")
+    assert download_masks(loaded).keys() == masks.keys()
+    loaded.click("#undo")
+    loaded.set_input_files("#file", tmp_path / "portrait.webm")
+    wait_status(loaded, "6 frames")
+    assert loaded.is_disabled("#masks")
+    loaded.click("#undo")
+    assert_equal_downloads(download_masks(loaded), masks)
+
+
+def test_refused_click_keeps_earlier_ones(loaded):
+    seek(loaded, 0)
+    press(loaded, (300, 200))
+    wait_status(loaded, "marked")
+    view, masks = see_view(loaded), download_masks(loaded)
+    loaded.evaluate(
+        """() => {
+          const { postMessage } = Worker.prototype;
+          Worker.prototype.postMessage = function (call) {
+            Worker.prototype.postMessage = postMessage;
+            this.postMessage({ ...call, method: 'missing' });
+          };
+        }"""
+    )
+    press(loaded, (320, 210))
+    loaded.wait_for_selector("#status.error")
+    assert see_view(loaded) == view
+    assert_equal_downloads(download_masks(loaded), masks)
+
+
+def test_undecodable_frame_named(loaded):
+    loaded.evaluate(
+        """() => {
+          const { decode } = VideoDecoder.prototype;
+          VideoDecoder.prototype.decode = () => {
+            VideoDecoder.prototype.decode = decode;
+            throw new Error('this frame is broken');
+          };
+        }"""
+    )
+    loaded.fill("#frame", "9")
+    wait_status(loaded, "this frame is broken")
 
 
 def test_axe_finds_nothing(loaded):

@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.engine.export.graphs import export_model
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.prompts import find_distant
+from aotlab_runtime.prompts import CheckedPrompt, find_far_from_prompt
 from runtime.tests.test_tracker import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
@@ -92,7 +92,7 @@ DAMAGED_MODELS = {
         "export.json: damaged, or written by another version; export again",
     ),
     "another version": (
-        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 5}'),
+        lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
         "export.json: damaged, or written by another version; export again",
     ),
 }
@@ -117,18 +117,20 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     (tmp_path / "masks").write_bytes(masks.repeat(5, 0).tobytes())
     script = f"""
         import {{ readFileSync, writeFileSync }} from 'node:fs';
-        import {{ removeDistant }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
+        import {{ removeFarFromPrompt }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
         const [masks, area] = [new Uint8Array(readFileSync('masks')), 480 * 854];
         {json.dumps(points.reshape(-1, 2).tolist())}.forEach((point, index) => {{
           const mask = masks.subarray(index * area, (index + 1) * area);
-          removeDistant(mask, {{ height: 480, width: 854 }}, {{ positive: [point], negative: [], box: null }});
+          removeFarFromPrompt(mask, {{ height: 480, width: 854 }}, {{ positive: [point], negative: [], box: null }});
         }});
         writeFileSync('kept', masks);"""
     subprocess.run(["node", "--input-type=module", "-e", script], check=True, cwd=tmp_path, timeout=60)
     kept = np.frombuffer((tmp_path / "kept").read_bytes(), bool).reshape(len(masks), 5, 480, 854)
     for mask, found, clicks in zip(masks, kept, points, strict=True):
         for click, mask_kept in zip(clicks, found, strict=True):
-            assert np.array_equal(mask_kept, mask & ~find_distant(mask, Prompt(points=click.tolist())))
+            assert np.array_equal(
+                mask_kept, mask & ~find_far_from_prompt(mask, CheckedPrompt([tuple(click)], [], None))
+            )
 
 
 def test_types():

@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.ops import aten
 from torch.utils import _pytree as pytree
 
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
-from aotlab.engine.prompting.network import CROP_EDGE, FRAME_EDGE, crop_input_size
+from aotlab.engine.prompting.guided_filter import guided_filter
+from aotlab.engine.prompting.network import CROP_EDGE, FILTER_RADIUS, FRAME_EDGE, crop_input_size
 from aotlab.networks.fast.local_attention import MapLocalAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
-EXPORT = FileKind("export", 6, "export again")
+EXPORT = FileKind("export", 7, "export again")
 EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
@@ -192,11 +195,40 @@ def _set_temporal_indices(model: VOSModel, indices: Tensor | None) -> None:
         model.temporal.indices = indices
 
 
-def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor) -> dict[str, Any]:
-    """Segment an object of an image 1×3×h×w in 0 to 255 from its prompt planes 1×4×h×w."""
+def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
+    """Segment an object of a crop, see `build_prompt_graph`."""
     assert model.prompts is not None
-    features = model.prompts.encode(normalize(image / 255))  # type: ignore[operator]
-    return {"logits": model.prompts(features, planes)}
+    size, pixels = planes.shape[2:], image.permute(2, 0, 1).float()
+    resized, rough = (
+        F.interpolate(maps[None], size, mode="bilinear", antialias=True)
+        for maps in (pixels / 255, rough_mask[None])
+    )
+    features = model.prompts.encode(normalize(resized))  # type: ignore[operator]
+    logits = model.prompts(features, torch.cat([planes, rough.clamp(0, 1)], 1))
+    align_corners = model.config.align_corners
+    logits = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=align_corners)[0, 0]
+    fitted = size[0] // 2, size[1] // 2
+    return {"logits": logits, "refined_logits": guided_filter(logits, pixels, fitted, FILTER_RADIUS)}
+
+
+def _resize_antialiased(maps: Tensor, size: Sequence[int], *_: Any) -> Tensor:
+    """Resize maps as ``F.interpolate(mode="bilinear", antialias=True)`` by matrix products.
+
+    WebGPU and TensorRT have no Resize with antialias.
+    """
+    rows, columns = (
+        _triangle_weights(source, target) for source, target in zip(maps.shape[2:], size, strict=True)
+    )
+    return rows @ maps @ columns.T
+
+
+def _triangle_weights(source: int, target: int) -> Tensor:
+    """Return the weights target×source of pixels; a triangle is as wide as the source pixels that it covers."""
+    scale = source / target
+    radius: Any = torch.sym_max(scale, 1.0)
+    centers = (torch.arange(target) + 0.5) * scale - 0.5
+    weights = (1 - (torch.arange(source) - centers[:, None]).abs() / radius).clamp(min=0)
+    return weights / weights.sum(1, keepdim=True)
 
 
 class Graph(nn.Module):
@@ -258,17 +290,21 @@ def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
 
 
 def build_prompt_graph(model: VOSModel) -> Graph:
-    """Build the graph of a model's prompt network.
+    """Build the graph of a model's prompt network for a crop of any size.
 
-    It takes ``image`` 1×3×H×W in 0 to 255 and ``planes`` 1×4×H×W of an object in 0 to 1 (see
-    `aotlab.networks.prompts.PLANES`), of every size that `crop_input_size` gives, and gives the object's ``logits``
-    1×1×h×w at stride 4.
+    It takes ``image`` H×W×3 uint8; ``planes`` 1×3×h×w of an object in 0 to 1 (the first of
+    `aotlab.networks.prompts.PLANES`), of a size that `crop_input_size` gives, which is the network's; and
+    ``rough_mask`` H×W in 0 to 1, the last plane. It gives ``logits`` H×W, and ``refined_logits`` H×W whose outlines lie
+    on edges of the image (see `guided_filter`).
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
+    image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
     size = crop_input_size((3, 4), CROP_EDGE, align_corners=model.config.align_corners)
-    image, planes = (torch.rand(1, count, *size, generator=images) for count in (3, len(PLANES)))
+    planes = torch.rand(1, len(PLANES) - 1, *size, generator=images)
     with torch.no_grad():
-        return Graph(model, _segment_prompts, image=255 * image, planes=planes)
+        return Graph(
+            model, _segment_prompts, image=image, planes=planes, rough_mask=image[..., 0].float() / 255
+        )
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
@@ -338,10 +374,10 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
     rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
     axes: list[dict[int, Any] | None] = []
     for name, example in graph.inputs.items():
-        if name == "frame":
+        if name in ("frame", "image", "rough_mask"):
             axes.append({0: torch.export.Dim("height"), 1: torch.export.Dim("width")})
             continue
-        if name in ("image", "planes"):  # of a crop
+        if name == "planes":
             extra = example.shape[2] % STRIDE
             axes.append({2: STRIDE * rows + extra, 3: STRIDE * columns + extra})
             continue
@@ -355,6 +391,7 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
+            program = program.run_decompositions({aten._upsample_bilinear2d_aa.vec: _resize_antialiased})
             converted = torch.onnx.export(
                 program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
             )

@@ -40,7 +40,7 @@ FILTER_RADIUS = 3
 MAX_PART_DISTANCE = 0.5
 """largest distance of a part without a prompt from the prompted parts, as a fraction of the root of their area"""
 BOX_MARGIN = 0.12
-"""distance from a box, as a share of its sides, beyond which pixels are not of its object"""
+"""distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
 ABSENT_LOGIT = -12.0
 """logit of pixels that an object cannot have"""
 MAX_CACHED_CROPS = 8

@@ -369,7 +369,7 @@ class Tracker:
         is_id = isinstance(object_id, int | np.integer) and not isinstance(object_id, bool)
         if not is_id or object_id not in self.ids:
             raise InputError(
-                f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)} as an integer"
+                f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer"
             )
         self.require_usable()
         objects, banks, rules = deepcopy(self.objects), [*self.banks], deepcopy(self.rules)

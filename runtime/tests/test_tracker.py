@@ -25,7 +25,7 @@ from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
 from aotlab_runtime import graphs as runtime_graphs
-from aotlab_runtime.prompts import check_prompts, find_distant
+from aotlab_runtime.prompts import CheckedPrompt, check_prompts, find_far_from_prompt
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -71,6 +71,14 @@ def test_exported_files_are_valid_onnx(exported):
         shapes = [value.type.tensor_type.shape.dim for value in model.graph.input]
         axes |= {side.dim_param for shape in shapes for side in shape if side.dim_param}
     assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
+
+
+def test_exported_graphs_resize_without_antialias(exported):
+    """WebGPU and TensorRT do not support it."""
+    for path in exported[0].glob("*.onnx"):
+        for node in onnx.load(path, load_external_data=False).graph.node:
+            attributes = {attribute.name: attribute.i for attribute in node.attribute}
+            assert node.op_type != "Resize" or not attributes.get("antialias"), path
 
 
 def test_exported_weights_are_stored_once(exported):
@@ -138,7 +146,7 @@ def test_forgotten_object_has_no_pixel(tracker):
     assert not (prediction.labels == 1).any()
     tracker.forget(2)
     assert not tracker.step(frames[2]).labels.any()
-    with pytest.raises(ValueError, match="object 2 is not tracked; give one of"):
+    with pytest.raises(ValueError, match="object 2 is not tracked; choose one of"):
         tracker.forget(2)
 
 
@@ -231,9 +239,9 @@ def draw_parts(seed, height=480, width=854):
 def test_parts_of_prompted_masks_equal_pytorch(seed):
     mask = draw_parts(seed)
     for x, y in np.random.default_rng(seed).uniform(-1, (855, 481), (8, 2)):
-        distant = find_distant(mask, aotlab_runtime.Prompt(points=(x, y)))
+        far = find_far_from_prompt(mask, CheckedPrompt([(x, y)], [], None))
         expected = find_prompted_parts(mask, aotlab.Prompt(points=(x, y)))
-        assert np.array_equal(mask & ~distant, mask & expected)
+        assert np.array_equal(mask & ~far, mask & expected)
 
 
 @pytest.mark.parametrize(
@@ -250,8 +258,8 @@ def test_few_parts_equal_pytorch(parts, point):
     mask = np.zeros((480, 854), bool)
     for part in parts:
         mask[part] = True
-    distant = find_distant(mask, aotlab_runtime.Prompt(points=point))
-    assert np.array_equal(mask & ~distant, find_prompted_parts(mask, aotlab.Prompt(points=point)))
+    far = find_far_from_prompt(mask, CheckedPrompt([point], [], None))
+    assert np.array_equal(mask & ~far, find_prompted_parts(mask, aotlab.Prompt(points=point)))
 
 
 def test_large_parts_take_no_seconds():
@@ -259,7 +267,7 @@ def test_large_parts_take_no_seconds():
     mask[::40, ::2] = False
     mask[:, 1900] = False
     begin = time.process_time()
-    find_distant(mask, aotlab_runtime.Prompt(points=(500, 500)))
+    find_far_from_prompt(mask, CheckedPrompt([(500, 500)], [], None))
     assert time.process_time() - begin < 2
 
 
@@ -298,6 +306,15 @@ def test_same_prompts_are_accepted(prompt):
     size = (33, 49)
     assert check_prompts({1: aotlab_runtime.Prompt(**prompt)}, size)
     aotlab.Prompt(**prompt).check_inside(size)
+
+
+@pytest.mark.parametrize("object_id", [0, -1, 2**31, 1.5, "1"])
+def test_ids_of_prompts_out_of_range_rejected(exported, object_id):
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        tracker = tracker.fresh()
+        with pytest.raises(ValueError, match=r"prompts: got .*prompts by object id from 1"):
+            tracker.step(clip(1)[0], prompts={object_id: package.Prompt(box=(5, 5, 20, 20))})
+        assert tracker.ids == ()
 
 
 def test_state_is_saved_by_numpy(exported):
@@ -426,7 +443,7 @@ def test_damaged_exports_rejected(exported, tmp_path, case):
 
 def test_unavailable_provider_rejected(exported):
     with pytest.raises(
-        aotlab_runtime.InputError, match=r"provider nonsense: not available .*; use one of cpu"
+        aotlab_runtime.InputError, match=r"provider nonsense: not available .*; choose one of cpu"
     ):
         aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
 

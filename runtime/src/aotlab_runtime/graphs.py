@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-KIND, VERSION = "export", 6
+KIND, VERSION = "export", 7
 DESCRIPTION_FILE = "export.json"
 PROMPT = "prompt"
-"""name of the graph of the prompt network, which not every model has"""
+"""graph of the prompt network, which not every model has, see `aotlab_runtime.prompts.segment_crop`"""
 METHODS = {
     "encode": "frame H×W×3 uint8 → features: maps 1×C×h×w of strides 4, 8 and 16, and the last one projected",
     "assign_identities": "one-hot masks 1×(1+M)×H×W, background first → identities: embeddings 1×L×C (E in AOT)",
@@ -40,6 +40,12 @@ PROVIDERS = {
 
 class InputError(ValueError):
     """Unusable input, described in one sentence."""
+
+
+def require(condition: object, message: str) -> None:
+    """Raise `InputError` unless the condition holds."""
+    if not condition:
+        raise InputError(message)
 
 
 class Graphs:
@@ -100,8 +106,9 @@ class Graphs:
 def _find_provider(name: str) -> str:
     available = onnxruntime.get_available_providers()
     names = {short: provider for short, provider in PROVIDERS.items() if provider in available}
-    if name not in names:
-        raise InputError(f"provider {name}: not available in onnxruntime here; use one of {', '.join(names)}")
+    require(
+        name in names, f"provider {name}: not available in onnxruntime here; choose one of {', '.join(names)}"
+    )
     return names[name]
 
 
@@ -116,9 +123,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if (description["kind"], description["version"], description["digest"]) != (KIND, VERSION, digest):
             raise ValueError("changed, or written by another version")
-        missing = {f"{name}.onnx" for name in METHODS} - set(description["sha256"])
-        if missing:
-            raise ValueError(f"without {min(missing)}")
+        for name in METHODS:
+            if f"{name}.onnx" not in description["sha256"]:
+                raise ValueError(f"without {name}.onnx")
         for name in description["sha256"]:
             if Path(name).name != name:
                 raise ValueError(f"file {name} is not in the folder")
@@ -130,10 +137,10 @@ def _read_description(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a usable description ({str(error)[:100]}); export again") from error
     for name, expected in description["sha256"].items():
         file = folder / name
-        if not file.is_file() or _sha256(file) != expected:
-            raise InputError(
-                f"{file}: missing, or not the file that was exported; copy the whole folder or export again"
-            )
+        require(
+            file.is_file() and _sha256(file) == expected,
+            f"{file}: missing, or not the file that was exported; copy the whole folder or export again",
+        )
     return description
 
 

@@ -13,34 +13,23 @@ STEP, DIAGONAL_STEP = 0.955, 1.3693
 """lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 ``distanceTransform``"""
 
 
-def resize(
-    maps: np.ndarray, size: Size, *, align_corners: bool = False, antialias: bool = False
-) -> np.ndarray:
+def resize(maps: np.ndarray, size: Size, *, align_corners: bool) -> np.ndarray:
     """Resize maps ...×h×w to ...×H×W float32 bilinearly, as PyTorch's ``interpolate`` does."""
     rows, columns = (
-        interpolation_matrix(source, target, align_corners, antialias)
+        interpolation_matrix(source, target, align_corners)
         for source, target in zip(maps.shape[-2:], size, strict=True)
     )
     return rows @ maps.astype(np.float32, copy=False) @ columns.T
 
 
 @lru_cache(maxsize=64)
-def interpolation_matrix(source: int, target: int, align_corners: bool, antialias: bool) -> np.ndarray:
-    """Return the weights of ``source`` pixels in ``target`` pixels, target×source.
-
-    ``antialias``: the triangle of each target pixel is as wide as the source pixels that it covers.
-    """
+def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
+    """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
     index = np.arange(target)
-    centers: np.ndarray = (index + 0.5) * source / target - 0.5
+    centers: np.ndarray = ((index + 0.5) * source / target - 0.5).clip(0, source - 1)
     if align_corners:
         centers = index * ((source - 1) / max(1, target - 1))
-    radius = 1.0
-    if antialias:
-        radius = max(1.0, source / target)
-    else:
-        centers = centers.clip(0, source - 1)
-    weights = np.maximum(0, 1 - np.abs(np.arange(source) - centers[:, None]) / radius)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return np.maximum(0, 1 - np.abs(np.arange(source) - centers[:, None])).astype(np.float32)
 
 
 def resize_nearest(labels: np.ndarray, size: Size) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import InputError
+from aotlab_runtime.graphs import require
 
 POLICIES = ("bounded_fifo", "restricted")
 MOMENTUM = 0.8
@@ -33,10 +33,11 @@ class Memory:
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
         """``settings``: ``config.memory`` of the export; ``length``: number of frames of the video, if known."""
-        if settings["policy"] not in POLICIES:
-            raise InputError(
-                f"memory.policy {settings['policy']}: not in aotlab-runtime; use one of {', '.join(POLICIES)}"
-            )
+        policy = settings["policy"]
+        require(
+            policy in POLICIES,
+            f"memory.policy {policy}: not supported by aotlab-runtime; choose one of {', '.join(POLICIES)}",
+        )
         self._settings, self._every = settings, settings["every"]
         if length is not None and settings["insertions"] is not None:
             self._every = max(round(length / settings["insertions"]), self._every)

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs, InputError
+from aotlab_runtime.graphs import Graphs, InputError, require
 from aotlab_runtime.images import Size, resize, resize_nearest
 from aotlab_runtime.memory import Memory, compute_relevance, softmax
-from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
+from aotlab_runtime.prompts import MAX_ID, Prompt, check_prompts, segment_prompts
 
-MAX_ID, MAX_SIDE = 2**31 - 1, 2**15
-"""largest object id, and side of a prediction in pixels"""
+MAX_SIDE = 2**15
+"""largest side of a prediction in pixels"""
 NO_OBJECT = np.float32(-1e10)
 """logit of the channels that a given mask does not choose"""
 Tensors = dict[str, np.ndarray]
@@ -107,10 +107,12 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        if length is not None and not (isinstance(length, Integral) and length > 0):
-            raise InputError(f"reset: length {length!r}: give a number of frames from 1 on, or None")
+        require(
+            length is None or (isinstance(length, Integral) and length > 0),
+            f"reset: length {length!r}: give a number of frames from 1 on, or None",
+        )
         self._length = None if length is None else int(length)
-        self._new_memory()  # refuses a memory policy that is not here
+        self._new_memory()  # rejects unsupported policies
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
 
@@ -171,10 +173,10 @@ class Tracker:
             InputError: an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
         frame = check_frame(frame, self._frame_shape)
-        prompts = check_prompts(prompts, frame.shape[:2])
-        logits = segment_prompts(self.graphs, frame, list(prompts.values()))
+        checked = check_prompts(prompts, frame.shape[:2])
+        logits = segment_prompts(self.graphs, frame, list(checked.values()))
         background = -logits.max(0, keepdims=True)
-        return Prediction(tuple(prompts), np.concatenate([background, logits]), self._temperature)
+        return Prediction(tuple(checked), np.concatenate([background, logits]), self._temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -184,8 +186,10 @@ class Tracker:
         Raises:
             InputError: no such object is tracked.
         """
-        if not np.isscalar(object_id) or object_id not in self.ids:
-            raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
+        require(
+            np.isscalar(object_id) and object_id in self.ids,
+            f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)}",
+        )
         (group,) = (group for group in self.groups if object_id in group.objects)
         group.objects[group.objects.index(object_id)] = 0
         if not any(any(other.objects) for other in self.groups if other.cohort == group.cohort):
@@ -214,8 +218,10 @@ class Tracker:
         other = self.fresh()
         try:
             header = json.loads(str(state["tracker"]))
-            if header["origin"] != self.graphs.digest:
-                raise InputError("tracker state: was saved with another export; load it with that one")
+            require(
+                header["origin"] == self.graphs.digest,
+                "tracker state: was saved with another export; load it with that one",
+            )
             other.reset(header["length"])
             for place, saved in enumerate(header["groups"]):
                 tensors = {n.partition(".")[2]: state[n] for n in state if n.startswith(f"{place}.")}
@@ -237,14 +243,14 @@ class Tracker:
         self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt]
     ) -> np.ndarray:
         """Return a mask H×W with the prompted objects, and the others as given."""
-        prompts = check_prompts(prompts, frame.shape[:2])
+        checked = check_prompts(prompts, frame.shape[:2])
         given = np.zeros(frame.shape[:2], np.int64) if mask is None else mask.astype(np.int64)
-        kept = (given > 0) & ~np.isin(given, list(prompts))
-        logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=kept)
-        drawn = np.where(logits.max(0) > 0, np.array(list(prompts))[logits.argmax(0)], 0)
-        for object_id in prompts:
-            if not (drawn == object_id).any():
-                raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+        kept = (given > 0) & ~np.isin(given, list(checked))
+        logits = segment_prompts(self.graphs, frame, list(checked.values()), exclude=kept)
+        drawn = np.where(logits.max(0) > 0, np.array(list(checked))[logits.argmax(0)], 0)
+        for object_id in checked:
+            found = (drawn == object_id).any()
+            require(found, f"object {object_id}: no pixel found there; give another box or point")
         return np.where(kept, given, drawn)
 
     def _read(self, group: Group, features: Tensors) -> Tensors:
@@ -345,40 +351,41 @@ def check_state(groups: Sequence[Group], frame_shape: tuple[int, ...] | None, id
 def check_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame H×W×3 uint8 RGB; raises `InputError` if it is none, or not of the ``expected`` shape."""
     array = np.asarray(frame)
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
-        raise InputError(
-            f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
-            'files first, check that reading succeeded, and convert("RGB") images'
-        )
-    if expected is not None and array.shape != expected:
-        raise InputError(
-            f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
-            "call reset() for a new video"
-        )
+    require(
+        array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
+        f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
+        'files first, check that reading succeeded, and convert("RGB") images',
+    )
+    height, width, _ = expected or array.shape
+    require(
+        array.shape == (height, width, 3),
+        f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {width}×{height}; "
+        "call reset() for a new video",
+    )
     return array
 
 
 def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
     """Return a mask H×W of object ids, None without objects; raises `InputError` if it is not a mask of the frame.
 
-    ``required``: refuse a mask without objects.
+    ``required``: reject a mask without objects.
     """
     array = np.asarray(mask)
     array = array.astype(np.uint8) if array.dtype == bool else array
-    if array.shape != frame.shape[:2]:
-        raise InputError(
-            f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {frame.shape[:2]}; "
-            "give one object id per pixel, not colors or planes"
-        )
-    if array.dtype.kind not in "iu":
-        raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
-    if array.min() < 0 or array.max() > MAX_ID:
-        raise InputError(
-            f"mask: expected object ids from 0 to {MAX_ID}, got {array.dtype} of {array.min()} to {array.max()}"
-        )
-    if required and not array.any():
-        raise InputError("mask is empty: give ids above 0 where the objects are")
-    return array if array.any() else None
+    require(
+        array.shape == frame.shape[:2],
+        f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {frame.shape[:2]}; "
+        "give one object id per pixel, not colors or planes",
+    )
+    integers = array.dtype.kind in "iu"
+    require(integers, f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
+    low, high = array.min(), array.max()
+    require(
+        low >= 0 and high <= MAX_ID,
+        f"mask: expected object ids from 0 to {MAX_ID}, got {array.dtype} of {low} to {high}",
+    )
+    require(high > 0 or not required, "mask is empty: give ids above 0 where the objects are")
+    return array if high > 0 else None
 
 
 def check_size(size: Sequence[int]) -> Size:

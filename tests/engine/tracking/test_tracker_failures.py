@@ -195,7 +195,7 @@ def test_copied_tracker_continues_equally(restricted, duplicate):
 def test_forgetting_untracked_object_rejected(restricted, number):
     tracker = Tracker(*restricted)
     tracker.step(clip(1)[0], FIRST)
-    with pytest.raises(InputError, match=r"is not tracked; give one of \[1, 2\]"):
+    with pytest.raises(InputError, match=r"is not tracked; choose one of \[1, 2\]"):
         tracker.forget(number)
     assert tracker.ids == (1, 2)
 

@@ -1,0 +1,47 @@
+/** A worker with a model. */
+export class Model {
+  /**
+   * @param {(progress: import('./worker.js').Progress) => void} onProgress
+   * @param {(error: Error) => void} onFailure called when the worker ends by itself
+   */
+  constructor(onProgress, onFailure) {
+    this.worker = new Worker('worker.js', { type: 'module' });
+    /** @type {Map<number, {resolve: (result: any) => void, reject: (error: Error) => void}>} */
+    this.calls = new Map();
+    this.count = 0;
+    /** Name of the backend; empty until the model is loaded, and after a failure. */
+    this.backend = '';
+    this.worker.addEventListener('message', ({ data }) => {
+      if (data.progress) {
+        onProgress(data.progress);
+        return;
+      }
+      const call = this.calls.get(data.id);
+      this.calls.delete(data.id);
+      if (data.error) call?.reject(new Error(data.error));
+      else call?.resolve(data.result);
+    });
+    this.worker.addEventListener('error', ({ message }) => {
+      const error = new Error(`The model failed (${message || 'its worker cannot be started'}); reload the page`);
+      this.close(error);
+      onFailure(error);
+    });
+  }
+
+  /** Call a method of the worker. @param {string} method @param {any[]} args */
+  call(method, ...args) {
+    return new Promise((resolve, reject) => {
+      this.count += 1;
+      this.calls.set(this.count, { resolve, reject });
+      this.worker.postMessage({ id: this.count, method, args });
+    });
+  }
+
+  /** End the worker and its calls. @param {Error} error */
+  close(error) {
+    this.worker.terminate();
+    this.backend = '';
+    for (const { reject } of this.calls.values()) reject(error);
+    this.calls.clear();
+  }
+}
