@@ -47,24 +47,14 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def profile(browser):
-    """The context of all tests: a new one costs as much as a whole test of the page."""
+@pytest.fixture
+def context(browser):
     context = browser.new_context(
         viewport={"width": 1280, "height": 720}, accept_downloads=True, has_touch=True
     )
     context.set_default_timeout(WAIT)
     yield context
     context.close()
-
-
-@pytest.fixture
-def context(profile):
-    """A context without tabs and cookies; what pages store is kept apart by the port of their server."""
-    yield profile
-    for tab in profile.pages:
-        tab.close()
-    profile.clear_cookies()
 
 
 @pytest.fixture
