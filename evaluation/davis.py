@@ -15,6 +15,7 @@ import numpy as np
 from aotlab.evaluation.sequence_scores import (
     FrameScores,
     Merge,
+    ScoredObject,
     ScoringPlan,
     SequenceScores,
     join_scores,
@@ -54,8 +55,8 @@ def plan_sequence(sequence: Video, *, drop_last: bool = True) -> ScoringPlan:
     require_frames(len(ordered), sequence.name, drop_last=drop_last)
     ids, merge = find_first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
-    seen = () if sequence.seen is None else (sequence.seen,) * len(ids)
-    return ScoringPlan(sequence.name, scored, ids, merge=merge, seen=seen)
+    objects = tuple(ScoredObject(object_id, sequence.seen) for object_id in ids)
+    return ScoringPlan(sequence.name, scored, objects, merge=merge)
 
 
 def plan_folder(sequence: Video) -> ScoringPlan:
@@ -64,7 +65,7 @@ def plan_folder(sequence: Video) -> ScoringPlan:
     if plan.merge:
         return plan
     first = read_mask(order_names(sequence.annotations)[0])
-    return replace(plan, ids=tuple(sorted(list_ids(first))), strict=False)
+    return replace(plan, objects=tuple(map(ScoredObject, sorted(list_ids(first)))), strict=False)
 
 
 def plan_late_objects(sequence: Video) -> ScoringPlan:
@@ -77,12 +78,12 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
     if plan.merge:
         return plan
     ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
-    ids = tuple(sorted(set().union(*ids_by_frame)))
+    ids = sorted(set().union(*ids_by_frame))
     object_present = np.array(
         [[object_id in frame for frame in ids_by_frame] for object_id in ids], dtype=bool
     )
     object_present = object_present.reshape(len(ids), len(ids_by_frame))
-    return replace(plan, ids=ids, object_present=object_present, strict=False)
+    return replace(plan, objects=tuple(map(ScoredObject, ids)), object_present=object_present, strict=False)
 
 
 def list_ids(labels: np.ndarray) -> set[int]:
@@ -114,7 +115,7 @@ def score_labels(
         )
     require_frames(len(annotations), "the sequence")
     first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
-    plan = ScoringPlan("", (), first_ids if ids is None else tuple(ids), merge=merge)
+    plan = ScoringPlan("", (), tuple(map(ScoredObject, first_ids if ids is None else ids)), merge=merge)
     middle = range(1, len(annotations) - 1)
     frames = [
         score_pair(plan, f"frame {index}", annotations[index], prediction[index])[0] for index in middle

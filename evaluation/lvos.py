@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 from aotlab.media.labelled_video import Video
 from aotlab.media.matching import order_names
@@ -35,12 +35,17 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     return ScoringPlan(
         sequence.name,
         tuple(annotations[stem] for stem in stems),
-        ids=tuple(item.object_id for item in items),
+        tuple(
+            ScoredObject(
+                item.object_id,
+                sequence.seen,
+                missing_frames=item.length - 2 - len(counting[item.object_id]),
+            )
+            for item in items
+        ),
         is_counted=np.array(
             [[stem in counting[item.object_id] for stem in stems] for item in items], dtype=bool
         ),
-        missing_frames=tuple(item.length - 2 - len(counting[item.object_id]) for item in items),
-        seen=tuple(sequence.seen for _ in items),
         strict=False,
     )
 

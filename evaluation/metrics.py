@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,29 +17,35 @@ CONTOUR_TOLERANCE = 0.008
 """largest distance of matching contours, as a fraction of the frame's diagonal"""
 
 
-ObjectMetric = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
-"""(annotation, prediction, size) to J, F and further values of one object; both are H×W bool, cropped to the
-`find_object_slices` of both, ``size`` is (height, width) of the whole frame"""
+class ObjectMetric(NamedTuple):
+    """J, F and further values of one object on a frame."""
 
+    measure: Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
+    """(annotation, prediction, size) to the values; both are H×W bool, cropped to the `find_object_slices` of both,
+    ``size`` is (height, width) of the whole frame"""
+    num_values: int = 2
 
-def score_object(
-    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int], metric: ObjectMetric
-) -> Sequence[float] | float:
-    """Return the values of a metric for one object, H×W bool each; 1 if both masks are empty."""
-    union = annotation | prediction
-    box = find_object_slices(union) if union.size else None
-    return 1.0 if box is None else metric(annotation[box], prediction[box], size)
+    def score(self, annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]) -> Sequence[float]:
+        """Return the values of one object, H×W bool each; all 1 if both masks are empty."""
+        union = annotation | prediction
+        box = find_object_slices(union) if union.size else None
+        return (
+            [1.0] * self.num_values if box is None else self.measure(annotation[box], prediction[box], size)
+        )
 
 
 def measure_region_and_contour(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return J and F as an `ObjectMetric`.
+    """Return J and F, see `ObjectMetric.measure`.
 
     F is 1 if neither mask has a contour, even if one is empty and the other fills the frame.
     """
     region = region_similarity(annotation, prediction)
     return region, 1.0 if region == 1 else match_contours(annotation, prediction, tolerance_radius(*size))
+
+
+REGION_AND_CONTOUR = ObjectMetric(measure_region_and_contour)
 
 
 def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:

@@ -19,33 +19,32 @@ import numpy as np
 from aotlab.evaluation import davis
 from aotlab.evaluation.metrics import (
     CONTOUR_TOLERANCE,
+    ObjectMetric,
     boundary_map,
     harmonic_mean,
     match_contours,
     tolerance_radius,
 )
-from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
 from aotlab.media.labelled_video import Video
 
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""
 COLUMNS = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
-NUM_METRICS = 4
-"""number of values per object and frame: J, F_dot, F, and 1 if the annotation lacks the object, else 0"""
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation."""
     plan = davis.plan_folder(sequence)
-    ids = tuple(item.object_id for item in sequence.objects)
-    return replace(plan, ids=ids or plan.ids, strict=False, num_metrics=NUM_METRICS, metric=measure_object)
+    objects = tuple(ScoredObject(item.object_id) for item in sequence.objects) or plan.objects
+    return replace(plan, objects=objects, strict=False, metric=METRIC)
 
 
 def measure_object(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Return J, F_dot, F and absence as an `ObjectMetric`."""
+    """Return J, F_dot, F, and 1 if the annotation lacks the object, else 0; see `ObjectMetric.measure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
     widest = CONTOUR_TOLERANCE * math.hypot(*size)
@@ -56,6 +55,9 @@ def measure_object(
     # the published scorer does not round the radius here
     full = match_contours_unrounded(annotation, prediction, widest)
     return region, full, full, float(area == 0)
+
+
+METRIC = ObjectMetric(measure_object, num_values=4)
 
 
 def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
@@ -81,7 +83,7 @@ def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, rad
 
 
 def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent: np.ndarray) -> Row:
-    """Return the `COLUMNS` of one object from its `NUM_METRICS`, (n,) each."""
+    """Return the `COLUMNS` of one object from the values of `measure_object`, (n,) each."""
     j, dot, plain = (100 * float(values.mean()) for values in (region, narrow, full))
     row = {"J&F_dot": (j + dot) / 2, "J": j, "F_dot": dot}
     starts = [0, *(np.flatnonzero(np.diff(absent)) + 1).tolist(), len(absent)]

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
-from aotlab.evaluation.metrics import region_similarity
+from aotlab.evaluation.metrics import ObjectMetric, region_similarity
 from aotlab.evaluation.sequence_scores import ScoringPlan
 from aotlab.evaluation.tables import (
     DAVIS_TABLE,
@@ -41,13 +41,13 @@ def visor_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
 
 def plan_vost(sequence: Video) -> ScoringPlan:
     """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
-    return replace(davis.plan_sequence(sequence), metric=measure_region, strict=False)
+    return replace(davis.plan_sequence(sequence), metric=ObjectMetric(measure_region), strict=False)
 
 
 def measure_region(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return J, and NaN in place of F, as an `ObjectMetric`."""
+    """Return J, and NaN in place of F; see `ObjectMetric.measure`."""
     return region_similarity(annotation, prediction), float("nan")
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.metrics import score_object
-from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.media.images import require_image_size
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
@@ -56,7 +55,7 @@ class SeparateObjects(ScoringPlan):
             path = results / name if ids is not None else results / folder.name / name
             prediction = read_mask(path) > 0 if ids is None else ids == object_id
             require_image_size(prediction, annotation.shape, path, "its annotation")
-            values[:, index] = score_object(annotation, prediction, annotation.shape, self.metric)
+            values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
         extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *self.object_folders}
         return values, extra
 
@@ -80,8 +79,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     return SeparateObjects(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
-        ids,
-        names=tuple(folders[object_id].name for object_id in ids),
+        tuple(ScoredObject(object_id, folder=folders[object_id].name) for object_id in ids),
         is_counted=np.array(
             [[stem in present_by_id[object_id] for stem in stems] for object_id in ids], dtype=bool
         ),

@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from aotlab.evaluation.metrics import (
-    ObjectMetric,
-    measure_region_and_contour,
-    score_object,
-)
+from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
@@ -27,6 +23,23 @@ Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
 
 
+class ScoredObject(NamedTuple):
+    """An object of a sequence, as tables list it."""
+
+    object_id: int
+    seen: bool | None = None
+    """whether its category, video or kitchen is one of training; None: unknown"""
+    folder: str = ""
+    """name of the folder of its masks, which is its name in tables; empty: its masks are id PNGs"""
+    missing_frames: int = 0
+    """number of missing frames, which count as 0"""
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return self.folder or str(self.object_id)
+
+
 @dataclass(frozen=True)
 class ScoringPlan:
     """Objects and frames of a sequence to score: K objects, N frames."""
@@ -34,23 +47,20 @@ class ScoringPlan:
     name: str
     frames: tuple[Path, ...]
     """annotations of the scored frames in temporal order"""
-    ids: tuple[int, ...]
-    names: tuple[str, ...] = ()
-    """names of the objects in tables; empty: their ids"""
+    objects: tuple[ScoredObject, ...]
     is_counted: np.ndarray | None = None
     """K×N bool: frames that count for an object; None: all"""
     object_present: np.ndarray | None = None
     """K×N bool: frames whose annotation has the object, if it counts only from its first appearance"""
-    missing_frames: tuple[int, ...] = ()
-    """number of missing frames per object that count as 0"""
-    seen: tuple[bool | None, ...] = ()
-    """group of each object; empty: unknown"""
     merge: Merge | None = None
     strict: bool = True
     """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
-    metric: ObjectMetric = measure_region_and_contour
-    num_metrics: int = 2
-    """number of values of ``metric``"""
+    metric: ObjectMetric = REGION_AND_CONTOUR
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Object ids."""
+        return tuple(item.object_id for item in self.objects)
 
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""
@@ -68,14 +78,10 @@ class SequenceScores:
 
     values: np.ndarray
     """M×K×N float64"""
-    ids: tuple[int, ...]
-    """object id of each row"""
-    names: tuple[str, ...] = ()
-    """name of each row in tables; empty: the object ids"""
+    objects: tuple[ScoredObject, ...]
+    """object of each row"""
     frames: tuple[str, ...] = ()
     """stem of each column; "" for a missing frame that counts as 0"""
-    seen: tuple[bool | None, ...] = ()
-    """group of each row; empty: unknown"""
     unknown_ids: frozenset[int] = frozenset()
     """predicted ids that are not objects of the sequence and were ignored"""
 
@@ -85,9 +91,9 @@ class SequenceScores:
         return np.asarray(self.values[0])
 
     @property
-    def object_names(self) -> tuple[str, ...]:
-        """Name of each row in tables."""
-        return self.names or tuple(map(str, self.ids))
+    def ids(self) -> tuple[int, ...]:
+        """Object ids."""
+        return tuple(item.object_id for item in self.objects)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
     Raises:
         InputError: a file is missing or not a mask, sizes differ, or an id is not in the plan.
     """
-    columns, unknown = [np.empty((plan.num_metrics, len(plan.ids), 0))], set()
+    columns, unknown = [np.empty((plan.metric.num_values, len(plan.objects), 0))], set()
     for path in plan.frames[first:stop]:
         values, ids = plan.score(results, path)
         columns.append(values[:, :, None])
@@ -153,11 +159,11 @@ def score_pair(
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
-    values = np.empty((plan.num_metrics, len(plan.ids)))
+    values = np.empty((plan.metric.num_values, len(plan.objects)))
     for index, object_id in enumerate(plan.ids):
         # a second crop removes only empty pixels or the border of the frame
         true, predicted = annotation == object_id, prediction == object_id
-        values[:, index] = score_object(true, predicted, size, plan.metric)
+        values[:, index] = plan.metric.score(true, predicted, size)
     return values, unknown
 
 
@@ -193,10 +199,11 @@ def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScor
     if is_counted is not None:
         values = np.where(is_counted, values, np.nan)
     stems = tuple(path.stem for path in plan.frames)
-    if any(plan.missing_frames):
-        missing = np.arange(max(plan.missing_frames)) < np.array(plan.missing_frames)[:, None]
+    missing_counts = [item.missing_frames for item in plan.objects]
+    if any(missing_counts):
+        missing = np.arange(max(missing_counts)) < np.array(missing_counts)[:, None]
         extra = np.broadcast_to(np.where(missing, 0, np.nan), (len(values), *missing.shape))
         values = np.concatenate([values, extra], axis=2)
-        stems += ("",) * max(plan.missing_frames)
+        stems += ("",) * max(missing_counts)
     unknown = frozenset().union(*(part.unknown_ids for part in parts))
-    return SequenceScores(values, plan.ids, plan.names, stems, plan.seen, unknown)
+    return SequenceScores(values, plan.objects, stems, unknown)

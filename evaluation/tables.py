@@ -126,10 +126,13 @@ def make_scores_table(
     """
     by_sequence = {name: make_object_rows(scores[name], layout) for name in sorted(scores)}
     rows = [row for part in by_sequence.values() for row in part]
-    seen = [group for name in by_sequence for group in scores[name].seen or (None,) * len(scores[name].ids)]
+    seen = [item.seen for name in by_sequence for item in scores[name].objects]
     table: dict[str, Any] = dict(layout.summary(rows, seen))
     table["sequences"] = {
-        name: {**mean_row(part), "objects": dict(zip(scores[name].object_names, part, strict=True))}
+        name: {
+            **mean_row(part),
+            "objects": {item.name: row for item, row in zip(scores[name].objects, part, strict=True)},
+        }
         for name, part in by_sequence.items()
     }
     return table

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, make_davis_row, mean_or_none
 from aotlab.media.labelled_video import Video
 
@@ -33,9 +33,8 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     return ScoringPlan(
         sequence.name,
         tuple(path for path, used in zip(frames, columns, strict=True) if used),
-        ids=tuple(item.object_id for item in kept),
+        tuple(ScoredObject(item.object_id, item.seen) for item in kept),
         is_counted=is_counted[rows][:, columns],
-        seen=tuple(item.seen for item in kept),
         strict=False,
     )
 

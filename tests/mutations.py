@@ -1,8 +1,23 @@
-"""Content of files, changed at random: nested parts, or bytes."""
+"""Content of files, drawn or changed at random: nested parts, or bytes."""
 
 import copy
 from random import Random
 
+from hypothesis import strategies
+
+JSON = strategies.recursive(
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats(allow_nan=False, allow_infinity=False)
+    | strategies.text(),
+    lambda inner: (
+        strategies.lists(inner, max_size=4)
+        | strategies.dictionaries(strategies.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+"""any JSON"""
 VALUES = [
     None, "x", "", "\x00", "\ud800", "../x", "1/0", True, 0, -1, 2.5, 1e308, 10**30, 10**400, -(10**400), float("nan"),
     float("inf"), [], [0], [[]], [None], [[10**400] * 6], {}, {"a": None}, {"a": []},

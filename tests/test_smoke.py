@@ -1,4 +1,4 @@
-"""Every public path once, with a tiny network and drawn videos, for the loop while writing code."""
+"""The main public paths once, with a tiny network and drawn videos, for the loop while writing code."""
 
 from __future__ import annotations
 

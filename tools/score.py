@@ -190,7 +190,7 @@ def draw_worst(
     by_name, paths = {video.name: video for video in videos}, []
     for rank, (name, item, _) in enumerate(worst if folder is not None else (), start=1):
         path, scores = Path(folder or "") / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
-        object_id = scores.ids[scores.object_names.index(item)]
+        object_id = next(scored.object_id for scored in scores.objects if scored.name == item)
         write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
         paths.append(path)
     return paths

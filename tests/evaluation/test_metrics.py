@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from aotlab.evaluation.metrics import (
+    REGION_AND_CONTOUR,
     boundary_map,
     find_object_slices,
     match_contours,
-    measure_region_and_contour,
-    score_object,
     tolerance_radius,
 )
 from tests.evaluation.scoring import disc, plain_f
@@ -34,7 +33,7 @@ def golden_cases(pairs):
 
 def both(truth, prediction):
     """J and F."""
-    return tuple(np.broadcast_to(score_object(truth, prediction, truth.shape, measure_region_and_contour), 2))
+    return tuple(REGION_AND_CONTOUR.score(truth, prediction, truth.shape))
 
 
 def masks(height, width, **pixels):

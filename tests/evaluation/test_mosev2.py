@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from aotlab.evaluation.metrics import score_object
-from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
+from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import write_mask
@@ -45,8 +44,8 @@ def test_measures_equal_plain_evaluator(size):
     for object_id in range(1, 7):
         true, found = truth == object_id, prediction == object_id
         expected = plain_measures(true, found)
-        values = np.broadcast_to(score_object(true, found, size, measure_object), 4)
-        assert values.tolist() == pytest.approx(expected, abs=1e-12)
+        values = METRIC.score(true, found, size)
+        assert values == pytest.approx(expected, abs=1e-12)
 
 
 def test_small_object_has_a_narrow_tolerance():
@@ -54,7 +53,7 @@ def test_small_object_has_a_narrow_tolerance():
     truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
     truth[100:110, 100:110] = 1  # an area of 100: one pixel of tolerance, in place of 8
     prediction[104:114, 100:110] = 1
-    region, dot, full, absent = score_object(truth == 1, prediction == 1, size, measure_object)
+    region, dot, full, absent = METRIC.score(truth == 1, prediction == 1, size)
     assert region == pytest.approx(61 / 141)
     assert full == 1
     assert dot < 0.75
@@ -74,7 +73,7 @@ def test_one_pixel_is_added_to_intersection_and_union(true, found, expected):
     size = (200, 300)
     truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
     truth[true, true], prediction[found, found] = 1, 1
-    assert list(score_object(truth > 0, prediction > 0, size, measure_object)) == expected
+    assert list(METRIC.score(truth > 0, prediction > 0, size)) == expected
 
 
 def test_runs_of_absence_have_equal_weight():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.evaluation.metrics import measure_region_and_contour, score_object
+from aotlab.evaluation.metrics import REGION_AND_CONTOUR
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labelled_video import Video
@@ -65,7 +65,7 @@ def test_results_as_ids_are_scored_too(videos, tmp_path):
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
     scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
     whole, small = (read_mask(videos[0].object_folders[object_id] / "00004.png") > 0 for object_id in (1, 2))
-    expected = score_object(whole, whole & ~small, whole.shape, measure_region_and_contour)
+    expected = REGION_AND_CONTOUR.score(whole, whole & ~small, whole.shape)
     assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 

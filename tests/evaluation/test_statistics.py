@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import (
     decay,
     make_scores_table,
@@ -54,7 +54,9 @@ def test_statistics_of_no_frames_are_nan():
 def make_scores(*values, seen=()):
     """Objects that score the same in J and F on four frames."""
     region = np.repeat(np.array(values)[:, None], 4, axis=1)
-    return SequenceScores(np.stack([region] * 2), ids=tuple(range(1, len(values) + 1)), seen=seen)
+    groups = seen or [None] * len(values)
+    objects = tuple(ScoredObject(index, group) for index, group in enumerate(groups, start=1))
+    return SequenceScores(np.stack([region] * 2), objects)
 
 
 def test_worst_objects_come_first_and_ties_by_name():

@@ -64,7 +64,7 @@ METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("method", ["mixed", *slow("shift3", "dilate2", "droplast")])
-@pytest.mark.parametrize("benchmark", ["davis2017", "davis2016"])
+@pytest.mark.parametrize("benchmark", ["davis2017", *slow("davis2016")])
 def test_perturbed_annotations_score_as_in_the_reference(benchmark: str, method: str, tmp_path: Path) -> None:
     wanted = golden_table("metrics/real")[benchmark][method]
     videos = open_dataset(benchmark, SHARED / "data" / "DAVIS")

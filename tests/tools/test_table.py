@@ -171,10 +171,10 @@ def test_looped_table_does_not_read_plain_davis(tmp_path, monkeypatch, capsys):
 def test_table_commands_parse(path, monkeypatch):
     monkeypatch.setattr(Checkpoint, "read", Path)  # not downloaded
     table = load_table(path)
+    for config in {config for model in table.models.values() for config in model.configs}:
+        load_config(config)
     for row in table.rows:
         model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
-        for config in model.configs:
-            load_config(config)
         data = [*tool.list_benchmark_options(benchmark), *benchmark.options]
         options = [*data, *tool.list_model_options(model), *model.options]
         evaluation.main.make_context("aotlab eval", [*options, "--output", "results"])

@@ -21,6 +21,7 @@ from aotlab.video.job import Job
 from aotlab.video.results import JobRecord, read_job_record
 from aotlab.video.track import JobOptions
 from tests.limits import make_pipe
+from tests.mutations import JSON
 
 INPUTS = {"a": 1}
 
@@ -74,10 +75,6 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     assert record.error
 
 
-JSON = strategies.recursive(
-    strategies.none() | strategies.integers() | strategies.text(),
-    lambda values: strategies.lists(values) | strategies.dictionaries(strategies.text(), values),
-)
 DAMAGED = (
     strategies.binary() | JSON.map(lambda value: json.dumps(value).encode()) | strategies.just(b"[" * 100000)
 )

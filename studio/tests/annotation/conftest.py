@@ -20,6 +20,18 @@ def session(folder):
 
 
 @pytest.fixture
+def short_pause(monkeypatch):
+    """Corrections propagate at once."""
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
+
+
+@pytest.fixture
+def long_pause(monkeypatch):
+    """Corrections wait until they are propagated."""
+    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+
+
+@pytest.fixture
 def served(session):
     served = Served(session)
     yield served

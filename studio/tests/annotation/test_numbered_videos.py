@@ -13,6 +13,7 @@ from aotlab_studio.document.planning import TrackRequest
 from studio.tests.annotation.clips import open_session, set_mask
 from studio.tests.annotation.served import Served
 from tests.numbered_videos import cut_end, cut_start, draw_strip, parse_number, write_numbered
+from tests.shared import slow
 
 LENGTH = 40
 
@@ -32,7 +33,7 @@ class Counter:
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-@pytest.mark.parametrize("name", ["mpeg2.mpg", "h264.m2ts", "refresh.mp4", "refresh.ts", "h264.ts"])
+@pytest.mark.parametrize("name", ["mpeg2.mpg", "h264.ts", *slow("h264.m2ts", "refresh.mp4", "refresh.ts")])
 def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
     path = write_numbered(tmp_path / name, LENGTH)
     if name == "refresh.ts":

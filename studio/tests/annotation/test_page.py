@@ -21,6 +21,7 @@ from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.browser import Page, Wire, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, truth
 from studio.tests.annotation.served import TOKEN, Served
+from tests.shared import slow
 
 pytestmark = needs_browser
 
@@ -598,7 +599,7 @@ def test_error_disappears_with_the_next_success(page):
     assert page.tab.inner_text("#status") == ""
 
 
-@pytest.mark.parametrize("field", ["#frame", "#opacity"])
+@pytest.mark.parametrize("field", ["#frame", *slow("#opacity")])
 def test_keys_act_on_the_frame_after_a_field_was_used(page, field):
     if field == "#frame":
         page.tab.fill(field, "4")
@@ -900,7 +901,7 @@ def test_stroke_during_playback_stops_it_and_is_kept(page, served):
     assert page.labels(frame)[20, 35] == 1
 
 
-@pytest.mark.parametrize("way", ["F2", "double click"])
+@pytest.mark.parametrize("way", ["F2", *slow("double click")])
 def test_typed_name_changes_no_mask(page, session, way):
     draw(session, 0, 1, 2)
     page.objects(2)
@@ -1073,7 +1074,7 @@ def test_second_object_changes_no_frame_of_the_first(page, session):
     assert all((page.labels(index) == 1).tolist() == before[index].tolist() for index in range(LENGTH))
 
 
-@pytest.mark.parametrize("action", ["accept", "export"])
+@pytest.mark.parametrize("action", ["accept", *slow("export")])
 def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
     draw(session, 0, 1)
@@ -1180,8 +1181,9 @@ def test_thumbnails_show_masks_and_numbers(page, session):
     page.until(lambda: page.tab.evaluate(look)[0] > 200)
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (1024, 640), (1440, 900)])
-def test_image_has_most_of_the_width(page, width, height):
+@pytest.mark.parametrize("size", [(390, 844), (1440, 900), *slow((768, 1024), (1024, 640))], ids=str)
+def test_image_has_most_of_the_width(page, size):
+    width, height = size
     page.tab.set_viewport_size({"width": width, "height": height})
     assert page.tab.locator("#view").bounding_box()["width"] > 0.61 * width
     assert page.tab.is_visible("#track" if width <= 1000 else "#forward")
@@ -1244,14 +1246,16 @@ def test_empty_review_explains_itself(page):
     assert "After tracking" in page.tab.inner_text("#review-empty")
 
 
-@pytest.mark.parametrize("dialog", ["", "#help", "#export", "#open-versions"])
-def test_page_has_no_accessibility_violation(page, session, dialog):
+def test_page_has_no_accessibility_violation(page, session):
     draw(session, 0, 1)
     page.objects(1)
-    if dialog:
+    assert find_violations(page.tab) == []
+    for dialog in ("#help", "#export", "#open-versions"):
         page.tab.click(dialog)
         page.tab.wait_for_selector("dialog[open]")
-    assert find_violations(page.tab) == []
+        assert find_violations(page.tab) == [], dialog
+        page.tab.keyboard.press("Escape")
+        page.tab.wait_for_selector("dialog[open]", state="detached")
 
 
 def test_version_is_kept_and_restored(page, session):

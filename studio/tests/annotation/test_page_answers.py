@@ -20,6 +20,7 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.server import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import TruthTracker, draw
+from tests.shared import slow
 
 pytestmark = needs_browser
 
@@ -507,7 +508,7 @@ def test_pending_strokes_and_choices_keep_their_objects(page, session):
     page.chosen("object 1")
 
 
-@pytest.mark.parametrize("field", ["#clip-note", "#last", "#class", "#note"])
+@pytest.mark.parametrize("field", ["#clip-note", "#note", *slow("#last", "#class")])
 def test_late_events_keep_what_is_typed(page, session, field):
     draw(session, 0, 1)
     page.objects(1)
@@ -526,7 +527,7 @@ def test_late_events_keep_what_is_typed(page, session, field):
     ]
 
 
-@pytest.mark.parametrize("source", ["#note", "#objects input[type=text]"])
+@pytest.mark.parametrize("source", ["#note", *slow("#objects input[type=text]")])
 def test_click_on_a_field_keeps_the_focus(page, session, source):
     draw(session, 0, 1)
     page.objects(1)

@@ -28,16 +28,6 @@ from studio.tests.annotation.clips import (
 )
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.01)
-
-
-@pytest.fixture
-def waiting(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
-
-
 def shown(document):
     return [document.snapshot.labels(index) for index in range(LENGTH)]
 
@@ -92,7 +82,7 @@ def test_s3_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
     again.close()
 
 
-def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, quick):
+def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0)).wait()
     run_action(session, box(4, 2, square(50, 2, 6)))
@@ -104,7 +94,7 @@ def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, quick):
     assert same([labels == 2 for labels in shown(session.document)], corrected)
 
 
-def test_s5_second_object_changes_no_frame_of_the_first(session, quick):
+def test_s5_second_object_changes_no_frame_of_the_first(session, short_pause):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     before = shown(session.document)
@@ -129,7 +119,7 @@ class Greedy(TruthTracker):
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-def test_s5_lost_pixels_are_counted_and_come_back(folder, quick):
+def test_s5_lost_pixels_are_counted_and_come_back(folder, short_pause):
     session = open_session(folder)
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
@@ -146,7 +136,7 @@ def test_s5_lost_pixels_are_counted_and_come_back(folder, quick):
     session.close()
 
 
-def test_s6_acceptance_belongs_to_the_masks(session, quick):
+def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, "Ann")
@@ -190,7 +180,7 @@ def test_s6_author_of_each_entry_is_who_made_it(session):
     assert all(line["time"].endswith("+00:00") for line in lines)
 
 
-def test_s8_outdated_frames_are_named_in_the_export(session, waiting):
+def test_s8_outdated_frames_are_named_in_the_export(session, long_pause):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
@@ -204,7 +194,7 @@ def test_s8_outdated_frames_are_named_in_the_export(session, waiting):
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
 
-def test_s8_export_waits_for_corrections(session, quick):
+def test_s8_export_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
@@ -212,7 +202,7 @@ def test_s8_export_waits_for_corrections(session, quick):
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
 
-def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, waiting):
+def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0)).wait()
     before = session.document.snapshot.labels(5)

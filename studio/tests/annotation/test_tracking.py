@@ -290,16 +290,6 @@ def idle(session):
     return not session.runner.list_waiting() and not session.runner.busy
 
 
-@pytest.fixture
-def short_pause(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
-
-
-@pytest.fixture
-def long_pause(monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
-
-
 def stroke(frame, *point, object_id=1):
     """The message of a dot on an object that propagates."""
     return {

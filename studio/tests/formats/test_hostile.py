@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab_studio.formats.cvat import format_cvat
@@ -16,7 +15,7 @@ from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.test_reading import labelme, png, shape
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 from tests.media.test_annotations import check_replaced_parts, read_or_reject
-from tests.mutations import corrupt_bytes
+from tests.mutations import JSON, corrupt_bytes
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
 """replacements of every attribute and text of an XML file"""
@@ -91,13 +90,6 @@ def test_damaged_cvat_is_read_or_rejected(tmp_path):
 def test_damaged_colored_mask_is_read_or_rejected(colored):
     (colored.parent / "legend.json").write_text('{"#ff0000": "person", "#0080ff": 7}')
     check_damage(colored, colored.read_bytes())
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

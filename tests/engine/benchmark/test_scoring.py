@@ -9,7 +9,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark import scoring
 from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
-from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask, write_mask
@@ -114,7 +114,9 @@ def test_given_masks_are_not_ground_truth(davis):
 def make_scores(*region):
     """One object, id 3, by its J in every frame."""
     values = np.array([[region]] * 2)
-    return SequenceScores(values, ids=(3,), frames=tuple(f"{index:02d}" for index in range(len(region))))
+    return SequenceScores(
+        values, (ScoredObject(3),), frames=tuple(f"{index:02d}" for index in range(len(region)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,4 +136,4 @@ def test_unscored_frames_are_not_shown():
 
 def test_missing_scored_frame_has_no_image():
     values = np.array([[[0.5, 0.0]]] * 2)
-    assert pick_frames(SequenceScores(values, ids=(3,), frames=("01", "")), 3, 4) == ["01"]
+    assert pick_frames(SequenceScores(values, (ScoredObject(3),), frames=("01", "")), 3, 4) == ["01"]
