@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
@@ -484,3 +485,28 @@ def test_digest_covers_files_that_inputs_refer_to(video, tmp_path):
     (tmp_path / "second_classes.json").write_bytes(b"of another mask")
     digests.add(digest_inputs(job, {}))
     assert len(digests) == 5
+
+
+SAME = [
+    {"video": "video"},
+    {"video": "link"},
+    {"masks": "first.png"},
+    {"masks": "0=first.png", "start": 0},
+    {"boxes": ("4:8-24:20", ":2=1,2,3,4")},
+    {"boxes": ("0:2=1,2,3,4", ":1=4.0,8,20,12")},
+    {"classes": (":1=cat",)},
+    {"levels": "0,255.0", "rate": "25.00"},
+]
+
+
+@pytest.mark.parametrize("spelling", SAME, ids=str)
+def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelling):
+    (tmp_path / "link").symlink_to(video)
+    job = Job(
+        "out", str(video), str(mask), boxes=("4,8,20,12", ":2=1,2,3,4"), classes="cat", levels="0, 255", rate="25"
+    )  # fmt: skip
+    before = digest_inputs(job, {})
+    monkeypatch.chdir(tmp_path)
+    assert digest_inputs(replace(job, **spelling), {}) == before
+    for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
+        assert digest_inputs(replace(job, **other), {}) != before
