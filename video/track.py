@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
+from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.labels import VideoLabels
@@ -306,8 +307,8 @@ def _run_to_end(
     problem: Exception | None = None
     try:
         try:
-            bar = tqdm(total=total, unit="frame", disable=None if options.progress else True)
-            with bar, closing(results):
+            enabled = options.progress and sys.stderr.isatty()
+            with progress_bar(total, unit="frame", enabled=enabled) as bar, closing(results):
                 for _ in results:
                     bar.update()
         except StallError:

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -83,6 +84,15 @@ def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out.count("\n") == 1
     assert captured.err == ""
+
+
+@pytest.mark.parametrize(("more", "drawn"), [([], True), (["-q"], False)])
+def test_quiet_run_draws_no_bar(request, video, mask, tmp_path, capsys, monkeypatch, more, drawn):
+    log = logging.getLogger("aotlab")
+    request.addfinalizer(partial(log.setLevel, log.level))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(video, tmp_path, mask, more=more) == 0
+    assert ("4/4" in capsys.readouterr().err) == drawn
 
 
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
