@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -32,17 +32,6 @@ if TYPE_CHECKING:
     from supervision import Detections
 
     from aotlab.engine.tracking.prediction import Prediction
-
-
-class FramePrediction(NamedTuple):
-    """A frame and its prediction."""
-
-    frame_index: int
-    """index of the frame in its source"""
-    frame: np.ndarray
-    """H×W×3 uint8 RGB"""
-    prediction: Any
-    """`Prediction` or `RestoredPrediction`"""
 
 
 @dataclass(frozen=True)
