@@ -31,7 +31,7 @@ FrameResult = tuple[int, np.ndarray, Prediction]
 class AnnotatedFrame(NamedTuple):
     """A frame and its mask."""
 
-    index: int
+    frame_index: int
     """index of the frame in its source"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
@@ -130,9 +130,9 @@ def track_both_directions(
             cut = yield from _track_gap(timed, (before, after), gap, indices, stop)
         if not stop.is_set():
             timed.tracker.reset()
-            yield after.index, after.frame, replace(timed.step(after.frame, after.mask), cut=cut)
+            yield after.frame_index, after.frame, replace(timed.step(after.frame, after.mask), cut=cut)
         before = after
-        if after.index == max(masks):
+        if after.frame_index == max(masks):
             yield from ((index, frame, timed.step(frame)) for index, frame in frames)
             return
 
