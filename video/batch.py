@@ -20,7 +20,7 @@ from aotlab.utils.files import atomic_path, is_file_name, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
-from aotlab.video.digest import digest_inputs, result_settings
+from aotlab.video.digest import describe_other_run, digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import find_existing, finish_batch, require_inputs_outside, require_replaceable
@@ -325,7 +325,7 @@ def _find_existing(
     others = sorted(name for name in {*earlier_names} - names if (output / name / RECORD_FILE).exists())
     if others:
         return None, f"results of other jobs ({others[0]}, …)"
-    return None, None if settings == inputs else "results made with other settings"
+    return None, describe_other_run(settings, inputs)
 
 
 def _video_bytes(job: Job) -> int:

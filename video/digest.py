@@ -29,7 +29,11 @@ UNKNOWN_FRAME = -1
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
-    """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
+    """Return the outputs and all that masks depend on apart from the job, as JSON values.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
     from aotlab.configs.load import to_yaml
 
     if isinstance(tracker, TrackerOptions):
@@ -46,8 +50,26 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     return inputs | {name: value for name, value in optional.items() if value}
 
 
+def describe_other_run(earlier: Any, inputs: Mapping[str, Any]) -> str | None:
+    """Return how results differ from those wanted; None if they include them.
+
+    Args:
+        earlier: `result_settings` of the earlier run, read from a file that may be damaged.
+        inputs: those of this run.
+    """
+    if earlier == inputs:
+        return None
+    write = earlier.get("write") if isinstance(earlier, dict) else None
+    if not isinstance(write, list) or {**earlier, "write": inputs.get("write")} != inputs:
+        return "results of a run with other settings"
+    missing = {name for name in inputs["write"] if name not in write}
+    return f"results without {', '.join(sorted(missing))}" if missing else None
+
+
 def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
-    """Return a digest of ``inputs`` and a job: what its texts mean, contents of masks, sizes and times of video files.
+    """Return a digest of what masks depend on: the job as its texts mean it, and ``inputs`` without outputs.
+
+    It covers the contents of mask files, and sizes and times of video files.
 
     Raises:
         InputError: a mask cannot be read, or a prompt, class name, levels or rate is invalid.
@@ -71,8 +93,9 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     ]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
+    settings = {name: value for name, value in inputs.items() if name != "write"}
     parts = (
-        dict(inputs), job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
+        settings, job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
         masks, prompts, sorted(parse_class_names(job.classes).items()), segmenter,
     )  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -227,6 +227,15 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
 
+def test_list_with_fewer_or_more_outputs(clips, tracker, capsys):
+    assert run(clips) == 0
+    line = ["--jobs", str(clips), "--output", str(clips.parent / "out"), "--write"]
+    assert cli.main([*line, "masks"]) == 0
+    assert tracker.steps == 9
+    assert cli.main([*line, "masks,coco,objects"]) == 2
+    assert "holds results without coco, objects; choose another folder" in capsys.readouterr().err
+
+
 def test_results_of_unlisted_jobs_are_refused(clips, capsys):
     assert run(clips) == 0
     (clips / "c.png").unlink()

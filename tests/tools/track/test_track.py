@@ -437,6 +437,29 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
         assert tracker.loads == count
 
 
+def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker, capsys):
+    assert run(video, tmp_path, mask) == 0
+    before = files(tmp_path / "out")
+    assert run(video, tmp_path, mask, more=["--write", "masks"]) == 0
+    assert "already tracked" in capsys.readouterr().out
+    assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco"]) == 2
+    assert "holds masks, overlay.mp4 of these inputs; other outputs need" in capsys.readouterr().err
+    assert (files(tmp_path / "out"), tracker.loads) == (before, 1)
+    assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco", "--restart"]) == 0
+    assert run(video, tmp_path, mask) == 0
+    assert {**files(tmp_path / "out"), **before} == files(tmp_path / "out")
+    assert (tmp_path / "out" / "coco.json").is_file()
+    assert tracker.loads == 2
+
+
+@pytest.mark.parametrize("write", ["masks", "masks,overlay,coco,objects"])
+def test_interrupted_run_resumes_with_its_outputs_only(interrupted, video, mask, tmp_path, write, capsys):
+    assert run(video, tmp_path, mask, more=["--write", write]) == 2
+    assert "other outputs need the video tracked again" in capsys.readouterr().err
+    assert run(video, tmp_path, mask, more=WRITE) == 0
+    assert "3 of them before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("object_id", [255, 300])
 def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     late = tmp_path / "late.png"
