@@ -19,10 +19,10 @@ from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import (
     OUTPUTS,
+    check_overwrite,
     find_existing,
     remove_temporary_files,
     require_inputs_outside,
-    require_replaceable,
 )
 from aotlab.video.resume import STATE_FILE, Progress
 from aotlab.video.track import TrackResult
@@ -141,7 +141,7 @@ class JobResults:
         earlier, wanted = self._earlier, {*self.record.outputs}
         return not wanted <= {*earlier.written} if earlier.error is None else wanted != {*earlier.outputs}
 
-    def require_replaceable(self, *, force: bool) -> None:
+    def check_overwrite(self, *, force: bool) -> None:
         """Raise `InputError` if results would overwrite the video, other files, or results without ``force``.
 
         Results of the same inputs with other outputs need ``restart``.
@@ -157,7 +157,7 @@ class JobResults:
         require_inputs_outside({video: Path(video)}, [*written, *earlier], self._folder)
         foreign = find_existing({*written} - {*earlier}, self._folder)
         other = None if self._same else find_existing(earlier, self._folder)
-        require_replaceable(self._folder, foreign, other and f"{other} of another run", force=force)
+        check_overwrite(self._folder, foreign, other and f"{other} of another run", force=force)
 
     def open_progress(self, tracker: Tracker) -> Progress | None:
         """Return the progress to save, after restoring the tracker of an interrupted run of the same inputs.

@@ -91,7 +91,7 @@ class TrackResult:
     written: dict[str, Path] = field(default_factory=dict)
     """completed outputs by name; after an early stop they hold the frames until then"""
     summaries: tuple[str, ...] = ()
-    """what the outputs have to print, see `Output.summary`"""
+    """summary lines, of `Output.summary`"""
     reused: bool = False
     """whether nothing was tracked, as an earlier run has finished"""
     restored_frames: int = 0
@@ -172,7 +172,7 @@ def track(
             pace_frames(frames.read(source), source) if options.realtime else frames.read(source),
             stop=stop,
             timeout=options.timeout,
-            keep=(lambda item: item[0] in required) if options.realtime else None,
+            must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress and sys.stderr.isatty())
         try:
