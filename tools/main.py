@@ -127,16 +127,19 @@ def find_command(name: str) -> click.Command:
 
 
 @main.command("help", help="show all commands, or the options of one")
-@click.argument("name", required=False)
+@click.argument("names", metavar="[COMMAND]...", nargs=-1)
 @click.pass_context
-def show_help(ctx: click.Context, name: str | None) -> int:
-    """Print the help of a command, or of the program."""
+def show_help(ctx: click.Context, names: tuple[str, ...]) -> int:
+    """Print the help of a command, of a command of a group, or of the program."""
     assert ctx.parent is not None
-    if name is None:
-        print(ctx.parent.get_help())
-    else:
-        found = find_command(name)
-        print(found.get_help(click.Context(found, info_name=name, parent=ctx.parent)))
+    shown = ctx.parent
+    for name in names:
+        if not isinstance(shown.command, click.Group):
+            raise click.UsageError(f"{name}: {shown.command_path} has no commands", shown)
+        _, found, _ = shown.command.resolve_command(shown, [name])
+        assert found is not None
+        shown = click.Context(found, info_name=name, parent=shown)
+    print(shown.get_help())
     return 0
 
 

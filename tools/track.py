@@ -39,7 +39,7 @@ from aotlab.tools.cli.types import (
     option,
 )
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import name_beside, require_existing
+from aotlab.utils.files import require_existing, sibling_path
 from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
@@ -132,7 +132,7 @@ def default_output(sources: Sequence[str]) -> Path:
         return Path(f"{name}{RESULTS}")
     if CAMERA_NUMBER.fullmatch(source) and not Path(source).exists():
         return Path(f"camera{source}{RESULTS}")
-    return name_beside(Path(source), RESULTS)
+    return sibling_path(Path(source), RESULTS)
 
 
 def track_video(job: Job, run: Run) -> int:

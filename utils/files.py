@@ -172,7 +172,7 @@ def describe_error(error: BaseException) -> str:
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 
 
-def name_beside(source: Path, ending: str) -> Path:
+def sibling_path(source: Path, ending: str) -> Path:
     """Return the path next to a file or folder and named after it, such as ``clip.txt`` for ``clip.mp4``."""
     if source.name in ("", ".."):  # the working directory or the one above
         source = real_path(source)

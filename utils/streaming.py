@@ -60,7 +60,7 @@ class ReadAhead(Generic[Item]):
     Args:
         stop: flag that ends the iteration.
         timeout: seconds without an item before `StallError` is raised; None: no limit.
-        keep: drop late items except those for which this is true; None: keep all.
+        must_keep: drop late items except those for which this is true; None: keep all.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class ReadAhead(Generic[Item]):
         *,
         stop: threading.Event | None = None,
         timeout: float | None = None,
-        keep: Callable[[Item], bool] | None = None,
+        must_keep: Callable[[Item], bool] | None = None,
     ) -> None:
         self.stop = stop
-        self._items, self._timeout, self._keep = items, timeout, keep
-        self._channel: BoundedQueue[Item] = BoundedQueue(READ_AHEAD if keep is None else 1)
+        self._items, self._timeout, self._must_keep = items, timeout, must_keep
+        self._channel: BoundedQueue[Item] = BoundedQueue(READ_AHEAD if must_keep is None else 1)
         # a daemon, as a reader stuck in a system call must not keep the program alive
         self._thread = threading.Thread(target=self._read_frames, name="reader", daemon=True)
 
@@ -98,8 +98,8 @@ class ReadAhead(Generic[Item]):
             for item in self._items:
                 more = (
                     self._channel.put(item)
-                    if self._keep is None
-                    else self._channel.put_newest(item, self._keep)
+                    if self._must_keep is None
+                    else self._channel.put_newest(item, self._must_keep)
                 )
                 if not more:
                     break
@@ -173,15 +173,15 @@ class BoundedQueue(Generic[Item]):
                 self._changed.wait(POLL_SECONDS)
             return self._add(item)
 
-    def put_newest(self, item: Item, keep: Callable[[Item], bool]) -> bool:
+    def put_newest(self, item: Item, must_keep: Callable[[Item], bool]) -> bool:
         """Add an item at once; a full queue drops its oldest item that may be dropped, or else this one."""
         with self._changed:
             if len(self._items) >= self._capacity:
-                dropped = next((i for i, waiting in enumerate(self._items) if not keep(waiting)), None)
+                dropped = next((i for i, waiting in enumerate(self._items) if not must_keep(waiting)), None)
                 if dropped is not None:
                     del self._items[dropped]
                     self.dropped += 1
-                elif not keep(item):
+                elif not must_keep(item):
                     self.dropped += 1
                     return not self._closed
             return self._add(item)

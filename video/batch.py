@@ -21,10 +21,10 @@ from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, r
 from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
-from aotlab.video.digest import digest_inputs, result_settings
+from aotlab.video.digest import describe_other_run, digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.outputs import find_existing, finish_batch, require_inputs_outside, require_replaceable
+from aotlab.video.outputs import check_overwrite, find_existing, finish_batch, require_inputs_outside
 from aotlab.video.results import (
     CORRECTED_FILE,
     UNFINISHED,
@@ -159,7 +159,7 @@ def check_jobs(
     """
     inputs, load_tracker = result_settings(tracker, options), lru_cache(1)(tracker.load)
     with locked_output(output):
-        require_replaceable(output, *_find_existing(jobs, output, inputs), force=force)
+        check_overwrite(output, *_find_existing(jobs, output, inputs), force=force)
         for job in jobs:
             try:
                 checked, digest = check_job(job, options, strict=True), digest_inputs(job, inputs)
@@ -274,7 +274,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     remove_leftovers(output)
     names = sorted(job.name for job in jobs)
     foreign, results = _find_existing(jobs, output, inputs)
-    require_replaceable(output, foreign, results, force=force)
+    check_overwrite(output, foreign, results, force=force)
     if results is not None:
         _remove_run(output)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
@@ -305,7 +305,7 @@ def _read_run(output: Path) -> tuple[Any, list[str]]:
 def _find_existing(
     jobs: Sequence[Job], output: Path, inputs: dict[str, Any]
 ) -> tuple[str | None, str | None]:
-    """Return what a folder holds that no run has written, and what another run has, see `require_replaceable`.
+    """Return what a folder holds that no run has written, and what another run has, see `check_overwrite`.
 
     Raises:
         InputError: outputs would overwrite inputs, or a job has the name of a file of the run.
@@ -329,7 +329,7 @@ def _find_existing(
     others = sorted(name for name in {*earlier_names} - names if (output / name / RECORD_FILE).exists())
     if others:
         return None, f"results of other jobs ({others[0]}{', …' * (len(others) > 1)})"
-    return None, None if settings == inputs else "results of a run with other settings"
+    return None, describe_other_run(settings, inputs)
 
 
 def _video_bytes(job: Job) -> int:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.annotations import SIDECAR_FILES
-from aotlab.utils.files import is_file, is_folder, sha256
+from aotlab.media.frames import parse_rate
+from aotlab.media.high_bit_depth import parse_levels
+from aotlab.media.prompt import parse_prompts
+from aotlab.utils.files import is_file, is_folder, real_path, sha256
 from aotlab.utils.value_syntax import strip_credentials
 from aotlab.video.inputs import split_mask_value
-from aotlab.video.job import Job
+from aotlab.video.job import Job, parse_class_names
 from aotlab.video.track import JobOptions
 
 if TYPE_CHECKING:
@@ -21,10 +24,16 @@ if TYPE_CHECKING:
 
 WEIGHT_FILES = ("{stem}.*",)
 """patterns of files beside an ONNX file that may hold its weights"""
+UNKNOWN_FRAME = -1
+"""number of the first frame if it is in a file name that was not read"""
 
 
 def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> dict[str, Any]:
-    """Return all that results depend on apart from the job, as JSON values; raise `InputError` if unreadable."""
+    """Return the outputs and all that masks depend on apart from the job, as JSON values.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+    """
     from aotlab.configs.load import to_yaml
 
     if isinstance(tracker, TrackerOptions):
@@ -41,23 +50,53 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     return inputs | {name: value for name, value in optional.items() if value}
 
 
+def describe_other_run(earlier: Any, inputs: Mapping[str, Any]) -> str | None:
+    """Return how results differ from those wanted; None if they include them.
+
+    Args:
+        earlier: `result_settings` of the earlier run, read from a file that may be damaged.
+        inputs: those of this run.
+    """
+    if earlier == inputs:
+        return None
+    write = earlier.get("write") if isinstance(earlier, dict) else None
+    if not isinstance(write, list) or {**earlier, "write": inputs.get("write")} != inputs:
+        return "results of a run with other settings"
+    missing = {name for name in inputs["write"] if name not in write}
+    return f"results without {', '.join(sorted(missing))}" if missing else None
+
+
 def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
-    """Return a digest of ``inputs`` and a job: overrides, masks, and sizes and times of the video's files.
+    """Return a digest of what masks depend on: the job as its texts mean it, and ``inputs`` without outputs.
+
+    It covers the contents of mask files, and sizes and times of video files.
 
     Raises:
-        InputError: a mask cannot be read.
+        InputError: a mask cannot be read, or a prompt, class name, levels or rate is invalid.
     """
-    masks = [(value, _digest_files(split_mask_value(value)[-1], SIDECAR_FILES)) for value in job.masks]
     path = Path(strip_credentials(job.video))
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
-    video = [_read_stamp(file) for file in files]
+    video = str(real_path(path)) if files else str(path)
+    first = job.start
+    if first is None and not inputs.get("by_name"):  # else only the opened video has its number
+        first = 0
+    masks = []
+    for value in job.masks:
+        frame, object_id, file = split_mask_value(value)
+        frame = first if frame is None and file.suffix.lower() == ".png" else frame
+        masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
+    prompts = parse_prompts(
+        job.boxes, job.points, job.not_points, first_frame=UNKNOWN_FRAME if first is None else first
+    )
     segmenter = [
-        (name, _digest_files(Path(name), WEIGHT_FILES) if is_file(Path(name)) else [])
-        for name in job.segmenter
+        _digest_files(Path(name), WEIGHT_FILES) if is_file(Path(name)) else name for name in job.segmenter
     ]
-    prompts = (job.boxes, job.points, job.not_points, job.classes, segmenter)
+    levels = job.levels and (parse_levels(job.levels) or "auto")
+    rate = None if job.rate is None else parse_rate(job.rate)
+    settings = {name: value for name, value in inputs.items() if name != "write"}
     parts = (
-        dict(inputs), job.overrides, job.levels, job.rate, masks, str(path), video, job.start, job.end, prompts
+        settings, job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
+        masks, prompts, sorted(parse_class_names(job.classes).items()), segmenter,
     )  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

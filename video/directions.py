@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -18,11 +19,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder
-from aotlab.video.outputs import FramePrediction
+
+FrameResult = tuple[int, np.ndarray, Prediction]
+"""index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
 
 
 class AnnotatedFrame(NamedTuple):
@@ -34,6 +37,22 @@ class AnnotatedFrame(NamedTuple):
     """H×W×3 uint8 RGB"""
     mask: np.ndarray
     """H×W object ids"""
+
+
+class TimedTracker:
+    """A tracker and the seconds of its steps, with waiting for labels that are due."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
+        self.seconds = 0.0
+
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
+        """Step the tracker, see `Tracker.step`."""
+        start = time.perf_counter()
+        prediction = self.tracker.step(frame, mask)
+        self._labels.wait(prediction)
+        self.seconds += time.perf_counter() - start
+        return prediction
 
 
 class SpillFile(AbstractContextManager["SpillFile"]):
@@ -79,16 +98,16 @@ class SpillFile(AbstractContextManager["SpillFile"]):
 
 
 def track_both_directions(
-    tracker: Tracker,
+    timed: TimedTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     folder: Path,
     stop: threading.Event,
-) -> Iterator[FramePrediction]:
+) -> Generator[FrameResult, None, None]:
     """Yield every frame with the merged prediction from the annotated frames on either side.
 
     Args:
-        tracker: tracker to run forward and backward in turn.
+        timed: tracker to run forward and backward in turn.
         frames: indices and images in order. Frames after the last annotated one are tracked forward.
         masks: H×W object ids by frame index; each labels all objects.
         folder: folder with space for the frames between two masks.
@@ -103,19 +122,18 @@ def track_both_directions(
                 after = _read_gap(frames, masks, gap, indices)
             except Exception:
                 # track the frames received until then
-                yield from _track_gap_forward(tracker, before, gap, indices, stop)
+                yield from _track_gap_forward(timed, before, gap, indices, stop)
                 raise
             if after is None:
-                yield from _track_gap_forward(tracker, before, gap, indices, stop)
+                yield from _track_gap_forward(timed, before, gap, indices, stop)
                 return
-            cut = yield from _track_gap(tracker, (before, after), gap, indices, stop)
+            cut = yield from _track_gap(timed, (before, after), gap, indices, stop)
         if not stop.is_set():
-            tracker.reset()
-            prediction = tracker.step(after.frame, after.mask)
-            yield FramePrediction(after.frame_index, after.frame, replace(prediction, cut=cut))
+            timed.tracker.reset()
+            yield after.frame_index, after.frame, replace(timed.step(after.frame, after.mask), cut=cut)
         before = after
         if after.frame_index == max(masks):
-            yield from (FramePrediction(index, frame, tracker.step(frame)) for index, frame in frames)
+            yield from ((index, frame, timed.step(frame)) for index, frame in frames)
             return
 
 
@@ -135,55 +153,56 @@ def _read_gap(
 
 
 def _track_gap_forward(
-    tracker: Tracker,
+    timed: TimedTracker,
     before: AnnotatedFrame | None,
     gap: SpillFile,
     indices: list[int],
     stop: threading.Event,
-) -> Iterator[FramePrediction]:
+) -> Iterator[FrameResult]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
-    tracker.reset(len(gap) + 1)
+    timed.tracker.reset(len(gap) + 1)
     if before is not None and indices:
-        tracker.step(before.frame, before.mask)
+        timed.step(before.frame, before.mask)
     for position, index in enumerate(indices):
         if stop.is_set():
             return
-        yield FramePrediction(index, gap[position], tracker.step(gap[position]))
+        frame = gap[position]
+        yield index, frame, timed.step(frame)
 
 
 def _track_gap(
-    tracker: Tracker,
+    timed: TimedTracker,
     annotated: tuple[AnnotatedFrame | None, AnnotatedFrame],
     gap: SpillFile,
     indices: list[int],
     stop: threading.Event,
-) -> Generator[FramePrediction, None, bool]:
+) -> Generator[FrameResult, None, bool]:
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:  # the tracker has just seen the annotated frame before
-        return before is not None and any(rule.is_cut(after.frame) for rule in tracker.rules)
+        return before is not None and any(rule.is_cut(after.frame) for rule in timed.tracker.rules)
     cuts: set[int] = set()
     with SpillFile(gap.folder, compress=True) as backward:
-        tracker.reset(len(gap) + 1)
-        ids = tracker.step(after.frame, after.mask).ids
+        timed.tracker.reset(len(gap) + 1)
+        ids = timed.step(after.frame, after.mask).ids
         for position in reversed(range(len(gap))):
             if stop.is_set():
                 return False
-            prediction = tracker.step(gap[position])
+            prediction = timed.step(gap[position])
             backward.append(quantize_probabilities(prediction))
             if prediction.cut:  # between this frame and the next
                 cuts.add(position + 1)
-        tracker.reset(len(gap) + 1)
+        timed.tracker.reset(len(gap) + 1)
         if before is not None:
-            tracker.step(before.frame, before.mask)
+            timed.step(before.frame, before.mask)
         for position, index in enumerate(indices):
             if stop.is_set():
                 return False
-            forward = None if before is None else tracker.step(gap[position])
+            forward = None if before is None else timed.step(gap[position])
             later, weight = backward[len(gap) - 1 - position], (position + 1) / (len(gap) + 1)
             fused = fuse_directions(forward, ids, later, weight)
             cut = position in cuts or (forward is not None and forward.cut)
-            yield FramePrediction(index, gap[position], replace(fused, cut=cut))
+            yield index, gap[position], replace(fused, cut=cut)
     return len(gap) in cuts
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,9 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.media.annotations import read_annotations
+from aotlab.media.decoding import decode, open_video
 from aotlab.media.frames import FrameSource, ImageFrames
+from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_black_and_white
 from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_runs
+from aotlab.media.video import VideoFrames
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 
@@ -87,12 +91,41 @@ class FrameSelection:
         return index if self._numbers is None else self._numbers[index]
 
     def read(self, source: FrameSource) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield index and image; earlier frames of image folders are not read."""
+        """Yield index and image; earlier frames of image folders are not read, of video files few."""
         if isinstance(source, ImageFrames):
             return (
                 (index, source.read(index)) for index in range(self.first, self.first + (self.count or 0))
             )
+        if self.first and isinstance(source, VideoFrames):
+            return islice(_read_video(source, self.first), self.count)
         return islice(enumerate(source), self.first, None if self.last is None else self.last + 1)
+
+
+def _read_video(video: VideoFrames, first: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield index and image from a frame on, decoded from the key frame before it.
+
+    A file that does not decode exactly from there is read from its beginning, which also counts damaged frames.
+    """
+    index, file = first, video.index
+    key = file.find_key_frame(first) if file.seekable else 0
+    if key:
+        with suppress(InputError), open_video(video.path) as container:
+            container.seek(file.seek_time(key), stream=container.streams.video[0])
+            for image, time, damaged in decode(video.path, container):
+                number = None if time is None else file.index_by_time.get(int(time / file.time_base))
+                if number is not None and number < index:
+                    continue
+                if number != index or damaged:
+                    break
+                yield (
+                    index,
+                    require_image_size(image, video.size, f"{video.path}, frame {index}", "the first frame"),
+                )
+                index += 1
+            else:
+                if index == file.length:
+                    return
+    yield from islice(enumerate(video), index, None)
 
 
 def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -32,17 +32,6 @@ if TYPE_CHECKING:
     from supervision import Detections
 
     from aotlab.engine.tracking.prediction import Prediction
-
-
-class FramePrediction(NamedTuple):
-    """A frame and its prediction."""
-
-    frame_index: int
-    """index of the frame in its source"""
-    frame: np.ndarray
-    """H×W×3 uint8 RGB"""
-    prediction: Any
-    """`Prediction` or `RestoredPrediction`"""
 
 
 @dataclass(frozen=True)
@@ -123,7 +112,7 @@ class Output:
         """Remove an incomplete file, if there is one; complete files are kept."""
 
     def summary(self) -> str | None:
-        """Return what is printed after the run, once `finish` has returned; None for nothing."""
+        """Summary line of the run, once `finish` has returned; None: nothing to print."""
         return None
 
     @classmethod
@@ -317,12 +306,12 @@ OUTPUTS = {
         1.5,
         True,
     ),
-    "alpha": OutputKind("alpha", "frames as PNGs, cut out", partial(FrameFiles, save=save_alpha), 2.0),
+    "alpha": OutputKind("alpha", "RGBA PNGs", partial(FrameFiles, save=save_alpha), 2.0),
     "prores": OutputKind(
-        "alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=render_alpha), 2.0, resumable=False
+        "alpha.mov", "ProRes 4444 with alpha", partial(VideoFile, draw=render_alpha), 2.0, resumable=False
     ),
     "vp9": OutputKind(
-        "alpha.webm", "VP9, cut out", partial(VideoFile, draw=render_alpha), 0.1, resumable=False
+        "alpha.webm", "VP9 with alpha", partial(VideoFile, draw=render_alpha), 0.1, resumable=False
     ),
     "overlay": OutputKind(
         "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay), 0.1
@@ -375,7 +364,7 @@ class Outputs:
         self.frames = 0
         """number of frames written to all outputs"""
         self.summaries: list[str] = []
-        """texts to print after the run, from `Output.summary`"""
+        """summary lines, of `Output.summary`"""
         self.last = -1
         """index in the source of the last written frame; -1 before the first"""
         self._outputs, self._source, self._on_written = outputs, source, on_written
@@ -469,7 +458,7 @@ def require_inputs_outside(inputs: Mapping[str, Path], names: Iterable[str], fol
                 )
 
 
-def require_replaceable(folder: Path, foreign: str | None, results: str | None, *, force: bool) -> None:
+def check_overwrite(folder: Path, foreign: str | None, results: str | None, *, force: bool) -> None:
     """Raise `InputError` if a folder holds something that must not be replaced.
 
     Args:

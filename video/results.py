@@ -19,10 +19,10 @@ from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import (
     OUTPUTS,
+    check_overwrite,
     find_existing,
     remove_temporary_files,
     require_inputs_outside,
-    require_replaceable,
 )
 from aotlab.video.resume import STATE_FILE, Progress
 from aotlab.video.track import TrackResult
@@ -116,8 +116,9 @@ class JobResults:
 
     @property
     def finished(self) -> bool:
-        """Whether the results of these inputs exist, and are not to be made again."""
-        return self._resume and is_finished(self._earlier, self._folder, self.record.input_digest)
+        """Whether all outputs for these inputs exist, and are not to be made again."""
+        found = all((self._folder / name).exists() for name in self.record.outputs)
+        return self._resume and self._earlier.error is None and not self._lacks_outputs and found
 
     def load_result(self) -> TrackResult:
         """Return the result of the finished earlier run."""
@@ -134,14 +135,29 @@ class JobResults:
     def _resume(self) -> bool:
         return self._same and not self._restart
 
-    def require_replaceable(self, *, force: bool) -> None:
-        """Raise `InputError` if results would overwrite the video, other files, or results without ``force``."""
+    @property
+    def _lacks_outputs(self) -> bool:
+        """Whether the earlier run does not write the outputs wanted, so that its frames must be tracked again."""
+        earlier, wanted = self._earlier, {*self.record.outputs}
+        return not wanted <= {*earlier.written} if earlier.error is None else wanted != {*earlier.outputs}
+
+    def check_overwrite(self, *, force: bool) -> None:
+        """Raise `InputError` if results would overwrite the video, other files, or results without ``force``.
+
+        Results of the same inputs with other outputs need ``restart``.
+        """
+        if self._resume and self._lacks_outputs:
+            names = ", ".join(sorted(self._earlier.written or self._earlier.outputs))
+            raise InputError(
+                f"output {self._folder}: holds {names or 'no outputs'} of these inputs; other outputs need the video "
+                "tracked again: choose another folder, or replace them with --restart"
+            )
         written, earlier = self.record.written, [*filter(is_file_name, self._earlier.outputs)]
         video = self.checked.job.video
         require_inputs_outside({video: Path(video)}, [*written, *earlier], self._folder)
         foreign = find_existing({*written} - {*earlier}, self._folder)
         other = None if self._same else find_existing(earlier, self._folder)
-        require_replaceable(
+        check_overwrite(
             self._folder, foreign, other and f"results of other inputs ({other})", force=force
         )
 

@@ -145,7 +145,7 @@ def _load_models(
     """Return the tracker, and the segmenter if there are prompts, once results may be written to the folder."""
     from aotlab.utils.devices import reserve_cores  # loads PyTorch
 
-    results.require_replaceable(force=force)
+    results.check_overwrite(force=force)
     reserve_cores(HELPER_THREADS)
     job, tracker = results.checked.job, load_tracker(results.checked.job.overrides)
     return tracker, open_segmenter(job.segmenter, tracker) if results.checked.prompts else None

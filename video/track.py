@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,20 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.processes import stop_flag
-from aotlab.utils.streaming import ReadAhead, StallError, stream
+from aotlab.utils.progress import progress_bar
+from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
-    FramePrediction,
     OutputKind,
     Outputs,
+    RestoredPrediction,
     TrackedFrame,
     find_output,
     list_outputs,
@@ -37,6 +38,7 @@ from aotlab.video.resume import Progress
 if TYPE_CHECKING:
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
+    from aotlab.video.directions import TimedTracker
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class TrackResult:
     written: dict[str, Path] = field(default_factory=dict)
     """completed outputs by name; after an early stop they hold the frames until then"""
     summaries: tuple[str, ...] = ()
-    """what the outputs have to print, see `Output.summary`"""
+    """summary lines, of `Output.summary`"""
     reused: bool = False
     """whether nothing was tracked, as an earlier run has finished"""
     restored_frames: int = 0
@@ -147,7 +149,7 @@ def track(
         InputError: the output folder is not writable, a removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    from aotlab.video.directions import track_both_directions  # loads PyTorch, as nothing above does
+    from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
 
     if isinstance(source, str | Path):
         raise InputError(
@@ -162,33 +164,48 @@ def track(
         source,
         None if progress is None else progress.add_frame,
     )
-    timed: Any = TimedTracker(tracker)
+    timed, cuts = TimedTracker(tracker), list[int]()
     required = {*masks, *removals}
-    cuts: list[int] = []
+    problem: Exception | None = None
     with stop_flag() as stop:
-
-        def predict(numbered: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
-            if options.both_directions:
-                predictions = track_both_directions(timed, numbered, masks, output, stop)
-            else:
-                predictions = track_forward(timed, numbered, masks, removals, progress)
-            for index, frame, prediction in predictions:
-                annotated = ids.get(index, frozenset())
-                tracked = TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
-                if tracked.cut:
-                    cuts.append(frames.number(index))
-                yield tracked
-
         reader = ReadAhead(
             pace_frames(frames.read(source), source) if options.realtime else frames.read(source),
             stop=stop,
             timeout=options.timeout,
-            keep=(lambda item: item[0] in required) if options.realtime else None,
+            must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
-        problem = _run_to_end(stream(reader, predict, outputs.write), outputs, source, options, frames.count)
-    unused = None if stop.is_set() else _describe_unused(source, masks, removals, outputs.last + 1)
+        bar = progress_bar(frames.count, unit="frame", enabled=options.progress and sys.stderr.isatty())
+        try:
+            with bar, WriteBehind(outputs.write) as writer, closing(iter(reader)) as items:
+                predictions: Generator[tuple[int, np.ndarray, Any], None, None]
+                if options.both_directions:
+                    predictions = track_both_directions(timed, items, masks, output, stop)
+                else:
+                    predictions = track_forward(timed, items, masks, removals, progress)
+                with closing(predictions):
+                    for index, frame, prediction in predictions:
+                        annotated = ids.get(index, frozenset())
+                        tracked = TrackedFrame(
+                            index, frame, prediction, source.time(index), max_id, annotated
+                        )
+                        if tracked.cut:
+                            cuts.append(frames.number(index))
+                        writer.put(tracked)
+                        bar.update()
+        except StallError:
+            remedy = "check the source, or wait longer (timeout)"
+            problem = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
+        except Exception as error:  # raised or reported below, once outputs are complete
+            problem = error
+        except KeyboardInterrupt:  # the second one
+            outputs.drop()
+            raise
+        problem = _complete_outputs(outputs, problem)
     if progress is not None and (stop.is_set() or problem is not None):
-        progress.save_stopped(outputs.last, timed)
+        progress.save_stopped(outputs.last, tracker)
+    message = _describe_problem(problem, options, outputs)
+    if message is None and not stop.is_set():
+        message = unused_inputs_error(source, masks, removals, outputs.last + 1)
     return TrackResult(
         outputs.frames,
         timed.seconds,
@@ -202,28 +219,28 @@ def track(
         levels=source.levels,
         interrupted=stop.is_set(),
         signal_number=stop.signal_number,
-        error=_describe_problem(problem, options, outputs) or unused,
+        error=message,
     )
 
 
 def track_forward(
-    tracker: TimedTracker,
-    frames: Iterator[tuple[int, np.ndarray]],
+    timed: TimedTracker,
+    frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     progress: Progress | None = None,
-) -> Iterator[FramePrediction]:
-    """Yield every frame in order with its prediction; ``removals``: object ids by frame index."""
+) -> Generator[tuple[int, np.ndarray, Prediction | RestoredPrediction], None, None]:
+    """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
         if progress is not None and index <= progress.last:
-            yield FramePrediction(index, frame, progress.restore(index))
+            yield index, frame, progress.restore(index)
             continue
         for object_id in removals.get(index, ()):
-            tracker.forget(object_id)
-        prediction = tracker.step(frame, masks.get(index))
+            timed.tracker.forget(object_id)
+        prediction = timed.step(frame, masks.get(index))
         if progress is not None:
-            progress.keep_state(index, tracker)
-        yield FramePrediction(index, frame, prediction)
+            progress.keep_state(index, timed.tracker)
+        yield index, frame, prediction
 
 
 def group_removals(
@@ -270,55 +287,15 @@ def pace_frames(
         yield index, frame
 
 
-class TimedTracker:
-    """Tracker that measures the time of `step` and delegates everything else."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        from aotlab.engine.tracking.prediction import LabelPipeline  # loads PyTorch
-
-        self._tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
-        self.seconds = 0.0
-
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
-        """Step the tracker and wait for the labels that are due."""
-        start = time.perf_counter()
-        prediction = self._tracker.step(frame, mask)
-        self._labels.wait(prediction)
-        self.seconds += time.perf_counter() - start
-        return prediction
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tracker, name)
-
-
-def _run_to_end(
-    results: Generator[TrackedFrame, None, None],
-    outputs: Outputs,
-    source: FrameSource,
-    options: JobOptions,
-    total: int | None,
-) -> Exception | None:
-    """Run to the last frame or the first failure, and complete the outputs; return what went wrong.
+def _complete_outputs(outputs: Outputs, problem: Exception | None) -> Exception | None:
+    """Complete the outputs and return the problem, or the first of completing them.
 
     Raises:
         Exception: an internal error, or the first frame failed.
     """
-    problem: Exception | None = None
     try:
-        try:
-            bar = tqdm(total=total, unit="frame", disable=None if options.progress else True)
-            with bar, closing(results):
-                for _ in results:
-                    bar.update()
-        except StallError:
-            problem = InputError(
-                f"{source.name}: no frame for {options.timeout:g} seconds; "
-                "check the source, or wait longer (timeout)"
-            )
-        except Exception as error:  # raised or reported below, once outputs are complete
-            problem = error
         unfinished = outputs.finish()
-    except KeyboardInterrupt:  # the second one
+    except KeyboardInterrupt:
         outputs.drop()
         raise
     problem = problem or unfinished
@@ -336,7 +313,7 @@ def _describe_problem(problem: BaseException | None, options: JobOptions, output
     return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 
-def _describe_unused(
+def unused_inputs_error(
     source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int
 ) -> str | None:
     """Return the sentence about masks and removals on missing frames, or None."""

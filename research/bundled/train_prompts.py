@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,7 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
 from aotlab.tools.cli.types import option
 from aotlab.utils.devices import autocast
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, reading, require_writable
 from aotlab.utils.processes import stop_flag
 from research.bundled.prompt_samples import AnnotatedImage, draw_sample, list_images
@@ -118,9 +120,12 @@ class PromptTrainer:
         checkpoint: tracking model to start from; its prompt network, if any, is trained further.
         data: folder of the sources.
         output: folder of state, log and weights; a state there is resumed.
+        command: command line, for the model card.
     """
 
-    def __init__(self, checkpoint: Path, data: Path, output: Path, training: PromptTraining) -> None:
+    def __init__(
+        self, checkpoint: Path, data: Path, output: Path, training: PromptTraining, *, command: str = ""
+    ) -> None:
         tracking, config = load_checkpoint(checkpoint)
         settings = replace(config.model, prompt_blocks=training.blocks)
         self.config: Config = replace(config, model=settings)
@@ -132,7 +137,7 @@ class PromptTrainer:
         if tracking.prompts is None:
             init_prompt_network(network, tracking)
         self.network: PromptNetwork = network
-        self.checkpoint, self.output, self.training = checkpoint, output, training
+        self.checkpoint, self.output, self.training, self.command = checkpoint, output, training, command
         self.images = list_images(data, training.sources)
         self.optimizer = torch.optim.AdamW(_build_parameter_groups(network, training), betas=(0.9, 0.99))
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -249,7 +254,7 @@ class PromptTrainer:
             name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
             clip_length=1, crop=training.size, data=[f"{len(self.images)} images: {', '.join(groups)}"],
             seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
-            command="python -m research.bundled.train_prompts DATA",
+            command=self.command,
         )  # fmt: skip
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
 
@@ -341,6 +346,9 @@ def _mean_iou(answers: Tensor, truth: Tensor) -> float:
 @print_config
 def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) -> int:
     """Train until the last step or Ctrl-C, and print the file of the weights."""
+    for override in overrides:
+        if "=" not in override:
+            raise InputError(f"{override}: a setting is written key=value, for example data.root=DATA")
     values = dict(override.split("=", 1) for override in overrides)
     data, output, start = (values.pop(key, default) for key, default in PLACES.items())
     recipe = Path(config or DEFAULT_RECIPE)
@@ -348,9 +356,9 @@ def main(overrides: tuple[str, ...], *, config: str | None, print_config: bool) 
     if print_config:
         print(to_yaml(training), end="")
         return 0
-    print(
-        PromptTrainer(resolve_checkpoint(start), Path(data), require_writable(Path(output)), training).run()
-    )
+    typed = click.get_current_context().meta["command_line"]
+    folder = require_writable(Path(output))
+    print(PromptTrainer(resolve_checkpoint(start), Path(data), folder, training, command=typed).run())
     return 0
 
 

@@ -22,13 +22,13 @@ from aotlab.utils.files import (
     is_file_name,
     is_folder,
     make_folder,
-    name_beside,
     read_text,
     reading,
     require_file_name,
     require_output,
     require_writable,
     sha256,
+    sibling_path,
 )
 from aotlab.utils.locks import remove_leftovers
 from tests.limits import limit_file_size, make_pipe
@@ -267,11 +267,11 @@ def test_errors_that_a_file_causes_are_bad_input(error):
         ("/", "/.txt"),
     ],
 )
-def test_name_beside_a_file_or_folder(tmp_path, monkeypatch, name, expected):
+def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected):
     (tmp_path / "folder.d" / "inner").mkdir(parents=True)
     if "{}" in expected:
         monkeypatch.chdir(tmp_path / "folder.d" / "inner")
     else:
         monkeypatch.chdir(tmp_path)
     folder = Path(name).resolve().name
-    assert name_beside(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()
+    assert sibling_path(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()

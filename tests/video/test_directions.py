@@ -12,6 +12,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from aotlab.video.directions import (
     SpillFile,
+    TimedTracker,
     fuse_directions,
     quantize_probabilities,
     track_both_directions,
@@ -26,7 +27,11 @@ def answer(ids, rows):
 
 
 def both(tracker, frames, masks, folder, stop=None):
-    return list(track_both_directions(tracker, enumerate(frames), masks, folder, stop or threading.Event()))
+    return list(
+        track_both_directions(
+            TimedTracker(tracker), enumerate(frames), masks, folder, stop or threading.Event()
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +117,9 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
     found, masks = [], {0: stripes([1]), 9: stripes([1])}
     with pytest.raises(InputError, match="frame 3"):
         found.extend(
-            track_both_directions(Tracker(*models["aott"]), broken(), masks, tmp_path, threading.Event())
+            track_both_directions(
+                TimedTracker(Tracker(*models["aott"])), broken(), masks, tmp_path, threading.Event()
+            )
         )
     forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
     assert [index for index, _, _ in found] == [0, 1, 2]

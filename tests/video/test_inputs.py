@@ -1,17 +1,21 @@
 """Frames and masks given for a video: frame numbers, ranges, mask files."""
 
 import json
+from itertools import islice
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.media.decoding import decode
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.media.video import open_frames
+from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video.inputs import FrameSelection, load_masks, split_mask_value
 from tests.drawn_clips import write_plain
+from tests.numbered_videos import cut_end
 
 SIZE, LENGTH = (24, 32), 5
 
@@ -189,3 +193,58 @@ def test_overlap_of_two_files_is_reported(video, masks, caplog):
 def test_frames_without_objects_are_not_given(video, masks, tmp_path):
     write_mask(tmp_path / "several" / "00012.png", labels(0))
     assert list(load_masks(["several"], video)) == [1, 3]
+
+
+def write_video(path, codec):
+    """Write 40 frames of noise with a key frame in eight."""
+    rng = np.random.default_rng(0)
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 8
+        for _ in range(40):
+            image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def read_until_error(frames):
+    """Frames, and the message of the error that ends them."""
+    seen = []
+    try:
+        seen.extend(frames)
+    except InputError as error:
+        return seen, str(error)
+    return seen, None
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize(("start", "end"), [(21, 30), (21, None), (24, 24), (39, None), (3, 5)])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("ts", "libx264"), ("avi", "mpeg4")]
+)
+def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, start, end, cut):
+    path = write_video(tmp_path / f"clip.{suffix}", codec)
+    if cut:
+        cut_end(path)
+    source = open_frames(path)
+    expected, error = read_until_error(islice(enumerate(source), start, None if end is None else end + 1))
+    read = open_frames(path)
+    frames, message = read_until_error(FrameSelection(read, start, end).read(read))
+    assert ([index for index, _ in frames], message) == ([index for index, _ in expected], error)
+    assert all((frame == other).all() for (_, frame), (_, other) in zip(frames, expected, strict=True))
+
+
+def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
+    source, decoded = open_frames(write_video(tmp_path / "clip.mp4", "libx264")), []
+
+    def count(path, container):
+        for item in decode(path, container):
+            decoded.append(item)
+            yield item
+
+    monkeypatch.setattr("aotlab.video.inputs.decode", count)
+    monkeypatch.setattr(VideoFrames, "__iter__", None)  # decodes from the beginning
+    assert [index for index, _ in FrameSelection(source, 34).read(source)] == list(range(34, 40))
+    assert len(decoded) < 20

@@ -1,6 +1,8 @@
 """Training of prompts: samples, simulated prompts, steps, states, and weights that stay."""
 
+import importlib
 import logging
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.media.masks import write_mask
 from aotlab.networks.build import build_model
@@ -186,7 +189,26 @@ def test_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
     assert main(["--config", str(recipe), *settings, "precision=bfloat16"]) == 0
     path = capsys.readouterr().out.strip()
     assert path.endswith("aott.safetensors")
-    assert read_card(Path(path)).phases[-1].precision == "bfloat16"
+    phase = read_card(Path(path)).phases[-1]
+    assert phase.precision == "bfloat16"
+    program, config, *typed = shlex.split(phase.command)[2:]
+    assert (program, config) == ("research.bundled.train_prompts", "--config")
+    assert typed == [str(recipe), *settings, "precision=bfloat16"]
+
+
+def test_bare_word_is_no_setting(capsys):
+    assert main(["DATA"]) == 2
+    assert (
+        capsys.readouterr().err == "error: DATA: a setting is written key=value, for example data.root=DATA\n"
+    )
+
+
+def test_commands_of_the_bundled_card_exist():
+    for phase in read_card(BUNDLED_CHECKPOINT).phases:
+        python, flag, module, *arguments = shlex.split(phase.command)
+        assert (python, flag) == ("python", "-m")
+        command = importlib.import_module(module).main
+        assert command([*arguments, "--print-config"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,11 @@ def test_help_shows_all_commands_or_one(capsys):
     assert "exit codes" in capsys.readouterr().out
     assert main(["help", "check-data"]) == 0
     assert "Usage: aotlab check-data" in capsys.readouterr().out
+    assert main(["help", "weights", "get"]) == 0
+    assert "Usage: aotlab weights get [OPTIONS] NAME..." in capsys.readouterr().out
+    for line, words in (("weights gte", "did you mean get?"), ("track it", "aotlab track has no commands")):
+        assert main(["help", *line.split()]) == 2
+        assert words in capsys.readouterr().err
     assert main([]) == 2
 
 

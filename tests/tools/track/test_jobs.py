@@ -80,6 +80,15 @@ def test_finished_job_is_repeated_when_its_mask_changed(clips, tracker):
     assert read_mask(clips.parent / "out" / "b" / "masks" / "00000.png").max() == 4
 
 
+def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
+    (clips / "jobs.csv").write_text("video,masks\na,a.png\nb,0=b.png\n")
+    for folder, path in ((clips, "jobs.csv"), (clips.parent, "clips/jobs.csv")):
+        monkeypatch.chdir(folder)
+        output = str(clips.parent / "out")
+        assert cli.main(["--jobs", path, "--output", output, "--write", "masks"]) == 0
+        assert tracker.steps == 6
+
+
 def test_finished_list_with_removals_is_not_repeated(clips, tracker):
     assert run(clips, "--remove", "1:2") == 1  # only b has an object 2
     steps = tracker.steps
@@ -230,6 +239,15 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
     assert (out / "a" / "notes.txt").read_text() == "mine"
+
+
+def test_list_with_fewer_or_more_outputs(clips, tracker, capsys):
+    assert run(clips) == 0
+    line = ["--jobs", str(clips), "--output", str(clips.parent / "out"), "--write"]
+    assert cli.main([*line, "masks"]) == 0
+    assert tracker.steps == 9
+    assert cli.main([*line, "masks,coco,objects"]) == 2
+    assert "holds results without coco, objects; choose another folder" in capsys.readouterr().err
 
 
 def test_results_of_unlisted_jobs_are_refused(clips, capsys):

@@ -4,7 +4,9 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
@@ -83,6 +85,15 @@ def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.out.count("\n") == 1
     assert captured.err == ""
+
+
+@pytest.mark.parametrize(("more", "drawn"), [([], True), (["-q"], False)])
+def test_quiet_run_draws_no_bar(request, video, mask, tmp_path, capsys, monkeypatch, more, drawn):
+    log = logging.getLogger("aotlab")
+    request.addfinalizer(partial(log.setLevel, log.level))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run(video, tmp_path, mask, more=more) == 0
+    assert ("4/4" in capsys.readouterr().err) == drawn
 
 
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
@@ -431,6 +442,29 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
         assert tracker.loads == count
 
 
+def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker, capsys):
+    assert run(video, tmp_path, mask) == 0
+    before = files(tmp_path / "out")
+    assert run(video, tmp_path, mask, more=["--write", "masks"]) == 0
+    assert "already tracked" in capsys.readouterr().out
+    assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco"]) == 2
+    assert "holds masks, overlay.mp4 of these inputs; other outputs need" in capsys.readouterr().err
+    assert (files(tmp_path / "out"), tracker.loads) == (before, 1)
+    assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco", "--restart"]) == 0
+    assert run(video, tmp_path, mask) == 0
+    assert {**files(tmp_path / "out"), **before} == files(tmp_path / "out")
+    assert (tmp_path / "out" / "coco.json").is_file()
+    assert tracker.loads == 2
+
+
+@pytest.mark.parametrize("write", ["masks", "masks,overlay,coco,objects"])
+def test_interrupted_run_resumes_with_its_outputs_only(interrupted, video, mask, tmp_path, write, capsys):
+    assert run(video, tmp_path, mask, more=["--write", write]) == 2
+    assert "other outputs need the video tracked again" in capsys.readouterr().err
+    assert run(video, tmp_path, mask, more=WRITE) == 0
+    assert "3 of them before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("object_id", [255, 300])
 def test_ids_from_255_survive_their_own_masks(video, mask, tmp_path, object_id):
     late = tmp_path / "late.png"
@@ -518,3 +552,28 @@ def test_cropped_box_is_warned_of_once(video, tmp_path, caplog, tracker, monkeyp
     monkeypatch.setattr(tracker, "segmenter", CornerSegmenter())
     assert run(video, tmp_path, more=["--box", "30,8,40,12", "--write", "masks", *more]) == 0
     assert caplog.text.count("box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped") == 1
+
+
+SAME = [
+    {"video": "video"},
+    {"video": "link"},
+    {"masks": "first.png"},
+    {"masks": "0=first.png", "start": 0},
+    {"boxes": ("4:8-24:20", ":2=1,2,3,4")},
+    {"boxes": ("0:2=1,2,3,4", ":1=4.0,8,20,12")},
+    {"classes": (":1=cat",)},
+    {"levels": "0,255.0", "rate": "25.00"},
+]
+
+
+@pytest.mark.parametrize("spelling", SAME, ids=str)
+def test_digest_is_of_what_texts_mean(video, mask, tmp_path, monkeypatch, spelling):
+    (tmp_path / "link").symlink_to(video)
+    job = Job(
+        "out", str(video), str(mask), boxes=("4,8,20,12", ":2=1,2,3,4"), classes="cat", levels="0, 255", rate="25"
+    )  # fmt: skip
+    before = digest_inputs(job, {})
+    monkeypatch.chdir(tmp_path)
+    assert digest_inputs(replace(job, **spelling), {}) == before
+    for other in ({"masks": "1=first.png"}, {"boxes": "5,8,20,12"}, {"end": 3}, {"levels": "auto"}):
+        assert digest_inputs(replace(job, **other), {}) != before
