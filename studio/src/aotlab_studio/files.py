@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import platform
@@ -28,8 +29,8 @@ LEASE_SECONDS = 60.0
 """seconds after which a lease that is not touched has expired"""
 MOVE_LOCK = ".aotlab-replaced.lock"
 """name of the lock file while files are replaced"""
-REPLACED, REMOVED = ".aotlab-replaced-", ".aotlab-removed-"
-"""prefixes of folders with what is being replaced, and with what has been"""
+REPLACED, REMOVED, KEPT = ".aotlab-replaced-", ".aotlab-removed-", ".aotlab-old-"
+"""prefixes of folders with files being replaced, with replaced ones, and with those replaced by a killed program"""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def append_bytes(
-    path: Path, end: int, content: bytes, is_other: Callable[[IO[bytes]], bool], *, sync: bool = False
+    path: Path,
+    end: int,
+    content: bytes,
+    has_foreign_record: Callable[[IO[bytes]], bool],
+    *,
+    sync: bool = False,
 ) -> None:
     """Write a record after the first ``end`` bytes of a file, which is created if missing.
 
@@ -52,7 +58,7 @@ def append_bytes(
         path: the file; a record after ``end`` that was cut off is replaced.
         end: bytes of the records that this program knows.
         content: the record.
-        is_other: returns whether a whole record is at the place of the file.
+        has_foreign_record: returns whether a whole record is at the position of the file, or after it.
         sync: make it survive a power cut.
 
     Raises:
@@ -61,12 +67,12 @@ def append_bytes(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("r+b" if end or path.exists() else "x+b", buffering=0) as file:
-            if file.seek(0, os.SEEK_END) < end or (file.seek(end) == end and is_other(file)):
+            if file.seek(0, os.SEEK_END) < end or (file.seek(end) == end and has_foreign_record(file)):
                 raise InputError(f"{path}: another program has opened this project; open it again")
             file.truncate(file.seek(end))
             try:
                 if file.write(content) != len(content):
-                    raise OSError(28, "no space left on the device")
+                    raise OSError(errno.ENOSPC, "no space left on the device")
                 if sync:
                     os.fsync(file.fileno())
             except OSError:
@@ -74,9 +80,16 @@ def append_bytes(
                     file.truncate(end)
                 raise
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); free space") from error
+        raise InputError(describe_write_error(path, error)) from error
     if sync and not end:
         sync_folder(path.parent)
+
+
+def describe_write_error(path: Path | str, error: OSError) -> str:
+    """Return the error message of a file that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "free space" if full else "check the disk and the permissions"
+    return f"{path}: cannot be written ({error.strerror}); {remedy}"
 
 
 def sync_folder(folder: Path) -> None:
@@ -132,15 +145,19 @@ def _restore(folder: Path) -> None:
     for removed in folder.glob(f"{REMOVED}*"):
         shutil.rmtree(removed, ignore_errors=True)
     for replaced in folder.glob(f"{REPLACED}*"):
+        kept = folder / replaced.name.replace(REPLACED, KEPT)
         for path in replaced.iterdir():
             target = folder / path.name
             if os.path.lexists(target):
-                log.warning("%s: replaced by a program that was killed; the old one is %s", target, path)
+                log.warning(
+                    "%s: replaced by a program that was killed; the old one is %s", target, kept / path.name
+                )
             else:
                 path.rename(target)
                 log.warning("%s: restored after a program was killed that replaced it", target)
+        replaced.rename(kept)  # not restored again if the new files are deleted
         with suppress(OSError):  # not empty
-            replaced.rmdir()
+            kept.rmdir()
 
 
 class LeaseOwner(msgspec.Struct, frozen=True):

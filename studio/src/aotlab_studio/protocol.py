@@ -98,7 +98,7 @@ class Clip(Struct, frozen=True):
     holder: str = ""
     """who has it open, and where; empty: nobody"""
     error: str = ""
-    """why it could not be tracked or opened; empty: it can be"""
+    """error message if it could not be tracked or opened"""
     untracked: bool = False
     """whether masks are drawn, and frames are without a result"""
     sentences: list[str] = []
@@ -175,6 +175,8 @@ class Description(Struct, frozen=True):
     notes: dict[int, str]
     """by frame"""
     job: JobProgress | None
+    problems: list[str]
+    """error messages of damaged files of tracked masks"""
 
 
 class FrameEvent(Struct, frozen=True):

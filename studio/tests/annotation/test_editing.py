@@ -334,3 +334,12 @@ def test_tracking_is_undone_and_redone_from_its_layer(session):
     assert editing.drop_results(session.document, 3) == LENGTH - 3
     session.undo()
     assert (session.document.snapshot.labels(7) == truth(7)).all()
+
+
+def test_reset_frame_keeps_masks_of_hidden_objects(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 2, {"hidden": True})
+    editing.remove_keyframe(session.document, 0)
+    assert set(session.document.snapshot.keyframe(0)) == {2}
+    with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
+        editing.remove_keyframe(session.document, 0)

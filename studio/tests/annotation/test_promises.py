@@ -150,7 +150,9 @@ def test_s6_acceptance_belongs_to_the_masks(session, quick):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, "Ann")
-    assert (describe(session).status, session.document.person) == ("accepted", "Ann")
+    assert (describe(session).status, session.document.status_author) == ("accepted", "Ann")
+    editing.set_note(session.document.by("Dan"), 1, "later")
+    assert session.document.status_author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "changes": {"color": "#123456"}})
     session.track(TrackRequest(0)).wait()
     assert describe(session).status == "accepted"  # the masks are the same

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,7 @@ from aotlab_studio.protocol import (
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 LAYER_BYTES = 1024 * 2**20
-"""size of all layers beyond which those that were undone are removed when the project is opened"""
+"""size of all layers beyond which those that neither undo, redo nor a version can show are removed at opening"""
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -100,19 +101,19 @@ class Document:
         """page that made each entry, of all open pages and for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
         """the last snapshot by its entry and the revision of the layers, for all views"""
+        if self.log.problem:
+            raise InputError(self.log.problem)
         for entry in self.log.entries.values():
             layers = [layer for layer in entry.values.layers.values() if layer is not None]
             last = max([*entry.values.keyframes, *(layer.last for layer in layers)], default=0)
             if last >= frames.count:
                 raise InputError(
-                    f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a copy"
+                    f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a backup"
                 )
         if lock is not None:
             kept = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
-            done = self.log.entries.get(self.log.head)
-            while done is not None:  # all that can be undone
-                kept.update(done.values.layers)
-                done = self.log.entries.get(done.parent)
+            for number in self.log.list_reachable():
+                kept.update(self.log.entries[number].values.layers)
             self.layers.drop_oldest(kept, LAYER_BYTES)
 
     @classmethod
@@ -189,14 +190,26 @@ class Document:
             now = self.snapshot
             return Snapshot(self.log, now.entry, self.masks, self.layers, now.count, now.ends)
 
+    @property
+    def problems(self) -> list[str]:
+        """Error messages of the layers that cannot be read, or not completely."""
+        now = self.snapshot
+        files = [
+            now.open_layer(key) for key, layer in now.state.layers.items() if layer and layer.kind != "empty"
+        ]
+        return [file.problem for file in files if file.problem]
+
     def set_lock_owner(self, person: str) -> None:
         """Write the person's name into the lock of the project."""
         assert self.folder_lock is not None
         self.folder_lock.name_person(person)
 
     def close(self) -> None:
-        """Release the project."""
+        """Back up the log and release the project."""
         if self.folder_lock is not None:
+            with suppress(InputError):  # the log itself is complete
+                self.folder_lock.require_held()
+                self.log.back_up()
             self.folder_lock.release()
 
     @property
@@ -299,9 +312,9 @@ class Document:
             return record.status if holds else "in progress", record.note
 
     @property
-    def person(self) -> str:
-        """Author of the last change; empty: unknown."""
-        return self.log.author
+    def status_author(self) -> str:
+        """Author of the last status; empty: unknown."""
+        return self.log.status.author if self.log.status else ""
 
     def keep_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""

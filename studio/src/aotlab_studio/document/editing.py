@@ -205,11 +205,23 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
+
+    Raises:
+        InputError: no other object has a drawn mask there.
+    """
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
         drawn = now.keyframe(frame)
-        kept = {each: drawn[each] for each in now.objects.locked if each in drawn}
+        kept = {
+            item.id: drawn[item.id]
+            for item in now.objects
+            if item.id in drawn and (item.locked or item.hidden)
+        }
+        if drawn == kept:
+            raise InputError(
+                f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects; nothing was changed"
+            )
         for object_id in drawn.keys() - kept if document.propagates else ():
             others = [index for index in now.keyframes if now.keyframe(index).get(object_id)]
             beside = [index for index in others if index < frame][-1:] or [

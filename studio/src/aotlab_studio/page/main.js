@@ -110,7 +110,7 @@ export class App {
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     this.timeline.setOutdated(state.outdated);
     element('export-clips').hidden = !state.batch;
-    this.showMessage('');
+    this.showMessage(state.problems.join(' '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);

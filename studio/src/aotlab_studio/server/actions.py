@@ -49,6 +49,7 @@ def describe(session: Session) -> Description:
             range=now.state.ranges.get("track"),
             notes=now.notes,
             job=session.job.report() if session.job is not None and session.job.alive else None,
+            problems=document.problems,
         )
 
 

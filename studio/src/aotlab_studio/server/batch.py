@@ -285,7 +285,7 @@ def describe_clip(name: str, document: Document) -> Clip:
     now, (status, note) = document.snapshot, document.status
     names = {item.id: item.name for item in now.objects}
     return Clip(
-        name, now.count, len(names), status, note, document.person,
+        name, now.count, len(names), status, note, document.status_author,
         untracked=bool(now.keyframes) and len(now.annotated_frames) < now.count,
         sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
     )  # fmt: skip

@@ -14,7 +14,7 @@ from aotlab.sdk import find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
-from aotlab_studio.files import LOCK, move_entries, write_bytes
+from aotlab_studio.files import LOCK, describe_write_error, move_entries, write_bytes
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_report
 from aotlab_studio.server.export import ExportCancelledError, export_masks, list_classes, make_record
@@ -81,7 +81,7 @@ def export_clips(
         except InputError as error:
             problems.append(f"{name}: {error}")
         except OSError as error:
-            problems.append(f"{name}: cannot be written ({error.strerror}); free space")
+            problems.append(describe_write_error(name, error))
     update_report(folder)
     return ExportedClips(written, problems)
 
