@@ -47,7 +47,7 @@ class FileObject(Struct, frozen=True):
 
 
 class ExportedClips(Struct, frozen=True):
-    """Clips of a list of videos whose corrected masks were written into its results."""
+    """Clips of a batch whose corrected masks were written into its results."""
 
     names: list[str]
     problems: list[str]
@@ -149,8 +149,6 @@ class Description(Struct, frozen=True):
     size: tuple[int, int]
     """height, width"""
     rate: float
-    batch: bool
-    """whether it is one of a list of videos"""
     shared: bool
     """whether changes need a name"""
     status: ClipStatus
@@ -160,7 +158,7 @@ class Description(Struct, frozen=True):
     classes: list[str]
     """names of classes, as offered"""
     strips: dict[int, str]
-    """by object id; characters as in `server/actions.py:strips`"""
+    """by object id; characters as in `document/strips.py`"""
     revision: int
     outputs: list[Choice]
     models: list[str]
@@ -184,7 +182,7 @@ class FrameEvent(Struct, frozen=True):
 
     frame: int
     revision: int
-    codes: dict[int, str] = {}
+    codes: dict[int, str]
     """this frame's characters of the strips by object id"""
     event: Literal["frame"] = "frame"
 

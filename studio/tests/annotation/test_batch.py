@@ -88,7 +88,6 @@ def test_clip_is_served_below_its_name(served):
     talk = served.open(path="clip/b/socket")
     described = talk.do("describe")["result"]
     assert described["name"] == "b"
-    assert described["batch"]
     assert "no such clip" in served.get("/clip/x/").text
     talk.socket.close()
 

@@ -38,6 +38,7 @@ from aotlab_studio.document.log import (
 )
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.document.strips import encode_frame
 from aotlab_studio.files import FolderLock
 from aotlab_studio.protocol import (
     ClipStatus,
@@ -361,7 +362,7 @@ class Document:
             ids = np.where(np.isin(before, now.objects.locked), 0, ids)
             self.layers.put(layer_id, result, ids)
             self.log.revision += 1
-            self.emit(FrameEvent(result.frame, self.revision))
+            self._emit_frame(result.frame)
             others = (before > 0) & ~np.isin(before, [now.resolve(each) for each in layer.objects])
             if not others.any():
                 return 0
@@ -379,6 +380,10 @@ class Document:
         """Notify all listeners."""
         for listener in list(self.listeners):
             listener(event)
+
+    def _emit_frame(self, index: int) -> None:
+        if self.listeners:
+            self.emit(FrameEvent(index, self.revision, encode_frame(self.snapshot, index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
         if self._pages.get(entry.number) not in (None, self.page):
@@ -408,7 +413,7 @@ class Document:
         if changed.objects or changed.merged or changed.classes:
             self.emit(ObjectsEvent(self.revision, list(now.objects), sorted(now.classes)))
         for index in sorted(changed.keyframes):
-            self.emit(FrameEvent(index, self.revision))
+            self._emit_frame(index)
         if changed.layers or changed.checked:
             self.emit(ResultsEvent(self.revision))
         if changed.notes:

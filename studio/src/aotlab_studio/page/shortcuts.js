@@ -118,7 +118,7 @@ export function bindings(app) {
       { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving() },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
-      { keys: ['Escape'], text: 'cancel what was begun; stop tracking', run: () => app.escape() },
+      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape() },
       { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo() },
       { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo() },
     ],

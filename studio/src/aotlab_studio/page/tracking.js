@@ -115,7 +115,7 @@ export class Tracking {
 
   /** @param {import('./protocol.js').JobProgress['direction']} direction */
   async track(direction) {
-    await this.app.drawn; // may choose the object
+    await this.app.queue.last; // may choose the object
     const [first, last] = [readNumber('first'), readNumber('last')];
     const { playback } = this.app;
     playback.stop();
@@ -210,7 +210,7 @@ export class Review {
 
   async storeNote() {
     if (document.activeElement === element('note')) focusView();
-    await this.app.send('set_note', { frame: this.noted, text: element('note').value });
+    await this.app.queue.push('set_note', { frame: this.noted, text: element('note').value });
     this.showNote();
   }
 

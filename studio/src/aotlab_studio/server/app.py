@@ -26,8 +26,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
 from aotlab_studio.document.objects import NAME_LENGTH
-from aotlab_studio.protocol import Answer, EditResult, Event, Failure, FrameEvent
-from aotlab_studio.server.actions import encode_frame_codes, run_action
+from aotlab_studio.protocol import Answer, EditResult, Event, Failure
+from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
 from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
@@ -40,8 +40,8 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-DRAWINGS = ("paint", "outline", "add_object")
-"""actions that a page repeats when it closes before their answers"""
+DRAWINGS = ("paint", "outline", "add_object", "set_note", "change_object")
+"""actions of drawings and typed texts, which a page repeats when it closes before their answers"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
 MAX_DRAWINGS = 1000
@@ -142,16 +142,18 @@ class Endpoints:
             messages = msgspec.json.decode(await read_body(request) or b"", type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"drawings: {error}", 422)
-        author, made = read_person(request), None
+        author, object_id = read_person(request), None
         for message in messages:
             if message.get("do") not in DRAWINGS:
                 return PlainTextResponse(f"drawings: expected {', '.join(DRAWINGS)}", 422)
-            new = message.get("object_id") is None
-            if message["do"] != "add_object" and new:
-                message["object_id"] = made
+            lacks_object = message.get("object_id", 0) is None
+            if lacks_object:
+                message["object_id"] = object_id
             answer = await self._dispatcher.run(message, author)
-            if new and isinstance(answer, Answer):
-                made = answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
+            if (lacks_object or message["do"] == "add_object") and isinstance(answer, Answer):
+                object_id = (
+                    answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
+                )
         return Response(status_code=204)
 
     async def get_archive(self, request: Request) -> Response:
@@ -232,7 +234,7 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") in ("export", "export_clips", "set_status"):
+        if message.get("do") in ("export", "set_status"):
             task = asyncio.create_task(self._handle(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -243,10 +245,6 @@ class Connection:
         self._queue.put_nowait(await self._dispatcher.run(message, self._author, self._page))
 
     def _notify(self, event: Event) -> None:
-        if isinstance(event, FrameEvent):
-            event = msgspec.structs.replace(
-                event, codes=encode_frame_codes(self._session.document.snapshot, event.frame)
-            )
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:

@@ -27,7 +27,6 @@ from aotlab_studio.files import move_entries, write_bytes
 from aotlab_studio.protocol import (
     ClipStatus,
     EditResult,
-    ExportedClips,
     ExportEvent,
     ExportResult,
     ModelEvent,
@@ -37,7 +36,6 @@ from aotlab_studio.protocol import (
 )
 from aotlab_studio.review.batch import update_report
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.batch_export import export_clips
 from aotlab_studio.server.export import (
     RECORD_FILE,
     ExportCancelledError,
@@ -219,21 +217,6 @@ class Session:
     def results(self) -> Path | None:
         """Folder of the results of the job that the project corrects; None for any other project."""
         return find_results(self.document.folder)
-
-    def export_clips(self, names: list[str]) -> ExportedClips:
-        """Write the masks of all corrected or accepted clips of the list into its results.
-
-        Args:
-            names: outputs besides those that each clip has, of `list_outputs`.
-
-        Raises:
-            InputError: an unknown output, the video is not one of a list, or an export is running.
-        """
-        if self.results is None:
-            raise InputError("export: this video is not part of a batch; use Export")
-        opened = {self.results.name: self.document}
-        with self._exporting():
-            return export_clips(self.results.parent, names, opened, on_frame=self._report_export)
 
     @property
     def archive(self) -> Path:
