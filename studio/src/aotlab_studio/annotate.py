@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import warnings
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -96,8 +95,6 @@ def serve_app(
     loader.preload()
     if browser:
         _open_browser(server.url, cleanup)
-    # a signal may come before the server runs
-    warnings.filterwarnings("ignore", "coroutine .*serve. was never awaited", RuntimeWarning)
     server.run_on_socket()
 
 

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from aotlab_studio.document.log import ClipStatus, Direction
 from aotlab_studio.document.objects import Item
 
-Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 OutdatedPolicy = Literal["ask", "wait", "proceed"]
 """what to do if frames are outdated: refuse, wait for the corrections, or use them as they are"""
-ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 
 
 class UndoneStep(Struct, frozen=True):
@@ -24,16 +23,6 @@ class UndoneStep(Struct, frozen=True):
 
     title: str
     frame: int | None
-
-
-class EditResult(Struct, frozen=True):
-    """The result of an edit of a mask."""
-
-    object_id: int
-    losses: dict[int, int]
-    """pixels that other objects lost to it, by object id"""
-    protected_pixels: int
-    """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
 class FileObject(Struct, frozen=True):

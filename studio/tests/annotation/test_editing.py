@@ -9,9 +9,9 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
+from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.protocol import EditResult
 from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, truth

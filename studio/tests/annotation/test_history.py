@@ -22,7 +22,7 @@ from aotlab_studio.document.folder import Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import TrackRequest, plan_request, with_merged
-from aotlab_studio.review.scores import Score
+from aotlab_studio.document.scores import Score
 
 COUNT, SIZE = 7, (2, 3)
 PIXELS = range(6)

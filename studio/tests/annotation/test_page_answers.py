@@ -199,7 +199,7 @@ def test_live_review_requests_checks_of_changed_frames_only(page, session, monke
     assert len(wire.list_sent("strips")) == strips
     assert not [url for url in page.requests if url.endswith("/labels/7")]
     page.tab.locator("#review li").scroll_into_view_if_needed()
-    session.document.emit(FrameEvent(7, session.document.revision))
+    session.document.emit(FrameEvent(7, session.document.revision, {1: "-"}))
     page.until(lambda: any(url.endswith("/labels/7") for url in page.requests))
 
 

@@ -13,7 +13,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.review.scores import Score
+from aotlab_studio.document.scores import Score
 from aotlab_studio.server.actions import describe, run_action
 from studio.tests.annotation.clips import (
     LENGTH,

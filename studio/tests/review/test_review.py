@@ -12,18 +12,11 @@ from aotlab import open_frames
 from aotlab.sdk import LostFlags, TrackedFrame
 from aotlab_studio.document.masks import LayerFile
 from aotlab_studio.document.masks import Result as StoredResult
+from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
 from aotlab_studio.review.batch import render_page, write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_video
-from aotlab_studio.review.scores import (
-    ReviewSignals,
-    Score,
-    Signals,
-    measure_flip,
-    measure_fragment,
-    measure_scores,
-    merge_scores,
-)
+from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 

@@ -25,6 +25,7 @@ from aotlab_studio.document.folder import (
     read_levels,
 )
 from aotlab_studio.document.log import (
+    ClipStatus,
     Entry,
     FrameRange,
     Log,
@@ -41,7 +42,6 @@ from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.document.strips import encode_frame
 from aotlab_studio.files import FolderLock
 from aotlab_studio.protocol import (
-    ClipStatus,
     Event,
     FrameEvent,
     HistoryEvent,

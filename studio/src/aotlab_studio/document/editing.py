@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
@@ -25,7 +25,6 @@ from aotlab_studio.document.painting import (
     limit_to_prompt,
 )
 from aotlab_studio.document.planning import plan_correction, with_merged
-from aotlab_studio.protocol import EditResult
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -41,6 +40,16 @@ Edit = Callable[[np.ndarray], np.ndarray]
 """from the mask of an object, H×W bool, to its new mask"""
 Correction = tuple[Points, bool]
 """points of clicks or of a scribble, and whether they are on the object"""
+
+
+class EditResult(Struct, frozen=True):
+    """The result of an edit of a mask."""
+
+    object_id: int
+    losses: dict[int, int]
+    """pixels that other objects lost to it, by object id"""
+    protected_pixels: int
+    """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
 def require_editable(document: Document, object_id: int, *, seen: bool = True) -> Item:

@@ -17,8 +17,9 @@ from msgspec import Meta, Struct
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
 from aotlab_studio.files import append_bytes, write_bytes
-from aotlab_studio.protocol import ClipStatus, Direction
 
+Direction = Literal["forward", "backward", "both"]
+ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Id = Annotated[int, Meta(ge=1, le=65535)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]

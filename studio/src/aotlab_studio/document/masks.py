@@ -22,8 +22,8 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab.sdk import PALETTE, decode_image
+from aotlab_studio.document.scores import Score
 from aotlab_studio.files import append_bytes, write_bytes
-from aotlab_studio.review.scores import Score
 from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.document.log import Layer
+from aotlab_studio.document.log import Direction, Layer
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import Direction
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from aotlab.sdk import AttributeTable
 from aotlab_studio.document.log import FrameRange, Log, State, find_digest
 from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
-from aotlab_studio.review.scores import Score, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
 
 

@@ -3,13 +3,15 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, element, elements, loadPlace, restoreSettings } from './dom.js';
+import { addIcons, askOutdated, element, elements } from './dom.js';
 import { Exporter } from './exporter.js';
-import { FrameCache, Playback } from './frames.js';
+import { FrameCache } from './frames.js';
 import { History } from './history.js';
 import { ObjectFields, showObjects } from './objects.js';
 import { connectControls, showTools } from './panels.js';
+import { Playback } from './playback.js';
 import { DrawingQueue } from './queue.js';
+import { loadPlace, restoreSettings } from './settings.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';

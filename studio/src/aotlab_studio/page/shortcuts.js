@@ -1,7 +1,8 @@
 // @ts-check
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog that lists them. */
 
-import { element, createElement, saveSettings, loadSettings } from './dom.js';
+import { element, createElement } from './dom.js';
+import { saveSettings, loadSettings } from './settings.js';
 import { renameChosen } from './objects.js';
 import { TOOLS } from './tools.js';
 

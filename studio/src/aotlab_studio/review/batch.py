@@ -16,8 +16,8 @@ from aotlab import InputError
 from aotlab.sdk import locked
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX
+from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.files import write_bytes
-from aotlab_studio.protocol import ClipStatus
 from aotlab_studio.review.checks import REASONS
 
 MAX_LISTED = 8

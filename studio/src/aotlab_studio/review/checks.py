@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aotlab.sdk import LostFlags
-from aotlab_studio.review.scores import Score
+from aotlab_studio.document.scores import Score
 
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbours"""

@@ -15,10 +15,11 @@ from PIL import Image
 
 from aotlab import draw_overlay
 from aotlab.sdk import LostFlags, Output, TrackedFrame, atomic_path
+from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.scores import ReviewSignals, Score, measure_scores
+from aotlab_studio.review.signals import ReviewSignals
 
 SCORES_FILE = "scores.json"
 """scores of all frames, beside the review, from which a project finds the same frames to check"""

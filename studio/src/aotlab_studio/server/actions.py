@@ -15,9 +15,10 @@ from aotlab import InputError
 from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Direction
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.strips import encode_strips
-from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
+from aotlab_studio.protocol import Choice, Description, JobProgress
 from aotlab_studio.server.session import Session
 
 

@@ -25,8 +25,9 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
+from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import NAME_LENGTH
-from aotlab_studio.protocol import Answer, EditResult, Event, Failure
+from aotlab_studio.protocol import Answer, Event, Failure
 from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
@@ -286,7 +287,11 @@ class Server(uvicorn.Server):
 
     def run_on_socket(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""
-        self.run(sockets=[self._listener])
+        serving = self.serve(sockets=[self._listener])
+        try:
+            asyncio.run(serving)
+        finally:
+            serving.close()  # a signal may have come before it ran
 
 
 def find_reachable_host(host: str) -> str:

@@ -18,10 +18,11 @@ from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, list_videos
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import RECORD_FILE
 from aotlab_studio.files import read_holder
-from aotlab_studio.protocol import Clip, ClipStatus, ExportedClips, OutdatedPolicy
+from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences, rank_entries
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips

@@ -17,16 +17,14 @@ from msgspec import Meta
 from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.editing import Box, Clicks, Points
-from aotlab_studio.document.log import Entry, FrameRange
+from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
+from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import find_results
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import move_entries, write_bytes
 from aotlab_studio.protocol import (
-    ClipStatus,
-    EditResult,
     ExportEvent,
     ExportResult,
     ModelEvent,

@@ -17,8 +17,9 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, TrackRequest, plan_request, plan_spans, with_merged
+from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, OutdatedEvent, StatusEvent
-from aotlab_studio.review.scores import ReviewSignals, measure_scores
+from aotlab_studio.review.signals import ReviewSignals
 
 if TYPE_CHECKING:
     from aotlab import Tracker
