@@ -228,7 +228,7 @@ def main(
             for problem in session.document.problems:
                 print(f"warning: {problem}", file=sys.stderr)
             session.prefetch()
-            session.runner.wake()
+            session.runner.schedule()
             serve(build_app(session), title=title)
         elif project is not None:
             raise InputError(

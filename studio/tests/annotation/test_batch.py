@@ -199,7 +199,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     found = batch.enter("a", "Ann", page=True)
-    draw(found.session.by("Ann"), 0, 1)
+    draw(found.session.as_author("Ann"), 0, 1)
     batch.leave("a", found, page=True)
     assert statuses(batch)["a"] == "in progress"
     review[0]["video"] = str(results / "none")
@@ -220,7 +220,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     ]
     for name in ("one", "two"):
         found = batch.enter(name, "Ann", page=True)
-        session = found.session.by("Ann")
+        session = found.session.as_author("Ann")
         draw(session, 3, 1)
         editing.change_object(session.document, 1, {"class_name": f"class {name}"})
         batch.leave(name, found, page=True)
@@ -265,13 +265,13 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     enter = batch.enter
     for name in ("one", "two"):
         found = enter(name, "Ann", page=True)
-        draw(found.session.by("Ann"), 3, 1)
+        draw(found.session.as_author("Ann"), 3, 1)
         batch.leave(name, found, page=True)
 
     def enter_late(name, person, *, page):
         found = enter(name, person, page=page)
         if name == "one" and failure == "undone":
-            found.session.by("Ann").undo()
+            found.session.as_author("Ann").undo()
         elif name == "one":
             monkeypatch.setattr(found.session.runner, "start", lambda *_: 1 / 0)
         return found

@@ -281,7 +281,7 @@ def test_damaged_log_without_backup_keeps_the_records_before(video, project, cap
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
     document = Document.open(video)
     for frame in (1, 2):
-        editing.set_note(document.by("Ann"), frame, "later")
+        editing.set_note(document.as_author("Ann"), frame, "later")
     document.close()
     file = project / LOG_FILE
     lines = file.read_bytes().splitlines(keepends=True)
@@ -363,9 +363,9 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
 
 def test_versions_are_kept_and_restored_in_one_step(session):
     with pytest.raises(InputError, match="no object to keep"):
-        session.document.keep_version()
+        session.document.save_version()
     draw(session, 0, 1, 2)
-    session.document.by("Ann").keep_version("both")
+    session.document.as_author("Ann").save_version("both")
     editing.delete_object(session.document, 2)
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)

@@ -236,7 +236,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
     assert strips(session.document)[1] == "G999aaaallla".replace("llla", "lllg")
     assert "".join(event.codes[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     checks = session.review()
-    assert (checks[0].frame, checks[0].sentence) in {(8, "is lost"), (4, "changes its size at once")}
+    assert (checks[0].frame, checks[0].sentence) in {(8, "is lost"), (4, "suddenly changes size")}
     assert all(check.object_id == 1 for check in checks)
     session.close()
 
@@ -442,7 +442,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     session = open_session(folder, tracker)
     events = []
     session.document.listeners.append(events.append)
-    session.runner.wake()
+    session.runner.schedule()
     wait_until(lambda: idle(session) and OutdatedEvent([]) in events)
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]

@@ -200,8 +200,8 @@ def test_frame_is_listed_once_with_class_names(tmp_path):
     text = render_page(tmp_path, [entry("a", lost=[(2, 6)], check=check, label="<cell>")])
     assert listed(text) == [
         "object 1 (&lt;cell&gt;) is lost from frame 2 to 6 (at 0.2 s)",
-        "frame 8: object 1 (&lt;cell&gt;) moves far at once, changes its size at once; object 2 is unsure",
-        "frame 3: object 2 is unsure",
+        "frame 8: object 1 (&lt;cell&gt;) jumps, suddenly changes size; object 2 has low confidence",
+        "frame 3: object 2 has low confidence",
     ]
 
 
@@ -218,7 +218,7 @@ def test_videos_are_sorted_by_longest_loss(tmp_path):
 
 def test_only_worst_frames_are_listed(tmp_path):
     text = render_page(tmp_path, [entry("a", check=[(frame, 1, "unsure") for frame in range(11)])])
-    assert listed(text)[0] == "frame 0: object 1 is unsure"
+    assert listed(text)[0] == "frame 0: object 1 has low confidence"
     assert listed(text)[-1] == "and 3 more frames, in review.json"
     assert len(listed(text)) == 9
 

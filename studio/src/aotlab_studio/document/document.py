@@ -95,7 +95,7 @@ class Document:
         """who signs the entries of this view"""
         self.page: str | None = None
         self.propagates = False
-        """as in `by`"""
+        """as in `as_author`"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
         self._pages: dict[int, str] = {}
@@ -154,7 +154,7 @@ class Document:
         header = read_header(folder / PROJECT_FILE)
         return cls(header, folder, header.video)
 
-    def by(self, author: str, *, page: str | None = None, propagates: bool = False) -> Document:
+    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Document:
         """Return a view of this document whose edits have an author.
 
         Args:
@@ -306,18 +306,20 @@ class Document:
                 return (
                     "in progress" if any(not each.imports for each in self.log.entries.values()) else "open"
                 ), ""
-            holds = record.objects in ("", now.objects_digest) and record.digest == now.digest
+            still_valid = record.objects in ("", now.objects_digest) and record.digest == now.digest
             if record.status in ("accepted", "corrected"):
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
-                holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_outdated())
-            return record.status if holds else "in progress", record.note
+                still_valid &= all(
+                    known.issuperset(range(first, last + 1)) for first, last in now.list_outdated()
+                )
+            return record.status if still_valid else "in progress", record.note
 
     @property
     def status_author(self) -> str:
         """Author of the last status; empty: unknown."""
         return self.log.status.author if self.log.status else ""
 
-    def keep_version(self, title: Title = "") -> None:
+    def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.snapshot.objects.ids:

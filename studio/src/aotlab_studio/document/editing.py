@@ -24,7 +24,7 @@ from aotlab_studio.document.painting import (
     find_part,
     limit_to_prompt,
 )
-from aotlab_studio.document.planning import plan_correction, with_merged
+from aotlab_studio.document.planning import list_layer_ids, plan_correction
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -338,7 +338,7 @@ def drop_results(
         objects = now.objects
         last = now.count - 1 if last is None else min(last, now.count - 1)
         chosen = objects.ids if object_ids is None else object_ids
-        removed = with_merged(now, {objects.get(each).id for each in chosen}.difference(objects.locked))
+        removed = list_layer_ids(now, {objects.get(each).id for each in chosen}.difference(objects.locked))
         owners = [owner[frame : last + 1] > 0 for each, owner in now.owners.items() if each in removed]
         count = int(np.any(owners, axis=0).sum()) if owners else 0
         if count:

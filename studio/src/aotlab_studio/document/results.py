@@ -1,4 +1,4 @@
-"""Results of a job of a list of videos, opened as a project for corrections."""
+"""Results of a job of a batch, opened as a project for corrections."""
 
 from __future__ import annotations
 

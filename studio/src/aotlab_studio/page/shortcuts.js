@@ -158,7 +158,7 @@ export function bindings(app) {
       { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true },
       { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true },
       { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause() },
-      { keys: ['Shift+Delete'], text: 'drop results from this frame on', run: () => tracking.drop(), acts: true },
+      { keys: ['Shift+Delete'], text: 'clear tracking from this frame on', run: () => tracking.drop(), acts: true },
     ],
     'Review and export': [
       { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },

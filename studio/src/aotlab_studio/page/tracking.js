@@ -128,7 +128,7 @@ export class Tracking {
     const { playback: { frame }, history } = this.app;
     const answer = await this.app.send('drop_results', { frame, last: readNumber('last'), object_ids: this.selectedIds });
     if (!answer) return;
-    if (answer.result) history.offer(answer, `Results dropped on ${countText(answer.result, 'frame')}`);
+    if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
     else this.app.showMessage('No results from this frame on.');
     this.app.review.refresh();
   }

@@ -35,7 +35,7 @@ class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
     The scores are those of `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
-    After a list of videos, ``review.json`` and ``review.html`` of all of them are written.
+    After a batch, ``review.json`` and ``review.html`` of all of them are written.
     """
 
     file_name = "review.json"
@@ -102,7 +102,7 @@ class ReviewFile(Output):
 
     @classmethod
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write the review of a list of videos."""
+        """Write the review of a batch."""
         write_batch_review(folder, records)
 
 

@@ -62,8 +62,8 @@ def run_action(session: Session, message: dict[str, Any], author: str = "", page
     """Carry out the action ``do`` of a message and return its result.
 
     Args:
-        author: as in `Document.by`.
-        page: as in `Document.by`.
+        author: as in `Document.as_author`.
+        page: as in `Document.as_author`.
 
     Raises:
         InputError: unknown action or field, values of another type, or as the action.
@@ -78,13 +78,16 @@ def run_action(session: Session, message: dict[str, Any], author: str = "", page
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
         session.document.snapshot.require_frame(values["frame"])
-    action, view = ACTIONS[name], session.by(author, page=page, propagates=values.pop("propagate", False))
+    action, view = (
+        ACTIONS[name],
+        session.as_author(author, page=page, propagates=values.pop("propagate", False)),
+    )
     if action in (*PROPAGATING_ACTIONS, editing.clear):
         session.runner.stop_background()
     before = session.document.log.head
     result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
     if session.document.log.head != before:
-        session.runner.wake(edited=True)
+        session.runner.schedule(edited=True)
     return result
 
 
@@ -120,7 +123,7 @@ DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
-    Document.keep_version, Document.restore_version,
+    Document.save_version, Document.restore_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (

@@ -113,7 +113,7 @@ class Endpoints:
         `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
         """
         query, targets, index = request.query_params, None, _parse_index(request)
-        document = self._session.by(read_person(request), page=query.get("page")).document
+        document = self._session.as_author(read_person(request), page=query.get("page")).document
         document.snapshot.require_frame(index)
         body = await read_body(request)
         if body is None:
@@ -127,7 +127,7 @@ class Endpoints:
             frames = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
-            self._session.runner.wake(edited=True)
+            self._session.runner.schedule(edited=True)
             return JSONResponse({"frames": frames})
         except UnclearObjectsError as error:
             return JSONResponse(msgspec.to_builtins(error.objects), 409)

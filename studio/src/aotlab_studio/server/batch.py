@@ -87,9 +87,7 @@ class Batch:
     def __init__(self, folder: Path, open_clip: Callable[..., Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
         if not self.read_entries():
-            raise InputError(
-                f"{folder}: holds neither videos nor results of a list of videos; choose another folder"
-            )
+            raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
@@ -132,7 +130,7 @@ class Batch:
             found.requests += 1
             found.pages += page
             if page:
-                found.session.runner.wake()
+                found.session.runner.schedule()
             return found
 
     def leave(self, name: str, found: OpenClip, *, page: bool) -> None:
@@ -164,7 +162,7 @@ class Batch:
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
-            yield found.session.by(person)
+            yield found.session.as_author(person)
         finally:
             self.leave(name, found, page=False)
             self.release(name)

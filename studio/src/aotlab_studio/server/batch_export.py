@@ -1,4 +1,4 @@
-"""Export of the corrected clips of a list of videos into its results."""
+"""Export of the corrected clips of a batch into its results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
 from aotlab_studio.files import LOCK, describe_write_error, move_entries, write_bytes
 from aotlab_studio.protocol import ExportedClips
-from aotlab_studio.review.batch import update_report
+from aotlab_studio.review.batch import update_review
 from aotlab_studio.server.export import export_masks, list_classes, make_record
 
 CLASSES = "classes.json"
@@ -35,12 +35,12 @@ def export_clips(
     All clips get the same class ids. Those of a folder of videos are written into ``NAME.masks`` beside the video.
 
     Args:
-        folder: results of a list of videos, or a folder of videos.
+        folder: results of a batch, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
         opened: documents that this process has opened, by the clip's name.
 
     Raises:
-        InputError: an unknown output, or no results of a list of videos.
+        InputError: an unknown output, or no results of a batch.
     """
     for output in outputs:
         find_output(output)
@@ -58,9 +58,7 @@ def export_clips(
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not (projects or any(read_job(path) for path in folder.glob("*"))):
-        raise InputError(
-            f"{folder}: no results of a list of videos; give the --output folder of track --jobs"
-        )
+        raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
     shared = merge_class_ids(folder / CLASSES, classes) if names else {}
     written = []
     for name in names:
@@ -77,7 +75,7 @@ def export_clips(
             problems.append(f"{name}: {error}")
         except OSError as error:
             problems.append(describe_write_error(name, error))
-    update_report(folder)
+    update_review(folder)
     return ExportedClips(written, problems)
 
 

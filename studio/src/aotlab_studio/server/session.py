@@ -32,7 +32,7 @@ from aotlab_studio.protocol import (
     ReviewEntry,
     UndoneStep,
 )
-from aotlab_studio.review.batch import update_report
+from aotlab_studio.review.batch import update_review
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.server.export import (
     RECORD_FILE,
@@ -78,10 +78,10 @@ class Session:
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
 
-    def by(self, author: str, *, page: str | None = None, propagates: bool = False) -> Session:
-        """Return a view of this session whose edits have an author, as `Document.by`."""
+    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Session:
+        """Return a view of this session whose edits have an author, as `Document.as_author`."""
         view = copy.copy(self)
-        view.document = self.document.by(author, page=page, propagates=propagates)
+        view.document = self.document.as_author(author, page=page, propagates=propagates)
         return view
 
     @property
@@ -106,8 +106,8 @@ class Session:
             known = self.check_outdated(status, outdated) if status in ("corrected", "accepted") else []
             self.document.set_status(status, note, known)
             if status in ("corrected", "accepted", "rejected") and self.document.snapshot.objects.ids:
-                self.document.keep_version(f"{status}: {note}" if note else status)
-        self._update_report()
+                self.document.save_version(f"{status}: {note}" if note else status)
+        self._update_review()
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -127,7 +127,7 @@ class Session:
         self._closed.set()
         self.runner.close()
         self.document.close()
-        self._update_report()
+        self._update_review()
 
     def prefetch(self) -> None:
         """Decode frames for viewing in a thread until the session is closed; it waits while a job runs."""
@@ -284,14 +284,14 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _update_report(self) -> None:
-        """Update the review of the list of videos; one that cannot be written changes no masks."""
+    def _update_review(self) -> None:
+        """Update the review of the batch; one that cannot be written changes no masks."""
         if self.results is not None:
             with suppress(InputError):
-                update_report(self.results.parent)
+                update_review(self.results.parent)
 
     def _report_move(self, entry: Entry | None) -> UndoneStep | None:
-        self.runner.wake(edited=True)
+        self.runner.schedule(edited=True)
         return None if entry is None else UndoneStep(entry.title, entry.frame)
 
     def _report_export(self, done: int, total: int) -> None:
