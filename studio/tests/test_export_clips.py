@@ -181,7 +181,7 @@ def test_clip_in_work_is_not_exported(batch, capsys):
 
 def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert "no results of a list" in capsys.readouterr().err
+    assert "no results of a batch" in capsys.readouterr().err
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):
