@@ -30,7 +30,10 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Provenance of tracked masks. They are made from the keyframes of the entry that sets the layer."""
+    """Request of a run of tracking; `LayerStore` has its masks. It starts from the keyframes of its entry.
+
+    ``Layer([2], 11, 30, start=10)``: object 2 is tracked forward from its mask on frame 10 to frames 11 to 30.
+    """
 
     objects: list[Id]
     """the only objects that it may change; with those merged into them, which its pixels replace"""
@@ -63,7 +66,11 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Struct, frozen=True, omit_defaults=True):
-    """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
+    """Values of a document by key; in an `Entry`, those that it sets (None: removes).
+
+    ``State(keyframes={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the note
+    on frame 3 is removed.
+    """
 
     objects: dict[Id, Item | None] = {}
     keyframes: dict[Count, dict[Id, Digest] | None] = {}

@@ -29,7 +29,10 @@ class TrackRequest:
 
 @dataclass(frozen=True)
 class Span:
-    """Frames tracked from one reference, or from two and merged."""
+    """Frames tracked from one reference, or from two and merged.
+
+    ``Span(10, None, 10, 30)``: forward from frame 10 to 30. ``Span(10, 30, 10, 30, (10, 30))``: from both ends, merged.
+    """
 
     forward_from: int | None
     """first reference frame, tracked forward to ``last``"""

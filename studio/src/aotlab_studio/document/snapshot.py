@@ -24,7 +24,9 @@ from aotlab_studio.video import require_frame
 
 
 class Snapshot:
-    """The document at an entry of its log; the contents of layers are read lazily.
+    """What the document shows at an entry of its log; the contents of layers are read lazily.
+
+    A layer that is still being tracked shows what it has when it is asked, or has up to ``ends``.
 
     Args:
         entry: number of the entry; 0: before the first one.
