@@ -17,7 +17,7 @@ from aotlab import InputError, JobOptions, Prediction, open_frames, track, write
 from aotlab.utils.versioned_json import save_record
 from aotlab.video.results import JobRecord
 from aotlab_studio import annotate as cli
-from aotlab_studio import files
+from aotlab_studio import lock
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_document
@@ -346,8 +346,8 @@ def other_machine(monkeypatch):
 
     def move():
         # as on a network file system that keeps file locks to one machine
-        monkeypatch.setattr(files, "locked", lambda *_, **__: nullcontext())
-        monkeypatch.setattr(files, "_find_kernel", lambda: "another")
+        monkeypatch.setattr(lock, "locked", lambda *_, **__: nullcontext())
+        monkeypatch.setattr(lock, "_find_kernel", lambda: "another")
 
     return move
 
@@ -361,30 +361,30 @@ def test_lease_holds_on_another_machine(folder, session, other_machine):
     other_machine()
     with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
         open_session(folder)
-    age(session.document.folder / files.LEASE, 50)
+    age(session.document.folder / lock.LEASE, 50)
     with pytest.raises(InputError, match="in use by Ann"):
         open_session(folder)
 
 
-def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, other_machine):
+def test_expired_lease_is_taken_and_its_owner_stops_writing(folder, session, other_machine):
     editing.add_object(session.document)
-    lock = session.document.folder_lock
+    lease = session.document.folder_lock._lease
     other_machine()
-    age(session.document.folder / files.LEASE, 61)
+    age(session.document.folder / lock.LEASE, 61)
     other = open_session(folder)
-    lock._confirmed -= 31  # as after sleep
+    lease._confirmed -= 31  # as after sleep
     with pytest.raises(InputError, match="taken over by another program"):
         editing.add_object(session.document)
     editing.add_object(other.document)
     session.close()
-    assert files.read_holder(other.document.folder) is not None
+    assert lock.read_owner(other.document.folder) is not None
     other.close()
-    assert files.read_holder(other.document.folder) is None
+    assert lock.read_owner(other.document.folder) is None
 
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.document.folder_lock._held.close()  # as the system does
+    first.document.folder_lock._file_lock.close()  # as the system does
     open_session(folder).close()
 
 

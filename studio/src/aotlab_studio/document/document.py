@@ -40,7 +40,7 @@ from aotlab_studio.document.log import (
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.document.strips import encode_frame
-from aotlab_studio.files import FolderLock
+from aotlab_studio.lock import FolderLock
 from aotlab_studio.protocol import (
     Event,
     FrameEvent,

@@ -13,7 +13,8 @@ from msgspec import Struct
 from aotlab import InputError
 from aotlab.sdk import compute_fingerprint
 from aotlab_studio.document.log import Count, recover_log
-from aotlab_studio.files import LEASE, LOCK, FolderLock, restore_entries, write_bytes
+from aotlab_studio.files import restore_entries, write_bytes
+from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"

@@ -21,7 +21,7 @@ from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import RECORD_FILE
-from aotlab_studio.files import read_holder
+from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences, rank_entries
 from aotlab_studio.server.app import build_app
@@ -253,7 +253,7 @@ class Batch:
             error = str(problem)
         reviewed = entry.get("notes", {}).get("objects")
         sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
-        holder = str(read_holder(project) or "")
+        holder = str(read_owner(project) or "")
         return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
 
     def _describe_project(self, name: str, project: Path) -> Clip:

@@ -14,7 +14,8 @@ from aotlab.sdk import find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
-from aotlab_studio.files import LOCK, describe_write_error, move_entries, write_bytes
+from aotlab_studio.files import describe_write_error, move_entries, write_bytes
+from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_review
 from aotlab_studio.server.export import export_masks, list_classes, make_record
