@@ -63,12 +63,12 @@ class ReviewEntry(Struct, frozen=True):
 
 
 class Version(Struct, frozen=True):
-    """A kept version of a project."""
+    """A saved version of a project."""
 
     number: int
     title: str
-    person: str
-    """who kept it; empty: unknown"""
+    author: str
+    """who saved it; empty: unknown"""
     date: str
     """local date and time"""
 
@@ -82,8 +82,8 @@ class Clip(Struct, frozen=True):
     status: ClipStatus = "open"
     note: str = ""
     """why it was rejected"""
-    person: str = ""
-    """who changed the status last; empty: nobody"""
+    author: str = ""
+    """who changed the status last; empty: unknown"""
     holder: str = ""
     """who has it open, and where; empty: nobody"""
     error: str = ""

@@ -98,7 +98,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
-    assert clip.person == "Zoë"
+    assert clip.author == "Zoë"
     assert clip.holder.startswith("Zoë on ")
     answer = served.get(
         "/clips/b", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB",
@@ -125,7 +125,7 @@ def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     talk.do("describe")
     batch.set_status("b", "accepted", "", "Bob")
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
-    assert (clip.status, clip.person) == ("accepted", "Bob")
+    assert (clip.status, clip.author) == ("accepted", "Bob")
     talk.socket.close()
 
 

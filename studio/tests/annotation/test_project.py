@@ -374,7 +374,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     session.undo()
     assert session.document.snapshot.keyframes == [0, 4]
     assert session.document.snapshot.objects.ids == (1,)
-    assert [(each.title, each.person) for each in session.document.list_versions()] == [("both", "Ann")]
+    assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
         session.document.restore_version(2)
 

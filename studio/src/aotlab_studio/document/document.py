@@ -220,6 +220,11 @@ class Document:
         return self._frames
 
     @property
+    def head(self) -> int:
+        """Last entry that is not undone; 0: none."""
+        return self.log.head
+
+    @property
     def revision(self) -> int:
         """Number of changes of what shows in this session."""
         return self.log.revision
@@ -316,8 +321,12 @@ class Document:
 
     @property
     def status_author(self) -> str:
-        """Author of the last status; empty: unknown."""
-        return self.log.status.author if self.log.status else ""
+        """Author of the status; of the last edit if edits have made it *in progress*; empty: unknown."""
+        with self.lock:
+            record, edit = self.log.status, self.log.entries.get(self.log.head)
+            if record is not None and self.status[0] == record.status:
+                return record.author
+            return edit.author if edit is not None else ""
 
     def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""

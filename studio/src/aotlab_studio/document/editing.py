@@ -107,8 +107,8 @@ def edit_mask(
             object_id, objects = item.id, {item.id: item}
         masks = {object_id: document.masks.put(after)}
         for other, digest in drawn.items():  # what was only tracked stays so
-            if other != object_id and (lost := document.masks.read(digest) & after).any():
-                masks[other] = document.masks.put(document.masks.read(digest) & ~lost)
+            if other != object_id:
+                masks[other] = document.masks.subtract(digest, after)
         layer = plan_correction(now, frame, object_id) if document.propagates and after.any() else None
         layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
         document.edit(

@@ -73,6 +73,11 @@ class MaskStore:
         """Return a mask, which must not be changed; raise `InputError` if its file is missing or damaged."""
         return self._cache.get_or_compute(digest, lambda: self._load(digest))
 
+    def subtract(self, digest: str, area: np.ndarray) -> str:
+        """Store a mask without an area, H×W bool; return its digest, the same one if they do not overlap."""
+        mask = self.read(digest)
+        return self.put(mask & ~area) if (mask & area).any() else digest
+
     def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)

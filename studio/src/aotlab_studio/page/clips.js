@@ -1,5 +1,5 @@
 // @ts-check
-/** A batch of clips: list from the server, status, next clip; kept versions of a clip. */
+/** A batch of clips: list from the server, status, next clip; saved versions of a clip. */
 
 import { createElement, element, elements, onSubmit } from './dom.js';
 
@@ -109,8 +109,8 @@ export class Versions {
   async show() {
     const versions = (await this.app.send('list_versions', {}))?.result;
     if (!versions) return;
-    element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
-      const text = [`${number}: ${title || 'untitled'}`, person, date].filter(Boolean).join(' · ');
+    element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
+      const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
       return createElement('li', {}, createElement('span', { textContent: text }), createElement('button', {
         type: 'button', textContent: 'Restore', ariaLabel: `Restore version ${number}`, onclick: () => this.restore(number),
       }));

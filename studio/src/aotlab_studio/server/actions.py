@@ -84,9 +84,9 @@ def run_action(session: Session, message: dict[str, Any], author: str = "", page
     )
     if action in (*PROPAGATING_ACTIONS, editing.clear):
         session.runner.stop_background()
-    before = session.document.log.head
+    before = session.document.head
     result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
-    if session.document.log.head != before:
+    if session.document.head != before:
         session.runner.schedule(edited=True)
     return result
 

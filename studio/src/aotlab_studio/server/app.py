@@ -190,7 +190,7 @@ class Dispatcher:
         document = self.session.document
         try:
             result = await run_in_threadpool(run_action, self.session, message, author, page)
-            return Answer(message_id, result, document.revision, document.log.head)
+            return Answer(message_id, result, document.revision, document.head)
         except OutdatedError as error:
             return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
         except InputError as error:

@@ -197,7 +197,7 @@ class Session:
     def undo(self, step: int | None = None) -> UndoneStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
         with self.document.lock:
-            if step is not None and self.document.log.head != step:
+            if step is not None and self.document.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
             entry = self.document.undo()
         return self._report_move(entry)

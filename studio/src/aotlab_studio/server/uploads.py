@@ -192,9 +192,7 @@ def _store_labels(
     drawn = now.keyframe(index)
     for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
-        for other, digest in drawn.items():
-            if (document.masks.read(digest) & mask).any():
-                drawn[other] = document.masks.put(document.masks.read(digest) & ~mask)
+        drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
         drawn[target] = document.masks.put(mask)
     return drawn
 
