@@ -14,7 +14,9 @@ import msgspec
 from aotlab_studio import protocol
 from aotlab_studio.server.actions import ACTIONS, MESSAGES
 
-HEADER = "// Written by studio/scripts/page_types.py from protocol.py and actions.py.\n"
+HEADER = (
+    "// Written by studio/scripts/page_types.py from protocol.py, actions.py, index.html and batch.html.\n"
+)
 TYPE_NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}
 
 

@@ -19,7 +19,6 @@ from aotlab_studio.server import batch_export
 from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
-from studio.tests.annotation.served import Served
 
 
 @pytest.fixture
@@ -79,26 +78,6 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     assert (batch / "c" / "coco.json").read_bytes() == before
     assert read_mask(batch / "c" / "masks" / "00004.png")[28, 44] == 0
     assert sorted(path.name for path in batch.iterdir() if path.name.startswith(".")) == []
-
-
-def test_corrected_clips_are_exported_by_one_button(batch):
-    other = open_clip(batch, "a")
-    editing.outline(other.document, 4, 1, square(40, 25, 8))
-    other.set_status("corrected", outdated="proceed")
-    other.close()
-    session = open_clip(batch, "b")
-    served = Served(session)
-    talk = served.open()
-    assert talk.do("describe")["result"]["batch"]
-    talk.do("outline", frame=4, object_id=1, points=square(40, 25, 8))
-    talk.do("set_status", status="accepted", outdated="proceed")
-    assert talk.do("export_clips", names=["cvat"])["result"] == {"names": ["a", "b"], "problems": []}
-    served.close()
-    assert all((batch / name / "cvat.xml").is_file() for name in ("a", "b"))
-    assert read_mask(batch / "b" / "masks" / "00004.png")[28, 44] == 1
-    names = {name: each["id"] for each in json.loads((batch / "a" / "coco.json").read_text())["categories"]
-             for name in [each["name"]]}  # fmt: skip
-    assert names == json.loads((batch / "classes.json").read_text())
 
 
 def test_new_class_reaches_clips_exported_before(batch):
@@ -202,7 +181,7 @@ def test_clip_in_work_is_not_exported(batch, capsys):
 
 def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert "no results of a list" in capsys.readouterr().err
+    assert "no results of a batch" in capsys.readouterr().err
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):

@@ -1,11 +1,14 @@
 """Files that replace others together, also if the program is killed meanwhile."""
 
+import errno
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from aotlab_studio.files import REPLACED, restore_entries
+from aotlab import InputError
+from aotlab_studio.files import KEPT, append_bytes, restore_entries
 
 KILLED = """
 import os, shutil, sys
@@ -46,5 +49,21 @@ def test_replacement_that_was_killed_loses_nothing(tmp_path, caplog, renames, sh
     assert [(tmp_path / "out" / name / "mask.png").read_text() for name in ("a", "b")] == shown
     found = sorted(record.getMessage().partition(str(tmp_path / "out") + "/")[2] for record in caplog.records)
     assert [each.startswith(word) for each, word in zip(found, words, strict=True)] == [True] * len(words)
-    kept = [path.read_text() for path in (tmp_path / "out").glob(f"{REPLACED}*/*/mask.png")]
+    kept = [path.read_text() for path in (tmp_path / "out").glob(f"{KEPT}*/*/mask.png")]
     assert kept == ["old"] * shown.count("new") * (renames < 5)
+    for name in ("a", "b"):
+        shutil.rmtree(tmp_path / "out" / name)
+    restore_entries(tmp_path / "out")
+    assert not any((tmp_path / "out" / name).exists() for name in ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"), [(errno.ENOSPC, "free space"), (errno.EACCES, "check the disk and the permissions")]
+)
+def test_write_error_names_its_remedy(tmp_path, monkeypatch, code, remedy):
+    def fail(*arguments):
+        raise OSError(code, "failed")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(InputError, match=rf"log: cannot be written \(failed\); {remedy}$"):
+        append_bytes(tmp_path / "log", 0, b"record", lambda file: False, sync=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from aotlab_studio.review.scores import Score
+from aotlab_studio.document.scores import Score
 from research.identity.review import count
 
 

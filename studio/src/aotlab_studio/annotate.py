@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import warnings
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -96,8 +95,6 @@ def serve_app(
     loader.preload()
     if browser:
         _open_browser(server.url, cleanup)
-    # a signal may come before the server runs
-    warnings.filterwarnings("ignore", "coroutine .*serve. was never awaited", RuntimeWarning)
     server.run_on_socket()
 
 
@@ -148,6 +145,9 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 )
 @click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
 @click.option(
+    "--recover", is_flag=True, help="repair the damaged log of a project, and print which edits are lost"
+)
+@click.option(
     "--host",
     default="127.0.0.1",
     help="address to listen on; 127.0.0.1: this machine only (default: 127.0.0.1)",
@@ -177,6 +177,7 @@ def main(
     checkpoints: tuple[Path, ...],
     project: Path | None,
     same_video: bool,
+    recover: bool,
     host: str,
     port: int | None,
     no_browser: bool,
@@ -192,12 +193,15 @@ def main(
     """
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
+    from aotlab_studio.document.folder import locate_project, recover_project
     from aotlab_studio.server.app import build_app
     from aotlab_studio.server.batch import Batch, read_entries
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
+    if recover:
+        print(recover_project(locate_project(Path(video[0]), project)[1]))
     loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device
@@ -221,8 +225,10 @@ def main(
             frames = session.document.frames
             unit = "frame" if frames.count == 1 else "frames"
             title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
+            for problem in session.document.problems:
+                print(f"warning: {problem}", file=sys.stderr)
             session.prefetch()
-            session.runner.wake()
+            session.runner.schedule()
             serve(build_app(session), title=title)
         elif project is not None:
             raise InputError(

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from aotlab_studio.document.log import ClipStatus, Direction
 from aotlab_studio.document.objects import Item
 
-Direction = Literal["forward", "backward", "both"]
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 OutdatedPolicy = Literal["ask", "wait", "proceed"]
 """what to do if frames are outdated: refuse, wait for the corrections, or use them as they are"""
-ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 
 
 class UndoneStep(Struct, frozen=True):
@@ -24,16 +23,6 @@ class UndoneStep(Struct, frozen=True):
 
     title: str
     frame: int | None
-
-
-class EditResult(Struct, frozen=True):
-    """The result of an edit of a mask."""
-
-    object_id: int
-    losses: dict[int, int]
-    """pixels that other objects lost to it, by object id"""
-    protected_pixels: int
-    """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
 class FileObject(Struct, frozen=True):
@@ -47,7 +36,7 @@ class FileObject(Struct, frozen=True):
 
 
 class ExportedClips(Struct, frozen=True):
-    """Clips of a list of videos whose corrected masks were written into its results."""
+    """Clips of a batch whose corrected masks were written into its results."""
 
     names: list[str]
     problems: list[str]
@@ -74,12 +63,12 @@ class ReviewEntry(Struct, frozen=True):
 
 
 class Version(Struct, frozen=True):
-    """A kept version of a project."""
+    """A saved version of a project."""
 
     number: int
     title: str
-    person: str
-    """who kept it; empty: unknown"""
+    author: str
+    """who saved it; empty: unknown"""
     date: str
     """local date and time"""
 
@@ -93,12 +82,12 @@ class Clip(Struct, frozen=True):
     status: ClipStatus = "open"
     note: str = ""
     """why it was rejected"""
-    person: str = ""
-    """who changed the status last; empty: nobody"""
+    author: str = ""
+    """who changed the status last; empty: unknown"""
     holder: str = ""
     """who has it open, and where; empty: nobody"""
     error: str = ""
-    """why it could not be tracked or opened; empty: it can be"""
+    """error message if it could not be tracked or opened"""
     untracked: bool = False
     """whether masks are drawn, and frames are without a result"""
     sentences: list[str] = []
@@ -149,8 +138,6 @@ class Description(Struct, frozen=True):
     size: tuple[int, int]
     """height, width"""
     rate: float
-    batch: bool
-    """whether it is one of a list of videos"""
     shared: bool
     """whether changes need a name"""
     status: ClipStatus
@@ -160,7 +147,7 @@ class Description(Struct, frozen=True):
     classes: list[str]
     """names of classes, as offered"""
     strips: dict[int, str]
-    """by object id; characters as in `server/actions.py:strips`"""
+    """by object id; characters as in `document/strips.py`"""
     revision: int
     outputs: list[Choice]
     models: list[str]
@@ -175,6 +162,8 @@ class Description(Struct, frozen=True):
     notes: dict[int, str]
     """by frame"""
     job: JobProgress | None
+    problems: list[str]
+    """error messages of damaged files of tracked masks"""
 
 
 class FrameEvent(Struct, frozen=True):
@@ -182,7 +171,7 @@ class FrameEvent(Struct, frozen=True):
 
     frame: int
     revision: int
-    codes: dict[int, str] = {}
+    codes: dict[int, str]
     """this frame's characters of the strips by object id"""
     event: Literal["frame"] = "frame"
 

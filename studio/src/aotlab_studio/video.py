@@ -22,13 +22,13 @@ class LRUCache(Generic[Cached]):
     """Cache that evicts the least recently used items. Thread-safe.
 
     Args:
-        limit: maximum size in bytes.
-        measure_bytes: returns the size of an item in bytes.
+        limit: largest total size of the items.
+        measure: returns the size of an item, in bytes or another unit.
     """
 
-    def __init__(self, limit: int, measure_bytes: Callable[[Cached], int]) -> None:
-        self.limit, self._measure_bytes = limit, measure_bytes
-        self.nbytes = 0
+    def __init__(self, limit: int, measure: Callable[[Cached], int]) -> None:
+        self.limit, self._measure = limit, measure
+        self.size = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -44,15 +44,15 @@ class LRUCache(Generic[Cached]):
 
     def put(self, key: Hashable, item: Cached) -> None:
         """Store an item, unless it is larger than the limit."""
-        size = self._measure_bytes(item)
+        size = self._measure(item)
         with self._lock:
             if key in self._items:
-                self.nbytes -= self._measure_bytes(self._items.pop(key))
+                self.size -= self._measure(self._items.pop(key))
             if size <= self.limit:
                 self._items[key] = item
-                self.nbytes += size
-            while self.nbytes > self.limit:
-                self.nbytes -= self._measure_bytes(self._items.popitem(last=False)[1])
+                self.size += size
+            while self.size > self.limit:
+                self.size -= self._measure(self._items.popitem(last=False)[1])
 
     def get_or_compute(self, key: Hashable, compute: Callable[[], Cached]) -> Cached:
         """Return an item, which is computed and stored if it is not cached."""
@@ -166,7 +166,7 @@ class FrameStore(FrameSource):
         for index in range(self.count):
             while busy() and not stop.is_set():
                 stop.wait(0.2)
-            if stop.is_set() or self._jpegs.nbytes > 0.9 * self._jpegs.limit:
+            if stop.is_set() or self._jpegs.size > 0.9 * self._jpegs.limit:
                 return
             if (index, None) not in self._jpegs:
                 self._jpegs.put((index, None), encode_jpeg(self.read(index, "warm"), None))

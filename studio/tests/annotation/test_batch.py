@@ -17,7 +17,7 @@ from aotlab import InputError, JobOptions, Prediction, open_frames, track, write
 from aotlab.utils.versioned_json import save_record
 from aotlab.video.results import JobRecord
 from aotlab_studio import annotate as cli
-from aotlab_studio import files
+from aotlab_studio import lock
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_document
@@ -88,7 +88,6 @@ def test_clip_is_served_below_its_name(served):
     talk = served.open(path="clip/b/socket")
     described = talk.do("describe")["result"]
     assert described["name"] == "b"
-    assert described["batch"]
     assert "no such clip" in served.get("/clip/x/").text
     talk.socket.close()
 
@@ -99,7 +98,7 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     talk.do("paint", frame=2, object_id=1, points=[[10, 10]], radius=3)
     assert statuses(batch)["b"] == "in progress"
     (clip, *_) = batch.list_clips()
-    assert clip.person == "Zoë"
+    assert clip.author == "Zoë"
     assert clip.holder.startswith("Zoë on ")
     answer = served.get(
         "/clips/b", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Zo%C3%AB",
@@ -126,7 +125,7 @@ def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     talk.do("describe")
     batch.set_status("b", "accepted", "", "Bob")
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
-    assert (clip.status, clip.person) == ("accepted", "Bob")
+    assert (clip.status, clip.author) == ("accepted", "Bob")
     talk.socket.close()
 
 
@@ -200,7 +199,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     found = batch.enter("a", "Ann", page=True)
-    draw(found.session.by("Ann"), 0, 1)
+    draw(found.session.as_author("Ann"), 0, 1)
     batch.leave("a", found, page=True)
     assert statuses(batch)["a"] == "in progress"
     review[0]["video"] = str(results / "none")
@@ -221,7 +220,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     ]
     for name in ("one", "two"):
         found = batch.enter(name, "Ann", page=True)
-        session = found.session.by("Ann")
+        session = found.session.as_author("Ann")
         draw(session, 3, 1)
         editing.change_object(session.document, 1, {"class_name": f"class {name}"})
         batch.leave(name, found, page=True)
@@ -266,13 +265,13 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     enter = batch.enter
     for name in ("one", "two"):
         found = enter(name, "Ann", page=True)
-        draw(found.session.by("Ann"), 3, 1)
+        draw(found.session.as_author("Ann"), 3, 1)
         batch.leave(name, found, page=True)
 
     def enter_late(name, person, *, page):
         found = enter(name, person, page=page)
         if name == "one" and failure == "undone":
-            found.session.by("Ann").undo()
+            found.session.as_author("Ann").undo()
         elif name == "one":
             monkeypatch.setattr(found.session.runner, "start", lambda *_: 1 / 0)
         return found
@@ -347,8 +346,8 @@ def other_machine(monkeypatch):
 
     def move():
         # as on a network file system that keeps file locks to one machine
-        monkeypatch.setattr(files, "locked", lambda *_, **__: nullcontext())
-        monkeypatch.setattr(files, "_find_kernel", lambda: "another")
+        monkeypatch.setattr(lock, "locked", lambda *_, **__: nullcontext())
+        monkeypatch.setattr(lock, "_find_kernel", lambda: "another")
 
     return move
 
@@ -362,30 +361,30 @@ def test_lease_holds_on_another_machine(folder, session, other_machine):
     other_machine()
     with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
         open_session(folder)
-    age(session.document.folder / files.LEASE, 50)
+    age(session.document.folder / lock.LEASE, 50)
     with pytest.raises(InputError, match="in use by Ann"):
         open_session(folder)
 
 
-def test_expired_lease_is_taken_and_its_holder_stops_writing(folder, session, other_machine):
+def test_expired_lease_is_taken_and_its_owner_stops_writing(folder, session, other_machine):
     editing.add_object(session.document)
-    lock = session.document.folder_lock
+    lease = session.document.folder_lock._lease
     other_machine()
-    age(session.document.folder / files.LEASE, 61)
+    age(session.document.folder / lock.LEASE, 61)
     other = open_session(folder)
-    lock._confirmed -= 31  # as after sleep
+    lease._confirmed -= 31  # as after sleep
     with pytest.raises(InputError, match="taken over by another program"):
         editing.add_object(session.document)
     editing.add_object(other.document)
     session.close()
-    assert files.read_holder(other.document.folder) is not None
+    assert lock.read_owner(other.document.folder) is not None
     other.close()
-    assert files.read_holder(other.document.folder) is None
+    assert lock.read_owner(other.document.folder) is None
 
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.document.folder_lock._held.close()  # as the system does
+    first.document.folder_lock._file_lock.close()  # as the system does
     open_session(folder).close()
 
 

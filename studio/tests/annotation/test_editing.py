@@ -9,9 +9,9 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
+from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import COLORS
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.protocol import EditResult
 from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, truth
@@ -334,3 +334,12 @@ def test_tracking_is_undone_and_redone_from_its_layer(session):
     assert editing.drop_results(session.document, 3) == LENGTH - 3
     session.undo()
     assert (session.document.snapshot.labels(7) == truth(7)).all()
+
+
+def test_reset_frame_keeps_masks_of_hidden_objects(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 2, {"hidden": True})
+    editing.remove_keyframe(session.document, 0)
+    assert set(session.document.snapshot.keyframe(0)) == {2}
+    with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):
+        editing.remove_keyframe(session.document, 0)

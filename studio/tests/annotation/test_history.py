@@ -21,8 +21,8 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import TrackRequest, plan_request, with_merged
-from aotlab_studio.review.scores import Score
+from aotlab_studio.document.planning import TrackRequest, list_layer_ids, plan_request
+from aotlab_studio.document.scores import Score
 
 COUNT, SIZE = 7, (2, 3)
 PIXELS = range(6)
@@ -283,7 +283,7 @@ class History(RuleBasedStateMachine):
                 snapshot.given = dict(now.given)
             snapshot.given[frame, object_id] = after
 
-        document = self.document.by("", propagates=propagates)
+        document = self.document.as_author("", propagates=propagates)
         self.follow(
             change, lambda: editing.edit_mask(document, frame, object_id, lambda _: to_array(mask), "draw")
         )
@@ -305,7 +305,7 @@ class History(RuleBasedStateMachine):
             }
 
         self.follow(
-            change, lambda: editing.remove_keyframe(self.document.by("", propagates=propagates), frame)
+            change, lambda: editing.remove_keyframe(self.document.as_author("", propagates=propagates), frame)
         )
 
     @precondition(lambda self: self.model.now.locked)
@@ -387,7 +387,7 @@ class History(RuleBasedStateMachine):
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()
             own = [raw for raw in covered if then.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
-            absent = frozenset(with_merged(then, {raw for raw in covered if then.resolve(raw) == raw})) - {
+            absent = frozenset(list_layer_ids(then, {raw for raw in covered if then.resolve(raw) == raw})) - {
                 *own
             }
             self.store(key, frame, own, ids, absent, provisional=provisional)
@@ -427,8 +427,8 @@ class History(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.now.locked and self.model.head)
     @rule()
-    def keep_version(self) -> None:
-        self.document.keep_version("kept")
+    def save_version(self) -> None:
+        self.document.save_version("kept")
         self.kept.append(self.model.keep())
 
     @precondition(lambda self: self.kept)

@@ -330,8 +330,8 @@ def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
-        "7: object 2 is lost, changes its size at once; object 1 moves far at once",
-        "3: object 1 is unsure",
+        "7: object 2 is lost, suddenly changes size; object 1 jumps",
+        "3: object 1 has low confidence",
     ]
     for frame, chosen in ((7, 2), (3, 1), (7, 2)):
         page.key(".")
@@ -1263,7 +1263,7 @@ def test_version_is_kept_and_restored(page, session):
     page.objects(1)
     page.tab.click("#open-versions")
     page.tab.fill("#version-title", "first")
-    page.tab.click("#version-keep")
+    page.tab.click("#version-save")
     page.tab.wait_for_selector("#versions li")
     page.key("Escape")
     page.key_done("m")

@@ -19,7 +19,7 @@ from aotlab_studio.protocol import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import TruthTracker, draw
+from studio.tests.annotation.clips import TruthTracker, draw, wait_until
 from tests.shared import slow
 
 pytestmark = needs_browser
@@ -200,7 +200,7 @@ def test_live_review_requests_checks_of_changed_frames_only(page, session, monke
     assert len(wire.list_sent("strips")) == strips
     assert not [url for url in page.requests if url.endswith("/labels/7")]
     page.tab.locator("#review li").scroll_into_view_if_needed()
-    session.document.emit(FrameEvent(7, session.document.revision))
+    session.document.emit(FrameEvent(7, session.document.revision, {1: "-"}))
     page.until(lambda: any(url.endswith("/labels/7") for url in page.requests))
 
 
@@ -574,3 +574,29 @@ def test_choices_of_an_export_survive_a_reconnection(page):
     page.until(lambda: wire.list_sent("review")[1:])
     page.settle()
     assert page.tab.is_checked("#outputs input[name=cvat]")
+
+
+@pytest.mark.parametrize("field", ["note", "class", "attributes", "name"])
+def test_text_typed_before_a_close_is_stored(context, served, field):
+    document = served.session.document
+    draw(served.session, 0, 1)
+    page = Page(context, served.url)
+    page.objects(1)
+    if field == "name":
+        page.key("F2")
+        page.tab.keyboard.type("fish")
+    else:
+        page.tab.focus(f"#{field}")
+        page.tab.keyboard.type("fish")
+    page.tab.on("dialog", lambda dialog: dialog.accept())
+    page.tab.close(run_before_unload=True)
+
+    def stored():
+        item = document.snapshot.objects.get(1)
+        found = {
+            "note": document.snapshot.notes.get(0), "class": item.class_name, "name": item.name,
+            "attributes": ",".join(item.attributes),
+        }  # fmt: skip
+        return found[field] == "fish"
+
+    wait_until(stored)

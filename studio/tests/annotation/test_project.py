@@ -20,9 +20,10 @@ from aotlab_studio.document.folder import (
     PROJECT_FILE,
     compute_fingerprint,
     locate_project,
+    recover_project,
 )
 from aotlab_studio.document.log import Log, StatusRecord
-from aotlab_studio.document.masks import LayerFile, Result, encode_png
+from aotlab_studio.document.masks import OLD_HEAD, LayerFile, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.server.actions import run_action, strips
@@ -256,10 +257,45 @@ def test_damaged_line_of_the_log_is_named(video, project, line):
     file = project / LOG_FILE
     content = file.read_bytes()
     file.write_bytes(line + b"\n" + content)
-    with pytest.raises(
-        InputError, match=r"log.jsonl: line 1 is damaged \(.*\); restore the project from a copy"
-    ):
+    with pytest.raises(InputError, match=r"log.jsonl: line 1 is damaged \(.*\); repair it with .* --recover"):
         Document.open(video)
+
+
+def test_damaged_log_is_repaired_from_its_backup(video, project):
+    file = project / LOG_FILE
+    intact = file.read_bytes()
+    assert (project / "log.jsonl.bak").read_bytes() == intact
+    document = Document.open(video)
+    editing.set_note(document, 1, "later")
+    document.folder_lock.release()  # killed: no new backup
+    content = file.read_bytes()
+    file.write_bytes(b"X" + content[1:])
+    assert recover_project(project).endswith("repaired; no record lost; log.damaged is the old file")
+    assert file.read_bytes() == content
+    assert (project / "log.damaged").read_bytes() == b"X" + content[1:]
+    assert look(video)
+
+
+def test_damaged_log_without_backup_keeps_the_records_before(video, project, capsys, monkeypatch):
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
+    document = Document.open(video)
+    for frame in (1, 2):
+        editing.set_note(document.as_author("Ann"), frame, "later")
+    document.close()
+    file = project / LOG_FILE
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:-2], b"X" + lines[-2][1:], lines[-1]]))
+    (project / "log.jsonl.bak").unlink()
+    assert cli.main([str(project), "--recover", "--no-browser"]) == 0
+    assert "log.jsonl: repaired; 2 records lost: note · Ann · " in capsys.readouterr().out
+    assert file.read_bytes() == b"".join(lines[:-2])
+    assert recover_project(project).endswith("log.jsonl: is not damaged")
+
+
+def test_recovery_without_a_project_rejected(video):
+    with pytest.raises(InputError, match="clip: not a project with edits; give the project to repair"):
+        recover_project(video)
 
 
 def test_damaged_mask_is_named_and_never_shown(video, project):
@@ -274,7 +310,7 @@ def test_damaged_mask_is_named_and_never_shown(video, project):
     ):
         path.write_bytes(wrong)
         document = Document.open(video)
-        with pytest.raises(InputError, match=rf"{path.name}: not .*; restore it from a copy"):
+        with pytest.raises(InputError, match=rf"{path.name}: not .*; restore it from a backup"):
             document.snapshot.labels(0)
         document.close()
 
@@ -327,9 +363,9 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
 
 def test_versions_are_kept_and_restored_in_one_step(session):
     with pytest.raises(InputError, match="no object to keep"):
-        session.document.keep_version()
+        session.document.save_version()
     draw(session, 0, 1, 2)
-    session.document.by("Ann").keep_version("both")
+    session.document.as_author("Ann").save_version("both")
     editing.delete_object(session.document, 2)
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)
@@ -338,25 +374,26 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     session.undo()
     assert session.document.snapshot.keyframes == [0, 4]
     assert session.document.snapshot.objects.ids == (1,)
-    assert [(each.title, each.person) for each in session.document.list_versions()] == [("both", "Ann")]
+    assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
         session.document.restore_version(2)
 
 
-def test_layers_of_undone_jobs_are_removed_beyond_the_limit(folder, monkeypatch):
+def test_layers_that_redo_cannot_reach_are_removed_beyond_the_limit(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
     session = open_session(folder)
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
+    session.undo()
     session.close()
-    again = open_session(folder)
-    assert len(again.document.snapshot.tracked_frames) == LENGTH - 1
-    again.undo()
-    again.close()
     session = open_session(folder)
     session.redo()
-    assert session.document.snapshot.tracked_frames == []
-    assert session.document.snapshot.list_outdated() == [(1, LENGTH - 1)]
+    assert len(session.document.snapshot.tracked_frames) == LENGTH - 1
+    session.undo()
+    editing.set_note(session.document, 0, "another branch")
+    session.close()
+    session = open_session(folder)
+    assert not list(session.document.folder.glob("layers/*.bin"))
     session.close()
 
 
@@ -398,6 +435,65 @@ def test_masks_of_another_program_are_never_cut_off(tmp_path):
     path.write_bytes(content + content[:-1])  # cut off
     theirs.put(Result(2), ids)
     assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 2]
+
+
+def write_layer(path):
+    """A complete layer of three frames; returns the offsets of its records."""
+    file, offsets = LayerFile(path, (4, 6), 3), []
+    for index in range(3):
+        offsets.append(file.end)
+        file.put(Result(index), np.full((4, 6), index, np.uint16))
+    offsets.append(file.end)
+    file.finish()
+    return offsets
+
+
+@pytest.mark.parametrize("place", [0, 4, 8, 12, 16, 20])
+def test_damaged_record_of_a_layer_costs_one_frame(tmp_path, place):
+    path = tmp_path / "000001.bin"
+    offsets = write_layer(path)
+    content = bytearray(path.read_bytes())
+    content[offsets[1] + place] ^= 0x55
+    path.write_bytes(content)
+    file = LayerFile(path, (4, 6), 3)
+    assert sorted(file.results) == [0, 2]
+    assert (file.complete, (file.read(2) == 2).all()) == (True, True)
+    assert "000001.bin: damaged; track the frames without a result again" in file.problem
+    file.put(Result(1), np.full((4, 6), 1, np.uint16))
+    assert bytes(content) == path.read_bytes()[: len(content)]
+    assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 1, 2]
+
+
+def test_layer_of_an_earlier_version_is_read(tmp_path):
+    path = tmp_path / "000001.bin"
+    for index in range(3):
+        note, mask = f'{{"frame":{index}}}'.encode(), encode_png(np.zeros((4, 6), np.uint16))
+        note = b"X" + note[1:] if index == 1 else note
+        with path.open("ab") as stream:
+            stream.write(OLD_HEAD.pack(len(note), len(mask)) + note + mask)
+    file = LayerFile(path, (4, 6), 3)
+    assert sorted(file.results) == [0, 2]
+    assert file.problem
+    file.put(Result(1), np.ones((4, 6), np.uint16))
+    again = LayerFile(path, (4, 6), 3)
+    assert sorted(again.results) == [0, 1, 2]
+    assert again.read(1).all()
+
+
+def test_damaged_layer_is_reported_to_the_page(folder):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.track(TrackRequest(0)).wait()
+    first.close()
+    (path,) = first.document.folder.glob("layers/*.bin")
+    content = bytearray(path.read_bytes())
+    content[20] ^= 0x55
+    path.write_bytes(content)
+    again = open_session(folder)
+    with closing(again):
+        assert again.document.snapshot.tracked_frames == list(range(2, LENGTH))
+        (problem,) = run_action(again, {"do": "describe"}).problems
+        assert path.name in problem
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names of open files")

@@ -13,7 +13,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.review.scores import Score
+from aotlab_studio.document.scores import Score
 from aotlab_studio.server.actions import describe, run_action
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -140,7 +140,9 @@ def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, "Ann")
-    assert (describe(session).status, session.document.person) == ("accepted", "Ann")
+    assert (describe(session).status, session.document.status_author) == ("accepted", "Ann")
+    editing.set_note(session.document.as_author("Dan"), 1, "later")
+    assert session.document.status_author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "changes": {"color": "#123456"}})
     session.track(TrackRequest(0)).wait()
     assert describe(session).status == "accepted"  # the masks are the same
@@ -315,7 +317,7 @@ def test_export_and_its_record_show_the_same_masks(session):
 
 
 def test_undo_and_redo_spare_steps_of_other_open_pages(session):
-    mine, other = (session.document.by("", page=page) for page in ("mine", "other"))
+    mine, other = (session.document.as_author("", page=page) for page in ("mine", "other"))
     editing.add_object(mine)
     editing.add_object(other)
     with pytest.raises(InputError, match="new object, was made in another window"):
@@ -342,7 +344,7 @@ def test_version_is_restored_as_it_was_kept(session, count):
             session.document.add_result(1, Result(index, {1: score}), (truth(index) == 1).astype(np.uint16))
 
     store(*range(1, count + 1))
-    session.document.keep_version("half")
+    session.document.save_version("half")
     kept = shown(session.document)
     store(*range(count + 1, LENGTH))
     session.document.finish_layer(1)
@@ -359,7 +361,7 @@ def test_undo_of_a_restored_version_survives_the_size_limit(folder, monkeypatch)
     monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
     session = open_session(folder)
     draw(session, 0, 1)
-    session.document.keep_version("drawn")
+    session.document.save_version("drawn")
     session.track(TrackRequest(0)).wait()
     whole = shown(session.document)
     session.document.restore_version(1)
@@ -388,7 +390,7 @@ def test_status_is_stored_although_the_report_is_not(session, monkeypatch):
         raise InputError("review.json: cannot be written")
 
     draw(session, 0, 1)
-    monkeypatch.setattr("aotlab_studio.server.session.update_report", refuse)
+    monkeypatch.setattr("aotlab_studio.server.session.update_review", refuse)
     monkeypatch.setattr(type(session), "results", property(lambda self: session.document.folder))
     run_action(session, {"do": "set_status", "status": "accepted"})
     assert session.document.status[0] == "accepted"

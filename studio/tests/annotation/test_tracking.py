@@ -6,7 +6,7 @@ import pytest
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest, plan_correction
-from aotlab_studio.protocol import JobEvent, OutdatedEvent
+from aotlab_studio.protocol import FrameEvent, JobEvent, OutdatedEvent
 from aotlab_studio.server.actions import describe, run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -230,10 +230,13 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
     session = open_session(folder, Losing())
     draw(session, 0, 1)
     editing.clear(session.document, 11, 1)
+    events = []
+    session.document.listeners.append(events.append)
     run(session, 0, "forward", 0, 10)
     assert strips(session.document)[1] == "G999aaaallla".replace("llla", "lllg")
+    assert "".join(event.codes[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     checks = session.review()
-    assert (checks[0].frame, checks[0].sentence) in {(8, "is lost"), (4, "changes its size at once")}
+    assert (checks[0].frame, checks[0].sentence) in {(8, "is lost"), (4, "suddenly changes size")}
     assert all(check.object_id == 1 for check in checks)
     session.close()
 
@@ -429,7 +432,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     session = open_session(folder, tracker)
     events = []
     session.document.listeners.append(events.append)
-    session.runner.wake()
+    session.runner.schedule()
     wait_until(lambda: idle(session) and OutdatedEvent([]) in events)
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]

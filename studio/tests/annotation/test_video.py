@@ -15,7 +15,7 @@ LENGTH = 60
 
 
 def nbytes(store):
-    return store._decoded.nbytes + store._jpegs.nbytes
+    return store._decoded.size + store._jpegs.size
 
 
 @pytest.fixture(scope="module")

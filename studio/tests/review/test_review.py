@@ -12,18 +12,11 @@ from aotlab import open_frames
 from aotlab.sdk import LostFlags, TrackedFrame
 from aotlab_studio.document.masks import LayerFile
 from aotlab_studio.document.masks import Result as StoredResult
+from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
 from aotlab_studio.review.batch import render_page, write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_video
-from aotlab_studio.review.scores import (
-    ReviewSignals,
-    Score,
-    Signals,
-    measure_flip,
-    measure_fragment,
-    measure_scores,
-    merge_scores,
-)
+from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -207,8 +200,8 @@ def test_frame_is_listed_once_with_class_names(tmp_path):
     text = render_page(tmp_path, [entry("a", lost=[(2, 6)], check=check, label="<cell>")])
     assert listed(text) == [
         "object 1 (&lt;cell&gt;) is lost from frame 2 to 6 (at 0.2 s)",
-        "frame 8: object 1 (&lt;cell&gt;) moves far at once, changes its size at once; object 2 is unsure",
-        "frame 3: object 2 is unsure",
+        "frame 8: object 1 (&lt;cell&gt;) jumps, suddenly changes size; object 2 has low confidence",
+        "frame 3: object 2 has low confidence",
     ]
 
 
@@ -225,7 +218,7 @@ def test_videos_are_sorted_by_longest_loss(tmp_path):
 
 def test_only_worst_frames_are_listed(tmp_path):
     text = render_page(tmp_path, [entry("a", check=[(frame, 1, "unsure") for frame in range(11)])])
-    assert listed(text)[0] == "frame 0: object 1 is unsure"
+    assert listed(text)[0] == "frame 0: object 1 has low confidence"
     assert listed(text)[-1] == "and 3 more frames, in review.json"
     assert len(listed(text)) == 9
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from aotlab_studio.document.folder import (
     read_levels,
 )
 from aotlab_studio.document.log import (
+    ClipStatus,
     Entry,
     FrameRange,
     Log,
@@ -37,9 +39,9 @@ from aotlab_studio.document.log import (
 )
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import FolderLock
+from aotlab_studio.document.strips import encode_frame
+from aotlab_studio.lock import FolderLock
 from aotlab_studio.protocol import (
-    ClipStatus,
     Event,
     FrameEvent,
     HistoryEvent,
@@ -54,7 +56,7 @@ from aotlab_studio.protocol import (
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 LAYER_BYTES = 1024 * 2**20
-"""size of all layers beyond which those that were undone are removed when the project is opened"""
+"""size of all layers beyond which those that neither undo, redo nor a version can show are removed at opening"""
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -93,26 +95,26 @@ class Document:
         """who signs the entries of this view"""
         self.page: str | None = None
         self.propagates = False
-        """as in `by`"""
+        """as in `as_author`"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
         self._pages: dict[int, str] = {}
         """page that made each entry, of all open pages and for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
         """the last snapshot by its entry and the revision of the layers, for all views"""
+        if self.log.problem:
+            raise InputError(self.log.problem)
         for entry in self.log.entries.values():
             layers = [layer for layer in entry.values.layers.values() if layer is not None]
             last = max([*entry.values.keyframes, *(layer.last for layer in layers)], default=0)
             if last >= frames.count:
                 raise InputError(
-                    f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a copy"
+                    f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a backup"
                 )
         if lock is not None:
             kept = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
-            done = self.log.entries.get(self.log.head)
-            while done is not None:  # all that can be undone
-                kept.update(done.values.layers)
-                done = self.log.entries.get(done.parent)
+            for number in self.log.list_reachable():
+                kept.update(self.log.entries[number].values.layers)
             self.layers.drop_oldest(kept, LAYER_BYTES)
 
     @classmethod
@@ -152,7 +154,7 @@ class Document:
         header = read_header(folder / PROJECT_FILE)
         return cls(header, folder, header.video)
 
-    def by(self, author: str, *, page: str | None = None, propagates: bool = False) -> Document:
+    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Document:
         """Return a view of this document whose edits have an author.
 
         Args:
@@ -189,14 +191,26 @@ class Document:
             now = self.snapshot
             return Snapshot(self.log, now.entry, self.masks, self.layers, now.count, now.ends)
 
+    @property
+    def problems(self) -> list[str]:
+        """Error messages of the layers that cannot be read, or not completely."""
+        now = self.snapshot
+        files = [
+            now.open_layer(key) for key, layer in now.state.layers.items() if layer and layer.kind != "empty"
+        ]
+        return [file.problem for file in files if file.problem]
+
     def set_lock_owner(self, person: str) -> None:
         """Write the person's name into the lock of the project."""
         assert self.folder_lock is not None
         self.folder_lock.name_person(person)
 
     def close(self) -> None:
-        """Release the project."""
+        """Back up the log and release the project."""
         if self.folder_lock is not None:
+            with suppress(InputError):  # the log itself is complete
+                self.folder_lock.require_held()
+                self.log.back_up()
             self.folder_lock.release()
 
     @property
@@ -204,6 +218,11 @@ class Document:
         """The video."""
         assert isinstance(self._frames, FrameStore)
         return self._frames
+
+    @property
+    def head(self) -> int:
+        """Last entry that is not undone; 0: none."""
+        return self.log.head
 
     @property
     def revision(self) -> int:
@@ -292,18 +311,24 @@ class Document:
                 return (
                     "in progress" if any(not each.imports for each in self.log.entries.values()) else "open"
                 ), ""
-            holds = record.objects in ("", now.objects_digest) and record.digest == now.digest
+            still_valid = record.objects in ("", now.objects_digest) and record.digest == now.digest
             if record.status in ("accepted", "corrected"):
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
-                holds &= all(known.issuperset(range(first, last + 1)) for first, last in now.list_outdated())
-            return record.status if holds else "in progress", record.note
+                still_valid &= all(
+                    known.issuperset(range(first, last + 1)) for first, last in now.list_outdated()
+                )
+            return record.status if still_valid else "in progress", record.note
 
     @property
-    def person(self) -> str:
-        """Author of the last change; empty: unknown."""
-        return self.log.author
+    def status_author(self) -> str:
+        """Author of the status; of the last edit if edits have made it *in progress*; empty: unknown."""
+        with self.lock:
+            record, edit = self.log.status, self.log.entries.get(self.log.head)
+            if record is not None and self.status[0] == record.status:
+                return record.author
+            return edit.author if edit is not None else ""
 
-    def keep_version(self, title: Title = "") -> None:
+    def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.snapshot.objects.ids:
@@ -348,7 +373,7 @@ class Document:
             ids = np.where(np.isin(before, now.objects.locked), 0, ids)
             self.layers.put(layer_id, result, ids)
             self.log.revision += 1
-            self.emit(FrameEvent(result.frame, self.revision))
+            self._emit_frame(result.frame)
             others = (before > 0) & ~np.isin(before, [now.resolve(each) for each in layer.objects])
             if not others.any():
                 return 0
@@ -366,6 +391,10 @@ class Document:
         """Notify all listeners."""
         for listener in list(self.listeners):
             listener(event)
+
+    def _emit_frame(self, index: int) -> None:
+        if self.listeners:
+            self.emit(FrameEvent(index, self.revision, encode_frame(self.snapshot, index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
         if self._pages.get(entry.number) not in (None, self.page):
@@ -395,7 +424,7 @@ class Document:
         if changed.objects or changed.merged or changed.classes:
             self.emit(ObjectsEvent(self.revision, list(now.objects), sorted(now.classes)))
         for index in sorted(changed.keyframes):
-            self.emit(FrameEvent(index, self.revision))
+            self._emit_frame(index)
         if changed.layers or changed.checked:
             self.emit(ResultsEvent(self.revision))
         if changed.notes:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
@@ -24,8 +24,7 @@ from aotlab_studio.document.painting import (
     find_part,
     limit_to_prompt,
 )
-from aotlab_studio.document.planning import plan_correction, with_merged
-from aotlab_studio.protocol import EditResult
+from aotlab_studio.document.planning import list_layer_ids, plan_correction
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -41,6 +40,16 @@ Edit = Callable[[np.ndarray], np.ndarray]
 """from the mask of an object, H×W bool, to its new mask"""
 Correction = tuple[Points, bool]
 """points of clicks or of a scribble, and whether they are on the object"""
+
+
+class EditResult(Struct, frozen=True):
+    """The result of an edit of a mask."""
+
+    object_id: int
+    losses: dict[int, int]
+    """pixels that other objects lost to it, by object id"""
+    protected_pixels: int
+    """pixels of the prompt's mask that were left to drawn or locked objects"""
 
 
 def require_editable(document: Document, object_id: int, *, seen: bool = True) -> Item:
@@ -98,8 +107,8 @@ def edit_mask(
             object_id, objects = item.id, {item.id: item}
         masks = {object_id: document.masks.put(after)}
         for other, digest in drawn.items():  # what was only tracked stays so
-            if other != object_id and (lost := document.masks.read(digest) & after).any():
-                masks[other] = document.masks.put(document.masks.read(digest) & ~lost)
+            if other != object_id:
+                masks[other] = document.masks.subtract(digest, after)
         layer = plan_correction(now, frame, object_id) if document.propagates and after.any() else None
         layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
         document.edit(
@@ -205,11 +214,23 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
+
+    Raises:
+        InputError: no other object has a drawn mask there.
+    """
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
         drawn = now.keyframe(frame)
-        kept = {each: drawn[each] for each in now.objects.locked if each in drawn}
+        kept = {
+            item.id: drawn[item.id]
+            for item in now.objects
+            if item.id in drawn and (item.locked or item.hidden)
+        }
+        if drawn == kept:
+            raise InputError(
+                f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects; nothing was changed"
+            )
         for object_id in drawn.keys() - kept if document.propagates else ():
             others = [index for index in now.keyframes if now.keyframe(index).get(object_id)]
             beside = [index for index in others if index < frame][-1:] or [
@@ -317,7 +338,7 @@ def drop_results(
         objects = now.objects
         last = now.count - 1 if last is None else min(last, now.count - 1)
         chosen = objects.ids if object_ids is None else object_ids
-        removed = with_merged(now, {objects.get(each).id for each in chosen}.difference(objects.locked))
+        removed = list_layer_ids(now, {objects.get(each).id for each in chosen}.difference(objects.locked))
         owners = [owner[frame : last + 1] > 0 for each, owner in now.owners.items() if each in removed]
         count = int(np.any(owners, axis=0).sum()) if owners else 0
         if count:

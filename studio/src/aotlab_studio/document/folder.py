@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import compute_fingerprint
-from aotlab_studio.document.log import Count
-from aotlab_studio.files import LEASE, LOCK, FolderLock, restore_entries, write_bytes
+from aotlab_studio.document.log import Count, recover_log
+from aotlab_studio.files import restore_entries, write_bytes
+from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
@@ -55,7 +56,7 @@ def read_header(path: Path) -> Header:
         return msgspec.convert(tree, Header, str_keys=True)
     except Exception as error:  # damaged files cause errors of any kind
         raise InputError(
-            f"{path}: not a usable project ({str(error)[:200]}); restore it from a copy, or move its folder away"
+            f"{path}: not a usable project ({str(error)[:200]}); restore it from a backup, or move its folder away"
         ) from error
 
 
@@ -115,6 +116,21 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
         lock.release()
         raise
     return header, lock
+
+
+def recover_project(folder: Path) -> str:
+    """Repair the log of a project, as `recover_log`.
+
+    Raises:
+        InputError: no log, it is in use by another process, or as `recover_log`.
+    """
+    if not (folder / LOG_FILE).is_file():
+        raise InputError(f"{folder}: not a project with edits; give the project to repair")
+    lock = FolderLock(folder)
+    try:
+        return recover_log(folder / LOG_FILE)
+    finally:
+        lock.release()
 
 
 def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:

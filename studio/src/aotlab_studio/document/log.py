@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,9 +16,10 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item
-from aotlab_studio.files import append_bytes
-from aotlab_studio.protocol import ClipStatus, Direction
+from aotlab_studio.files import append_bytes, write_bytes
 
+Direction = Literal["forward", "backward", "both"]
+ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Id = Annotated[int, Meta(ge=1, le=65535)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
@@ -27,7 +30,10 @@ MAX_STATES = 1024
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
-    """Provenance of tracked masks. They are made from the keyframes of the entry that sets the layer."""
+    """Request of a run of tracking; `LayerStore` has its masks. It starts from the keyframes of its entry.
+
+    ``Layer([2], 11, 30, start=10)``: object 2 is tracked forward from its mask on frame 10 to frames 11 to 30.
+    """
 
     objects: list[Id]
     """the only objects that it may change; with those merged into them, which its pixels replace"""
@@ -60,7 +66,11 @@ class Layer(Struct, frozen=True, omit_defaults=True):
 
 
 class State(Struct, frozen=True, omit_defaults=True):
-    """Values of a document by key; in an `Entry`, those that it sets (None: removes)."""
+    """Values of a document by key; in an `Entry`, those that it sets (None: removes).
+
+    ``State(keyframes={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the note
+    on frame 3 is removed.
+    """
 
     objects: dict[Id, Item | None] = {}
     keyframes: dict[Count, dict[Id, Digest] | None] = {}
@@ -182,13 +192,16 @@ class Log:
 
     Args:
         path: the file; created by the first record.
+        content: of the file; None: it is read.
 
     Raises:
-        InputError: the file cannot be read or is damaged.
+        InputError: the file cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         self.path = path
+        self.problem = ""
+        """error message of the first damaged line; only the records before it are read"""
         self.entries: dict[int, Entry] = {}
         self.undone: list[int] = []
         """entries to redo, the next one last"""
@@ -201,15 +214,14 @@ class Log:
         """ids of all objects that ever were"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""
-        self.author = ""
-        """of the last record"""
         self.revision = 0
         """number of changes of what shows since the document was opened"""
         self._states: OrderedDict[int, State] = OrderedDict()
         self._drawn: dict[int, dict[int, list[int]]] = {}
         """frames with drawn masks by object and entry"""
-        self._end = 0
-        self._load()
+        self.end = 0
+        """bytes of the records"""
+        self._load(_read_bytes(path) if content is None else content)
 
     def append(self, record: Record) -> None:
         """Write a record after the last one; raise `InputError`, and change nothing, if that fails.
@@ -217,8 +229,8 @@ class Log:
         Only a line that was cut off is replaced: a whole one is of a program that has taken over the project.
         """
         line = msgspec.json.encode(record) + b"\n"
-        append_bytes(self.path, self._end, line, lambda file: b"\n" in file.read(), sync=True)
-        self._end += len(line)
+        append_bytes(self.path, self.end, line, lambda file: b"\n" in file.read(), sync=True)
+        self.end += len(line)
         self._apply(record)
 
     def state(self, number: int) -> State:
@@ -236,6 +248,14 @@ class Log:
                 self._states.popitem(last=False)
         return state
 
+    def list_reachable(self) -> list[int]:
+        """Return the entries that undo and redo lead to."""
+        reachable, number = [*self.undone], self.head
+        while number:
+            reachable.append(number)
+            number = self.entries[number].parent
+        return reachable
+
     def list_drawn(self, number: int, object_id: int) -> list[int]:
         """Return the frames on which an object has a drawn mask with pixels after an entry, in order."""
         known, path = self._drawn.setdefault(object_id, {0: []}), []
@@ -252,23 +272,26 @@ class Log:
             known[entry] = frames
         return frames
 
-    def _load(self) -> None:
-        try:
-            content = self.path.read_bytes() if self.path.is_file() else b""
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be read ({error.strerror}); restore it") from error
+    def back_up(self) -> None:
+        """Copy the log to its backup, unless that is as long; raise `InputError` if that fails."""
+        backup = _locate_backup(self.path)
+        if self.end and not (backup.is_file() and backup.stat().st_size == self.end):
+            write_bytes(backup, _read_bytes(self.path)[: self.end])
+
+    def _load(self, content: bytes) -> None:
         for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
             try:
                 self._apply(_decoder.decode(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
-                raise InputError(
-                    f"{self.path}: line {number} is damaged ({str(error)[:100]}); restore the project from a copy"
-                ) from error
-            self._end += len(line)
+                reason = str(error)[:100]
+                self.problem = (
+                    f"{self.path}: line {number} is damaged ({reason}); repair it with annotate --recover"
+                )
+                return
+            self.end += len(line)
 
     def _apply(self, record: Record) -> None:
         """Apply a record; raise `KeyError` for an unknown entry."""
-        self.author = record.author
         if isinstance(record, Entry):
             if record.number != len(self.entries) + 1 or record.parent != self.head:
                 raise KeyError(f"entry {record.number}")
@@ -293,6 +316,45 @@ class Log:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
             self.versions.append(record)
+
+
+def recover_log(path: Path) -> str:
+    """Replace a damaged log by as many of its records as can be read; return a sentence about what was lost.
+
+    Records that its backup has too are taken from there. The damaged file is kept as ``log.damaged``.
+
+    Raises:
+        InputError: the log cannot be read, or a file cannot be written.
+    """
+    damaged, backup = _read_bytes(path), _read_bytes(_locate_backup(path))
+    if not Log(path, damaged).problem:
+        return f"{path}: is not damaged"
+    repaired = [damaged, backup, backup + damaged[len(backup) :]]
+    best, end = max(((each, Log(path, each).end) for each in repaired), key=itemgetter(1))
+    lost = best[end:].splitlines()
+    titles = []
+    for line in lost:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            record = _decoder.decode(line)
+            titles += [record.describe()] if isinstance(record, Entry) else []
+    write_bytes(path.with_name("log.damaged"), damaged)
+    write_bytes(path, best[:end])
+    count = "no record" if not lost else f"{len(lost)} records" if len(lost) > 1 else "1 record"
+    return (
+        f"{path}: repaired; {count} lost{': ' * bool(titles)}{', '.join(titles)}; log.damaged is the old file"
+    )
+
+
+def _locate_backup(path: Path) -> Path:
+    return path.with_name(f"{path.name}.bak")
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Return the content of a file, empty if it is missing; raise `InputError` if it cannot be read."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from error
 
 
 def find_digest(state: State, frame: int, object_id: int) -> str:

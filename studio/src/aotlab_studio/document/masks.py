@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import struct
 import sys
 import threading
+import zlib
 from collections.abc import Iterable
-from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
@@ -21,8 +22,8 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab.sdk import PALETTE, decode_image
+from aotlab_studio.document.scores import Score
 from aotlab_studio.files import append_bytes, write_bytes
-from aotlab_studio.review.scores import Score
 from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
@@ -72,6 +73,11 @@ class MaskStore:
         """Return a mask, which must not be changed; raise `InputError` if its file is missing or damaged."""
         return self._cache.get_or_compute(digest, lambda: self._load(digest))
 
+    def subtract(self, digest: str, area: np.ndarray) -> str:
+        """Store a mask without an area, H×W bool; return its digest, the same one if they do not overlap."""
+        mask = self.read(digest)
+        return self.put(mask & ~area) if (mask & area).any() else digest
+
     def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)
@@ -82,7 +88,7 @@ class MaskStore:
         except Exception:  # decoders raise all kinds of errors
             stored = False
         if not stored:
-            raise InputError(f"{path}: not the mask that was stored, or missing; restore it from a copy")
+            raise InputError(f"{path}: not the mask that was stored, or missing; restore it from a backup")
         return mask
 
     def locate(self, digest: str) -> Path:
@@ -117,12 +123,61 @@ class Result(Struct, frozen=True, omit_defaults=True):
 
 
 _decoder = msgspec.json.Decoder(Result)
-HEAD = struct.Struct("<II")
-"""sizes of note and mask of a record"""
+MAGIC = b"AOT2"
+HEAD = struct.Struct("<4sIII")
+"""start of a record: `MAGIC`, sizes of note and mask in bytes, CRC-32 of both sizes and the note"""
+OLD_HEAD = struct.Struct("<II")
+"""start of a record in layers of earlier versions: sizes of note and mask"""
+
+
+def read_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int, int] | None:
+    """Return the note of the record at an offset, and offset and size of its mask; None unless it is whole.
+
+    Args:
+        length: bytes of the file that count.
+    """
+    file.seek(offset)
+    head = file.read(HEAD.size)
+    if head.startswith(MAGIC) and len(head) == HEAD.size:
+        _, note_size, mask_size, checksum = HEAD.unpack(head)
+        start = offset + HEAD.size
+    elif len(head) >= OLD_HEAD.size:
+        (note_size, mask_size), checksum = OLD_HEAD.unpack_from(head), None
+        start = offset + OLD_HEAD.size
+    else:
+        return None
+    if start + note_size + mask_size > length:
+        return None
+    file.seek(start)
+    note = file.read(note_size)
+    if checksum not in (None, zlib.crc32(head[4:12] + note)):
+        return None
+    try:
+        return _decoder.decode(note), start + note_size, mask_size
+    except ValueError:
+        return None
+
+
+def find_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int, int] | None:
+    """Return the first whole record from an offset on, as `read_record`; None if there is none."""
+    file.seek(offset)
+    rest = file.read(max(0, length - offset))
+    starts = [0, *(match.start() for match in re.finditer(MAGIC, rest))]
+    if len(rest) >= OLD_HEAD.size:
+        starts.append(OLD_HEAD.size + sum(OLD_HEAD.unpack_from(rest)))
+    records = (read_record(file, offset + start, length) for start in sorted(starts))
+    return next((each for each in records if each is not None), None)
+
+
+def _measure(file: IO[bytes]) -> int:
+    """Return the size of a file in bytes."""
+    return file.seek(0, os.SEEK_END)
 
 
 class LayerFile:
     """Results of a layer, in one file to which records are appended; of several records of a frame the last counts.
+
+    A damaged record is skipped. What follows the last whole record was cut off, and is replaced by the next one.
 
     Args:
         path: the file; created by the first record.
@@ -140,7 +195,10 @@ class LayerFile:
         self.final = np.zeros(count, bool)
         """frames with a result that is not provisional"""
         self.complete = False
-        self._places: dict[int, tuple[int, int]] = {}
+        self.problem = ""
+        """error message if the file cannot be read or has damaged records"""
+        self._offsets: dict[int, tuple[int, int]] = {}
+        """offset and size of the mask of each frame in bytes"""
         self.end = 0
         """bytes of the records"""
         if path.is_file():
@@ -158,7 +216,7 @@ class LayerFile:
 
     def read(self, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame with a result; raise `InputError` if they are damaged."""
-        start, size = self._places[frame]
+        start, size = self._offsets[frame]
         try:
             with self.path.open("rb") as file:
                 file.seek(start)
@@ -171,44 +229,36 @@ class LayerFile:
 
     def _append(self, result: Result, content: bytes) -> None:
         note = msgspec.json.encode(result)
-        record = HEAD.pack(len(note), len(content)) + note + content
-        append_bytes(self.path, self.end, record, lambda file: self._read_note(file) is not None)
+        sizes = OLD_HEAD.pack(len(note), len(content))
+        record = MAGIC + sizes + zlib.crc32(sizes + note).to_bytes(4, "little") + note + content
+        append_bytes(
+            self.path, self.end, record, lambda file: find_record(file, self.end, _measure(file)) is not None
+        )
         self._apply(result, self.end + HEAD.size + len(note), len(content))
 
     def _load(self, end: int | None) -> None:
         """Read all notes up to ``end`` or a record that was cut off."""
-        with suppress(OSError, ValueError), self.path.open("rb") as file:  # the rest is not read
-            while (found := self._read_note(file, end)) is not None:
-                self._apply(*found)
-
-    def _read_note(self, file: IO[bytes], end: int | None = None) -> tuple[Result, int, int] | None:
-        """Return the note after the last record, and place and size of its mask; None if it is missing or damaged.
-
-        Args:
-            end: bytes of the file that count; None: all.
-        """
-        length = min(file.seek(0, os.SEEK_END), sys.maxsize if end is None else end)
-        if self.end + HEAD.size > length:
-            return None
-        file.seek(self.end)
-        sizes = HEAD.unpack(file.read(HEAD.size))
-        start = self.end + HEAD.size + sizes[0]
-        if start + sizes[1] > length:
-            return None
         try:
-            return _decoder.decode(file.read(sizes[0])), start, sizes[1]
-        except ValueError:
-            return None
+            with self.path.open("rb") as file:
+                length = min(_measure(file), sys.maxsize if end is None else end)
+                while self.end < length:
+                    found = read_record(file, self.end, length)
+                    if found is None:
+                        found = find_record(file, self.end, length)
+                        if found is None:  # cut off
+                            break
+                        self.problem = f"{self.path}: damaged; track the frames without a result again"
+                    self._apply(*found)
+        except OSError as error:
+            self.problem = f"{self.path}: cannot be read ({error.strerror}); its tracked masks are not shown"
 
     def _apply(self, result: Result, start: int, size: int) -> None:
         self.end = start + size
         self.complete = result.frame < 0
-        if self.complete:
-            return
         frame, count = result.frame, len(self.final)
-        if frame >= count:
-            raise ValueError(f"frame {frame} of {count}")
-        self.results[frame], self._places[frame] = result, (start, size)
+        if self.complete or frame >= count:
+            return
+        self.results[frame], self._offsets[frame] = result, (start, size)
         self.final[frame] = not result.provisional
         for covered in self.coverage.values():
             covered[frame] = 0

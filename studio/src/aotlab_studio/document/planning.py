@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aotlab import InputError
-from aotlab_studio.document.log import Layer
+from aotlab_studio.document.log import Direction, Layer
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import Direction
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,10 @@ class TrackRequest:
 
 @dataclass(frozen=True)
 class Span:
-    """Frames tracked from one reference, or from two and merged."""
+    """Frames tracked from one reference, or from two and merged.
+
+    ``Span(10, None, 10, 30)``: forward from frame 10 to 30. ``Span(10, 30, 10, 30, (10, 30))``: from both ends, merged.
+    """
 
     forward_from: int | None
     """first reference frame, tracked forward to ``last``"""
@@ -81,7 +83,7 @@ def plan_request(now: Snapshot, request: TrackRequest) -> Layer:
         raise InputError(f"frame {start}: no mask to track; paint an object on it first")
     if first > last or (request.direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(with_merged(now, chosen), first, last, references[0], request.direction)
+    return Layer(list_layer_ids(now, chosen), first, last, references[0], request.direction)
 
 
 def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int | None = None) -> Layer | None:
@@ -122,11 +124,11 @@ def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int |
         first -= 1
     if first == last == frame:
         return None
-    objects = with_merged(now, {object_id})
+    objects = list_layer_ids(now, {object_id})
     return Layer(objects, first, last, frame, "correction", before if between else None)
 
 
-def with_merged(now: Snapshot, object_ids: set[int]) -> list[int]:
+def list_layer_ids(now: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids in layers that mean these objects."""
     return sorted({*object_ids, *(each for each in now.state.merged if now.resolve(each) in object_ids)})
 

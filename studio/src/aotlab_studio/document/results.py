@@ -1,4 +1,4 @@
-"""Results of a job of a list of videos, opened as a project for corrections."""
+"""Results of a job of a batch, opened as a project for corrections."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_p
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_item
+from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
-from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.video import CACHE_BYTES, Levels
 
 RECORD_FILE = ".track.json"

@@ -19,12 +19,14 @@ from aotlab.sdk import AttributeTable
 from aotlab_studio.document.log import FrameRange, Log, State, find_digest
 from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
-from aotlab_studio.review.scores import Score, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
 
 
 class Snapshot:
-    """The document at an entry of its log; the contents of layers are read lazily.
+    """What the document shows at an entry of its log; the contents of layers are read lazily.
+
+    A layer that is still being tracked shows what it has when it is asked, or has up to ``ends``.
 
     Args:
         entry: number of the entry; 0: before the first one.

@@ -68,7 +68,7 @@ class BatchPage {
 
   /** @param {Clip} clip */
   row(clip) {
-    const { name, status, note, holder, person, error, sentences } = clip;
+    const { name, status, note, holder, author, error, sentences } = clip;
     const address = encodeURIComponent(name);
     const link = createElement('a', { name, href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
       createElement('img', { src: `thumbnail/${address}`, alt: '', loading: 'lazy' }), createElement('span', { textContent: name }));
@@ -86,7 +86,7 @@ class BatchPage {
       createElement('th', { scope: 'row' }, link),
       createElement('td', {}, createElement('ul', {}, ...checks)),
       createElement('td', { className: status.replace(' ', '-') }, list, field),
-      createElement('td', { textContent: holder ? `open: ${holder}` : person }));
+      createElement('td', { textContent: holder ? `open: ${holder}` : author }));
   }
 
   /** @param {string} name @param {string} status @param {string} note @param {string} [outdated] what to do about outdated frames */

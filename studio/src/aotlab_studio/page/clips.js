@@ -1,5 +1,5 @@
 // @ts-check
-/** A batch of clips: list from the server, status, next clip; kept versions of a clip. */
+/** A batch of clips: list from the server, status, next clip; saved versions of a clip. */
 
 import { createElement, element, elements, onSubmit } from './dom.js';
 
@@ -90,7 +90,7 @@ export class Versions {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    onSubmit(element('version-keep'), () => this.keep());
+    onSubmit(element('version-save'), () => this.save());
   }
 
   async open() {
@@ -98,19 +98,19 @@ export class Versions {
     element('versions-dialog').showModal();
   }
 
-  async keep() {
+  async save() {
     const field = element('version-title');
     const title = field.value.trim();
     field.value = '';
-    if (!(await this.app.send('keep_version', { title }))) field.value ||= title;
+    if (!(await this.app.send('save_version', { title }))) field.value ||= title;
     await this.show();
   }
 
   async show() {
     const versions = (await this.app.send('list_versions', {}))?.result;
     if (!versions) return;
-    element('versions').replaceChildren(...versions.map(({ number, title, person, date }) => {
-      const text = [`${number}: ${title || 'without title'}`, person, date].filter(Boolean).join(' · ');
+    element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
+      const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
       return createElement('li', {}, createElement('span', { textContent: text }), createElement('button', {
         type: 'button', textContent: 'Restore', ariaLabel: `Restore version ${number}`, onclick: () => this.restore(number),
       }));

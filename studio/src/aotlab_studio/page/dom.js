@@ -1,5 +1,5 @@
 // @ts-check
-/** Elements of the page, messages on the frame, drawing once per screen refresh, settings that a browser keeps. */
+/** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
 /** @typedef {import('./protocol.js').Elements} Elements */
 
@@ -159,53 +159,4 @@ export async function askOutdated({ error, choices }) {
   const choice = await showDialog(dialog);
   dialog.remove();
   return values.find((value) => value === choice) || '';
-}
-
-const STORAGE_KEY = 'aotlab';
-/** Number of projects whose frame and object are kept. */
-const MAX_PLACES = 100;
-
-/** @returns {Record<string, any>} */
-export function loadSettings() {
-  try {
-    return JSON.parse(localStorage.getItem(STORAGE_KEY) || '{}') || {};
-  } catch {
-    return {};
-  }
-}
-
-/** @param {Record<string, any>} changes */
-export function saveSettings(changes) {
-  try {
-    localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...loadSettings(), ...changes }));
-  } catch {
-    // storage is full or forbidden; settings are not kept
-  }
-}
-
-/** Restore the settings of the last visit, and store them when the page is left. @param {import('./main.js').App} app */
-export function restoreSettings(app) {
-  const { tool, radius, look } = loadSettings();
-  if (typeof tool === 'string') app.toolbox.choose(tool);
-  if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
-  if (look && typeof look === 'object') app.viewer.setStyle(look);
-  for (const name of /** @type {const} */ (['fill', 'outline'])) element(name).checked = app.viewer.look[name];
-  element('opacity').value = String(app.viewer.look.opacity);
-  addEventListener('pagehide', () => {
-    const { toolbox, viewer, playback } = app;
-    if (!app.name) return; // not described yet
-    const others = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
-    const place = { frame: playback.frame, chosen: app.chosen };
-    const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.project, place]]);
-    saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
-  });
-}
-
-/**
- * Return the frame and object of a project that were shown last.
- * @param {string} project
- * @returns {{frame?: number, chosen?: number}}
- */
-export function loadPlace(project) {
-  return loadSettings().places?.[project] || {};
 }

@@ -21,7 +21,6 @@ export class Exporter {
       element('export-first').value = String(first);
       element('export-last').value = String(last);
     };
-    element('export-clips').onclick = () => this.startClips();
     element('export-cancel').onclick = () => app.send('cancel_export', {});
   }
 
@@ -54,51 +53,36 @@ export class Exporter {
     element('export-dialog').showModal();
   }
 
+  /** Export; the dialog shows the progress, and why it was refused. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
-    const done = await this.run('export', { names: this.checked(), first, last });
-    if (!done) return;
-    const { archive, missing, unclassed } = done;
+    this.setRunning(true);
+    const answer = await this.app.send('export', { names: this.checked(), first, last });
+    this.setRunning(false);
+    if (!answer) {
+      element('export-missing').textContent = element('status').textContent;
+      return;
+    }
+    const { archive, missing, unclassed } = answer.result;
     element('download').hidden = false;
     element('download').textContent = `Download ${archive}`;
     const texts = [];
     if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
     if (missing) {
-      texts.push(`${countText(missing, 'frame')} without a result: left out of masks and annotation files, plain in videos.`);
+      texts.push(`${countText(missing, 'frame')} without a result: left out of masks and annotation files, without overlay in videos.`);
       texts.push('CVAT ends objects before them.');
     }
     element('export-missing').textContent = texts.join(' ');
     if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
   }
 
-  /** Write all corrected clips into the results of their list. */
-  async startClips() {
-    const done = await this.run('export_clips', { names: this.checked() });
-    if (!done) return;
-    const { names, problems } = done;
-    const text = `${countText(names.length, 'corrected clip')} exported: ${names.join(', ')}.`;
-    element('export-missing').textContent = [text, ...problems].join(' ');
-  }
-
-  /**
-   * Run an export; the dialog shows its progress, and why it was refused.
-   * @template {'export' | 'export_clips'} A
-   * @param {A} action
-   * @param {import('./protocol.js').Actions[A]['message']} message
-   */
-  async run(action, message) {
-    const show = (/** @type {boolean} */ running) => {
-      element('export-start').disabled = element('export-clips').disabled = running;
-      element('export-progress').hidden = element('export-cancel').hidden = !running;
-    };
+  /** @param {boolean} running */
+  setRunning(running) {
+    element('export-start').disabled = running;
+    element('export-progress').hidden = element('export-cancel').hidden = !running;
     element('export-progress').value = 0;
     element('export-missing').textContent = '';
     element('download').hidden = true;
-    show(true);
-    const answer = await this.app.send(action, message);
-    show(false);
-    if (!answer) element('export-missing').textContent = element('status').textContent;
-    return answer?.result;
   }
 
   /** @param {{done: number, total: number}} event */

@@ -40,7 +40,7 @@ export class History {
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
   async undo(step) {
     const { toolbox } = this.app;
-    if (step === undefined && toolbox.begun && !toolbox.dropLast()) return;
+    if (step === undefined && toolbox.hasUnfinishedInput && !toolbox.dropLast()) return;
     this.report((await this.app.send('undo', { step }))?.result, 'undone');
   }
 
@@ -57,7 +57,7 @@ export class History {
 
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
-    if (this.app.toolbox.begun) this.undo();
+    if (this.app.toolbox.hasUnfinishedInput) this.undo();
     else this.app.deleteObject();
   }
 

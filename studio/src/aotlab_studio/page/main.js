@@ -3,12 +3,15 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, element, elements, loadPlace, restoreSettings } from './dom.js';
+import { addIcons, askOutdated, element, elements } from './dom.js';
 import { Exporter } from './exporter.js';
-import { FrameCache, Playback } from './frames.js';
+import { FrameCache } from './frames.js';
 import { History } from './history.js';
 import { ObjectFields, showObjects } from './objects.js';
 import { connectControls, showTools } from './panels.js';
+import { Playback } from './playback.js';
+import { DrawingQueue } from './queue.js';
+import { loadPlace, restoreSettings } from './settings.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
@@ -29,8 +32,8 @@ export class App {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
-    /** Object that drawings without one share, which the first of them makes; each choice begins another. */
-    this.made = { id: 0 };
+    /** Object of drawings while none is chosen; each choice begins another. @type {import('./queue.js').PendingObject} */
+    this.pendingObject = { id: 0 };
     this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
@@ -41,10 +44,7 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
-    /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
-    this.drawn = Promise.resolve();
-    /** Messages of drawings that are not acknowledged, by message id. @type {Map<number, {message: {do: string, object_id?: number | null}, made: {id: number}}>} */
-    this.drawings = new Map();
+    this.queue = new DrawingQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(this);
@@ -63,10 +63,10 @@ export class App {
     showKeys(new Shortcuts(bindings(this), this.inputs));
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
+      this.flush();
       if (this.unsent) event.preventDefault(); // the browser asks
-      this.sendDrawings();
     });
-    addEventListener('pagehide', () => this.sendDrawings());
+    addEventListener('pagehide', () => this.flush());
     const handlers = eventHandlers(this);
     this.connection = new Connection(
       (event) => /** @type {(event: Event) => void} */ (handlers[event.event])(event), (connected) => this.connected(connected),
@@ -109,8 +109,7 @@ export class App {
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     this.timeline.setOutdated(state.outdated);
-    element('export-clips').hidden = !state.batch;
-    this.showMessage('');
+    this.showMessage(state.problems.join(' '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);
@@ -121,7 +120,7 @@ export class App {
     const none = !this.objects.length;
     this.objects = objects;
     const chosen = this.chosenItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
-    if (chosen !== this.chosen) [this.chosen, this.made] = [chosen, { id: 0 }];
+    if (chosen !== this.chosen) [this.chosen, this.pendingObject] = [chosen, { id: 0 }];
     this.timeline.setObjects(objects, this.chosen);
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
@@ -136,8 +135,8 @@ export class App {
     return this.objects.find((item) => item.id === this.chosen);
   }
 
-  /** Shown frame and chosen object, as messages name them; 0: the object that the last drawing makes. */
-  here() {
+  /** Shown frame and chosen object, as messages name them; 0: the pending object. */
+  target() {
     return { frame: this.playback.frame, object_id: this.chosen };
   }
 
@@ -149,10 +148,10 @@ export class App {
    */
   async send(action, message) {
     if (CLICK_ENDING_ACTIONS.includes(action)) this.toolbox.cancel();
-    const { made } = this;
-    await this.drawn;
-    const unmade = 'object_id' in message && message.object_id === 0;
-    return this.request(action, unmade ? { ...message, object_id: made.id } : message);
+    const { pendingObject } = this;
+    await this.queue.last;
+    const isPending = 'object_id' in message && message.object_id === 0;
+    return this.request(action, isPending ? { ...message, object_id: pendingObject.id } : message);
   }
 
   /**
@@ -180,17 +179,16 @@ export class App {
     }
   }
 
-  /** Send what was drawn and is not acknowledged; an object that is still to be made is that of the drawing before. */
-  sendDrawings() {
-    const messages = [...this.drawings].map(([id, { message, made }]) => (
-      'object_id' in message ? { ...message, id, object_id: message.object_id || made.id || null } : { ...message, id }
-    ));
-    if (messages.length) this.connection.sendDrawings(messages);
+  /** Commit the text that is being typed, and send what is not acknowledged, as the page closes. */
+  flush() {
+    const field = document.activeElement;
+    if (field instanceof HTMLInputElement && field.type === 'text') field.blur();
+    this.queue.flush();
   }
 
-  /** Whether something was drawn that the server has not acknowledged. */
+  /** Whether the server has not acknowledged something. */
   get unsent() {
-    return Boolean(this.name) && (this.pendingCount > 0 || this.toolbox.sent.length > 0);
+    return Boolean(this.name) && (this.pendingCount > 0 || this.queue.unsent);
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
@@ -198,18 +196,6 @@ export class App {
     const before = this.pendingCount > 0;
     this.pendingCount += by;
     if (before !== this.pendingCount > 0) element('stage').setAttribute('aria-busy', String(this.pendingCount > 0));
-  }
-
-  /**
-   * Draw after the answers to earlier drawings.
-   * @template T
-   * @param {() => Promise<T>} run uses `request`, as `send` waits for it, and chooses the object that it made
-   * @returns {Promise<T>}
-   */
-  draw(run) {
-    const drawn = this.drawn.then(run);
-    this.drawn = drawn.then(() => {}, (error) => this.showError(error));
-    return drawn;
   }
 
   /** @param {unknown} error */
@@ -237,14 +223,14 @@ export class App {
 
   /** @param {number} id */
   setChosen(id) {
-    [this.chosen, this.made] = [id, { id: 0 }];
+    [this.chosen, this.pendingObject] = [id, { id: 0 }];
     this.setObjects(this.objects);
   }
 
-  /** Store the object that drawings have made, and choose it unless another choice was made. @param {{id: number}} made @param {number} id */
-  setMade(made, id) {
-    made.id = id;
-    if (made === this.made) this.setChosen(id);
+  /** Store the object that a drawing has made, and choose it unless another choice was made. @param {import('./queue.js').PendingObject} target @param {number} id */
+  setPendingId(target, id) {
+    target.id = id;
+    if (target === this.pendingObject) this.setChosen(id);
   }
 
   /** Show only one object, or all again. @param {number} id 0: background */
@@ -267,18 +253,12 @@ export class App {
   }
 
   /** Make an object, on which is drawn from now on. */
-  addObject() {
+  async addObject() {
     const before = this.chosen;
     this.choose(0);
-    const { made } = this;
-    const id = this.connection.makeId();
-    this.drawings.set(id, { message: { do: 'add_object' }, made });
-    return this.draw(async () => {
-      const answer = await this.request('add_object', {}, id);
-      this.drawings.delete(id);
-      if (answer) this.setMade(made, answer.result);
-      else if (made === this.made) this.setChosen(before);
-    });
+    const { pendingObject } = this;
+    const answer = await this.queue.push('add_object', {}, pendingObject);
+    if (!answer && pendingObject === this.pendingObject) this.setChosen(before);
   }
 
   async deleteObject() {
@@ -287,17 +267,17 @@ export class App {
   }
 
   fillHoles() {
-    return this.send('fill_holes', { ...this.here(), propagate: true });
+    return this.send('fill_holes', { ...this.target(), propagate: true });
   }
 
   /** Mark the chosen object as absent on this frame. */
   markAbsent() {
-    return this.send('clear', this.here());
+    return this.send('clear', this.target());
   }
 
   /** @param {number} id @param {import('./protocol.js').ItemChanges} changes */
   change(id, changes) {
-    return this.send('change_object', { object_id: id, changes });
+    return this.queue.push('change_object', { object_id: id, changes });
   }
 
   /** @param {'hidden' | 'locked'} key */
@@ -308,7 +288,7 @@ export class App {
 
   escape() {
     this.inputs.clear();
-    if (this.toolbox.begun) this.toolbox.cancel();
+    if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
     else if (this.tracking.job) this.send('stop', {});
   }
 

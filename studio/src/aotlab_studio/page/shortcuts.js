@@ -1,7 +1,8 @@
 // @ts-check
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog that lists them. */
 
-import { element, createElement, saveSettings, loadSettings } from './dom.js';
+import { element, createElement } from './dom.js';
+import { saveSettings, loadSettings } from './settings.js';
 import { renameChosen } from './objects.js';
 import { TOOLS } from './tools.js';
 
@@ -118,7 +119,7 @@ export function bindings(app) {
       { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving() },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
-      { keys: ['Escape'], text: 'cancel what was begun; stop tracking', run: () => app.escape() },
+      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape() },
       { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo() },
       { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo() },
     ],
@@ -157,7 +158,7 @@ export function bindings(app) {
       { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true },
       { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true },
       { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause() },
-      { keys: ['Shift+Delete'], text: 'drop results from this frame on', run: () => tracking.drop(), acts: true },
+      { keys: ['Shift+Delete'], text: 'clear tracking from this frame on', run: () => tracking.drop(), acts: true },
     ],
     'Review and export': [
       { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },

@@ -9,7 +9,7 @@ import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
 /** @typedef {import('./viewer.js').Mark} Mark */
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./frames.js').Labels | null} Labels */
-/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, made: {id: number}, labels: Labels}} Place */
+/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, pendingObject: import('./queue.js').PendingObject, labels: Labels}} Place */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -160,13 +160,13 @@ async function releaseMark(toolbox, point) {
  * @param {Place} place
  * @param {boolean} away
  */
-async function suggest(toolbox, prompts, { frame, id: before, made }, away) {
+async function suggest(toolbox, prompts, { frame, id: before, pendingObject }, away) {
   const { app } = toolbox;
   const message = { ...prompts, frame, object_id: (!away && before) || null, propagate: true };
   const answer = await app.request('suggest', message);
   if (!answer) return undefined;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-  if (!before) app.setMade(made, id);
+  if (!before) app.setPendingId(pendingObject, id);
   else if (app.chosen === before) app.setChosen(id);
   if (away) toolbox.marks = [];
   app.history.reportTaken(answer);
@@ -259,7 +259,7 @@ const reassign = {
       return;
     }
     const { chosen } = app;
-    const answer = await app.send('reassign', { ...app.here(), point: toPairs([point])[0], propagate: true });
+    const answer = await app.send('reassign', { ...app.target(), point: toPairs([point])[0], propagate: true });
     app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
   },
 };
@@ -273,7 +273,7 @@ const split = {
   takesPoints: true,
   press: async (toolbox, point) => {
     const { app, app: { chosen } } = toolbox;
-    const answer = await app.send('split_object', { ...app.here(), point: toPairs([point])[0], propagate: true });
+    const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0], propagate: true });
     if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
   },
 };
@@ -300,7 +300,7 @@ export class Toolbox {
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
     this.sent = [];
     /** Frame and object at the last press. */
-    this.pressed = { frame: 0, id: 0, made: app.made };
+    this.pressed = { frame: 0, id: 0, pendingObject: app.pendingObject };
     this.down = false;
     /** Whether the input since the last press removes. */
     this.removing = false;
@@ -364,7 +364,7 @@ export class Toolbox {
     return this.down || this.points.length + this.sent.length > 0;
   }
 
-  get begun() {
+  get hasUnfinishedInput() {
     return this.down || this.points.length + this.marks.length > 0;
   }
 
@@ -389,7 +389,7 @@ export class Toolbox {
       this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen, made: this.app.made };
+    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen, pendingObject: this.app.pendingObject };
     this.removing = remove !== this.removeByDefault;
     if (!this.tool.takesPoints) {
       this.down = true;
@@ -428,32 +428,34 @@ export class Toolbox {
    * @param {A} action
    * @param {Actions[A]['message']} message
    */
-  finish(action, message) {
-    const { app, pressed: { made } } = this;
-    const key = app.connection.makeId();
-    app.drawings.set(key, { message: { ...message, do: action }, made });
-    return this.submit(async ({ id }) => {
-      const answer = await app.request(action, { ...message, object_id: id || null }, key);
-      app.drawings.delete(key);
-      if (answer && !id) app.setMade(made, answer.result.object_id);
-      app.history.reportTaken(answer);
-      return answer;
-    });
+  async finish(action, message) {
+    const { app: { queue, history }, pressed: { pendingObject } } = this;
+    history.reportTaken(await this.showUntil(queue.push(action, message, pendingObject)));
   }
 
   /**
-   * Send input after the answers to earlier input, and show it until its own. Refused corners can be sent again.
+   * Send input after the answers to earlier input.
    * @template T
    * @param {(place: Place) => Promise<T | undefined>} request returns undefined if it was refused
    */
-  async submit(request) {
-    const { app, viewer, tool, points, viewer: { labels }, pressed: { frame, id, made } } = this;
+  submit(request) {
+    const { app, viewer, viewer: { labels }, pressed: { frame, id, pendingObject } } = this;
+    return this.showUntil(app.queue.run(() => request({
+      frame, id: id || pendingObject.id, pendingObject, labels: frame === app.playback.frame ? viewer.labels : labels,
+    })));
+  }
+
+  /**
+   * Show input until its answer. Refused corners can be sent again.
+   * @template T
+   * @param {Promise<T | undefined>} answer
+   */
+  async showUntil(answer) {
+    const { tool, points } = this;
     const sketch = this.sketch();
     this.points = [];
     this.sent.push(sketch);
-    const done = await app.draw(() => request({
-      frame, id: id || made.id, made, labels: frame === app.playback.frame ? viewer.labels : labels,
-    })).catch(() => undefined); // shown by `draw`
+    const done = await answer.catch(() => undefined); // shown by the queue
     const cancelled = !this.sent.includes(sketch);
     this.sent = this.sent.filter((one) => one !== sketch);
     if (!done && !cancelled && tool.takesPoints && !this.points.length) this.points = points;

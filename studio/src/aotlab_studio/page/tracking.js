@@ -115,7 +115,7 @@ export class Tracking {
 
   /** @param {import('./protocol.js').JobProgress['direction']} direction */
   async track(direction) {
-    await this.app.drawn; // may choose the object
+    await this.app.queue.last; // may choose the object
     const [first, last] = [readNumber('first'), readNumber('last')];
     const { playback } = this.app;
     playback.stop();
@@ -128,7 +128,7 @@ export class Tracking {
     const { playback: { frame }, history } = this.app;
     const answer = await this.app.send('drop_results', { frame, last: readNumber('last'), object_ids: this.selectedIds });
     if (!answer) return;
-    if (answer.result) history.offer(answer, `Results dropped on ${countText(answer.result, 'frame')}`);
+    if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
     else this.app.showMessage('No results from this frame on.');
     this.app.review.refresh();
   }
@@ -210,7 +210,7 @@ export class Review {
 
   async storeNote() {
     if (document.activeElement === element('note')) focusView();
-    await this.app.send('set_note', { frame: this.noted, text: element('note').value });
+    await this.app.queue.push('set_note', { frame: this.noted, text: element('note').value });
     this.showNote();
   }
 

@@ -1,4 +1,4 @@
-"""Review of a list of videos: JSON, and an HTML page."""
+"""Review of a batch: JSON, and an HTML page."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from aotlab import InputError
 from aotlab.sdk import locked
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX
+from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.files import write_bytes
-from aotlab_studio.protocol import ClipStatus
 from aotlab_studio.review.checks import REASONS
 
 MAX_LISTED = 8
@@ -34,8 +34,8 @@ def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> No
         write_bytes(folder / name, text.encode("utf-8", "backslashreplace"))
 
 
-def update_report(folder: Path) -> None:
-    """Write the review of a list of videos again, with the states of its projects; do nothing without a review.
+def update_review(folder: Path) -> None:
+    """Write the review of a batch again, with the states of its projects; do nothing without a review.
 
     Raises:
         InputError: it cannot be locked or written.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aotlab.sdk import LostFlags
-from aotlab_studio.review.scores import Score
+from aotlab_studio.document.scores import Score
 
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbours"""
@@ -25,10 +25,10 @@ REASONS = {
     "fragment": "has a part far from the rest",
     "flip": "has a part that was another object's a frame before",
     "contact": "touches an object of similar colour",
-    "unsure": "is unsure",
-    "area": "changes its size at once",
-    "jump": "moves far at once",
-    "disagreement": "differs between both directions",
+    "unsure": "has low confidence",
+    "area": "suddenly changes size",
+    "jump": "jumps",
+    "disagreement": "has masks that disagree in the two directions",
 }
 """message about the object by reason of a check"""
 

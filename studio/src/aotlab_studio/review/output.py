@@ -15,10 +15,11 @@ from PIL import Image
 
 from aotlab import draw_overlay
 from aotlab.sdk import LostFlags, Output, TrackedFrame, atomic_path
+from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.scores import ReviewSignals, Score, measure_scores
+from aotlab_studio.review.signals import ReviewSignals
 
 SCORES_FILE = "scores.json"
 """scores of all frames, beside the review, from which a project finds the same frames to check"""
@@ -34,7 +35,7 @@ class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
     The scores are those of `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
-    After a list of videos, ``review.json`` and ``review.html`` of all of them are written.
+    After a batch, ``review.json`` and ``review.html`` of all of them are written.
     """
 
     file_name = "review.json"
@@ -101,7 +102,7 @@ class ReviewFile(Output):
 
     @classmethod
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write the review of a list of videos."""
+        """Write the review of a batch."""
         write_batch_review(folder, records)
 
 

@@ -12,12 +12,13 @@ from typing import Any, get_type_hints
 import msgspec
 
 from aotlab import InputError
-from aotlab.sdk import LostFlags, find_output, list_outputs
+from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.log import Direction
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import Choice, Description, Direction, JobProgress
+from aotlab_studio.document.strips import encode_strips
+from aotlab_studio.protocol import Choice, Description, JobProgress
 from aotlab_studio.server.session import Session
 
 
@@ -33,13 +34,12 @@ def describe(session: Session) -> Description:
             frames=document.frames.count,
             size=document.frames.size,
             rate=float(document.frames.rate),
-            batch=session.results is not None,
             shared=document.shared,
             status=document.status[0],
             note=document.status[1],
             objects=list(now.objects),
             classes=sorted(now.classes),
-            strips=strips(document),
+            strips=encode_strips(now),
             revision=document.revision,
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
             models=session.choice.names,
@@ -49,43 +49,21 @@ def describe(session: Session) -> Description:
             range=now.state.ranges.get("track"),
             notes=now.notes,
             job=session.job.report() if session.job is not None and session.job.alive else None,
+            problems=document.problems,
         )
 
 
-UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
-"""characters of a strip; ``0`` to ``9``: tracked with this tenth of confidence"""
-
-
-def encode_frame_codes(now: Snapshot, index: int) -> dict[int, str]:
-    """Return the characters of all objects on one frame, without `LOST`."""
-    drawn, codes = now.keyframe(index), dict.fromkeys(now.objects.ids, UNKNOWN)
-    for object_id, score in now.scores(index).items():
-        tracked = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
-        keyframe = KEYFRAME if drawn.get(object_id) else KEYFRAME_ABSENT
-        codes[object_id] = keyframe if object_id in drawn else tracked
-    return codes
-
-
 def strips(document: Document) -> dict[int, str]:
-    """Return a character per frame for every object; one unseen for some frames is lost, see `LostFlags`."""
-    now, lost = document.snapshot, LostFlags()
-    rows = {object_id: [UNKNOWN] * now.count for object_id in now.objects.ids}
-    for index in now.annotated_frames:
-        codes, confidence = encode_frame_codes(now, index), now.confidence(index)
-        confidence |= {
-            each: 1.0 for each, code in codes.items() if code in (UNKNOWN, KEYFRAME, KEYFRAME_ABSENT)
-        }
-        for object_id, is_lost in lost.update(confidence).items():
-            rows[object_id][index] = LOST if is_lost else codes[object_id]
-    return {object_id: "".join(row) for object_id, row in rows.items()}
+    """Return the strip of each object, as `encode_strips`."""
+    return encode_strips(document.snapshot)
 
 
 def run_action(session: Session, message: dict[str, Any], author: str = "", page: str | None = None) -> Any:
     """Carry out the action ``do`` of a message and return its result.
 
     Args:
-        author: as in `Document.by`.
-        page: as in `Document.by`.
+        author: as in `Document.as_author`.
+        page: as in `Document.as_author`.
 
     Raises:
         InputError: unknown action or field, values of another type, or as the action.
@@ -100,13 +78,16 @@ def run_action(session: Session, message: dict[str, Any], author: str = "", page
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
         session.document.snapshot.require_frame(values["frame"])
-    action, view = ACTIONS[name], session.by(author, page=page, propagates=values.pop("propagate", False))
+    action, view = (
+        ACTIONS[name],
+        session.as_author(author, page=page, propagates=values.pop("propagate", False)),
+    )
     if action in (*PROPAGATING_ACTIONS, editing.clear):
         session.runner.stop_background()
-    before = session.document.log.head
+    before = session.document.head
     result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
-    if session.document.log.head != before:
-        session.runner.wake(edited=True)
+    if session.document.head != before:
+        session.runner.schedule(edited=True)
     return result
 
 
@@ -142,13 +123,12 @@ DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
-    Document.keep_version, Document.restore_version,
+    Document.save_version, Document.restore_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
     describe, Session.suggest, Session.preview, Session.set_model, track, Session.pause, Session.resume, Session.stop,
-    Session.undo, Session.redo, Session.review, Session.export, Session.cancel_export, Session.export_clips,
-    Session.set_status,
+    Session.undo, Session.redo, Session.review, Session.export, Session.cancel_export, Session.set_status,
 )  # fmt: skip
 """actions whose first parameter is the session"""
 ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_ACTIONS)}

@@ -25,9 +25,10 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
+from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import NAME_LENGTH
-from aotlab_studio.protocol import Answer, EditResult, Event, Failure, FrameEvent
-from aotlab_studio.server.actions import encode_frame_codes, run_action
+from aotlab_studio.protocol import Answer, Event, Failure
+from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
 from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
@@ -40,8 +41,8 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-DRAWINGS = ("paint", "outline", "add_object")
-"""actions that a page repeats when it closes before their answers"""
+DRAWINGS = ("paint", "outline", "add_object", "set_note", "change_object")
+"""actions of drawings and typed texts, which a page repeats when it closes before their answers"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
 MAX_DRAWINGS = 1000
@@ -112,7 +113,7 @@ class Endpoints:
         `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
         """
         query, targets, index = request.query_params, None, _parse_index(request)
-        document = self._session.by(read_person(request), page=query.get("page")).document
+        document = self._session.as_author(read_person(request), page=query.get("page")).document
         document.snapshot.require_frame(index)
         body = await read_body(request)
         if body is None:
@@ -126,7 +127,7 @@ class Endpoints:
             frames = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
-            self._session.runner.wake(edited=True)
+            self._session.runner.schedule(edited=True)
             return JSONResponse({"frames": frames})
         except UnclearObjectsError as error:
             return JSONResponse(msgspec.to_builtins(error.objects), 409)
@@ -142,16 +143,18 @@ class Endpoints:
             messages = msgspec.json.decode(await read_body(request) or b"", type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"drawings: {error}", 422)
-        author, made = read_person(request), None
+        author, object_id = read_person(request), None
         for message in messages:
             if message.get("do") not in DRAWINGS:
                 return PlainTextResponse(f"drawings: expected {', '.join(DRAWINGS)}", 422)
-            new = message.get("object_id") is None
-            if message["do"] != "add_object" and new:
-                message["object_id"] = made
+            lacks_object = message.get("object_id", 0) is None
+            if lacks_object:
+                message["object_id"] = object_id
             answer = await self._dispatcher.run(message, author)
-            if new and isinstance(answer, Answer):
-                made = answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
+            if (lacks_object or message["do"] == "add_object") and isinstance(answer, Answer):
+                object_id = (
+                    answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
+                )
         return Response(status_code=204)
 
     async def get_archive(self, request: Request) -> Response:
@@ -187,7 +190,7 @@ class Dispatcher:
         document = self.session.document
         try:
             result = await run_in_threadpool(run_action, self.session, message, author, page)
-            return Answer(message_id, result, document.revision, document.log.head)
+            return Answer(message_id, result, document.revision, document.head)
         except OutdatedError as error:
             return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
         except InputError as error:
@@ -232,7 +235,7 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") in ("export", "export_clips", "set_status"):
+        if message.get("do") in ("export", "set_status"):
             task = asyncio.create_task(self._handle(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -243,10 +246,6 @@ class Connection:
         self._queue.put_nowait(await self._dispatcher.run(message, self._author, self._page))
 
     def _notify(self, event: Event) -> None:
-        if isinstance(event, FrameEvent):
-            event = msgspec.structs.replace(
-                event, codes=encode_frame_codes(self._session.document.snapshot, event.frame)
-            )
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
 
     async def _send(self) -> None:
@@ -288,7 +287,11 @@ class Server(uvicorn.Server):
 
     def run_on_socket(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""
-        self.run(sockets=[self._listener])
+        serving = self.serve(sockets=[self._listener])
+        try:
+            asyncio.run(serving)
+        finally:
+            serving.close()  # a signal may have come before it ran
 
 
 def find_reachable_host(host: str) -> str:

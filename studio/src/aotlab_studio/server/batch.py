@@ -18,10 +18,11 @@ from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, list_videos
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import RECORD_FILE
-from aotlab_studio.files import read_holder
-from aotlab_studio.protocol import Clip, ClipStatus, ExportedClips, OutdatedPolicy
+from aotlab_studio.lock import read_owner
+from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences, rank_entries
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
@@ -86,9 +87,7 @@ class Batch:
     def __init__(self, folder: Path, open_clip: Callable[..., Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
         if not self.read_entries():
-            raise InputError(
-                f"{folder}: holds neither videos nor results of a list of videos; choose another folder"
-            )
+            raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
@@ -131,7 +130,7 @@ class Batch:
             found.requests += 1
             found.pages += page
             if page:
-                found.session.runner.wake()
+                found.session.runner.schedule()
             return found
 
     def leave(self, name: str, found: OpenClip, *, page: bool) -> None:
@@ -163,7 +162,7 @@ class Batch:
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
-            yield found.session.by(person)
+            yield found.session.as_author(person)
         finally:
             self.leave(name, found, page=False)
             self.release(name)
@@ -254,7 +253,7 @@ class Batch:
             error = str(problem)
         reviewed = entry.get("notes", {}).get("objects")
         sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
-        holder = str(read_holder(project) or "")
+        holder = str(read_owner(project) or "")
         return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
 
     def _describe_project(self, name: str, project: Path) -> Clip:
@@ -285,7 +284,7 @@ def describe_clip(name: str, document: Document) -> Clip:
     now, (status, note) = document.snapshot, document.status
     names = {item.id: item.name for item in now.objects}
     return Clip(
-        name, now.count, len(names), status, note, document.person,
+        name, now.count, len(names), status, note, document.status_author,
         untracked=bool(now.keyframes) and len(now.annotated_frames) < now.count,
         sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
     )  # fmt: skip

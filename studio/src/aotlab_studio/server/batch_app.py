@@ -14,7 +14,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from aotlab import InputError, open_frames
-from aotlab_studio.protocol import ClipStatus, OutdatedPolicy
+from aotlab_studio.document.log import ClipStatus
+from aotlab_studio.protocol import OutdatedPolicy
 from aotlab_studio.server.app import (
     CACHE_HEADERS,
     NO_CACHE_HEADERS,

@@ -1,9 +1,9 @@
-"""Export of the corrected clips of a list of videos into its results."""
+"""Export of the corrected clips of a batch into its results."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from aotlab.sdk import find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
-from aotlab_studio.files import LOCK, move_entries, write_bytes
+from aotlab_studio.files import describe_write_error, move_entries, write_bytes
+from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
-from aotlab_studio.review.batch import update_report
-from aotlab_studio.server.export import ExportCancelledError, export_masks, list_classes, make_record
+from aotlab_studio.review.batch import update_review
+from aotlab_studio.server.export import export_masks, list_classes, make_record
 
 CLASSES = "classes.json"
 """class ids of all clips, beside their results"""
@@ -29,21 +30,18 @@ def export_clips(
     folder: Path,
     outputs: Sequence[str] = (),
     opened: Mapping[str, Document] | None = None,
-    *,
-    on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 
     All clips get the same class ids. Those of a folder of videos are written into ``NAME.masks`` beside the video.
 
     Args:
-        folder: results of a list of videos, or a folder of videos.
+        folder: results of a batch, or a folder of videos.
         outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
         opened: documents that this process has opened, by the clip's name.
-        on_frame: called with the number of frames of a clip that are done and in total; an error cancels.
 
     Raises:
-        InputError: an unknown output; no results of a list of videos; cancelled.
+        InputError: an unknown output, or no results of a batch.
     """
     for output in outputs:
         find_output(output)
@@ -61,9 +59,7 @@ def export_clips(
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not (projects or any(read_job(path) for path in folder.glob("*"))):
-        raise InputError(
-            f"{folder}: no results of a list of videos; give the --output folder of track --jobs"
-        )
+        raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
     shared = merge_class_ids(folder / CLASSES, classes) if names else {}
     written = []
     for name in names:
@@ -74,15 +70,13 @@ def export_clips(
                     document = open_document(projects[name] if job is None else folder / name)
                     leaving.callback(document.close)
                 target = folder / (f"{name}.masks" if job is None else name)
-                _export_clip(target, job.written if job else [], outputs, document, shared, on_frame)
+                _export_clip(target, job.written if job else [], outputs, document, shared)
             written.append(name)
-        except ExportCancelledError:
-            raise
         except InputError as error:
             problems.append(f"{name}: {error}")
         except OSError as error:
-            problems.append(f"{name}: cannot be written ({error.strerror}); free space")
-    update_report(folder)
+            problems.append(describe_write_error(name, error))
+    update_review(folder)
     return ExportedClips(written, problems)
 
 
@@ -92,7 +86,6 @@ def _export_clip(
     outputs: Sequence[str],
     document: Document,
     classes: Mapping[str, int],
-    on_frame: Callable[[int, int], None],
 ) -> None:
     """Replace the outputs of a clip by those of a project, and write others.
 
@@ -116,7 +109,7 @@ def _export_clip(
             "written": [files[name] for name in names],
         }
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        export_masks(document.frames, now, Path(temporary), names, classes=classes, on_frame=on_frame)
+        export_masks(document.frames, now, Path(temporary), names, classes=classes)
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             move_entries(Path(temporary), results)
             write_bytes(results / CORRECTED_FILE, msgspec.json.format(msgspec.json.encode(record), indent=1))

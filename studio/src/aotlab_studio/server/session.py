@@ -17,17 +17,14 @@ from msgspec import Meta
 from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.editing import Box, Clicks, Points
-from aotlab_studio.document.log import Entry, FrameRange
+from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
+from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import find_results
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import move_entries, write_bytes
 from aotlab_studio.protocol import (
-    ClipStatus,
-    EditResult,
-    ExportedClips,
     ExportEvent,
     ExportResult,
     ModelEvent,
@@ -35,9 +32,8 @@ from aotlab_studio.protocol import (
     ReviewEntry,
     UndoneStep,
 )
-from aotlab_studio.review.batch import update_report
+from aotlab_studio.review.batch import update_review
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.batch_export import export_clips
 from aotlab_studio.server.export import (
     RECORD_FILE,
     ExportCancelledError,
@@ -82,10 +78,10 @@ class Session:
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
 
-    def by(self, author: str, *, page: str | None = None, propagates: bool = False) -> Session:
-        """Return a view of this session whose edits have an author, as `Document.by`."""
+    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Session:
+        """Return a view of this session whose edits have an author, as `Document.as_author`."""
         view = copy.copy(self)
-        view.document = self.document.by(author, page=page, propagates=propagates)
+        view.document = self.document.as_author(author, page=page, propagates=propagates)
         return view
 
     @property
@@ -110,8 +106,8 @@ class Session:
             known = self.check_outdated(status, outdated) if status in ("corrected", "accepted") else []
             self.document.set_status(status, note, known)
             if status in ("corrected", "accepted", "rejected") and self.document.snapshot.objects.ids:
-                self.document.keep_version(f"{status}: {note}" if note else status)
-        self._update_report()
+                self.document.save_version(f"{status}: {note}" if note else status)
+        self._update_review()
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -131,7 +127,7 @@ class Session:
         self._closed.set()
         self.runner.close()
         self.document.close()
-        self._update_report()
+        self._update_review()
 
     def prefetch(self) -> None:
         """Decode frames for viewing in a thread until the session is closed; it waits while a job runs."""
@@ -201,7 +197,7 @@ class Session:
     def undo(self, step: int | None = None) -> UndoneStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
         with self.document.lock:
-            if step is not None and self.document.log.head != step:
+            if step is not None and self.document.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
             entry = self.document.undo()
         return self._report_move(entry)
@@ -219,21 +215,6 @@ class Session:
     def results(self) -> Path | None:
         """Folder of the results of the job that the project corrects; None for any other project."""
         return find_results(self.document.folder)
-
-    def export_clips(self, names: list[str]) -> ExportedClips:
-        """Write the masks of all corrected or accepted clips of the list into its results.
-
-        Args:
-            names: outputs besides those that each clip has, of `list_outputs`.
-
-        Raises:
-            InputError: an unknown output, the video is not one of a list, or an export is running.
-        """
-        if self.results is None:
-            raise InputError("export: this video is not part of a batch; use Export")
-        opened = {self.results.name: self.document}
-        with self._exporting():
-            return export_clips(self.results.parent, names, opened, on_frame=self._report_export)
 
     @property
     def archive(self) -> Path:
@@ -303,14 +284,14 @@ class Session:
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
-    def _update_report(self) -> None:
-        """Update the review of the list of videos; one that cannot be written changes no masks."""
+    def _update_review(self) -> None:
+        """Update the review of the batch; one that cannot be written changes no masks."""
         if self.results is not None:
             with suppress(InputError):
-                update_report(self.results.parent)
+                update_review(self.results.parent)
 
     def _report_move(self, entry: Entry | None) -> UndoneStep | None:
-        self.runner.wake(edited=True)
+        self.runner.schedule(edited=True)
         return None if entry is None else UndoneStep(entry.title, entry.frame)
 
     def _report_export(self, done: int, total: int) -> None:

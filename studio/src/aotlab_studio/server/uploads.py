@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -115,34 +115,44 @@ def _list_names(found: Annotations) -> dict[int, str]:
     return names
 
 
+@dataclass(frozen=True)
+class Match:
+    """Object of the project that an object of a file probably is."""
+
+    target: int | None
+    """None: a new one"""
+    certain: bool
+    """False: a person has to confirm it"""
+
+
 def _match_objects(
-    document: Document, found: Annotations, stated_names: Mapping[int, str], chosen: int | None
+    document: Document, found: Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
     objects, ids = document.snapshot.objects, found.objects()
     if ids == [BINARY_ID]:
-        matches, clear = {BINARY_ID: chosen}, chosen is not None
+        matches = {BINARY_ID: Match(chosen, certain=chosen is not None)}
     else:
-        names = Counter(item.name for item in objects) + Counter(stated_names.values())
-        same = {each for each in ids if each in objects and each not in found.assigned_ids}
-        by_name = {item.name: item.id for item in objects if item.id not in same}
-        stated = {each: stated_names.get(each, "") for each in ids}
-        matches = {
-            each: each if each in same else by_name.get(name) if names[name] == 2 else None
-            for each, name in stated.items()
-        }
-        clear = chosen is None or chosen in matches.values()
-        clear &= all(
-            stated[each] in ("", objects.get(each).name, objects.get(each).class_name) for each in same
-        )
-        clear &= all(
-            names[name] == 2 for each, name in stated.items() if each not in same and name in by_name
-        )
-    if objects.ids and not clear:
-        raise UnclearObjectsError(
-            [FileObject(each, stated_names.get(each, ""), matches[each]) for each in ids]
-        )
-    return matches
+        by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
+        by_name = {item.name: item.id for item in objects if item.id not in by_id}
+        counts = Counter(item.name for item in objects) + Counter(names.values())
+        matches = {}
+        for each in ids:
+            name = names.get(each, "")
+            if each in by_id:
+                item = objects.get(each)
+                matches[each] = Match(each, certain=name in ("", item.name, item.class_name))
+            elif counts[name] == 2:  # once here, and once in the file
+                matches[each] = Match(by_name.get(name), certain=True)
+            else:
+                matches[each] = Match(None, certain=name not in by_name)
+    targets = {each: match.target for each, match in matches.items()}
+    certain = all(match.certain for match in matches.values()) and (
+        chosen is None or chosen in targets.values()
+    )
+    if objects.ids and not certain:
+        raise UnclearObjectsError([FileObject(each, names.get(each, ""), targets[each]) for each in ids])
+    return targets
 
 
 def _find_or_add(
@@ -182,9 +192,7 @@ def _store_labels(
     drawn = now.keyframe(index)
     for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
-        for other, digest in drawn.items():
-            if (document.masks.read(digest) & mask).any():
-                drawn[other] = document.masks.put(document.masks.read(digest) & ~mask)
+        drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
         drawn[target] = document.masks.put(mask)
     return drawn
 

@@ -16,9 +16,10 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import Span, TrackRequest, plan_request, plan_spans, with_merged
+from aotlab_studio.document.planning import Span, TrackRequest, list_layer_ids, plan_request, plan_spans
+from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, OutdatedEvent, StatusEvent
-from aotlab_studio.review.scores import ReviewSignals, measure_scores
+from aotlab_studio.review.signals import ReviewSignals
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -71,7 +72,7 @@ class TrackingJob:
         self._signals = ReviewSignals()
         self._stop, self._unpaused = threading.Event(), threading.Event()
         self._unpaused.set()
-        self._yields = False
+        self._leave_incomplete = False
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self._thread.start()
 
@@ -101,7 +102,7 @@ class TrackingJob:
 
     def interrupt(self) -> None:
         """Stop after the current frame: the layer stays incomplete."""
-        self._yields = True
+        self._leave_incomplete = True
         self.stop()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -132,7 +133,7 @@ class TrackingJob:
             for span in self._spans:
                 self._track(tracker, span)
             status = "stopped" if self._stop.is_set() else "done"
-            if not self._yields:
+            if not self._leave_incomplete:
                 self._document.finish_layer(self.layer_id)
         except InputError as error:
             status, self.problem = "failed", str(error)
@@ -176,7 +177,7 @@ class TrackingJob:
         disagreement = {n: value for n, value in result.disagreement.items() if n in wanted}
         signals = self._signals.update(index, ids, image, confidence)
         scores = measure_scores(ids, sorted(confidence), confidence, disagreement, signals)
-        covered = with_merged(self._then, {*scores, *(wanted & result.absent_ids)})
+        covered = list_layer_ids(self._then, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
         note = Result(index, scores, absent, provisional=result.provisional, model=self._model)
         lost_pixels = document.add_result(self.layer_id, note, ids)
@@ -203,7 +204,7 @@ class JobRunner:
         self.job: TrackingJob | None = None
         """last job"""
         self._timer: threading.Timer | None = None
-        self._held = self._reserved = self._closed = False
+        self._corrections_paused = self._starting = self._closed = False
         self._failed: set[int] = set()
         self._lock = threading.RLock()
 
@@ -214,7 +215,7 @@ class JobRunner:
 
     def start(self, document: Document, request: TrackRequest) -> TrackingJob:
         """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as `plan_request`."""
-        self._reserved = True  # nothing else starts meanwhile
+        self._starting = True  # nothing else starts meanwhile
         try:
             self.stop_background(wait=True)
             with self._lock:
@@ -225,7 +226,7 @@ class JobRunner:
                     document.edit("tracking", State(layers={layer_id: layer}))
                 return self._start(layer_id)
         finally:
-            self._reserved = False
+            self._starting = False
 
     def stop_background(self, *, wait: bool = False) -> None:
         """Interrupt the propagation of corrections for `PROPAGATION_DELAY` seconds without another call."""
@@ -234,18 +235,18 @@ class JobRunner:
             job.interrupt()
             if wait:
                 job.wait(STOP_TIMEOUT)
-        self.wake()
+        self.schedule()
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
             if self.job is not None and self.job.background:
-                self._held = True
+                self._corrections_paused = True
                 self.job.interrupt()
             elif self.job is not None:
                 self.job.stop()
 
-    def wake(self, *, edited: bool = False) -> None:
+    def schedule(self, *, edited: bool = False) -> None:
         """Propagate what waits after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history.
 
         Args:
@@ -253,13 +254,13 @@ class JobRunner:
         """
         with self._lock:
             if edited:
-                self._held, self._failed = False, set()
+                self._corrections_paused, self._failed = False, set()
             job = self.job
             if job is not None and job.alive and job.layer_id not in self._document.snapshot.state.layers:
                 job.interrupt()
             if self._timer is not None:
                 self._timer.cancel()
-            if self._closed or self._held or not self.list_waiting():
+            if self._closed or self._corrections_paused or not self.list_waiting():
                 return
             self._timer = threading.Timer(PROPAGATION_DELAY, self._start_next)
             self._timer.daemon = True
@@ -274,7 +275,7 @@ class JobRunner:
         """Wait until nothing runs and waits; return whether that is so."""
         end = time.monotonic() + seconds
         while (waits := self.busy or bool(self.list_waiting())) and time.monotonic() < end:
-            if self._closed or self._held:
+            if self._closed or self._corrections_paused:
                 break
             if self.job is not None:
                 self.job.wait(0.2)
@@ -299,11 +300,11 @@ class JobRunner:
 
     def _start_next(self) -> None:
         with self._lock:
-            free = not (self._closed or self._held or self._reserved or self.busy)
+            free = not (self._closed or self._corrections_paused or self._starting or self.busy)
             if free and (waiting := self.list_waiting()):
                 self._start(waiting[0])
 
     def _finish(self, job: TrackingJob) -> None:
         if job.status == "failed" and job.background:
             self._failed.add(job.layer_id)
-        self.wake()
+        self.schedule()

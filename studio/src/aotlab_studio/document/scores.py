@@ -1,0 +1,96 @@
+"""Scores of the objects of a frame: confidence, area, center, disagreement of the two directions, signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from aotlab.sdk import LostFlags
+
+
+class Signals(Struct, frozen=True, array_like=True):
+    """Signals of one object on one frame."""
+
+    fragment: float = 0.0
+    """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
+    contact: float = 0.0
+    """share of its outline along which it touches another object of similar colour, 0 to 1"""
+    flip: float = 0.0
+    """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
+
+
+class Score(Struct, frozen=True, array_like=True):
+    """One object on one frame."""
+
+    confidence: float
+    """mean probability over its own pixels, 0 to 1; 0 without pixels"""
+    area: int
+    """pixels"""
+    x: float
+    """center in pixels; 0 without pixels"""
+    y: float
+    disagreement: float | None = None
+    """1 minus the IoU of the two directions; None if only one was tracked"""
+    signals: Signals = Signals()
+
+    @property
+    def visible(self) -> bool:
+        """Whether it has pixels that are its own with enough confidence."""
+        return self.area > 0 and self.confidence >= LostFlags.MIN_CONFIDENCE
+
+
+def measure_scores(
+    labels: np.ndarray,
+    object_ids: Iterable[int],
+    confidence: Mapping[int, float],
+    disagreement: Mapping[int, float],
+    signals: Mapping[int, Signals] | None = None,
+) -> dict[int, Score]:
+    """Return the scores of the objects of labels (H×W ids), rounded for storage."""
+    scores = {}
+    rows = np.arange(labels.shape[0], dtype=np.float64)
+    columns = np.arange(labels.shape[1], dtype=np.float64)
+    for object_id in object_ids:
+        mask = labels == object_id
+        across, down = mask.sum(0), mask.sum(1)
+        area = int(down.sum())
+        x = float(across @ columns) / area if area else 0.0
+        y = float(down @ rows) / area if area else 0.0
+        value = float(confidence.get(object_id, 1.0)) if area else 0.0
+        differ = disagreement.get(object_id)
+        scores[object_id] = Score(
+            round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(float(differ), 4),
+            (signals or {}).get(object_id, Signals()),
+        )  # fmt: skip
+    return scores
+
+
+def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
+    """Return scores by resolved object id (0: removed); those of one id are merged, weighted by area."""
+    merged: dict[int, Score] = {}
+    for object_id, score in scores.items():
+        target = resolve(object_id)
+        if target:
+            merged[target] = _merge(merged[target], score) if target in merged else score
+    return merged
+
+
+def _merge(first: Score, second: Score) -> Score:
+    area = first.area + second.area
+    share = first.area / area if area else 0.5
+
+    def mean(value: float, other: float) -> float:
+        return share * value + (1 - share) * other
+
+    differ = [score.disagreement for score in (first, second) if score.disagreement is not None]
+    return Score(
+        mean(first.confidence, second.confidence),
+        area,
+        mean(first.x, second.x),
+        mean(first.y, second.y),
+        max(differ) if differ else None,
+        Signals(*map(max, astuple(first.signals), astuple(second.signals))),
+    )

@@ -1,0 +1,177 @@
+// @ts-check
+/** The frame that shows: seeking, playing, refreshing of its masks. */
+
+import { element, elements, readNumber, setIcon } from './dom.js';
+
+/** Milliseconds before a nearby frame is shown while the requested one is decoded. */
+const NEAR_IMAGE_DELAY = 60;
+
+const PREFETCH_FRAMES = 6;
+
+export class Playback {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    this.count = 1;
+    this.rate = 25;
+    /** Frame that shows, and the revision of all masks when its own were requested. */
+    this.frame = 0;
+    this.revision = 0;
+    /** What is to show; `byPerson`: nothing is changed until it shows. */
+    this.wanted = { frame: 0, revision: 0, byPerson: false };
+    /** Load of the wanted frame; aborted: the frame will not show. @type {AbortController | null} */
+    this.loading = null;
+    /** The run of the playback; null: stopped. @type {object | null} */
+    this.playing = null;
+    /** Ends when the masks of the last refresh show. @type {Promise<void>} */
+    this.refreshed = Promise.resolve();
+    const field = element('frame');
+    const seek = () => this.seek(readNumber('frame') ?? this.frame);
+    field.onchange = seek;
+    // the typed number may be the one that the field showed during tracking, which is no change
+    field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
+    field.onblur = () => this.showNumber();
+  }
+
+  /** Whether the frame that shows can be changed. */
+  get ready() {
+    return Boolean(this.playing) || (!this.wanted.byPerson && !this.app.viewer.near);
+  }
+
+  /** @param {import('./protocol.js').Description} description */
+  setVideo({ frames, rate, revision }) {
+    this.count = frames;
+    this.rate = rate;
+    this.wanted.revision = revision;
+    this.revision = -1; // of an earlier run of the program, perhaps
+    this.app.timeline.setCount(frames);
+    for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
+  }
+
+  /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
+  seek(frame) {
+    this.app.tracking.stopFollowing();
+    this.wanted.byPerson = true;
+    return this.goTo(frame);
+  }
+
+  /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
+  async goTo(frame) {
+    const { app, wanted } = this;
+    wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (wanted.frame !== this.frame) app.toolbox.cancel();
+    if (this.loading) return;
+    try {
+      do {
+        this.loading = new AbortController();
+        await this.load(wanted, this.loading.signal);
+      } while (wanted.frame !== this.frame || wanted.revision > this.revision);
+    } catch (error) {
+      wanted.frame = this.frame;
+      this.stop();
+      app.viewer.stay();
+      app.inputs.clear();
+      app.showError(error);
+    }
+    wanted.byPerson = false;
+    this.loading = null;
+    this.refresh(wanted.revision); // does nothing, except after an error
+    app.inputs.drain();
+  }
+
+  /** Load a frame and its masks, and show them. @param {{frame: number, revision: number}} wanted @param {AbortSignal} signal */
+  async load({ frame, revision }, signal) {
+    const { frames, viewer } = this.app;
+    const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
+    let arrived = false;
+    answer.finally(() => { arrived = true; }).catch(() => {});
+    if (this.wanted.byPerson || !viewer.image) {
+      setTimeout(() => {
+        if (!arrived) frames.nearImage(frame).then((near) => {
+          if (!arrived) viewer.showNear(near);
+        }, () => {});
+      }, NEAR_IMAGE_DELAY);
+    }
+    const [image, labels] = await answer;
+    if (signal.aborted) return;
+    this.frame = frame;
+    this.revision = revision;
+    viewer.show(image, labels);
+    this.showNumber();
+  }
+
+  showNumber() {
+    if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
+    const seconds = this.frame / this.rate;
+    element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
+    this.app.timeline.setFrame(this.frame);
+    this.app.review.showNote();
+  }
+
+  /** Refresh the masks of a frame that changed. @param {number} frame @param {number} revision of all masks */
+  refreshFrame(frame, revision) {
+    if (frame === this.wanted.frame) this.refresh(revision);
+  }
+
+  /** Fetch the masks of this frame again, unless those of this revision were requested. @param {number} revision */
+  refresh(revision) {
+    this.wanted.revision = Math.max(this.wanted.revision, revision);
+    if (!this.loading && this.wanted.revision > this.revision) this.refreshed = this.fetchLabels();
+    return this.refreshed;
+  }
+
+  /** Fetch and show masks, unless newer ones are requested meanwhile. */
+  async fetchLabels() {
+    const { frame, wanted: { revision } } = this;
+    this.revision = revision;
+    try {
+      const labels = await this.app.frames.labels(frame);
+      if (frame === this.frame && revision === this.revision) this.app.viewer.show(null, labels);
+    } catch (error) {
+      this.app.showError(error);
+    }
+  }
+
+  /** @param {number} by */
+  step(by) {
+    return this.seek(this.wanted.frame + by);
+  }
+
+  /** Stay at the frame that shows, because the person draws on it, unless the person wants another one. */
+  halt() {
+    if (this.wanted.byPerson || !(this.playing || this.loading)) return;
+    this.stop();
+    this.wanted.frame = this.frame;
+    this.loading?.abort();
+  }
+
+  stop() {
+    this.setRun(null);
+  }
+
+  /** @param {object | null} run null: stop */
+  setRun(run) {
+    this.playing = run;
+    setIcon(element('play'), run ? 'pause' : 'play');
+    element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
+  }
+
+  /** Play, or stop. */
+  async toggle() {
+    const { app: { frames, tracking }, wanted } = this;
+    const run = this.playing ? null : {};
+    this.setRun(run);
+    if (!run) return;
+    tracking.stopFollowing();
+    if (wanted.frame >= this.count - 1) await this.goTo(0);
+    let due = performance.now();
+    while (this.playing === run && wanted.frame < this.count - 1) {
+      await this.goTo(wanted.frame + 1);
+      const end = Math.min(this.count, wanted.frame + PREFETCH_FRAMES);
+      for (let ahead = wanted.frame + 1; ahead < end; ahead += 1) frames.image(ahead).catch(() => {});
+      due = Math.max(performance.now() - 500, due + 1000 / this.rate);
+      await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
+    }
+    if (this.playing === run) this.stop();
+  }
+}

@@ -1,0 +1,68 @@
+// @ts-check
+/** Drawings and typed texts on their way to the server: in order, sent again until acknowledged, also when the page closes. */
+
+/** @typedef {import('./protocol.js').Actions} Actions */
+/** Object that drawings share and the first of them makes; 0: not yet. @typedef {{id: number}} PendingObject */
+/** Actions that the server stores once, however often their messages arrive. @typedef {'paint' | 'outline' | 'add_object' | 'set_note' | 'change_object'} Repeatable */
+
+/** Return a message with its object. @param {object & {object_id?: number | null}} message @param {PendingObject} [target] */
+const fill = (message, target) => (
+  'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
+
+export class DrawingQueue {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
+    this.last = Promise.resolve();
+    this.runningCount = 0;
+    /** Messages that are not acknowledged, by id. @type {Map<number, {action: Repeatable, message: object, target?: PendingObject}>} */
+    this.messages = new Map();
+  }
+
+  /** Whether something was drawn or typed that the server has not acknowledged. */
+  get unsent() {
+    return this.runningCount > 0;
+  }
+
+  /**
+   * Run after the answers to what was drawn before.
+   * @template T
+   * @param {() => Promise<T>} task uses `App.request`, as `App.send` waits for it
+   * @returns {Promise<T>}
+   */
+  run(task) {
+    this.runningCount += 1;
+    const done = this.last.then(task).finally(() => { this.runningCount -= 1; });
+    this.last = done.then(() => {}, (error) => this.app.showError(error));
+    return done;
+  }
+
+  /**
+   * Send a message after those before it.
+   * @template {Repeatable} A
+   * @param {A} action
+   * @param {Actions[A]['message']} message
+   * @param {PendingObject} [target] object of a message without one, which its answer may make
+   */
+  push(action, message, target) {
+    const id = this.app.connection.makeId();
+    this.messages.set(id, { action, message, target });
+    return this.run(async () => {
+      const filled = /** @type {any} */ (fill(message, target));
+      const answer = await this.app.request(action, filled, id);
+      this.messages.delete(id);
+      if (answer && target && !filled.object_id) {
+        const { result } = answer;
+        this.app.setPendingId(target, typeof result === 'object' && result ? result.object_id : Number(result));
+      }
+      return answer;
+    });
+  }
+
+  /** Send all unacknowledged messages, as the page closes; an object that is still to be made is that of the drawing before. */
+  flush() {
+    const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...fill(message, target), id, do: action }));
+    if (messages.length) this.app.connection.sendDrawings(messages);
+  }
+}
