@@ -157,9 +157,7 @@ class JobResults:
         require_inputs_outside({video: Path(video)}, [*written, *earlier], self._folder)
         foreign = find_existing({*written} - {*earlier}, self._folder)
         other = None if self._same else find_existing(earlier, self._folder)
-        check_overwrite(
-            self._folder, foreign, other and f"results of other inputs ({other})", force=force
-        )
+        check_overwrite(self._folder, foreign, other and f"results of other inputs ({other})", force=force)
 
     def open_progress(self, tracker: Tracker) -> Progress | None:
         """Return the progress to save, after restoring the tracker of an interrupted run of the same inputs.
