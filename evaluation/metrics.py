@@ -49,11 +49,12 @@ REGION_AND_CONTOUR = ObjectMetric(measure_region_and_contour)
 
 
 def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:
-    """Return J, the intersection over union of two H×W bool masks that are not both empty."""
+    """Return J, the intersection over union of two H×W masks of bool or 0 and other numbers; 1 if both are empty."""
+    annotation, prediction = annotation.astype(bool, copy=False), prediction.astype(bool, copy=False)
     # one bit of each byte is set, so the Hamming norm counts pixels
     different = int(cv2.norm(annotation.view(np.uint8), prediction.view(np.uint8), cv2.NORM_HAMMING))
     total = cv2.countNonZero((annotation | prediction).view(np.uint8))
-    return (total - different) / total
+    return (total - different) / total if total else 1.0
 
 
 def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) -> float:

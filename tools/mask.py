@@ -10,7 +10,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import FRAME_SYNTAX, force, prompt_options
+from aotlab.tools.cli.options import force, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import atomic_path, is_folder, real_path, require_output, sibling_path
@@ -36,7 +36,10 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
 
 
 @command(
-    "aotlab mask", "Make a mask of an image or of a video's frame from boxes and points.", epilog=FRAME_SYNTAX
+    "aotlab mask",
+    "Make a mask of an image or of a video's frame from boxes and points.",
+    epilog="ID: [:ID=] before a value names its object, as in :2=X,Y (default: object 1). An option that is given "
+    "again adds to its object.",
 )
 @click.argument(
     "source", metavar="IMAGE|VIDEO", type=ExistingPath, help="image, video file, or folder of frames"

@@ -16,7 +16,6 @@ from click import UsageError
 from aotlab.tools.cli.command import command, group, is_quiet, require_paths
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
-    dry_run,
     force,
     levels,
     prompt_options,
@@ -411,7 +410,7 @@ def print_outputs() -> int:
 )
 @tracker_options()
 @quality
-@dry_run
+@flag("--dry-run", "check all inputs and write nothing")
 def main(
     video: tuple[str, ...],
     *,

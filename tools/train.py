@@ -16,13 +16,13 @@ from aotlab.tools.cli.command import Command, command, group
 from aotlab.tools.cli.options import (
     config_option,
     device,
-    dry_run,
     precision_option,
     print_config,
     print_settings,
     restart,
     settings,
 )
+from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import format_count
 
@@ -78,7 +78,7 @@ def train_command(program: str, recipe: str, readers: Readers | None = None) -> 
 
     @command(program, "Train a model through the phases of a recipe.")
     @settings
-    @dry_run
+    @flag("--dry-run", "check all inputs, estimate the time of the run, and write nothing")
     @restart
     @group("device and precision", device, precision_option("train.precision"))
     @group("model", config_option(unset=recipe), print_config)

@@ -101,7 +101,7 @@ def stop_flag() -> Iterator[StopFlag]:
         flag.set()
         outer = before[signal.Signals(number)]
         signal.signal(number, outer)
-        if callable(outer) and outer.__qualname__ == request.__qualname__:
+        if callable(outer) and getattr(outer, "__qualname__", "") == request.__qualname__:
             outer(number, frame)
 
     try:

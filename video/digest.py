@@ -12,6 +12,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.annotations import SIDECAR_FILES
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
+from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.files import is_file, is_folder, real_path, sha256
 from aotlab.utils.value_syntax import strip_credentials
@@ -75,7 +76,9 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         InputError: a mask cannot be read, or a prompt, class name, levels or rate is invalid.
     """
     path = Path(strip_credentials(job.video))
-    files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
+    files = [path] if is_file(path) else []
+    if is_folder(path):
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
     video = str(real_path(path)) if files else str(path)
     first = job.start
     if first is None and not inputs.get("by_name"):  # else only the opened video has its number

@@ -15,10 +15,11 @@ from typing import Any
 
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
+from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
-from aotlab.utils.value_syntax import strip_credentials
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value
 from aotlab.video.job import MASK_SUFFIXES, Job
 
@@ -33,6 +34,12 @@ VIDEO_SUFFIXES = (
     ".mpeg",
     ".mxf",
     ".ts",
+    ".mts",
+    ".m2ts",
+    ".vob",
+    ".3gp",
+    ".flv",
+    ".ogv",
     ".wmv",
     ".gif",
     ".tif",
@@ -100,7 +107,9 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
         return False
     if is_folder(path):
-        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
+        return not (path / RECORD_FILE).exists() and any(
+            file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()
+        )
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -163,7 +172,8 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
             raise InputError(f"{place}: {key} {text[:40]}: expected a frame number, for example 100")
         ends.append(int(text) if text else None)
     name = require_file_name(fields.get("name") or Path(strip_credentials(video)).stem, place)
-    video = video if re.match("[a-z]+://", video) else os.path.join(folder, video)
+    if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
+        video = os.path.join(folder, video)
     lists["masks"] = [resolve_mask_value(mask, folder) for mask in lists["masks"]]
     return Job(
         name, video, overrides=lists["overrides"], levels=levels, start=ends[0], end=ends[1],

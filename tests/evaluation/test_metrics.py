@@ -8,6 +8,7 @@ from aotlab.evaluation.metrics import (
     boundary_map,
     find_object_slices,
     match_contours,
+    region_similarity,
     tolerance_radius,
 )
 from tests.evaluation.scoring import disc, plain_f
@@ -109,3 +110,12 @@ def test_contours_match_up_to_the_border(radius, shift):
     # the same counts divided alike: equal to the last bit
     expected = plain_f(truth, prediction, radius)
     assert match_contours(truth[box], prediction[box], radius) == expected
+
+
+def test_region_similarity_takes_other_numbers_and_empty_masks():
+    mask = np.zeros((4, 6), np.uint8)
+    mask[:2] = 255
+    other = np.zeros_like(mask)
+    other[:3] = 1
+    assert region_similarity(mask, other) == pytest.approx(2 / 3)
+    assert region_similarity(mask * 0, mask * 0) == 1

@@ -1,5 +1,6 @@
 """Signals during a long run."""
 
+import functools
 import os
 import signal
 import threading
@@ -45,3 +46,15 @@ def test_signal_sets_flags_of_enclosing_blocks():
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(5)
         assert (outer.is_set(), outer.signal_number) == (True, signal.SIGTERM)
+
+
+def test_handler_of_a_host_program_needs_no_name():
+    outer = functools.partial(lambda *_: None)
+    before = signal.signal(signal.SIGTERM, outer)
+    try:
+        with stop_flag() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(5)
+        assert signal.getsignal(signal.SIGTERM) is outer
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
 from aotlab.video.job_list import list_video_jobs, read_jobs
@@ -64,6 +65,21 @@ def test_json_lines_take_numbers(tmp_path):
     )
     (job,) = read_jobs(tmp_path / "a.json")
     assert (job.boxes, job.points, job.not_points) == (("1,2,30.5,40",), ("5,6", "7,8"), ())
+
+
+def test_results_beside_videos_are_no_video(tmp_path):
+    (tmp_path / "bus.mp4").write_bytes(b"")
+    results = tmp_path / "bus.tracked"
+    results.mkdir()
+    Image.new("RGB", (4, 4)).save(results / "thumbnail.jpg")
+    (results / RECORD_FILE).write_text("{}")
+    assert [job.name for job in read_jobs(tmp_path)] == ["bus"]
+
+
+@pytest.mark.parametrize("video", ["RTSP://cam/1", "https://host/a.mp4", "0"])
+def test_addresses_and_cameras_are_no_paths(tmp_path, video):
+    (tmp_path / "jobs.csv").write_text(f"video,box,name\n{video},0:1-5:6,door\n")
+    assert [job.video for job in read_jobs(tmp_path / "jobs.csv")] == [video]
 
 
 def test_folder_has_masks_beside_videos(tmp_path):

@@ -62,7 +62,6 @@ depth = option(
 )
 force = flag("--force", "replace existing results of another run")
 restart = flag("--restart", "start over instead of resuming")
-dry_run = flag("--dry-run", "check all inputs and write nothing; in training, estimate the time of the run")
 levels = option(
     "--levels",
     metavar="auto|LOW,HIGH",
@@ -322,7 +321,7 @@ def prompt_options(*, frames: bool = True) -> Decorator:
         )
     ]
     return group(
-        "prompts instead of masks",
+        "prompts instead of masks" if frames else "prompts",
         *prompts,
         segmenter_options(),
     )

@@ -16,7 +16,7 @@ from aotlab.tools.main import COMMANDS, find_command, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 
 ROOT = Path(__file__).resolve().parents[3]
-OWN_HELP = {
+OWN_HELP = {"--dry-run", 
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
     "--workers",
 }  # fmt: skip
