@@ -20,7 +20,6 @@ import aotlab
 import aotlab_runtime
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
-from aotlab.engine.export import graphs
 from aotlab.engine.export.graphs import EXPORT, EXPORTED_POLICIES, WEIGHTS_FILE, export_model
 from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.tracking.tracker import Tracker
@@ -47,11 +46,9 @@ def make(folder, preset, *overrides, half=False, tiny=True, video=(HEIGHT, WIDTH
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Folder and trackers of an export without the prompt graphs of constant sizes, a quarter of the time."""
-    folder, build_all = tmp_path_factory.mktemp("exports") / "aott", graphs.build_prompt_graphs
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphs, "build_prompt_graphs", lambda *args: {"prompt": build_all(*args)["prompt"]})
-        return folder, *make(folder, "aott", "model.prompt_blocks=1", *FIFO)
+    """Folder and trackers of an export."""
+    folder = tmp_path_factory.mktemp("exports") / "aott"
+    return folder, *make(folder, "aott", "model.prompt_blocks=1", *FIFO)
 
 
 def assert_equal_masks(pair, masks, length=7, least=0.999):
