@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
+from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import reading_kind
 
 log = logging.getLogger(__name__)
@@ -72,13 +74,14 @@ class Tracker:
 
         Args:
             model: is copied; an optimized model runs as it is.
-            config: settings of memory, input and computation.
+            config: settings; ``config.model`` is replaced by those of the model.
             device: device of the copy.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
         Raises:
             InputError: no such device, or ``compute.compile`` without CUDA.
         """
+        config = replace(config, model=model.config)
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
         self.model, self.autocast = model, autocast(self.device, "float32")
@@ -142,7 +145,15 @@ class Tracker:
         return tracker
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known.
+
+        Raises:
+            InputError: not a number of frames; the tracker is unchanged.
+        """
+        require(
+            length is None or (isinstance(length, Integral) and length > 0),
+            f"reset: length {length!r}: give a number of frames from 1 on, or None",
+        )
         self._length = None if length is None else int(length)
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
@@ -366,11 +377,11 @@ class Tracker:
         Raises:
             InputError: not an integer, or no such object is tracked; the tracker is unchanged after any failure.
         """
-        is_id = isinstance(object_id, int | np.integer) and not isinstance(object_id, bool)
-        if not is_id or object_id not in self.ids:
-            raise InputError(
-                f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer"
-            )
+        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
+        require(
+            is_integer and object_id in self.ids,
+            f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
+        )
         self.require_usable()
         objects, banks, rules = deepcopy(self.objects), [*self.banks], deepcopy(self.rules)
         empty = objects.forget(int(object_id))
