@@ -41,6 +41,7 @@ from aotlab.engine.tracking.objects import (
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.rules import build_rules, drop_unavailable_rules
+from aotlab.engine.tracking.rules.cuts import CutDetector
 from aotlab.engine.tracking.state import STATES, describe_origin, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
@@ -60,7 +61,7 @@ log = logging.getLogger(__name__)
 class Tracker:
     """Tracks objects through a video, frame by frame, in one thread at a time.
 
-    It runs an optimized copy of the model, so that later changes to the model do not affect it.
+    It runs an optimized copy of the model; later changes to the model do not affect it, unless ``optimize`` is False.
 
     >>> tracker = Tracker.from_pretrained()
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
@@ -161,11 +162,12 @@ class Tracker:
         self.input_size: Size | None = None
         """(height, width) of frames in the network; None before the first mask"""
         self.rules = build_rules(self.config.rules)
+        self.cuts = CutDetector() if self.config.rules.cuts else None
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; raises `InputError` for models without one"""
         self.frames_stored = 0
         """number of stored frames"""
-        self._updating = False  # whether memory is being updated, or that failed
+        self._memory_incomplete = False  # whether memory is being updated, or that failed
         self._frame_shape: tuple[int, ...] | None = None
 
     def fresh(self) -> Tracker:
@@ -242,8 +244,7 @@ class Tracker:
             InputError: unusable input, or an unusable tracker.
         """
         self.require_usable()
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
-            frame = convert_frame(frame, self._frame_shape)
+        frame = convert_frame(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
             mask = convert_mask(mask, frame, required=not self.banks and not prompts)
@@ -258,7 +259,7 @@ class Tracker:
         A step that fails before its first change of memory changes nothing, and can be repeated. From then on to its
         end memory is incomplete: if it fails there, only `reset` and `load_state_dict` make the tracker usable again.
         """
-        if self._updating or frames_stored not in (None, self.frames_stored):
+        if self._memory_incomplete or frames_stored not in (None, self.frames_stored):
             raise InputError(
                 "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
@@ -270,8 +271,7 @@ class Tracker:
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
         frames_stored, input_size = self.frames_stored, self.input_size
-        cuts = [rule.is_cut(frame) for rule in self.rules]  # every rule sees every frame
-        cut = any(cuts)
+        cut = self.cuts is not None and self.cuts.is_cut(frame)
         with self.autocast:
             if input_size is None:
                 assert mask is not None
@@ -303,11 +303,10 @@ class Tracker:
                 logits, channels = self._store_reference(predicted, mask)
             for rule in self.rules:
                 rule.observe(predicted.frame, channels, self.objects, given, cut=predicted.cut)
-        self.frames_stored, self._updating, self._frame_shape = (
-            self.frames_stored + 1,
-            False,
-            predicted.frame.shape,
-        )
+        if self.cuts is not None:
+            self.cuts.store_frame()
+        self.frames_stored += 1
+        self._frame_shape, self._memory_incomplete = predicted.frame.shape, False
         return logits, channels
 
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
@@ -315,7 +314,7 @@ class Tracker:
         resized = resize_channels(predicted.channels, predicted.input_size)
         pairs = zip(predicted.readouts, self.objects.split(resized), strict=True)
         memories = [compute_memory(self.model, readout, masks) for readout, masks in pairs]
-        self._updating = True
+        self._memory_incomplete = True
         for bank, readout, memory in zip(self.banks, predicted.readouts, memories, strict=True):
             write_memory(self.model, bank, readout, memory)
         return predicted.logits, predicted.channels
@@ -330,7 +329,7 @@ class Tracker:
             banks.append(self._build_bank())
         masks = objects.split(resize_channels(channels, predicted.input_size))
         memories = [read_reference(self.model, predicted.features, planes)[1] for planes in masks]
-        self._updating = True
+        self._memory_incomplete = True
         for bank, memory in zip(banks, memories, strict=True):
             bank.add_reference(memory)
         self.objects, self.banks, self.input_size = objects, banks, predicted.input_size
@@ -392,6 +391,7 @@ class Tracker:
         input_size = self.input_size
         if not banks:  # the next mask begins like the first one
             input_size, rules = None, build_rules(self.config.rules)
+            self.cuts = None if self.cuts is None else CutDetector()
         self.objects, self.banks, self.rules, self.input_size = objects, banks, rules, input_size
 
     def state_dict(self) -> dict[str, Any]:
@@ -408,6 +408,7 @@ class Tracker:
             "objects": self.objects.state_dict(),
             "input_size": self.input_size,
             "rules": [rule.state_dict() for rule in self.rules],
+            "cuts": None if self.cuts is None else self.cuts.state_dict(),
             "banks": [bank.state_dict() for bank in self.banks],
         }
         return wrap_state(state, self.origin)
@@ -426,6 +427,8 @@ class Tracker:
             loaded.input_size = content["input_size"]
             for rule, rule_state in zip(loaded.rules, content["rules"], strict=True):
                 rule.load_state_dict(rule_state)
+            if loaded.cuts is not None:
+                loaded.cuts.load_state_dict(content["cuts"])
             for bank_state in content["banks"]:
                 loaded.banks.append(loaded._build_bank())
                 loaded.banks[-1].load_state_dict(bank_state, self.device)
