@@ -100,7 +100,7 @@ class PredictedFrame(NamedTuple):
     input_size: Size
     """(height, width) of the frame in the network"""
     features: Features
-    readouts: list[DecodedFrame]
+    decoded_frames: list[DecodedFrame]
     """one per bank of the tracker"""
     logits: Tensor
     """(1+n)×H×W of all channels of the object table at the output size"""

@@ -277,16 +277,18 @@ class Tracker:
                 assert mask is not None
                 input_size = self._choose_input_size(frame, mask)
             features = self._encode(frame, input_size)
-            readouts = [read_memory(self.model, bank, features, after_cut=cut) for bank in self.banks]
-            if readouts:
-                by_bank = [readout.logits for readout in readouts]
+            decoded_frames = [read_memory(self.model, bank, features, after_cut=cut) for bank in self.banks]
+            if decoded_frames:
+                by_bank = [decoded.logits for decoded in decoded_frames]
                 logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
             else:
                 logits = torch.zeros(1, *size, device=self.device)
             channels = logits.max(0).indices  # faster than argmax on CPUs
             for rule in self.rules:
                 channels = rule.correct(frame, logits, channels, self.objects, cut=cut)
-        return PredictedFrame(frames_stored, frame, cut, input_size, features, readouts, logits, channels)
+        return PredictedFrame(
+            frames_stored, frame, cut, input_size, features, decoded_frames, logits, channels
+        )
 
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
@@ -312,11 +314,11 @@ class Tracker:
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
         resized = resize_channels(predicted.channels, predicted.input_size)
-        pairs = zip(predicted.readouts, self.objects.split(resized), strict=True)
-        memories = [compute_memory(self.model, readout, masks) for readout, masks in pairs]
+        pairs = zip(predicted.decoded_frames, self.objects.split(resized), strict=True)
+        memories = [compute_memory(self.model, decoded, masks) for decoded, masks in pairs]
         self._memory_incomplete = True
-        for bank, readout, memory in zip(self.banks, predicted.readouts, memories, strict=True):
-            write_memory(self.model, bank, readout, memory)
+        for bank, decoded, memory in zip(self.banks, predicted.decoded_frames, memories, strict=True):
+            write_memory(self.model, bank, decoded, memory)
         return predicted.logits, predicted.channels
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
