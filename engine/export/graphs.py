@@ -2,9 +2,9 @@
 
 propagate on a reference frame, which reads no memory, is a separate graph. A graph takes one group of objects. The
 video's frames have any size, and long-term memory holds a varying number of frames, so attention needs no mask and is
-exact; all other shapes are fixed, except those of the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
-of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples of
-tensors.
+exact; all other shapes are fixed, except those of the prompt graph. Tensors have names: ``memory_1_long_key`` is the
+key of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples
+of tensors.
 """
 
 from __future__ import annotations

@@ -169,9 +169,9 @@ def frame_losses(
     With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.normalize`).
     """
     depths = range(1, len(model.active_blocks)) if model.config.scalable else []
-    by_depth = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
+    shallower = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
     by_depth = []
-    for logits in (*by_depth, decoded.logits):
+    for logits in (*shallower, decoded.logits):
         by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
         by_depth.append(
             [
