@@ -75,7 +75,7 @@ def build_config(
 
 
 def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return ``tree`` with ``a.b=value`` set, list items by number: ``model.stages.0.window=7``.
+    """Apply overrides ``a.b=value``; list items are given by position: ``model.stages.0.window=7``.
 
     Raises:
         InputError: not key=value, not YAML after "=", or no such list item.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
-from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
+from aotlab.configs.training import PRECISIONS, DataConfig, TrainConfig
 from aotlab.utils.numbers import (
     COUNT,
     COUNT_OR_ZERO,
@@ -19,6 +19,9 @@ from aotlab.utils.numbers import (
 STRIDES = (16, 8, 4)
 WIDTH = Range(1, 2**16, whole=True)
 """channels, heads and objects"""
+EDGE = Range(32, 2**15, whole=True)
+"""side of an image in pixels"""
+SCALE = Range(0, 16, above_low=True)
 STAGE_RANGES = {
     "depth": Range(0, 1000, whole=True), "heads": WIDTH, "window": Range(0, 1001, whole=True),
     "feedforward": Range(0, 2**20, whole=True), "drop_path": Range(0, 1, below_high=True), "dim": WIDTH,
@@ -69,7 +72,6 @@ METHODS = {
 ENCODERS = ("mobilenet_v2", "resnet50", "swin_base")
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 """memory policies that keep at most `memory.frames` frames"""
-SCALE = Range(0, 16, above_low=True)
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 
 

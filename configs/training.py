@@ -21,8 +21,6 @@ PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """auto: bfloat16 if the processor computes it, else float32"""
 AUGMENTATIONS = ("aot", "deaot")
 SCHEDULES = ("poly", "cosine")
-EDGE = Range(32, 2**15, whole=True)
-"""side of an image in pixels"""
 CLIP_EDGE = Range(32, 2**13, whole=True)
 """side of a training image in pixels; OpenCV warps sides below 2**15 only, and images may be wide"""
 MAX_LEARNING_RATE = 1e6

@@ -36,7 +36,7 @@ def read_memory(
 
 
 def read_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
-    """Propagate a reference frame, which reads itself; return it and its memory, for `MemoryBank.add_reference`.
+    """Return a reference frame, which attends to its own identities, and its memory, for `MemoryBank.add_reference`.
 
     ``masks``: B×(m+1)×H×W, background first, m at most the model's number of identities.
     """
@@ -45,12 +45,12 @@ def read_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[
     return propagated, model.memorize(propagated, id_embeddings)
 
 
-def compute_memory(model: VOSModel, readout: DecodedFrame, masks: Tensor) -> Memory:
+def compute_memory(model: VOSModel, decoded: DecodedFrame, masks: Tensor) -> Memory:
     """Return the memory of a tracked frame with masks B×(m+1)×H×W, for `write_memory`."""
-    return model.memorize(readout.propagated, model.assign_identities(masks))
+    return model.memorize(decoded.propagated, model.assign_identities(masks))
 
 
-def write_memory(model: VOSModel, bank: MemoryBank, readout: DecodedFrame, memory: Memory) -> None:
+def write_memory(model: VOSModel, bank: MemoryBank, decoded: DecodedFrame, memory: Memory) -> None:
     """Add the memory of a tracked frame to a bank; if this fails, the bank must be discarded."""
-    relevance = partial(compute_relevance, model, readout.propagated, readout.logits)
-    bank.add(memory, relevance, after_cut=readout.after_cut)
+    relevance = partial(compute_relevance, model, decoded.propagated, decoded.logits)
+    bank.add(memory, relevance, after_cut=decoded.after_cut)

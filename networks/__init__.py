@@ -1,1 +1,1 @@
-"""The model: encoders, attention, LSTT and GPM blocks, decoder, checkpoints. Knows no video."""
+"""The model: encoders, attention, LSTT and GPM blocks, decoder, checkpoints. Nothing here deals with videos."""

@@ -110,8 +110,8 @@ class AOST(AOT):
     def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Normalize the output B×L×C of each block.
 
-        Of a shared block only the last is, as in the published code: ``decode`` of a smaller depth reads raw outputs
-        of a full propagation in training, but a normed one if only that many blocks run.
+        With a shared block, only the last output is normalized, as in the published code: ``decode`` of a smaller depth
+        reads raw outputs of a full propagation in training, but a normalized one if only that many blocks run.
         """
         if self.shared:
             return [*outputs[:-1], self.norms[0](outputs[-1])]

@@ -77,7 +77,7 @@ class LSTTBlock(Block):
         Args:
             x: B×L×C tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: memory of the block; None on a reference frame, which reads itself.
+            memory: memory of the block; None on a reference frame, which attends to its own identities.
             id_embedding: identity embedding B×L×C of a reference frame.
 
         Returns:
@@ -140,7 +140,7 @@ class AOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size = self.expand_projected(features, memory, id_embeddings)
+        x, size = self.repeat_for_groups(features, memory, id_embeddings)
         outputs, states = self.run_stage(0, map_to_tokens(x), size, memory, id_embeddings)
         embeddings = [x, *(tokens_to_map(output, size) for output in self.normalize(outputs))]
         return PropagatedFrame(embeddings, states, [size] * len(states))

@@ -116,7 +116,7 @@ class GPMBlock(Block):
         Args:
             branches: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
             size: (h, w) of the frame's map, L = h·w.
-            memory: memory of the block; None on a reference frame, which reads itself.
+            memory: memory of the block; None on a reference frame, which attends to its own identities.
             id_embedding: identity embedding B×L×C of a reference frame.
 
         Returns:
@@ -185,7 +185,7 @@ class DeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size = self.expand_projected(features, memory, id_embeddings)
+        x, size = self.repeat_for_groups(features, memory, id_embeddings)
         outputs, states = self.run_stage(0, (map_to_tokens(x), None), size, memory, id_embeddings)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))

@@ -91,8 +91,8 @@ class BlockState(Protocol):
 class Block(nn.Module, ABC):
     """Base of propagation blocks.
 
-    They are called as ``x, state = block(x, size, memory)``, and on a reference frame, which has no memory and reads
-    itself, as ``x, state = block(x, size, id_embedding=embedding)``.
+    They are called as ``x, state = block(x, size, memory)``, and on a reference frame, which has no memory and attends
+    to its own identities, as ``x, state = block(x, size, id_embedding=embedding)``.
 
     x: tokens B×L×C, or both branches of `aotlab.networks.deaot.GPMBlock`.
     size: (h, w) of the frame's map, L = h·w.
@@ -211,7 +211,7 @@ class VOSModel(nn.Module, ABC):
             id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
 
-    def expand_projected(
+    def repeat_for_groups(
         self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
     ) -> tuple[Tensor, Size]:
         """Return the projected map B×C×h×w, repeated for every group of objects, and its (h, w); see `propagate`."""

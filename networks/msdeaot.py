@@ -70,7 +70,7 @@ class MSDeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        x, size16 = self.expand_projected(features, memory, id_embeddings)
+        x, size16 = self.repeat_for_groups(features, memory, id_embeddings)
         outputs16, states16 = self.run_stage(0, (map_to_tokens(x), None), size16, memory, id_embeddings)
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])

@@ -110,7 +110,7 @@ class PAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        x, size = self.expand_projected(features, memory, id_embeddings)
+        x, size = self.repeat_for_groups(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[Size] = []

@@ -2,8 +2,9 @@
 
 propagate on a reference frame, which reads no memory, is a separate graph. A graph takes one group of objects. The
 video's frames have any size, and long-term memory holds a varying number of frames, so attention needs no mask and is
-exact; all other shapes are fixed. Tensors have names: ``memory_1_long_key`` is the key of long-term memory of block 1.
-Methods that you add can be exported if the states of their blocks are NamedTuples of tensors.
+exact; all other shapes are fixed, except those of the prompt graph. Tensors have names: ``memory_1_long_key`` is the
+key of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples
+of tensors.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch.utils import _pytree as pytree
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
+from aotlab.engine.export.resize import resize_antialiased, resize_bicubic
 from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.network import CROP_EDGE, FILTER_RADIUS, FRAME_EDGE, crop_input_size
 from aotlab.networks.fast.local_attention import MapLocalAttention
@@ -90,7 +92,7 @@ def resolve_export_config(config: Config) -> Config:
     memory = config.memory
     if memory.policy not in EXPORTED_POLICIES:
         raise InputError(
-            f"memory.policy {memory.policy}: aotlab-runtime has {', '.join(EXPORTED_POLICIES)}; "
+            f"memory.policy {memory.policy}: cannot be exported, only {', '.join(EXPORTED_POLICIES)}; "
             "add memory.policy=bounded_fifo memory.frames=4"
         )
     require(memory.frames > 1, "memory.frames must be at least 2 for exported graphs, got 1")
@@ -130,28 +132,6 @@ def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, 
     """Encode a frame H×W×3 uint8 of any size."""
     image = resize_bicubic(frame.float() / 255, size).permute(2, 0, 1)[None]
     return {"features": model.encode(normalize(image))}
-
-
-def resize_bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize an image H×W×3 as ``F.interpolate(mode="bicubic")``, six times as fast in onnxruntime as its Resize."""
-    height, width = image.shape[:2]
-    rows: Any = sum(w[:, None, None] * image[i] for i, w in _cubic_taps(height, size[0]))
-    columns: Any = sum(w[:, None] * rows[:, i] for i, w in _cubic_taps(width, size[1]))
-    return columns
-
-
-def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:
-    """Return indices and weights, ``target`` each, of the four source pixels around each target pixel."""
-    places = (torch.arange(target) + 0.5) * (source / target) - 0.5
-    taps = []
-    for offset in (-1, 0, 1, 2):
-        index = places.floor() + offset
-        distance = (places - index).abs()
-        near = (1.25 * distance - 2.25) * distance**2 + 1
-        far = ((3.75 - 0.75 * distance) * distance - 6) * distance + 3
-        weight = torch.where(distance <= 1, near, far)
-        taps.append((index.long().clamp(min=0).clamp(max=source - 1), weight))
-    return taps
 
 
 def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:
@@ -211,26 +191,6 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
     return {"logits": logits, "refined_logits": guided_filter(logits, pixels, fitted, FILTER_RADIUS)}
 
 
-def _resize_antialiased(maps: Tensor, size: Sequence[int], *_: Any) -> Tensor:
-    """Resize maps as ``F.interpolate(mode="bilinear", antialias=True)`` by matrix products.
-
-    WebGPU and TensorRT have no Resize with antialias.
-    """
-    rows, columns = (
-        _triangle_weights(source, target) for source, target in zip(maps.shape[2:], size, strict=True)
-    )
-    return rows @ maps @ columns.T
-
-
-def _triangle_weights(source: int, target: int) -> Tensor:
-    """Return the weights target×source of pixels; a triangle is as wide as the source pixels that it covers."""
-    scale = source / target
-    radius: Any = torch.sym_max(scale, 1.0)
-    centers = (torch.arange(target) + 0.5) * scale - 0.5
-    weights = (1 - (torch.arange(source) - centers[:, None]).abs() / radius).clamp(min=0)
-    return weights / weights.sum(1, keepdim=True)
-
-
 class Graph(nn.Module):
     """A method of a model as a function of tensors, with named inputs and outputs in a fixed order."""
 
@@ -238,7 +198,7 @@ class Graph(nn.Module):
         """Run the method on example arguments; those without tensors are constants of the graph."""
         super().__init__()
         self.model, self.method, self.arguments = model, method, arguments
-        # copies: the exporter gives inputs that share memory symbolic shapes
+        # cloned because the exporter makes shapes of aliased inputs symbolic
         self.inputs = {name: x.clone() for name, x in name_tensors(arguments).items()}
         self.results = self._call(self.inputs.values())
         self.outputs = name_tensors(self.results)
@@ -391,7 +351,7 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
-            program = program.run_decompositions({aten._upsample_bilinear2d_aa.vec: _resize_antialiased})
+            program = program.run_decompositions({aten._upsample_bilinear2d_aa.vec: resize_antialiased})
             converted = torch.onnx.export(
                 program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
             )

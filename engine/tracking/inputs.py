@@ -40,7 +40,7 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
             f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
             "call reset() for a new video"
         )
-    return array if array.flags.writeable else array.copy()  # PyTorch takes no others
+    return array
 
 
 def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarray | None:

@@ -102,7 +102,7 @@ class ObjectTable:
         return masks
 
     def merge(self, by_batch: list[Tensor], size: Size, *, align_corners: bool) -> Tensor:
-        """Merge the logits of all batches, G×(m+1)×h×w each, to (1+n)×H×W of all channels at a size (H, W)."""
+        """Merge the logits of all batches, G×(1+M)×h×w each, to (1+n)×H×W of all channels at a size (H, W)."""
         logits = torch.cat(by_batch).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
             logits = logits[:, : len(self.ids_by_channel) + 1]

@@ -81,9 +81,7 @@ class Prediction:
     @property
     def _mean_probabilities(self) -> Tensor:
         """Values of `confidence` on the device, n, computed without a value on the host."""
-        chosen, probabilities = self.channels.flatten(), self.probabilities
-        if self.temperature != 1:
-            probabilities = (self.logits / self.temperature).softmax(0)
+        chosen, probabilities = self.channels.flatten(), (self.logits / self.temperature).softmax(0)
         probability = probabilities.gather(0, self.channels[None]).flatten()
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
         counts = chosen.new_zeros(len(self.logits)).scatter_add_(0, chosen, torch.ones_like(chosen))
@@ -102,7 +100,7 @@ class PredictedFrame(NamedTuple):
     input_size: Size
     """(height, width) of the frame in the network"""
     features: Features
-    readouts: list[DecodedFrame]
+    decoded_frames: list[DecodedFrame]
     """one per bank of the tracker"""
     logits: Tensor
     """(1+n)×H×W of all channels of the object table at the output size"""

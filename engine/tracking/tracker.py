@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from aotlab.engine.tracking.objects import (
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.rules import build_rules, drop_unavailable_rules
+from aotlab.engine.tracking.rules.cuts import CutDetector
 from aotlab.engine.tracking.state import STATES, describe_origin, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
@@ -50,6 +52,7 @@ from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
+from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import reading_kind
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,7 @@ log = logging.getLogger(__name__)
 class Tracker:
     """Tracks objects through a video, frame by frame, in one thread at a time.
 
-    It runs an optimized copy of the model, so that later changes to the model do not affect it.
+    It runs an optimized copy of the model; later changes to the model do not affect it, unless ``optimize`` is False.
 
     >>> tracker = Tracker.from_pretrained()
     >>> tracker.step(first_frame, mask)          # H×W×3 uint8 RGB, H×W object ids
@@ -72,13 +75,14 @@ class Tracker:
 
         Args:
             model: is copied; an optimized model runs as it is.
-            config: settings of memory, input and computation.
+            config: settings; ``config.model`` is replaced by those of the model.
             device: device of the copy.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
         Raises:
             InputError: no such device, or ``compute.compile`` without CUDA.
         """
+        config = replace(config, model=model.config)
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
         self.model, self.autocast = model, autocast(self.device, "float32")
@@ -142,7 +146,15 @@ class Tracker:
         return tracker
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known.
+
+        Raises:
+            InputError: not a number of frames; the tracker is unchanged.
+        """
+        require(
+            length is None or (isinstance(length, Integral) and length > 0),
+            f"reset: length {length!r}: give a number of frames from 1 on, or None",
+        )
         self._length = None if length is None else int(length)
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
@@ -150,11 +162,12 @@ class Tracker:
         self.input_size: Size | None = None
         """(height, width) of frames in the network; None before the first mask"""
         self.rules = build_rules(self.config.rules)
+        self.cuts = CutDetector() if self.config.rules.cuts else None
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; raises `InputError` for models without one"""
         self.frames_stored = 0
         """number of stored frames"""
-        self._updating = False  # whether memory is being updated, or that failed
+        self._memory_incomplete = False  # whether memory is being updated, or that failed
         self._frame_shape: tuple[int, ...] | None = None
 
     def fresh(self) -> Tracker:
@@ -247,7 +260,7 @@ class Tracker:
         A step that fails before its first change of memory changes nothing, and can be repeated. From then on to its
         end memory is incomplete: if it fails there, only `reset` and `load_state_dict` make the tracker usable again.
         """
-        if self._updating or frames_stored not in (None, self.frames_stored):
+        if self._memory_incomplete or frames_stored not in (None, self.frames_stored):
             raise InputError(
                 "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
@@ -259,23 +272,24 @@ class Tracker:
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
         frames_stored, input_size = self.frames_stored, self.input_size
-        cuts = [rule.is_cut(frame) for rule in self.rules]  # every rule sees every frame
-        cut = any(cuts)
+        cut = self.cuts is not None and self.cuts.is_cut(frame)
         with self.autocast:
             if input_size is None:
                 assert mask is not None
                 input_size = self._choose_input_size(frame, mask)
             features = self._encode(frame, input_size)
-            readouts = [read_memory(self.model, bank, features, after_cut=cut) for bank in self.banks]
-            if readouts:
-                by_bank = [readout.logits for readout in readouts]
+            decoded_frames = [read_memory(self.model, bank, features, after_cut=cut) for bank in self.banks]
+            if decoded_frames:
+                by_bank = [decoded.logits for decoded in decoded_frames]
                 logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
             else:
                 logits = torch.zeros(1, *size, device=self.device)
             channels = logits.max(0).indices  # faster than argmax on CPUs
             for rule in self.rules:
                 channels = rule.correct(frame, logits, channels, self.objects, cut=cut)
-        return PredictedFrame(frames_stored, frame, cut, input_size, features, readouts, logits, channels)
+        return PredictedFrame(
+            frames_stored, frame, cut, input_size, features, decoded_frames, logits, channels
+        )
 
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
@@ -292,21 +306,20 @@ class Tracker:
                 logits, channels = self._store_reference(predicted, mask)
             for rule in self.rules:
                 rule.observe(predicted.frame, channels, self.objects, given, cut=predicted.cut)
-        self.frames_stored, self._updating, self._frame_shape = (
-            self.frames_stored + 1,
-            False,
-            predicted.frame.shape,
-        )
+        if self.cuts is not None:
+            self.cuts.store_frame()
+        self.frames_stored += 1
+        self._frame_shape, self._memory_incomplete = predicted.frame.shape, False
         return logits, channels
 
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
         resized = resize_channels(predicted.channels, predicted.input_size)
-        pairs = zip(predicted.readouts, self.objects.split(resized), strict=True)
-        memories = [compute_memory(self.model, readout, masks) for readout, masks in pairs]
-        self._updating = True
-        for bank, readout, memory in zip(self.banks, predicted.readouts, memories, strict=True):
-            write_memory(self.model, bank, readout, memory)
+        pairs = zip(predicted.decoded_frames, self.objects.split(resized), strict=True)
+        memories = [compute_memory(self.model, decoded, masks) for decoded, masks in pairs]
+        self._memory_incomplete = True
+        for bank, decoded, memory in zip(self.banks, predicted.decoded_frames, memories, strict=True):
+            write_memory(self.model, bank, decoded, memory)
         return predicted.logits, predicted.channels
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -319,7 +332,7 @@ class Tracker:
             banks.append(self._build_bank())
         masks = objects.split(resize_channels(channels, predicted.input_size))
         memories = [read_reference(self.model, predicted.features, planes)[1] for planes in masks]
-        self._updating = True
+        self._memory_incomplete = True
         for bank, memory in zip(banks, memories, strict=True):
             bank.add_reference(memory)
         self.objects, self.banks, self.input_size = objects, banks, predicted.input_size
@@ -366,11 +379,11 @@ class Tracker:
         Raises:
             InputError: not an integer, or no such object is tracked; the tracker is unchanged after any failure.
         """
-        is_id = isinstance(object_id, int | np.integer) and not isinstance(object_id, bool)
-        if not is_id or object_id not in self.ids:
-            raise InputError(
-                f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer"
-            )
+        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
+        require(
+            is_integer and object_id in self.ids,
+            f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
+        )
         self.require_usable()
         objects, banks, rules = deepcopy(self.objects), [*self.banks], deepcopy(self.rules)
         empty = objects.forget(int(object_id))
@@ -381,6 +394,7 @@ class Tracker:
         input_size = self.input_size
         if not banks:  # the next mask begins like the first one
             input_size, rules = None, build_rules(self.config.rules)
+            self.cuts = None if self.cuts is None else CutDetector()
         self.objects, self.banks, self.rules, self.input_size = objects, banks, rules, input_size
 
     def state_dict(self) -> dict[str, Any]:
@@ -397,6 +411,7 @@ class Tracker:
             "objects": self.objects.state_dict(),
             "input_size": self.input_size,
             "rules": [rule.state_dict() for rule in self.rules],
+            "cuts": None if self.cuts is None else self.cuts.state_dict(),
             "banks": [bank.state_dict() for bank in self.banks],
         }
         return wrap_state(state, self.origin)
@@ -415,6 +430,8 @@ class Tracker:
             loaded.input_size = content["input_size"]
             for rule, rule_state in zip(loaded.rules, content["rules"], strict=True):
                 rule.load_state_dict(rule_state)
+            if loaded.cuts is not None:
+                loaded.cuts.load_state_dict(content["cuts"])
             for bank_state in content["banks"]:
                 loaded.banks.append(loaded._build_bank())
                 loaded.banks[-1].load_state_dict(bank_state, self.device)

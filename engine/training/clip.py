@@ -127,21 +127,21 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     propagated, memory = read_reference(model, frames[0], masks)
     bank.add_reference(memory)
     with torch.set_grad_enabled(options.reference_gradient and torch.is_grad_enabled()):
-        readout = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
+        decoded = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
         loss, prediction = frame_losses(
-            model, frames[0], readout, clip.labels[0], options, clip.object_counts
+            model, frames[0], decoded, clip.labels[0], options, clip.object_counts
         )
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
-        readout = read_memory(model, bank, frames[index])
-        loss, prediction = frame_losses(model, frames[index], readout, labels, options, clip.object_counts)
+        decoded = read_memory(model, bank, frames[index])
+        loss, prediction = frame_losses(model, frames[index], decoded, labels, options, clip.object_counts)
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
             stored = prediction if options.feed_predictions else labels
             masks = identity_masks(model, stored, labels == VOID, options)
-            write_memory(model, bank, readout, compute_memory(model, readout, masks))
+            write_memory(model, bank, decoded, compute_memory(model, decoded, masks))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 
@@ -159,7 +159,7 @@ def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, options: Cl
 def frame_losses(
     model: VOSModel,
     features: Features,
-    readout: DecodedFrame,
+    decoded: DecodedFrame,
     labels: Tensor,
     options: ClipOptions,
     object_counts: Sequence[int],
@@ -169,9 +169,9 @@ def frame_losses(
     With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.normalize`).
     """
     depths = range(1, len(model.active_blocks)) if model.config.scalable else []
-    decoded = [model.at_depth(depth).decode(readout.propagated, features) for depth in depths]
+    shallower = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
     by_depth = []
-    for logits in (*decoded, readout.logits):
+    for logits in (*shallower, decoded.logits):
         by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
         by_depth.append(
             [

@@ -101,7 +101,7 @@ def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
         module.requires_grad_(trainable)
 
 
-def fixed_settings(config: Config, index: int) -> dict[str, Any]:
+def settings_that_must_match(config: Config, index: int) -> dict[str, Any]:
     """Return the settings besides the architecture that must be the same when phase ``index`` is resumed."""
     settings, phases = config.train, config.train.phases
     return {
@@ -113,7 +113,7 @@ def fixed_settings(config: Config, index: int) -> dict[str, Any]:
     }
 
 
-def variable_settings(state: PhaseState) -> dict[str, Any]:
+def settings_that_may_change(state: PhaseState) -> dict[str, Any]:
     """Return what may change when a phase is resumed, but makes its later steps those of another run."""
     phase, settings = state.phase, state.config.train
     names = ("lr", "final_lr", "steps", "batch", "crop", "clip_length")
@@ -132,9 +132,9 @@ def save_state(state: PhaseState, output: Path) -> None:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
-            "settings": fixed_settings(state.config, state.index),
+            "settings": settings_that_must_match(state.config, state.index),
             "architecture": asdict(select_architecture(state.config)),
-            "variable_settings": variable_settings(state),
+            "variable_settings": settings_that_may_change(state),
             "phase": state.index,
             "step": state.step,
             "model": state.model.state_dict(),
@@ -177,7 +177,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
         ) from error
     # settings added since have their defaults
     architecture = build_config(stored, f"{path}: its architecture", ModelConfig)
-    fixed = fixed_settings(config, index)
+    fixed = settings_that_must_match(config, index)
     before = {"model": asdict(architecture), **{name: saved.get(name) for name in fixed}}
     now = {"model": asdict(select_architecture(config)), **fixed}
     for difference in list_differences(before, now):
@@ -204,7 +204,7 @@ def list_differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
 def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     """Restore a phase from the content of `load_state`; log and record what differs of its settings."""
     state.resumed = list(content.get("resumed", ()))
-    for name, value in variable_settings(state).items():
+    for name, value in settings_that_may_change(state).items():
         before = content["variable_settings"].get(name, value)
         if before != value:
             state.resumed.append(f"resumed at step {content['step']} with {name} {value}, before {before}")

@@ -46,7 +46,7 @@ def make(folder, preset, *overrides, half=False, tiny=True, video=(HEIGHT, WIDTH
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Folder and trackers of an export."""
+    """Folder and trackers of an export with a prompt network."""
     folder = tmp_path_factory.mktemp("exports") / "aott"
     return folder, *make(folder, "aott", "model.prompt_blocks=1", *FIFO)
 
@@ -149,6 +149,36 @@ def test_forgotten_object_has_no_pixel(tracker):
     assert not tracker.step(frames[2]).labels.any()
     with pytest.raises(ValueError, match="object 2 is not tracked; choose one of"):
         tracker.forget(2)
+
+
+@pytest.mark.parametrize(
+    ("method", "argument", "message"),
+    [
+        ("reset", -1, "reset: length -1: give a number of frames from 1 on, or None"),
+        ("reset", 2.5, "reset: length 2.5: give a number of frames"),
+        ("reset", "a", "reset: length 'a': give a number of frames"),
+        ("forget", True, "object True is not tracked; choose one of .* as an integer"),
+        ("forget", 1.0, "object 1.0 is not tracked; choose one of .* as an integer"),
+        ("forget", "1", "object '1' is not tracked; choose one of .* as an integer"),
+        ("forget", [1], "is not tracked; choose one of .* as an integer"),
+    ],
+)
+def test_bad_arguments_change_nothing(tracker, method, argument, message):
+    tracker.step(clip(1)[0], MASKS[0])
+    with pytest.raises((aotlab.InputError, aotlab_runtime.InputError), match=message):
+        getattr(tracker, method)(argument)
+    assert tracker.ids == (1, 2)
+
+
+@pytest.mark.parametrize("length", [None, 1, np.int64(9)])
+def test_length_of_a_video_accepted(tracker, length):
+    tracker.reset(length)
+    assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
+
+
+def test_pair_is_a_point(tracker):
+    prediction = tracker.prompt(clip(1)[0], {1: (20, 16), 2: np.array([40, 16])})
+    assert prediction.ids == (1, 2)
 
 
 def test_resumed_tracker_gives_equal_masks(tracker):

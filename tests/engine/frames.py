@@ -18,6 +18,6 @@ def begin(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) 
 
 def advance(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Tensor:
     """Store a frame with masks B×(m+1)×H×W, and return its logits."""
-    readout = read_memory(model, bank, features)
-    write_memory(model, bank, readout, compute_memory(model, readout, masks))
-    return readout.logits
+    decoded = read_memory(model, bank, features)
+    write_memory(model, bank, decoded, compute_memory(model, decoded, masks))
+    return decoded.logits

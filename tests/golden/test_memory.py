@@ -158,8 +158,8 @@ class Replay:
     def step(self, number: int) -> None:
         features = self.model.encode(self.images[number : number + 1])
         before = self.bank.frames.copy()
-        readout = read_memory(self.model, self.bank, features)
-        propagated, logits = readout.propagated, readout.logits
+        decoded = read_memory(self.model, self.bank, features)
+        propagated, logits = decoded.propagated, decoded.logits
         self.check_inside(number, propagated)
         self.check_logits(number, logits)
         if number in self.insertions:
@@ -167,8 +167,8 @@ class Replay:
         full = F.interpolate(logits, self.size, mode="bilinear", align_corners=True)
         labels = full[0].argmax(0).numpy()
         assert (labels == self.arrays["masks"][number]).mean() >= 0.999
-        memory = compute_memory(self.model, readout, planes(self.arrays["masks"][number]))
-        write_memory(self.model, self.bank, readout, memory)
+        memory = compute_memory(self.model, decoded, planes(self.arrays["masks"][number]))
+        write_memory(self.model, self.bank, decoded, memory)
         if number in self.insertions:
             assert [*before, number] == self.insertions[number]["indexes_before"]
             assert self.bank.frames == self.insertions[number]["indexes_after"]

@@ -115,7 +115,7 @@ class ReferenceOnTies(Tracker):
 
     def predict(self, frame, mask, size):
         predicted = super().predict(frame, mask, size)
-        if not predicted.readouts:
+        if not predicted.decoded_frames:
             return predicted
         wanted = self.objects.add_objects(self.reference)
         first, second = predicted.logits.topk(2, dim=0).values

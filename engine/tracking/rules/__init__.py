@@ -6,11 +6,10 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.engine.tracking.rules.cuts import CutDetector
 from aotlab.engine.tracking.rules.ownership import ComponentOwnership
 from aotlab.engine.tracking.rules.rule import Rule
 
-RULES: dict[str, type[Rule]] = {"cuts": CutDetector, "ownership": ComponentOwnership}
+RULES: dict[str, type[Rule]] = {"ownership": ComponentOwnership}
 """rules by their setting, in the order in which they correct"""
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-
-from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.rules.rule import Rule
 
 SIZE = (96, 54)
 """width and height of the thumbnails that are compared"""
@@ -22,14 +16,14 @@ CORRELATION = 0.5
 """largest correlation of both thumbnails at a cut"""
 
 
-@dataclass
-class CutDetector(Rule):
+class CutDetector:
     """Compares each frame with the one before: a cut changes the colors and where they are."""
 
-    last: np.ndarray | None = None
-    """thumbnail of the last frame, 54×96×3 uint8"""
-    newest: np.ndarray | None = field(default=None, init=False)
-    """thumbnail of the predicted frame"""
+    def __init__(self) -> None:
+        self.last: np.ndarray | None = None
+        """thumbnail of the last stored frame, 54×96×3 uint8"""
+        self.newest: np.ndarray | None = None
+        """thumbnail of the predicted frame"""
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut."""
@@ -39,10 +33,8 @@ class CutDetector(Rule):
         shared = float(np.minimum(color_histogram(self.last), color_histogram(self.newest)).sum())
         return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.last, self.newest) < CORRELATION
 
-    def observe(
-        self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
-    ) -> None:
-        """Keep the thumbnail of the frame."""
+    def store_frame(self) -> None:
+        """Store the frame last given to `is_cut`, for comparison with the next."""
         self.last = self.newest
 
     def state_dict(self) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class ComponentOwnership(Rule):
                 if owner is not None:
                     reassigned.append(Reassignment(detached.pixels, source, owner))
                     main = kept
-                elif self._is_return(main, part, history, frame):
+                elif self._undoes_claim(main, part, history, frame):
                     reassigned.append(Reassignment(main.pixels, source, history.source))
                     break
         return reassigned
@@ -238,8 +238,8 @@ class ComponentOwnership(Rule):
         owner = min(candidates, key=differences.__getitem__)
         return owner if differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values()) else None
 
-    def _is_return(self, main: Component, part: Component, history: History, frame: np.ndarray) -> bool:
-        """Return whether the object itself shows up as ``part``, so that its claim of the main component is undone."""
+    def _undoes_claim(self, main: Component, part: Component, history: History, frame: np.ndarray) -> bool:
+        """Return whether ``part`` is the object itself, which undoes its claim of the main component."""
         return (
             history.undo_frames_left > 0
             and history.source in self.objects

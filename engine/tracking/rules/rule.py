@@ -14,13 +14,8 @@ from aotlab.engine.tracking.objects import ObjectTable
 class Rule:
     """Corrects predictions by what it observed on earlier frames; the base class does nothing.
 
-    `is_cut`, `correct` and `observe` run in this order once a frame; what the first two leave for `observe` is no part
-    of the state.
+    `correct`, then `observe` run once a frame; what `correct` leaves for `observe` is no part of the state.
     """
-
-    def is_cut(self, frame: np.ndarray) -> bool:
-        """Return whether a frame H×W×3 uint8 follows a cut."""
-        return False
 
     def correct(
         self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable, *, cut: bool

@@ -19,7 +19,7 @@ PROMPT = "prompt"
 METHODS = {
     "encode": "frame H×W×3 uint8 → features: maps 1×C×h×w of strides 4, 8 and 16, and the last one projected",
     "assign_identities": "one-hot masks 1×(1+M)×H×W, background first → identities: embeddings 1×L×C (E in AOT)",
-    "reference": "features, identities → embeddings 1×C×h×w, states 1×L×C; the frame reads its own identities",
+    "reference": "features, identities → embeddings 1×C×h×w, states 1×L×C; the frame attends to its own identities",
     "propagate": "features, long-term memory 1×(T·L)×C, short-term memory 1×L×C → embeddings, states",
     "decode": "embeddings, features → logits 1×(1+M)×h×w at stride 4, background first",
     "memorize": "states, identities → the frame's keys and values 1×L×C in long-term and short-term memory",

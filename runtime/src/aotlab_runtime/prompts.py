@@ -65,7 +65,7 @@ class CheckedPrompt(NamedTuple):
 
 
 def check_prompts(prompts: Mapping[int, Prompt], size: Sequence[int]) -> dict[int, CheckedPrompt]:
-    """Return prompts by object id, with boxes cropped to a frame of (height, width).
+    """Return prompts by object id, with boxes cropped to a frame of (height, width); a pair (x, y) is one point.
 
     Raises:
         InputError: not prompts by object id, or one outside the frame.
@@ -74,10 +74,14 @@ def check_prompts(prompts: Mapping[int, Prompt], size: Sequence[int]) -> dict[in
         isinstance(prompts, Mapping)
         and len(prompts) > 0
         and all(isinstance(object_id, Integral) and 0 < object_id <= MAX_ID for object_id in prompts)
-        and all(isinstance(prompt, Prompt) for prompt in prompts.values()),
+        and all(isinstance(prompt, Prompt) or np.shape(prompt) == (2,) for prompt in prompts.values()),
         f"prompts: got {str(prompts)[:80]}; give prompts by object id from 1 to {MAX_ID}, {{1: Prompt(...)}}",
     )
-    return {object_id: _check_prompt(prompt, size) for object_id, prompt in prompts.items()}
+    parsed = {
+        object_id: prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+        for object_id, prompt in prompts.items()
+    }
+    return {object_id: _check_prompt(prompt, size) for object_id, prompt in parsed.items()}
 
 
 def _check_prompt(prompt: Prompt, size: Sequence[int]) -> CheckedPrompt:

@@ -106,7 +106,11 @@ class Tracker:
         return cls(Graphs(folder, provider=provider, threads=threads))
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known.
+
+        Raises:
+            InputError: not a number of frames; the tracker is unchanged.
+        """
         require(
             length is None or (isinstance(length, Integral) and length > 0),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
@@ -184,11 +188,12 @@ class Tracker:
         Its identity stays taken, as frames in memory show it, until all objects of its cohort are forgotten.
 
         Raises:
-            InputError: no such object is tracked.
+            InputError: not an integer, or no such object is tracked; the tracker is unchanged.
         """
+        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
         require(
-            np.isscalar(object_id) and object_id in self.ids,
-            f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)}",
+            is_integer and object_id in self.ids,
+            f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         (group,) = (group for group in self.groups if object_id in group.objects)
         group.objects[group.objects.index(object_id)] = 0

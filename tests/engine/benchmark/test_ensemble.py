@@ -199,7 +199,7 @@ def test_failed_forgetting_changes_no_branch(model, monkeypatch):
     for each in (tracker, other):
         each.step(frames[0], mask)
     with monkeypatch.context() as patch:
-        patch.setattr(tracker.branches[-1].tracker, "_updating", True)
+        patch.setattr(tracker.branches[-1].tracker, "_memory_incomplete", True)
         with pytest.raises(InputError, match="failed while updating"):
             tracker.forget(3)
     assert [branch.tracker.ids for branch in tracker.branches] == [(3, 7)] * len(VIEWS)

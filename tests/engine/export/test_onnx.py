@@ -11,7 +11,8 @@ import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import graphs
-from aotlab.engine.export.graphs import export_model, resize_bicubic, resolve_export_config
+from aotlab.engine.export.graphs import export_model, resolve_export_config
+from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.local_attention import TiledLocalAttention
 from aotlab.utils import errors

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.rules import cuts
 from aotlab.engine.tracking.rules.cuts import CutDetector, make_thumbnail
 from aotlab.engine.tracking.tracker import Tracker
@@ -29,7 +28,7 @@ def find_cuts(frames):
     for index, frame in enumerate(frames):
         if detector.is_cut(frame):
             found.append(index)
-        detector.observe(frame, torch.zeros(33, 49), ObjectTable(1), (), cut=False)
+        detector.store_frame()
     return found
 
 

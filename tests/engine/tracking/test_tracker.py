@@ -108,6 +108,15 @@ def test_temperature_changes_confidence_only(models):
     assert calibrated.confidence[1] != pytest.approx(plain.confidence[1], abs=1e-3)
 
 
+def test_settings_of_the_network_are_those_of_the_model(models):
+    model, config = models["aott"]
+    other = replace(config, model=replace(config.model, align_corners=False))
+    tracker, expected = Tracker(model, other), Tracker(model, config)
+    assert tracker.config == expected.config
+    found, plain = (run(each, clip(2), {0: stripes([1])})[1] for each in (tracker, expected))
+    assert torch.equal(found.logits, plain.logits)
+
+
 @pytest.mark.parametrize("name", ["aott", "aotl"])
 def test_late_object_keeps_known_predictions(models, name):
     frames, late = clip(5), np.zeros((HEIGHT, WIDTH), np.uint8)
