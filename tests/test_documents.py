@@ -198,6 +198,15 @@ def test_addresses_of_the_project_agree():
     assert f'REPOSITORY = "{ADDRESS}/blob/main"' in (ROOT / "docs/_ext/references.py").read_text()
 
 
+def test_table_of_published_checkpoints_is_complete():
+    listed = yaml.safe_load((ROOT / "networks/weights/published.yaml").read_text(encoding="utf-8"))
+    columns = ("youtube_vos_2018", "youtube_vos_2019", "davis_2017", "davis_2017_test_dev", "davis_2016")
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    for name, entry in listed.items():
+        scores = [str(entry["scores"].get(column, "–")) for column in columns]
+        assert f"| {' | '.join([entry['title'], f'`{name}`', str(entry['parameters']), *scores])} |" in page
+
+
 def test_wrong_option_is_found():
     with pytest.raises(click.NoSuchOption):
         check_options("track", ["--maks", "first.png"])

@@ -1,4 +1,4 @@
-"""Reference pages generated from the code: commands, settings, public names, published models.
+"""Reference pages generated from the code: commands, settings, public names, modules.
 
 The line ``<!-- generated: commands -->`` marks the place in a page.
 """
@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
-import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -157,18 +156,6 @@ def _documented(module: types.ModuleType, name: str) -> str:
     return f"{title}\n\n```{{eval-rst}}\n.. {kind}:: {module.__name__}.{name}{members}\n```"
 
 
-def models() -> str:
-    """Return the table of the published checkpoints."""
-    listed = yaml.safe_load((ROOT / "networks/weights/published.yaml").read_text(encoding="utf-8"))
-    columns = ("youtube_vos_2018", "youtube_vos_2019", "davis_2017", "davis_2017_test_dev", "davis_2016")
-    heads = ("YouTube-VOS 2018", "2019", "DAVIS 2017 val", "test-dev", "DAVIS 2016")
-    rows = [f"| model | name | M parameters | {' | '.join(heads)} |", "|---" * 8 + "|"]
-    for name, entry in listed.items():
-        scores = " | ".join(str(entry["scores"].get(column, "–")) for column in columns)
-        rows.append(f"| {entry['title']} | `{name}` | {entry['parameters']} | {scores} |")
-    return "\n".join(rows)
-
-
 def modules() -> str:
     """Return the modules of the model, memory and tracker with their first lines."""
     rows = ["| module | subject |", "|---|---|"]
@@ -195,7 +182,6 @@ def plain(text: str) -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "api": api,
     "commands": commands,
-    "models": models,
     "modules": modules,
     "settings": settings,
 }
