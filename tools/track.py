@@ -205,9 +205,12 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     skipped = f", {result.dropped_frames} skipped" if realtime else ""
-    resumed = f", {result.restored_frames} of them before" if result.restored_frames else ""
     frames = format_count(result.frames, "frame")
-    print(f"{frames}{resumed} at {result.frames_per_second:.1f} frames per second{skipped}: {results}")
+    speed = f" at {result.frames_per_second:.1f} frames per second"
+    if result.restored_frames:
+        finished = result.restored_frames == result.frames
+        speed = ", finished already" if finished else f", {result.restored_frames} of them before{speed}"
+    print(f"{frames}{speed}{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
     if result.cuts:

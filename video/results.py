@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
+RUN_FILE = ".jobs.json"
+"""record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 UNFINISHED = "not finished"
@@ -146,6 +149,13 @@ class JobResults:
 
         Results of the same inputs with other outputs need ``restart``.
         """
+        if (self._folder / RUN_FILE).exists():
+            paths = (self._folder.with_name(f"{self._folder.name}-{number}") for number in count(2))
+            free = next(path for path in paths if not path.exists())
+            raise InputError(
+                f"output {self._folder}: holds the results of a list of videos; choose another folder, for example "
+                f"{free}"
+            )
         if self._resume and self._lacks_outputs:
             names = ", ".join(sorted(self._earlier.written or self._earlier.outputs))
             raise InputError(

@@ -250,6 +250,18 @@ def test_list_with_fewer_or_more_outputs(clips, tracker, capsys):
     assert "holds results without coco, objects; choose another folder" in capsys.readouterr().err
 
 
+def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):
+    out = clips.parent / "out"
+    assert run(clips) == 0
+    before = results(out)
+    assert cli.main([str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.endswith(
+        f"out: holds the results of a list of videos; choose another folder, for example {out}-2"
+    )
+    assert (results(out), tracker.loads) == (before, 1)
+
+
 def test_results_of_unlisted_jobs_are_refused(clips, capsys):
     assert run(clips) == 0
     (clips / "c.png").unlink()
@@ -274,6 +286,23 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
     assert "interrupted: run the same command again" in said.err
     assert run(clips) == 0
     assert Repeater.steps == 9  # every frame once
+
+
+def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatch):
+    original, count = Repeater.step, iter(range(3))
+
+    def step(self, frame, mask=None):
+        if next(count, None) == 2:  # the last frame of the first video
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, frame, mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Repeater, "step", step)
+        assert run(clips) == 128 + signal.SIGTERM
+    caplog.clear()
+    assert run(clips) == 0
+    assert "a: 3 frames, finished already" in caplog.text
+    assert "b: 3 frames, " in caplog.text
 
 
 @pytest.mark.parametrize("more", [[], ["--force"]])
