@@ -460,7 +460,9 @@ def main(
         raise UsageError(f"{strip_credentials(video[0])}: give a VIDEO or --jobs, not both")
     if several and refused:
         column = {"--mask": "masks", "--realtime": ""}.get(refused[0], refused[0][2:].replace("-", "_"))
-        remedy = f"several videos have theirs in the column {column} of --jobs" if column else "leave it out"
+        remedy = "leave it out"
+        if column:
+            remedy = f"use the column {column} of --jobs, or separate values by commas without spaces"
         raise UsageError(f"{refused[0]}: applies to a single video; {remedy}")
     if not several and (shard or summarize):
         raise UsageError(f"{'--shard' if shard else '--summarize'}: applies to several videos; give --jobs")

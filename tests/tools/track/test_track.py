@@ -170,7 +170,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate a list by commas"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
-    (["video", "other", "--box", "1,1,5,5"], "several videos have theirs in the column box of --jobs"),
+    (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use the column box of --jobs"),
     (["video", "--mask", "film.mp4"], "film.mp4: a video; a mask is a PNG of object ids"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
