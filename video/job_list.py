@@ -112,7 +112,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
         beside = [path.parent / f"{path.stem}{ending}" for ending in MASK_SUFFIXES]
         masks = [str(file) for file in beside if file != path and file_mode(file)]
         jobs.append(Job(require_file_name(path.stem, shown), video, tuple(masks)))
-    return _require_different_names(jobs, "jobs", "rename the files, or give names in a list with --jobs")
+    return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
 def _is_video(path: Path) -> bool:
