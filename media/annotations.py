@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import mimetypes
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -127,6 +128,10 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         annotations: Annotations | None = read(path, video)
         if annotations is not None:
             return annotations
+    if (mimetypes.guess_type(path.name)[0] or "").startswith("video/"):
+        raise InputError(
+            "a video; a mask is a PNG of object ids, a folder of them, or annotations such as COCO JSON"
+        )
     if not is_folder(path) and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(

@@ -25,7 +25,6 @@ from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, requir
 from aotlab.media.labelled_video import Video, find_masks
 from aotlab.tools.cli.command import (
     command,
-    report_failures,
     report_write_errors,
     require_new_output,
     require_paths,
@@ -37,7 +36,6 @@ from aotlab.utils.files import is_folder, real_path, require_output, write_text
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
-    from aotlab.evaluation.sequence_scores import SequenceScores
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +66,6 @@ def score_masks(
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
-    status = report_failures(report.failures)
     with report_write_errors():
         # the same content as an evaluation run writes
         write_json(json_file, {**table, "fps": None, "failures": report.failures})
@@ -76,7 +73,7 @@ def score_masks(
             column = layout.columns[0]
             items = worst_objects(table, worst, column)
             print_worst(items, column, draw_worst(items, videos, results, report, draw_folder))
-    return status
+    return 1 if report.failures else 0  # each was logged
 
 
 def compare_results(
@@ -88,27 +85,29 @@ def compare_results(
 
     for results in folders:
         require_results(videos, results)
-    scores_by_folder: dict[str, dict[str, SequenceScores]] = {}
-    failures: dict[str, str] = {}
     layout = find_rules(videos).table
-    for results in folders:
-        report = score_videos(videos, results, workers=workers, progress=True)
-        scores_by_folder[str(results)] = report.scores
-        failures |= {f"{results}: {name}": text for name, text in report.failures.items()}
-    status = report_failures(failures)
-    common = set.intersection(*(set(scores) for scores in scores_by_folder.values()))
+    reports = {
+        str(results): score_videos(videos, results, workers=workers, progress=True) for results in folders
+    }
+    common = set.intersection(*(set(report.scores) for report in reports.values()))
     if not common:
         raise InputError(f"--results: no sequence is scored in all {len(folders)} folders; complete them")
     tables = {
-        folder: make_scores_table({name: scores[name] for name in scores if name in common}, layout)
-        for folder, scores in scores_by_folder.items()
+        folder: make_scores_table(
+            {name: report.scores[name] for name in report.scores if name in common}, layout
+        )
+        for folder, report in reports.items()
     }
-    print(compare_tables(tables))
-    if any(set(scores) != common for scores in scores_by_folder.values()):
+    notes = {
+        folder: f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
+        for folder, report in reports.items()
+    }
+    print(compare_tables({folder + notes[folder]: table for folder, table in tables.items()}))
+    if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
     with report_write_errors():
         write_json(json_file, tables)
-    return status
+    return 1 if any(report.failures for report in reports.values()) else 0  # each was logged
 
 
 def write_json(path: Path | None, content: dict[str, Any]) -> None:

@@ -205,9 +205,12 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         print(f"levels {result.levels} ({origin})")
     results = " and ".join(map(str, result.written.values())) or "no complete output"
     skipped = f", {result.dropped_frames} skipped" if realtime else ""
-    resumed = f", {result.restored_frames} of them before" if result.restored_frames else ""
     frames = format_count(result.frames, "frame")
-    print(f"{frames}{resumed} at {result.frames_per_second:.1f} frames per second{skipped}: {results}")
+    speed = f" at {result.frames_per_second:.1f} frames per second"
+    if result.restored_frames:
+        finished = result.restored_frames == result.frames
+        speed = ", finished already" if finished else f", {result.restored_frames} of them before{speed}"
+    print(f"{frames}{speed}{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
     if result.cuts:
@@ -282,7 +285,8 @@ def check_list(jobs: Sequence[Job], run: Run) -> int:
             needed += checked.estimate_bytes()
             print(describe(checked))
     print(f"{len(jobs) - faults} of {format_count(len(jobs), 'video')} can be tracked")
-    require_space(run.output, needed)
+    if faults < len(jobs):
+        require_space(run.output, needed)
     return 1 if faults else 0
 
 
@@ -448,14 +452,18 @@ def main(
     several = jobs is not None or len(video) > 1
     require_videos(video, several=several)
     of_one_video = {
-        "VIDEO": jobs and video, "--mask": mask, "--box": box, "--point": point, "--not-point": not_point,
+        "--mask": mask, "--box": box, "--point": point, "--not-point": not_point,
         "--class": class_names, "--realtime": realtime, "--start": start is not None, "--end": end is not None,
     }  # fmt: skip
     refused = [name for name, value in of_one_video.items() if value]
+    if jobs and video:
+        raise UsageError(f"{strip_credentials(video[0])}: give a VIDEO or --jobs, not both")
     if several and refused:
-        raise UsageError(
-            f"{refused[0]}: applies to a single video; leave it out, or separate its values by commas without spaces"
-        )
+        column = {"--mask": "masks", "--realtime": ""}.get(refused[0], refused[0][2:].replace("-", "_"))
+        remedy = "leave it out"
+        if column:
+            remedy = f"use the column {column} of --jobs, or separate values by commas without spaces"
+        raise UsageError(f"{refused[0]}: applies to a single video; {remedy}")
     if not several and (shard or summarize):
         raise UsageError(f"{'--shard' if shard else '--summarize'}: applies to several videos; give --jobs")
     if not (video or jobs):

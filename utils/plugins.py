@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -37,6 +38,14 @@ def suggest_studio() -> str:
     if list_plugins(MASK_WRITERS):
         return ""
     return "; the package aotlab-studio has more: pip install ./studio in a checkout"
+
+
+def suggest_convert(outputs: Iterable[str]) -> str:
+    """Return that ``aotlab convert`` writes these outputs from masks; empty if it cannot, or is not installed."""
+    names = sorted(outputs)
+    if "convert" not in list_plugins(COMMANDS) or not {*names} <= {*list_mask_formats()}:
+        return ""
+    return f"aotlab convert writes {', '.join(names)} from the masks"
 
 
 def list_mask_formats() -> list[str]:

@@ -24,9 +24,11 @@ from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_r
 from aotlab.video.digest import describe_other_run, digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import CheckedJob, Job, check_job
+from aotlab.video.labels import CLASSES
 from aotlab.video.outputs import check_overwrite, find_existing, finish_batch, require_inputs_outside
 from aotlab.video.results import (
     CORRECTED_FILE,
+    RUN_FILE,
     UNFINISHED,
     JobRecord,
     is_finished,
@@ -38,11 +40,7 @@ from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-RUN_FILE = ".jobs.json"
-"""name of the run's record in the output folder; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-CLASSES = "classes.json"
-"""name of the file with the class ids of all jobs"""
 RESERVED_NAMES = ("summary.csv", "review.json", "review.html", CLASSES)
 """names of files of the whole run"""
 CLAIM_TIMEOUT = 60.0
@@ -219,8 +217,11 @@ class JobRunner:
         )
         if result.interrupted:
             return None
-        speed = f"{result.frames} frames, {result.frames / max(result.seconds, 1e-9):.1f} per second"
-        log.info("%s: %s", job.name, speed if result.error is None else "failed")
+        speed = f"{result.frames_per_second:.1f} per second"
+        if result.restored_frames == result.frames:
+            speed = "finished already"
+        frames = format_count(result.frames, "frame")
+        log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
         return read_job_record(folder)
 
 

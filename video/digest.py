@@ -15,6 +15,7 @@ from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.files import is_file, is_folder, real_path, sha256
+from aotlab.utils.plugins import suggest_convert
 from aotlab.utils.value_syntax import strip_credentials
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import Job, parse_class_names
@@ -64,7 +65,10 @@ def describe_other_run(earlier: Any, inputs: Mapping[str, Any]) -> str | None:
     if not isinstance(write, list) or {**earlier, "write": inputs.get("write")} != inputs:
         return "results of a run with other settings"
     missing = {name for name in inputs["write"] if name not in write}
-    return f"results without {', '.join(sorted(missing))}" if missing else None
+    if not missing:
+        return None
+    convert = suggest_convert(missing) if "masks" in write else ""
+    return f"results without {', '.join(sorted(missing))}" + (f"; {convert}" if convert else "")
 
 
 def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:

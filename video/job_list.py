@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 import re
 import shlex
@@ -22,6 +23,8 @@ from aotlab.utils.files import file_mode, is_folder, read_text, real_path, requi
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value
 from aotlab.video.job import MASK_SUFFIXES, Job
+
+log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (
     ".mp4",
@@ -54,6 +57,15 @@ OBJECT_FIELDS = {
     "class": "classes",
 }
 """columns of several values, to the field of `Job`"""
+EXPECTED_VALUES = {
+    "masks": 'a file or a list of files, for example ["a.png", "40=b.png"]',
+    "box": 'X,Y,W,H as text or numbers, or a list of these, for example ["1,2,30,40", ":2=5,6,70,80"]',
+    "point": 'X,Y as text or numbers, or a list of these, for example ["1,2", ":2=5,6"]',
+    "not_point": 'X,Y as text or numbers, or a list of these, for example ["1,2", ":2=5,6"]',
+    "class": 'a name or a list of names, for example ["cat", ":2=dog"]',
+    "overrides": 'a list of settings, for example ["memory.every=2"]',
+}
+"""form of the values in JSON lines, for messages"""
 FIELDS = ("video", *OBJECT_FIELDS, "name", "overrides", "levels", "fps", "start", "end")
 """columns of a list"""
 
@@ -77,7 +89,7 @@ def read_jobs(path: Path) -> list[Job]:
         raise InputError(
             f"{path}: holds no videos; give a line for each, or a folder with masks next to them"
         )
-    return _require_different_names(jobs, str(path))
+    return _require_different_names(jobs, str(path), "give each its own in the column name")
 
 
 def list_videos(folder: Path) -> list[Path]:
@@ -100,7 +112,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
         beside = [path.parent / f"{path.stem}{ending}" for ending in MASK_SUFFIXES]
         masks = [str(file) for file in beside if file != path and file_mode(file)]
         jobs.append(Job(require_file_name(path.stem, shown), video, tuple(masks)))
-    return _require_different_names(jobs, "jobs")
+    return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
 def _is_video(path: Path) -> bool:
@@ -117,6 +129,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield line numbers and rows, in CSV with lists where a field has several values."""
     text, number = read_text(path, "give a CSV, JSON lines, or a folder"), 1
     start = text.lstrip()[:1]
+    if not start:
+        raise InputError(f"{path}: the list is empty; give a header such as video,masks and a line per video")
     if start == "[":
         raise InputError(f"{path}: a JSON array; expected JSON lines: one object per line, without [ and ]")
     is_json = start == "{" or path.suffix.lower() in (".jsonl", ".ndjson")
@@ -131,7 +145,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         if len(columns) == 1 and re.search("[;\t]", columns[0]):
             raise csv.Error("columns are separated by commas, and several values of one column by ;")
         for column in columns:
-            _require_field(column, f"{path}, line 1")
+            _require_field(column, f"{path}, line 1", "column")
         if "video" not in columns or len({*columns}) < len(columns):
             raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
         for row in reader:
@@ -141,6 +155,8 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             for key in OBJECT_FIELDS.keys() & row.keys():
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
             yield number, {**row, "overrides": shlex.split(row.get("overrides", ""))}
+    except InputError:
+        raise
     except (csv.Error, ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "CSV"
         raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
@@ -149,18 +165,17 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 def _read_job(row: Any, place: str, folder: Path) -> Job:
     fields: dict[str, Any] = row if isinstance(row, dict) else {}
     for field in fields:
-        _require_field(field, place)
+        _require_field(field, place, "field")
     lists: dict[str, Any] = {key: fields.get(key) or [] for key in (*OBJECT_FIELDS, "overrides")}
     lists = {key: [value] if isinstance(value, str) else value for key, value in lists.items()}
     for key in ("box", "point", "not_point"):
         lists[key] = _format_numbers(lists[key])
     video, rate = fields.get("video", ""), fields.get("fps")
-    objects = lists["masks"] or lists["box"] or lists["point"]
-    if not (objects and all(map(_is_text_list, ([video], *lists.values())))):
-        raise InputError(
-            f"{place}: expected a video, its masks, box or point as texts (box and point also as numbers), and perhaps "
-            "overrides as key=value texts"
-        )
+    for key, values in lists.items():
+        if not _is_text_list(values):
+            raise InputError(f"{place}: {key}: expected {EXPECTED_VALUES[key]}")
+    if not (_is_text_list([video]) and (lists["masks"] or lists["box"] or lists["point"])):
+        raise InputError(f"{place}: expected a video, its masks, box or point")
     levels = fields.get("levels") or None
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
@@ -173,7 +188,7 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
         ends.append(int(text) if text else None)
     name = require_file_name(fields.get("name") or Path(strip_credentials(video)).stem, place)
     if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
-        video = os.path.join(folder, video)
+        video = _locate(video, folder, place)
     lists["masks"] = [resolve_mask_value(mask, folder) for mask in lists["masks"]]
     return Job(
         name, video, overrides=lists["overrides"], levels=levels, start=ends[0], end=ends[1],
@@ -182,11 +197,19 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
     )  # fmt: skip
 
 
-def _require_field(name: str, place: str) -> None:
-    """Raise `InputError` unless a list has columns of this name."""
+def _locate(video: str, folder: Path, place: str) -> str:
+    """Return the path of a video relative to its list; warn if it is missing, as its job fails later and alone."""
+    path = os.path.join(folder, video)
+    if not os.path.isabs(video) and not file_mode(Path(path)):
+        log.warning("%s: %s: no such file or folder; paths are relative to the list", place, path)
+    return path
+
+
+def _require_field(name: str, place: str, kind: str) -> None:
+    """Raise `InputError` about an unknown ``kind`` ("column" or "field") unless a list has columns of this name."""
     if name not in FIELDS:
         remedy = suggest(name, FIELDS, f"expected {', '.join(FIELDS)}")
-        raise InputError(f"{place}: unknown field {name!r}; {remedy}")
+        raise InputError(f"{place}: unknown {kind} {name!r}; {remedy}")
 
 
 def _format_numbers(values: Any) -> Any:
@@ -205,9 +228,9 @@ def _is_text_list(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(text, str) and text for text in values)
 
 
-def _require_different_names(jobs: list[Job], place: str) -> list[Job]:
+def _require_different_names(jobs: list[Job], place: str, remedy: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
     for name, count in Counter(job.name.lower() for job in jobs).most_common(1):
         if count > 1:
-            raise InputError(f"{place}: {count} jobs are called {name}; use different names")
+            raise InputError(f"{place}: {count} jobs are called {name}; {remedy}")
     return jobs

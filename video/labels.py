@@ -14,6 +14,9 @@ from aotlab.media.regions import Annotations, AttributeTable
 from aotlab.utils.files import is_file, read_json, reading, write_text
 from aotlab.utils.locks import locked
 
+CLASSES = "classes.json"
+"""name of the file with the class ids of a list of videos in the folder of its results"""
+
 log = logging.getLogger(__name__)
 
 
@@ -32,8 +35,9 @@ class VideoLabels:
     def from_annotations(cls, annotations: Annotations, class_list: Path | None = None) -> VideoLabels:
         """Return the labels of a video, with the class ids of ``class_list``, see `merge_class_ids`."""
         classes = annotations.class_ids()
-        shared = classes if class_list is None else merge_class_ids(class_list, classes)
-        return cls(annotations.class_names, shared, annotations.attribute_table())
+        if class_list is not None:  # names without an id in the masks may have any
+            classes = merge_class_ids(class_list, {name: annotations.classes.get(name) for name in classes})
+        return cls(annotations.class_names, classes, annotations.attribute_table())
 
 
 def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs
 from aotlab.media.video import VideoFrames
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import InputError, suggest
+from aotlab.utils.errors import InputError, require_module, suggest
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
@@ -498,8 +498,9 @@ def to_detections(prediction: Prediction) -> Detections:
     ``class_id`` is 0, as trackers have no classes.
 
     Raises:
-        ImportError: supervision is not installed.
+        InputError: supervision is not installed.
     """
+    require_module("supervision", "supervision")
     import supervision
 
     labels = prediction.labels

@@ -6,13 +6,15 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.media.labelled_video import RECORD_FILE
+from aotlab.media.labelled_video import MASKS_FOLDER, RECORD_FILE
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, real_path, remove
+from aotlab.utils.plugins import suggest_convert
 from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
 from aotlab.utils.versioned_json import load_record, save_record
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
+RUN_FILE = ".jobs.json"
+"""record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 UNFINISHED = "not finished"
@@ -146,11 +150,18 @@ class JobResults:
 
         Results of the same inputs with other outputs need ``restart``.
         """
+        if (self._folder / RUN_FILE).exists():
+            paths = (self._folder.with_name(f"{self._folder.name}-{number}") for number in count(2))
+            free = next(path for path in paths if not path.exists())
+            raise InputError(
+                f"output {self._folder}: holds the results of a list of videos; choose another folder, for example "
+                f"{free}"
+            )
         if self._resume and self._lacks_outputs:
             names = ", ".join(sorted(self._earlier.written or self._earlier.outputs))
             raise InputError(
-                f"output {self._folder}: holds {names or 'no outputs'} of these inputs; other outputs need the video "
-                "tracked again: choose another folder, or replace them with --restart"
+                f"output {self._folder}: holds {names or 'no outputs'} of these inputs; {self._suggest_convert()}: "
+                "choose another folder, or replace them with --restart"
             )
         written, earlier = self.record.written, [*filter(is_file_name, self._earlier.outputs)]
         video = self.checked.job.video
@@ -158,6 +169,13 @@ class JobResults:
         foreign = find_existing({*written} - {*earlier}, self._folder)
         other = None if self._same else find_existing(earlier, self._folder)
         check_overwrite(self._folder, foreign, other and f"results of other inputs ({other})", force=force)
+
+    def _suggest_convert(self) -> str:
+        """Return how to get the outputs that the earlier run has not written."""
+        written, kinds = self._earlier.written, self.checked.options.outputs
+        missing = [name for name, kind in kinds.items() if kind.file_name not in written]
+        convert = self._earlier.error is None and MASKS_FOLDER in written and suggest_convert(missing)
+        return f"{convert}, or track it again" if convert else "other outputs need the video tracked again"
 
     def open_progress(self, tracker: Tracker) -> Progress | None:
         """Return the progress to save, after restoring the tracker of an interrupted run of the same inputs.

@@ -49,7 +49,11 @@ from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
 from aotlab.video.inputs import load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos
-from aotlab.video.labels import VideoLabels as VideoLabels, merge_class_ids as merge_class_ids
+from aotlab.video.labels import (
+    CLASSES as CLASSES,
+    VideoLabels as VideoLabels,
+    merge_class_ids as merge_class_ids,
+)
 from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,

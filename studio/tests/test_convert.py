@@ -206,6 +206,18 @@ def test_classes_of_the_record_name_masks(tmp_path):
     }
 
 
+def test_merged_videos_keep_their_shared_class_ids(tmp_path):
+    results, out, shared = write_results(tmp_path, ["a"]), tmp_path / "set", {"cat": 1, "block": 2, "bus": 3}
+    record = json.loads((results / "a" / ".track.json").read_text())
+    record["class_names"] = {"1": "bus", "2": "block"}
+    (results / "a" / ".track.json").write_text(json.dumps(record))
+    (results / "classes.json").write_text(json.dumps(shared))
+    assert main([str(results), str(out), "--to", "coco", "--merge"]) == 0
+    categories = json.loads((out / "train.json").read_text())["categories"]
+    assert {category["name"]: category["id"] for category in categories} == shared
+    assert json.loads((results / "classes.json").read_text()) == shared
+
+
 def test_videos_are_merged_and_split_to_yolo(tmp_path):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
     assert main([str(results), str(out), "--to", "yolo", "--merge", "--split", "0.9"]) == 0

@@ -23,6 +23,11 @@ def test_shipped_sample_is_clean(capsys):
     }  # fmt: skip
 
 
+def test_missing_folder_is_called_as_in_the_help(capsys):
+    assert main(["nowhere"]) == 2
+    assert capsys.readouterr().err.startswith("error: PATH: nowhere: no such file or folder")
+
+
 def test_error_gives_status_1_and_a_line(tmp_path, capsys):
     (tmp_path / "JPEGImages").mkdir()
     for index, path in enumerate(list_frames(SAMPLE / "JPEGImages/480p/pond")[:2]):

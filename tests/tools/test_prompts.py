@@ -110,7 +110,7 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
         (["--box", "99=3,3,14,14"], "prompt of frame 99: not a frame to track; give one from 0 to 5"),
         (
             ["--box", "3", "3", "14", "14"],
-            "--box: applies to a single video; leave it out, or separate",
+            "--box: applies to a single video; use the column box of --jobs, or separate values by commas",
         ),
     ],
 )

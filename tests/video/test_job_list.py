@@ -102,19 +102,29 @@ def test_folder_has_masks_beside_videos(tmp_path):
         ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "fps fast: expected frames per second"),
         ("a.csv", "video,masks\n", "holds no videos; give a line"),
         ("a.csv", "video,masks\na.mp4,\n", "line 2"),
-        ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n", "2 jobs are called a"),
+        (
+            "a.csv",
+            "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
+            "2 jobs are called a; give each its own in the column name",
+        ),
         ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
         ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
-        ("a.csv", "", "header"),
+        ("a.csv", "", "a.csv: the list is empty; give a header"),
+        ("a.jsonl", "\n", "the list is empty"),
         ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "levels wide: expected auto, or LOW,HIGH"),
         ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values"),
         ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
         ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
         ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
-        ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "masks"),
-        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected a file or a list of files"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected a list"),
+        (
+            "a.jsonl",
+            '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": {"1": "cat"}}',
+            "class: expected a name or a list",
+        ),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
         ("a.jsonl", '{"a":' * 100000, "not readable as JSON"),
@@ -124,17 +134,29 @@ def test_folder_has_masks_beside_videos(tmp_path):
             "video;masks\na.mp4;a.png\n",
             "columns are separated by commas, and several values of one column by ;",
         ),
-        ("a.csv", "video,mask\na.mp4,a.png\n", "line 1: unknown field 'mask'; did you mean masks?"),
+        (
+            "a.csv",
+            "video,mask\na.mp4,a.png\n",
+            r"a.csv, line 1: unknown column 'mask'; did you mean masks\?$",
+        ),
         ("a.jsonl", "{", "line 1"),
         ("a.jsonl", "5", "expected a video, its masks"),
-        ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box and point also as numbers"),
+        ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box: expected X,Y,W,H as text or numbers"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
     ],
 )
 def test_invalid_list_names_its_line(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as raised:
         read_jobs(tmp_path / name)
+    assert str(raised.value).count(name) <= 1
+
+
+def test_missing_video_of_a_list_is_warned_of(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("video,masks\na.mp4,a.png\n")
+    assert len(read_jobs(tmp_path / "a.csv")) == 1
+    assert "a.csv, line 2" in caplog.text
+    assert "a.mp4: no such file or folder; paths are relative to the list" in caplog.text
 
 
 def test_video_without_masks_gets_an_empty_job(tmp_path):

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from aotlab.media.regions import Annotations, Region
 from aotlab.utils.errors import InputError
-from aotlab.video.labels import merge_class_ids
+from aotlab.video.labels import VideoLabels, merge_class_ids
 
 
 def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):
@@ -19,6 +21,15 @@ def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):
     assert caplog.text.count(words) == 1
     assert json.loads(path.read_text())["dog"] == 3
     assert [file.name for file in tmp_path.iterdir()] == ["classes.json"]
+
+
+def test_names_without_class_ids_take_the_shared_ones(tmp_path, caplog):
+    path = tmp_path / "classes.json"
+    merge_class_ids(path, {"cat": 1, "block": 2})
+    annotations = Annotations((2, 2), {0: [Region(1, np.array([4])), Region(2, np.array([4]))]})
+    annotations.class_names = {1: "block", 2: "bus"}
+    assert VideoLabels.from_annotations(annotations, path).classes == {"cat": 1, "block": 2, "bus": 3}
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"ball": "x"}'])

@@ -14,6 +14,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
+from aotlab.utils import errors
 from aotlab.utils.errors import InputError
 from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
@@ -134,6 +135,12 @@ def test_predictions_are_detections_of_supervision():
     assert (detections.mask[0] == (prediction.labels == 7)).all()
     assert detections.confidence[0] > 0.9
     assert len(to_detections(Prediction((), torch.zeros(1, 2, 3), torch.zeros(2, 3, dtype=torch.long)))) == 0
+
+
+def test_detections_name_the_missing_package(monkeypatch):
+    monkeypatch.setattr(errors, "find_spec", lambda module: None)
+    with pytest.raises(InputError, match="supervision must be installed for this; pip install supervision"):
+        to_detections(None)
 
 
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])

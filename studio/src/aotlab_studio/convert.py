@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,16 +19,17 @@ import click
 
 from aotlab import InputError, open_frames, write_mask
 from aotlab.sdk import (
+    CLASSES,
     Annotations,
     Choice,
     FrameSource,
     VideoInfo,
+    VideoLabels,
     command,
     find_mask_writer,
     format_coco,
     list_mask_formats,
     load_masks,
-    merge_class_ids,
     order_names,
     read_annotations,
     store_frame,
@@ -168,7 +170,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> str:
     step = len(folders) / max(count, 1)  # the video in the middle of each of `count` equal parts is held back
     held_back = {folders[int((part + 0.5) * step)] for part in range(count)}
     clips = {folder: read_clip(folder) for folder in folders}
-    classes = merge_classes(clip for _, clip in clips.values())
+    classes = merge_classes(results, (clip for _, clip in clips.values()))
     trees: dict[str, dict[str, Any]] = {}
     for folder, (source, clip) in clips.items():
         part, name = "val" if folder in held_back else "train", folder.name
@@ -191,12 +193,14 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> str:
     return f"{len(folders) - count} videos in train, {count} in val, {len(classes)} classes"
 
 
-def merge_classes(clips: Iterable[Annotations]) -> dict[str, int]:
-    """Return class ids that fit the annotations of several videos, by class name."""
+def merge_classes(results: Path, clips: Iterable[Annotations]) -> dict[str, int]:
+    """Return class ids by class name for the annotations of several videos: those that their results share stay."""
     with tempfile.TemporaryDirectory() as folder:
-        classes = dict[str, int]()
+        path, classes = Path(folder) / CLASSES, dict[str, int]()
+        if (results / CLASSES).is_file():
+            shutil.copyfile(results / CLASSES, path)
         for clip in clips:
-            classes = merge_class_ids(Path(folder) / "classes.json", clip.class_ids())
+            classes = dict(VideoLabels.from_annotations(clip, path).classes)
         return classes
 
 

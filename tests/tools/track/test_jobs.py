@@ -178,8 +178,13 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     streams = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
     assert "2 of 5 videos can be tracked" in streams.out
+    assert "results: about" in streams.out
     assert tracker.loads == 1
     assert not (clips.parent / "out").exists()
+    for name in "abcde":
+        (clips / f"{name}.png").unlink(missing_ok=True)
+    assert run(clips, "--dry-run") == 1
+    assert capsys.readouterr().out == "0 of 5 videos can be tracked\n"
 
 
 def test_dry_run_sums_the_space_of_all_clips(clips, capsys, monkeypatch):
@@ -241,13 +246,30 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
 
-def test_list_with_fewer_or_more_outputs(clips, tracker, capsys):
+def test_list_with_fewer_or_more_outputs(clips, tracker, capsys, convert_installed):
     assert run(clips) == 0
     line = ["--jobs", str(clips), "--output", str(clips.parent / "out"), "--write"]
     assert cli.main([*line, "masks"]) == 0
     assert tracker.steps == 9
     assert cli.main([*line, "masks,coco,objects"]) == 2
     assert "holds results without coco, objects; choose another folder" in capsys.readouterr().err
+    shutil.rmtree(clips.parent / "out")
+    assert cli.main([*line, "masks"]) == 0
+    assert cli.main([*line, "masks,coco"]) == 2
+    words = "holds results without coco; aotlab convert writes coco from the masks; choose another folder"
+    assert words in capsys.readouterr().err
+
+
+def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):
+    out = clips.parent / "out"
+    assert run(clips) == 0
+    before = results(out)
+    assert cli.main([str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.endswith(
+        f"out: holds the results of a list of videos; choose another folder, for example {out}-2"
+    )
+    assert (results(out), tracker.loads) == (before, 1)
 
 
 def test_results_of_unlisted_jobs_are_refused(clips, capsys):
@@ -274,6 +296,23 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
     assert "interrupted: run the same command again" in said.err
     assert run(clips) == 0
     assert Repeater.steps == 9  # every frame once
+
+
+def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatch):
+    original, count = Repeater.step, iter(range(3))
+
+    def step(self, frame, mask=None):
+        if next(count, None) == 2:  # the last frame of the first video
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, frame, mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Repeater, "step", step)
+        assert run(clips) == 128 + signal.SIGTERM
+    caplog.clear()
+    assert run(clips) == 0
+    assert "a: 3 frames, finished already" in caplog.text
+    assert "b: 3 frames, " in caplog.text
 
 
 @pytest.mark.parametrize("more", [[], ["--force"]])

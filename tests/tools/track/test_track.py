@@ -169,7 +169,9 @@ REFUSED = [
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate a list by commas"),
-    (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "applies to a single video"),
+    (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
+    (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use the column box of --jobs"),
+    (["video", "--mask", "film.mp4"], "film.mp4: a video; a mask is a PNG of object ids"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
     (["video", "--not-point", "2,3"], "not-point: object 1 has only negative points on frame 0; add a point"),
@@ -185,6 +187,7 @@ def test_invalid_line_is_refused_before_loading(
     save(tmp_path / "empty.png", 0)
     Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
     (tmp_path / "other").mkdir()
+    (tmp_path / "film.mp4").write_bytes(b"film")
     before = sorted(tmp_path.iterdir())
     assert words in refused(capsys, tracker, main([*line, "--output", "out"]))
     assert sorted(tmp_path.iterdir()) == before
@@ -442,12 +445,15 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
         assert tracker.loads == count
 
 
-def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker, capsys):
+def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker, capsys, convert_installed):
     assert run(video, tmp_path, mask) == 0
     before = files(tmp_path / "out")
     assert run(video, tmp_path, mask, more=["--write", "masks"]) == 0
     assert "already tracked" in capsys.readouterr().out
     assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco"]) == 2
+    error = capsys.readouterr().err
+    assert "holds masks, overlay.mp4 of these inputs; aotlab convert writes coco from the masks, or" in error
+    assert run(video, tmp_path, mask, more=["--write", "masks,overlay,objects"]) == 2
     assert "holds masks, overlay.mp4 of these inputs; other outputs need" in capsys.readouterr().err
     assert (files(tmp_path / "out"), tracker.loads) == (before, 1)
     assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco", "--restart"]) == 0

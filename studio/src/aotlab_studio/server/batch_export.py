@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from aotlab import InputError
-from aotlab.sdk import find_output, list_outputs, locked, merge_class_ids
+from aotlab.sdk import CLASSES, find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
@@ -20,8 +20,6 @@ from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_review
 from aotlab_studio.server.export import export_masks, list_classes, make_record
 
-CLASSES = "classes.json"
-"""class ids of all clips, beside their results"""
 LOCK_TIMEOUT = 10.0
 """seconds to wait for another export of the same clip"""
 
