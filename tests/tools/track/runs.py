@@ -16,7 +16,7 @@ class Repeater:
     config = None
     device = torch.device("cpu")
     model = SimpleNamespace(prompts=object())
-    segmenter = None
+    segmenter = cuts = None
     loads = steps = 0
 
     @classmethod
