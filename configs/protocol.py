@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from aotlab.configs.schema import Config, MemoryConfig
-from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import require_choice
 
 Protocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
@@ -27,9 +27,7 @@ def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] 
     Raises:
         InputError: unknown protocol.
     """
-    known = get_args(Protocol)
-    if protocol not in known:
-        raise InputError(f"protocol: must be one of {', '.join(known)}, got {protocol!r}")
+    require_choice(protocol, get_args(Protocol), "protocol")
     from aotlab.configs.load import apply_overrides  # slow to import
 
     overridden = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]

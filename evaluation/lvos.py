@@ -8,6 +8,7 @@ Source: Hong et al. 2023 and the public evaluator.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, mak
 from aotlab.media.labelled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_none_missing
 
 COLUMNS = ("J&F", "J", "F", "V")
 
@@ -26,11 +27,8 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     annotations = {path.stem: path for path in sequence.annotations}
     counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
     stems = order_names({stem for frames in counting.values() for stem in frames})
-    for stem in stems:
-        if stem not in annotations:
-            raise InputError(
-                f"{sequence.name}: the metadata lists frame {stem}, but its annotation {stem}.png is missing"
-            )
+    missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
+    require_none_missing(missing, "the metadata lists these annotations")
     items = [item for item in sequence.objects if item.length > 2]
     return ScoringPlan(
         sequence.name,

@@ -25,7 +25,7 @@ from aotlab.media.regions import (
     encode_runs,
     match_regions,
 )
-from aotlab.utils.errors import InputError, suggest
+from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READERS,
@@ -105,10 +105,9 @@ def find_mask_writer(name: str) -> MaskWriter:
     if name == "coco":
         return MaskWriter("coco.json", "COCO, with track ids and confidence", _write_coco)
     plugins = list_plugins(MASK_WRITERS)
-    if name not in plugins:
-        known = list_mask_formats()
-        remedy = suggest(name, known, f"give one of {', '.join(known)}{suggest_studio()}")
-        raise InputError(f"format {name}: unknown; {remedy}")
+    known = list_mask_formats()
+    remedy = f"give one of {', '.join(known)}{suggest_studio()}"
+    require_known(name, known, f"format {name}: unknown", remedy)
     writer: MaskWriter = load_plugin(plugins[name])
     return writer
 

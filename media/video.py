@@ -30,7 +30,7 @@ from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import digest_samples, file_mode, is_file, is_folder, require_existing
+from aotlab.utils.files import digest_samples, file_mode, is_file, is_folder, reading, require_existing
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:
@@ -82,13 +82,11 @@ def compute_fingerprint(path: Path) -> dict[str, Any]:
     content. Raises `InputError` if it cannot be read.
     """
     files = [path]
-    try:
+    with reading(path, "check its permissions"):
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
         samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
         size = sum(file.stat().st_size for file in files)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}
 
 

@@ -44,7 +44,7 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
 
     votes = to_integer_weights(weights, len(results))
     if real_path(output) in [real_path(folder) for folder in results]:
-        raise InputError(f"--output {output}: one of the results themselves; choose another folder")
+        raise UsageError(f"--output {output}: one of the results themselves; choose another folder")
     require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})
     require_writable(output)

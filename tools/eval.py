@@ -48,7 +48,7 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
-from aotlab.utils.errors import InputError, RunStopped, require_extra
+from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.processes import stop_flag
 
@@ -110,9 +110,8 @@ def pair_models(
     checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
     presets: Sequence[str | None] = configs or [None]
     if len(presets) not in (1, len(checkpoints)):
-        raise InputError(
-            f"--config: {len(presets)} of them for {len(checkpoints)} of --checkpoint; give none, one for all, or one "
-            "for each in the same order"
+        raise UsageError(
+            f"--config: {len(presets)} of them for {len(checkpoints)} models; give none, one for all, or one for each"
         )
     if weights and len(weights) != len(checkpoints):
         raise UsageError(

@@ -72,7 +72,7 @@ def main(
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}.overlay.jpg")
     require_output(overlay)
     if real_path(source) in (real_path(output), real_path(overlay)):
-        raise InputError(f"--output {output}: is the image itself; give another name")
+        raise UsageError(f"--output {output}: is the image itself; give another name")
     for path in (output, overlay):
         require_new_output(path, force=force)
     from PIL import Image

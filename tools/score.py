@@ -121,7 +121,7 @@ def score_hota(
 ) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
     if worst or len(folders) > 1:
-        raise InputError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
+        raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
     (results,) = folders
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection

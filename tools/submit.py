@@ -141,9 +141,9 @@ def main(
     kind = find_submission_kind(data)
     require_new_output(output, force=force)
     if kind is not None and check is not None:
-        raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
+        raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if kind is None and data.archive_root is None:
-        raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
+        raise UsageError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
     require_paths(results, check)
     require_extra("score")
     split = split or ("val" if data.archive_root is None else next(iter(data.server)))

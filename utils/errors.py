@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 
 from aotlab.utils.value_syntax import strip_credentials
@@ -47,6 +47,12 @@ def suggest(word: str, names: Iterable[str], otherwise: str) -> str:
     """Return a question with the most similar name, or the remedy ``otherwise``."""
     near = difflib.get_close_matches(word, list(names), n=1)
     return f"did you mean {near[0]}?" if near else otherwise
+
+
+def require_known(name: str, known: Collection[str], problem: str, otherwise: str) -> None:
+    """Raise `InputError` with ``problem`` and the remedy of `suggest` unless a name is known."""
+    if name not in known:
+        raise InputError(f"{problem}; {suggest(name, known, otherwise)}")
 
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"

@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -189,6 +189,12 @@ def require_file(path: Path, advice: str, kind: str = "file") -> None:
     """Raise `InputError` unless a path is a regular file."""
     if not is_file(path):
         raise InputError(f"{path}: no such {kind}; {advice}")
+
+
+def require_none_missing(missing: Sequence[Path], reason: str) -> None:
+    """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
+    if missing:
+        raise InputError(f"{missing[0]}: missing ({len(missing)} in all); {reason}")
 
 
 def read_text(path: Path, advice: str) -> str:

@@ -21,8 +21,7 @@ import torch
 
 from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import make_folder
+from aotlab.utils.files import make_folder, writing
 
 FrameResult = tuple[int, np.ndarray, Prediction]
 """index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
@@ -77,15 +76,10 @@ class SpillFile(AbstractContextManager["SpillFile"]):
         """Append an array of uint8."""
         content = np.ascontiguousarray(array).tobytes()
         content = zlib.compress(content, 1) if self._compress else content
-        try:
+        with writing(self.folder):
             self._file.seek(self._end)
             self._file.write(content)
             self._file.flush()
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: no room for the frames between two masks ({error.strerror}); "
-                "free space, or give masks closer to each other"
-            ) from error
         self._places.append((self._end, len(content), array.shape))
         self._end += len(content)
 

@@ -130,16 +130,14 @@ def _read_video(video: VideoFrames, first: int) -> Iterator[tuple[int, np.ndarra
 
 def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:
     """Return the numbers at the end of file names; raise `InputError` if they are missing or not distinct."""
-    if not isinstance(source, ImageFrames):
-        raise InputError(
-            f"{source.name}: only the frames of image folders have file names; count frames from 0"
-        )
-    stems = [source.stem(index) for index in range(source.length)]
+    stems = (
+        [source.stem(index) for index in range(source.length)] if isinstance(source, ImageFrames) else [""]
+    )
     endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
     numbers = [int(ending[0]) for ending in endings if ending]
     if len(set(numbers)) < len(stems):
         raise InputError(
-            f"{source.name}: its file names do not end in different numbers; count frames from 0"
+            f"{source.name}: not an image folder whose file names end in different numbers; count frames from 0"
         )
     return numbers
 

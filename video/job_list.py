@@ -18,8 +18,8 @@ from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.labelled_video import RECORD_FILE
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
-from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import file_mode, is_folder, read_text, real_path, require_file_name
+from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.files import file_mode, is_folder, read_text, reading, real_path, require_file_name
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value
 from aotlab.video.job import MASK_SUFFIXES, Job
@@ -84,10 +84,15 @@ def read_jobs(path: Path) -> list[Job]:
     if is_folder(path):
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs = [_read_job(row, f"{path}, line {number}", path.parent) for number, row in _read_rows(path)]
+        jobs = []
+        for number, row in _read_rows(path):
+            place = f"{path}, line {number}"
+            with reading(place, "correct this line"):
+                jobs.append(_read_job(row, place, path.parent))
     if not jobs:
         raise InputError(
-            f"{path}: holds no videos; give a line for each, or a folder with masks next to them"
+            f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
+            "next to them"
         )
     return _require_different_names(jobs, str(path), "give each its own in the column name")
 
@@ -130,7 +135,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     text, number = read_text(path, "give a CSV, JSON lines, or a folder"), 1
     start = text.lstrip()[:1]
     if not start:
-        raise InputError(f"{path}: the list is empty; give a header such as video,masks and a line per video")
+        return
     if start == "[":
         raise InputError(f"{path}: a JSON array; expected JSON lines: one object per line, without [ and ]")
     is_json = start == "{" or path.suffix.lower() in (".jsonl", ".ndjson")
@@ -207,9 +212,7 @@ def _locate(video: str, folder: Path, place: str) -> str:
 
 def _require_field(name: str, place: str, kind: str) -> None:
     """Raise `InputError` about an unknown ``kind`` ("column" or "field") unless a list has columns of this name."""
-    if name not in FIELDS:
-        remedy = suggest(name, FIELDS, f"expected {', '.join(FIELDS)}")
-        raise InputError(f"{place}: unknown {kind} {name!r}; {remedy}")
+    require_known(name, FIELDS, f"{place}: unknown {kind} {name!r}", f"expected {', '.join(FIELDS)}")
 
 
 def _format_numbers(values: Any) -> Any:

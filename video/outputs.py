@@ -21,7 +21,7 @@ from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs
 from aotlab.media.video import VideoFrames
 from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import InputError, require_module, suggest
+from aotlab.utils.errors import InputError, require_known, require_module
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
@@ -337,17 +337,17 @@ def find_output(name: str) -> OutputKind:
     Raises:
         InputError: an unknown name, or its package is not installed.
     """
+    names = list_outputs()
+    remedy = f"give some of {', '.join(names)}{suggest_studio()}"
+    require_known(name, names, f"write {name}: unknown output", remedy)
     if name in OUTPUTS:
         return OUTPUTS[name]
     plugins = list_plugins(OUTPUT_PLUGINS)
     if name in plugins:
         plugin: type[Output] = load_plugin(plugins[name])
         return OutputKind(plugin.file_name, plugin.description, plugin)
-    if name in list_mask_formats():
-        writer = find_mask_writer(name)
-        return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
-    remedy = suggest(name, list_outputs(), f"give some of {', '.join(list_outputs())}{suggest_studio()}")
-    raise InputError(f"write {name}: unknown output; {remedy}")
+    writer = find_mask_writer(name)
+    return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
 
 
 class Outputs:

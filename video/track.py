@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
+from aotlab.utils.numbers import POSITIVE, require, require_ranges
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
@@ -63,16 +63,14 @@ class JobOptions:
     def __post_init__(self) -> None:
         if isinstance(self.write, str):
             object.__setattr__(self, "write", (self.write,))
-        if not self.write:
-            raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
+        require(bool(self.write), f"write: no output; give some of {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        if not 0 < self.timeout < math.inf:
-            raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
-        if self.both_directions and (self.realtime or self.removals):
-            raise InputError(
-                "both directions: cannot go with realtime, as later frames are needed, or with remove, as each mask "
-                "shows all objects of its frame; give one of them"
-            )
+        require_ranges(self, "", {"timeout": POSITIVE})
+        require(
+            not (self.both_directions and (self.realtime or self.removals)),
+            "both directions: cannot go with realtime, as later frames are needed, or with remove, as each mask shows "
+            "all objects of its frame; give one of them",
+        )
 
     @cached_property
     def outputs(self) -> dict[str, OutputKind]:

@@ -16,8 +16,15 @@ from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
 from aotlab.media.labelled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject, ObjectMasks
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, read_json, reading, require_file_name, write_text
+from aotlab.utils.files import (
+    is_file,
+    read_json,
+    reading,
+    require_file,
+    require_file_name,
+    require_none_missing,
+    write_text,
+)
 
 MAX_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -58,10 +65,9 @@ def find_annotation_file(root: Path, split: str) -> Path:
     """Return the file with all classes of a split; raises `InputError` if it is missing."""
     inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
     paths = [folder / name for folder in (root, root / "annotations") for name in inner]
-    match = next((path for path in paths if is_file(path)), None)
-    if match is None:
-        raise InputError(f"{paths[0]}: no such list file; expected BURST's annotations there")
-    return match
+    path = next(filter(is_file, paths), paths[0])
+    require_file(path, "expected BURST's annotations there", "list file")
+    return path
 
 
 def read_sequences(path: Path) -> list[BurstSequence]:
@@ -141,10 +147,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     names = order_names({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not is_file(frame)]
-    if missing:
-        raise InputError(
-            f"{missing[0]}: no such frame ({len(missing)} of {len(frames)} are missing); unpack them there"
-        )
+    require_none_missing(missing, f"{path.name} lists these frames; unpack them there")
     objects, first_masks_by_frame = [], {}
     for object_id, track in enumerate(entry.tracks, start=1):
         stems = tuple(Path(name).stem for name in annotated if track in entry.runs[name])

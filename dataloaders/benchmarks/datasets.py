@@ -16,7 +16,7 @@ from aotlab.dataloaders.benchmarks.sav import read_sav
 from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.media.labelled_video import Video
-from aotlab.utils.errors import InputError, suggest
+from aotlab.utils.errors import InputError, require_known
 
 Reader = Callable[..., list[Video]]
 """reader: (root, split) and options by name to the videos of the split; raises `InputError` if files are missing or
@@ -198,9 +198,7 @@ def open_dataset(
 def find_dataset(name: str) -> tuple[str, DataSet]:
     """Return key and data set of a case-insensitive name; raises `InputError` for an unknown one."""
     key = name.lower()
-    if key not in DATASETS:
-        remedy = suggest(key, DATASETS, f"known are {', '.join(DATASETS)}")
-        raise InputError(f"dataset {name}: unknown data set; {remedy}")
+    require_known(key, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")
     return key, DATASETS[key]
 
 

@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.media.labelled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder
+from aotlab.utils.files import is_file, is_folder, require_none_missing
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
@@ -81,8 +81,8 @@ def _find_first_masks(
         files.setdefault(stem, {})[item.object_id] = folders[item.object_id] / f"{stem}.png"
     indices = {path.stem: index for index, path in enumerate(frames)}
     missing = sorted(files.keys() - indices.keys())
-    if missing:
-        raise InputError(
-            f"{source}: an object begins on frame {missing[0]}, which is missing; unpack all frames"
-        )
+    require_none_missing(
+        [frames[0].parent / f"{stem}.jpg" for stem in missing],
+        "objects begin on these frames; unpack them there",
+    )
     return {indices[stem]: ObjectMasks(source, stem, files[stem]) for stem in sorted(files)}

@@ -12,8 +12,16 @@ from typing import Any
 from aotlab.media.labelled_video import Video
 from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import is_file, is_folder, read_text, reading, require_file_name
+from aotlab.utils.errors import InputError, require_known
+from aotlab.utils.files import (
+    is_file,
+    is_folder,
+    read_text,
+    reading,
+    require_file,
+    require_file_name,
+    require_none_missing,
+)
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -99,9 +107,8 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
         return list(videos)
     known = [video.name for video in videos]
     for name in names:
-        if name not in known:
-            remedy = suggest(name, known, f"it has {', '.join(known[:3])} and others")
-            raise InputError(f"sequence {name}: not in this split; {remedy}")
+        listed = f"it has {', '.join(known[:3])} and others"
+        require_known(name, known, f"sequence {name}: not in this split", listed)
     return [video for video in videos if video.name in names]
 
 
@@ -122,10 +129,9 @@ def find_first_masks(
     firsts = {item.frames[0] for item in objects}
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
     absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
-    if absent:
-        raise InputError(
-            f"{folder / absent[0]}.png: no such mask of a frame, but by the metadata an object begins there"
-        )
+    require_none_missing(
+        [folder / f"{stem}.png" for stem in absent], "by the metadata an object begins on its frame"
+    )
     return masks_by_frame
 
 
@@ -136,11 +142,9 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
         InputError: no frames, or no mask for the first one.
     """
     frames = list_frames(images)
-    annotations = list_masks(masks)
     reference = masks / f"{frames[0].stem}.png"
-    if reference not in annotations:
-        raise InputError(f"{reference}: no such mask; expected the mask of the first frame, {frames[0]}")
-    return Video(name, frames=frames, reference_masks={0: reference}, annotations=annotations)
+    require_file(reference, f"expected the mask of the first frame, {frames[0]}", "mask")
+    return Video(name, frames=frames, reference_masks={0: reference}, annotations=list_masks(masks))
 
 
 def require_folder(folder: Path, expected: str) -> Path:
@@ -214,12 +218,12 @@ def find_split_folder(root: Path, split: str) -> Path:
 
 def find_list_file(split: str, *folders: Path) -> Path:
     """Return ``<folder>/<split>.txt`` in the first folder that has it; raises `InputError` if none has."""
-    for folder in folders:
-        if is_file(folder / f"{split}.txt"):
-            return folder / f"{split}.txt"
+    files = [folder / f"{split}.txt" for folder in folders]
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
-    raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")
+    path = next(filter(is_file, files), files[0])
+    require_file(path, known, "list file")
+    return path
 
 
 def read_names(path: Path) -> list[str]:

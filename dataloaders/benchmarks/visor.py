@@ -29,6 +29,7 @@ from aotlab.utils.files import (
     is_file,
     read_json,
     reading,
+    require_file,
     require_file_name,
     write_text,
 )
@@ -204,10 +205,10 @@ def _write_sequence(
 def _find_image(images: Path, frame: Frame) -> Path:
     """Return the image of a frame; raise `InputError` if it is missing."""
     folders = (images / frame.video, images / frame.video.split("_")[0] / frame.video)
-    for folder in folders:
-        if is_file(folder / frame.name):
-            return folder / frame.name
-    raise InputError(f"{folders[0] / frame.name}: no such image; unpack the frames of {frame.video} there")
+    files = [folder / frame.name for folder in folders]
+    path = next(filter(is_file, files), files[0])
+    require_file(path, f"unpack the frames of {frame.video} there", "image")
+    return path
 
 
 def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:

@@ -20,8 +20,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.media.labelled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, require_file_name
+from aotlab.utils.files import is_file, require_file_name, require_none_missing
 
 
 def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -63,13 +62,10 @@ def read_seen_categories(root: Path) -> frozenset[str] | None:
 
 def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ...]) -> Video:
     listed = order_names({stem for item in objects for stem in item.frames})
-    files = {path.stem: path for path in list_frames(images / "JPEGImages" / name)}
-    missing = [stem for stem in listed if stem not in files]
-    if missing:
-        raise InputError(
-            f"{images / 'JPEGImages' / name / missing[0]}.jpg: no such frame, but meta.json lists it "
-            f"(as {len(missing)} that are missing)"
-        )
+    frames_folder = images / "JPEGImages" / name
+    files = {path.stem: path for path in list_frames(frames_folder)}
+    missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]
+    require_none_missing(missing, "meta.json lists these frames; unpack them there")
     stems = list(files)
     between = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1]
     frames = tuple(files[stem] for stem in (listed if images == folder else between))

@@ -19,7 +19,7 @@ from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet
 from aotlab.media.labelled_video import Video
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import is_file, real_path
 from aotlab.utils.numbers import require_choice
 
@@ -63,9 +63,8 @@ def open_phases(config: Config, readers: Readers = READERS) -> TrainingData:
     names = [phase.name for phase in settings.phases]
     if not names:
         raise InputError("train.phases: no phases; use a recipe such as finetune")
-    unknown = [name for name in settings.run if name not in names]
-    if unknown:
-        raise InputError(f"train.run: unknown phase {unknown[0]}; the phases are {', '.join(names)}")
+    for name in settings.run:
+        require_known(name, names, f"train.run: unknown phase {name}", f"the phases are {', '.join(names)}")
     mixtures = {
         index: open_mixture(config.data, phase, settings.seed, readers, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)

@@ -37,7 +37,7 @@ from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import real_path
+from aotlab.utils.files import real_path, require_none_missing
 
 log = logging.getLogger(__name__)
 
@@ -322,12 +322,8 @@ def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[MaskedImag
 
 def require_listed(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
     """Check the names of a list; raises `InputError` if a name is missing in ``folder``."""
-    missing = sorted(set(names) - set(known))
-    if missing:
-        raise InputError(
-            f"{folder / missing[0]}: missing, but listed in the split ({len(missing)} in all); "
-            "add the data or correct the list"
-        )
+    missing = [folder / name for name in sorted(set(names) - set(known))]
+    require_none_missing(missing, "the list of the split has these names; add the data or correct the list")
 
 
 def open_static(folder: Path, source: SourceConfig) -> ImageSet:

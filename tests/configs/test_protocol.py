@@ -61,7 +61,7 @@ def test_bounded_reference_frames_give_the_same_masks():
 
 
 def test_unknown_protocol_rejected():
-    with pytest.raises(InputError, match="protocol: must be one of bounded, published, got 'paper'"):
+    with pytest.raises(InputError, match="protocol must be one of bounded, published, got paper"):
         apply_protocol(load_config("aotl"), "paper")
 
 

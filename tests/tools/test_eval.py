@@ -247,7 +247,7 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
     ("more", "message"),
     [
         (["--weights", "1,2"], "--weights: 2 of them for 1 models"),
-        (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
+        (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 models"),
     ],
 )
 def test_options_that_do_not_fit_together_rejected(data, tmp_path, capsys, more, message):

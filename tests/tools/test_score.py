@@ -79,7 +79,7 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     values = [row.replace(" (1 of 2 sequences)", "").split()[1] for row in rows]
     assert list(map(float, values)) == [round(table["J&F"], 1) for table in scores.values()]
     assert ["(1 of 2 sequences)" in row for row in rows] == [False, True]
-    assert f"bear: not scored: {other / 'bear' / '00001.png'}: no such mask file" in caplog.text
+    assert f"bear: not scored: {other / 'bear' / '00001.png'}: missing" in caplog.text
     assert "bear" not in said.err.replace(caplog.text, "")
     assert {name: list(table["sequences"]) for name, table in scores.items()} == {
         str(tmp_path / "results"): ["camel"],

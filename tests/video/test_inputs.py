@@ -180,7 +180,7 @@ def test_invalid_ranges_rejected(source, start, end, by_name, words):
 
 
 def test_file_names_of_a_video_file_rejected(video):
-    with pytest.raises(InputError, match=r"clip: only the frames of image folders have file names; count"):
+    with pytest.raises(InputError, match=r"clip: not an image folder whose file names end .*; count"):
         FrameSelection(video, by_name=True)
 
 

@@ -99,8 +99,8 @@ def test_folder_has_masks_beside_videos(tmp_path):
     ("name", "text", "words"),
     [
         ("a.csv", "video\na.mp4\n", "line 2: expected a video, its masks, box or point"),
-        ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "fps fast: expected frames per second"),
-        ("a.csv", "video,masks\n", "holds no videos; give a line"),
+        ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
+        ("a.csv", "video,masks\n", "holds no videos; give a header"),
         ("a.csv", "video,masks\na.mp4,\n", "line 2"),
         (
             "a.csv",
@@ -111,9 +111,13 @@ def test_folder_has_masks_beside_videos(tmp_path):
         ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
         ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
-        ("a.csv", "", "a.csv: the list is empty; give a header"),
-        ("a.jsonl", "\n", "the list is empty"),
-        ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "levels wide: expected auto, or LOW,HIGH"),
+        ("a.csv", "", "a.csv: holds no videos; give a header"),
+        ("a.jsonl", "\n", "holds no videos"),
+        (
+            "a.csv",
+            "video,masks,levels\na.tif,a.png,wide\n",
+            "line 2: levels wide: expected auto, or LOW,HIGH",
+        ),
         ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values"),
         ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
         ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),

@@ -54,7 +54,7 @@ def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
 def test_sequence_without_results_is_a_failure(davis, tmp_path):
     report = score_videos(davis, tmp_path / "nowhere")
     assert list(report.failures) == ["bear", "camel"]
-    assert "00001.png: no such mask file (3 of 3 scored frames are missing)" in report.failures["bear"]
+    assert "00001.png: missing (3 in all)" in report.failures["bear"]
 
 
 def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
