@@ -22,7 +22,7 @@ from click import UsageError
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.tools.cli.command import command, group, report_failures, report_write_errors
+from aotlab.tools.cli.command import command, group, report_write_errors
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
     dataset_options,
@@ -128,7 +128,7 @@ def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult) ->
 
 
 def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationResult) -> None:
-    """Print the table and the speed, and failures on stderr."""
+    """Print the table and the speed; failures were logged."""
     from aotlab.evaluation.tables import format_table
 
     if table:
@@ -137,7 +137,6 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
         print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
     if report.fps is not None:
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
-    report_failures(report.failures)
 
 
 @command("aotlab eval", "Run a model on a benchmark and score it.")

@@ -105,7 +105,7 @@ def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | N
     with record_failure(report.failures, video.name, "not scored"):
         require_readable([video])
         plan = RULES[video.rules].plan(video)
-        if plan.ids:
+        if plan.ids and plan.frames:
             require_predictions(plan, results / video.name)
             return plan
         log.warning("%s: no object has a frame that is scored", video.name)

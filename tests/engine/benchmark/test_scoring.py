@@ -1,5 +1,6 @@
 """Scoring folders of results, in one process and in several, and frames that show the worst objects."""
 
+import json
 import logging
 
 import numpy as np
@@ -55,6 +56,18 @@ def test_sequence_without_results_is_a_failure(davis, tmp_path):
     report = score_videos(davis, tmp_path / "nowhere")
     assert list(report.failures) == ["bear", "camel"]
     assert "00001.png: missing (3 in all)" in report.failures["bear"]
+
+
+def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
+    videos = prepare("lvosv2", tmp_path)
+    path = tmp_path / "root" / "valid" / "valid_meta.json"
+    meta = json.loads(path.read_text())
+    for item in meta["videos"]["d83wYdy0"]["objects"].values():  # of 3 frames, only the first is labelled
+        item["frame_range"] |= {"end": str(int(item["frame_range"]["start"]) + 1), "frame_nums": "3"}
+    path.write_text(json.dumps(meta))
+    report = score_videos(open_dataset("lvosv2", tmp_path / "root"), tmp_path / "results")
+    assert list(report.scores) == [videos[0].name]
+    assert "d83wYdy0: no object has a frame that is scored" in caplog.text
 
 
 def test_unknown_predicted_ids_are_reported(tmp_path, caplog):
