@@ -11,6 +11,10 @@ import yaml
 from PIL import Image
 from pycocotools.coco import COCO
 
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.lint import lint_folder
+from aotlab.dataloaders.training.sets import open_videos
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
 from aotlab_studio.convert import main
@@ -231,10 +235,26 @@ def test_videos_are_merged_and_split_to_yolo(tmp_path):
         assert all(len(path.read_text().splitlines()) == 2 for path in labels)
 
 
+def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
+    results, out = write_results(tmp_path, ["a", "b", "c"]), tmp_path / "set"
+    assert main([str(results), str(out), "--to", "masks", "--merge", "--split", "0.7"]) == 0
+    assert "2 videos in train, 1 in val" in capsys.readouterr().out
+    for part, names in (("train", ["a", "c"]), ("val", ["b"])):
+        assert lint_folder(out / part, "video").findings == []
+        data = open_videos(out / part, SourceConfig(path=".", kind="video"))
+        assert [video.name for video in data.videos] == names
+        for video in open_dataset("folder", out / part):
+            assert [len(video.frames), len(video.annotations)] == [CLIP_LENGTH, CLIP_LENGTH]
+            assert (np.array(Image.open(video.annotations[2])) == truth(2)).all()
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--to", "cvat", "--merge"], "--to cvat: holds one video; with --merge give one of coco, yolo"),
+        (
+            ["--to", "cvat", "--merge"],
+            "--to cvat: holds one video; with --merge give one of coco, yolo, masks",
+        ),
         (["--to", "coco"], "give --video for the masks of one video, or --merge"),
         (["--to", "coco", "--merge"], "holds 0 tracked videos"),
         (["--to", "coco", "--split", "0.5", "--video", "x"], "--split: parts the videos of --merge"),

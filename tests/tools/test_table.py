@@ -40,6 +40,16 @@ rows:
 """
 
 
+def test_documented_table_is_read(tmp_path):
+    blocks = re.findall(
+        "```yaml\n(.*?)```", (ROOT / "docs/howto/benchmarks.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    (text,) = [block for block in blocks if "rows:" in block]
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    table = load_table(tmp_path / "mine.yaml")
+    assert [row.model for row in table.rows] == list(table.models)
+
+
 @pytest.fixture
 def small(tmp_path):
     """A table whose model A is missing."""

@@ -40,7 +40,7 @@ from aotlab_studio.formats.yolo import format_labels, format_settings
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
-MERGED_FORMATS = ("coco", "yolo")
+MERGED_FORMATS = ("coco", "yolo", "masks")
 """formats of a data set of several videos"""
 
 
@@ -57,7 +57,7 @@ MERGED_FORMATS = ("coco", "yolo")
 @click.option(
     "--merge",
     is_flag=True,
-    help="make one coco or yolo data set of IN, the --output of track --jobs, with its images",
+    help="make one data set (coco, yolo, masks) of IN, the --output of track --jobs, with its images",
 )
 @click.option(
     "--split",
@@ -143,9 +143,7 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     source = open_frames(video)
     annotations = read_objects(masks, source)
     if form == "masks":
-        max_id = annotations.objects()[-1]
-        for frame in annotations.frames:
-            write_mask(output / f"{source.stem(frame)}.png", annotations.mask(frame), max_id=max_id)
+        write_masks(annotations, output)
     else:
         length = source.length or max(annotations.frames) + 1
         writer = find_mask_writer(form)
@@ -160,8 +158,9 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
 def merge_results(results: Path, output: Path, form: str, share: float) -> str:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
-    Every video is in one of the two, with the frames that have masks. Class ids are the same in both. Returns the
-    numbers of videos and classes as text.
+    Every video is in one of the two, with the frames that have masks. Class ids are the same in both. ``masks`` gives
+    ``JPEGImages`` and ``Annotations`` of a folder per video, as training reads them. Returns the numbers of videos and
+    classes as text.
     """
     folders = [path.parent for path in order_names(results.glob(f"*/{RECORD_FILE}"))]
     if len(folders) < (2 if share < 1 else 1):
@@ -172,13 +171,14 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> str:
     clips = {folder: read_clip(folder) for folder in folders}
     classes = merge_classes(results, (clip for _, clip in clips.values()))
     trees: dict[str, dict[str, Any]] = {}
-    for folder, (source, clip) in clips.items():
-        part, name = "val" if folder in held_back else "train", folder.name
+    for job, (source, clip) in clips.items():
+        part, name = "val" if job in held_back else "train", job.name
         clip.classes = classes
-        images = [
-            f"{name}/{path.name}" for path in store_images(source, clip, output / part / "images" / name)
-        ]
-        if form == "coco":
+        folder = output / part / ("JPEGImages" if form == "masks" else "images") / name
+        images = [f"{name}/{path.name}" for path in store_images(source, clip, folder)]
+        if form == "masks":
+            write_masks(clip, output / part / "Annotations" / name)
+        elif form == "coco":
             info = VideoInfo(name, source.size, source.length, str(source.rate))
             trees[part] = merge_trees(trees.get(part), format_coco(clip, info), images)
         else:
@@ -191,6 +191,13 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> str:
         settings = format_settings(classes, "train/images", f"{'val' if count else 'train'}/images")
         write_bytes(output / "data.yaml", settings.encode())
     return f"{len(folders) - count} videos in train, {count} in val, {len(classes)} classes"
+
+
+def write_masks(annotations: Annotations, folder: Path) -> None:
+    """Write the masks of a video as PNGs of object ids, named like its frames."""
+    max_id = annotations.objects()[-1]
+    for frame, stem in annotations.stems.items():
+        write_mask(folder / f"{stem}.png", annotations.mask(frame), max_id=max_id)
 
 
 def merge_classes(results: Path, clips: Iterable[Annotations]) -> dict[str, int]:
