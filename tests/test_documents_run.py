@@ -71,6 +71,7 @@ CHANGED = {
     r"--size 854x480": "--size 160x96",  # of exported graphs
     r"--memory spread": "--memory bounded_fifo",  # the policy of the tutorial, which is not registered here
     r"data.root=my_data --dry-run": "data.root=my_data --dry-run train.phases.0.crop=97",
+    r"data.root=SET/train": "data.root=SET/train --dry-run train.phases.0.crop=97",
     r"steps=20": "steps=2",
     r"crop=193": "crop=97",
     r"\b58\b": "20",  # the clip is shorter
@@ -179,7 +180,7 @@ def inputs(tmp_path_factory):
     sample = lay_out_sample(folder, 24)
     for name in ("video.mp4", "long.mp4"):
         shutil.copy(sample / "rabbit.mp4", folder / name)
-    for name in ("first", "corrected", "a", "b"):
+    for name in ("first", "corrected", "video", "a", "b"):
         shutil.copy(sample / "rabbit.png", folder / f"{name}.png")
     first = open_frames(sample / "rabbit.mp4").read(0)
     Image.fromarray(first).save(folder / "image.jpg")

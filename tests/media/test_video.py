@@ -38,7 +38,8 @@ def write_texture(path, codec="libx264", count=40, tags=None):
     options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
         container.metadata.update(tags or {})
-        stream = container.add_stream(codec, rate=24)
+        fast = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx" else {}
+        stream = container.add_stream(codec, rate=24, options=fast)
         stream.width, stream.height = 160, 120
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
         for index in range(count):

@@ -220,20 +220,19 @@ def read_until_error(frames):
 
 
 @pytest.mark.parametrize("cut", [False, True])
-@pytest.mark.parametrize(("start", "end"), [(21, 30), (21, None), (24, 24), (39, None), (3, 5)])
 @pytest.mark.parametrize(
     ("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("ts", "libx264"), ("avi", "mpeg4")]
 )
-def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, start, end, cut):
+def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, cut):
     path = write_video(tmp_path / f"clip.{suffix}", codec)
     if cut:
         cut_end(path)
-    source = open_frames(path)
-    expected, error = read_until_error(islice(enumerate(source), start, None if end is None else end + 1))
-    read = open_frames(path)
-    frames, message = read_until_error(FrameSelection(read, start, end).read(read))
-    assert ([index for index, _ in frames], message) == ([index for index, _ in expected], error)
-    assert all((frame == other).all() for (_, frame), (_, other) in zip(frames, expected, strict=True))
+    for start, end in [(21, 30), (21, None), (24, 24), (39, None), (3, 5)]:
+        source, read = open_frames(path), open_frames(path)
+        expected, error = read_until_error(islice(enumerate(source), start, None if end is None else end + 1))
+        frames, message = read_until_error(FrameSelection(read, start, end).read(read))
+        assert ([index for index, _ in frames], message) == ([index for index, _ in expected], error)
+        assert all((frame == other).all() for (_, frame), (_, other) in zip(frames, expected, strict=True))
 
 
 def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
