@@ -5,7 +5,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import yaml
 from pycocotools.coco import COCO
 
 from aotlab import write_mask
@@ -57,7 +56,7 @@ def corrected(request, tmp_path):
     batch.close()  # what the input states is stored
     session = batch.enter("a", "Ann", page=False).session.as_author("Ann")
     editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
-    session.export(["cvat", "cvat_polygons", "coco", "yolo"], outdated="proceed")
+    session.export(["cvat", "cvat_polygons", "coco"], outdated="proceed")
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     assert not (labels[4] == number(4)).all()
     batch.close()
@@ -111,16 +110,3 @@ def test_datumaro_reads_attributes_of_a_corrected_clip(corrected):
             assert {name: shape.attributes[name] for name in expected} == expected
             seen.add((frame, shape.group))
     assert seen == {(frame, object_id) for frame in range(LENGTH) for object_id in CLASS_NAMES}
-
-
-def test_yolo_of_a_corrected_clip_keeps_classes(corrected):
-    folder, labels = corrected
-    names = yaml.safe_load((folder / "yolo" / "data.yaml").read_text())["names"]
-    names = dict(enumerate(names)) if isinstance(names, list) else names
-    for index in range(LENGTH):
-        lines = (folder / "yolo" / "labels" / f"{index:05d}.txt").read_text().splitlines()
-        assert sorted(names[int(line.split()[0])] for line in lines) == ["ball", "person"]
-    x = np.array([float(value) for value in lines[0].split()[1::2]]) * WIDTH
-    person = np.flatnonzero((labels[-1] == 3).any(0))
-    assert abs(x.min() - person.min()) <= 1
-    assert abs(x.max() - person.max() - 1) <= 1

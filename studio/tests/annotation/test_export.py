@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from msgspec.structs import asdict
 
-from aotlab import InputError, open_frames, read_mask
+from aotlab import InputError, open_frames
 from aotlab.sdk import Annotations, Region, TrackedFrame, encode_runs, find_output, format_coco, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
@@ -69,19 +69,6 @@ def test_exported_review_is_that_of_the_page(session):
         [each[key] for key in keys] for each in shown
     ]
     assert [item["lost"] for item in review["objects"]] == [0, 0]
-
-
-def test_exported_masks_are_those_shown(session):
-    draw(session, 0, 1, 2)
-    session.track(TrackRequest(0)).wait()
-    session.export(["masks", "coco", "overlay"])
-    folder = session.archive.parent
-    masks = sorted((folder / "masks").iterdir())
-    assert [path.name for path in masks] == [f"{index:05d}.png" for index in range(LENGTH)]
-    assert all((read_mask(path) == truth(index)).all() for index, path in enumerate(masks))
-    objects = json.loads((folder / "coco.json").read_text())["annotations"]
-    assert [entry["track_id"] for entry in objects if entry["image_id"] == 6] == [1, 2]
-    assert len(list(open_frames(folder / "overlay.mp4"))) == LENGTH
 
 
 def test_outputs_go_into_one_archive(session):

@@ -7,13 +7,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from PIL import Image
 
 from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.test_reading import labelme, png, shape
-from tests.media.sample import SIZE, VIDEO, labels, tracked
+from tests.media.sample import VIDEO, tracked
 from tests.media.test_annotations import check_replaced_parts, read_or_reject
 from tests.mutations import JSON, corrupt_bytes
 
@@ -73,14 +72,6 @@ def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
             element.set(key, text)
         path.write_bytes(ElementTree.tostring(root))
         read_or_reject(path)
-
-
-@pytest.fixture
-def colored(tmp_path):
-    image = np.zeros((*SIZE, 3), np.uint8)
-    image[labels(2) == 3], image[labels(2) == 7] = (255, 0, 0), (0, 128, 255)
-    Image.fromarray(image).save(tmp_path / "mask.png")
-    return tmp_path / "mask.png"
 
 
 def test_damaged_cvat_is_read_or_rejected(tmp_path):

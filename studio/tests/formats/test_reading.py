@@ -291,14 +291,6 @@ def test_invalid_text_formats_rejected(read, name, text, words):
         read({name: text, **more}, folder=name.startswith("labels"))
 
 
-@pytest.fixture
-def colored(tmp_path):
-    image = np.zeros((*SIZE, 3), np.uint8)
-    image[labels(2) == 3], image[labels(2) == 7] = (255, 0, 0), (0, 128, 255)
-    Image.fromarray(image).save(tmp_path / "mask.png")
-    return tmp_path / "mask.png"
-
-
 def test_legend_names_objects_of_colored_mask(colored):
     (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     found = read_annotations(colored, VIDEO, frame=2)

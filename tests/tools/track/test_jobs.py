@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -280,17 +281,22 @@ def test_results_of_unlisted_jobs_are_refused(clips, capsys):
     assert "other jobs (c" in capsys.readouterr().err
 
 
-def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypatch):
-    original, count = Repeater.step, iter(range(4))
+def run_until(clips, monkeypatch, number):
+    """Run the list until SIGTERM on the frame of this number, counted over all videos."""
+    original, numbers = Repeater.step, count()
 
     def step(self, frame, mask=None):
-        if next(count, None) == 3:  # the first frame of the second video
+        if next(numbers) == number:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, frame, mask)
 
     with monkeypatch.context() as patch:
         patch.setattr(Repeater, "step", step)
         assert run(clips) == 128 + signal.SIGTERM
+
+
+def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypatch):
+    run_until(clips, monkeypatch, 3)  # the first frame of the second video
     said = capsys.readouterr()
     assert "1 of 3 videos tracked" in said.out
     assert "interrupted: run the same command again" in said.err
@@ -299,16 +305,7 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
 
 
 def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatch):
-    original, count = Repeater.step, iter(range(3))
-
-    def step(self, frame, mask=None):
-        if next(count, None) == 2:  # the last frame of the first video
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, frame, mask)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Repeater, "step", step)
-        assert run(clips) == 128 + signal.SIGTERM
+    run_until(clips, monkeypatch, 2)  # the last frame of the first video
     caplog.clear()
     assert run(clips) == 0
     assert "a: 3 frames, finished already" in caplog.text
