@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import require
 from aotlab.utils.value_syntax import parse_frame_object
 
 log = logging.getLogger(__name__)
@@ -52,28 +53,30 @@ class Prompt:
     def __post_init__(self) -> None:
         points = _make_points([self.points] if _is_vector(self.points, 2) else self.points)
         labels = self.labels
-        if labels is not None and not (_is_vector(labels, len(points)) and set(labels) <= {0, 1}):
-            raise InputError(
-                f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}"
-            )
+        require(
+            labels is None or (_is_vector(labels, len(points)) and set(labels) <= {0, 1}),
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {labels}",
+        )
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "labels", None if labels is None else tuple(map(int, labels)))
         object.__setattr__(self, "scribble", _make_points(self.scribble))
         if points and np.all((np.array(points) > 0) & (np.array(points) < 1)):
             log.warning("points %s: in the first pixel; multiply fractions of the image by its size", points)
-        if self.box is not None and not (_is_vector(self.box, 4) and min(self.box[2:]) >= 2):
-            raise InputError(
-                f"box {self.box}: expected left, top, width and height in pixels, at least 2 each"
-            )
+        require(
+            self.box is None or (_is_vector(self.box, 4) and min(self.box[2:]) >= 2),
+            f"box {self.box}: expected left, top, width and height in pixels, at least 2 each",
+        )
         for name in ("mask", "exclude"):
             if (mask := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _make_mask(name, mask))
-        if self.mask is not None and not ((self.mask >= 0) & (self.mask <= 1)).all():
-            raise InputError(
-                "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255"
-            )
-        if not (self.positive or self.scribble or self.box is not None or self.mask is not None):
-            raise InputError("prompt: give a box, a mask, or a point on the object")
+        require(
+            self.mask is None or bool(((self.mask >= 0) & (self.mask <= 1)).all()),
+            "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
+        )
+        require(
+            bool(self.positive or self.scribble) or self.box is not None or self.mask is not None,
+            "prompt: give a box, a mask, or a point on the object",
+        )
 
     @property
     def positive(self) -> list[Point]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click import UsageError
 
 from aotlab import InputError, open_frames, write_mask
 from aotlab.sdk import (
@@ -72,15 +73,15 @@ def main(
 ) -> int:
     """Read, match the frames with the video's, and write."""
     if merge == (video is not None):
-        raise InputError(
-            "convert: give --video for the masks of one video, or --merge for results of several"
+        raise UsageError(
+            "--video: give --video for the masks of one video, or --merge for results of several"
         )
     if not 0 < split <= 1:
-        raise InputError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
+        raise UsageError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
-        raise InputError("--split: parts the videos of --merge; leave it out")
+        raise UsageError("--split: parts the videos of --merge; leave it out")
     if merge and to not in MERGED_FORMATS:
-        raise InputError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
+        raise UsageError(f"--to {to}: holds one video; with --merge give one of {', '.join(MERGED_FORMATS)}")
     inputs = [path.resolve() for path in (masks, video) if path is not None]
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
