@@ -75,7 +75,15 @@ def is_quiet() -> bool:
     return not logging.getLogger("aotlab").isEnabledFor(logging.WARNING)
 
 
-class Command(click.Command):
+class Program(click.Command):
+    """Command line with the messages and exit codes of `run_command`."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
+        """Run a command line (default: the program's); return its exit status."""
+        return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
+
+
+class Command(Program):
     """Command whose function takes the options as typed parameters and returns the exit status.
 
     It has ``-q`` and ``-v`` too. Called with a list of arguments, it runs them as a command line.
@@ -95,10 +103,6 @@ class Command(click.Command):
                 ctx.params["overrides"] = (*ctx.params.get("overrides", ()), *settings)
         return rest
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
-        """Run a command line (default: the program's); return its exit status."""
-        return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under the titles of their groups."""
         sections = defaultdict(list)
@@ -110,14 +114,10 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
 
-class CommandGroup(click.Group):
-    """Group of commands, whose errors and exit codes are those of `Command`."""
+class CommandGroup(Program, click.Group):
+    """Group of commands, listed in the order of their definitions."""
 
     command_class = Command
-
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
-        """Run a command line (default: the program's); return its exit status."""
-        return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of their definitions."""
