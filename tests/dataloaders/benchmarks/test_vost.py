@@ -38,10 +38,8 @@ def test_frames_before_the_first_mask_are_not_run(root):
     )
 
 
-def test_video_without_masks_and_a_missing_list_are_named(root):
+def test_video_without_masks_is_named(root):
     for path in (root / "Annotations" / "1083_cut_tomato").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="1083_cut_tomato: no mask of its frames"):
         require_readable(open_dataset("vost", root))
-    with pytest.raises(InputError, match=r"train\.txt: no such list file; lists here: test, val"):
-        require_readable(open_dataset("vost", root, "train"))
