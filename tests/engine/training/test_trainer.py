@@ -138,7 +138,7 @@ def test_start_from_requires_the_same_architecture(recipe):
     [
         (["data.root=null"], r"data\.root: not set"),
         (["train.phases=[]"], "no phases"),
-        (["train.run=[vido]"], "unknown phase vido; the phases are video"),
+        (["train.run=[vido]"], "unknown phase vido; did you mean video"),
         (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
         (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
         (["train.phases.0.sources.0.path=gone"], "gone"),
