@@ -42,16 +42,23 @@ OTHERS = {
 """programs whose command lines are not checked"""
 
 
+def split_blocks(page, *languages):
+    """Return the code blocks of a page in some languages with their lines: [(line, language, text)]."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text[: match.start()].count("\n") + 1, match[1], match[2])
+        for match in BLOCK.finditer(text)
+        if match[1] in languages
+    ]
+
+
 def blocks(*languages):
     """All code blocks in some languages, each with the name of its page and its line."""
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for match in BLOCK.finditer(text):
-            if match[1] in languages:
-                place = f"{page.relative_to(ROOT)}:{text[: match.start()].count(chr(10)) + 1}"
-                found.append(pytest.param(match[2], id=place))
-    return found
+    return [
+        pytest.param(text, id=f"{page.relative_to(ROOT)}:{line}")
+        for page in PAGES
+        for line, _, text in split_blocks(page, *languages)
+    ]
 
 
 def commands(text):

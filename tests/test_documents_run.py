@@ -32,7 +32,7 @@ from tests.drawn_clips import (
     write_youtube_meta,
 )
 from tests.published import to_published
-from tests.test_documents import BLOCK, ROOT
+from tests.test_documents import ROOT, split_blocks
 
 SAMPLE = ROOT / "datasets" / "sample"
 PAGES = [
@@ -43,6 +43,8 @@ PAGES = [
 SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_object=null")
 """settings appended to every command that takes settings"""
 
+RUN = ("sh", "bash", "python")
+"""languages of blocks that are run"""
 SKIPPED = {
     r"pip install|uv pip|python3? -m venv|source ": "installs packages; test_installed_extras_exist checks their names",
     r"bash scripts/": "creates .venv; this suite is run by scripts/test.sh",
@@ -79,16 +81,6 @@ CHANGED = {
     r'open_frames\("0"\)': 'open_frames("video.mp4")',
 }
 """patterns in a command line or a Python block to what stands in their place here"""
-
-
-def split_blocks(page):
-    """Return the shell and Python blocks of a page with their lines: [(line, language, text)]."""
-    text = page.read_text(encoding="utf-8")
-    return [
-        (text[: match.start()].count("\n") + 1, match[1], match[2])
-        for match in BLOCK.finditer(text)
-        if match[1] in ("sh", "bash", "python")
-    ]
 
 
 def find_reason(line):
@@ -130,7 +122,7 @@ def run_command(line, capfd):
 def run_page(page, capfd):
     """Run the blocks of a page in order in the working directory."""
     names: dict[str, object] = {}
-    for place, language, text in split_blocks(page):
+    for place, language, text in split_blocks(page, *RUN):
         if language == "python":
             if find_reason(text) is None:
                 exec(compile(shrink(text), f"{page}:{place}", "exec"), names)
@@ -227,7 +219,7 @@ def test_page_runs(page, inputs, published_weights, tmp_path, monkeypatch, capfd
 
 def list_commands():
     """Return the command lines and Python blocks of all pages."""
-    blocks = [block for page in (ROOT / "README.md", *PAGES) for block in split_blocks(page)]
+    blocks = [block for page in (ROOT / "README.md", *PAGES) for block in split_blocks(page, *RUN)]
     return [
         line
         for _, language, text in blocks

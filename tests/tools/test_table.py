@@ -15,6 +15,7 @@ from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import Checkpoint
 from tests.shared import SHARED
+from tests.test_documents import split_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
@@ -41,10 +42,7 @@ rows:
 
 
 def test_documented_table_is_read(tmp_path):
-    blocks = re.findall(
-        "```yaml\n(.*?)```", (ROOT / "docs/howto/benchmarks.md").read_text(encoding="utf-8"), re.DOTALL
-    )
-    (text,) = [block for block in blocks if "rows:" in block]
+    ((_, _, text),) = split_blocks(ROOT / "docs" / "howto" / "benchmarks.md", "yaml")
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     table = load_table(tmp_path / "mine.yaml")
     assert [row.model for row in table.rows] == list(table.models)
