@@ -462,7 +462,11 @@ function listen() {
   size.addEventListener('change', loadModel);
   compute.addEventListener('change', loadModel);
   const file = /** @type {HTMLInputElement} */ (element('file'));
-  file.addEventListener('change', () => file.files?.[0] && openVideo(file.files[0], file.files[0].name));
+  file.addEventListener('change', () => {
+    const chosen = file.files?.[0];
+    file.value = ''; // the same file can be chosen again
+    if (chosen) openVideo(chosen, chosen.name);
+  });
   for (const name of ['dragover', 'dragleave', 'drop']) {
     document.addEventListener(name, (event) => {
       event.preventDefault();
@@ -487,15 +491,16 @@ function findMissing() {
 
 /** Reload once with the headers for threads; without a service worker the model runs in one thread. */
 async function isolate() {
-  if (crossOriginIsolated || !navigator.serviceWorker || sessionStorage.getItem('isolated')) return;
+  if (crossOriginIsolated || !navigator.serviceWorker) return;
   try {
+    if (sessionStorage.getItem('isolated')) return;
     await navigator.serviceWorker.register('isolate.js');
     await navigator.serviceWorker.ready;
     sessionStorage.setItem('isolated', 'tried');
     location.reload();
     await new Promise(() => {});
   } catch {
-    // private windows of some browsers refuse service workers
+    // some browsers refuse service workers or storage, as in private windows
   }
 }
 

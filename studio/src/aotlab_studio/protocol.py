@@ -35,6 +35,16 @@ class FileObject(Struct, frozen=True):
     """the object that it probably is; None: a new one"""
 
 
+class LoadedMasks(Struct, frozen=True):
+    """Masks loaded from a file."""
+
+    frames: list[int]
+    losses: dict[int, int]
+    """pixels that objects lost that are not in the file, by object id"""
+    step: int
+    """as in `Answer`"""
+
+
 class ExportedClips(Struct, frozen=True):
     """Clips of a batch whose corrected masks were written into its results."""
 

@@ -30,6 +30,8 @@ FLAGS = [
 ]  # fmt: skip
 WAIT = 90_000
 """Milliseconds; a busy machine imports PyTorch in half a minute."""
+VIEWPORT = {"width": 1280, "height": 690}
+"""too low for thumbnails above the timeline, which take a third of the time to load a page"""
 WATCH = """
 window.counts = { done: 0, ended: 0 };
 new MutationObserver((records) => records.forEach(({ target, attributeName, oldValue }) => {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from studio.tests.annotation.browser import CHROMIUM, FLAGS, WAIT, Page
+from studio.tests.annotation.browser import CHROMIUM, FLAGS, VIEWPORT, WAIT, Page
 from studio.tests.annotation.clips import draw_folder, open_session
 from studio.tests.annotation.served import Served
 
@@ -49,9 +49,7 @@ def browser():
 
 @pytest.fixture
 def context(browser):
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 720}, accept_downloads=True, has_touch=True
-    )
+    context = browser.new_context(viewport=VIEWPORT, accept_downloads=True, has_touch=True)
     context.set_default_timeout(WAIT)
     yield context
     context.close()

@@ -18,7 +18,7 @@ from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import ModelChoice
-from studio.tests.annotation.browser import Page, Wire, find_violations, iou, needs_browser
+from studio.tests.annotation.browser import VIEWPORT, Page, Wire, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, truth
 from studio.tests.annotation.served import TOKEN, Served
 from tests.shared import slow
@@ -225,7 +225,7 @@ def test_controls_have_names_and_the_page_fits(page):
     )
     assert unnamed == []
     sides = page.tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
-    assert sides == [1280, 720]
+    assert sides == list(VIEWPORT.values())
 
 
 CONTRASTS = """() => {
@@ -802,7 +802,7 @@ def test_review_grows_while_tracking_runs(page, session, monkeypatch):
 
 
 def test_dense_screen_uses_css_pixels(browser, served):
-    context = browser.new_context(viewport={"width": 1280, "height": 720}, device_scale_factor=2)
+    context = browser.new_context(viewport=VIEWPORT, device_scale_factor=2)
     page = Page(context, served.url)
     page.key("p")
     corners = [page.at(10, 10), page.at(30, 10), page.at(30, 30)]
@@ -864,10 +864,11 @@ def test_click_on_a_timeline_row_chooses_its_object(page, session):
     page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
     page.chosen("object 20")
     page.wait_frame(5)
-    assert page.tab.evaluate("document.documentElement.scrollHeight") == 720
+    assert page.tab.evaluate("document.documentElement.scrollHeight") == VIEWPORT["height"]
 
 
 def test_timeline_zooms_scrolls_and_has_thumbnails(page):
+    page.tab.set_viewport_size({"width": 1280, "height": 720})
     page.tab.click("#thumbnails .thumbnail >> nth=7")
     page.wait_frame(7)
     for _ in range(3):
@@ -965,6 +966,28 @@ def test_protected_pixels_are_counted_and_taken_by_one_click(page, session):
     page.tab.wait_for_selector(".toast >> text=100 pixels of other objects left to them")
     page.tab.click(".toast >> text=Take them")
     page.until(lambda: (page.labels(0) == 2).all())
+
+
+def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_path):
+    draw(session, 0, 1, 2)
+    ring = truth(0) == 2
+    ring[28:32, 43:47] = False
+    editing.edit_mask(session.document, 0, 2, lambda _: ring, "ring")
+    editing.edit_mask(session.document, 0, 1, lambda mask: mask | ((truth(0) == 2) & ~ring), "inside")
+    before = page.labels(0)
+    page.objects(2)
+    page.key("2")
+    Image.fromarray(2 * (truth(0) == 2).astype(np.uint8)).save(tmp_path / "mask.png")
+    for taker in ("object 2", "The loaded masks"):
+        if taker == "object 2":
+            page.key("f")
+        else:
+            page.tab.set_input_files("#load", tmp_path / "mask.png")
+        page.tab.wait_for_selector(f".toast >> text={taker} took 16 pixels of object 1")
+        assert (page.labels(0) == truth(0)).all()
+        with page.done():
+            page.tab.click(f".toast:has-text('{taker} took') >> text=Undo")
+        assert (page.labels(0) == before).all()
 
 
 @pytest.mark.parametrize("action", ["delete", "merge"])

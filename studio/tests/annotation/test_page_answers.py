@@ -184,7 +184,6 @@ def test_tracking_requests_no_files_of_the_page(page):
 def test_live_review_requests_checks_of_changed_frames_only(page, session, monkeypatch):
     draw(session, 0, 1)
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
-    page.tab.set_viewport_size({"width": 1280, "height": 690})  # without thumbnails above the timeline
     wire = Wire(page)
     page.tab.wait_for_selector("#review canvas[width='60']")
     page.settle()
@@ -230,7 +229,6 @@ def test_playback_stops_at_a_broken_frame(page):
 
 def test_second_play_does_not_double_the_rate(page, served):
     served.session.document.frames.rate = Fraction(1, 20)
-    page.tab.set_viewport_size({"width": 1280, "height": 600})  # without thumbnails
     page.tab.clock.install()
     page.open(served.url)
     page.requests.clear()
@@ -576,7 +574,7 @@ def test_choices_of_an_export_survive_a_reconnection(page):
     assert page.tab.is_checked("#outputs input[name=cvat]")
 
 
-@pytest.mark.parametrize("field", ["note", "class", "attributes", "name"])
+@pytest.mark.parametrize("field", ["note", "class", "attributes", "name", "clip-note"])
 def test_text_typed_before_a_close_is_stored(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -586,6 +584,8 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
         page.key("F2")
         page.tab.keyboard.type("fish")
     else:
+        if field == "clip-note":
+            page.tab.select_option("#clip-status", "rejected")
         page.tab.focus(f"#{field}")
         page.tab.keyboard.type("fish")
     page.tab.on("dialog", lambda dialog: dialog.accept())
@@ -595,8 +595,44 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
         item = document.snapshot.objects.get(1)
         found = {
             "note": document.snapshot.notes.get(0), "class": item.class_name, "name": item.name,
-            "attributes": ",".join(item.attributes),
+            "attributes": ",".join(item.attributes), "clip-note": document.status[1],
         }  # fmt: skip
         return found[field] == "fish"
 
     wait_until(stored)
+
+
+@pytest.mark.parametrize("field", ["note", "clip-note", "name"])
+def test_refused_text_stays_in_its_field(context, served, field):
+    document = served.session.document
+    draw(served.session, 0, 1)
+    document.shared = True
+    page = Page(context, served.url)
+    page.objects(1)
+    selector = "#objects input[type=text]" if field == "name" else f"#{field}"
+    if field == "name":
+        page.key("F2")
+    elif field == "clip-note":
+        page.tab.evaluate("document.getElementById('clip-note').hidden = false")
+    page.tab.fill(selector, "fish")
+    page.tab.press(selector, "Enter")
+    page.status("type your name first")
+    page.tab.fill("#person", "Ann")
+    page.tab.press("#person", "Enter")
+    page.until(lambda: page.tab.inner_text("#status") == "")  # connected again
+    page.seek(3)
+    page.seek(0)
+    assert page.tab.input_value(selector) == "fish"
+    page.tab.focus(selector)
+    page.tab.press(selector, "End")
+    page.tab.keyboard.type("es")
+    page.tab.press(selector, "Enter")
+
+    def stored():
+        return {
+            "note": document.snapshot.notes.get(0), "name": document.snapshot.objects.get(1).name,
+            "clip-note": document.status[1],
+        }[field]  # fmt: skip
+
+    page.until(lambda: stored() == "fishes")
+    page.tab.close()

@@ -12,6 +12,7 @@ from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
     draw,
+    find_frame_number,
     open_session,
     set_mask,
     truth,
@@ -223,7 +224,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
     class Losing(TruthTracker):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
-            if int(frame[0, 0, 2]) - 40 >= 4:
+            if find_frame_number(frame) >= 4:
                 prediction.channels[:] = 0
             return prediction
 
@@ -233,11 +234,29 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
     events = []
     session.document.listeners.append(events.append)
     run(session, 0, "forward", 0, 10)
-    assert strips(session.document)[1] == "G999aaaallla".replace("llla", "lllg")
+    assert strips(session.document)[1] == "G999lllllllg"
     assert "".join(event.codes[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     checks = session.review()
     assert (checks[0].frame, checks[0].sentence) in {(8, "is lost"), (4, "suddenly changes size")}
     assert all(check.object_id == 1 for check in checks)
+    session.close()
+
+
+def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder):
+    class Losing(TruthTracker):
+        def step(self, frame, mask=None):
+            prediction = super().step(frame, mask)
+            if find_frame_number(frame) < 6:
+                prediction.channels[:] = 0
+            return prediction
+
+    session = open_session(folder, Losing())
+    draw(session, 11, 1)
+    events = []
+    session.document.listeners.append(events.append)
+    run(session, 11, "backward")
+    assert strips(session.document)[1] == "llllll99999G"
+    assert "".join(event.codes[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
     session.close()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from aotlab.sdk import LostFlags
 from aotlab_studio.document.snapshot import Snapshot
@@ -13,9 +13,9 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 
 
 def encode_strips(now: Snapshot) -> dict[int, str]:
-    """Return the strip of each object; one unseen for some frames is lost, see `LostFlags`."""
+    """Return the strip of each object; unseen on `LostFlags.FRAMES` or more annotated frames in a row, it is lost."""
     rows = {object_id: [UNKNOWN] * now.count for object_id in now.objects.ids}
-    for index, codes in _encode(now, now.annotated_frames):
+    for index, codes in _encode(now, now.annotated_frames).items():
         for object_id, code in codes.items():
             rows[object_id][index] = code
     return {object_id: "".join(row) for object_id, row in rows.items()}
@@ -23,20 +23,29 @@ def encode_strips(now: Snapshot) -> dict[int, str]:
 
 def encode_frame(now: Snapshot, index: int) -> dict[int, str]:
     """Return the character of each object on one frame."""
-    end = bisect_right(now.annotated_frames, index)
-    codes = dict(_encode(now, now.annotated_frames[max(0, end - LostFlags.FRAMES) : end]))
-    return codes.get(index, dict.fromkeys(now.objects.ids, UNKNOWN))
+    place = bisect_left(now.annotated_frames, index)
+    near = now.annotated_frames[max(0, place + 1 - LostFlags.FRAMES) : place + LostFlags.FRAMES]
+    return _encode(now, near).get(index, dict.fromkeys(now.objects.ids, UNKNOWN))
 
 
-def _encode(now: Snapshot, frames: Sequence[int]) -> Iterator[tuple[int, dict[int, str]]]:
-    """Yield the characters of all objects on annotated frames in a row; none is lost before the first one."""
-    flags = LostFlags()
+def _encode(now: Snapshot, frames: Sequence[int]) -> dict[int, dict[int, str]]:
+    """Return the characters of all objects on annotated frames in a row, whichever way they were tracked."""
+    rows: dict[int, dict[int, str]] = {}
+    unseen: dict[int, list[int]] = {}
+    """frames since an object was seen"""
     for index in frames:
-        drawn, confidence = now.keyframe(index), now.confidence(index)
-        codes = dict.fromkeys(now.objects.ids, UNKNOWN)
-        for object_id, score in now.scores(index).items():
+        codes = rows[index] = dict.fromkeys(now.objects.ids, UNKNOWN)
+        scores, drawn = now.scores(index), now.keyframe(index)
+        for object_id, score in scores.items():
             codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
         codes |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}
-        confidence |= {each: 1.0 for each, code in codes.items() if each in drawn or code == UNKNOWN}
-        lost = flags.update(confidence)
-        yield index, {each: LOST if lost[each] else code for each, code in codes.items()}
+        for object_id in codes:
+            run = unseen.setdefault(object_id, [])
+            if object_id in drawn or object_id not in scores or scores[object_id].visible:
+                run.clear()
+                continue
+            run.append(index)
+            if len(run) >= LostFlags.FRAMES:
+                for each in run if len(run) == LostFlags.FRAMES else [index]:
+                    rows[each][object_id] = LOST
+    return rows

@@ -34,6 +34,8 @@ export class ClipHeader {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
     this.stored = { status: 'open', note: '' };
+    /** Note that the server does not have yet, or refused; the field keeps it. @type {string | null} */
+    this.unstored = null;
     /** Ends with the answer to the last status. @type {Promise<unknown>} */
     this.sent = Promise.resolve();
     for (const field of elements('clip-status', 'clip-note')) field.onchange = () => this.send();
@@ -55,8 +57,8 @@ export class ClipHeader {
     element('clip-status').value = status;
     const field = element('clip-note');
     if (document.activeElement === field) return; // it is being typed
-    field.value = note;
-    field.hidden = status !== 'rejected' && !note;
+    field.value = this.unstored ?? note;
+    field.hidden = status !== 'rejected' && !field.value;
   }
 
   /** Store the status of the fields, after the one before it. */
@@ -68,8 +70,14 @@ export class ClipHeader {
       field.hidden = false;
       field.focus(); // before the answer: afterwards somebody may be typing elsewhere
     }
+    this.unstored = note === this.stored.note ? null : note;
+    const { queue } = this.app;
+    const send = queue.keep('set_status', { status, note });
     this.sent = this.sent.then(async () => {
-      if (!(await this.app.send('set_status', { status, note }))) this.setStatus(this.stored.status, this.stored.note);
+      await queue.last;
+      const answer = await send();
+      if (answer && this.unstored === note) this.unstored = null;
+      this.setStatus(this.stored.status, this.stored.note);
     });
   }
 

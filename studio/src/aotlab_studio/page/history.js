@@ -31,10 +31,13 @@ export class History {
    * @param {{step: number, result: import('./protocol.js').EditResult} | undefined} answer
    */
   reportTaken(answer) {
-    if (!answer) return;
-    const { object_id: id, losses } = answer.result;
+    if (answer) this.reportLosses(answer.step, answer.result.losses, this.app.getName(answer.result.object_id));
+  }
+
+  /** @param {number} step @param {Record<number, number>} losses pixels by object id @param {string} taker */
+  reportLosses(step, losses, taker) {
     const texts = Object.entries(losses).map(([other, count]) => `${countText(count, 'pixel')} of ${this.app.getName(Number(other))}`);
-    if (texts.length) this.offer(answer, `${this.app.getName(id)} took ${texts.join(', ')}`);
+    if (texts.length) this.offer({ step }, `${taker} took ${texts.join(', ')}`);
   }
 
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */

@@ -266,8 +266,8 @@ export class App {
     if (item) this.history.offer(await this.send('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
-  fillHoles() {
-    return this.send('fill_holes', { ...this.target(), propagate: true });
+  async fillHoles() {
+    this.history.reportTaken(await this.send('fill_holes', { ...this.target(), propagate: true }));
   }
 
   /** Mark the chosen object as absent on this frame. */

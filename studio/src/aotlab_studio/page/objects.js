@@ -56,19 +56,17 @@ export function renameChosen(app) {
 /** Replace the name by a text field. @param {HTMLElement} button @param {Item} item @param {App} app */
 function rename(button, { id, name }, app) {
   const field = createElement('input', { type: 'text', value: name, maxLength: 60, ariaLabel: `New name of ${name}` });
-  const finish = (/** @type {boolean} */ keep) => {
-    field.onblur = null;
-    if (keep && field.value.trim() && field.value !== name) app.change(id, { name: field.value.trim() });
+  field.onkeydown = (event) => {
+    event.stopPropagation();
+    if (event.key === 'Escape') field.value = name;
+    if (event.key === 'Enter' || event.key === 'Escape') focusView();
+  };
+  field.onblur = async () => {
+    const text = field.value.trim();
+    if (text && text !== name && !(await app.change(id, { name: text }))) return; // refused; the field keeps the text
     field.replaceWith(button);
     showObjects(app);
   };
-  field.onkeydown = (event) => {
-    event.stopPropagation();
-    if (event.key !== 'Enter' && event.key !== 'Escape') return;
-    finish(event.key === 'Enter');
-    focusView();
-  };
-  field.onblur = () => finish(true);
   button.replaceWith(field);
   field.select();
 }
@@ -135,16 +133,17 @@ export async function loadMasks(app) {
     answer = await fetch(`${address}&targets=${encodeURIComponent(JSON.stringify(targets))}`, { method: 'POST', body: file });
   }
   if (!answer.ok) throw new Error(await answer.text());
-  /** @type {{frames: number[]}} */
-  const { frames } = await answer.json();
+  /** @type {import('./protocol.js').LoadedMasks} */
+  const { frames, losses, step } = await answer.json();
   app.showMessage(frames.length > 1
     ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
+  app.history.reportLosses(step, losses, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);
 }
 
 /**
  * Ask which objects those of a file are.
- * @param {{id: number, name: string, target: number | null}[]} objects
+ * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
  * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: cancelled
  */

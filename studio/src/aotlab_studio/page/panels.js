@@ -1,7 +1,7 @@
 // @ts-check
 /** Buttons and fields of the page with their actions; the toolbar. */
 
-import { connectPerson, createElement, createIconButton, drawIcon, element, elements } from './dom.js';
+import { connectPerson, createElement, createIconButton, drawIcon, element, elements, focusView } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
 import { TOOLS } from './tools.js';
@@ -17,7 +17,8 @@ export function connectControls(app) {
   const { viewer } = app;
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
-  element('note').onchange = () => app.review.storeNote();
+  element('note').onblur = () => app.review.storeNote();
+  element('note').onkeydown = (event) => { if (event.key === 'Enter') focusView(); };
   connectPerson(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);

@@ -3,7 +3,7 @@
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** Object that drawings share and the first of them makes; 0: not yet. @typedef {{id: number}} PendingObject */
-/** Actions that the server stores once, however often their messages arrive. @typedef {'paint' | 'outline' | 'add_object' | 'set_note' | 'change_object'} Repeatable */
+/** Actions that the server stores once, however often their messages arrive. @typedef {'paint' | 'outline' | 'add_object' | 'set_note' | 'set_status' | 'change_object'} Repeatable */
 
 /** Return a message with its object. @param {object & {object_id?: number | null}} message @param {PendingObject} [target] */
 const fill = (message, target) => (
@@ -22,7 +22,7 @@ export class DrawingQueue {
 
   /** Whether something was drawn or typed that the server has not acknowledged. */
   get unsent() {
-    return this.runningCount > 0;
+    return this.runningCount + this.messages.size > 0;
   }
 
   /**
@@ -39,16 +39,16 @@ export class DrawingQueue {
   }
 
   /**
-   * Send a message after those before it.
+   * Keep a message, so that it is sent if the page closes; return the function that sends it now.
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
    * @param {PendingObject} [target] object of a message without one, which its answer may make
    */
-  push(action, message, target) {
+  keep(action, message, target) {
     const id = this.app.connection.makeId();
     this.messages.set(id, { action, message, target });
-    return this.run(async () => {
+    return async () => {
       const filled = /** @type {any} */ (fill(message, target));
       const answer = await this.app.request(action, filled, id);
       this.messages.delete(id);
@@ -57,7 +57,18 @@ export class DrawingQueue {
         this.app.setPendingId(target, typeof result === 'object' && result ? result.object_id : Number(result));
       }
       return answer;
-    });
+    };
+  }
+
+  /**
+   * Send a message after those before it; parameters as of `keep`.
+   * @template {Repeatable} A
+   * @param {A} action
+   * @param {Actions[A]['message']} message
+   * @param {PendingObject} [target]
+   */
+  push(action, message, target) {
+    return this.run(this.keep(action, message, target));
   }
 
   /** Send all unacknowledged messages, as the page closes; an object that is still to be made is that of the drawing before. */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
-import { countText, element, elements, createElement, focusView, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
+import { countText, element, elements, createElement, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
 import { makeThumbnail } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
@@ -176,6 +176,8 @@ export class Review {
     this.notes = {};
     /** Frame of the note in the field. */
     this.noted = 0;
+    /** Notes that were not stored, by frame; the field keeps them. @type {Record<number, string>} */
+    this.refused = {};
     /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
     this.thumbnails = new Map();
     this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
@@ -205,12 +207,13 @@ export class Review {
     const field = element('note');
     if (document.activeElement === field) return;
     this.noted = this.app.playback.frame;
-    field.value = this.notes[this.noted] || '';
+    field.value = this.refused[this.noted] ?? this.notes[this.noted] ?? '';
   }
 
   async storeNote() {
-    if (document.activeElement === element('note')) focusView();
-    await this.app.queue.push('set_note', { frame: this.noted, text: element('note').value });
+    const [frame, text] = [this.noted, element('note').value.trim()];
+    if (text === (this.notes[frame] || '') || await this.app.queue.push('set_note', { frame, text })) delete this.refused[frame];
+    else this.refused[frame] = text;
     this.showNote();
   }
 

@@ -41,7 +41,7 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-DRAWINGS = ("paint", "outline", "add_object", "set_note", "change_object")
+DRAWINGS = ("paint", "outline", "add_object", "set_note", "set_status", "change_object")
 """actions of drawings and typed texts, which a page repeats when it closes before their answers"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
@@ -124,11 +124,11 @@ class Endpoints:
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             if "targets" in query:
                 targets = msgspec.json.decode(query["targets"], type=dict[int, int | None])
-            frames = await run_in_threadpool(
+            loaded = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
             self._session.runner.schedule(edited=True)
-            return JSONResponse({"frames": frames})
+            return Response(msgspec.json.encode(loaded), media_type="application/json")
         except UnclearObjectsError as error:
             return JSONResponse(msgspec.to_builtins(error.objects), 409)
         except (InputError, msgspec.DecodeError) as error:

@@ -20,7 +20,7 @@ from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
 from aotlab_studio.document.results import READABLE_OUTPUTS
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
-from aotlab_studio.protocol import FileObject
+from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.server.export import RECORD_FILE
 
 MAX_UNPACKED_BYTES = 512 * 2**20
@@ -47,7 +47,7 @@ def load_upload(
     *,
     chosen: int | None = None,
     targets: Mapping[int, int | None] | None = None,
-) -> list[int]:
+) -> LoadedMasks:
     """Store the masks of a file as drawn masks, in one edit.
 
     Args:
@@ -56,9 +56,6 @@ def load_upload(
         chosen: the object that is chosen in the page; a mask of 0 and 255 is its.
         targets: object of each id in the file, None: a new one; without it, by the ids that the file states, and by
             name for all others.
-
-    Returns:
-        the frames of the masks.
 
     Raises:
         UnclearObjectsError: no ``targets``, and a name differs or is that of several, or another object is chosen.
@@ -97,13 +94,16 @@ def load_upload(
                 for frame, values in by_frame.items()
             }
             attributes.setdefault(ids[each], {}).update(rest)
-        keyframes = {frame: _store_labels(document, frame, found.mask(frame), ids) for frame in found.frames}
+        losses: Counter[int] = Counter()
+        keyframes = {
+            frame: _store_labels(document, frame, found.mask(frame), ids, losses) for frame in found.frames
+        }
         values = State(
             objects=dict(added), keyframes=dict(keyframes), classes=dict(classes),
             attributes=dict(attributes),
         )  # fmt: skip
         document.edit("load masks", values, min(found.frames))
-    return sorted(found.frames)
+        return LoadedMasks(sorted(found.frames), dict(losses), document.head)
 
 
 def _list_names(found: Annotations) -> dict[int, str]:
@@ -183,9 +183,12 @@ def _make_name(text: str | None) -> str:
 
 
 def _store_labels(
-    document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int]
+    document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int], losses: Counter[int]
 ) -> dict[int, str]:
-    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay."""
+    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay.
+
+    Pixels that objects lose that are not in the map are added to ``losses``.
+    """
     now = document.snapshot
     shown, locked = now.labels(index), now.objects.locked
     free = ~np.isin(shown, locked)
@@ -194,6 +197,7 @@ def _store_labels(
         mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
         drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
         drawn[target] = document.masks.put(mask)
+        losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
     return drawn
 
 
