@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -107,22 +108,33 @@ class Program:
 
 
 class Page:
-    """One tab. Points are in pixels of the frame."""
+    """One tab. Points are in pixels of the frame.
 
-    def __init__(self, context, url: str) -> None:
+    Args:
+        opened: load the address at once.
+    """
+
+    def __init__(self, context, url: str, *, opened: bool = True) -> None:
         self.tab = context.new_page()
+        self.url = url
         self.problems: list[str] = []
         self.requests: list[str] = []
         self.tab.set_default_timeout(WAIT)
-        self.devtools = context.new_cdp_session(self.tab)
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url))
         self.tab.add_init_script(WATCH)
-        self.open(url)
+        if opened:
+            self.open()
 
-    def open(self, url: str) -> None:
-        """Load the page and wait until it is usable."""
-        self.tab.goto(url)
+    @cached_property
+    def devtools(self):
+        """Session of the DevTools protocol."""
+        return self.tab.context.new_cdp_session(self.tab)
+
+    def open(self, url: str = "") -> None:
+        """Load the page, perhaps again or at another address, and wait until it is usable."""
+        self.url = url or self.url
+        self.tab.goto(self.url)
         self.tab.wait_for_selector("#stage[aria-busy=false]")
         self.size = self.labels(0).shape
 
@@ -278,7 +290,7 @@ class Counted:
 
 
 class Wire:
-    """The WebSocket of a page, which is loaded again: its messages, with answers held back until released.
+    """The WebSocket of a page, which is opened: its messages, with answers held back until released.
 
     Args:
         held: actions whose answers are held back.
@@ -293,7 +305,8 @@ class Wire:
         self.refuses = False
         self.change: Callable[[dict[str, Any]], None] = lambda result: None
         page.tab.route_web_socket(re.compile(r"/socket\?"), self.connect)
-        page.open(page.tab.url)
+        page.open()
+        page.key("b")
 
     def connect(self, socket) -> None:
         self.connections += 1

@@ -14,6 +14,7 @@ from aotlab import Prediction
 from aotlab.media.video_writer import VideoWriter
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
+from aotlab_studio.protocol import ResultsEvent
 from aotlab_studio.server.session import Session
 from tests.segment_by_color import segment_by_color
 
@@ -105,6 +106,11 @@ def draw(session, index, *object_ids):
         editing.add_object(session.document)
     for object_id in object_ids:
         set_mask(session.document, index, object_id, truth(index) == object_id)
+
+
+def refresh_review(session):
+    """Make open pages ask for the frames to check again."""
+    session.document.emit(ResultsEvent(session.document.revision))
 
 
 def square(x, y, side):

@@ -56,9 +56,16 @@ def context(browser):
 
 
 @pytest.fixture
-def page(context, served):
-    page = Page(context, served.url)
-    page.key("b")
+def new_page(context, served):
+    """A tab that is not opened yet."""
+    page = Page(context, served.url, opened=False)
     yield page
     page.tab.close()  # the server's end would wait for it
     assert page.problems == []
+
+
+@pytest.fixture
+def page(new_page):
+    new_page.open()
+    new_page.key("b")
+    return new_page

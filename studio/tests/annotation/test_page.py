@@ -19,7 +19,15 @@ from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, find_violations, iou, needs_browser
-from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, truth
+from studio.tests.annotation.clips import (
+    LENGTH,
+    TruthTracker,
+    draw,
+    draw_folder,
+    open_session,
+    refresh_review,
+    truth,
+)
 from studio.tests.annotation.served import TOKEN, Served
 from tests.shared import slow
 
@@ -327,7 +335,7 @@ def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
     found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
     checks = [Check(*values) for values in found]
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: checks)
-    page.open(page.tab.url)
+    refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
         "7: object 2 is lost, suddenly changes size; object 1 jumps",
@@ -771,7 +779,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
-    page.open(page.tab.url)
+    refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.tab.locator("#review li").last.scroll_into_view_if_needed()
     page.tab.wait_for_selector("#review canvas[width='60']")
@@ -887,10 +895,11 @@ def test_preset_chooses_outputs(page):
     assert page.tab.evaluate(names) == ["coco", "review"]
 
 
-def test_stroke_during_playback_stops_it_and_is_kept(page, served):
-    served.session.document.frames.rate = Fraction(2)
-    page.open(served.url)
-    page.key("Space")
+def test_stroke_during_playback_stops_it_and_is_kept(new_page, session):
+    page = new_page
+    session.document.frames.rate = Fraction(2)
+    page.open()
+    page.key("b", "Space")
     page.wait_frame(1)
     page.tab.mouse.move(*page.at(30, 20))
     page.tab.mouse.down()
@@ -1057,18 +1066,8 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
     assert "drawn on 1 frame," in page.tab.evaluate(rows)[1]
 
 
-def test_outdated_frames_and_waiting_corrections_show(page, session, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
-    draw(session, 0, 1)
-    with page.tracked():  # all earlier events have arrived by then
-        session.track(TrackRequest(0))
-    page.chosen("object 1")
-    page.seek(4)
-    page.drag((40, 3), (44, 3))
-    page.tab.wait_for_selector("#strips[aria-description='Outdated: 1 to 3, 5 to 11']")
-
-
-def test_undo_while_tracking_leaves_no_ghost(page, session):
+def test_undo_while_tracking_leaves_no_ghost(page, served, folder):
+    session = served.session
     session.make_tracker = lambda: TruthTracker(pause=0.1)
     page.drag((8, 8), (12, 12))
     page.key("t")
@@ -1078,11 +1077,14 @@ def test_undo_while_tracking_leaves_no_ghost(page, session):
     page.tab.wait_for_selector("#job", state="hidden")
     session.job.wait(10)
     assert not any(page.labels(index).any() for index in range(LENGTH))
-    page.key("Home")
-    page.wait_frame(0)
+    other = serve_again(served, lambda: open_session(folder), TOKEN)
+    page.open()
+    page.seek(0)
     page.drag((30, 30), (36, 30))
     page.shows("object 2")
-    assert not page.labels(1).any()
+    assert not any(page.labels(index).any() for index in range(1, LENGTH))
+    page.tab.close()
+    other.close()
 
 
 def test_second_object_changes_no_frame_of_the_first(page, session):
@@ -1097,31 +1099,30 @@ def test_second_object_changes_no_frame_of_the_first(page, session):
     assert all((page.labels(index) == 1).tolist() == before[index].tolist() for index in range(LENGTH))
 
 
-@pytest.mark.parametrize("action", ["accept", *slow("export")])
-def test_outdated_frames_are_asked_about(page, session, monkeypatch, action):
-    monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 60)
+def test_outdated_frames_show_and_are_asked_about(page, session, long_pause):
     draw(session, 0, 1)
-    with page.tracked():
+    with page.tracked():  # all earlier events have arrived by then
         session.track(TrackRequest(0))
-    page.seek(1)
+    page.seek(4)
     page.drag((40, 3), (44, 3))
-    for answer in ("", "proceed"):
-        if action == "accept":
-            page.tab.select_option("#clip-status", "accepted")
-        else:
-            page.key("Shift+E")
-            page.tab.click("#export-start")
-        page.tab.wait_for_selector("#outdated-text >> text=10 frames are outdated (2 to 11)")
-        page.tab.click(f"#outdated-dialog button[value='{answer}']")
-        if not answer:
+    page.tab.wait_for_selector("#strips[aria-description='Outdated: 1 to 3, 5 to 11']")
+
+    def answer(choice):
+        page.tab.wait_for_selector("#outdated-text >> text=10 frames are outdated (1 to 3, 5 to 11)")
+        page.tab.click(f"#outdated-dialog button[value='{choice}']")
+
+    for choice in ("", "proceed"):
+        page.tab.select_option("#clip-status", "accepted")
+        answer(choice)
+        if not choice:
             page.status("10 frames are outdated")
-            page.key("Escape")
-    if action == "accept":
-        page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
-        page.until(lambda: session.document.log.status and session.document.log.status.outdated == [(2, 11)])
-    else:
-        page.tab.wait_for_selector("#download:not([hidden])")
-        assert '"outdated"' in (session.archive.parent / "export.json").read_text()
+    page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
+    page.until(lambda: session.document.log.status.outdated == [(1, 3), (5, 11)])
+    page.key("Shift+E")
+    page.tab.click("#export-start")
+    answer("proceed")
+    page.tab.wait_for_selector("#download:not([hidden])")
+    assert '"outdated"' in (session.archive.parent / "export.json").read_text()
 
 
 def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, monkeypatch):
@@ -1129,7 +1130,7 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     session.track(TrackRequest(0)).wait()
     found = [Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)]
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
-    page.open(page.tab.url)
+    refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.key(".")
     page.wait_frame(7)
@@ -1142,20 +1143,19 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     page.status("Nothing is left to check")
 
 
-def test_unacknowledged_stroke_asks_before_the_tab_closes(page):
-    wire = Wire(page, "paint")
+def test_unacknowledged_stroke_asks_before_the_tab_closes(new_page):
+    wire = Wire(new_page, "paint")
     ask = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    assert page.tab.evaluate(ask)
-    page.key("b")
-    page.tab.mouse.move(*page.at(10, 10))
-    page.tab.mouse.down()
-    page.tab.mouse.move(*page.at(20, 10), steps=3)
-    page.tab.mouse.up()
-    page.until(lambda: wire.held)
-    assert not page.tab.evaluate(ask)
-    with page.done():
+    assert new_page.tab.evaluate(ask)
+    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.tab.mouse.down()
+    new_page.tab.mouse.move(*new_page.at(20, 10), steps=3)
+    new_page.tab.mouse.up()
+    new_page.until(lambda: wire.held)
+    assert not new_page.tab.evaluate(ask)
+    with new_page.done():
         wire.release()
-    assert page.tab.evaluate(ask)
+    assert new_page.tab.evaluate(ask)
 
 
 def test_range_is_dragged_on_the_timeline_and_kept(page, session):
@@ -1235,9 +1235,10 @@ def test_rejection_with_a_reason_and_note_on_a_frame(page, session):
     page.tab.wait_for_selector("#notes li", state="detached")
 
 
-def test_shared_project_takes_changes_of_named_people_only(context, served):
-    served.session.document.shared = True
-    page = Page(context, served.url)
+def test_shared_project_takes_changes_of_named_people_only(new_page, browser, served):
+    document, page = served.session.document, new_page
+    document.shared = True
+    page.open()
     page.key("b")
     page.drag((15, 10), (20, 12))
     page.status("type your name first")
@@ -1247,9 +1248,15 @@ def test_shared_project_takes_changes_of_named_people_only(context, served):
     page.until(lambda: page.tab.inner_text("#status") == "")  # connected again
     page.drag((15, 10), (20, 12))
     assert page.labels(0).any()
-    assert [entry.author for entry in served.session.document.log.entries.values()] == ["Ann"]
+    assert [entry.author for entry in document.log.entries.values()] == ["Ann"]
     assert page.tab.get_attribute("#undo", "title").startswith("brush · Ann · 20")
-    page.tab.close()
+    context = browser.new_context()
+    context.add_cookies([{"name": "aotlab_person", "value": "Bob", "url": served.address}])
+    other = Page(context, served.url)
+    other.tab.select_option("#clip-status", "accepted")
+    page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
+    assert document.log.status.author == "Bob"
+    context.close()
 
 
 def test_class_and_attributes_are_typed_for_the_object(page, session):

@@ -34,8 +34,8 @@ export class ClipHeader {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
     this.stored = { status: 'open', note: '' };
-    /** Note that the server does not have yet, or refused; the field keeps it. @type {string | null} */
-    this.unstored = null;
+    /** What the fields show instead: status and note on their way, or a refused note. @type {{status?: ClipStatus, note?: string}} */
+    this.unstored = {};
     /** Ends with the answer to the last status. @type {Promise<unknown>} */
     this.sent = Promise.resolve();
     for (const field of elements('clip-status', 'clip-note')) field.onchange = () => this.send();
@@ -54,11 +54,12 @@ export class ClipHeader {
   /** @param {ClipStatus} status @param {string} note */
   setStatus(status, note) {
     this.stored = { status, note };
-    element('clip-status').value = status;
+    const shown = { ...this.stored, ...this.unstored };
+    element('clip-status').value = shown.status;
     const field = element('clip-note');
     if (document.activeElement === field) return; // it is being typed
-    field.value = this.unstored ?? note;
-    field.hidden = status !== 'rejected' && !field.value;
+    field.value = shown.note;
+    field.hidden = shown.status !== 'rejected' && !shown.note;
   }
 
   /** Store the status of the fields, after the one before it. */
@@ -70,13 +71,14 @@ export class ClipHeader {
       field.hidden = false;
       field.focus(); // before the answer: afterwards somebody may be typing elsewhere
     }
-    this.unstored = note === this.stored.note ? null : note;
+    const message = { status, note };
+    this.unstored = message;
     const { queue } = this.app;
-    const send = queue.keep('set_status', { status, note });
+    const send = queue.keep('set_status', message);
     this.sent = this.sent.then(async () => {
       await queue.last;
-      const answer = await send();
-      if (answer && this.unstored === note) this.unstored = null;
+      const done = await send();
+      if (this.unstored === message) this.unstored = done || note === this.stored.note ? {} : { note };
       this.setStatus(this.stored.status, this.stored.note);
     });
   }

@@ -3,7 +3,7 @@
 
  A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { countText, drawOncePerRefresh, element, watchDensity, wheelFactor } from './dom.js';
+import { countText, drawOncePerRefresh, element, elements, watchDensity, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {{id: number, name: string, color: string, hidden: boolean}} Row */
@@ -183,7 +183,8 @@ export class Timeline {
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    new ResizeObserver(() => this.redraw()).observe(canvas);
+    const observer = new ResizeObserver(() => this.redraw());
+    for (const shown of elements('strips', 'thumbnails')) observer.observe(shown);
     watchDensity(() => this.redraw());
     /** @type {Colors} */
     this.colors = readColors();
