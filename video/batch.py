@@ -41,7 +41,7 @@ from aotlab.video.track import JobOptions
 log = logging.getLogger(__name__)
 
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
-RESERVED_NAMES = ("summary.csv", "review.json", "review.html", CLASSES)
+RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
 """names of files of the whole run"""
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard claims the folder"""

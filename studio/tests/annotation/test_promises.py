@@ -385,17 +385,6 @@ def test_damaged_mask_is_repaired_by_drawing_it_again(folder):
     again.close()
 
 
-def test_status_is_stored_although_the_report_is_not(session, monkeypatch):
-    def refuse(folder):
-        raise InputError("review.json: cannot be written")
-
-    draw(session, 0, 1)
-    monkeypatch.setattr("aotlab_studio.server.session.update_review", refuse)
-    monkeypatch.setattr(type(session), "results", property(lambda self: session.document.folder))
-    run_action(session, {"do": "set_status", "status": "accepted"})
-    assert session.document.status[0] == "accepted"
-
-
 def test_message_with_an_unknown_field_rejected(session):
     with pytest.raises(InputError, match=r"set_status: .*outdatd"):
         run_action(session, {"do": "set_status", "status": "accepted", "outdatd": "proceed"})

@@ -1,7 +1,6 @@
-"""Reviews: scores, signals of wrong masks, frames to check, the output and its HTML page."""
+"""Reviews: scores, signals of wrong masks, frames to check, the output, the list of a batch."""
 
 import json
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ from aotlab.sdk import LostFlags, TrackedFrame
 from aotlab_studio.document.masks import LayerFile
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
-from aotlab_studio.review.batch import render_page, write_batch_review
+from aotlab_studio.review.batch import list_sentences, rank_entries, write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_video
 from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
@@ -191,36 +190,30 @@ def entry(name, lost=(), check=(), label="", status="check", frames=20):
     }  # fmt: skip
 
 
-def listed(text):
-    return re.findall(r"<li>([^<]*)", text)
-
-
-def test_frame_is_listed_once_with_class_names(tmp_path):
+def test_frame_is_listed_once_with_class_names():
     check = [(6, 1, "lost"), (8, 1, "jump"), (8, 2, "unsure"), (8, 1, "area"), (3, 2, "unsure")]
-    text = render_page(tmp_path, [entry("a", lost=[(2, 6)], check=check, label="<cell>")])
-    assert listed(text) == [
-        "object 1 (&lt;cell&gt;) is lost from frame 2 to 6 (at 0.2 s)",
-        "frame 8: object 1 (&lt;cell&gt;) jumps, suddenly changes size; object 2 has low confidence",
+    assert list_sentences(entry("a", lost=[(2, 6)], check=check, label="cell")) == [
+        "object 1 (cell) is lost from frame 2 to 6 (at 0.2 s)",
+        "frame 8: object 1 (cell) jumps, suddenly changes size; object 2 has low confidence",
         "frame 3: object 2 has low confidence",
     ]
 
 
-def test_videos_are_sorted_by_longest_loss(tmp_path):
+def test_videos_are_sorted_by_longest_loss():
     entries = [
         entry("fine", status="done"),
         entry("short", lost=[(0, 4)]),
         entry("long", lost=[(0, 4), (8, 19)]),
         entry("unsure", check=[(1, 1, "unsure")]),
     ]
-    names = re.findall(r"<td>(\w+)<a", render_page(tmp_path, entries))
-    assert names == ["long", "short", "unsure", "fine"]
+    assert [each["name"] for each in rank_entries(entries)] == ["long", "short", "unsure", "fine"]
 
 
-def test_only_worst_frames_are_listed(tmp_path):
-    text = render_page(tmp_path, [entry("a", check=[(frame, 1, "unsure") for frame in range(11)])])
-    assert listed(text)[0] == "frame 0: object 1 has low confidence"
-    assert listed(text)[-1] == "and 3 more frames, in review.json"
-    assert len(listed(text)) == 9
+def test_only_worst_frames_are_listed():
+    listed = list_sentences(entry("a", check=[(frame, 1, "unsure") for frame in range(11)]))
+    assert listed[0] == "frame 0: object 1 has low confidence"
+    assert listed[-1] == "and 3 more frames, in review.json"
+    assert len(listed) == 9
 
 
 @pytest.mark.parametrize("content", ["{", None])
@@ -238,9 +231,8 @@ def test_waiting_and_failed_videos_are_listed(tmp_path):
         {"name": "f", "status": "failed", "frames": 0, "error": "x < y"},
     ]
     write_batch_review(tmp_path, records)
-    page = (tmp_path / "review.html").read_text()
-    assert "1 failed, 1 waiting" in page
-    assert "x &lt; y" in page
+    listed = rank_entries(json.loads((tmp_path / "review.json").read_text()))
+    assert [(each["name"], each["error"]) for each in listed] == [("f", "x < y"), ("w", "")]
 
 
 def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):

@@ -1,66 +1,40 @@
-"""Review of a batch: JSON, and an HTML page."""
+"""Review of a batch, as the list of its videos shows it."""
 
 from __future__ import annotations
 
 import json
-import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from jinja2 import Template
-
-from aotlab import InputError
-from aotlab.sdk import locked
-from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_SUFFIX
-from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.checks import REASONS
 
 MAX_LISTED = 8
-"""largest number of frames to check per video on the page"""
+"""largest number of frames to check that are listed per video"""
 STATUSES = ("failed", "check", "done", "waiting")
-"""order of statuses on the page, most urgent first"""
+"""order of statuses in the list, most urgent first"""
 
 
 def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``review.json`` and ``review.html``; arguments as in `Output.finish_batch`."""
+    """Write ``review.json``; arguments as in `Output.finish_batch`."""
     entries = [_make_entry(folder, record) for record in records]
-    texts = {"review.json": json.dumps(entries, indent=1) + "\n", "review.html": render_page(folder, entries)}
-    for name, text in texts.items():
-        write_bytes(folder / name, text.encode("utf-8", "backslashreplace"))
+    text = json.dumps(entries, indent=1) + "\n"
+    write_bytes(folder / "review.json", text.encode("utf-8", "backslashreplace"))
 
 
 def update_review(folder: Path) -> None:
-    """Write the review of a batch again, with the states of its projects; do nothing without a review.
-
-    Raises:
-        InputError: it cannot be locked or written.
-    """
-    review = folder / "review.json"
-    if not review.is_file():
-        return
-    with locked(folder / ".review.lock"):
-        try:
-            entries = json.loads(review.read_text(encoding="utf-8"))
-            keys = ("name", "status", "frames", "error", "video", "rate")
-            records = [{key: entry[key] for key in keys} for entry in entries]
-        except (OSError, ValueError, LookupError, TypeError):
-            return
-        for record in records:
-            record["status"] = "done" if record["status"] == "check" else record["status"]
-        write_batch_review(folder, records)
-
-
-def read_correction(project: Path) -> str:
-    """Return the status of a clip's project; "open" without one."""
+    """Write the review of a batch again from those of its videos; do nothing without a review."""
     try:
-        return Document.read(project).status[0]
-    except InputError:
-        return "open"
+        entries = json.loads((folder / "review.json").read_text(encoding="utf-8"))
+        keys = ("name", "status", "frames", "error", "video", "rate")
+        records = [{key: entry[key] for key in keys} for entry in entries]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    for record in records:
+        record["status"] = "done" if record["status"] == "check" else record["status"]
+    write_batch_review(folder, records)
 
 
 def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +44,6 @@ def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": record["name"],
         "status": "check" if tracked and checks else record["status"],
-        "correction": read_correction(folder / f"{record['name']}{PROJECT_SUFFIX}") if tracked else "",
         "frames": record.get("frames"),
         "objects": len(notes["objects"]),
         "lost_objects": sum(bool(item["lost_on"]) for item in notes["objects"]),
@@ -89,29 +62,6 @@ def _read_notes(folder: Path) -> dict[str, Any]:
         return notes
     except (OSError, ValueError):
         return {"objects": [], "check": []}
-
-
-def render_page(folder: Path, entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return self-contained HTML, except for the thumbnails beside it.
-
-    Args:
-        entries: one mapping per video, as in ``review.json``.
-    """
-    counts = Counter(entry["status"] for entry in entries)
-    corrections = Counter(entry.get("correction") for entry in entries)
-    folder = folder.resolve()
-    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), autoescape=True)
-    return template.render(
-        name=folder.name,
-        entries=rank_entries(entries),
-        summary=", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status]),
-        corrections=", ".join(
-            f"{corrections[name]} {name}" for name in get_args(ClipStatus) if corrections[name]
-        ),
-        export="aotlab export-clips " + shlex.quote(str(folder)),
-        sentences=list_sentences,
-        command=lambda entry: "aotlab annotate " + shlex.quote(str(folder / entry["name"])),
-    )
 
 
 def rank_entries(entries: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -35,7 +35,7 @@ class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
     The scores are those of `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
-    After a batch, ``review.json`` and ``review.html`` of all of them are written.
+    After a batch, a ``review.json`` of all of them is written.
     """
 
     file_name = "review.json"

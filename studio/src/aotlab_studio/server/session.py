@@ -7,7 +7,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,6 @@ from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.document.results import find_results
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import move_entries, write_bytes
 from aotlab_studio.protocol import (
@@ -32,7 +31,6 @@ from aotlab_studio.protocol import (
     ReviewEntry,
     UndoneStep,
 )
-from aotlab_studio.review.batch import update_review
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.server.export import (
     RECORD_FILE,
@@ -107,7 +105,6 @@ class Session:
             self.document.set_status(status, note, known)
             if status in ("corrected", "accepted", "rejected") and self.document.snapshot.objects.ids:
                 self.document.save_version(f"{status}: {note}" if note else status)
-        self._update_review()
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -127,7 +124,6 @@ class Session:
         self._closed.set()
         self.runner.close()
         self.document.close()
-        self._update_review()
 
     def prefetch(self) -> None:
         """Decode frames for viewing in a thread until the session is closed; it waits while a job runs."""
@@ -212,11 +208,6 @@ class Session:
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
-    def results(self) -> Path | None:
-        """Folder of the results of the job that the project corrects; None for any other project."""
-        return find_results(self.document.folder)
-
-    @property
     def archive(self) -> Path:
         """Archive of the last export."""
         return self.document.folder / "export" / f"{self.document.frames.name}.zip"
@@ -283,12 +274,6 @@ class Session:
             raise InputError("box and clicks: this session has no segmenter; draw the mask")
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
-
-    def _update_review(self) -> None:
-        """Update the review of the batch; one that cannot be written changes no masks."""
-        if self.results is not None:
-            with suppress(InputError):
-                update_review(self.results.parent)
 
     def _report_move(self, entry: Entry | None) -> UndoneStep | None:
         self.runner.schedule(edited=True)
