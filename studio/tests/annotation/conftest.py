@@ -47,6 +47,29 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def shared_page(browser, tmp_path_factory):
+    """A page for tests that change nothing stored."""
+    session = open_session(draw_folder(tmp_path_factory.mktemp("shared") / "clip"))
+    served, context = Served(session), browser.new_context(viewport=VIEWPORT)
+    page = Page(context, served.url)
+    yield page
+    context.close()
+    served.close()
+    assert page.problems == []
+
+
+@pytest.fixture
+def idle_page(shared_page):
+    """The page of `shared_page` with the brush, frame 0 and the whole view."""
+    shared_page.tab.set_viewport_size(VIEWPORT)
+    shared_page.key("b", "0")
+    shared_page.seek(0)
+    for place in (shared_page.at(30, 20), (2, 2)):  # without a cursor
+        shared_page.tab.mouse.move(*place)
+    return shared_page
+
+
 @pytest.fixture
 def context(browser):
     context = browser.new_context(viewport=VIEWPORT, accept_downloads=True, has_touch=True)
