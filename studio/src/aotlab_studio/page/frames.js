@@ -62,8 +62,8 @@ export class FrameCache {
 
   /** Evict the least recently used images. @param {ImageBitmap} image any of them; all have the same size */
   evict({ width, height }) {
-    const most = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
-    for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - most))) {
+    const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
+    for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - maxCount))) {
       this.images.get(index)?.then((bitmap) => bitmap.close(), () => {});
       this.images.delete(index);
     }

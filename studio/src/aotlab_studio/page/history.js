@@ -3,7 +3,7 @@
 
 import { countText, elements, toast } from './dom.js';
 
-export class History {
+export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;

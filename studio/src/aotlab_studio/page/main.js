@@ -6,7 +6,7 @@ import { Connection, Refusal } from './connection.js';
 import { addIcons, askOutdated, element, elements } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
-import { History } from './history.js';
+import { EditHistory } from './history.js';
 import { ObjectFields, showObjects } from './objects.js';
 import { connectControls, showTools } from './panels.js';
 import { Playback } from './playback.js';
@@ -53,7 +53,7 @@ export class App {
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
     this.tracking = new Tracking(this);
     this.review = new Review(this);
-    this.history = new History(this);
+    this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);

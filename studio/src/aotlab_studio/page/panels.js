@@ -77,7 +77,7 @@ function listButtons(app) {
 
 /** Show or hide the panels of a narrow window. */
 function togglePanels() {
-  element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('unfolded')));
+  element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
 }
 
 /** @param {App} app */

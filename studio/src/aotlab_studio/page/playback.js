@@ -69,7 +69,7 @@ export class Playback {
     } catch (error) {
       wanted.frame = this.frame;
       this.stop();
-      app.viewer.stay();
+      app.viewer.hideNear();
       app.inputs.clear();
       app.showError(error);
     }
@@ -138,7 +138,7 @@ export class Playback {
   }
 
   /** Stay at the frame that shows, because the person draws on it, unless the person wants another one. */
-  halt() {
+  keepFrame() {
     if (this.wanted.byPerson || !(this.playing || this.loading)) return;
     this.stop();
     this.wanted.frame = this.frame;

@@ -170,9 +170,9 @@ export function bindings(app) {
   };
 }
 
-/** @param {import('./viewer.js').Viewer} viewer @param {boolean} closer */
-function zoomAtPointer(viewer, closer) {
-  viewer.zoomBy(closer ? 1.25 : 1 / 1.25, viewer.pointer || undefined);
+/** @param {import('./viewer.js').Viewer} viewer @param {boolean} zoomsIn */
+function zoomAtPointer(viewer, zoomsIn) {
+  viewer.zoomBy(zoomsIn ? 1.25 : 1 / 1.25, viewer.pointer || undefined);
 }
 
 const CURSOR_STEP = 8;

@@ -286,7 +286,7 @@ export class Timeline {
   /** Move the dragged handle. @param {MouseEvent} event */
   moveHandle(event) {
     const [first, last] = [this.range[0] ?? 0, this.range[1] ?? this.count - 1];
-    const place = Math.round(this.placeOf(event));
+    const place = Math.round(this.eventToPosition(event));
     const from = this.handle ? first : Math.max(0, Math.min(last, place));
     const to = this.handle ? Math.min(this.count - 1, Math.max(first, place - 1)) : last;
     this.app.tracking.setRange(from ? String(from) : '', to < this.count - 1 ? String(to) : '');
@@ -334,18 +334,18 @@ export class Timeline {
     const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     if (!event.ctrlKey && !along) return; // scrolls the rows
     event.preventDefault();
-    if (event.ctrlKey) this.zoomBy(1 / wheelFactor(event), this.placeOf(event));
+    if (event.ctrlKey) this.zoomBy(1 / wheelFactor(event), this.eventToPosition(event));
     else this.show(this.first + along / this.column);
   }
 
   /** Return the frame under the pointer, with its fraction. @param {MouseEvent} event */
-  placeOf(event) {
+  eventToPosition(event) {
     return this.first + (event.clientX - this.canvas.getBoundingClientRect().left - NAMES_WIDTH) / this.column;
   }
 
   /** @param {MouseEvent} event */
   eventToFrame(event) {
-    return Math.min(this.count - 1, Math.max(0, Math.floor(this.placeOf(event))));
+    return Math.min(this.count - 1, Math.max(0, Math.floor(this.eventToPosition(event))));
   }
 
   /** Return whether the pointer is on the names. @param {MouseEvent} event */

@@ -117,8 +117,8 @@ async function releaseScribble(toolbox, points) {
       return undefined;
     }
     const ends = [line[0], line[line.length - 1]];
-    const away = Boolean(!removing && present && labels && ends.every((end) => isFarFrom(labels, id, end)));
-    return suggest(toolbox, { ...prompts, refine: present && !away }, place, away);
+    const isAway = Boolean(!removing && present && labels && ends.every((end) => isFarFrom(labels, id, end)));
+    return suggest(toolbox, { ...prompts, refine: present && !isAway }, place, isAway);
   });
 }
 
@@ -145,9 +145,9 @@ async function releaseMark(toolbox, point) {
       app.showMessage(NOTHING_TO_REMOVE);
       return undefined;
     }
-    const away = Boolean(positive && present && labels && isFarFrom(labels, id, point));
+    const isAway = Boolean(positive && present && labels && isFarFrom(labels, id, point));
     const points = { [positive ? 'positive' : 'negative']: toPairs([point]) };
-    return suggest(toolbox, { ...points, refine: present && !away }, place, away);
+    return suggest(toolbox, { ...points, refine: present && !isAway }, place, isAway);
   });
   if (!done) toolbox.marks = toolbox.marks.filter((one) => one !== added);
   toolbox.show();
@@ -158,17 +158,17 @@ async function releaseMark(toolbox, point) {
  * @param {Toolbox} toolbox
  * @param {Partial<Actions['suggest']['message']>} prompts
  * @param {Place} place
- * @param {boolean} away
+ * @param {boolean} isAway
  */
-async function suggest(toolbox, prompts, { frame, id: before, pendingObject }, away) {
+async function suggest(toolbox, prompts, { frame, id: before, pendingObject }, isAway) {
   const { app } = toolbox;
-  const message = { ...prompts, frame, object_id: (!away && before) || null, propagate: true };
+  const message = { ...prompts, frame, object_id: (!isAway && before) || null, propagate: true };
   const answer = await app.request('suggest', message);
   if (!answer) return undefined;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
   if (!before) app.setPendingId(pendingObject, id);
   else if (app.chosen === before) app.setChosen(id);
-  if (away) toolbox.marks = [];
+  if (isAway) toolbox.marks = [];
   app.history.reportTaken(answer);
   if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
     'Take them': async () => {
@@ -176,7 +176,7 @@ async function suggest(toolbox, prompts, { frame, id: before, pendingObject }, a
       await app.send('suggest', { ...message, overwrite: true });
     },
   });
-  if (!away) return answer;
+  if (!isAway) return answer;
   toast(`${app.getName(id)} is new`, {
     [`More of ${app.getName(before)}`]: async () => {
       if (!(await app.send('undo', { step }))) return;
@@ -218,7 +218,7 @@ const lasso = {
   help: 'Lasso: drag around the object. With Shift: remove.',
   press: () => {},
   move: (toolbox, point) => toolbox.follow(point),
-  release: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : toolbox.dropPoints()),
+  release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
   shape: ({ points }) => ({ points, closed: true, corners: false }),
 };
 
@@ -229,13 +229,13 @@ const polygon = {
   icon: 'pentagon',
   help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
   takesPoints: true,
-  press: (toolbox, point) => (closesOutline(toolbox, point) ? send(toolbox) : toolbox.points.push(point)),
-  close: (toolbox) => (toolbox.points.length > 2 ? send(toolbox) : undefined),
+  press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
+  close: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : undefined),
   shape: ({ points }) => ({ points, closed: false, corners: true }),
 };
 
 /** @param {Toolbox} toolbox */
-function send(toolbox) {
+function sendOutline(toolbox) {
   return toolbox.finish('outline', { ...toolbox.target, points: toPairs(toolbox.points), erase: toolbox.removing });
 }
 
@@ -384,7 +384,7 @@ export class Toolbox {
 
   /** @param {Point} point @param {boolean} remove whether Shift or the right button is held */
   press(point, remove) {
-    if (this.tool.name !== 'pan') this.app.playback.halt();
+    if (this.tool.name !== 'pan') this.app.playback.keepFrame();
     if (!this.app.playback.ready) {
       this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
       return;

@@ -98,7 +98,7 @@ export class Viewer {
   }
 
   /** Show the frame from before `showNear` again. */
-  stay() {
+  hideNear() {
     this.near = null;
     this.draw();
   }
