@@ -284,22 +284,20 @@ def test_clicks_refine_a_box_with_either_tool(page):
 
 def test_scribble_makes_and_corrects_a_mask(page):
     page.key("z")
+    click(page, 10, 10)  # a short one
+    assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
+    page.key_done("Control+z")
     page.drag((7, 7), (12, 12))
-    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+    assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
+    page.key_done("Control+z")
     page.key("x")
     page.drag((2, 2), (56, 38))
-    assert (page.labels(0) == 1)[26:34, 41:49].all()
+    assert (page.labels(0) > 0)[26:34, 41:49].all()
     page.key("z")
     page.tab.keyboard.down("Shift")
     page.drag((42, 27), (47, 32))
     page.tab.keyboard.up("Shift")
-    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
-
-
-def test_short_scribble_is_a_click(page):
-    page.key("z")
-    click(page, 10, 10)
-    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+    assert iou(page.labels(0) > 0, truth(0) == 1) > 0.9
 
 
 def test_negative_click_needs_a_mask(page, session):
@@ -609,16 +607,10 @@ def test_error_disappears_with_the_next_success(page):
     assert page.tab.inner_text("#status") == ""
 
 
-@pytest.mark.parametrize("field", ["#frame", *slow("#opacity")])
-def test_keys_act_on_the_frame_after_a_field_was_used(idle_page, field):
-    if field == "#frame":
-        idle_page.tab.fill(field, "4")
-        idle_page.tab.press(field, "Enter")
-        idle_page.wait_frame(4)
-    else:
-        idle_page.tab.click(field)
+def test_keys_act_on_the_frame_after_a_slider_was_used(idle_page):
+    idle_page.tab.click("#opacity")
     idle_page.key("ArrowRight")
-    idle_page.wait_frame(5 if field == "#frame" else 1)
+    idle_page.wait_frame(1)
 
 
 def press(page, code, key, **how):
@@ -1015,7 +1007,7 @@ def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_p
         assert (page.labels(0) == before).all()
 
 
-@pytest.mark.parametrize("action", ["delete", "merge"])
+@pytest.mark.parametrize("action", ["delete", *slow("merge")])
 def test_undo_of_delete_or_merge_brings_all_masks_back(page, session, action):
     draw(session, 0, 1, 2)
     with page.tracked():

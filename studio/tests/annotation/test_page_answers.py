@@ -492,7 +492,7 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     new_page.chosen("object 1")
 
 
-@pytest.mark.parametrize("field", ["#clip-note", "#note", *slow("#last", "#class")])
+@pytest.mark.parametrize("field", ["#note", *slow("#clip-note", "#last", "#class")])
 def test_late_events_keep_what_is_typed(page, session, field):
     draw(session, 0, 1)
     page.objects(1)
@@ -560,7 +560,7 @@ def test_choices_of_an_export_survive_a_reconnection(new_page):
     assert new_page.tab.is_checked("#outputs input[name=cvat]")
 
 
-@pytest.mark.parametrize("field", ["note", "class", "attributes", "name"])
+@pytest.mark.parametrize("field", ["note", *slow("class", "attributes", "name")])
 def test_text_typed_before_a_close_is_stored(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -586,7 +586,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     wait_until(stored)
 
 
-@pytest.mark.parametrize("field", ["note", "clip-note", "name"])
+@pytest.mark.parametrize("field", ["note", *slow("clip-note", "name")])
 def test_refused_text_stays_in_its_field(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)

@@ -14,7 +14,7 @@ export class Exporter {
     this.app = app;
     onSubmit(element('export-start'), () => this.start());
     element('presets').append(...Object.entries(PRESETS).map(([textContent, outputs]) => (
-      createElement('button', { type: 'button', textContent, onclick: () => this.check(outputs) })
+      createElement('button', { type: 'button', textContent, onclick: () => this.boxes.forEach((box) => { box.checked = outputs.includes(box.name); }) })
     )));
     element('export-annotated').onclick = () => {
       const [first, last] = app.timeline.annotated() || ['', ''];
@@ -37,16 +37,6 @@ export class Exporter {
     return [.../** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))];
   }
 
-  /** Choose these outputs. @param {string[]} names */
-  check(names) {
-    for (const box of this.boxes) box.checked = names.includes(box.name);
-  }
-
-  /** Return the names of the chosen outputs. */
-  checked() {
-    return this.boxes.filter((box) => box.checked).map((box) => box.name);
-  }
-
   open() {
     element('download').hidden = true;
     element('export-missing').textContent = '';
@@ -56,8 +46,9 @@ export class Exporter {
   /** Export; the dialog shows the progress, and why it was refused. */
   async start() {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
+    const names = this.boxes.filter((box) => box.checked).map((box) => box.name);
     this.setRunning(true);
-    const answer = await this.app.send('export', { names: this.checked(), first, last });
+    const answer = await this.app.send('export', { names, first, last });
     this.setRunning(false);
     if (!answer) {
       element('export-missing').textContent = element('status').textContent;

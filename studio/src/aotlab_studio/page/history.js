@@ -28,16 +28,13 @@ export class EditHistory {
 
   /**
    * Say how many pixels other objects lost.
-   * @param {{step: number, result: import('./protocol.js').EditResult} | undefined} answer
+   * @param {{step: number, result: {losses: Record<number, number>, object_id?: number}} | undefined} answer
+   * @param {string} [taker] the object of the answer if not given
    */
-  reportTaken(answer) {
-    if (answer) this.reportLosses(answer.step, answer.result.losses, this.app.getName(answer.result.object_id));
-  }
-
-  /** @param {number} step @param {Record<number, number>} losses pixels by object id @param {string} taker */
-  reportLosses(step, losses, taker) {
-    const texts = Object.entries(losses).map(([other, count]) => `${countText(count, 'pixel')} of ${this.app.getName(Number(other))}`);
-    if (texts.length) this.offer({ step }, `${taker} took ${texts.join(', ')}`);
+  reportTaken(answer, taker = this.app.getName(answer?.result.object_id ?? 0)) {
+    const losses = Object.entries(answer?.result.losses ?? {});
+    const texts = losses.map(([id, count]) => `${countText(count, 'pixel')} of ${this.app.getName(Number(id))}`);
+    if (texts.length) this.offer(answer, `${taker} took ${texts.join(', ')}`);
   }
 
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */

@@ -11,7 +11,7 @@ import { ObjectFields, showObjects } from './objects.js';
 import { connectControls, showTools } from './panels.js';
 import { Playback } from './playback.js';
 import { DrawingQueue } from './queue.js';
-import { loadPlace, restoreSettings } from './settings.js';
+import { loadSettings, restoreSettings } from './settings.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
@@ -96,7 +96,7 @@ export class App {
     const first = !this.name;
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
-    const place = first ? loadPlace(state.project) : {};
+    const place = (first && loadSettings().places?.[state.project]) || {};
     if (place.chosen) this.chosen = place.chosen;
     this.tracking.showRange(state.range);
     this.clip.show(state);

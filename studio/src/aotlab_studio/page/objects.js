@@ -134,10 +134,11 @@ export async function loadMasks(app) {
   }
   if (!answer.ok) throw new Error(await answer.text());
   /** @type {import('./protocol.js').LoadedMasks} */
-  const { frames, losses, step } = await answer.json();
+  const result = await answer.json();
+  const { frames, step } = result;
   app.showMessage(frames.length > 1
     ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
-  app.history.reportLosses(step, losses, 'The loaded masks');
+  app.history.reportTaken({ step, result }, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);
 }
 

@@ -42,12 +42,3 @@ export function restoreSettings(app) {
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });
 }
-
-/**
- * Return the frame and object of a project that were shown last.
- * @param {string} project
- * @returns {{frame?: number, chosen?: number}}
- */
-export function loadPlace(project) {
-  return loadSettings().places?.[project] || {};
-}

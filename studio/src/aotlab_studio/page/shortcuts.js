@@ -148,7 +148,7 @@ export function bindings(app) {
       { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, forward', run: (key) => playback.step(key === 'Shift+←' ? -10 : 10) },
       { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
       { keys: ['Space'], text: 'play, stop', run: () => playback.toggle() },
-      { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => zoomAtPointer(viewer, '+PageUp'.includes(key)) },
+      { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined) },
       { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
       { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
@@ -168,11 +168,6 @@ export function bindings(app) {
       { keys: ['?'], text: 'keyboard shortcuts', run: () => element('help-dialog').showModal() },
     ],
   };
-}
-
-/** @param {import('./viewer.js').Viewer} viewer @param {boolean} zoomsIn */
-function zoomAtPointer(viewer, zoomsIn) {
-  viewer.zoomBy(zoomsIn ? 1.25 : 1 / 1.25, viewer.pointer || undefined);
 }
 
 const CURSOR_STEP = 8;
