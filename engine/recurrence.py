@@ -18,21 +18,19 @@ class DecodedFrame(NamedTuple):
     propagated: PropagatedFrame
     logits: Tensor
     """B×(M+1)×h×w, float32"""
-    after_cut: bool = False
-    """whether zeros were read in place of short-term memory, which restarts with this frame"""
 
 
 def read_memory(
-    model: VOSModel, bank: MemoryBank, features: Features, *, after_cut: bool = False
+    model: VOSModel, bank: MemoryBank, features: Features, *, short_term: bool = True
 ) -> DecodedFrame:
     """Propagate a bank's memory to a frame and decode.
 
     Args:
         features: features of the frame, shared by all banks.
-        after_cut: read zeros in place of short-term memory.
+        short_term: False reads zeros in place of short-term memory, as after a cut.
     """
-    propagated = model.propagate(features, bank.read(short_term=not after_cut))
-    return DecodedFrame(propagated, model.decode(propagated, features).float(), after_cut)
+    propagated = model.propagate(features, bank.read(short_term=short_term))
+    return DecodedFrame(propagated, model.decode(propagated, features).float())
 
 
 def read_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
@@ -53,4 +51,4 @@ def compute_memory(model: VOSModel, decoded: DecodedFrame, masks: Tensor) -> Mem
 def write_memory(model: VOSModel, bank: MemoryBank, decoded: DecodedFrame, memory: Memory) -> None:
     """Add the memory of a tracked frame to a bank; if this fails, the bank must be discarded."""
     relevance = partial(compute_relevance, model, decoded.propagated, decoded.logits)
-    bank.add(memory, relevance, after_cut=decoded.after_cut)
+    bank.add(memory, relevance)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.tracking.inputs import FrameLike, MaskLike, Size
+from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
@@ -32,7 +32,7 @@ class Branch:
     weight: float = 1.0
     """weight of its probabilities in the mean, above 0"""
 
-    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
         """Predict the masks of a frame that is mirrored if the branch mirrors; as `Tracker.predict`."""
         return self.tracker.predict(frame[:, ::-1] if self.flip else frame, mask, size)
 
@@ -45,8 +45,8 @@ class Ensemble:
     """Several trackers as one; predicts the mean of their probabilities.
 
     Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
-    ``fused_feedback`` those of the mean, as in MSDeAOT's. Branches run one after another. It has `step`, `prompt`,
-    `forget`, `reset`, `fresh`, `ids`, `groups` and `device` of a `Tracker`, but no `state_dict` and no `set_depth`.
+    ``fused_feedback`` those of the mean, as in MSDeAOT's. Branches run one after another. It has the members of a
+    `Tracker` that evaluation uses: `step`, `reset`, `fresh`, `ids` and `device`.
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
@@ -68,26 +68,10 @@ class Ensemble:
         other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
         return other
 
-    def forget(self, object_id: int) -> None:
-        """Stop tracking an object, as `Tracker.forget`; no branch is changed after a failure."""
-        branches = [replace(branch, tracker=copy(branch.tracker)) for branch in self.branches]
-        for branch in branches:
-            branch.tracker.forget(object_id)
-        self.branches = branches
-
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were given."""
         return self.branches[0].tracker.ids
-
-    @property
-    def groups(self) -> int:
-        """Largest number of groups of a branch."""
-        return max(branch.tracker.groups for branch in self.branches)
-
-    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
-        """Segment objects of one frame from prompts with the first branch's model, as `Tracker.prompt`."""
-        return self.branches[0].tracker.prompt(frame, prompts)
 
     @torch.inference_mode()
     def step(
@@ -95,7 +79,7 @@ class Ensemble:
         frame: FrameLike,
         mask: MaskLike | None = None,
         *,
-        size: Size | None = None,
+        size: ImageSize | None = None,
         prompts: Mapping[int, Prompt] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame; arguments and errors as `Tracker.step`.
@@ -122,16 +106,14 @@ class Ensemble:
         """Return the logarithm of the mean probabilities (1+n)×H×W, and its most likely channels H×W."""
         mean = torch.zeros((), device=self.device)
         for branch, predicted in zip(self.branches, by_branch, strict=True):
-            logits, _ = branch.tracker.objects.remove_forgotten(predicted.logits, predicted.channels)
-            mean = mean + (branch.mirror(logits).softmax(0) * branch.weight).to(self.device)
+            mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
         return mean.clamp(min=1e-30).log(), mean.max(0).indices
 
     def _commit(self, by_branch: Sequence[PredictedFrame], fused: Tensor, mask: np.ndarray | None) -> None:
         """Store a frame in every branch; ``fused``: channels H×W of the mean."""
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             if self.fused_feedback:
-                channels = branch.mirror(fused.to(predicted.channels.device))
-                predicted = predicted._replace(channels=branch.tracker.objects.restore_channels(channels))
+                predicted = predicted._replace(channels=branch.mirror(fused.to(predicted.channels.device)))
             flipped = mask[:, ::-1] if branch.flip and mask is not None else mask
             branch.tracker.commit(predicted, flipped)
 

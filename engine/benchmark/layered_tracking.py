@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from aotlab.engine.benchmark.ensemble import Ensemble
-from aotlab.engine.tracking.inputs import Size
+from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.object_masks import merge_object_masks
@@ -39,7 +39,7 @@ class LayeredPrediction:
     """prediction and object ids of each layer"""
     new_masks: Mapping[int, np.ndarray]
     """H×W bool masks of the objects that begin on this frame, by id"""
-    size: Size
+    size: ImageSize
 
     def start_host_copy(self) -> None:
         """Start the copies of a GPU's channels, as `Prediction.start_host_copy`."""

@@ -24,15 +24,12 @@ class Decision(NamedTuple):
 
 
 class MemoryPolicy:
-    """Decides which frames long-term memory keeps.
+    """Decides which frames long-term memory keeps."""
 
-    Tracker states store its attributes: numbers, lists and dictionaries.
-    """
-
-    capacity: int | None
-    """largest number of frames in long-term memory; None: unbounded"""
     every: float
     """interval in frames between stored ones"""
+    capacity: int | None
+    """largest number of frames in long-term memory; None: unbounded"""
 
     @property
     def initial_frames(self) -> int | None:
@@ -46,10 +43,17 @@ class MemoryPolicy:
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Return whether to store a frame that is ``every`` frames after the last one, and which to evict for it.
 
-        ``relevance``: of the frames in long-term memory to the new one, if `needs_relevance`; policies that read it
-        evict the oldest frame without it.
+        ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`. Without it, the
+        oldest is evicted.
         """
         return Decision(store=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of what `decide` has learned from earlier frames, in containers and numbers."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the state of a policy with the same settings."""
 
 
 def concat_frames(frames: Sequence[KeyValue]) -> KeyValue:
@@ -204,7 +208,7 @@ class MemoryBank:
 
         ``short_term``: False gives zeros in place of short-term memory.
         """
-        # the oldest frames of short-term memory are read: all but the newest ``short_term_skip - 1``
+        # skip the newest short_term_skip − 1 frames
         count = max(1, len(self._short) - self._skip + 1)
         blocks = []
         for long, frames in zip(self._long, zip(*list(self._short)[:count], strict=True), strict=True):
@@ -220,30 +224,24 @@ class MemoryBank:
         A full bank evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.last_index += 1
-        self._short.clear()
+        self.clear_short_term()
         self._short.append([block.short for block in memory])
         if self.policy.capacity is not None and len(self) >= self.policy.capacity:
             self._drop_for_reference()
         self.references.append(self.last_index)
         self._store(memory)
 
-    def add(
-        self,
-        memory: Memory,
-        relevance: Callable[[Tensor, int], FrameRelevance] | None = None,
-        *,
-        after_cut: bool = False,
-    ) -> None:
+    def clear_short_term(self) -> None:
+        """Forget the frames in short-term memory, as before the first frame after a cut is added."""
+        self._short.clear()
+
+    def add(self, memory: Memory, relevance: Callable[[Tensor, int], FrameRelevance] | None = None) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
-        Args:
-            relevance: computes the relevance of long-term memory to this frame, for policies that need it, from the
-                keys B×(T·L)×C of the first block and T, the number of frames.
-            after_cut: reset short-term memory to this frame.
+        ``relevance``: computes the relevance of long-term memory to this frame, for policies that need it, from the
+        keys B×(T·L)×C of the first block and T, the number of frames.
         """
         self.last_index += 1
-        if after_cut:
-            self._short.clear()
         self._short.append([block.short for block in memory])
         if self.last_index - self._last_stored < self.policy.every:
             return
@@ -271,7 +269,7 @@ class MemoryBank:
             "references": [*self.references],
             "last_index": self.last_index,
             "last_stored": self._last_stored,
-            "policy": deepcopy(vars(self.policy)),
+            "policy": self.policy.state_dict(),
             "long": [[x.clone() for x in block.read()] for block in self._long],
             "short": [[[x.clone() for x in block] for block in frame] for frame in self._short],
         }
@@ -283,7 +281,7 @@ class MemoryBank:
         """
         self.frame_indices, self.references = deepcopy(state["frame_indices"]), [*state["references"]]
         self.last_index, self._last_stored = state["last_index"], state["last_stored"]
-        vars(self.policy).update(deepcopy(state["policy"]))
+        self.policy.load_state_dict(state["policy"])
         for frames in state["long"]:
             buffer = FrameBuffer(self.policy.initial_frames)
             buffer.load(_copy_finite(frames, device), len(self), len(self))

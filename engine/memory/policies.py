@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,43 +20,34 @@ from aotlab.engine.memory.relevance import FrameRelevance
 
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
+BONUS = 1.5
+"""weight of the bonus for frames with few updates (RMem, section 3.2)"""
+PSEUDO_UPDATES = 8.0
+"""number added to every frame's updates (RMem)"""
 
 
 @dataclass(frozen=True)
-class FirstFrame(MemoryPolicy):
-    """Reference frames are the only long-term memory (AOT-T, -S, -B)."""
+class FIFO(MemoryPolicy):
+    """Reference frames and one frame in ``every`` are stored; a full memory evicts the oldest tracked frame.
 
-    capacity = None
-    every = math.inf
-
-
-@dataclass(frozen=True)
-class EveryNthFrame(MemoryPolicy):
-    """Reference frames and one frame in ``every`` are stored, and all are kept (AOT-L)."""
-
-    every: int
-    capacity = None
-
-
-@dataclass(frozen=True)
-class BoundedFIFO(MemoryPolicy):
-    """Reference frames and one frame in ``every`` are stored; the oldest tracked frame is evicted.
-
+    Without ``capacity`` all are kept (AOT-L); if ``every`` is infinite, reference frames only (AOT-T, -S, -B).
     ``max_tracked``: largest number of tracked frames; None: as many as there is room for.
     """
 
-    capacity: int
-    every: int
+    every: float
+    capacity: int | None = None
     max_tracked: int | None = None
 
     @property
-    def initial_frames(self) -> int:
+    def initial_frames(self) -> int | None:
         """Room for a reference frame and the tracked frames."""
-        return self.capacity if self.max_tracked is None else min(self.capacity, 1 + self.max_tracked)
+        if self.capacity is None or self.max_tracked is None:
+            return self.capacity
+        return min(self.capacity, 1 + self.max_tracked)
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Evict the oldest tracked frame of a full memory."""
-        full = len(bank) >= self.capacity
+        full = self.capacity is not None and len(bank) >= self.capacity
         if self.max_tracked is not None:
             full = full or len(bank.evictable(0)) >= self.max_tracked
         return decide_fifo(bank) if full else Decision(store=True)
@@ -75,13 +68,13 @@ class ScoredMemory(MemoryPolicy):
     there is room, as the published DeAOT models do.
     """
 
-    capacity: int
     every: int
+    capacity: int
     score_early: bool = False
-    running: dict[int, dict[int, float]] = field(default_factory=dict)
+    running: dict[int, dict[int, float]] = field(default_factory=dict, init=False)
     """running relevance by group and frame"""
-    counts: dict[int, dict[int, float]] = field(default_factory=dict)
-    """number of updates with a frame, including its own insertion, by group and frame"""
+    updates: dict[int, dict[int, int]] = field(default_factory=dict, init=False)
+    """how often each frame was scored, plus 1 for its insertion, by group and frame"""
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Evict the tracked frame with the lowest score of a full memory, the oldest on ties or without foreground."""
@@ -104,9 +97,17 @@ class ScoredMemory(MemoryPolicy):
         """Return the statistics B×k×T float32 that `score` needs, the shares of attention first."""
         return relevance.shares[:, None].float()
 
-    def score(self, running: np.ndarray, counts: Sequence[float], statistics: np.ndarray) -> np.ndarray:
-        """Score T frames by running relevance R and counts n, T each, and by `measure`'s statistics k×T."""
+    def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
+        """Score T frames by running relevance R and updates n, T each, and by `measure`'s statistics k×T."""
         raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of running relevance and updates."""
+        return {"running": deepcopy(self.running), "updates": deepcopy(self.updates)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from running relevance and updates."""
+        self.running, self.updates = deepcopy(state["running"]), deepcopy(state["updates"])
 
     def _choose_evicted(self, group: int, bank: MemoryBank, statistics: np.ndarray) -> int | None:
         """Update R and n of a group's T frames by statistics k×T; return the position of the frame to evict, if any."""
@@ -114,17 +115,17 @@ class ScoredMemory(MemoryPolicy):
         foreground = shares.any()
         if not foreground:
             shares = np.full(len(frames), 1 / len(frames))
-        previous, counts = self.running.get(group, {}), self.counts.get(group, {})
+        previous, updates = self.running.get(group, {}), self.updates.get(group, {})
         running = self.running[group] = {
             frame: MOMENTUM * share + (1 - MOMENTUM) * previous[frame] if frame in previous else share
             for frame, share in zip(frames, shares.tolist(), strict=True)
         }
-        counts = self.counts[group] = {
-            frame: counts.get(frame, 0) + 1 for frame in (*frames, bank.last_index)
+        updates = self.updates[group] = {
+            frame: updates.get(frame, 0) + 1 for frame in (*frames, bank.last_index)
         }
         if not (tracked and foreground):
             return tracked[0] if tracked else None
-        scores = self.score(np.array([*running.values()]), [counts[frame] for frame in frames], statistics)
+        scores = self.score(np.array([*running.values()]), [updates[frame] for frame in frames], statistics)
         return tracked[int(np.argmin(scores[tracked]))]
 
 
@@ -132,17 +133,13 @@ class ScoredMemory(MemoryPolicy):
 class RMem(ScoredMemory):
     """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
-    bonus: float = 1.5
-    pseudo_updates: float = 8.0
-    """number added to every frame's updates"""
-
-    def score(self, running: np.ndarray, counts: Sequence[float], statistics: np.ndarray) -> np.ndarray:
-        """Return the upper confidence bound R + bonus·√(ln Σn / (n + pseudo_updates)).
+    def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
+        """Return the upper confidence bound R + 1.5·√(ln Σn / (n + 8)).
 
         The reference frame, the first, counts one update per stored frame: n = T.
         """
-        updates = np.array([len(counts), *counts[1:]], float)
-        return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.pseudo_updates))
+        n = np.array([len(updates), *updates[1:]], float)
+        return running + BONUS * np.sqrt(math.log(n.sum()) / (n + PSEUDO_UPDATES))
 
 
 @dataclass
@@ -158,7 +155,7 @@ class ERMU(ScoredMemory):
         redundancies = torch.stack([compute_redundancy(keys) for keys in relevance.keys])
         return torch.stack([relevance.shares.float(), redundancies], 1)
 
-    def score(self, running: np.ndarray, counts: Sequence[float], statistics: np.ndarray) -> np.ndarray:
+    def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
         """Return weight·R + 1 / (1 + exp(slope·(redundancy - threshold)))."""
         _, redundancies = statistics
         return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
@@ -191,12 +188,12 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
     build: dict[str, Callable[[], MemoryPolicy]] = {
-        "first_frame": FirstFrame,
-        "every_nth": partial(EveryNthFrame, every),
-        "bounded_fifo": partial(BoundedFIFO, config.frames, every, config.newest),
-        "restricted": partial(RMem, config.frames, every, config.score_early),
+        "first_frame": partial(FIFO, math.inf),
+        "every_nth": partial(FIFO, every),
+        "bounded_fifo": partial(FIFO, every, config.frames, config.newest),
+        "restricted": partial(RMem, every, config.frames, config.score_early),
         "relevance_redundancy": partial(
-            ERMU, config.frames, every, config.score_early,
+            ERMU, every, config.frames, config.score_early,
             weight=config.relevance_weight, slope=config.redundancy_slope, threshold=config.redundancy_threshold,
         ),
     }  # fmt: skip

@@ -20,7 +20,7 @@ class FrameRelevance(NamedTuple):
     shares: Tensor
     """B×T, each frame's share of the foreground's attention; sums to 1, or all 0 without foreground"""
     keys: Tensor
-    """B×T×L×C, keys as compared with queries"""
+    """B×T×L×C, keys with the temporal embedding added"""
 
 
 def compute_relevance(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.prompting.guided_filter import guided_filter
-from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop_box
+from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_crop
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import optimize
@@ -38,10 +38,10 @@ REFINE_MARGIN = 0.15
 FILTER_RADIUS = 3
 """radius of the guided filter, which is fitted at half the network's size, in its pixels"""
 MAX_PART_DISTANCE = 0.5
-"""largest distance of a part without a prompt from the prompted parts, as a fraction of the root of their area"""
+"""largest distance of a part without a prompt from the prompted parts, × sqrt(prompted area)"""
 BOX_MARGIN = 0.12
 """distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
-ABSENT_LOGIT = -12.0
+EXCLUDED = -12.0
 """logit of pixels that an object cannot have"""
 MAX_CACHED_CROPS = 8
 """encoded crops of a frame that are kept"""
@@ -113,24 +113,25 @@ class FrameSegmenter:
         logits = torch.stack(
             [self._segment_coarse(prompt, rest) for prompt, rest in zip(prompts, others, strict=True)]
         )
-        masks = keep_strongest(logits).cpu().numpy()
+        masks = suppress_overlaps(logits).cpu().numpy()
         for index, prompt in enumerate(prompts):
             logits[index] = self._refine(prompt, others[index], masks[index])
         for object_logits, prompt in zip(logits, prompts, strict=True):
-            drop_far_parts(object_logits, prompt)
+            far = find_far_from_prompt((object_logits > 0).cpu().numpy(), prompt)
+            object_logits[torch.from_numpy(far).to(logits.device)] = EXCLUDED
         return logits
 
     def _segment_coarse(self, prompt: Prompt, others: Sequence[Prompt]) -> Tensor:
         """Return the logits H×W of one object from a crop around its box; without a box, from the whole frame."""
         crop, edge = CropBox(0, 0, self.size[1], self.size[0]), FRAME_EDGE
         if prompt.box is not None:
-            crop, edge = find_crop_box(prompt, self.size, COARSE_MARGIN), CROP_EDGE
+            crop, edge = find_crop(prompt, self.size, COARSE_MARGIN), CROP_EDGE
         logits, _ = self._segment_crop(crop, edge, prompt, others)
         return self._paste(logits, crop, prompt)
 
     def _refine(self, prompt: Prompt, others: Sequence[Prompt], rough_mask: np.ndarray) -> Tensor:
         """Return the logits H×W of one object from a crop around its rough mask, with outlines on edges."""
-        crop = find_crop_box(prompt, self.size, REFINE_MARGIN, rough_mask)
+        crop = find_crop(prompt, self.size, REFINE_MARGIN, rough_mask)
         logits, size = self._segment_crop(crop, CROP_EDGE, replace(prompt, mask=rough_mask), others)
         image = self.image[0, :, crop.top : crop.bottom, crop.left : crop.right]
         logits = guided_filter(logits, image, (size[0] // 2, size[1] // 2), FILTER_RADIUS)
@@ -138,10 +139,10 @@ class FrameSegmenter:
 
     def _paste(self, logits: Tensor, crop: CropBox, prompt: Prompt) -> Tensor:
         """Return logits of a crop as H×W, without the prompt's excluded pixels."""
-        pasted = logits.new_full(self.size, ABSENT_LOGIT)
+        pasted = logits.new_full(self.size, EXCLUDED)
         pasted[crop.top : crop.bottom, crop.left : crop.right] = logits
         if prompt.exclude is not None:
-            pasted[torch.from_numpy(prompt.exclude).to(pasted.device)] = ABSENT_LOGIT
+            pasted[torch.from_numpy(prompt.exclude).to(pasted.device)] = EXCLUDED
         return pasted
 
     def _segment_crop(
@@ -173,30 +174,27 @@ def crop_input_size(size: tuple[int, int], edge: int, *, align_corners: bool) ->
     return height, width
 
 
-def keep_strongest(logits: Tensor) -> Tensor:
+def suppress_overlaps(logits: Tensor) -> Tensor:
     """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher, positive logit."""
     strongest = logits.max(0, keepdim=True).values
     return logits.sigmoid().masked_fill((logits < strongest) & (strongest > 0), 0)
 
 
-def drop_far_parts(logits: Tensor, prompt: Prompt) -> None:
-    """Set logits H×W, in place, to absent in parts far from all prompts, and in pixels far outside a box."""
-    mask = (logits > 0).cpu().numpy()
+def find_far_from_prompt(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
+    """Return the pixels of a mask H×W bool far outside its box, or in parts far from all prompts."""
     if prompt.box is None:
-        distant = mask & ~find_prompted_parts(mask, prompt)
-    elif prompt.mask is None:
-        x, y, across, down = prompt.box
-        corners = [
-            (x - BOX_MARGIN * across, y - BOX_MARGIN * down),
-            (x + (1 + BOX_MARGIN) * across, y + (1 + BOX_MARGIN) * down),
-        ]
-        points = [*corners, *prompt.positive, *prompt.scribble]
-        low, high = np.min(points, axis=0), np.max(points, axis=0)
-        rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
-        distant = mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
-    else:
-        return
-    logits[torch.from_numpy(distant).to(logits.device)] = ABSENT_LOGIT
+        return mask & ~find_prompted_parts(mask, prompt)
+    if prompt.mask is not None:
+        return np.zeros_like(mask)
+    x, y, across, down = prompt.box
+    corners = [
+        (x - BOX_MARGIN * across, y - BOX_MARGIN * down),
+        (x + (1 + BOX_MARGIN) * across, y + (1 + BOX_MARGIN) * down),
+    ]
+    points = [*corners, *prompt.positive, *prompt.scribble]
+    low, high = np.min(points, axis=0), np.max(points, axis=0)
+    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
 
 
 def find_prompted_parts(mask: np.ndarray, prompt: Prompt) -> np.ndarray:

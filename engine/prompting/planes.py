@@ -35,7 +35,7 @@ class CropBox(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
 
-def find_crop_box(
+def find_crop(
     prompt: Prompt, size: tuple[int, int], margin: float, rough_mask: np.ndarray | None = None
 ) -> CropBox:
     """Find the crop around a prompt and its rough mask; square where the frame allows.

@@ -12,7 +12,7 @@ from torch import Tensor
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """(height, width) in pixels"""
 FrameLike = np.ndarray | Image.Image | Tensor
 MaskLike = np.ndarray | Image.Image | Tensor | Sequence[Sequence[int]]
@@ -72,7 +72,7 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     return array if array.any() else None
 
 
-def convert_output_size(size: Sequence[int]) -> Size:
+def convert_output_size(size: Sequence[int]) -> ImageSize:
     """Convert (height, width) of a prediction to integers; raises `InputError` unless they are whole and in range."""
     try:
         height, width = size

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.tracking.inputs import Size
+from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.identity_bank import one_hot
 
-ABSENT_LOGIT = -1e10
+NO_OBJECT = -1e10
 """logit of identities without an object"""
 MAX_CONTIGUOUS_PLANES = 5
 """largest number of maps that are resized faster plane by plane than channels-last"""
@@ -24,17 +24,17 @@ MAX_CONTIGUOUS_PLANES = 5
 class ObjectTable:
     """Maps the object ids of a video to channels and groups.
 
-    Channels count from 1 in the order objects are given; every M channels in a row, M identities of the bank, are a
-    group. Groups that first appear on the same frame share a memory bank and run as one batch. A forgotten object keeps
-    its channel until its whole batch is forgotten, as frames in memory show it.
+    Channels count from 1 in the order objects are given; each run of M channels forms a group of M identities. Groups
+    that first appear on the same frame share a memory bank. A forgotten object keeps its channel, because stored frames
+    still contain it, until all objects of its bank are forgotten.
     """
 
     identities: int
     """number of objects in a group"""
     ids_by_channel: list[int] = field(default_factory=list)
     """object id of each channel from 1 on; 0: forgotten"""
-    batch_groups: list[range] = field(default_factory=list)
-    """groups of each batch, in order"""
+    bank_groups: list[range] = field(default_factory=list)
+    """groups of each memory bank, in order"""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -43,57 +43,57 @@ class ObjectTable:
 
     @property
     def groups(self) -> int:
-        """Number of groups that have a batch."""
-        return self.batch_groups[-1].stop if self.batch_groups else 0
+        """Number of groups that have a memory bank."""
+        return self.bank_groups[-1].stop if self.bank_groups else 0
 
     def add_objects(self, mask: np.ndarray) -> Tensor:
         """Add the new ids of a mask H×W in ascending order; return the mask as channels, H×W int64."""
         self.ids_by_channel += [int(n) for n in np.unique(mask) if n and int(n) not in self.ids_by_channel]
         return mask_to_channels(mask, self.ids_by_channel)
 
-    def add_batch(self) -> bool:
-        """Put new groups into a new batch; return whether there are any."""
+    def add_bank(self) -> bool:
+        """Put new groups into a new bank; return whether there are any."""
         needed = -(-len(self.ids_by_channel) // self.identities)
         if needed == self.groups:
             return False
-        self.batch_groups.append(range(self.groups, needed))
+        self.bank_groups.append(range(self.groups, needed))
         return True
 
     def forget(self, object_id: int) -> int | None:
-        """Forget an object; return the index of its batch if that became empty and was removed."""
+        """Forget an object; return the index of its bank if that became empty and was removed."""
         channel = self.ids_by_channel.index(object_id)
         self.ids_by_channel[channel] = 0
-        index = next(i for i, groups in enumerate(self.batch_groups) if channel // self.identities in groups)
-        groups = self.batch_groups[index]
+        index = next(i for i, groups in enumerate(self.bank_groups) if channel // self.identities in groups)
+        groups = self.bank_groups[index]
         members = slice(groups.start * self.identities, groups.stop * self.identities)
         if any(self.ids_by_channel[members]):
             return None
-        del self.ids_by_channel[members], self.batch_groups[index]
-        later = self.batch_groups[index:]
-        self.batch_groups[index:] = [range(g.start - len(groups), g.stop - len(groups)) for g in later]
+        del self.ids_by_channel[members], self.bank_groups[index]
+        later = self.bank_groups[index:]
+        self.bank_groups[index:] = [range(g.start - len(groups), g.stop - len(groups)) for g in later]
         return index
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state, in lists and numbers."""
         return {
             "by_channel": [*self.ids_by_channel],
-            "batches": [[groups.start, groups.stop] for groups in self.batch_groups],
+            "banks": [[groups.start, groups.stop] for groups in self.bank_groups],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the state of a table with as many identities."""
         self.ids_by_channel = [*state["by_channel"]]
-        self.batch_groups = [range(start, stop) for start, stop in state["batches"]]
+        self.bank_groups = [range(start, stop) for start, stop in state["banks"]]
 
     def split(self, channels: Tensor) -> list[Tensor]:
-        """Convert channels H×W to masks G×(m+1)×H×W of every batch; objects of other groups are background.
+        """Convert channels H×W to masks G×(m+1)×H×W of every bank; objects of other groups are background.
 
-        m is the number of objects if one group holds all, else that of identities.
+        m = number of objects with one group, else M.
         """
         if len(self.ids_by_channel) <= self.identities:
             return [one_hot(channels, len(self.ids_by_channel) + 1)[None]]
         masks = []
-        for groups in self.batch_groups:
+        for groups in self.bank_groups:
             first = torch.arange(groups.start, groups.stop, device=channels.device) * self.identities
             local = channels - first[:, None, None]  # G×H×W
             masks.append(
@@ -101,9 +101,9 @@ class ObjectTable:
             )
         return masks
 
-    def merge(self, by_batch: list[Tensor], size: Size, *, align_corners: bool) -> Tensor:
-        """Merge the logits of all batches, G×(1+M)×h×w each, to (1+n)×H×W of all channels at a size (H, W)."""
-        logits = torch.cat(by_batch).float()  # a copy, as memory policies read the logits unchanged
+    def merge(self, by_bank: list[Tensor], size: ImageSize, *, align_corners: bool) -> Tensor:
+        """Merge the logits of all banks, G×(1+M)×h×w each, to (1+n)×H×W of all channels at a size (H, W)."""
+        logits = torch.cat(by_bank).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
             logits = logits[:, : len(self.ids_by_channel) + 1]
         if len(logits) > 1 or 0 in self.ids_by_channel:
@@ -114,11 +114,11 @@ class ObjectTable:
         return logits[0] if len(logits) == 1 else self.fuse(logits)
 
     def suppress_absent(self, logits: Tensor) -> None:
-        """Set in place the logits G×(m+1)×H×W of identities without an object to `ABSENT_LOGIT`."""
+        """Set in place the logits G×(m+1)×H×W of identities without an object to `NO_OBJECT`."""
         for channel in range(len(logits) * (logits.shape[1] - 1)):
             if channel >= len(self.ids_by_channel) or not self.ids_by_channel[channel]:
                 group, identity = divmod(channel, self.identities)
-                logits[group, identity + 1].fill_(ABSENT_LOGIT)
+                logits[group, identity + 1].fill_(NO_OBJECT)
 
     def fuse(self, logits: Tensor) -> Tensor:
         """Merge the logits of all groups, G×(M+1)×H×W to (1+n)×H×W, as the published evaluation does.
@@ -138,20 +138,10 @@ class ObjectTable:
         """Remove forgotten objects from logits (1+n)×H×W and channels H×W, which then count the `ids`."""
         if all(self.ids_by_channel):
             return logits, channels
-        kept = self._active_channels()
+        kept = torch.tensor([0, *(c for c, n in enumerate(self.ids_by_channel, start=1) if n)])
         renumbered = torch.zeros(len(self.ids_by_channel) + 1, dtype=torch.long)
         renumbered[kept] = torch.arange(len(kept))
         return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
-
-    def restore_channels(self, channels: Tensor) -> Tensor:
-        """Convert channels H×W that count the `ids` to those of the table."""
-        return channels if all(self.ids_by_channel) else self._active_channels().to(channels.device)[channels]
-
-    def _active_channels(self) -> Tensor:
-        """Channels of background and of the objects that are not forgotten."""
-        return torch.tensor(
-            [0, *(c for c, object_id in enumerate(self.ids_by_channel, start=1) if object_id)]
-        )
 
 
 def find_smallest_area(mask: np.ndarray) -> int | None:
@@ -186,5 +176,5 @@ def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def one_hot_logits(channels: Tensor, objects: int) -> Tensor:
-    """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `ABSENT_LOGIT` for all others."""
-    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT_LOGIT).float()
+    """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `NO_OBJECT` for all others."""
+    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, NO_OBJECT).float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,8 +13,23 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
-    from aotlab.engine.tracking.inputs import Size
+    from aotlab.engine.tracking.inputs import ImageSize
     from aotlab.networks.model import Features
+
+
+class HostCopy:
+    """Copies of a GPU's tensors in pinned memory, made while the GPU goes on."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        """Start the copies."""
+        self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        self._copied = torch.cuda.Event()
+        self._copied.record(torch.cuda.current_stream(tensors[0].device))
+
+    def wait(self) -> list[np.ndarray]:
+        """Return the copies when they are complete."""
+        self._copied.synchronize()
+        return [tensor.numpy() for tensor in self._tensors]
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,28 +48,19 @@ class Prediction:
     """whether the frame follows a cut, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
+    _host_copy: HostCopy | None = field(default=None, init=False, compare=False)
+    """copies of `channels` and, if asked for, of the values of `confidence`"""
 
     def start_host_copy(self, *, confidence: bool = False) -> None:
         """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
         tensors = [self.channels.to(torch.int16), *([self._mean_probabilities] if confidence else [])]
-        host = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
-        copied = torch.cuda.Event()
-        copied.record(torch.cuda.current_stream(self.channels.device))
-        self.__dict__["_host_copy"] = host, copied
+        object.__setattr__(self, "_host_copy", HostCopy(tensors))
 
     @cached_property
     def labels(self) -> np.ndarray:
         """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
-        copies = self._host_copies()
-        return table[copies[0] if copies else self.channels.cpu().numpy()]
-
-    def _host_copies(self) -> list[np.ndarray]:
-        """Wait for the copies that `start_host_copy` started; [] without any."""
-        host, copied = self.__dict__.get("_host_copy", ((), None))
-        if copied is not None:
-            copied.synchronize()
-        return [tensor.numpy() for tensor in host]
+        return table[self._host_copy.wait()[0] if self._host_copy else self.channels.cpu().numpy()]
 
     def __repr__(self) -> str:
         """Name ids and size in one line."""
@@ -74,9 +80,9 @@ class Prediction:
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
-        copies = self._host_copies()
-        values = copies[1].tolist() if len(copies) > 1 else self._mean_probabilities.tolist()
-        return dict(zip(self.ids, values, strict=True))
+        copied = self._host_copy.wait()[1:] if self._host_copy else []
+        values = copied[0] if copied else self._mean_probabilities
+        return dict(zip(self.ids, values.tolist(), strict=True))
 
     @property
     def _mean_probabilities(self) -> Tensor:
@@ -97,7 +103,7 @@ class PredictedFrame(NamedTuple):
     """H×W×3 uint8"""
     cut: bool
     """whether it follows a cut"""
-    input_size: Size
+    input_size: ImageSize
     """(height, width) of the frame in the network"""
     features: Features
     decoded_frames: list[DecodedFrame]

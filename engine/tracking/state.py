@@ -13,7 +13,7 @@ from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
-STATES = FileKind("tracker state", 10, "save it again")
+STATES = FileKind("tracker state", 11, "save it again")
 
 
 def describe_origin(model: VOSModel, config: Config) -> dict[str, Any]:

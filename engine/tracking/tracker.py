@@ -24,10 +24,11 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import compute_memory, read_memory, read_reference, write_memory
+from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import (
     FrameLike,
+    ImageSize,
     MaskLike,
-    Size,
     convert_frame,
     convert_mask,
     convert_output_size,
@@ -41,7 +42,6 @@ from aotlab.engine.tracking.objects import (
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.rules import build_rules, drop_unavailable_rules
-from aotlab.engine.tracking.rules.cuts import CutDetector
 from aotlab.engine.tracking.state import STATES, describe_origin, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
@@ -85,12 +85,14 @@ class Tracker:
         config = replace(config, model=model.config)
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
-        self.model, self.autocast = model, autocast(self.device, "float32")
-        if optimize and not model.optimized:
+        if model.optimized:
+            self.model, self.autocast = model, autocast(self.device, "float32")
+        elif optimize:
             self.model = optimize_model(
                 model, device=self.device, precision=precision, compile=compute.compile
             )
-        elif not model.optimized:
+            self.autocast = autocast(self.device, "float32")
+        else:
             self.model, self.autocast = model.to(self.device).eval(), autocast(self.device, precision)
             if compute.compile:
                 compile_parts(self.model, self.device)
@@ -108,7 +110,7 @@ class Tracker:
     @classmethod
     def from_pretrained(
         cls,
-        path: str | Path | None = None,
+        checkpoint: str | Path | None = None,
         *,
         config: str | None = None,
         overrides: Sequence[str] = (),
@@ -119,7 +121,7 @@ class Tracker:
         """Load a model and return its tracker.
 
         Args:
-            path: checkpoint, folder of `save_pretrained`, hf://OWNER/NAME, or name of published weights; None: the
+            checkpoint: file, folder of `save_pretrained`, hf://OWNER/NAME, or name of published weights; None: the
                 bundled model.
             config: preset or file of settings; None: those of the checkpoint.
             overrides: settings as ``key=value``; a single string is accepted.
@@ -132,7 +134,7 @@ class Tracker:
             InputError: as `load_model` and `Tracker`.
         """
         overrides = (overrides,) if isinstance(overrides, str) else overrides
-        file = resolve_checkpoint(path or BUNDLED_CHECKPOINT)
+        file = resolve_checkpoint(checkpoint or BUNDLED_CHECKPOINT)
         model, settings = load_model(file, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
         if settings.memory.policy == "every_nth" != bounded.memory.policy:
@@ -140,7 +142,7 @@ class Tracker:
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
-        log.debug("%s on %s with settings %s", path or BUNDLED_CHECKPOINT, device, bounded)
+        log.debug("%s on %s with settings %s", checkpoint or BUNDLED_CHECKPOINT, device, bounded)
         tracker = cls(model, bounded, device=device, optimize=optimize)
         tracker.checkpoint_digest = sha256(file)
         return tracker
@@ -158,8 +160,8 @@ class Tracker:
         self._length = None if length is None else int(length)
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
-        """memory of each batch of groups"""
-        self.input_size: Size | None = None
+        """memory of the groups first seen on the same frame"""
+        self.input_size: ImageSize | None = None
         """(height, width) of frames in the network; None before the first mask"""
         self.rules = build_rules(self.config.rules)
         self.cuts = CutDetector() if self.config.rules.cuts else None
@@ -192,26 +194,21 @@ class Tracker:
         """Ids of the tracked objects in the order they were given."""
         return self.objects.ids
 
-    @property
-    def groups(self) -> int:
-        """Number of groups of `max_objects` that the objects fill."""
-        return self.objects.groups
-
     @torch.inference_mode()
     def step(
         self,
         frame: FrameLike,
         mask: MaskLike | None = None,
         *,
-        size: Size | None = None,
+        size: ImageSize | None = None,
         prompts: Mapping[int, Prompt] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects. In an array of 0
-                and 255, the object has id 255; for object 1 give ``array > 0``.
+            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects. A 0/255 mask
+                means id 255; pass ``mask > 0`` for id 1.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
                 size far below the frame's makes later frames less accurate.
             prompts: prompts by object id, see `prompt`; their masks count as given ones. They replace those of their
@@ -235,9 +232,9 @@ class Tracker:
         self,
         frame: FrameLike,
         mask: MaskLike | None,
-        size: Size | None,
+        size: ImageSize | None,
         prompts: Mapping[int, Prompt] | None,
-    ) -> tuple[np.ndarray, np.ndarray | None, Size]:
+    ) -> tuple[np.ndarray, np.ndarray | None, ImageSize]:
         """Return frame, mask with the objects of prompts, and output size for `predict`; arguments as `step`.
 
         Raises:
@@ -266,7 +263,7 @@ class Tracker:
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
             )
 
-    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> PredictedFrame:
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
         """Predict the masks of a frame H×W×3 uint8 at ``size``; memory is unchanged.
 
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
@@ -278,7 +275,9 @@ class Tracker:
                 assert mask is not None
                 input_size = self._choose_input_size(frame, mask)
             features = self._encode(frame, input_size)
-            decoded_frames = [read_memory(self.model, bank, features, after_cut=cut) for bank in self.banks]
+            decoded_frames = [
+                read_memory(self.model, bank, features, short_term=not cut) for bank in self.banks
+            ]
             if decoded_frames:
                 by_bank = [decoded.logits for decoded in decoded_frames]
                 logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
@@ -319,6 +318,8 @@ class Tracker:
         memories = [compute_memory(self.model, decoded, masks) for decoded, masks in pairs]
         self._memory_incomplete = True
         for bank, decoded, memory in zip(self.banks, predicted.decoded_frames, memories, strict=True):
+            if predicted.cut:
+                bank.clear_short_term()
             write_memory(self.model, bank, decoded, memory)
         return predicted.logits, predicted.channels
 
@@ -328,7 +329,7 @@ class Tracker:
         channels = objects.add_objects(mask).to(self.device)
         if banks:
             channels = apply_given_mask(predicted.channels, channels, len(objects.ids_by_channel))
-        if objects.add_batch():
+        if objects.add_bank():
             banks.append(self._build_bank())
         masks = objects.split(resize_channels(channels, predicted.input_size))
         memories = [read_reference(self.model, predicted.features, planes)[1] for planes in masks]
@@ -339,7 +340,7 @@ class Tracker:
         channels = resize_channels(channels, predicted.channels.shape)
         return one_hot_logits(channels, len(objects.ids_by_channel)), channels
 
-    def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray) -> Size:
+    def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray) -> ImageSize:
         """Return the (height, width) in the network of a video whose first frame H×W×3 has a mask H×W of ids."""
         return network_size(
             (frame.shape[0], frame.shape[1]),
@@ -348,7 +349,7 @@ class Tracker:
             min_object_area=find_smallest_area(mask),
         )
 
-    def _encode(self, frame: np.ndarray, input_size: Size) -> Features:
+    def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
         """Encode a frame H×W×3 uint8, resized as the published code does."""
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
@@ -374,7 +375,8 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Its identity remains reserved, as frames in memory show it, until all objects of its bank are forgotten.
+        Its identity remains reserved, because stored frames still contain it, until all objects of its bank are
+        forgotten.
 
         Raises:
             InputError: not an integer, or no such object is tracked; the tracker is unchanged after any failure.

@@ -117,7 +117,7 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
         np.testing.assert_allclose(compute_redundancy(keys).numpy(), expected, atol=bound)
     redundancies = compute_redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
     statistics = np.stack([running, redundancies])
-    scores = chooser.score(running, [chooser.counts[0][frame] for frame in kept], statistics)
+    scores = chooser.score(running, [chooser.updates[0][frame] for frame in kept], statistics)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
 
 

@@ -15,7 +15,7 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import EveryNthFrame
+from aotlab.engine.memory.policies import FIFO
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.multiscale import Transition
@@ -66,7 +66,7 @@ def replay(
     images = torch.from_numpy(filler.normalize(arrays["in_frames"]))
     model = golden_model(name, fast=fast)
     recorded = record_embeddings(model)
-    bank = MemoryBank(EveryNthFrame(meta["gap"]), meta.get("short_term_skip", 1))
+    bank = MemoryBank(FIFO(meta["gap"]), meta.get("short_term_skip", 1))
     begin(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
     matched, logits = [], []
     for index in range(1, len(images)):

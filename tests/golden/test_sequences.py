@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import EveryNthFrame
-from aotlab.engine.tracking.objects import ABSENT_LOGIT, ObjectTable
+from aotlab.engine.memory.policies import FIFO
+from aotlab.engine.tracking.objects import NO_OBJECT, ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
 from aotlab.networks.identity_bank import one_hot
@@ -58,7 +58,7 @@ def test_variant_logits_equal_reference(variant: str, fast: bool) -> None:
     images = torch.from_numpy(filler.normalize(frames))
     model = golden_model(variant, fast=fast)
     model = model.at_depth(int(depth)) if depth else model
-    bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]), meta["short_term_skip"])
+    bank = MemoryBank(FIFO(meta["long_term_gap"]), meta["short_term_skip"])
 
     features = model.encode(images[:1])
     for name, ours in zip(("enc_4x", "enc_8x", "enc_16x", "enc_proj"), features, strict=True):
@@ -179,10 +179,10 @@ def test_14_objects_are_two_groups_in_one_batch(fast: bool) -> None:
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalize(frames))
     model = golden_model("aott", fast=fast)
-    bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
+    bank = MemoryBank(FIFO(meta["long_term_gap"]))
     objects = ObjectTable(10)
     objects.add_objects(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame
-    assert objects.add_batch()
+    assert objects.add_bank()
 
     def grouped(labels: np.ndarray) -> torch.Tensor:
         return objects.split(objects.add_objects(labels))[0]
@@ -193,8 +193,8 @@ def test_14_objects_are_two_groups_in_one_batch(fast: bool) -> None:
         logits = advance(model, bank, model.encode(images[index : index + 1]), grouped(masks[index]))
         assert_close(logits, arrays["logits"][index])
     objects.suppress_absent(logits)
-    assert (logits[1, 5:] == ABSENT_LOGIT).all()
-    assert (logits[1, :5] != ABSENT_LOGIT).all()
+    assert (logits[1, 5:] == NO_OBJECT).all()
+    assert (logits[1, :5] != NO_OBJECT).all()
     fused = objects.fuse(F.interpolate(logits, frames.shape[1:3], mode="bilinear", align_corners=True))
     # Probabilities near 0 and 1 are clamped before their logit, which stretches rounding errors there.
     assert np.abs(fused[:, ::4, ::4].numpy() - arrays["merged_logits"][: len(fused)]).max() < 1e-2

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import EveryNthFrame
+from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import set_identities_trainable
@@ -55,7 +55,7 @@ class Reference:
         set_identities_trainable(self.model, not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
-            self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"]), training=True), batch,
+            self.model, MemoryBank(FIFO(self.meta["long_term_gap"]), training=True), batch,
             ClipOptions(identities, count_hard_pixels(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)

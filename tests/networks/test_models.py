@@ -12,7 +12,7 @@ from aotlab.configs import schema
 from aotlab.configs.load import build_config, load_config
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import EveryNthFrame
+from aotlab.engine.memory.policies import FIFO
 from aotlab.networks import model as network_module
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.build import METHODS, build_model
@@ -72,7 +72,7 @@ def grid(height: int, width: int, stride: int) -> tuple[int, int]:
 @torch.inference_mode()
 def track(model: VOSModel, image: torch.Tensor, given: torch.Tensor) -> tuple[torch.Tensor, MemoryBank]:
     """Refer to the first image and match the second: logits and the bank with both."""
-    bank = MemoryBank(EveryNthFrame(1))
+    bank = MemoryBank(FIFO(1))
     begin(model, bank, model.encode(image[:1]), given)
     features = model.encode(image[1:])
     propagated = model.propagate(features, bank.read())

@@ -26,7 +26,7 @@ CLAIM_AREA_RANGE = 0.2, 4.0
 MAX_CLAIM_DISTANCE = 3.0
 """largest distance of its center from the object's last one, in square roots of the median area"""
 MAX_COLOR_RATIO = 1.2
-"""largest difference in color of an object's main component from the object, relative to another component's"""
+"""color distance ratio above which the other component is the object"""
 MAX_CLAIM_COLOR_RATIO = 1.5
 """largest difference in color of a claimed component from the lost object, relative to that from any other object"""
 UNDO_FRAMES = 25

@@ -15,7 +15,6 @@ from aotlab.engine.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.prompt import Prompt
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import VOSModel
 from aotlab.networks.preprocess import network_size, normalize
@@ -142,7 +141,6 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
     parts = [run(Tracker(*one), frames, {0: mask})[-1].probabilities for one in (model, few)]
     expected = 0.75 * parts[0] + 0.25 * parts[1]
     torch.testing.assert_close(steps[-1].probabilities, expected, atol=1e-6, rtol=0)
-    assert together.groups == 2
 
 
 def test_frame_of_another_size_rejected_in_mid_video(model):
@@ -150,25 +148,8 @@ def test_frame_of_another_size_rejected_in_mid_video(model):
     together.step(clip(1)[0], stripes([1]))
     with pytest.raises(InputError, match="but the video began with"):
         together.step(clip(1)[0][:-4])
-    with pytest.raises(InputError, match="but the video began with"):
-        together.prompt(clip(1)[0][:-4], {1: Prompt(box=(1, 1, 5, 5))})
     together.reset()
     together.step(clip(1)[0][:-4], stripes([1])[:-4])
-
-
-def test_objects_are_forgotten_in_every_branch(model):
-    few, frames = build("aott", "model.max_objects=3"), clip(6)
-    for fused in (False, True):
-        together = Ensemble([Branch(Tracker(*model)), Branch(Tracker(*few), flip=True)], fused_feedback=fused)
-        run(together, frames[:2], {0: stripes([1, 2, 3, 4, 5])})
-        together.forget(4)
-        together.forget(5)  # empties a group of one branch
-        assert together.step(frames[2]).ids == (1, 2, 3)
-        late = np.where(stripes([0, 0, 0, 7]) == 7, 7, 0)
-        step = together.step(frames[3], late)
-        assert step.ids == (1, 2, 3, 7)
-        assert (step.labels[late == 7] == 7).all()
-        assert together.step(frames[4]).logits.shape[0] == 5
 
 
 def test_several_scales_limit_the_short_edge_as_published(model):
@@ -191,16 +172,3 @@ def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
         tracker.step(frames[1])
     tracker.reset()
     assert tracker.step(frames[0], mask).ids == (3, 7)
-
-
-def test_failed_forgetting_changes_no_branch(model, monkeypatch):
-    frames, mask = clip(3), stripes([3, 7])
-    tracker, other = ensemble(model), ensemble(model)
-    for each in (tracker, other):
-        each.step(frames[0], mask)
-    with monkeypatch.context() as patch:
-        patch.setattr(tracker.branches[-1].tracker, "_memory_incomplete", True)
-        with pytest.raises(InputError, match="failed while updating"):
-            tracker.forget(3)
-    assert [branch.tracker.ids for branch in tracker.branches] == [(3, 7)] * len(VIEWS)
-    assert torch.equal(tracker.step(frames[1]).logits, other.step(frames[1]).logits)

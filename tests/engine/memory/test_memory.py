@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import EveryNthFrame, FirstFrame, build_policy
+from aotlab.engine.memory.policies import FIFO, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import BlockMemory, KeyValue
 from tests.engine.small_model import build, clip, run, stripes
@@ -45,11 +47,11 @@ def short_term_frames(bank, block=0):
 @pytest.mark.parametrize(
     ("policy", "frames"),
     [
-        (FirstFrame(), [0]),
-        (EveryNthFrame(1), list(range(12))),
-        (EveryNthFrame(2), [0, 2, 4, 6, 8, 10]),
-        (EveryNthFrame(5), [0, 5, 10]),
-        (EveryNthFrame(50), [0]),
+        (FIFO(math.inf), [0]),
+        (FIFO(1), list(range(12))),
+        (FIFO(2), [0, 2, 4, 6, 8, 10]),
+        (FIFO(5), [0, 5, 10]),
+        (FIFO(50), [0]),
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
@@ -65,14 +67,14 @@ def test_policy_decides_which_frames_are_kept(policy, frames, training):
 @pytest.mark.parametrize("skip", [1, 2, 4])
 def test_short_term_memory_ends_skip_frames_ago(skip, count):
     for frames in range(1, 10):
-        bank, newest = filled(FirstFrame(), frames, skip, short_term_frames=count), max(frames - skip, 0)
+        bank, newest = filled(FIFO(math.inf), frames, skip, short_term_frames=count), max(frames - skip, 0)
         expected = list(range(max(newest - count + 1, 0), newest + 1))
         assert short_term_frames(bank) == short_term_frames(bank, block=1) == expected
 
 
 @pytest.mark.parametrize(("skip", "count", "kept"), [(3, 1, [3]), (1, 3, [3, 4])])
 def test_later_reference_clears_short_term_memory(skip, count, kept):
-    bank = filled(FirstFrame(), 5, skip, references=(0, 3), short_term_frames=count)
+    bank = filled(FIFO(math.inf), 5, skip, references=(0, 3), short_term_frames=count)
     assert bank.frames == [0, 3]
     assert short_term_frames(bank) == kept
 
@@ -88,13 +90,13 @@ def test_tracker_reads_configured_short_term_frames():
 
 
 def test_interval_restarts_at_a_reference():
-    assert filled(EveryNthFrame(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
+    assert filled(FIFO(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_dropped_frame_leaves_every_block(place, training):
-    bank = MemoryBank(EveryNthFrame(1), training=training)
+    bank = MemoryBank(FIFO(1), training=training)
     for number in range(4):
         coarse, (fine,) = frame(number), frame(number, blocks=1)
         long = KeyValue(*(x[:, ::3] for x in fine.long))
@@ -110,7 +112,7 @@ def test_dropped_frame_leaves_every_block(place, training):
 
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_dropped_frame_leaves_room_for_the_next(place):
-    bank = filled(EveryNthFrame(1), 4)
+    bank = filled(FIFO(1), 4)
     before = bank.nbytes
     bank.drop([place] * BATCH)
     bank.add(frame(4))
@@ -122,7 +124,7 @@ def test_dropped_frame_leaves_room_for_the_next(place):
 
 
 def test_groups_may_drop_different_frames():
-    bank = filled(EveryNthFrame(1), 4)
+    bank = filled(FIFO(1), 4)
     bank.drop([1, 3])
     bank.add(frame(4))
     assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
@@ -130,7 +132,7 @@ def test_groups_may_drop_different_frames():
 
 
 def test_unbounded_bank_grows_rarely_and_by_half():
-    bank, sizes = MemoryBank(EveryNthFrame(1)), set()
+    bank, sizes = MemoryBank(FIFO(1)), set()
     frame_bytes = BATCH * TOKENS * (DIM + 8) * 4 * 2
     for number in range(100):
         (bank.add if number else bank.add_reference)(frame(number))
@@ -142,7 +144,7 @@ def test_unbounded_bank_grows_rarely_and_by_half():
 
 
 def test_gradients_reach_frames_of_a_training_bank():
-    bank = MemoryBank(EveryNthFrame(1), training=True)
+    bank = MemoryBank(FIFO(1), training=True)
     first, second = frame(0), frame(1)
     for memory in (first, second):
         memory[0].long.key.requires_grad_()
@@ -156,9 +158,9 @@ def test_gradients_reach_frames_of_a_training_bank():
 
 def test_settings_name_the_policy_and_its_interval():
     config = MemoryConfig("every_nth", every=7, every_in_training=3)
-    assert build_policy(config) == EveryNthFrame(7)
-    assert build_policy(config, training=True) == EveryNthFrame(3)
-    assert build_policy(MemoryConfig("first_frame"), training=True) == FirstFrame()
+    assert build_policy(config) == FIFO(7)
+    assert build_policy(config, training=True) == FIFO(3)
+    assert build_policy(MemoryConfig("first_frame"), training=True) == FIFO(math.inf)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -11,8 +11,7 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import (
     ERMU,
-    BoundedFIFO,
-    EveryNthFrame,
+    FIFO,
     RMem,
     build_policy,
     compute_redundancy,
@@ -21,7 +20,7 @@ from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
 
 TOKENS, DIM = 6, 4
-BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": RMem, "relevance_redundancy": ERMU}
+BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
 
 
 def frame(number, groups=1):
@@ -68,7 +67,7 @@ def stored(bank, group=0):
 @pytest.mark.parametrize("frames", [2, 4, 9])
 def test_bounded_bank_keeps_size_and_reference(policy, frames):
     share = np.random.default_rng(0).random(40).tolist()
-    bank = MemoryBank(BOUNDED[policy](frames, 1))
+    bank = MemoryBank(BOUNDED[policy](1, frames))
     with torch.no_grad():
         for number in range(40):
             bank.add(frame(number), fake_relevance([share])(bank)) if number else bank.add_reference(
@@ -83,13 +82,13 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
 
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_bank_of_one_frame_keeps_reference(policy):
-    assert filled(BOUNDED[policy](1, 2), 9, fake_relevance([[1.0] * 9])).frames == [0]
+    assert filled(BOUNDED[policy](2, 1), 9, fake_relevance([[1.0] * 9])).frames == [0]
 
 
 def test_fifo_evicts_oldest_frame():
-    assert filled(BoundedFIFO(4, 1), 8).frames == [0, 5, 6, 7]
-    assert filled(BoundedFIFO(4, 2), 8).frames == [0, 2, 4, 6]
-    assert filled(BoundedFIFO(4, 2), 9).frames == [0, 4, 6, 8]
+    assert filled(FIFO(1, 4), 8).frames == [0, 5, 6, 7]
+    assert filled(FIFO(2, 4), 8).frames == [0, 2, 4, 6]
+    assert filled(FIFO(2, 4), 9).frames == [0, 4, 6, 8]
 
 
 def test_newest_frames_are_kept_beside_references():
@@ -97,12 +96,12 @@ def test_newest_frames_are_kept_beside_references():
     assert filled(policy, 9).frames == [0, 8]
     assert filled(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
     assert filled(policy, 9, references=(0, 3, 6, 7)).frames == [0, 3, 6, 7]
-    assert filled(BoundedFIFO(9, 1, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
+    assert filled(FIFO(1, 9, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
 
 
 def test_least_relevant_frame_is_evicted_except_newest():
     shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
-    for policy in (RMem(4, 1), ERMU(4, 1)):
+    for policy in (RMem(1, 4), ERMU(1, 4)):
         assert filled(policy, 5, fake_relevance([shares])).frames == [0, 1, 3, 4]
         assert filled(policy, 6, fake_relevance([shares])).frames[-1] == 5
 
@@ -111,9 +110,9 @@ def test_redundant_frame_is_evicted():
     shares = torch.full((1, 4), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
     keys[2] = keys[3]
-    bank = filled(EveryNthFrame(1), 4)
+    bank = filled(FIFO(1), 4)
     bank.last_index += 1
-    assert ERMU(4, 1).decide(bank, FrameRelevance(shares, keys[None])) == (True, [2])
+    assert ERMU(1, 4).decide(bank, FrameRelevance(shares, keys[None])) == (True, [2])
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
 
@@ -121,13 +120,13 @@ def test_redundant_frame_is_evicted():
 @pytest.mark.parametrize("early", [False, True])
 def test_relevance_is_computed_on_eviction_or_from_start(early):
     counted = []
-    filled(RMem(4, 2, early), 12, fake_relevance([[1.0] * 12], counted))
+    filled(RMem(2, 4, early), 12, fake_relevance([[1.0] * 12], counted))
     assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_no_foreground_evicts_oldest_frame(policy):
-    chooser = BOUNDED[policy](3, 1)
+    chooser = BOUNDED[policy](1, 3)
     assert filled(chooser, 6, fake_relevance([[0.0] * 6])).frames == [0, 4, 5]
     assert all(np.isfinite(list(chooser.running[0].values())))
 
@@ -135,7 +134,7 @@ def test_no_foreground_evicts_oldest_frame(policy):
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_groups_evict_independently(policy):
     shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
-    bank = filled(BOUNDED[policy](4, 1), 5, fake_relevance(shares), groups=2)
+    bank = filled(BOUNDED[policy](1, 4), 5, fake_relevance(shares), groups=2)
     assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
     assert [stored(bank, group) for group in range(2)] == bank.frame_indices
 
@@ -143,10 +142,10 @@ def test_groups_evict_independently(policy):
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_tracked_frames_are_evicted_before_later_references(policy):
     shares = fake_relevance([[1.0] * 20])
-    assert filled(BOUNDED[policy](4, 1), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
-    bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5))
+    assert filled(BOUNDED[policy](1, 4), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
+    bank = filled(BOUNDED[policy](1, 4), 12, shares, references=(0, 3, 4, 5))
     assert bank.frames == [0, 3, 4, 5]
-    bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5, 6))
+    bank = filled(BOUNDED[policy](1, 4), 12, shares, references=(0, 3, 4, 5, 6))
     assert bank.frames == [0, 4, 5, 6]
     assert stored(bank) == bank.frames
 
@@ -161,7 +160,7 @@ def test_long_video_stores_fewer_frames(length, every):
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_training_evicts_oldest_frame(policy):
     config = MemoryConfig(policy, every=5, every_in_training=4, frames=9, insertions=30)
-    assert build_policy(config, training=True, length=3000) == BoundedFIFO(9, 4)
+    assert build_policy(config, training=True, length=3000) == FIFO(4, 9)
     bank = MemoryBank(build_policy(config, training=True), training=True)
     sizes = []
     for number in range(16):  # the last of 17 frames is not remembered
@@ -172,6 +171,17 @@ def test_training_evicts_oldest_frame(policy):
 
 
 def test_only_frames_that_are_kept_are_allocated():
-    bank = filled(BoundedFIFO(9, 1, max_tracked=1), 12)
+    bank = filled(FIFO(1, 9, max_tracked=1), 12)
     assert len(bank) == 2
     assert bank.nbytes == 2 * TOKENS * (DIM + 8) * 4
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_state_of_a_bank_holds_no_settings(policy):
+    bank, other = (
+        filled(BOUNDED[policy](1, 3), 6, fake_relevance([[0.5] * 6])),
+        MemoryBank(BOUNDED[policy](2, 4)),
+    )
+    other.load_state_dict(bank.state_dict(), torch.device("cpu"))
+    assert (other.policy.every, other.policy.capacity) == (2, 4)
+    assert other.policy.state_dict() == bank.policy.state_dict()

@@ -58,7 +58,7 @@ def test_batched_groups_equal_single_groups(method):
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
     objects = ObjectTable(2)
     objects.add_objects(labels[0].numpy())
-    objects.add_batch()
+    objects.add_bank()
     masks = [objects.split(shown)[0] for shown in labels]
 
     def draw(seed):

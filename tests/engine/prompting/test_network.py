@@ -14,10 +14,10 @@ from aotlab.engine.prompting.network import (
     FrameSegmenter,
     NetworkSegmenter,
     crop_input_size,
-    drop_far_parts,
+    find_far_from_prompt,
     find_prompted_parts,
-    keep_strongest,
     load_network_segmenter,
+    suppress_overlaps,
 )
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.prompt import Prompt
@@ -64,22 +64,19 @@ def frame():
 
 
 def test_parts_far_from_prompts_are_dropped():
-    logits = torch.full((60, 60), -5.0)
-    logits[5:25, 5:25] = 5
-    logits[5:25, 28:32] = 5
-    logits[50:55, 50:55] = 5
-    drop_far_parts(logits, Prompt(points=[(10, 10)]))
-    assert (logits[5:25, 28:32] > 0).all()
-    assert not (logits[50:55, 50:55] > 0).any()
+    mask = np.zeros((60, 60), bool)
+    mask[5:25, 5:25] = mask[5:25, 28:32] = mask[50:55, 50:55] = True
+    far = find_far_from_prompt(mask, Prompt(points=[(10, 10)]))
+    assert not far[5:25].any()
+    assert far[50:55, 50:55].all()
 
 
 @pytest.mark.parametrize(
     ("options", "kept"), [({}, 24), ({"points": [(40, 10)]}, 41), ({"mask": np.ones((60, 60))}, 60)]
 )
 def test_pixels_outside_box_need_another_prompt(options, kept):
-    logits = torch.full((60, 60), 5.0)
-    drop_far_parts(logits, Prompt(box=(10, 0, 12, 60), **options))
-    assert (logits[10] > 0).nonzero().max() + 1 == kept
+    far = find_far_from_prompt(np.ones((60, 60), bool), Prompt(box=(10, 0, 12, 60), **options))
+    assert np.flatnonzero(~far[10]).max() + 1 == kept
 
 
 def test_largest_part_is_kept_without_prompted_part():
@@ -114,7 +111,7 @@ def test_excluded_pixels_are_left_out_of_every_pass():
 
 def test_strongest_object_keeps_a_contested_pixel():
     logits = torch.tensor([[[3.0, 1.0, -2.0]], [[1.0, 2.0, -1.0]]])
-    masks = keep_strongest(logits)
+    masks = suppress_overlaps(logits)
     assert (masks[:, 0, :2] > 0.5).tolist() == [[True, False], [False, True]]
     assert masks[1, 0, 0] == masks[0, 0, 1] == 0
     assert masks[0, 0, 2] == logits[0, 0, 2].sigmoid(), "what nobody claims stays uncertain"

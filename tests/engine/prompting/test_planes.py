@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop_box
+from aotlab.engine.prompting.planes import MIN_CROP, CropBox, draw_prompt_planes, find_crop
 from aotlab.media.prompt import Prompt
 
 
@@ -29,11 +29,11 @@ def test_crop_covers_prompt_and_mask_within_frame():
     size = (300, 400)
     rough = np.zeros(size)
     rough[20:140, 20:140] = 0.9
-    assert find_crop_box(Prompt(points=[(30, 30)]), size, 0.1, rough) == (8, 8, 152, 152)
-    assert find_crop_box(Prompt(box=(300, 200, 100, 100)), size, 0.25)[2:] == (400, 300)
+    assert find_crop(Prompt(points=[(30, 30)]), size, 0.1, rough) == (8, 8, 152, 152)
+    assert find_crop(Prompt(box=(300, 200, 100, 100)), size, 0.25)[2:] == (400, 300)
 
 
 def test_crop_of_a_small_object_has_surroundings():
-    left, top, right, bottom = find_crop_box(Prompt(box=(200, 100, 10, 6)), (300, 400), 0.15)
+    left, top, right, bottom = find_crop(Prompt(box=(200, 100, 10, 6)), (300, 400), 0.15)
     assert (right - left, bottom - top) == (MIN_CROP, MIN_CROP)
     assert left < 200 < 210 < right

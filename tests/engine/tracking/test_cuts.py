@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.rules import cuts
-from aotlab.engine.tracking.rules.cuts import CutDetector, make_thumbnail
+from aotlab.engine.tracking import cuts
+from aotlab.engine.tracking.cuts import CutDetector, make_thumbnail
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, build, clip, run, stripes
 

@@ -12,7 +12,7 @@ SIZE = (96, 54)
 """width and height of the thumbnails that are compared"""
 MAX_HISTOGRAM_OVERLAP = 0.55
 """largest intersection of both color histograms (8 bins per channel) at a cut"""
-CORRELATION = 0.5
+MAX_CORRELATION = 0.5
 """largest correlation of both thumbnails at a cut"""
 
 
@@ -31,7 +31,7 @@ class CutDetector:
         if self.last is None:
             return False
         shared = float(np.minimum(color_histogram(self.last), color_histogram(self.newest)).sum())
-        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.last, self.newest) < CORRELATION
+        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.last, self.newest) < MAX_CORRELATION
 
     def store_frame(self) -> None:
         """Store the frame last given to `is_cut`, for comparison with the next."""
