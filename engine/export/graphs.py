@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
-EXPORT = FileKind("export", 7, "export again")
+EXPORT = FileKind("export", 8, "export again")
 EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
@@ -161,7 +161,7 @@ def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> di
     return {"logits": model.decode(PropagatedFrame(embeddings, [], []), features)}
 
 
-def _compare(
+def _relevance_inputs(
     model: VOSModel, states_0_key: Tensor, memory_0_long_key: Tensor, temporal_indices: Tensor | None = None
 ) -> dict[str, Any]:
     """Return queries and keys of the first block, for memory policies."""
@@ -245,7 +245,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
             "propagate": Graph(model, _propagate, features=features, memory=memory, **indices),
             "memorize": memorize,
             "decode": Graph(model, _decode, embeddings=embeddings, features=features),
-            "compare": Graph(model, _compare, **keys, **indices),
+            "relevance_inputs": Graph(model, _relevance_inputs, **keys, **indices),
         }
 
 

@@ -11,9 +11,9 @@ import torch
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance, attention_per_frame
+from aotlab.networks import rmem
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab.networks.rmem import assign_temporal_slots
-from aotlab_runtime.memory import Memory, assign_slots, compute_relevance
+from aotlab_runtime.memory import Memory, assign_temporal_slots, compute_relevance
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,5 @@ def test_relevance_equals_pytorch(weighted):
 
 @pytest.mark.parametrize(("frames", "slots"), [(1, 4), (4, 4), (5, 4), (9, 4)])
 def test_temporal_slots_equal_pytorch(frames, slots):
-    assert assign_slots(frames, slots).tolist() == assign_temporal_slots(frames, slots).tolist()
+    expected = rmem.assign_temporal_slots(frames, slots)
+    assert assign_temporal_slots(frames, slots).tolist() == expected.tolist()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-KIND, VERSION = "export", 7
+KIND, VERSION = "export", 8
 DESCRIPTION_FILE = "export.json"
+Tensors = dict[str, np.ndarray]
+"""inputs and outputs of graphs, by name"""
 PROMPT = "prompt"
 """graph of the prompt network, which not every model has, see `aotlab_runtime.prompts.segment_crop`"""
 METHODS = {
@@ -23,7 +23,7 @@ METHODS = {
     "propagate": "features, long-term memory 1×(T·L)×C, short-term memory 1×L×C → embeddings, states",
     "decode": "embeddings, features → logits 1×(1+M)×h×w at stride 4, background first",
     "memorize": "states, identities → the frame's keys and values 1×L×C in long-term and short-term memory",
-    "compare": "states, long-term memory → query 1×heads×L×C, key 1×heads×(T·L)×C, for RMem",
+    "relevance_inputs": "states, long-term memory → query 1×heads×L×C, key 1×heads×(T·L)×C, for RMem",
 }
 """inputs and outputs of the graphs, for M identities, T stored frames and L = h·w tokens at stride 16"""
 CPU = "CPUExecutionProvider"
@@ -85,22 +85,12 @@ class Graphs:
                 raise InputError(f"{path}: onnxruntime cannot load it ({reason}); export again") from error
         self.takes_prompts = PROMPT in self._sessions
 
-    def run(self, name: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, name: str, tensors: Tensors) -> Tensors:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
         session = self._sessions[name]
         inputs = {node.name: np.ascontiguousarray(tensors[node.name]) for node in session.get_inputs()}
         names = [node.name for node in session.get_outputs()]
         return dict(zip(names, session.run(names, inputs), strict=True))
-
-    def check_memory(self, memory: Mapping[str, np.ndarray], frames: int) -> None:
-        """Raise KeyError or ValueError unless ``memory`` is what ``propagate`` reads of ``frames`` stored frames."""
-        for node in self._sessions["propagate"].get_inputs():
-            if node.name.startswith("memory_"):
-                sides = (str(side).split("*") for side in node.shape)  # as in 12*frames
-                shape = tuple(math.prod(int(n) if n.isdigit() else frames for n in side) for side in sides)
-                found = memory[node.name]
-                if (found.shape, found.dtype) != (shape, np.float32) or not np.isfinite(found).all():
-                    raise ValueError(f"{node.name} is {found.dtype} of shape {found.shape}, or not finite")
 
 
 def _find_provider(name: str) -> str:
@@ -123,12 +113,6 @@ def _read_description(folder: Path) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if (description["kind"], description["version"], description["digest"]) != (KIND, VERSION, digest):
             raise ValueError("changed, or written by another version")
-        for name in METHODS:
-            if f"{name}.onnx" not in description["sha256"]:
-                raise ValueError(f"without {name}.onnx")
-        for name in description["sha256"]:
-            if Path(name).name != name:
-                raise ValueError(f"file {name} is not in the folder")
     except OSError as error:
         raise InputError(
             f"{folder}: not an export, as {DESCRIPTION_FILE} cannot be read; run aotlab export"

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """(height, width) in pixels"""
 STEP, DIAGONAL_STEP = 0.955, 1.3693
 """lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 ``distanceTransform``"""
 
 
-def resize(maps: np.ndarray, size: Size, *, align_corners: bool) -> np.ndarray:
+def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndarray:
     """Resize maps ...×h×w to ...×H×W float32 bilinearly, as PyTorch's ``interpolate`` does."""
     rows, columns = (
         interpolation_matrix(source, target, align_corners)
@@ -32,7 +32,7 @@ def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.nd
     return np.maximum(0, 1 - np.abs(np.arange(source) - centers[:, None])).astype(np.float32)
 
 
-def resize_nearest(labels: np.ndarray, size: Size) -> np.ndarray:
+def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
     """Resize labels h×w to H×W with nearest-neighbour interpolation, as PyTorch's ``nearest``."""
     rows, columns = (
         (np.arange(target, dtype=np.float32) * np.float32(source / target)).astype(int).clip(max=source - 1)

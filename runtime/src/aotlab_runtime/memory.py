@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import require
+from aotlab_runtime.graphs import Tensors, require
 
 POLICIES = ("bounded_fifo", "restricted")
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 BONUS = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
-PRIOR = 8.0
-"""number of updates added to every frame's"""
+PSEUDO_UPDATES = 8.0
+"""number added to every frame's updates (RMem)"""
 MAX_ROWS = 256
 """queries whose attention is in memory at once"""
 
 
 class Memory:
-    """Keys and values of stored frames, of all blocks.
+    """Keys and values of stored frames, of all blocks; none are changed in place, so a ``copy`` keeps its own.
 
     Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
     short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
@@ -45,85 +44,64 @@ class Memory:
         """indices of the frames in long-term memory, oldest first, counted from the group's first frame"""
         self.references: list[int] = []
         """indices of the reference frames in long-term memory"""
-        self.newest = -1
-        """index of the newest frame"""
+        self.last_index = -1
+        """index of the last frame, stored or not"""
         self.last_stored = 0
         self.running: dict[int, float] = {}
         """running relevance by frame (RMem)"""
         self.updates: dict[int, int] = {}
-        """number of updates with a frame, including its own insertion (RMem)"""
-        self.long: dict[str, np.ndarray] = {}
+        """how often each frame was scored, plus 1 for its insertion (RMem)"""
+        self.long: Tensors = {}
         """keys and values of all frames, 1×(T·L)×C, by the name of the tensor"""
-        self.short: deque[dict[str, np.ndarray]] = deque(maxlen=settings["short_term_skip"])
+        self.short: Tensors = {}
+        """keys and values of the last ``short_term_skip`` frames, oldest first, T×L×C; the oldest is read"""
 
-    def read(self, temporal_slots: int) -> dict[str, np.ndarray]:
+    def read(self, temporal_slots: int) -> Tensors:
         """Return the inputs of ``propagate``; ``temporal_slots``: number of embeddings, 0 if the model has none."""
-        indices = (
-            {"temporal_indices": assign_slots(len(self.frames), temporal_slots)} if temporal_slots else {}
-        )
-        return self.long | self.short[0] | indices
+        memory = self.long | {name: frames[:1] for name, frames in self.short.items()}
+        if temporal_slots:
+            memory["temporal_indices"] = assign_temporal_slots(len(self.frames), temporal_slots)
+        return memory
 
-    def add_reference(self, memory: Mapping[str, np.ndarray]) -> None:
+    def add_reference(self, memory: Tensors) -> None:
         """Store a reference frame, and reset short-term memory to it.
 
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
-        self.newest += 1
-        self.short.clear()
+        self.last_index += 1
+        self.short = {}
         if len(self.frames) >= self._settings["frames"]:
             position = self._tracked[0] if self._tracked else min(1, len(self.frames) - 1)
             self._drop(position)
-        self.references.append(self.newest)
+        self.references = [*self.references, self.last_index]
         self._store(memory, long=True)
 
-    def add(self, memory: Mapping[str, np.ndarray], relevance: Callable[[], np.ndarray]) -> None:
+    def add(self, memory: Tensors, relevance: Callable[[], np.ndarray]) -> None:
         """Store a tracked frame; ``relevance`` computes that of the stored frames to it, see `compute_relevance`."""
-        self.newest += 1
-        stored = self.newest - self.last_stored >= self._every
+        self.last_index += 1
+        stored = self.last_index - self.last_stored >= self._every
         if stored:
-            self.last_stored = self.newest
+            self.last_stored = self.last_index
             position = self._choose_evicted(relevance)
             stored = position != len(self.frames)
             if stored and position is not None:
                 self._drop(position)
         self._store(memory, long=stored)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def state(self) -> tuple[dict[str, Any], Tensors]:
         """Return numbers for JSON, and tensors by name, with which `load` resumes."""
         numbers = {
-            "frames": self.frames, "references": self.references, "newest": self.newest,
+            "frames": self.frames, "references": self.references, "last_index": self.last_index,
             "last_stored": self.last_stored, "running": [*self.running.items()], "updates": [*self.updates.items()],
         }  # fmt: skip
-        recent = {f"{age}.{name}": x for age, frame in enumerate(self.short) for name, x in frame.items()}
-        return numbers, {**self.long, **recent}
+        return numbers, self.long | self.short
 
-    def load(self, numbers: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-        """Resume from a `state`; raises an error of any kind if it is impossible."""
+    def load(self, numbers: Mapping[str, Any], tensors: Tensors) -> None:
+        """Resume from a `state`."""
         self.frames, self.references = numbers["frames"], numbers["references"]
-        self.newest, self.last_stored = numbers["newest"], numbers["last_stored"]
+        self.last_index, self.last_stored = numbers["last_index"], numbers["last_stored"]
         self.running, self.updates = dict(numbers["running"]), dict(numbers["updates"])
-        indices = [
-            *self.frames,
-            *self.references,
-            *self.running,
-            *self.updates,
-            self.last_stored,
-            self.newest,
-        ]
-        if not (
-            all(type(index) is int and 0 <= index <= self.newest for index in indices)
-            and sorted(set(self.frames)) == self.frames
-            and set(self.references) <= set(self.frames)
-            and 1 <= len(self.frames) <= self._settings["frames"]
-            and all(math.isfinite(share) for share in self.running.values())
-            and all(type(count) is int and count > 0 for count in self.updates.values())
-        ):
-            raise ValueError("impossible frames in memory")
-        self.long = {name: tensor for name, tensor in tensors.items() if "." not in name}
-        for age in sorted({int(name.partition(".")[0]) for name in tensors.keys() - self.long.keys()}):
-            self.short.append(
-                {n.removeprefix(f"{age}."): x for n, x in tensors.items() if n.startswith(f"{age}.")}
-            )
+        self.long, self.short = _split(tensors)
 
     @property
     def _tracked(self) -> list[int]:
@@ -156,32 +134,42 @@ class Memory:
             frame: MOMENTUM * share + (1 - MOMENTUM) * self.running.get(frame, share)
             for frame, share in zip(self.frames, shares.tolist(), strict=True)
         }
-        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*self.frames, self.newest)}
+        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*self.frames, self.last_index)}
         updates = np.array([len(self.frames), *(self.updates[frame] for frame in self.frames[1:])], float)
-        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR))
+        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PSEUDO_UPDATES))
         return np.array(list(self.running.values())) + bonus if foreground else np.zeros(len(self.frames))
 
-    def _store(self, memory: Mapping[str, np.ndarray], *, long: bool) -> None:
-        """Append the newest frame to short-term memory and, if ``long``, to long-term memory."""
-        self.short.append({name: tensor for name, tensor in memory.items() if "_short_" in name})
-        if not long:
-            return
-        self.frames.append(self.newest)
-        self.last_stored = self.newest
-        for name in memory.keys() - self.short[-1].keys():
-            earlier = [self.long[name]] if name in self.long else []
-            self.long[name] = np.concatenate([*earlier, memory[name]], axis=1)
+    def _store(self, memory: Tensors, *, long: bool) -> None:
+        """Append the last frame to short-term memory and, if ``long``, to long-term memory."""
+        long_memory, short_memory = _split(memory)
+        recent = _append(self.short, short_memory, axis=0)
+        self.short = {name: frames[-self._settings["short_term_skip"] :] for name, frames in recent.items()}
+        if long:
+            self.last_stored, self.frames = self.last_index, [*self.frames, self.last_index]
+            self.long = _append(self.long, long_memory, axis=1)
 
     def _drop(self, position: int) -> None:
         """Drop a frame from long-term memory."""
         for name, tensor in self.long.items():
-            tokens = tensor.shape[1] // len(self.frames)
-            self.long[name] = np.delete(tensor, slice(position * tokens, (position + 1) * tokens), axis=1)
-        frame = self.frames.pop(position)
-        self.references = [reference for reference in self.references if reference != frame]
+            by_frame = tensor.reshape(len(self.frames), -1, tensor.shape[2])
+            self.long = self.long | {name: np.delete(by_frame, position, 0).reshape(1, -1, tensor.shape[2])}
+        frame = self.frames[position]
+        self.frames = [kept for kept in self.frames if kept != frame]
+        self.references = [kept for kept in self.references if kept != frame]
 
 
-def assign_slots(frames: int, slots: int) -> np.ndarray:
+def _split(tensors: Tensors) -> tuple[Tensors, Tensors]:
+    """Split into long-term and short-term memory by name."""
+    short = {name: tensor for name, tensor in tensors.items() if "_short_" in name}
+    return {name: tensor for name, tensor in tensors.items() if name not in short}, short
+
+
+def _append(stored: Tensors, added: Tensors, axis: int) -> Tensors:
+    """Return tensors with those of a frame appended along an axis; those of the frame if nothing is stored."""
+    return {name: np.concatenate([stored[name], x], axis) if stored else x for name, x in added.items()}
+
+
+def assign_temporal_slots(frames: int, slots: int) -> np.ndarray:
     """Return the temporal embedding of each frame, oldest first: its own, or shared evenly from the newest on."""
     index = np.arange(frames)
     return index if frames <= slots else slots - 1 - (frames - 1 - index) * slots // frames

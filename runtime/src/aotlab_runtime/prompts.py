@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs, require
-from aotlab_runtime.images import Size, label_parts, measure_distance
+from aotlab_runtime.images import ImageSize, label_parts, measure_distance
+from aotlab_runtime.inputs import MAX_ID
 
 Point = tuple[float, float]
 """x and y in pixels"""
 Crop = tuple[slice, slice]
 """rows and columns of a frame"""
 
-MAX_ID = 2**31 - 1
-"""largest object id"""
 CLICK_RADIUS = 5.2
 """radius of a point's disc in pixels of the network"""
 STRIDE = 16
@@ -32,7 +31,7 @@ COARSE_MARGIN, REFINE_MARGIN = 0.5, 0.15
 BOX_MARGIN = 0.12
 """distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
 MAX_PART_DISTANCE = 0.5
-"""largest distance of a part without a point from those with one, as a fraction of the root of their area"""
+"""largest distance of a part without a point from those with one, × sqrt(their area)"""
 EXCLUDED = -12.0
 """logit of pixels that an object cannot have"""
 
@@ -226,7 +225,7 @@ def _place_side(center: float, side: float, limit: int) -> slice:
     return slice(start, min(limit, start + round(side)))
 
 
-def draw_planes(prompt: CheckedPrompt, crop: Crop, size: Size) -> np.ndarray:
+def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize) -> np.ndarray:
     """Draw positive points, negative points and the box of a prompt for a crop; return planes 3×h×w of 0 and 1."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])

@@ -11,27 +11,25 @@ One frame, for each group of up to M objects (`METHODS` has the inputs and outpu
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs, InputError, require
-from aotlab_runtime.images import Size, resize, resize_nearest
+from aotlab_runtime.graphs import Graphs, InputError, Tensors, require
+from aotlab_runtime.images import ImageSize, resize, resize_nearest
+from aotlab_runtime.inputs import convert_frame, convert_mask, convert_output_size
 from aotlab_runtime.memory import Memory, compute_relevance, softmax
-from aotlab_runtime.prompts import MAX_ID, Prompt, check_prompts, segment_prompts
+from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
 
-MAX_SIDE = 2**15
-"""largest side of a prediction in pixels"""
 NO_OBJECT = np.float32(-1e10)
 """logit of the channels that a given mask does not choose"""
-Tensors = dict[str, np.ndarray]
-"""inputs and outputs of graphs, by name"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,12 +70,12 @@ class Prediction:
 
 @dataclass
 class Group:
-    """Objects that share an id embedding, at most as many as the model has identities."""
+    """Up to M objects that share one pass of the model."""
 
     objects: list[int]
     """object id of each identity from 1 on; 0: forgotten"""
-    cohort: int
-    """groups of one cohort first appeared on the same frame, and are forgotten together"""
+    bank: int
+    """groups of one bank first appeared on the same frame, and are forgotten together"""
     memory: Memory
 
 
@@ -136,7 +134,7 @@ class Tracker:
         frame: np.ndarray,
         mask: np.ndarray | None = None,
         *,
-        size: Size | None = None,
+        size: ImageSize | None = None,
         prompts: Mapping[int, Prompt] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
@@ -149,21 +147,24 @@ class Tracker:
                 ``mask`` and take no pixel that it gives to others.
 
         Raises:
-            InputError: unusable input; nothing changes.
+            InputError: unusable input. Nothing changes if a step fails.
         """
-        frame = check_frame(frame, self._frame_shape)
+        frame = convert_frame(frame, self._frame_shape)
         if mask is not None:
-            mask = check_mask(mask, frame, required=not self.groups and not prompts)
+            mask = convert_mask(mask, frame, required=not self.groups and not prompts)
         if prompts:
             mask = self._draw_mask(frame, mask, prompts)
-        size = check_size(frame.shape[:2] if size is None else size)
+        size = convert_output_size(frame.shape[:2] if size is None else size)
         features = self.graphs.run("encode", {"frame": frame}) if mask is not None or self.groups else {}
         readouts = [self._read(group, features) for group in self.groups]
         prediction = Prediction(self.ids, self._merge(readouts, size), self._temperature)
+        groups = [replace(group, memory=copy(group.memory)) for group in self.groups]  # a step may fail
         if mask is None:
-            self._store_tracked(readouts, prediction.labels)
+            self._store_tracked(groups, readouts, prediction.labels)
+            self.groups = groups
         else:
-            labels = self._store_reference(features, mask, prediction.labels)
+            labels = self._store_reference(groups, features, mask, prediction.labels)
+            self.groups = groups
             planes = labels == np.array([0, *self.ids])[:, None, None]
             logits = np.where(planes, np.float32(0), NO_OBJECT)
             prediction = Prediction(self.ids, logits, self._temperature)
@@ -176,7 +177,7 @@ class Tracker:
         Raises:
             InputError: an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        frame = check_frame(frame, self._frame_shape)
+        frame = convert_frame(frame, self._frame_shape)
         checked = check_prompts(prompts, frame.shape[:2])
         logits = segment_prompts(self.graphs, frame, list(checked.values()))
         background = -logits.max(0, keepdims=True)
@@ -185,7 +186,8 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Its identity stays taken, as frames in memory show it, until all objects of its cohort are forgotten.
+        Its identity remains reserved, because stored frames still contain it, until all objects of its bank are
+        forgotten.
 
         Raises:
             InputError: not an integer, or no such object is tracked; the tracker is unchanged.
@@ -197,22 +199,22 @@ class Tracker:
         )
         (group,) = (group for group in self.groups if object_id in group.objects)
         group.objects[group.objects.index(object_id)] = 0
-        if not any(any(other.objects) for other in self.groups if other.cohort == group.cohort):
-            self.groups = [other for other in self.groups if other.cohort != group.cohort]
+        if not any(any(other.objects) for other in self.groups if other.bank == group.bank):
+            self.groups = [other for other in self.groups if other.bank != group.bank]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video.
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
         """
-        state: dict[str, np.ndarray] = {}
-        groups = []
+        groups, tensors = [], Tensors()
         for place, group in enumerate(self.groups):
-            numbers, tensors = group.memory.state()
-            groups.append({"objects": group.objects, "cohort": group.cohort, "memory": numbers})
-            state |= {f"{place}.{name}": tensor for name, tensor in tensors.items()}
+            numbers, own = group.memory.state()
+            groups.append({"objects": group.objects, "bank": group.bank, "memory": numbers})
+            tensors |= {f"{place}.{name}": tensor for name, tensor in own.items()}
         header = {"origin": self.graphs.digest, "length": self._length, "frame_shape": self._frame_shape}
-        return {"tracker": np.array(json.dumps(header | {"groups": groups})), **state}
+        tensors["tracker"] = np.array(json.dumps(header | {"groups": groups}))
+        return tensors | {"digest": np.array(compute_digest(tensors))}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`.
@@ -220,29 +222,24 @@ class Tracker:
         Raises:
             InputError: a state of another export, or damaged; the tracker is unchanged.
         """
-        other = self.fresh()
         try:
-            header = json.loads(str(state["tracker"]))
-            require(
-                header["origin"] == self.graphs.digest,
-                "tracker state: was saved with another export; load it with that one",
-            )
-            other.reset(header["length"])
-            for place, saved in enumerate(header["groups"]):
-                tensors = {n.partition(".")[2]: state[n] for n in state if n.startswith(f"{place}.")}
-                memory = other._new_memory()
-                memory.load(saved["memory"], tensors)
-                for recent in memory.short or [{}]:
-                    self.graphs.check_memory(memory.long | recent, len(memory.frames))
-                other.groups.append(Group(saved["objects"], saved["cohort"], memory))
-            other._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
-            check_state(other.groups, other._frame_shape, self._identities)
-        except InputError:
-            raise
-        except Exception as error:  # damaged states cause errors of any kind
-            reason = f"{type(error).__name__}: {str(error)[:100]}"
-            raise InputError(f"tracker state: not a usable one ({reason}); save it again") from error
-        self._length, self._frame_shape, self.groups = other._length, other._frame_shape, other.groups
+            tensors = {name: state[name] for name in state}
+            intact = str(tensors.pop("digest")) == compute_digest(tensors)
+            header = json.loads(str(tensors.pop("tracker")))
+        except Exception as error:  # damaged files cause errors of any kind
+            raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
+        require(intact, "tracker state: not a usable one (changed); save it again")
+        require(
+            header["origin"] == self.graphs.digest,
+            "tracker state: was saved with another export; load it with that one",
+        )
+        self.reset(header["length"])
+        self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+        for place, group in enumerate(header["groups"]):
+            memory = self._new_memory()
+            own = {n.partition(".")[2]: tensors[n] for n in tensors if n.startswith(f"{place}.")}
+            memory.load(group["memory"], own)
+            self.groups.append(Group(group["objects"], group["bank"], memory))
 
     def _draw_mask(
         self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt]
@@ -263,40 +260,39 @@ class Tracker:
         readout = self.graphs.run("propagate", features | group.memory.read(self._temporal_slots))
         return readout | self.graphs.run("decode", readout | features)
 
-    def _store_tracked(self, readouts: list[Tensors], labels: np.ndarray) -> None:
+    def _store_tracked(self, groups: list[Group], readouts: list[Tensors], labels: np.ndarray) -> None:
         """Store a frame with its predicted labels H×W."""
-        memories = [
-            self.graphs.run("memorize", readout | self._assign_identities(group, labels))
-            for group, readout in zip(self.groups, readouts, strict=True)
-        ]
-        for group, readout, memory in zip(self.groups, readouts, memories, strict=True):
-            group.memory.add(memory, partial(self._compare, group, readout))
+        for group, readout in zip(groups, readouts, strict=True):
+            memory = self.graphs.run("memorize", readout | self._assign_identities(group, labels))
+            group.memory.add(memory, partial(self._compute_relevance, group, readout))
 
-    def _store_reference(self, features: Tensors, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    def _store_reference(
+        self, groups: list[Group], features: Tensors, mask: np.ndarray, predicted: np.ndarray
+    ) -> np.ndarray:
         """Store a frame with a given mask H×W, which may add objects; return its labels in the predicted size.
 
         The mask decides where it is not 0; its objects have no other pixels.
         """
         labels = mask
-        if self.groups:
+        if groups:
             given = resize_nearest(mask, predicted.shape)
             labels = np.where(given > 0, given, np.where(np.isin(predicted, given), 0, predicted))
-        self._add_objects([int(object_id) for object_id in np.unique(mask) if object_id])
-        for group in self.groups:
+        self._add_objects(groups, [int(object_id) for object_id in np.unique(mask) if object_id])
+        for group in groups:
             identities = self._assign_identities(group, labels)
             reference = self.graphs.run("reference", features | identities)
             group.memory.add_reference(self.graphs.run("memorize", reference | identities))
         return resize_nearest(labels, predicted.shape)
 
-    def _add_objects(self, ids: list[int]) -> None:
-        """Give new objects the next free identities: of the last group, then of new groups in a cohort."""
-        cohort = 1 + max((group.cohort for group in self.groups), default=-1)
+    def _add_objects(self, groups: list[Group], ids: list[int]) -> None:
+        """Give new objects the next free identities: of the last group, then of new groups in a new bank."""
+        bank = 1 + max((group.bank for group in groups), default=-1)
         for object_id in ids:
             if object_id in self.ids:
                 continue
-            if not self.groups or len(self.groups[-1].objects) == self._identities:
-                self.groups.append(Group([], cohort, self._new_memory()))
-            self.groups[-1].objects.append(object_id)
+            if not groups or len(groups[-1].objects) == self._identities:
+                groups.append(Group([], bank, self._new_memory()))
+            groups[-1].objects = [*groups[-1].objects, object_id]
 
     def _new_memory(self) -> Memory:
         return Memory(self.graphs.config["memory"], self._length)
@@ -310,7 +306,7 @@ class Tracker:
         masks[0] = 1 - masks.sum(0)
         return self.graphs.run("assign_identities", {"masks": masks[None]})
 
-    def _merge(self, readouts: list[Tensors], size: Size) -> np.ndarray:
+    def _merge(self, readouts: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
         Of several groups, a pixel is background as far as all agree (soft aggregation of AOT's code).
@@ -327,80 +323,19 @@ class Tracker:
         joined = joined.clip(1e-5, 1 - 1e-5)
         return np.log(joined / (1 - joined))
 
-    def _compare(self, group: Group, readout: Tensors) -> np.ndarray:
+    def _compute_relevance(self, group: Group, readout: Tensors) -> np.ndarray:
         """Return the relevance of a group's stored frames to a frame."""
-        compared = self.graphs.run("compare", readout | group.memory.read(self._temporal_slots))
+        inputs = self.graphs.run("relevance_inputs", readout | group.memory.read(self._temporal_slots))
         height, width = (-(-side // self._stride) for side in self.graphs.network_size)
         # with aligned corners in all models, as in RMem's code
         background = softmax(resize(readout["logits"][0], (height, width), align_corners=True), axis=0)[0]
         frames = len(group.memory.frames)
-        return compute_relevance(compared["query"][0], compared["key"][0], 1 - background.ravel(), frames)
+        return compute_relevance(inputs["query"][0], inputs["key"][0], 1 - background.ravel(), frames)
 
 
-def check_state(groups: Sequence[Group], frame_shape: tuple[int, ...] | None, identities: int) -> None:
-    """Raise ValueError unless object ids occur once, all groups but the last are full, and frames are H×W×3."""
-    objects = [object_id for group in groups for object_id in group.objects]
-    ids = [object_id for object_id in objects if object_id]
-    sizes = [len(group.objects) for group in groups]
-    numbers = [*objects, *(group.cohort for group in groups), *(frame_shape or ())]
-    if (
-        not all(type(number) is int and 0 <= number <= MAX_ID for number in numbers)
-        or len(ids) > len(set(ids))
-        or sizes[:-1] != [identities] * len(sizes[:-1])
-        or not all(1 <= size <= identities for size in sizes)
-        or (frame_shape is not None and (len(frame_shape), frame_shape[-1]) != (3, 3))
-    ):
-        raise ValueError("impossible object ids or frame shape")
-
-
-def check_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.ndarray:
-    """Return a frame H×W×3 uint8 RGB; raises `InputError` if it is none, or not of the ``expected`` shape."""
-    array = np.asarray(frame)
-    require(
-        array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
-        f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
-        'files first, check that reading succeeded, and convert("RGB") images',
-    )
-    height, width, _ = expected or array.shape
-    require(
-        array.shape == (height, width, 3),
-        f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {width}×{height}; "
-        "call reset() for a new video",
-    )
-    return array
-
-
-def check_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
-    """Return a mask H×W of object ids, None without objects; raises `InputError` if it is not a mask of the frame.
-
-    ``required``: reject a mask without objects.
-    """
-    array = np.asarray(mask)
-    array = array.astype(np.uint8) if array.dtype == bool else array
-    require(
-        array.shape == frame.shape[:2],
-        f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {frame.shape[:2]}; "
-        "give one object id per pixel, not colors or planes",
-    )
-    integers = array.dtype.kind in "iu"
-    require(integers, f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
-    low, high = array.min(), array.max()
-    require(
-        low >= 0 and high <= MAX_ID,
-        f"mask: expected object ids from 0 to {MAX_ID}, got {array.dtype} of {low} to {high}",
-    )
-    require(high > 0 or not required, "mask is empty: give ids above 0 where the objects are")
-    return array if high > 0 else None
-
-
-def check_size(size: Sequence[int]) -> Size:
-    """Return the (height, width) of a prediction; raises `InputError` unless they are whole and in range."""
-    try:
-        height, width = size
-        if all(side == int(side) and 1 <= side <= MAX_SIDE for side in (height, width)):
-            return int(height), int(width)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InputError(
-        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}"
-    )
+def compute_digest(tensors: Tensors) -> str:
+    """Return the SHA-256 of tensors with their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tensor.shape} ".encode() + tensor.tobytes())
+    return digest.hexdigest()
