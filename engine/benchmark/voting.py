@@ -36,15 +36,17 @@ def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
     """Convert weights such as "2" or "0.5" to integers in the same proportions; equal weights by default.
 
     Raises:
-        InputError: not ``count`` weights, or not numbers above 0.
+        InputError: not ``count`` numbers above 0.
     """
-    if weights and len(weights) != count:
-        raise InputError(f"weights: {len(weights)} of them for {count} folders; give one for each")
     parts = [text.partition(".") for text in weights if WEIGHT_PATTERN.fullmatch(text)]
     digits = max((len(decimals) for _, _, decimals in parts), default=0)
     whole = [int(number + decimals.ljust(digits, "0")) for number, _, decimals in parts]
-    if len(parts) < len(weights) or 0 in whole or sum(whole) > MAX_TOTAL_WEIGHT:
-        raise InputError(f"weights {' '.join(weights)[:200]}: give numbers above 0, such as 2 or 0.5")
+    if weights and (
+        len(whole) != count or len(weights) != count or 0 in whole or sum(whole) > MAX_TOTAL_WEIGHT
+    ):
+        raise InputError(
+            f"weights {' '.join(weights)[:200]}: give {count} numbers above 0, such as 2 or 0.5, one for each folder"
+        )
     return whole or [1] * count
 
 

@@ -45,7 +45,7 @@ from aotlab.networks.model import (
 from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, assign_temporal_slots
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.files import make_folder, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
 from aotlab.utils.numbers import require
@@ -90,15 +90,15 @@ def resolve_export_config(config: Config) -> Config:
         InputError: another policy, no room for a later mask, or several frames of short-term memory.
     """
     memory = config.memory
-    if memory.policy not in EXPORTED_POLICIES:
-        raise InputError(
-            f"memory.policy {memory.policy}: cannot be exported, only {', '.join(EXPORTED_POLICIES)}; "
-            "add memory.policy=bounded_fifo memory.frames=4"
-        )
-    require(memory.frames > 1, "memory.frames must be at least 2 for exported graphs, got 1")
     require(
-        memory.short_term_frames == 1,
-        f"memory.short_term_frames must be 1 for exported graphs, got {memory.short_term_frames}",
+        memory.policy in EXPORTED_POLICIES,
+        f"memory.policy {memory.policy}: cannot be exported, only {', '.join(EXPORTED_POLICIES)}; "
+        "add memory.policy=bounded_fifo memory.frames=4",
+    )
+    require(
+        memory.frames > 1 and memory.short_term_frames == 1,
+        f"exported graphs need memory.frames from 2 on and memory.short_term_frames=1, got {memory.frames} and "
+        f"{memory.short_term_frames}",
     )
     return replace(
         config,

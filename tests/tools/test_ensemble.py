@@ -66,11 +66,11 @@ def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--weights", "1,2"], "weights: 2 of them for 3 folders"),
-        (["--weights", "1,2,x"], "weights 1 2 x: give numbers above 0"),
-        (["--weights", "1,2,0"], "give numbers above 0"),
-        (["--weights", "1,2,0.0"], "give numbers above 0"),
-        (["--weights", "1,2,1/3"], "give numbers above 0, such as 2 or 0.5"),
+        (["--weights", "1,2"], "weights 1 2: give 3 numbers above 0, such as 2 or 0.5, one for each folder"),
+        (["--weights", "1,2,x"], "weights 1 2 x: give 3 numbers above 0"),
+        (["--weights", "1,2,0"], "give 3 numbers above 0"),
+        (["--weights", "1,2,0.0"], "give 3 numbers above 0"),
+        (["--weights", "1,2,1/3"], "give 3 numbers above 0, such as 2 or 0.5"),
     ],
 )
 def test_invalid_weights_rejected(folders, tmp_path, capsys, more, message):

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import Tensors, require
+from aotlab_runtime.graphs import Tensors
 
-POLICIES = ("bounded_fifo", "restricted")
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 BONUS = 1.5
@@ -32,11 +31,6 @@ class Memory:
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
         """``settings``: ``config.memory`` of the export; ``length``: number of frames of the video, if known."""
-        policy = settings["policy"]
-        require(
-            policy in POLICIES,
-            f"memory.policy {policy}: not supported by aotlab-runtime; choose one of {', '.join(POLICIES)}",
-        )
         self._settings, self._every = settings, settings["every"]
         if length is not None and settings["insertions"] is not None:
             self._every = max(round(length / settings["insertions"]), self._every)

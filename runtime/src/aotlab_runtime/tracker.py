@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,6 @@ class Tracker:
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self._length = None if length is None else int(length)
-        self._new_memory()  # rejects unsupported policies
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
 
@@ -207,7 +207,8 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
         """
-        groups, tensors = [], Tensors()
+        groups: list[dict[str, Any]] = []
+        tensors: Tensors = {}
         for place, group in enumerate(self.groups):
             numbers, own = group.memory.state()
             groups.append({"objects": group.objects, "bank": group.bank, "memory": numbers})
