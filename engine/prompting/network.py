@@ -181,7 +181,7 @@ def suppress_overlaps(logits: Tensor) -> Tensor:
 
 
 def find_far_from_prompt(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside its box, or in parts far from all prompts."""
+    """Return the pixels of a mask H×W bool far outside the prompt's box, or in parts far from its points."""
     if prompt.box is None:
         return mask & ~find_prompted_parts(mask, prompt)
     if prompt.mask is not None:

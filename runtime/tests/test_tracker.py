@@ -453,9 +453,9 @@ def damage_graph(folder, content=b"0"):
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx: onnxruntime cannot load it"),
     "no description": (lambda folder: (folder / "export.json").unlink(), "not an export"),
-    "text": (lambda folder: (folder / "export.json").write_text("x"), "not a usable description"),
-    "nested": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not a usable description"),
-    "list": (lambda folder: (folder / "export.json").write_text("[]"), "not a usable description"),
+    "text": (lambda folder: (folder / "export.json").write_text("x"), "not an export"),
+    "nested": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not an export"),
+    "list": (lambda folder: (folder / "export.json").write_text("[]"), "not an export"),
     "changed settings": (
         lambda folder: rewrite(folder, network_size=[1, 1]),
         "changed, or written by another",

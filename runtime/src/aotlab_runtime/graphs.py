@@ -113,12 +113,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         if (description["kind"], description["version"], description["digest"]) != (KIND, VERSION, digest):
             raise ValueError("changed, or written by another version")
-    except OSError as error:
-        raise InputError(
-            f"{folder}: not an export, as {DESCRIPTION_FILE} cannot be read; run aotlab export"
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: not a usable description ({str(error)[:100]}); export again") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{folder}: not an export ({str(error)[:100]}); run aotlab export") from error
     for name, expected in description["sha256"].items():
         file = folder / name
         require(

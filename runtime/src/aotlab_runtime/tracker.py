@@ -225,11 +225,11 @@ class Tracker:
         """
         try:
             tensors = {name: state[name] for name in state}
-            intact = str(tensors.pop("digest")) == compute_digest(tensors)
+            if str(tensors.pop("digest")) != compute_digest(tensors):
+                raise ValueError("changed")
             header = json.loads(str(tensors.pop("tracker")))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        require(intact, "tracker state: not a usable one (changed); save it again")
         require(
             header["origin"] == self.graphs.digest,
             "tracker state: was saved with another export; load it with that one",
