@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,6 @@ from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.prompt import Prompt
 from aotlab.networks.model import VOSModel
 
 SHORT_EDGE_RATIO = 480 / 800
@@ -75,12 +74,7 @@ class Ensemble:
 
     @torch.inference_mode()
     def step(
-        self,
-        frame: FrameLike,
-        mask: MaskLike | None = None,
-        *,
-        size: ImageSize | None = None,
-        prompts: Mapping[int, Prompt] | None = None,
+        self, frame: FrameLike, mask: MaskLike | None = None, *, size: ImageSize | None = None
     ) -> Prediction:
         """Track all objects to the next frame; arguments and errors as `Tracker.step`.
 
@@ -89,7 +83,7 @@ class Ensemble:
         first = self.branches[0].tracker
         for branch in self.branches:
             branch.tracker.require_usable(first.frames_stored)
-        frame, mask, size = first.prepare(frame, mask, size, prompts)
+        frame, mask, size = first.prepare(frame, mask, size, None)
         if mask is None and not self.ids:
             return first.step(frame, size=size)
         by_branch = [branch.predict(frame, mask, size) for branch in self.branches]

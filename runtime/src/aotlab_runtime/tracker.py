@@ -30,7 +30,7 @@ from aotlab_runtime.memory import Memory, compute_relevance, softmax
 from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
 
 NO_OBJECT = np.float32(-1e10)
-"""logit of the channels that a given mask does not choose"""
+"""logit of objects where a given mask has none of them"""
 
 
 @dataclass(frozen=True, repr=False)
