@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from aotlab_studio.document.folder import (
     recover_project,
 )
 from aotlab_studio.document.log import Log, StatusRecord
-from aotlab_studio.document.masks import OLD_HEAD, LayerFile, Result, encode_png
+from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.server.actions import run_action, strips
@@ -464,20 +465,37 @@ def test_damaged_record_of_a_layer_costs_one_frame(tmp_path, place):
     assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 1, 2]
 
 
-def test_layer_of_an_earlier_version_is_read(tmp_path):
-    path = tmp_path / "000001.bin"
-    for index in range(3):
-        note, mask = f'{{"frame":{index}}}'.encode(), encode_png(np.zeros((4, 6), np.uint16))
-        note = b"X" + note[1:] if index == 1 else note
-        with path.open("ab") as stream:
-            stream.write(OLD_HEAD.pack(len(note), len(mask)) + note + mask)
-    file = LayerFile(path, (4, 6), 3)
-    assert sorted(file.results) == [0, 2]
-    assert file.problem
-    file.put(Result(1), np.ones((4, 6), np.uint16))
-    again = LayerFile(path, (4, 6), 3)
-    assert sorted(again.results) == [0, 1, 2]
-    assert again.read(1).all()
+def test_frame_replaced_while_it_is_read_is_intact(tmp_path, monkeypatch):
+    layers = LayerStore(tmp_path, (4, 6), 3)
+    layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
+    file, sha256 = layers.open(1), hashlib.sha256
+
+    def replace_first(content):
+        monkeypatch.undo()
+        layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
+        return sha256(content)
+
+    monkeypatch.setattr(hashlib, "sha256", replace_first)
+    assert (layers.read(file, 0) == 1).all()
+    assert (layers.read(file, 0) == 2).all()
+
+
+@pytest.mark.parametrize("name", ["1 copy.bin", "000001 (1).bin", "4000000000.bin", "000009.bin/", "notes.txt"])
+def test_stray_file_among_layers_is_ignored_and_kept(folder, monkeypatch, name):
+    monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.track(TrackRequest(0)).wait()
+    first.undo()
+    editing.set_note(first.document, 0, "another branch")
+    first.close()
+    stray = first.document.folder / "layers" / name
+    stray.mkdir() if name.endswith("/") else stray.write_bytes(b"mine")
+    again = open_session(folder)
+    with closing(again):
+        assert [path.name for path in stray.parent.iterdir()] == [stray.name]
+        again.track(TrackRequest(0)).wait()
+    open_session(folder).close()
 
 
 def test_damaged_layer_is_reported_to_the_page(folder):
