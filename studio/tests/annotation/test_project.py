@@ -8,6 +8,7 @@ import os
 import shutil
 from contextlib import closing, suppress
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,6 +28,7 @@ from aotlab_studio.document.log import Log, StatusRecord
 from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.lock import LEASE
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -480,7 +482,9 @@ def test_frame_replaced_while_it_is_read_is_intact(tmp_path, monkeypatch):
     assert (layers.read(file, 0) == 2).all()
 
 
-@pytest.mark.parametrize("name", ["1 copy.bin", "000001 (1).bin", "4000000000.bin", "000009.bin/", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["1 copy.bin", "000001 (1).bin", "4000000000.bin", "000009.bin/", "notes.txt"]
+)
 def test_stray_file_among_layers_is_ignored_and_kept(folder, monkeypatch, name):
     monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
     first = open_session(folder)
@@ -556,3 +560,12 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     assert len(counted) == 1
     session.document.snapshot.list_outdated()
     assert len(counted) == 1
+
+
+def test_person_is_not_written_into_a_lost_lease(session):
+    lease = session.document.folder / LEASE
+    other = lease.read_bytes().replace(msgspec.json.decode(lease.read_bytes())["token"].encode(), b"another")
+    lease.write_bytes(other)
+    with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
+        session.document.set_lock_owner("Ann")
+    assert lease.read_bytes() == other

@@ -19,6 +19,7 @@ from aotlab import InputError
 from aotlab.sdk import encode_runs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
@@ -560,6 +561,25 @@ def test_upload_for_a_locked_object_takes_no_pixels(session):
     editing.change_object(session.document, 1, {"locked": True})
     load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
     assert (session.document.snapshot.labels(0) == truth(0)).all()
+
+
+def test_upload_behind_a_locked_object_makes_nothing_absent(session):
+    draw(session, 0, 1, 2)
+    document = session.document
+    session.track(TrackRequest(0)).wait()
+    editing.change_object(document, 1, {"locked": True})
+    load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
+    assert document.snapshot.keyframe(3) == {}
+    assert (document.snapshot.labels(3) == truth(3)).all()
+
+
+def test_upload_takes_no_pixels_of_a_hidden_object(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, {"hidden": True})
+    load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    assert (session.document.snapshot.labels(0) == truth(0)).all()
+    load_upload(session.document, 0, png(truth(2) == 1), targets={1: 1})
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(2) == 1)).all()
 
 
 def test_program_beside_the_page_loads_masks(served):

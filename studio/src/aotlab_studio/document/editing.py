@@ -49,7 +49,7 @@ class EditResult(Struct, frozen=True):
     losses: dict[int, int]
     """pixels that other objects lost to it, by object id"""
     protected_pixels: int
-    """pixels of the prompt's mask that were left to drawn or locked objects"""
+    """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
 
 
 def require_editable(document: Document, object_id: int, *, seen: bool = True) -> Item:
@@ -76,7 +76,7 @@ def edit_mask(
     require_change: bool = False,
     protected_pixels: int = 0,
 ) -> EditResult:
-    """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
+    """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked or hidden.
 
     Args:
         object_id: the object; None: a new object, added in the same entry.
@@ -93,7 +93,7 @@ def edit_mask(
         now = document.snapshot
         shown, drawn = now.labels(frame), now.keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, now.objects.locked)
+        after = edit(before) & ~np.isin(shown, now.objects.protected)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
@@ -143,7 +143,7 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 def find_protected_pixels(
     document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
 ) -> np.ndarray:
-    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, or locked.
+    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, locked or hidden.
 
     Args:
         object_id: the object of the prompt; None: a new one.
@@ -152,7 +152,7 @@ def find_protected_pixels(
     with document.lock:
         now = document.snapshot
         drawn = [] if overwrite else now.keyframe(frame).keys() - {object_id}
-        return np.isin(now.labels(frame), [*drawn, *now.objects.locked])
+        return np.isin(now.labels(frame), [*drawn, *now.objects.protected])
 
 
 def apply_suggestion(
@@ -183,7 +183,7 @@ def apply_suggestion(
         if correction is None and not mask.any():
             if protected_pixels:
                 raise InputError(
-                    "nothing found there but pixels of other objects, drawn or locked; nothing was changed. "
+                    "nothing found there but pixels of other objects, drawn, locked or hidden; nothing was changed. "
                     "Draw with the brush to take drawn ones"
                 )
             raise InputError(
@@ -222,11 +222,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
         drawn = now.keyframe(frame)
-        kept = {
-            item.id: drawn[item.id]
-            for item in now.objects
-            if item.id in drawn and (item.locked or item.hidden)
-        }
+        kept = {each: drawn[each] for each in now.objects.protected if each in drawn}
         if drawn == kept:
             raise InputError(
                 f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects; nothing was changed"

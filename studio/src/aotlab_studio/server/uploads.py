@@ -185,13 +185,20 @@ def _make_name(text: str | None) -> str:
 def _store_labels(
     document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int]
 ) -> dict[int, str]:
-    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay."""
+    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
+
+    Locked objects stay, and hidden ones lose no pixel. An object that is only behind them stays as it was.
+    """
     now = document.snapshot
-    shown, locked = now.labels(index), now.objects.locked
-    free = ~np.isin(shown, locked)
+    shown, objects = now.labels(index), now.objects
     drawn = now.keyframe(index)
-    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
-        mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
+    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(
+        objects.locked
+    ):
+        mask = np.isin(labels, [each for each in targets if targets[each] == target])
+        mask &= ~np.isin(shown, [each for each in objects.protected if each != target])
+        if not mask.any():
+            continue
         drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
         drawn[target] = document.masks.put(mask)
     return drawn
