@@ -13,13 +13,15 @@ from msgspec import Struct
 from aotlab import InputError
 from aotlab.sdk import compute_fingerprint
 from aotlab_studio.document.log import Count, recover_log
-from aotlab_studio.files import restore_entries, write_bytes
+from aotlab_studio.files import restore_entries, write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
 PROJECT_FILE = "project.json"
 LOG_FILE = "log.jsonl"
+EXPORT = "export"
+"""folder of the last export"""
 FORMAT_VERSION = 5
 
 
@@ -94,13 +96,13 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
     Raises:
         InputError: the folder cannot be written, is in use by another process, or belongs to another video.
     """
-    names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", "export")
+    names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", EXPORT)
     for name in names:  # a link would write files outside the project
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
     lock = FolderLock(folder)
     try:
-        restore_entries(folder)
+        restore_entries(folder / EXPORT)
         path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
         video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
         if frames.levels is not None and not frames.levels.estimated:
@@ -111,7 +113,7 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
             _require_same_video(folder, stored.video, video, same_content=same_video)
         header = Header(FORMAT_VERSION, stored.id if stored else secrets.token_hex(8), video)
         if header != stored:
-            write_bytes(file, msgspec.json.format(msgspec.json.encode(header), indent=1) + b"\n")
+            write_json(file, header)
     except BaseException:
         lock.release()
         raise

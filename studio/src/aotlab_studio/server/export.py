@@ -8,9 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -147,8 +146,8 @@ def export_masks(
     return [output.path for output in outputs.values() if output.path.exists()]
 
 
-def make_record(document: Document, now: Snapshot, first: int = 0, last: int | None = None) -> bytes:
-    """Return what is exported, as JSON: edit, status, digest of the masks, outdated frames, person and time.
+def make_record(document: Document, now: Snapshot, first: int = 0, last: int | None = None) -> dict[str, Any]:
+    """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
 
     Args:
         now: `Document.freeze`; the caller holds the lock of the document since.
@@ -156,11 +155,10 @@ def make_record(document: Document, now: Snapshot, first: int = 0, last: int | N
         last: last frame, included; None: the video's.
     """
     status, note = document.status
-    record = {
+    return {
         "edit": now.entry, "status": status, "note": note, "digest": now.digest,
         "outdated": now.list_outdated(first, last), "person": document.author, "time": utc_now(),
     }  # fmt: skip
-    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
 def write_archive(files: Sequence[Path], archive: Path) -> None:

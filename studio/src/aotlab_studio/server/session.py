@@ -18,12 +18,13 @@ from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
+from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import find_results
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import move_entries, write_bytes
+from aotlab_studio.files import list_files, read_written, replace_written, write_json
 from aotlab_studio.protocol import (
     ExportEvent,
     ExportResult,
@@ -219,14 +220,14 @@ class Session:
     @property
     def archive(self) -> Path:
         """Archive of the last export."""
-        return self.document.folder / "export" / f"{self.document.frames.name}.zip"
+        return self.document.folder / EXPORT / f"{self.document.frames.name}.zip"
 
     def export(
         self, names: list[str], first: int = 0, last: int | None = None, outdated: OutdatedPolicy = "ask"
     ) -> ExportResult:
-        """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
+        """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
-        ``export.json`` there says what was exported: edit, status, digest, outdated frames, person and time.
+        ``export.json`` there says what was exported: edit, status, digest, outdated frames, person, time and files.
 
         Args:
             names: outputs, of `list_outputs`.
@@ -235,7 +236,8 @@ class Session:
             outdated: as in `check_outdated`.
 
         Raises:
-            InputError: as `export_masks` and `check_outdated`, no such frame, another export runs, or cancelled.
+            InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export runs, or
+                cancelled.
         """
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
@@ -248,11 +250,13 @@ class Session:
             record = make_record(self.document, now, first, end)
         folder, frames = self.archive.parent, self.document.frames
         with self._exporting(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
-            written = Path(made) / folder.name
+            written = Path(made)
             export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
-            write_bytes(written / RECORD_FILE, record)
+            record["files"] = [*sorted(list_files(written)), RECORD_FILE, self.archive.name]
+            write_json(written / RECORD_FILE, record)
             write_archive(sorted(written.iterdir()), written / self.archive.name)
-            move_entries(Path(made), folder.parent)
+            folder.mkdir(exist_ok=True)
+            replace_written(written, folder, read_written(folder / RECORD_FILE))
         annotated = [index for index in now.annotated_frames if first <= index <= end]
         unclassed = sum(not item.class_name for item in now.objects)
         return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
