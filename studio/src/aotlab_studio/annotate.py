@@ -145,7 +145,9 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 )
 @click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
 @click.option(
-    "--recover", is_flag=True, help="repair the damaged log of a project, and print which edits are lost"
+    "--recover",
+    is_flag=True,
+    help="repair the damaged log or header of a project, and print which edits are lost",
 )
 @click.option(
     "--host",
@@ -193,7 +195,7 @@ def main(
     """
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.document.folder import locate_project, recover_project
+    from aotlab_studio.document.recovery import recover_project
     from aotlab_studio.server.app import build_app
     from aotlab_studio.server.batch import Batch, read_entries
     from aotlab_studio.server.batch_app import build_batch_app
@@ -201,7 +203,7 @@ def main(
     from aotlab_studio.tracking.models import TrackerLoader
 
     if recover:
-        print(recover_project(locate_project(Path(video[0]), project)[1]))
+        print(*recover_project(Path(video[0]), project), sep="\n")
     loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device

@@ -22,11 +22,11 @@ from aotlab_studio.document.folder import (
     PROJECT_FILE,
     compute_fingerprint,
     locate_project,
-    recover_project,
 )
 from aotlab_studio.document.log import Log, StatusRecord
 from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.recovery import recover_project
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
 from aotlab_studio.server.actions import run_action, strips
@@ -97,7 +97,9 @@ def test_project_of_another_version_rejected(folder):
     project = folder.parent / "clip.aotlab"
     project.mkdir()
     (project / PROJECT_FILE).write_text(json.dumps({"version": 4, "video": {}, "objects": {}}))
-    with pytest.raises(InputError, match=r"project.json: .*\(version 4; .*\); .* or move its folder away$"):
+    with pytest.raises(
+        InputError, match=r"project.json: version 4; this program reads 5; move its folder away$"
+    ):
         open_session(folder)
 
 
@@ -273,13 +275,14 @@ def test_damaged_log_is_repaired_from_its_backup(video, project):
     document.folder_lock.release()  # killed: no new backup
     content = file.read_bytes()
     file.write_bytes(b"X" + content[1:])
-    assert recover_project(project).endswith("repaired; no record lost; log.damaged is the old file")
+    (sentence,) = recover_project(project)
+    assert sentence.endswith("log.jsonl: repaired; no line lost; log.jsonl.damaged-1 is the old file")
     assert file.read_bytes() == content
-    assert (project / "log.damaged").read_bytes() == b"X" + content[1:]
+    assert (project / "log.jsonl.damaged-1").read_bytes() == b"X" + content[1:]
     assert look(video)
 
 
-def test_damaged_log_without_backup_keeps_the_records_before(video, project, capsys, monkeypatch):
+def test_damaged_log_without_backup_loses_damaged_lines_only(video, project, capsys, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
     document = Document.open(video)
@@ -291,13 +294,128 @@ def test_damaged_log_without_backup_keeps_the_records_before(video, project, cap
     file.write_bytes(b"".join([*lines[:-2], b"X" + lines[-2][1:], lines[-1]]))
     (project / "log.jsonl.bak").unlink()
     assert cli.main([str(project), "--recover", "--no-browser"]) == 0
-    assert "log.jsonl: repaired; 2 records lost: note · Ann · " in capsys.readouterr().out
-    assert file.read_bytes() == b"".join(lines[:-2])
-    assert recover_project(project).endswith("log.jsonl: is not damaged")
+    assert "log.jsonl: repaired; 1 line lost; line 3 (note · Ann · 20" in capsys.readouterr().out
+    with closing(Document.open(video)) as again:
+        assert again.snapshot.notes == {2: "later"}
+        assert again.snapshot.labels(0).any()
+        again.undo()
+        assert again.snapshot.notes == {}
+    assert recover_project(project) == [f"{file}: is not damaged"]
+
+
+def damage(project, number, content=b"X"):
+    """Replace the first bytes of a line of the log, and remove its backup."""
+    (project / "log.jsonl.bak").unlink(missing_ok=True)
+    lines = (project / LOG_FILE).read_bytes().splitlines(keepends=True)
+    lines[number] = content + lines[number][len(content) :]
+    (project / LOG_FILE).write_bytes(b"".join(lines))
+    return lines[number]
+
+
+HISTORY = ["a", "b", "undo", "c", "status", "d", "undo", "undo", "redo", "version", "e", "f", "undo"]
+
+
+@pytest.mark.parametrize("lost", range(len(HISTORY)))
+def test_each_lost_line_costs_only_its_own_edit(video, project, lost):
+    document = Document.open(video)
+    for frame, step in enumerate(HISTORY):
+        if step in ("undo", "redo"):
+            getattr(document, step)()
+        elif step == "status":
+            document.set_status("accepted", "")
+        elif step == "version":
+            document.save_version("kept")
+        else:
+            editing.set_note(document, frame % 3, step)
+    start = len(document.log.path.read_bytes().splitlines()) - len(HISTORY)
+    document.close()
+    expected = {0: "c", 1: "e"} if lost != len(HISTORY) - 1 else {0: "c", 1: "e", 2: "f"}
+    damage(project, start + lost)
+    (sentence,) = recover_project(project)
+    assert f"1 line lost; line {start + lost + 1} (" in sentence
+    with closing(Document.open(video)) as again:
+        kept = {frame: text for frame, text in expected.items() if text != HISTORY[lost]}
+        assert {frame: text for frame, text in again.snapshot.notes.items() if text in "cef"} == kept
+        assert again.snapshot.labels(0).any()
+        while again.undo() is not None:
+            pass
+        assert not again.snapshot.objects.ids
+
+
+def test_lost_line_break_loses_no_record(video, project):
+    file = project / LOG_FILE
+    content = file.read_bytes()
+    (project / "log.jsonl.bak").unlink()
+    file.write_bytes(content.replace(b"\n", b"\x8a", 1))
+    assert "no line lost" in recover_project(project)[0]
+    assert file.read_bytes() == content
+
+
+def test_repairs_keep_every_damaged_log(video, project):
+    for number in (1, 2):
+        damage(project, 1, b"%d" % number)
+        recover_project(project)
+        with closing(Document.open(video)) as document:
+            editing.set_note(document, 0, f"note {number}")
+    copies = sorted(project.glob("log.jsonl.damaged-*"))
+    assert [path.read_bytes().splitlines()[1][:1] for path in copies] == [b"1", b"2"]
+
+
+def test_object_of_a_lost_edit_gives_its_id_to_no_other(video, project):
+    with closing(Document.open(video)) as document:
+        second = editing.outline(document, 1, None, [(1, 1), (9, 1), (9, 9)]).object_id
+        editing.outline(document, 1, 1, [(12, 1), (20, 1), (20, 9)])
+    damage(project, -2)
+    recover_project(project)
+    with closing(Document.open(video)) as again:
+        assert again.snapshot.objects.ids == (1,)
+        assert editing.add_object(again) == second + 1
+        assert not (again.snapshot.labels(1) > 1).any()
+
+
+@pytest.mark.parametrize("named", ["clip", "clip.aotlab"])
+@pytest.mark.parametrize("content", [b"", b'{"version": 5, "id": 7}', None])
+def test_damaged_header_is_made_again(video, project, named, content, monkeypatch, capsys):
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
+    header = project / PROJECT_FILE
+    header.write_bytes(content or b"")
+    path = str(video.with_name(named))
+    if content is None:
+        header.unlink()
+    else:
+        assert cli.main([path, "--no-browser"]) == 2
+        assert "project.json: damaged (" in (error := capsys.readouterr().err)
+        assert "repair it with annotate --recover" in error
+    assert cli.main([path, "--no-browser", "--recover"]) == 0
+    assert look(video)
+    assert [each.read_bytes() for each in project.glob("project.json.damaged-*")] == [content] * (
+        content is not None
+    )
+
+
+def test_damaged_header_without_its_video_rejected(video, project, tmp_path):
+    (project / PROJECT_FILE).write_bytes(b"")
+    video.rename(tmp_path / "other")
+    with pytest.raises(
+        InputError, match=r"project.json: damaged, and no video clip is .*; give VIDEO and --project"
+    ):
+        recover_project(project)
+    recover_project(tmp_path / "other", project)
+    with closing(Document.open(tmp_path / "other", project=project)) as document:
+        assert document.snapshot.labels(0).any()
+
+
+def test_project_of_another_version_is_not_repaired(video, project):
+    content = (project / PROJECT_FILE).read_bytes().replace(b'"version": 5', b'"version": 4')
+    (project / PROJECT_FILE).write_bytes(content)
+    with pytest.raises(InputError, match="version 4; this program reads 5"):
+        recover_project(project)
+    assert (project / PROJECT_FILE).read_bytes() == content
 
 
 def test_recovery_without_a_project_rejected(video):
-    with pytest.raises(InputError, match="clip: not a project with edits; give the project to repair"):
+    with pytest.raises(InputError, match="clip.aotlab: not a project with edits; give the project to repair"):
         recover_project(video)
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import compute_fingerprint
-from aotlab_studio.document.log import Count, recover_log
+from aotlab_studio.document.log import Count
 from aotlab_studio.files import restore_entries, write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
@@ -40,6 +40,10 @@ class StoredVideo(Struct, omit_defaults=True):
     """values of black and white, if given"""
 
 
+class DamagedHeaderError(InputError):
+    """``project.json`` cannot be read."""
+
+
 class Header(Struct):
     """Contents of ``project.json``."""
 
@@ -50,16 +54,19 @@ class Header(Struct):
 
 
 def read_header(path: Path) -> Header:
-    """Read ``project.json``; raise `InputError` if it is damaged or of another version."""
+    """Read ``project.json``; raise `DamagedHeaderError`, or `InputError` if it is of another version."""
     try:
-        tree = msgspec.json.decode(path.read_bytes())
-        if tree["version"] != FORMAT_VERSION:
-            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads {FORMAT_VERSION}")
-        return msgspec.convert(tree, Header, str_keys=True)
+        content = path.read_bytes()
+        version = msgspec.json.decode(content)["version"]
+        if version == FORMAT_VERSION:
+            return msgspec.json.decode(content, type=Header)
     except Exception as error:  # damaged files cause errors of any kind
-        raise InputError(
-            f"{path}: not a usable project ({str(error)[:200]}); restore it from a backup, or move its folder away"
+        raise DamagedHeaderError(
+            f"{path}: damaged ({str(error)[:200]}); repair it with annotate --recover"
         ) from error
+    raise InputError(
+        f"{path}: version {str(version)[:20]}; this program reads {FORMAT_VERSION}; move its folder away"
+    )
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
@@ -118,21 +125,6 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
         lock.release()
         raise
     return header, lock
-
-
-def recover_project(folder: Path) -> str:
-    """Repair the log of a project, as `recover_log`.
-
-    Raises:
-        InputError: no log, it is in use by another process, or as `recover_log`.
-    """
-    if not (folder / LOG_FILE).is_file():
-        raise InputError(f"{folder}: not a project with edits; give the project to repair")
-    lock = FolderLock(folder)
-    try:
-        return recover_log(folder / LOG_FILE)
-    finally:
-        lock.release()
 
 
 def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:

@@ -236,8 +236,8 @@ class Session:
             outdated: as in `check_outdated`.
 
         Raises:
-            InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export runs, or
-                cancelled.
+            InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
+                runs, or cancelled.
         """
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
