@@ -159,8 +159,8 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
             raise InputError(
                 f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
             ) from error
-        removed = replaced.rename(folder / replaced.name.replace(REPLACED, REMOVED))
-        shutil.rmtree(removed, ignore_errors=True)
+        done_with = replaced.rename(folder / replaced.name.replace(REPLACED, REMOVED))
+        shutil.rmtree(done_with, ignore_errors=True)
 
 
 def restore_entries(folder: Path) -> None:

@@ -36,6 +36,7 @@ from studio.tests.annotation.clips import (
     draw_folder,
     open_session,
     set_mask,
+    square,
     truth,
     wait_until,
     write_video,
@@ -415,25 +416,68 @@ def test_project_of_another_version_is_not_repaired(video, project):
 
 
 def test_recovery_without_a_project_rejected(video):
-    with pytest.raises(InputError, match="clip.aotlab: not a project with edits; give the project to repair"):
+    with pytest.raises(
+        InputError, match=r"clip\.aotlab: not a project with edits; give the project to repair"
+    ):
         recover_project(video)
 
 
-def test_damaged_mask_is_named_and_never_shown(video, project):
-    (path,) = (project / "masks").iterdir()
-    content = path.read_bytes()
-    for wrong in (
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
         b"",
-        content[:-30],
+        encode_png(np.zeros(SIZE, bool))[:-9],
         encode_png(np.ones(SIZE, bool)),
         encode_png(np.ones((5, 7), bool)),
         b"GIF89a",
-    ):
-        path.write_bytes(wrong)
-        document = Document.open(video)
-        with pytest.raises(InputError, match=rf"{path.name}: not .*; restore it from a backup"):
-            document.snapshot.labels(0)
-        document.close()
+    ],
+)
+def test_damaged_mask_is_named_and_never_shown(folder, content):
+    session = open_session(folder)
+    draw(session, 0, 1, 2)
+    draw(session, 4, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    session.document.set_status("accepted", "")
+    path = session.document.masks.locate(session.document.snapshot.keyframe(4)[1])
+    kept = path.read_bytes()
+    session.close()
+    path.unlink() if content is None else path.write_bytes(content)
+    drawn = truth(4) == 1
+    for case in ("look", "draw it", "draw beside it", "reset"):
+        again = open_session(folder)
+        with closing(again):
+            document = again.document
+            assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
+            assert set(document.snapshot.keyframe(4)) == {2}
+            (problem,) = run_action(again, {"do": "describe"}).problems
+            assert problem.startswith(
+                f"frame 4: the drawn mask of object 1 is missing or damaged ({path}); draw"
+            )
+            assert (document.status[0], document.snapshot.list_outdated()) == ("in progress", [(4, 4)])
+            with pytest.raises(
+                InputError, match=r"export: 1 frame is outdated \(4\): .* a drawn mask is damaged"
+            ):
+                again.export(["masks"])
+            if case == "draw beside it":
+                editing.outline(document, 4, 2, square(20, 30, 4))
+                assert len(document.problems) == 1
+                assert set(document.snapshot.stored_keyframe(4)) == {1, 2}
+            elif case == "reset":
+                editing.remove_keyframe(document, 4)
+                assert document.problems == []
+            elif case == "draw it":
+                set_mask(document, 4, 1, drawn)
+                assert document.problems == document.snapshot.list_outdated() == []
+                assert path.read_bytes() == kept
+                path.unlink() if content is None else path.write_bytes(content)
+            if case != "look":
+                again.undo()
+                assert (document.snapshot.labels(4) == truth(4)).all()
+    path.write_bytes(kept)
+    with closing(open_session(folder)) as restored:
+        assert restored.document.problems == []
+        assert restored.document.status[0] == "accepted"
 
 
 @pytest.mark.parametrize("name", [".lock", "masks", "layers", "export"])

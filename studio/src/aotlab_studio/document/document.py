@@ -193,12 +193,17 @@ class Document:
 
     @property
     def problems(self) -> list[str]:
-        """Error messages of the layers that cannot be read, or not completely."""
+        """Error messages of drawn masks and layers that cannot be read, or not completely."""
         now = self.snapshot
+        masks = [
+            f"frame {index}: the drawn mask of {now.objects.get(object_id).name} is missing or damaged ({path}); "
+            "draw it again, or restore the file"
+            for index, object_id, path in now.damaged
+        ]
         files = [
             now.open_layer(key) for key, layer in now.state.layers.items() if layer and layer.kind != "empty"
         ]
-        return [file.problem for file in files if file.problem]
+        return masks + [file.problem for file in files if file.problem]
 
     def set_lock_owner(self, person: str) -> None:
         """Write the person's name into the lock of the project."""
@@ -239,13 +244,15 @@ class Document:
     # Edits
 
     def edit(self, title: str, values: State, frame: int | None = None) -> int:
-        """Append an edit and return the head; an edit that changes nothing is not stored.
+        """Append an edit and return the head; an edit that changes nothing is not stored, unless it repairs a mask.
 
         Raises:
             InputError: the project cannot be written, or another program holds it.
         """
         with self.lock:
-            values = self.log.state(self.log.head).find_changes(values)
+            repaired = any(frame in values.keyframes for frame, *_ in self.snapshot.damaged)
+            if not repaired:
+                values = self.log.state(self.log.head).find_changes(values)
             if values != State():
                 number = len(self.log.entries) + 1
                 self._append(Entry(number, self.log.head, title, values, frame, self.author, utc_now()))

@@ -91,7 +91,7 @@ def edit_mask(
         if object_id is not None:
             require_editable(document, object_id)
         now = document.snapshot
-        shown, drawn = now.labels(frame), now.keyframe(frame)
+        shown, drawn = now.labels(frame), now.stored_keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
         after = edit(before) & ~np.isin(shown, now.objects.protected)
         if object_id is None and not after.any():
@@ -99,7 +99,7 @@ def edit_mask(
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
-            if object_id in drawn:
+            if object_id in now.keyframe(frame):
                 return EditResult(object_id, {}, protected_pixels)
         objects: dict[int, Item | None] = {}
         if object_id is None:
@@ -221,7 +221,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
     """
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
-        drawn = now.keyframe(frame)
+        drawn = now.stored_keyframe(frame)
         kept = {each: drawn[each] for each in now.objects.protected if each in drawn}
         if drawn == kept:
             raise InputError(
@@ -304,7 +304,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
             require_editable(document, each, seen=False)
         now, keyframes = document.snapshot, dict[int, dict[int, str] | None]()
         for frame in now.keyframes:
-            masks = now.keyframe(frame)
+            masks = now.stored_keyframe(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
                 both = np.isin(now.labels(frame), (object_id, into))

@@ -56,6 +56,8 @@ class MaskStore:
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.folder, self.size = folder, size
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+        self._readable: dict[str, bool] = {}
+        """by digest of each mask that was asked for"""
 
     def put(self, mask: np.ndarray) -> str:
         """Store a mask; return its digest, an empty text for an empty mask."""
@@ -67,15 +69,25 @@ class MaskStore:
         except InputError:  # missing or damaged
             write_bytes(self.locate(digest), encode_png(mask))
         self._cache.put(digest, mask.copy())
+        self._readable[digest] = True
         return digest
+
+    def is_readable(self, digest: str) -> bool:
+        """Return whether the file of a mask is neither missing nor damaged; it is read once, and after `put`."""
+        if digest not in self._readable:
+            try:
+                self._readable[digest] = self.read(digest) is not None
+            except InputError:
+                self._readable[digest] = False
+        return self._readable[digest]
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if its file is missing or damaged."""
         return self._cache.get_or_compute(digest, lambda: self._load(digest))
 
     def subtract(self, digest: str, area: np.ndarray) -> str:
-        """Store a mask without an area, H×W bool; return its digest, the same one if they do not overlap."""
-        mask = self.read(digest)
+        """Store a mask without an area, H×W bool; return its digest, the same one if it is damaged or unchanged."""
+        mask = self.read(digest) if self.is_readable(digest) else np.zeros(self.size, bool)
         return self.put(mask & ~area) if (mask & area).any() else digest
 
     def _load(self, digest: str) -> np.ndarray:

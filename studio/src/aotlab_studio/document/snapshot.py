@@ -10,6 +10,7 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
@@ -100,10 +101,28 @@ class Snapshot:
 
     # Masks
 
-    def keyframe(self, index: int) -> dict[int, str]:
-        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
+    def stored_keyframe(self, index: int) -> dict[int, str]:
+        """Return the digests of the drawn masks of a frame by object, also of those that cannot be read."""
         masks = self.state.keyframes.get(index) or {}
         return {key: value for key, value in masks.items() if key in self.state.objects}
+
+    def keyframe(self, index: int) -> dict[int, str]:
+        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent.
+
+        A mask whose file is missing or damaged counts as not drawn.
+        """
+        masks = self.stored_keyframe(index)
+        return {key: value for key, value in masks.items() if self._masks.is_readable(value)}
+
+    @cached_property
+    def damaged(self) -> list[tuple[int, int, Path]]:
+        """Frame, object and file of each drawn mask that cannot be read."""
+        return [
+            (index, object_id, self._masks.locate(digest))
+            for index in sorted(self.state.keyframes)
+            for object_id, digest in self.stored_keyframe(index).items()
+            if not self._masks.is_readable(digest)
+        ]
 
     @cached_property
     def keyframes(self) -> list[int]:
@@ -268,7 +287,7 @@ class Snapshot:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off.
+        to cover them waits, runs or was cut off. So are those whose drawn mask cannot be read.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
         for object_id, owner in self.owners.items():
@@ -287,6 +306,8 @@ class Snapshot:
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
+        for index, object_id, _ in self.damaged:
+            outdated[object_id][index] = True
         return outdated
 
     def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:

@@ -326,10 +326,10 @@ class OutdatedError(InputError):
         why = (
             "a correction is being tracked"
             if waits
-            else "they are older than a correction, or tracking was cut off"
+            else "they are older than a correction, tracking was cut off, or a drawn mask is damaged"
         )
         super().__init__(
             f"{action}: {count} {'frame is' if count == 1 else 'frames are'} outdated ({named}): {why}; "
-            f"{'wait' if waits else 'track them again'}, or proceed with what is there"
+            f"{'wait' if waits else 'track or draw them again'}, or proceed with what is there"
         )
         self.waits = waits

@@ -191,7 +191,7 @@ def _store_labels(
     """
     now = document.snapshot
     shown, objects = now.labels(index), now.objects
-    drawn = now.keyframe(index)
+    drawn = now.stored_keyframe(index)
     for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(
         objects.locked
     ):
