@@ -29,7 +29,6 @@ from aotlab.sdk import (
     find_mask_writer,
     format_coco,
     list_mask_formats,
-    load_masks,
     order_names,
     read_annotations,
     store_frame,
@@ -203,9 +202,7 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
         raise InputError(f"{folder}: its record is damaged; track the video again")
     source = open_frames(job.video, levels=job.levels)
     annotations = read_objects(folder, source)
-    if job.masks:
-        given = load_masks(job.masks, VideoInfo.from_source(source)).annotations
-        annotations.classes = given.classes | annotations.classes
+    annotations.classes = job.read_given(VideoInfo.from_source(source)).classes | annotations.classes
     return source, annotations
 
 

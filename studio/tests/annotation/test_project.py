@@ -16,7 +16,7 @@ from PIL import Image
 from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import (
     LOG_FILE,
     PROJECT_FILE,
@@ -288,7 +288,7 @@ def test_damaged_log_without_backup_loses_damaged_lines_only(video, project, cap
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
     document = Document.open(video)
     for frame in (1, 2):
-        editing.set_note(document.as_author("Ann"), frame, "later")
+        editing.set_note(document.act_as(Actor("Ann")), frame, "later")
     document.close()
     file = project / LOG_FILE
     lines = file.read_bytes().splitlines(keepends=True)
@@ -530,7 +530,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     with pytest.raises(InputError, match="no object to keep"):
         session.document.save_version()
     draw(session, 0, 1, 2)
-    session.document.as_author("Ann").save_version("both")
+    session.document.act_as(Actor("Ann")).save_version("both")
     editing.delete_object(session.document, 2)
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import zipfile
+from contextlib import closing
 
 import httpx
 import numpy as np
@@ -169,7 +170,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
     assert "not a JSON object" in talk.raw("{")["error"]
 
-    def fail(session, message, author, page):
+    def fail(session, message, actor):
         raise ValueError("unexpected")
 
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
@@ -590,3 +591,28 @@ def test_program_beside_the_page_loads_masks(served):
         assert answer.json() == {"frames": [0]}
         labels = decode_labels(program.get("/labels/0").content)
     assert ((labels > 0) == (truth(0) == 1)).all()
+
+
+def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
+    messages = [
+        {"id": 2**40 + 1, "do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
+        {"id": 2**40 + 2, "do": "add_object", "name": "fish"},
+        {"id": 2**40 + 3, "do": "set_note", "frame": 0, "text": "ear"},
+    ]
+    for _ in range(2):
+        served = Served(open_session(folder))
+        talk = served.open()
+        for _ in range(2):
+            first, second, third = (talk.raw(json.dumps(message))["result"] for message in messages)
+            assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
+            assert (second, third) == (2, None)
+        assert talk.do("describe")["result"]["history"][0] == "note"
+        served.close()
+    with closing(open_session(folder)) as session:
+        session.undo()
+        content = json.dumps(messages[2:]).encode()
+        again = Served(session)
+        assert again.get("/drawings", "POST", Origin=again.address, content=content).status_code == 204
+        assert session.document.snapshot.notes == {}  # it stays undone
+        assert len(session.document.log.entries) == 3
+        again.close()

@@ -6,6 +6,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,20 @@ Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
 
 
+@dataclass(frozen=True)
+class Actor:
+    """Who makes an edit, and how."""
+
+    name: str = ""
+    """empty: unknown"""
+    page: str | None = None
+    """id of the page; until `Document.forget_page`, no other one can undo or redo the edit"""
+    message: int | None = None
+    """id of the page's message, if it may arrive again"""
+    propagates: bool = False
+    """whether the edit is tracked to the keyframes beside it"""
+
+
 class Document:
     """Masks and objects of a video, and everything that was ever done to them. Thread-safe.
 
@@ -91,11 +106,8 @@ class Document:
         self.layers = LayerStore(folder / "layers", frames.size, frames.count)
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
-        self.author = ""
-        """who signs the entries of this view"""
-        self.page: str | None = None
-        self.propagates = False
-        """as in `as_author`"""
+        self.actor = Actor()
+        """who makes the edits of this view"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
         self._pages: dict[int, str] = {}
@@ -154,15 +166,10 @@ class Document:
         header = read_header(folder / PROJECT_FILE)
         return cls(header, folder, header.video)
 
-    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Document:
-        """Return a view of this document whose edits have an author.
-
-        Args:
-            page: id of the page that makes them; until `forget_page`, no other one can undo or redo them.
-            propagates: edits are tracked to the keyframes beside them.
-        """
+    def act_as(self, actor: Actor) -> Document:
+        """Return a view of this document whose edits an actor makes."""
         view = copy.copy(self)
-        view.author, view.page, view.propagates = author, page, propagates
+        view.actor = actor
         return view
 
     def forget_page(self, page: str) -> None:
@@ -255,7 +262,11 @@ class Document:
                 values = self.log.state(self.log.head).find_changes(values)
             if values != State():
                 number = len(self.log.entries) + 1
-                self._append(Entry(number, self.log.head, title, values, frame, self.author, utc_now()))
+                actor = self.actor
+                entry = Entry(
+                    number, self.log.head, title, values, frame, actor.message, actor.name, utc_now()
+                )
+                self._append(entry)
                 self._notify(values)
             return self.log.head
 
@@ -304,7 +315,7 @@ class Document:
         with self.lock:
             now = self.snapshot
             record = StatusRecord(
-                status, note, now.digest, now.objects_digest, list(outdated), self.author, utc_now()
+                status, note, now.digest, now.objects_digest, list(outdated), self.actor.name, utc_now()
             )
             self._append(record)
             self.emit(StatusEvent(*self.status))
@@ -340,7 +351,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects.ids:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.snapshot.ends, self.author, utc_now()))
+            self._append(VersionRecord(self.log.head, title, self.snapshot.ends, self.actor.name, utc_now()))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -404,21 +415,21 @@ class Document:
             self.emit(FrameEvent(index, self.revision, encode_frame(self.snapshot, index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
-        if self._pages.get(entry.number) not in (None, self.page):
+        if self._pages.get(entry.number) not in (None, self.actor.page):
             raise InputError(
                 f"{action}: the last step, {entry.describe()}, was made in another window; {action} it there"
             )
-        self._append(Move(head, self.author, utc_now()))
+        self._append(Move(head, self.actor.name, utc_now()))
         self._notify(entry.values)
         return entry
 
     def _append(self, record: Record) -> None:
-        if self.shared and not self.author:
+        if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
         self._require_held()
         self.log.append(record)
-        if isinstance(record, Entry) and self.page is not None:
-            self._pages[record.number] = self.page
+        if isinstance(record, Entry) and self.actor.page is not None:
+            self._pages[record.number] = self.actor.page
 
     def _require_held(self) -> None:
         assert self.folder_lock is not None

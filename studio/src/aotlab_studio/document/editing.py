@@ -109,7 +109,7 @@ def edit_mask(
         for other, digest in drawn.items():  # what was only tracked stays so
             if other != object_id:
                 masks[other] = document.masks.subtract(digest, after)
-        layer = plan_correction(now, frame, object_id) if document.propagates and after.any() else None
+        layer = plan_correction(now, frame, object_id) if document.actor.propagates and after.any() else None
         layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
         document.edit(
             title, State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers), frame
@@ -227,7 +227,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
             raise InputError(
                 f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects; nothing was changed"
             )
-        for object_id in drawn.keys() - kept if document.propagates else ():
+        for object_id in drawn.keys() - kept if document.actor.propagates else ():
             others = [index for index in now.keyframes if now.keyframe(index).get(object_id)]
             beside = [index for index in others if index < frame][-1:] or [
                 index for index in others if index > frame

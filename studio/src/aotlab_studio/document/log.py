@@ -132,6 +132,8 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     values: State
     frame: Count | None = None
     """frame to show; None: several"""
+    message: int | None = None
+    """id of the page's message that caused it"""
     author: str = ""
     time: str = ""
     """UTC, ISO 8601"""
@@ -210,6 +212,8 @@ class Log:
         """last entry that is not undone; 0: none"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
+        self.messages: dict[int, Entry] = {}
+        """entries by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""
         self.revision = 0
@@ -296,6 +300,8 @@ class Log:
                 raise KeyError("object id")
             self.entries[record.number] = record
             self.head, self.undone = record.number, []
+            if record.message is not None:
+                self.messages[record.message] = record
             layers, masks = record.values.layers, record.values.keyframes.values()
             self.used_objects.update(record.values.objects, *filter(None, masks))
             self.used_objects.update(*(layer.objects for layer in layers.values() if layer))

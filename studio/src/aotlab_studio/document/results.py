@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, compute_fingerprint, load_masks, read_annotations
+from aotlab.sdk import Annotations, VideoInfo, compute_fingerprint, load_masks, read_annotations
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
 from aotlab_studio.document.log import Layer, State
@@ -26,8 +26,6 @@ RECORD_FILE = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""
 CORRECTED_FILE = ".corrected"
 """JSON record of the export in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
-READABLE_OUTPUTS = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
-"""results with the masks of all frames, the best first"""
 
 
 class JobRecord(msgspec.Struct):
@@ -46,6 +44,10 @@ class JobRecord(msgspec.Struct):
     """index of the first tracked frame"""
     fingerprint: dict[str, Any] = {}
     """identity of the video's content; empty if unknown"""
+
+    def read_given(self, video: VideoInfo) -> Annotations:
+        """Return the given masks."""
+        return load_masks(self.masks, video).annotations if self.masks else Annotations(video.size)
 
 
 def read_job(folder: Path) -> JobRecord | None:
@@ -116,19 +118,13 @@ def open_document(
 def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty document; tracked frames without masks show no object."""
     video = document.video_info
-    count, size = video.length or 0, video.size
+    count = video.length or 0
     if job.fingerprint and job.fingerprint != compute_fingerprint(document.frames.path):
         raise InputError(
             f"{folder}: its video {document.frames.path} has other content than the tracked one; restore it, or track "
             "it again"
         )
-    readable = [folder / name for name in READABLE_OUTPUTS if name in job.written]
-    if not readable:
-        raise InputError(
-            f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
-        )
-    tracked = read_annotations(readable[0], video)
-    given = load_masks(job.masks, video).annotations if job.masks else Annotations(size)
+    tracked, given = read_annotations(folder, video), job.read_given(video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     class_names = tracked.class_names | given.class_names
     object_ids = sorted({*tracked.objects(), *given.objects()})

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, list_videos
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
@@ -162,7 +162,7 @@ class Batch:
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
-            yield found.session.as_author(person)
+            yield found.session.act_as(Actor(person))
         finally:
             self.leave(name, found, page=False)
             self.release(name)

@@ -157,7 +157,7 @@ def make_record(document: Document, now: Snapshot, first: int = 0, last: int | N
     status, note = document.status
     return {
         "edit": now.entry, "status": status, "note": note, "digest": now.digest,
-        "outdated": now.list_outdated(first, last), "person": document.author, "time": utc_now(),
+        "outdated": now.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
     }  # fmt: skip
 
 

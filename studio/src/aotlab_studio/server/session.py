@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
@@ -79,10 +79,10 @@ class Session:
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
 
-    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Session:
-        """Return a view of this session whose edits have an author, as `Document.as_author`."""
+    def act_as(self, actor: Actor) -> Session:
+        """Return a view of this session whose edits an actor makes, as `Document.act_as`."""
         view = copy.copy(self)
-        view.document = self.document.as_author(author, page=page, propagates=propagates)
+        view.document = self.document.act_as(actor)
         return view
 
     @property

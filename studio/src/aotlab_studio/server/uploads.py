@@ -13,12 +13,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, VideoInfo, match_regions, order_names, read_annotations
+from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, match_regions, order_names, read_annotations
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
-from aotlab_studio.document.results import READABLE_OUTPUTS
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject
 from aotlab_studio.server.export import RECORD_FILE
@@ -270,7 +269,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     if record in paths:  # an archive of the page
         paths.remove(record)
         record.unlink()
-        for path in (folder / name for name in READABLE_OUTPUTS):
+        for path in (folder / name for name in TRACKED_MASKS):
             if path.exists():
                 return path
     texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
