@@ -2,6 +2,7 @@ from aotlab.engine.prompting.load import load_segmenter as load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from aotlab.evaluation.metrics import region_similarity as region_similarity
 from aotlab.media.annotations import (
+    TRACKED_MASKS as TRACKED_MASKS,
     MaskWriter as MaskWriter,
     find_mask_writer as find_mask_writer,
     read_annotations as read_annotations,
