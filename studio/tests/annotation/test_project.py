@@ -16,7 +16,7 @@ from PIL import Image
 from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Actor
 from aotlab_studio.document.folder import (
     LOG_FILE,
     PROJECT_FILE,
@@ -27,6 +27,7 @@ from aotlab_studio.document.log import Log, StatusRecord
 from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.recovery import recover_project
+from aotlab_studio.document.results import open_document
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
 from aotlab_studio.server.actions import run_action, strips
@@ -184,7 +185,7 @@ def video(tmp_path):
 @pytest.fixture
 def project(video, tmp_path):
     """A project of it with an object that is given on frame 0."""
-    document = Document.open(video)
+    document = open_document(video)
     editing.add_object(document, "fish")
     mask = np.zeros(SIZE, bool)
     mask[4:10, 4:10] = True
@@ -196,7 +197,7 @@ def project(video, tmp_path):
 def look(video):
     """Everything that a page asks for at once; False where the project is refused."""
     try:
-        document = Document.open(video)
+        document = open_document(video)
     except InputError:
         return False
     try:
@@ -264,14 +265,14 @@ def test_damaged_line_of_the_log_is_named(video, project, line):
     content = file.read_bytes()
     file.write_bytes(line + b"\n" + content)
     with pytest.raises(InputError, match=r"log.jsonl: line 1 is damaged \(.*\); repair it with .* --recover"):
-        Document.open(video)
+        open_document(video)
 
 
 def test_damaged_log_is_repaired_from_its_backup(video, project):
     file = project / LOG_FILE
     intact = file.read_bytes()
     assert (project / "log.jsonl.bak").read_bytes() == intact
-    document = Document.open(video)
+    document = open_document(video)
     editing.set_note(document, 1, "later")
     document.folder_lock.release()  # killed: no new backup
     content = file.read_bytes()
@@ -286,7 +287,7 @@ def test_damaged_log_is_repaired_from_its_backup(video, project):
 def test_damaged_log_without_backup_loses_damaged_lines_only(video, project, capsys, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
-    document = Document.open(video)
+    document = open_document(video)
     for frame in (1, 2):
         editing.set_note(document.act_as(Actor("Ann")), frame, "later")
     document.close()
@@ -296,7 +297,7 @@ def test_damaged_log_without_backup_loses_damaged_lines_only(video, project, cap
     (project / "log.jsonl.bak").unlink()
     assert cli.main([str(project), "--recover", "--no-browser"]) == 0
     assert "log.jsonl: repaired; 1 line lost; line 3 (note · Ann · 20" in capsys.readouterr().out
-    with closing(Document.open(video)) as again:
+    with closing(open_document(video)) as again:
         assert again.snapshot.notes == {2: "later"}
         assert again.snapshot.labels(0).any()
         again.undo()
@@ -318,7 +319,7 @@ HISTORY = ["a", "b", "undo", "c", "status", "d", "undo", "undo", "redo", "versio
 
 @pytest.mark.parametrize("lost", range(len(HISTORY)))
 def test_each_lost_line_costs_only_its_own_edit(video, project, lost):
-    document = Document.open(video)
+    document = open_document(video)
     for frame, step in enumerate(HISTORY):
         if step in ("undo", "redo"):
             getattr(document, step)()
@@ -334,7 +335,7 @@ def test_each_lost_line_costs_only_its_own_edit(video, project, lost):
     damage(project, start + lost)
     (sentence,) = recover_project(project)
     assert f"1 line lost; line {start + lost + 1} (" in sentence
-    with closing(Document.open(video)) as again:
+    with closing(open_document(video)) as again:
         kept = {frame: text for frame, text in expected.items() if text != HISTORY[lost]}
         assert {frame: text for frame, text in again.snapshot.notes.items() if text in "cef"} == kept
         assert again.snapshot.labels(0).any()
@@ -356,19 +357,19 @@ def test_repairs_keep_every_damaged_log(video, project):
     for number in (1, 2):
         damage(project, 1, b"%d" % number)
         recover_project(project)
-        with closing(Document.open(video)) as document:
+        with closing(open_document(video)) as document:
             editing.set_note(document, 0, f"note {number}")
     copies = sorted(project.glob("log.jsonl.damaged-*"))
     assert [path.read_bytes().splitlines()[1][:1] for path in copies] == [b"1", b"2"]
 
 
 def test_object_of_a_lost_edit_gives_its_id_to_no_other(video, project):
-    with closing(Document.open(video)) as document:
+    with closing(open_document(video)) as document:
         second = editing.outline(document, 1, None, [(1, 1), (9, 1), (9, 9)]).object_id
         editing.outline(document, 1, 1, [(12, 1), (20, 1), (20, 9)])
     damage(project, -2)
     recover_project(project)
-    with closing(Document.open(video)) as again:
+    with closing(open_document(video)) as again:
         assert again.snapshot.objects.ids == (1,)
         assert editing.add_object(again) == second + 1
         assert not (again.snapshot.labels(1) > 1).any()
@@ -403,7 +404,7 @@ def test_damaged_header_without_its_video_rejected(video, project, tmp_path):
     ):
         recover_project(project)
     recover_project(tmp_path / "other", project)
-    with closing(Document.open(tmp_path / "other", project=project)) as document:
+    with closing(open_document(tmp_path / "other", project=project)) as document:
         assert document.snapshot.labels(0).any()
 
 

@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from aotlab import InputError
 from aotlab.sdk import encode_runs
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
@@ -129,7 +129,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
 
 def test_tracker_settings_are_chosen_and_announced(folder):
     choice = ModelChoice(["mini", "other"], "mini")
-    served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
+    served = Served(Session(open_document(folder), TruthTracker, choice=choice))
     first, second = served.open(), served.open()
     assert first.do("describe")["result"]["model"] == "mini"
     first.do("set_model", name="other")

@@ -15,16 +15,7 @@ from msgspec import Meta
 
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
-from aotlab_studio.document.folder import (
-    LOG_FILE,
-    PROJECT_FILE,
-    Header,
-    StoredVideo,
-    locate_project,
-    open_folder,
-    read_header,
-    read_levels,
-)
+from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, Header, StoredVideo, read_header
 from aotlab_studio.document.log import (
     ClipStatus,
     Entry,
@@ -54,7 +45,7 @@ from aotlab_studio.protocol import (
     StatusEvent,
     Version,
 )
-from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
+from aotlab_studio.video import FrameStore
 
 LAYER_BYTES = 1024 * 2**20
 """size of all layers beyond which those that neither undo, redo nor a version can show are removed at opening"""
@@ -128,37 +119,6 @@ class Document:
             for number in self.log.list_reachable():
                 kept.update(self.log.entries[number].values.layers)
             self.layers.drop_oldest(kept, LAYER_BYTES)
-
-    @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        project: Path | None = None,
-        cache_bytes: int = CACHE_BYTES,
-        levels: Levels = None,
-        same_video: bool = False,
-    ) -> Document:
-        """Open the project of a video; it is created on first use.
-
-        Args:
-            path: a video file, a folder of frames, or a project.
-            project: project folder; None: beside the video.
-            cache_bytes: memory for decoded frames.
-            levels: as of `open_frames`; None: the project's.
-            same_video: open the project although the video's content has changed.
-
-        Raises:
-            InputError: as `open_frames` and `open_folder`, or the log is damaged.
-        """
-        video, folder = locate_project(path, project)
-        frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
-        header, lock = open_folder(folder, frames, same_video=same_video)
-        try:
-            return cls(header, folder, frames, lock)
-        except BaseException:
-            lock.release()
-            raise
 
     @classmethod
     def read(cls, folder: Path) -> Document:
