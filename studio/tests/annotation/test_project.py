@@ -730,5 +730,5 @@ def test_person_is_not_written_into_a_lost_lease(session):
     other = lease.read_bytes().replace(msgspec.json.decode(lease.read_bytes())["token"].encode(), b"another")
     lease.write_bytes(other)
     with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
-        session.document.set_lock_owner("Ann")
+        session.document.folder_lock.name_person("Ann")
     assert lease.read_bytes() == other

@@ -172,11 +172,6 @@ class Document:
         ]
         return masks + [file.problem for file in files if file.problem]
 
-    def set_lock_owner(self, person: str) -> None:
-        """Write the person's name into the lock of the project."""
-        assert self.folder_lock is not None
-        self.folder_lock.name_person(person)
-
     def close(self) -> None:
         """Back up the log and release the project."""
         if self.folder_lock is not None:

@@ -25,6 +25,7 @@ from aotlab_studio.document.painting import (
     limit_to_prompt,
 )
 from aotlab_studio.document.planning import list_layer_ids, plan_correction
+from aotlab_studio.video import require_frame
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -364,7 +365,7 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
     end = now.count - 1
     chosen = (first or 0, end if last is None else last)
     for index in chosen:
-        now.require_frame(index)
+        require_frame(index, now.count)
     document.edit("range", State(ranges={"track": None if chosen == (0, end) else chosen}))
 
 

@@ -199,14 +199,12 @@ class LayerFile:
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
-        self.final = np.zeros(count, bool)
-        """frames with a result that is not provisional"""
         self.complete = False
         self.problem = ""
         """error message if the file cannot be read or has damaged records"""
         self.places: dict[int, Place] = {}
         """of the mask of each frame; a later result of the frame has another one"""
-        self.end = 0
+        self.end, self._count = 0, count
         """bytes of the records"""
         if path.is_file():
             self._load(end)
@@ -266,15 +264,14 @@ class LayerFile:
     def _apply(self, result: Result, start: int, size: int) -> None:
         self.end = start + size
         self.complete = result.frame < 0
-        frame, count = result.frame, len(self.final)
-        if self.complete or frame >= count:
+        frame = result.frame
+        if self.complete or frame >= self._count:
             return
         self.results[frame], self.places[frame] = result, (start, size, result.digest)
-        self.final[frame] = not result.provisional
         for covered in self.coverage.values():
             covered[frame] = 0
         for object_id in result.objects:
-            covered = self.coverage.setdefault(object_id, np.zeros(count, np.int8))
+            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -1
 
 

@@ -170,7 +170,7 @@ class Snapshot:
 
     def labels(self, index: int) -> np.ndarray:
         """Return the mask shown on a frame, H×W uint16 ids; raise `InputError` for a frame that does not exist."""
-        self.require_frame(index)
+        require_frame(index, self.count)
         shown = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
             ids = self.layers.read(self.open_layer(layer_id), index)
@@ -222,11 +222,6 @@ class Snapshot:
             elif score.area != tracked[object_id].area:
                 found[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
         return found
-
-    def confidence(self, index: int) -> dict[int, float]:
-        """Return the confidence of all objects on a frame; 0 for an object without a mask."""
-        scores = self.scores(index)
-        return {each: scores[each].confidence if each in scores else 0.0 for each in self.objects.ids}
 
     # Content
 
@@ -299,8 +294,9 @@ class Snapshot:
                 target[first : last + 1] |= shown[first : last + 1] & changed
         for layer_id in self.pending:
             layer = self.state.layer(layer_id)
-            wanted = ~self.open_layer(layer_id).final
-            wanted[: layer.first] = wanted[layer.last + 1 :] = False
+            results, wanted = self.open_layer(layer_id).results, np.zeros(self.count, bool)
+            for index in range(layer.first, layer.last + 1):
+                wanted[index] = index not in results or results[index].provisional
             for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
                 outdated[each] |= wanted
         for index in self.keyframes:
@@ -337,10 +333,6 @@ class Snapshot:
                 changed |= from_before & (index >= frame) & (index < after)
                 changed |= from_after & (index <= frame) & (index > before)
         return changed
-
-    def require_frame(self, index: int) -> None:
-        """Raise `InputError` for a frame that does not exist."""
-        require_frame(index, self.count)
 
 
 def resolve(state: State, object_id: int) -> int:

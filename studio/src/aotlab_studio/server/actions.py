@@ -22,6 +22,7 @@ from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Choice, Description, JobProgress
 from aotlab_studio.server.session import Session
+from aotlab_studio.video import require_frame
 
 NOBODY = Actor()
 
@@ -77,7 +78,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
-        session.document.snapshot.require_frame(values["frame"])
+        require_frame(values["frame"], session.document.frames.count)
     action = ACTIONS[name]
     if actor.message in session.document.log.messages:
         return _repeat(action, session.document.log.messages[actor.message], values)

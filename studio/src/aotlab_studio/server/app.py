@@ -33,6 +33,7 @@ from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
 from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.video import require_frame
 
 MAX_MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
@@ -113,7 +114,7 @@ class Endpoints:
         """
         query, targets, index = request.query_params, None, _parse_index(request)
         document = self._session.document.act_as(Actor(read_person(request), query.get("page")))
-        document.snapshot.require_frame(index)
+        require_frame(index, document.frames.count)
         body = await read_body(request)
         if body is None:
             return PlainTextResponse(

@@ -124,9 +124,10 @@ class Batch:
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
             found = found or self._open_session(name)
-            if person and person != found.person:
+            folder_lock = found.session.document.folder_lock
+            if person and person != found.person and folder_lock is not None:
                 found.person = person
-                found.session.document.set_lock_owner(person)
+                folder_lock.name_person(person)
             found.requests += 1
             found.pages += page
             if page:

@@ -44,6 +44,7 @@ from aotlab_studio.server.export import (
 )
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
+from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
@@ -241,7 +242,7 @@ class Session:
         """
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
-            self.document.frames.require_frame(index)
+            require_frame(index, self.document.frames.count)
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:

@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +21,7 @@ from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, I
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject
 from aotlab_studio.server.export import RECORD_FILE
+from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
@@ -65,7 +66,7 @@ def load_upload(
     """
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
-        document.snapshot.require_frame(frame)
+        require_frame(frame, document.frames.count)
     object_ids = found.objects()
     if not object_ids:
         raise InputError("mask: contains no object; give ids above 0")
@@ -80,10 +81,7 @@ def load_upload(
             )
             for each in object_ids
         }
-        if (
-            len(document.snapshot.objects.ids) + len(added.keys() - {*document.snapshot.objects.ids})
-            > MAX_OBJECTS
-        ):
+        if len({*document.snapshot.objects.ids, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         attributes, classes = document.snapshot.attributes, found.classes | document.snapshot.classes
         classes.pop(NO_CLASS, None)
@@ -114,42 +112,29 @@ def _list_names(found: Annotations) -> dict[int, str]:
     return names
 
 
-@dataclass(frozen=True)
-class Match:
-    """Object of the project that an object of a file probably is."""
-
-    target: int | None
-    """None: a new one"""
-    certain: bool
-    """False: a person has to confirm it"""
-
-
 def _match_objects(
     document: Document, found: Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
     objects, ids = document.snapshot.objects, found.objects()
-    if ids == [BINARY_ID]:
-        matches = {BINARY_ID: Match(chosen, certain=chosen is not None)}
-    else:
-        by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
-        by_name = {item.name: item.id for item in objects if item.id not in by_id}
-        counts = Counter(item.name for item in objects) + Counter(names.values())
-        matches = {}
-        for each in ids:
-            name = names.get(each, "")
-            if each in by_id:
-                item = objects.get(each)
-                matches[each] = Match(each, certain=name in ("", item.name, item.class_name))
-            elif counts[name] == 2:  # once here, and once in the file
-                matches[each] = Match(by_name.get(name), certain=True)
-            else:
-                matches[each] = Match(None, certain=name not in by_name)
-    targets = {each: match.target for each, match in matches.items()}
-    certain = all(match.certain for match in matches.values()) and (
-        chosen is None or chosen in targets.values()
-    )
-    if objects.ids and not certain:
+    by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
+    by_name = {item.name: item.id for item in objects if item.id not in by_id}
+    counts = Counter(item.name for item in objects) + Counter(names.values())
+    targets, certain = dict[int, int | None](), True
+    for each in ids:
+        name = names.get(each, "")
+        if ids == [BINARY_ID]:
+            targets[each] = chosen
+            certain &= chosen is not None
+        elif each in by_id:
+            targets[each], item = each, objects.get(each)
+            certain &= name in ("", item.name, item.class_name)
+        elif counts[name] == 2:  # once here, and once in the file
+            targets[each] = by_name.get(name)
+        else:
+            targets[each] = None
+            certain &= name not in by_name
+    if objects.ids and not (certain and chosen in (None, *targets.values())):
         raise UnclearObjectsError([FileObject(each, names.get(each, ""), targets[each]) for each in ids])
     return targets
 
