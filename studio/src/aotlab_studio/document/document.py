@@ -316,11 +316,7 @@ class Document:
         ]
 
     def restore_version(self, number: int) -> int:
-        """Make everything as it was in a version, in one edit; return the number of values that changed.
-
-        Raises:
-            InputError: no such version.
-        """
+        """Make everything as it was in a version, in one edit; return the number of values that changed."""
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")

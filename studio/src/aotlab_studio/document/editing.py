@@ -54,11 +54,7 @@ class EditResult(Struct, frozen=True):
 
 
 def require_editable(document: Document, object_id: int, *, seen: bool = True) -> Item:
-    """Return the object.
-
-    Raises:
-        InputError: no such object, it is locked, or (with ``seen``) it is hidden, so that nobody would see the change.
-    """
+    """Return the object; raise `InputError` for one that is unknown, locked, or (with ``seen``) hidden."""
     item = document.snapshot.objects.get(object_id)
     if item.locked:
         raise InputError(f"{item.name}: is locked; unlock it first")
@@ -215,11 +211,7 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
-
-    Raises:
-        InputError: no other object has a drawn mask there.
-    """
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
         drawn = now.stored_keyframe(frame)
@@ -240,11 +232,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Make the part of an object's mask under a point, on this frame, a new object.
-
-    Raises:
-        InputError: as `edit_mask`, or the point is not on the object.
-    """
+    """Make the part of an object's mask under a point, on this frame, a new object; as `edit_mask`."""
     with document.lock:
         require_editable(document, object_id)
         piece = find_part(document.snapshot.labels(frame) == object_id, point)
@@ -252,11 +240,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
 
 
 def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Give the part of another object's mask under a point to this object.
-
-    Raises:
-        InputError: as `edit_mask`, or no other object is at the point.
-    """
+    """Give the part of another object's mask under a point to this object; as `edit_mask`."""
     with document.lock:
         item = require_editable(document, object_id)
         shown = document.snapshot.labels(frame)
@@ -326,9 +310,6 @@ def drop_results(
 
     Returns:
         number of frames changed.
-
-    Raises:
-        InputError: no such object.
     """
     with document.lock:
         now = document.snapshot

@@ -72,10 +72,8 @@ def read_header(path: Path) -> Header:
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     """Return the video and the project folder for a path: a video, a folder of frames, or a project.
 
-    A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
-
-    Raises:
-        InputError: a project whose video is missing.
+    A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each. Raises
+    `InputError` for a project whose video is missing.
     """
     if not (path / PROJECT_FILE).is_file():
         real = Path(os.path.realpath(path))

@@ -57,11 +57,7 @@ class Span:
 
 
 def plan_request(now: Snapshot, request: TrackRequest) -> Layer:
-    """Return the layer of a request.
-
-    Raises:
-        InputError: an empty range, a start outside it, an unknown object, or no mask to start from.
-    """
+    """Return the layer of a request; raise `InputError` for frames or objects that it cannot be for."""
     last = now.count - 1 if request.last is None else request.last
     for index in (request.start, request.first, last):
         require_frame(index, now.count)

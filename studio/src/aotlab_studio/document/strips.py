@@ -32,10 +32,10 @@ def _encode(now: Snapshot, frames: Sequence[int]) -> Iterator[tuple[int, dict[in
     """Yield the characters of all objects on annotated frames in a row; none is lost before the first one."""
     flags = LostFlags()
     for index in frames:
-        drawn, scores = now.keyframe(index), now.scores(index)
+        drawn = now.keyframe(index)
         codes = dict.fromkeys(now.objects.ids, UNKNOWN)
         confidence = dict.fromkeys(now.objects.ids, 0.0)
-        for object_id, score in scores.items():
+        for object_id, score in now.scores(index).items():
             confidence[object_id] = score.confidence
             codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
         codes |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aotlab import InputError
 from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_runs, require_size
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats.geometry import Size
 
 IDS_PER_CLASS = 1000
@@ -85,8 +85,7 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
             number = class_id * IDS_PER_CLASS + record["track_id"]
             lines.append(f"{record['image_id'] - 1} {number} {class_id} {height} {width} {counts}\n")
     write_bytes(path, "".join(lines).encode())
-    names = json.dumps(annotations.class_ids(), indent=1, ensure_ascii=False)
-    write_bytes(path.with_name(f"{path.stem}_classes.json"), f"{names}\n".encode())
+    write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids())
 
 
 MOTS = MaskWriter("mots.txt", "MOTS", _write)

@@ -35,11 +35,7 @@ def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> No
 
 
 def update_review(folder: Path) -> None:
-    """Write the review of a batch again, with the states of its projects; do nothing without a review.
-
-    Raises:
-        InputError: it cannot be locked or written.
-    """
+    """Write the review of a batch again, with the states of its projects; do nothing without a review."""
     review = folder / "review.json"
     if not review.is_file():
         return

@@ -64,10 +64,9 @@ def strips(document: Document) -> dict[int, str]:
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
-    """Carry out the action ``do`` of a message and return its result; once for each `Actor.message`.
+    """Carry out the action ``do`` of a message, once for each `Actor.message`, and return its result.
 
-    Raises:
-        InputError: unknown action or field, values of another type, or as the action.
+    An unknown action or field, or a value of another type, raises `InputError`.
     """
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:

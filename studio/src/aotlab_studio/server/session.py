@@ -201,8 +201,7 @@ class Session:
         with self.document.lock:
             if step is not None and self.document.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            entry = self.document.undo()
-        return self._report_move(entry)
+            return self._report_move(self.document.undo())
 
     def redo(self) -> UndoneStep | None:
         """Repeat the entry undone last."""

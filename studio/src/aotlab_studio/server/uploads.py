@@ -231,11 +231,7 @@ def _write(content: bytes, folder: Path) -> Path:
 
 
 def _unpack(content: bytes, folder: Path) -> Path:
-    """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several.
-
-    Raises:
-        InputError: damaged, too large, or without masks.
-    """
+    """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             names = {
