@@ -58,6 +58,7 @@ from aotlab.video.labels import (
 from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,
+    RestoredPrediction as RestoredPrediction,
     TrackedFrame as TrackedFrame,
     VideoFile as VideoFile,
     find_output as find_output,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay
-from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoFile, atomic_path, find_output
+from aotlab.sdk import (
+    FrameSource,
+    Output,
+    RestoredPrediction,
+    TrackedFrame,
+    VideoFile,
+    atomic_path,
+    find_output,
+)
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.objects import NO_CLASS
@@ -26,15 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class StoredPrediction:
+class StoredPrediction(RestoredPrediction):
     """Masks of one frame with the interface of `Prediction`."""
-
-    labels: np.ndarray
-    """H×W uint16 ids"""
-    ids: tuple[int, ...]
-    confidence: dict[int, float]
-    disagreement: dict[int, float]
 
     @cached_property
     def probabilities(self) -> Tensor:
@@ -51,7 +51,7 @@ def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
     scores = now.scores(index)
     confidence = {each: scores[each].confidence for each in now.objects.ids if each in scores}
     differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
-    return StoredPrediction(now.labels(index), tuple(confidence), confidence, differ)
+    return StoredPrediction(now.labels(index), confidence, differ)
 
 
 def list_classes(now: Snapshot) -> dict[str, int | None]:
