@@ -43,15 +43,7 @@ def open_session(
     levels: str | None = None,
     same_video: bool = False,
 ) -> Session:
-    """Return the session of a video, project or results of a video; the first job loads the model.
-
-    Args:
-        video: other arguments as in `open_document`.
-        loader: loads the model, which several sessions may share.
-
-    Raises:
-        InputError: a stream, or as `open_document`.
-    """
+    """Return the session of a document, as `open_document`; its first job loads the model."""
     from aotlab_studio.document.results import open_document
     from aotlab_studio.server.session import Session
 

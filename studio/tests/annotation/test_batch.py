@@ -322,7 +322,7 @@ def test_damaged_project_is_listed_with_its_error(results, batch):
     batch.set_status("a", "accepted", "", "Ann")
     (results / "a.aotlab" / "project.json").write_text("{")
     clips = {clip.name: clip for clip in batch.list_clips()}
-    assert "not a usable project" in clips["a"].error
+    assert "project.json: damaged" in clips["a"].error
     assert clips["b"].error == clips["c"].error == ""
 
 

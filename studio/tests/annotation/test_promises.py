@@ -393,7 +393,6 @@ def test_status_is_stored_although_the_report_is_not(session, monkeypatch):
 
     draw(session, 0, 1)
     monkeypatch.setattr("aotlab_studio.server.session.update_review", refuse)
-    monkeypatch.setattr(type(session), "results", property(lambda self: session.document.folder))
     run_action(session, {"do": "set_status", "status": "accepted"})
     assert session.document.status[0] == "accepted"
 

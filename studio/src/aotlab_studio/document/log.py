@@ -13,13 +13,12 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import InputError
-from aotlab_studio.document.objects import Item
+from aotlab_studio.document.objects import Item, ObjectId
 from aotlab_studio.files import append_bytes, write_bytes
 
 Direction = Literal["forward", "backward", "both"]
 ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
-Id = Annotated[int, Meta(ge=1, le=65535)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[Count, Count]
 """first and last frame"""
@@ -33,7 +32,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     ``Layer([2], 11, 30, start=10)``: object 2 is tracked forward from its mask on frame 10 to frames 11 to 30.
     """
 
-    objects: list[Id]
+    objects: list[ObjectId]
     """the only objects that it may change; with those merged into them, which its pixels replace"""
     first: Count
     last: Count
@@ -70,11 +69,11 @@ class State(Struct, frozen=True, omit_defaults=True):
     on frame 3 is removed.
     """
 
-    objects: dict[Id, Item | None] = {}
-    keyframes: dict[Count, dict[Id, Digest] | None] = {}
+    objects: dict[ObjectId, Item | None] = {}
+    keyframes: dict[Count, dict[ObjectId, Digest] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
-    merged: dict[Id, Id | None] = {}
+    merged: dict[ObjectId, ObjectId | None] = {}
     """object that an object was merged into"""
     checked: dict[Count, str | None] = {}
     """digest of the masks of a frame that are marked as checked"""
@@ -83,7 +82,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     ranges: dict[str, FrameRange | None] = {}
     classes: dict[str, Count | None] = {}
     """class ids by class name, as in loaded masks"""
-    attributes: dict[Id, dict[Count, Any] | None] = {}
+    attributes: dict[ObjectId, dict[Count, Any] | None] = {}
     """attributes by object and frame, as in loaded masks"""
 
     def layer(self, layer_id: int) -> Layer:

@@ -65,13 +65,6 @@ def read_job(folder: Path) -> JobRecord | None:
         return None
 
 
-def find_results(project: Path) -> Path | None:
-    """Return the folder of results that a project beside it corrects; None for any other project."""
-    real = Path(os.path.realpath(project))
-    folder = real.with_name(real.name.removesuffix(PROJECT_SUFFIX))
-    return folder if folder != real and read_job(folder) is not None else None
-
-
 def open_document(
     path: Path,
     *,

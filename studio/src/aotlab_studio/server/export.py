@@ -59,10 +59,6 @@ def list_classes(now: Snapshot) -> dict[str, int | None]:
     return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
 
 
-class ExportCancelledError(InputError):
-    """A person cancelled the export."""
-
-
 RECORD_FILE = "export.json"
 """`make_record`, beside the outputs"""
 VIDEOS = ("overlay", "prores", "vp9")

@@ -22,7 +22,6 @@ from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.document.results import find_results
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import list_files, read_written, replace_written, write_json
 from aotlab_studio.protocol import (
@@ -37,7 +36,6 @@ from aotlab_studio.review.batch import update_review
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.server.export import (
     RECORD_FILE,
-    ExportCancelledError,
     export_masks,
     make_record,
     write_archive,
@@ -213,11 +211,6 @@ class Session:
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
-    def results(self) -> Path | None:
-        """Folder of the results of the job that the project corrects; None for any other project."""
-        return find_results(self.document.folder)
-
-    @property
     def archive(self) -> Path:
         """Archive of the last export."""
         return self.document.folder / EXPORT / f"{self.document.frames.name}.zip"
@@ -289,10 +282,9 @@ class Session:
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
     def _update_review(self) -> None:
-        """Update the review of the batch; one that cannot be written changes no masks."""
-        if self.results is not None:
-            with suppress(InputError):
-                update_review(self.results.parent)
+        """Update the review of the batch beside the project; one that cannot be written changes no masks."""
+        with suppress(InputError):
+            update_review(self.document.folder.resolve().parent)
 
     def _report_move(self, entry: Entry | None) -> UndoneStep | None:
         self.runner.schedule(edited=True)
@@ -301,7 +293,7 @@ class Session:
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
-            raise ExportCancelledError("export: cancelled; nothing was written")
+            raise InputError("export: cancelled; nothing was written")
 
 
 def list_checks(now: Snapshot) -> list[Check]:
