@@ -79,8 +79,7 @@ class Document:
         frames: the video, or its stored size and number of frames for a document that is only read.
         lock: held by who changes the document.
 
-    Raises:
-        InputError: the log is damaged.
+    A damaged log raises `InputError`.
     """
 
     def __init__(
@@ -206,10 +205,9 @@ class Document:
     # Edits
 
     def edit(self, title: str, values: State, frame: int | None = None) -> int:
-        """Append an edit and return the head; an edit that changes nothing is not stored, unless it repairs a mask.
+        """Append an edit and return the head; raise `InputError` if it cannot be written, or another program holds it.
 
-        Raises:
-            InputError: the project cannot be written, or another program holds it.
+        An edit that changes nothing is not stored, unless it repairs a mask.
         """
         with self.lock:
             repaired = any(frame in values.keyframes for frame, *_ in self.snapshot.damaged)

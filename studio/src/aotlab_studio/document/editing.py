@@ -169,9 +169,6 @@ def apply_suggestion(
         extend: add to the object's mask instead of replacing it.
         correction: clicks or a scribble on a mask that is being corrected: only what is near them changes.
         overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-
-    Raises:
-        InputError: nothing was found, or nothing changes; the mask stays as it was.
     """
     with document.lock:
         protected = find_protected_pixels(document, frame, object_id, overwrite=overwrite)

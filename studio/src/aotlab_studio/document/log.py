@@ -191,10 +191,7 @@ class Log:
 
     Args:
         path: the file; created by the first record.
-        content: of the file; None: it is read.
-
-    Raises:
-        InputError: the file cannot be read.
+        content: of the file; None: it is read, which raises `InputError` as `read_bytes`.
     """
 
     def __init__(self, path: Path, content: bytes | None = None) -> None:

@@ -78,13 +78,7 @@ def recover_project(path: Path, project: Path | None = None) -> list[str]:
 
 
 def recover_log(path: Path) -> str:
-    """Replace a damaged log by the records that can be read; return a sentence about what was lost.
-
-    Records that its backup has too are taken from there.
-
-    Raises:
-        InputError: the log cannot be read, or a file cannot be written.
-    """
+    """Replace a damaged log by the records that it or its backup has; return a sentence about what was lost."""
     log = Log(path)
     if not log.problem:
         return f"{path}: is not damaged"

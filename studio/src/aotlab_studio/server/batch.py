@@ -77,11 +77,8 @@ class Batch:
     """The clips of a list. Each is opened for a request, and released when nothing uses it.
 
     Args:
-        folder: results of ``aotlab track --jobs``, or videos.
+        folder: results of ``aotlab track --jobs``, or videos; any other raises `InputError`.
         open_clip: opens the session of a folder of results or of a video, with ``project``.
-
-    Raises:
-        InputError: neither.
     """
 
     def __init__(self, folder: Path, open_clip: Callable[..., Session]) -> None:
@@ -114,10 +111,7 @@ class Batch:
         """Begin a request of a person for a clip, which is opened first; `leave` ends it.
 
         Args:
-            page: whether the request lasts as long as a page shows the clip, which no other person can open then.
-
-        Raises:
-            InputError: no such clip, another person or program has it, or as ``open_clip``.
+            page: whether the request lasts as long as a page shows the clip, which other persons cannot open then.
         """
         with self._lock(name):
             found = self._open.get(name)

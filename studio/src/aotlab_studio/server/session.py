@@ -154,11 +154,8 @@ class Session:
             negative: clicks beside it.
             scribble: points of a stroke on the object.
             refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
-            extend: add to the object's mask instead of replacing it.
-            overwrite: take pixels of other objects' drawn masks too.
-
-        Raises:
-            InputError: as `editing.apply_suggestion`, or prompts outside the image.
+            extend: as in `editing.apply_suggestion`.
+            overwrite: as in `editing.apply_suggestion`.
         """
         if object_id is not None:
             editing.require_editable(self.document, object_id)
