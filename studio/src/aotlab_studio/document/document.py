@@ -83,11 +83,7 @@ class Document:
     """
 
     def __init__(
-        self,
-        header: Header,
-        folder: Path,
-        frames: FrameStore | StoredVideo,
-        lock: FolderLock | None = None,
+        self, header: Header, folder: Path, frames: FrameStore | StoredVideo, lock: FolderLock | None = None
     ) -> None:
         self.header, self.folder, self.folder_lock = header, folder, lock
         self._frames = frames

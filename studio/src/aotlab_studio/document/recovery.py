@@ -46,13 +46,11 @@ def recover_project(path: Path, project: Path | None = None) -> list[str]:
     folder = path if is_project else locate_project(path, project)[1]
     if not (folder / LOG_FILE).is_file():
         raise InputError(f"{folder}: not a project with edits; give the project to repair")
-    header, damaged = folder / PROJECT_FILE, not (folder / PROJECT_FILE).is_file()
+    header, damaged, frames = folder / PROJECT_FILE, False, None
     try:
-        if not damaged:
-            read_header(header)
-    except DamagedHeaderError:
+        read_header(header)
+    except DamagedHeaderError:  # or missing
         damaged = True
-    frames = None
     if is_project and damaged:
         real = Path(os.path.realpath(folder))
         video = real.with_name(real.name.removesuffix(PROJECT_SUFFIX))

@@ -123,9 +123,7 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def review_video(
-    name: str,
-    scores: Mapping[int, Mapping[int, Score]],
-    drawn: Mapping[int, frozenset[int]] | None = None,
+    name: str, scores: Mapping[int, Mapping[int, Score]], drawn: Mapping[int, frozenset[int]] | None = None
 ) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 

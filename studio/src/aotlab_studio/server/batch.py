@@ -35,10 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
-    """Return the reviews of the videos of a batch, the most urgent first, or the videos of a folder.
-
-    None for any other path.
-    """
+    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path."""
     try:
         entries = msgspec.json.decode((folder / REVIEW_FILE).read_bytes(), type=list[dict[str, Any]])
         return rank_entries([entry for entry in entries if entry["status"] != "waiting"])
@@ -83,7 +80,7 @@ class Batch:
 
     def __init__(self, folder: Path, open_clip: Callable[..., Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
-        if not self.read_entries():
+        if not read_entries(folder):
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
@@ -97,13 +94,9 @@ class Batch:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         threading.Thread(target=self._track_queue, name="track all", daemon=True).start()
 
-    def read_entries(self) -> list[dict[str, Any]]:
-        """Return the reviews of all clips, or their videos."""
-        return read_entries(self.folder) or []
-
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        return [self._describe(entry) for entry in self.read_entries()]
+        return [self._describe(entry) for entry in read_entries(self.folder) or ()]
 
     # Opening
 
@@ -179,7 +172,7 @@ class Batch:
 
     def _find_entry(self, name: str) -> dict[str, Any]:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        for entry in self.read_entries():
+        for entry in read_entries(self.folder) or ():
             if entry["name"] == name:
                 if entry["error"] and not Path(entry["video"] or "").exists():
                     raise InputError(

@@ -23,9 +23,7 @@ LOCK_TIMEOUT = 10.0
 
 
 def export_clips(
-    folder: Path,
-    outputs: Sequence[str] = (),
-    opened: Mapping[str, Document] | None = None,
+    folder: Path, outputs: Sequence[str] = (), opened: Mapping[str, Document] | None = None
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 

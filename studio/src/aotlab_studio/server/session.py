@@ -34,12 +34,7 @@ from aotlab_studio.protocol import (
 )
 from aotlab_studio.review.batch import update_review
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.export import (
-    RECORD_FILE,
-    export_masks,
-    make_record,
-    write_archive,
-)
+from aotlab_studio.server.export import RECORD_FILE, export_masks, make_record, write_archive
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame

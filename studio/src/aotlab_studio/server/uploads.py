@@ -67,20 +67,13 @@ def load_upload(
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
         require_frame(frame, document.frames.count)
-    object_ids = found.objects()
-    if not object_ids:
+    if not found.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
         chosen = chosen if chosen in document.snapshot.objects else None
         stated = _list_names(found)
         matches = _match_objects(document, found, stated, chosen) if targets is None else targets
-        added: dict[int, Item] = {}
-        ids = {
-            each: _find_or_add(
-                document, added, each, matches.get(each), stated.get(each), found.class_names.get(each)
-            )
-            for each in object_ids
-        }
+        ids, added = _find_objects(document, found, matches, stated)
         if len({*document.snapshot.objects.ids, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         attributes, classes = document.snapshot.attributes, found.classes | document.snapshot.classes
@@ -139,26 +132,24 @@ def _match_objects(
     return targets
 
 
-def _find_or_add(
-    document: Document,
-    added: dict[int, Item],
-    object_id: int,
-    target: int | None,
-    name: str | None,
-    class_name: str | None,
-) -> int:
-    """Return the target of an id in a file, or a new object named ``name``."""
-    class_name = "" if class_name == NO_CLASS else _make_name(class_name)
-    if target is not None:
-        item = document.snapshot.objects.get(target)
-        if class_name and not item.class_name:
-            added[item.id] = replace(item, class_name=class_name)
-        return item.id
-    object_id = 1 if object_id == BINARY_ID else object_id
-    used = {*document.log.used_objects, *added}
-    item = make_item(max(used) + 1 if object_id in used else object_id, _make_name(name), class_name)
-    added[item.id] = item
-    return item.id
+def _find_objects(
+    document: Document, found: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
+) -> tuple[dict[int, int], dict[int, Item]]:
+    """Return the object of each id in a file, and those that are new or get a class."""
+    ids, changed = dict[int, int](), dict[int, Item]()
+    for each in found.objects():
+        class_name, target = _make_name(found.class_names.get(each)), targets.get(each)
+        class_name = "" if class_name == NO_CLASS else class_name
+        if target is None:
+            free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
+            free = max(used) + 1 if free in used else free
+            changed[free] = item = make_item(free, _make_name(names.get(each)), class_name)
+        else:
+            item = document.snapshot.objects.get(target)
+            if class_name and not item.class_name:
+                changed[item.id] = replace(item, class_name=class_name)
+        ids[each] = item.id
+    return ids, changed
 
 
 def _make_name(text: str | None) -> str:
