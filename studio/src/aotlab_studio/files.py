@@ -121,9 +121,12 @@ def replace_written(source: Path, folder: Path, written: Collection[str]) -> Non
     Raises:
         InputError: another file is where something is replaced, or as `move_entries`.
     """
-    replaced = {PurePosixPath(each).parts[0] for each in (*written, *os.listdir(source))}
-    for each in list_files(folder):
-        if each not in written and PurePosixPath(each).parts[0] in replaced:
+    present = set(list_files(folder))
+    replaced = {PurePosixPath(each).parts[0] for each in present.intersection(written)} | {
+        *os.listdir(source)
+    }
+    for each in sorted(present.difference(written)):
+        if PurePosixPath(each).parts[0] in replaced:
             raise InputError(f"{folder / each}: not written by an export; move it away")
     move_entries(source, folder, removed=replaced)
 

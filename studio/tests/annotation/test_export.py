@@ -103,6 +103,10 @@ def test_export_replaces_only_what_an_export_wrote(session):
     session.export(["masks"])
     shown = {"masks", "export.json", "clip.zip", "notes.txt", "mine"}
     assert {path.name for path in folder.iterdir() if path.name[0] != "."} == shown
+    record = json.loads((folder / "export.json").read_text())
+    hostile = {**record, "files": [*record["files"], "..", "../..", "/", "", "gone/x"]}
+    (folder / "export.json").write_text(json.dumps(hostile))
+    session.export(["masks"])
     for name in ("masks/notes.txt", "coco.json"):
         (folder / name).write_text("kept")
         before = (folder / "export.json").read_bytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,9 +133,9 @@ class Document:
             for entry in [entry for entry, owner in self._pages.items() if owner == page]:
                 del self._pages[entry]
 
-    def at(self, entry: int) -> Snapshot:
-        """Return what the document shows at an entry of its log."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count)
+    def at(self, entry: int, ends: Mapping[int, int] | None = None) -> Snapshot:
+        """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
+        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -150,8 +150,7 @@ class Document:
     def freeze(self) -> Snapshot:
         """Return what shows now, without what is tracked later."""
         with self.lock:
-            now = self.snapshot
-            return Snapshot(self.log, now.entry, self.masks, self.layers, now.count, now.ends)
+            return self.at(self.log.head, self.snapshot.ends)
 
     @property
     def problems(self) -> list[str]:
@@ -200,14 +199,14 @@ class Document:
 
     # Edits
 
-    def edit(self, title: str, values: State, frame: int | None = None) -> int:
+    def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> int:
         """Append an edit and return the head; raise `InputError` if it cannot be written, or another program holds it.
 
-        An edit that changes nothing is not stored, unless it repairs a mask.
+        Args:
+            repairs: store it although it changes nothing but the file of a mask.
         """
         with self.lock:
-            repaired = any(frame in values.keyframes for frame, *_ in self.snapshot.damaged)
-            if not repaired:
+            if not repairs:
                 values = self.log.state(self.log.head).find_changes(values)
             if values != State():
                 number = len(self.log.entries) + 1

@@ -102,15 +102,15 @@ def edit_mask(
         if object_id is None:
             item = _new_item(document)
             object_id, objects = item.id, {item.id: item}
+        repairs = drawn != now.keyframe(frame)
         masks = {object_id: document.masks.put(after)}
         for other, digest in drawn.items():  # what was only tracked stays so
             if other != object_id:
                 masks[other] = document.masks.subtract(digest, after)
         layer = plan_correction(now, frame, object_id) if document.actor.propagates and after.any() else None
         layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
-        document.edit(
-            title, State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers), frame
-        )
+        values = State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers)
+        document.edit(title, values, frame, repairs=repairs)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)

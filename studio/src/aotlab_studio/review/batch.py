@@ -6,6 +6,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
@@ -51,22 +52,16 @@ def update_review(folder: Path) -> None:
         write_batch_review(folder, records)
 
 
-def read_correction(project: Path) -> str:
-    """Return the status of a clip's project; "open" without one."""
-    try:
-        return Document.read(project).status[0]
-    except InputError:
-        return "open"
-
-
 def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     notes = _read_notes(folder / record["name"])
-    tracked = record["status"] == "done"
+    tracked, correction = record["status"] == "done", "open"
+    with suppress(InputError):  # no project, or a damaged one
+        correction = Document.read(folder / f"{record['name']}{PROJECT_SUFFIX}").status[0]
     checks = sorted({check["frame"] for check in notes["check"]})
     return {
         "name": record["name"],
         "status": "check" if tracked and checks else record["status"],
-        "correction": read_correction(folder / f"{record['name']}{PROJECT_SUFFIX}") if tracked else "",
+        "correction": correction if tracked else "",
         "frames": record.get("frames"),
         "objects": len(notes["objects"]),
         "lost_objects": sum(bool(item["lost_on"]) for item in notes["objects"]),

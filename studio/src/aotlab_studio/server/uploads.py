@@ -87,12 +87,14 @@ def load_upload(
                 for frame, values in by_frame.items()
             }
             attributes.setdefault(ids[each], {}).update(rest)
+        now = document.snapshot
+        repairs = any(now.stored_keyframe(frame) != now.keyframe(frame) for frame in found.frames)
         keyframes = {frame: _store_labels(document, frame, found.mask(frame), ids) for frame in found.frames}
         values = State(
             objects=dict(added), keyframes=dict(keyframes), classes=dict(classes),
             attributes=dict(attributes),
         )  # fmt: skip
-        document.edit("load masks", values, min(found.frames))
+        document.edit("load masks", values, min(found.frames), repairs=repairs)
     return sorted(found.frames)
 
 
@@ -225,10 +227,14 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            names = {
-                entry: PurePosixPath(entry.filename) for entry in archive.infolist() if not entry.is_dir()
-            }
-            entries = [entry for entry, name in names.items() if _can_be_masks(name)]
+            names = {each: PurePosixPath(each.filename) for each in archive.infolist() if not each.is_dir()}
+            entries = [
+                entry
+                for entry, name in names.items()
+                if name.suffix.lower() in MASK_SUFFIXES
+                and name.name[0] != "."
+                and "__MACOSX" not in name.parts
+            ]
             if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
                 limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
                 raise InputError(f"masks: an archive of more than {limits}; split it")
@@ -255,10 +261,6 @@ def _unpack(content: bytes, folder: Path) -> Path:
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
         folder = inner[0]
     return folder
-
-
-def _can_be_masks(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in MASK_SUFFIXES and path.name[0] != "." and "__MACOSX" not in path.parts
 
 
 def _read_colors(folder: Path, video: VideoInfo) -> Annotations:
