@@ -146,11 +146,7 @@ def main(
     segmenter: tuple[Path, Path] | None,
     segmenter_plugin: str | None,
 ) -> int:
-    """Open the video and serve its page until Ctrl-C.
-
-    Raises:
-        InputError: a file cannot be opened, or the address cannot be listened on.
-    """
+    """Open the video and serve its page until Ctrl-C."""
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.document.recovery import recover_project

@@ -50,11 +50,7 @@ def parse_mots(text: str, size: Size, classes: Mapping[str, int]) -> list[Parsed
 
 
 def read_mots_classes(path: Path) -> dict[str, int]:
-    """Return class ids by class name from the file beside MOTS text; without one, "class 2" for the class 2.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return class ids by class name from the file beside MOTS text; without one, "class 2" for the class 2."""
     file = path.with_name(f"{path.stem}_classes.json")
     if not file.is_file():
         rows = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
