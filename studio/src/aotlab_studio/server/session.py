@@ -159,10 +159,8 @@ class Session:
         if refine and box is None:
             if object_id is None or bool(on or stroke) == bool(beside):
                 raise InputError("refine: give an object, and either positive or negative points")
-            known, correction = (
-                self.document.snapshot.labels(frame) == object_id,
-                ([*on, *stroke] or beside, not beside),
-            )
+            known = self.document.snapshot.labels(frame) == object_id
+            correction = [*on, *stroke] or beside, not beside
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
         prompt = Prompt(
             [*on, *beside], [1] * len(on) + [0] * len(beside), box, stroke, mask=known, exclude=protected
@@ -307,13 +305,8 @@ class OutdatedError(InputError):
         named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         named += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
-        why = (
-            "a correction is being tracked"
-            if waits
-            else "they are older than a correction, tracking was cut off, or a drawn mask is damaged"
-        )
-        super().__init__(
-            f"{action}: {count} {'frame is' if count == 1 else 'frames are'} outdated ({named}): {why}; "
-            f"{'wait' if waits else 'track or draw them again'}, or proceed with what is there"
-        )
+        why = "they are older than a correction, tracking was cut off, or a mask is damaged; track or draw them again"
+        why = "a correction is being tracked; wait" if waits else why
+        verb = "frame is" if count == 1 else "frames are"
+        super().__init__(f"{action}: {count} {verb} outdated ({named}): {why}, or proceed with what is there")
         self.waits = waits
