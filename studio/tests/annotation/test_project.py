@@ -465,7 +465,7 @@ def test_damaged_mask_is_named_and_never_shown(folder, content):
             )
             assert (document.status[0], document.snapshot.list_outdated()) == ("in progress", [(4, 4)])
             with pytest.raises(
-                InputError, match=r"export: 1 frame is outdated \(4\): .* a drawn mask is damaged"
+                InputError, match=r"export: 1 frame is outdated \(4\): .* a mask is damaged"
             ):
                 again.export(["masks"])
             if case == "draw beside it":
