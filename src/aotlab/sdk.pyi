@@ -2,6 +2,7 @@ from aotlab.engine.prompting.load import load_segmenter as load_segmenter
 from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
 from aotlab.evaluation.metrics import region_similarity as region_similarity
 from aotlab.media.annotations import (
+    TRACKED_MASKS as TRACKED_MASKS,
     MaskWriter as MaskWriter,
     find_mask_writer as find_mask_writer,
     read_annotations as read_annotations,
@@ -57,6 +58,7 @@ from aotlab.video.labels import (
 from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,
+    RestoredPrediction as RestoredPrediction,
     TrackedFrame as TrackedFrame,
     VideoFile as VideoFile,
     find_output as find_output,

@@ -52,11 +52,7 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
 @click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
 @click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
 def main(first: Path, second: Path, *, video: Path, table: Path | None) -> int:
-    """Print J by object and the frames that differ most; write J by object and frame.
-
-    Raises:
-        InputError: a file cannot be read, or no frame is annotated in both.
-    """
+    """Print J by object and the frames that differ most; write J by object and frame."""
     source = open_frames(video)
     info = VideoInfo.from_source(source)
     one, other = read_annotations(first, info), read_annotations(second, info)

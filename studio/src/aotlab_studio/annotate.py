@@ -21,8 +21,6 @@ from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracke
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from starlette.types import ASGIApp
-
     from aotlab import TrackerOptions
     from aotlab_studio.server.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
@@ -45,15 +43,7 @@ def open_session(
     levels: str | None = None,
     same_video: bool = False,
 ) -> Session:
-    """Return the session of a video, project or results of a video; the first job loads the model.
-
-    Args:
-        video: other arguments as in `open_document`.
-        loader: loads the model, which several sessions may share.
-
-    Raises:
-        InputError: a stream, or as `open_document`.
-    """
+    """Return the session of a document, as `open_document`; its first job loads the model."""
     from aotlab_studio.document.results import open_document
     from aotlab_studio.server.session import Session
 
@@ -64,38 +54,6 @@ def open_session(
         path, project=project, cache_bytes=cache_bytes, levels=levels, same_video=same_video
     )
     return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
-
-
-def serve_app(
-    app: ASGIApp,
-    loader: TrackerLoader,
-    *,
-    title: str,
-    host: str,
-    port: int | None,
-    browser: bool,
-    cleanup: ExitStack,
-) -> None:
-    """Print the address of an application and serve it until Ctrl-C.
-
-    Args:
-        loader: loads the model meanwhile.
-        title: first printed line.
-        browser: whether to open the page in a browser.
-        cleanup: removes temporary files.
-    """
-    from aotlab_studio.server.app import Server, bind_socket
-    from aotlab_studio.server.guard import LOCAL_HOSTS
-
-    server = Server(app, bind_socket(host, port), host=host)
-    print(title)
-    print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
-    if host not in LOCAL_HOSTS:
-        print(HOST_WARNING.format(host=host), file=sys.stderr)
-    loader.preload()
-    if browser:
-        _open_browser(server.url, cleanup)
-    server.run_on_socket()
 
 
 @contextmanager
@@ -145,7 +103,9 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 )
 @click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
 @click.option(
-    "--recover", is_flag=True, help="repair the damaged log of a project, and print which edits are lost"
+    "--recover",
+    is_flag=True,
+    help="repair the damaged log or header of a project, and print which edits are lost",
 )
 @click.option(
     "--host",
@@ -186,30 +146,23 @@ def main(
     segmenter: tuple[Path, Path] | None,
     segmenter_plugin: str | None,
 ) -> int:
-    """Open the video and serve its page until Ctrl-C.
-
-    Raises:
-        InputError: a file cannot be opened, or the address cannot be listened on.
-    """
+    """Open the video and serve its page until Ctrl-C."""
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.document.folder import locate_project, recover_project
-    from aotlab_studio.server.app import build_app
+    from aotlab_studio.document.recovery import recover_project
+    from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch import Batch, read_entries
     from aotlab_studio.server.batch_app import build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
     if recover:
-        print(recover_project(locate_project(Path(video[0]), project)[1]))
+        print(*recover_project(Path(video[0]), project), sep="\n")
     loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device
     )
     with _exit_on_signals(), ExitStack() as cleanup:
-        serve = partial(
-            serve_app, loader=loader, host=host, port=port, browser=not no_browser, cleanup=cleanup
-        )
         opener = partial(
             open_session,
             loader=loader,
@@ -229,7 +182,7 @@ def main(
                 print(f"warning: {problem}", file=sys.stderr)
             session.prefetch()
             session.runner.schedule()
-            serve(build_app(session), title=title)
+            app = build_app(session)
         elif project is not None:
             raise InputError(
                 f"--project {project}: a batch has a project next to each of its results; leave it out"
@@ -238,5 +191,14 @@ def main(
             batch = Batch(Path(video[0]), opener)
             cleanup.callback(batch.close)
             title = f"{batch.folder}: {len(batch.list_clips())} videos"
-            serve(build_batch_app(batch), title=title)
+            app = build_batch_app(batch)
+        server = Server(app, bind_socket(host, port), host=host)
+        print(title)
+        print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
+        if host not in LOCAL_HOSTS:
+            print(HOST_WARNING.format(host=host), file=sys.stderr)
+        loader.preload()  # meanwhile
+        if not no_browser:
+            _open_browser(server.url, cleanup)
+        server.run_on_socket()
     return 0

@@ -30,13 +30,19 @@ from aotlab.sdk import (
     find_mask_writer,
     format_coco,
     list_mask_formats,
-    load_masks,
     order_names,
     read_annotations,
     store_frame,
 )
 from aotlab_studio.document.results import RECORD_FILE, read_job
-from aotlab_studio.files import move_entries, restore_entries, write_bytes
+from aotlab_studio.files import (
+    list_files,
+    move_entries,
+    read_written,
+    restore_entries,
+    write_bytes,
+    write_json,
+)
 from aotlab_studio.formats.yolo import format_labels, format_settings
 
 RECORD = ".aotlab-convert.json"
@@ -94,7 +100,7 @@ def main(
         for path in Path(folder).iterdir():  # some formats write two files
             require_replaceable(output.with_name(path.name), force=force)
             if path.is_dir():
-                write_bytes(path / RECORD, json.dumps({"files": sorted(list_files(path))}).encode())
+                write_json(path / RECORD, {"files": sorted(list_files(path))})
         move_entries(Path(folder), output.parent)
     suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
     if suffix and not output.suffix:
@@ -114,7 +120,7 @@ def require_replaceable(output: Path, *, force: bool) -> None:
     if not os.path.lexists(output) or (output.is_dir() and not any(output.iterdir())):
         return
     if output.is_dir():
-        written = read_record(output)
+        written = read_written(output / RECORD) | {RECORD}
         other = next((name for name in list_files(output) if name not in written), None)
         if other is not None:
             raise InputError(
@@ -122,21 +128,6 @@ def require_replaceable(output: Path, *, force: bool) -> None:
             )
     if not force:
         raise InputError(f"{output}: exists; give another name, or replace it with --force")
-
-
-def list_files(folder: Path) -> Iterator[str]:
-    """Yield the files and links in a folder and its folders, relative to it, without the record of a conversion."""
-    for path in folder.rglob("*"):
-        if (path.is_symlink() or not path.is_dir()) and path != folder / RECORD:
-            yield path.relative_to(folder).as_posix()
-
-
-def read_record(folder: Path) -> set[str]:
-    """Return the files that a conversion has written into a folder; none without a readable record."""
-    try:
-        return set(json.loads((folder / RECORD).read_bytes())["files"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return set()
 
 
 def convert(masks: Path, video: Path, output: Path, form: str) -> str:
@@ -219,9 +210,7 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
         raise InputError(f"{folder}: its record is damaged; track the video again")
     source = open_frames(job.video, levels=job.levels)
     annotations = read_objects(folder, source)
-    if job.masks:
-        given = load_masks(job.masks, VideoInfo.from_source(source)).annotations
-        annotations.classes = given.classes | annotations.classes
+    annotations.classes = job.read_given(VideoInfo.from_source(source)).classes | annotations.classes
     return source, annotations
 
 

@@ -12,10 +12,7 @@ from aotlab.sdk import command
 
 @command("aotlab export-clips", "Write the corrected masks of a list of videos into its results.")
 @click.argument(
-    "folder",
-    metavar="FOLDER",
-    type=Path,
-    help="results of a list of videos: the --output of track --jobs",
+    "folder", metavar="FOLDER", type=Path, help="results of a list of videos: the --output of track --jobs"
 )
 @click.option(
     "--write",

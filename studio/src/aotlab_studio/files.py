@@ -7,10 +7,12 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from pathlib import Path
-from typing import IO
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import msgspec
 
 from aotlab import InputError
 from aotlab.sdk import atomic_path, locked
@@ -30,6 +32,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file by JSON in lines, as `write_bytes`."""
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
 def append_bytes(
@@ -90,10 +97,47 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def move_entries(source: Path, folder: Path) -> None:
+def list_files(folder: Path) -> Iterator[str]:
+    """Yield the files and links in a folder and its folders, relative to it."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not path.is_dir():
+            yield path.relative_to(folder).as_posix()
+
+
+def read_written(record: Path) -> set[str]:
+    """Return the ``files`` that a JSON record lists; none if it is missing or damaged."""
+    try:
+        return set(msgspec.json.decode(record.read_bytes(), type=dict[str, Any])["files"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+
+
+def replace_written(source: Path, folder: Path, written: Collection[str]) -> None:
+    """Move all files and folders of ``source`` into another folder, in place of what was written there before.
+
+    Args:
+        written: files, relative to ``folder``, that this program has written; others are kept.
+
+    Raises:
+        InputError: another file is where something is replaced, or as `move_entries`.
+    """
+    present = set(list_files(folder))
+    replaced = {PurePosixPath(each).parts[0] for each in present.intersection(written)} | {
+        *os.listdir(source)
+    }
+    for each in sorted(present.difference(written)):
+        if PurePosixPath(each).parts[0] in replaced:
+            raise InputError(f"{folder / each}: not written by an export; move it away")
+    move_entries(source, folder, removed=replaced)
+
+
+def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:
     """Move all files and folders of ``source`` into another folder, where they replace those of the same names.
 
     Those are set aside first; `restore_entries` moves them back if the program is killed meanwhile.
+
+    Args:
+        removed: names of other files and folders to remove.
 
     Raises:
         InputError: that fails; everything in ``folder`` is as before.
@@ -102,7 +146,8 @@ def move_entries(source: Path, folder: Path) -> None:
         _restore(folder)
         replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
         names = sorted(os.listdir(source))
-        moves = [(folder / name, replaced / name) for name in names if os.path.lexists(folder / name)]
+        olds = sorted({*names, *removed})
+        moves = [(folder / name, replaced / name) for name in olds if os.path.lexists(folder / name)]
         moves += [(source / name, folder / name) for name in names]
         done: list[tuple[Path, Path]] = []
         try:
@@ -117,8 +162,8 @@ def move_entries(source: Path, folder: Path) -> None:
             raise InputError(
                 f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
             ) from error
-        removed = replaced.rename(folder / replaced.name.replace(REPLACED, REMOVED))
-        shutil.rmtree(removed, ignore_errors=True)
+        done_with = replaced.rename(folder / replaced.name.replace(REPLACED, REMOVED))
+        shutil.rmtree(done_with, ignore_errors=True)
 
 
 def restore_entries(folder: Path) -> None:

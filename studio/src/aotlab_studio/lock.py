@@ -71,9 +71,11 @@ class Lease:
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:
-        """Write who works in the folder into the lease."""
-        self._owner = msgspec.structs.replace(self._owner, person=person)
-        write_bytes(self._path, msgspec.json.encode(self._owner))
+        """Write who works in the folder into the lease if it is still this program's."""
+        self.confirm()
+        if not self.lost:
+            self._owner = msgspec.structs.replace(self._owner, person=person)
+            write_bytes(self._path, msgspec.json.encode(self._owner))
 
     def confirm(self, max_age: float = 0.0) -> None:
         """Touch the lease if it is still this program's; without access, keep what is known.
@@ -150,8 +152,9 @@ class FolderLock:
             self._file_lock = held.pop_all()
 
     def name_person(self, person: str) -> None:
-        """Write who works in the folder into the lease."""
+        """Write who works in the folder into the lease; raise `InputError` as `require_held`."""
         self._lease.name_person(person)
+        self.require_held()
 
     def require_held(self) -> None:
         """Raise `InputError` if the folder is released, or another program holds it."""

@@ -124,7 +124,7 @@ class FrameStore(FrameSource):
         Raises:
             InputError: no such frame, or it cannot be read.
         """
-        self.require_frame(index)
+        require_frame(index, self.count)
         found = self._decoded.get(index)
         if found is None and isinstance(self._source, VideoFrames):
             video = self._reader(reader)
@@ -137,7 +137,7 @@ class FrameStore(FrameSource):
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
-        self.require_frame(index)
+        require_frame(index, self.count)
         width = None if width is None or width >= self.size[1] else max(16, width)
         reader = "view" if width is None else "small"
         return self._jpegs.get_or_compute(
@@ -146,7 +146,7 @@ class FrameStore(FrameSource):
 
     def nearest_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""
-        self.require_frame(index)
+        require_frame(index, self.count)
         for other in sorted(
             range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1),
             key=lambda other: abs(other - index),
@@ -170,10 +170,6 @@ class FrameStore(FrameSource):
                 return
             if (index, None) not in self._jpegs:
                 self._jpegs.put((index, None), encode_jpeg(self.read(index, "warm"), None))
-
-    def require_frame(self, index: int) -> None:
-        """Raise `InputError` for a frame that does not exist."""
-        require_frame(index, self.count)
 
     def _reader(self, name: str) -> VideoReader:
         assert isinstance(self._source, VideoFrames)

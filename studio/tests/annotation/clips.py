@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab import Prediction
 from aotlab.media.video_writer import VideoWriter
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.results import open_document
 from aotlab_studio.protocol import ResultsEvent
 from aotlab_studio.server.session import Session
 from tests.segment_by_color import segment_by_color
@@ -93,7 +93,7 @@ class TruthTracker:
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or TruthTracker()
-    return Session(Document.open(path, **options), lambda: tracker, segment_by_color)
+    return Session(open_document(path, **options), lambda: tracker, segment_by_color)
 
 
 def set_mask(document, index, object_id, mask):

@@ -184,12 +184,15 @@ def write_job(tmp_path, form="masks", **changes):
     """Write what tracking a clip with a CVAT mask would; return the folder of results."""
     (tmp_path / "clip").mkdir()
     folder = tmp_path / "out" / "clip"
+    folder.mkdir(parents=True)
     for index in range(LENGTH):
         Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(tmp_path / "clip" / f"{index:05d}.png")
-        write_mask(folder / "masks" / f"{index:05d}.png", truth(index))
+        if form == "masks":
+            write_mask(folder / "masks" / f"{index:05d}.png", truth(index))
     cvat = find_mask_writer("cvat")
     cvat.write(tmp_path / "clip.xml", annotations(0), VIDEO)
-    cvat.write(folder / "cvat.xml", annotations(*range(LENGTH)), VIDEO)
+    if form == "cvat.xml":
+        cvat.write(folder / "cvat.xml", annotations(*range(LENGTH)), VIDEO)
     record = {"video": str(tmp_path / "clip"), "frames": LENGTH, "written": [form], "levels": None}
     record |= {"name": "clip", "masks": [str(tmp_path / "clip.xml")], **changes}
     (folder / ".track.json").write_text(json.dumps(record))
@@ -219,7 +222,10 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"written": ["yolo"]}, "write masks, coco or cvat"), ({"video": "/gone"}, "is missing; restore it")],
+    [
+        ({"form": "yolo"}, "results without masks; track the video again"),
+        ({"video": "/gone"}, "is missing; restore it"),
+    ],
 )
 def test_unusable_results_leave_no_project(tmp_path, changes, words):
     folder = write_job(tmp_path, **changes)
@@ -229,11 +235,11 @@ def test_unusable_results_leave_no_project(tmp_path, changes, words):
 
 
 def test_unusable_results_keep_a_folder_of_others(tmp_path):
-    folder = write_job(tmp_path, written=["yolo"])
+    folder = write_job(tmp_path, "yolo")
     notes = folder.with_name(f"{folder.name}.aotlab") / "notes.txt"
     notes.parent.mkdir()
     notes.write_text("mine")
-    with pytest.raises(InputError, match="write masks, coco or cvat"):
+    with pytest.raises(InputError, match="results without masks; track the video again"):
         open_document(folder)
     assert notes.read_text() == "mine"
 

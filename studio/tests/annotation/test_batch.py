@@ -19,7 +19,7 @@ from aotlab.video.results import JobRecord
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
@@ -199,7 +199,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     found = batch.enter("a", "Ann", page=True)
-    draw(found.session.as_author("Ann"), 0, 1)
+    draw(found.session.act_as(Actor("Ann")), 0, 1)
     batch.leave("a", found, page=True)
     assert statuses(batch)["a"] == "in progress"
     review[0]["video"] = str(results / "none")
@@ -220,7 +220,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     ]
     for name in ("one", "two"):
         found = batch.enter(name, "Ann", page=True)
-        session = found.session.as_author("Ann")
+        session = found.session.act_as(Actor("Ann"))
         draw(session, 3, 1)
         editing.change_object(session.document, 1, {"class_name": f"class {name}"})
         batch.leave(name, found, page=True)
@@ -265,13 +265,13 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     enter = batch.enter
     for name in ("one", "two"):
         found = enter(name, "Ann", page=True)
-        draw(found.session.as_author("Ann"), 3, 1)
+        draw(found.session.act_as(Actor("Ann")), 3, 1)
         batch.leave(name, found, page=True)
 
     def enter_late(name, person, *, page):
         found = enter(name, person, page=page)
         if name == "one" and failure == "undone":
-            found.session.as_author("Ann").undo()
+            found.session.act_as(Actor("Ann")).undo()
         elif name == "one":
             monkeypatch.setattr(found.session.runner, "start", lambda *_: 1 / 0)
         return found
@@ -322,7 +322,7 @@ def test_damaged_project_is_listed_with_its_error(results, batch):
     batch.set_status("a", "accepted", "", "Ann")
     (results / "a.aotlab" / "project.json").write_text("{")
     clips = {clip.name: clip for clip in batch.list_clips()}
-    assert "not a usable project" in clips["a"].error
+    assert "project.json: damaged" in clips["a"].error
     assert clips["b"].error == clips["c"].error == ""
 
 

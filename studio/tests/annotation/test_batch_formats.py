@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 from aotlab import write_mask
 from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs, find_mask_writer
 from aotlab_studio.document import editing
+from aotlab_studio.document.document import Actor
 from aotlab_studio.server.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
 from studio.tests.annotation.results import write_results
@@ -54,7 +55,7 @@ def corrected(request, tmp_path):
     batch = Batch(folder, open_clip)
     batch.enter("a", "Ann", page=False)
     batch.close()  # what the input states is stored
-    session = batch.enter("a", "Ann", page=False).session.as_author("Ann")
+    session = batch.enter("a", "Ann", page=False).session.act_as(Actor("Ann"))
     editing.paint(session.document, 4, 7, [(30, 30), (38, 30)], radius=3)
     session.export(["cvat", "cvat_polygons", "coco"], outdated="proceed")
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]

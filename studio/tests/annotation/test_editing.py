@@ -336,6 +336,17 @@ def test_tracking_is_undone_and_redone_from_its_layer(session):
     assert (session.document.snapshot.labels(7) == truth(7)).all()
 
 
+def test_drawing_takes_no_pixels_of_hidden_objects(session):
+    draw(session, 0, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    editing.change_object(session.document, 2, {"hidden": True})
+    session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
+    for frame in (0, 4):
+        editing.outline(session.document, frame, 1, square(38, 25, 5))
+        session.suggest(frame, None, (0, 0, 60, 40), overwrite=True)
+        assert ((session.document.snapshot.labels(frame) == 2) == (truth(frame) == 2)).all()
+
+
 def test_reset_frame_keeps_masks_of_hidden_objects(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.document, 2, {"hidden": True})

@@ -80,6 +80,32 @@ def test_outputs_go_into_one_archive(session):
     assert {"masks/00000.png", "objects/1/00000.png", "coco.json", "alpha/00000.png", "overlay.mp4"} <= found
 
 
+def test_export_replaces_only_what_an_export_wrote(session):
+    draw(session, 0, 1)
+    folder = session.archive.parent
+    session.export(["masks", "coco"])
+    (folder / "mine").mkdir()
+    for name in ("notes.txt", "mine/coco.json"):
+        (folder / name).write_text("kept")
+    session.export(["masks"])
+    shown = {"masks", "export.json", "clip.zip", "notes.txt", "mine"}
+    assert {path.name for path in folder.iterdir() if path.name[0] != "."} == shown
+    record = json.loads((folder / "export.json").read_text())
+    hostile = {**record, "files": [*record["files"], "..", "../..", "/", "", "gone/x"]}
+    (folder / "export.json").write_text(json.dumps(hostile))
+    session.export(["masks"])
+    for name in ("masks/notes.txt", "coco.json"):
+        (folder / name).write_text("kept")
+        before = (folder / "export.json").read_bytes()
+        with pytest.raises(InputError, match=rf"export/{name}: not written by an export; move it away"):
+            session.export(["masks", "coco"])
+        assert (folder / "export.json").read_bytes() == before
+        assert (folder / name).read_text() == "kept"
+        (folder / name).unlink()
+    session.export(["masks", "coco"])
+    assert (folder / "mine" / "coco.json").read_text() == "kept"
+
+
 def test_overlay_shows_names(session):
     draw(session, 0, 1)
     tracked = TrackedFrame(

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
@@ -283,7 +283,7 @@ class History(RuleBasedStateMachine):
                 snapshot.given = dict(now.given)
             snapshot.given[frame, object_id] = after
 
-        document = self.document.as_author("", propagates=propagates)
+        document = self.document.act_as(Actor(propagates=propagates))
         self.follow(
             change, lambda: editing.edit_mask(document, frame, object_id, lambda _: to_array(mask), "draw")
         )
@@ -305,7 +305,7 @@ class History(RuleBasedStateMachine):
             }
 
         self.follow(
-            change, lambda: editing.remove_keyframe(self.document.as_author("", propagates=propagates), frame)
+            change, lambda: editing.remove_keyframe(self.document.act_as(Actor(propagates=propagates)), frame)
         )
 
     @precondition(lambda self: self.model.now.locked)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from aotlab import Prediction
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import open_document
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
 from aotlab_studio.server.session import Session
@@ -215,7 +215,7 @@ def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
 
 def test_model_is_chosen_in_the_page(context, folder):
     choice = ModelChoice(["bundled", "other"], "bundled")
-    served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
+    served = Served(Session(open_document(folder), TruthTracker, choice=choice))
     page = Page(context, served.url)
     with page.done():
         page.tab.select_option("#model", "other")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from contextlib import closing, suppress
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,18 +16,20 @@ from PIL import Image
 from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor
 from aotlab_studio.document.folder import (
     LOG_FILE,
     PROJECT_FILE,
     compute_fingerprint,
     locate_project,
-    recover_project,
 )
 from aotlab_studio.document.log import Log, StatusRecord
-from aotlab_studio.document.masks import OLD_HEAD, LayerFile, Result, encode_png
+from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.recovery import recover_project
+from aotlab_studio.document.results import open_document
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.lock import LEASE
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -33,6 +37,7 @@ from studio.tests.annotation.clips import (
     draw_folder,
     open_session,
     set_mask,
+    square,
     truth,
     wait_until,
     write_video,
@@ -94,7 +99,9 @@ def test_project_of_another_version_rejected(folder):
     project = folder.parent / "clip.aotlab"
     project.mkdir()
     (project / PROJECT_FILE).write_text(json.dumps({"version": 4, "video": {}, "objects": {}}))
-    with pytest.raises(InputError, match=r"project.json: .*\(version 4; .*\); .* or move its folder away$"):
+    with pytest.raises(
+        InputError, match=r"project.json: version 4; this program reads 5; move its folder away$"
+    ):
         open_session(folder)
 
 
@@ -178,7 +185,7 @@ def video(tmp_path):
 @pytest.fixture
 def project(video, tmp_path):
     """A project of it with an object that is given on frame 0."""
-    document = Document.open(video)
+    document = open_document(video)
     editing.add_object(document, "fish")
     mask = np.zeros(SIZE, bool)
     mask[4:10, 4:10] = True
@@ -190,7 +197,7 @@ def project(video, tmp_path):
 def look(video):
     """Everything that a page asks for at once; False where the project is refused."""
     try:
-        document = Document.open(video)
+        document = open_document(video)
     except InputError:
         return False
     try:
@@ -258,61 +265,221 @@ def test_damaged_line_of_the_log_is_named(video, project, line):
     content = file.read_bytes()
     file.write_bytes(line + b"\n" + content)
     with pytest.raises(InputError, match=r"log.jsonl: line 1 is damaged \(.*\); repair it with .* --recover"):
-        Document.open(video)
+        open_document(video)
 
 
 def test_damaged_log_is_repaired_from_its_backup(video, project):
     file = project / LOG_FILE
     intact = file.read_bytes()
     assert (project / "log.jsonl.bak").read_bytes() == intact
-    document = Document.open(video)
+    document = open_document(video)
     editing.set_note(document, 1, "later")
     document.folder_lock.release()  # killed: no new backup
     content = file.read_bytes()
     file.write_bytes(b"X" + content[1:])
-    assert recover_project(project).endswith("repaired; no record lost; log.damaged is the old file")
+    (sentence,) = recover_project(project)
+    assert sentence.endswith("log.jsonl: repaired; no line lost; log.jsonl.damaged-1 is the old file")
     assert file.read_bytes() == content
-    assert (project / "log.damaged").read_bytes() == b"X" + content[1:]
+    assert (project / "log.jsonl.damaged-1").read_bytes() == b"X" + content[1:]
     assert look(video)
 
 
-def test_damaged_log_without_backup_keeps_the_records_before(video, project, capsys, monkeypatch):
+def test_damaged_log_without_backup_loses_damaged_lines_only(video, project, capsys, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
-    document = Document.open(video)
+    document = open_document(video)
     for frame in (1, 2):
-        editing.set_note(document.as_author("Ann"), frame, "later")
+        editing.set_note(document.act_as(Actor("Ann")), frame, "later")
     document.close()
     file = project / LOG_FILE
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([*lines[:-2], b"X" + lines[-2][1:], lines[-1]]))
     (project / "log.jsonl.bak").unlink()
     assert cli.main([str(project), "--recover", "--no-browser"]) == 0
-    assert "log.jsonl: repaired; 2 records lost: note · Ann · " in capsys.readouterr().out
-    assert file.read_bytes() == b"".join(lines[:-2])
-    assert recover_project(project).endswith("log.jsonl: is not damaged")
+    assert "log.jsonl: repaired; 1 line lost; line 3 (note · Ann · 20" in capsys.readouterr().out
+    with closing(open_document(video)) as again:
+        assert again.snapshot.notes == {2: "later"}
+        assert again.snapshot.labels(0).any()
+        again.undo()
+        assert again.snapshot.notes == {}
+    assert recover_project(project) == [f"{file}: is not damaged"]
+
+
+def damage(project, number, content=b"X"):
+    """Replace the first bytes of a line of the log, and remove its backup."""
+    (project / "log.jsonl.bak").unlink(missing_ok=True)
+    lines = (project / LOG_FILE).read_bytes().splitlines(keepends=True)
+    lines[number] = content + lines[number][len(content) :]
+    (project / LOG_FILE).write_bytes(b"".join(lines))
+    return lines[number]
+
+
+HISTORY = ["a", "b", "undo", "c", "status", "d", "undo", "undo", "redo", "version", "e", "f", "undo"]
+
+
+@pytest.mark.parametrize("lost", range(len(HISTORY)))
+def test_each_lost_line_costs_only_its_own_edit(video, project, lost):
+    document = open_document(video)
+    for frame, step in enumerate(HISTORY):
+        if step in ("undo", "redo"):
+            getattr(document, step)()
+        elif step == "status":
+            document.set_status("accepted", "")
+        elif step == "version":
+            document.save_version("kept")
+        else:
+            editing.set_note(document, frame % 3, step)
+    start = len(document.log.path.read_bytes().splitlines()) - len(HISTORY)
+    document.close()
+    expected = {0: "c", 1: "e"} if lost != len(HISTORY) - 1 else {0: "c", 1: "e", 2: "f"}
+    damage(project, start + lost)
+    (sentence,) = recover_project(project)
+    assert f"1 line lost; line {start + lost + 1} (" in sentence
+    with closing(open_document(video)) as again:
+        kept = {frame: text for frame, text in expected.items() if text != HISTORY[lost]}
+        assert {frame: text for frame, text in again.snapshot.notes.items() if text in "cef"} == kept
+        assert again.snapshot.labels(0).any()
+        while again.undo() is not None:
+            pass
+        assert not again.snapshot.objects.ids
+
+
+def test_lost_line_break_loses_no_record(video, project):
+    file = project / LOG_FILE
+    content = file.read_bytes()
+    (project / "log.jsonl.bak").unlink()
+    file.write_bytes(content.replace(b"\n", b"\x8a", 1))
+    assert "no line lost" in recover_project(project)[0]
+    assert file.read_bytes() == content
+
+
+def test_repairs_keep_every_damaged_log(video, project):
+    for number in (1, 2):
+        damage(project, 1, b"%d" % number)
+        recover_project(project)
+        with closing(open_document(video)) as document:
+            editing.set_note(document, 0, f"note {number}")
+    copies = sorted(project.glob("log.jsonl.damaged-*"))
+    assert [path.read_bytes().splitlines()[1][:1] for path in copies] == [b"1", b"2"]
+
+
+def test_object_of_a_lost_edit_gives_its_id_to_no_other(video, project):
+    with closing(open_document(video)) as document:
+        second = editing.outline(document, 1, None, [(1, 1), (9, 1), (9, 9)]).object_id
+        editing.outline(document, 1, 1, [(12, 1), (20, 1), (20, 9)])
+    damage(project, -2)
+    recover_project(project)
+    with closing(open_document(video)) as again:
+        assert again.snapshot.objects.ids == (1,)
+        assert editing.add_object(again) == second + 1
+        assert not (again.snapshot.labels(1) > 1).any()
+
+
+@pytest.mark.parametrize("named", ["clip", "clip.aotlab"])
+@pytest.mark.parametrize("content", [b"", b'{"version": 5, "id": 7}', None])
+def test_damaged_header_is_made_again(video, project, named, content, monkeypatch, capsys):
+    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
+    header = project / PROJECT_FILE
+    header.write_bytes(content or b"")
+    path = str(video.with_name(named))
+    if content is None:
+        header.unlink()
+    else:
+        assert cli.main([path, "--no-browser"]) == 2
+        assert "project.json: damaged (" in (error := capsys.readouterr().err)
+        assert "repair it with annotate --recover" in error
+    assert cli.main([path, "--no-browser", "--recover"]) == 0
+    assert look(video)
+    assert [each.read_bytes() for each in project.glob("project.json.damaged-*")] == [content] * (
+        content is not None
+    )
+
+
+def test_damaged_header_without_its_video_rejected(video, project, tmp_path):
+    (project / PROJECT_FILE).write_bytes(b"")
+    video.rename(tmp_path / "other")
+    with pytest.raises(
+        InputError, match=r"project.json: damaged, and no video clip is .*; give VIDEO and --project"
+    ):
+        recover_project(project)
+    recover_project(tmp_path / "other", project)
+    with closing(open_document(tmp_path / "other", project=project)) as document:
+        assert document.snapshot.labels(0).any()
+
+
+def test_project_of_another_version_is_not_repaired(video, project):
+    content = (project / PROJECT_FILE).read_bytes().replace(b'"version": 5', b'"version": 4')
+    (project / PROJECT_FILE).write_bytes(content)
+    with pytest.raises(InputError, match="version 4; this program reads 5"):
+        recover_project(project)
+    assert (project / PROJECT_FILE).read_bytes() == content
 
 
 def test_recovery_without_a_project_rejected(video):
-    with pytest.raises(InputError, match="clip: not a project with edits; give the project to repair"):
+    with pytest.raises(
+        InputError, match=r"clip\.aotlab: not a project with edits; give the project to repair"
+    ):
         recover_project(video)
 
 
-def test_damaged_mask_is_named_and_never_shown(video, project):
-    (path,) = (project / "masks").iterdir()
-    content = path.read_bytes()
-    for wrong in (
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
         b"",
-        content[:-30],
+        encode_png(np.zeros(SIZE, bool))[:-9],
         encode_png(np.ones(SIZE, bool)),
         encode_png(np.ones((5, 7), bool)),
         b"GIF89a",
-    ):
-        path.write_bytes(wrong)
-        document = Document.open(video)
-        with pytest.raises(InputError, match=rf"{path.name}: not .*; restore it from a backup"):
-            document.snapshot.labels(0)
-        document.close()
+    ],
+)
+def test_damaged_mask_is_named_and_never_shown(folder, content):
+    session = open_session(folder)
+    draw(session, 0, 1, 2)
+    draw(session, 4, 1, 2)
+    session.track(TrackRequest(0)).wait()
+    session.document.set_status("accepted", "")
+    path = session.document.masks.locate(session.document.snapshot.keyframe(4)[1])
+    kept = path.read_bytes()
+    session.close()
+    path.unlink() if content is None else path.write_bytes(content)
+    drawn = truth(4) == 1
+    for case in ("look", "draw it", "draw beside it", "reset"):
+        again = open_session(folder)
+        with closing(again):
+            document = again.document
+            if case == "draw it":
+                set_mask(document, 4, 1, drawn)
+                assert document.problems == document.snapshot.list_outdated() == []
+                assert set(document.snapshot.keyframe(4)) == {1, 2}
+                assert path.read_bytes() == kept
+                again.undo()
+                path.unlink() if content is None else path.write_bytes(content)
+                continue
+            assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
+            assert set(document.snapshot.keyframe(4)) == {2}
+            (problem,) = run_action(again, {"do": "describe"}).problems
+            assert problem.startswith(
+                f"frame 4: the drawn mask of object 1 is missing or damaged ({path}); draw"
+            )
+            assert (document.status[0], document.snapshot.list_outdated()) == ("in progress", [(4, 4)])
+            with pytest.raises(InputError, match=r"export: 1 frame is outdated \(4\): .* a mask is damaged"):
+                again.export(["masks"])
+            if case == "draw beside it":
+                editing.outline(document, 4, 2, square(20, 30, 4))
+                assert len(document.problems) == 1
+                assert set(document.snapshot.stored_keyframe(4)) == {1, 2}
+            elif case == "reset":
+                editing.remove_keyframe(document, 4)
+                assert document.problems == []
+            if case != "look":
+                again.undo()
+                assert (document.snapshot.labels(4) == truth(4)).all()
+    path.write_bytes(kept)
+    with closing(open_session(folder)) as restored:
+        assert restored.document.problems == []
+        assert restored.document.status[0] == "accepted"
 
 
 @pytest.mark.parametrize("name", [".lock", "masks", "layers", "export"])
@@ -365,7 +532,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     with pytest.raises(InputError, match="no object to keep"):
         session.document.save_version()
     draw(session, 0, 1, 2)
-    session.document.as_author("Ann").save_version("both")
+    session.document.act_as(Actor("Ann")).save_version("both")
     editing.delete_object(session.document, 2)
     editing.clear(session.document, 4, 1)
     session.document.restore_version(1)
@@ -464,20 +631,39 @@ def test_damaged_record_of_a_layer_costs_one_frame(tmp_path, place):
     assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 1, 2]
 
 
-def test_layer_of_an_earlier_version_is_read(tmp_path):
-    path = tmp_path / "000001.bin"
-    for index in range(3):
-        note, mask = f'{{"frame":{index}}}'.encode(), encode_png(np.zeros((4, 6), np.uint16))
-        note = b"X" + note[1:] if index == 1 else note
-        with path.open("ab") as stream:
-            stream.write(OLD_HEAD.pack(len(note), len(mask)) + note + mask)
-    file = LayerFile(path, (4, 6), 3)
-    assert sorted(file.results) == [0, 2]
-    assert file.problem
-    file.put(Result(1), np.ones((4, 6), np.uint16))
-    again = LayerFile(path, (4, 6), 3)
-    assert sorted(again.results) == [0, 1, 2]
-    assert again.read(1).all()
+def test_frame_replaced_while_it_is_read_is_intact(tmp_path, monkeypatch):
+    layers = LayerStore(tmp_path, (4, 6), 3)
+    layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
+    file, sha256 = layers.open(1), hashlib.sha256
+
+    def replace_first(content):
+        monkeypatch.undo()
+        layers.put(1, Result(0), np.full((4, 6), 2, np.uint16))
+        return sha256(content)
+
+    monkeypatch.setattr(hashlib, "sha256", replace_first)
+    assert (layers.read(file, 0) == 1).all()
+    assert (layers.read(file, 0) == 2).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["1 copy.bin", "000001 (1).bin", "4000000000.bin", "000009.bin/", "notes.txt"]
+)
+def test_stray_file_among_layers_is_ignored_and_kept(folder, monkeypatch, name):
+    monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.track(TrackRequest(0)).wait()
+    first.undo()
+    editing.set_note(first.document, 0, "another branch")
+    first.close()
+    stray = first.document.folder / "layers" / name
+    stray.mkdir() if name.endswith("/") else stray.write_bytes(b"mine")
+    again = open_session(folder)
+    with closing(again):
+        assert [path.name for path in stray.parent.iterdir()] == [stray.name]
+        again.track(TrackRequest(0)).wait()
+    open_session(folder).close()
 
 
 def test_damaged_layer_is_reported_to_the_page(folder):
@@ -538,3 +724,12 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     assert len(counted) == 1
     session.document.snapshot.list_outdated()
     assert len(counted) == 1
+
+
+def test_person_is_not_written_into_a_lost_lease(session):
+    lease = session.document.folder / LEASE
+    other = lease.read_bytes().replace(msgspec.json.decode(lease.read_bytes())["token"].encode(), b"another")
+    lease.write_bytes(other)
+    with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
+        session.document.folder_lock.name_person("Ann")
+    assert lease.read_bytes() == other

@@ -9,7 +9,7 @@ import pytest
 
 from aotlab import InputError, Prediction, read_mask
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import TrackRequest
@@ -139,9 +139,9 @@ def test_s5_lost_pixels_are_counted_and_come_back(folder, short_pause):
 def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
-    run_action(session, {"do": "set_status", "status": "accepted"}, "Ann")
+    run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
     assert (describe(session).status, session.document.status_author) == ("accepted", "Ann")
-    editing.set_note(session.document.as_author("Dan"), 1, "later")
+    editing.set_note(session.document.act_as(Actor("Dan")), 1, "later")
     assert session.document.status_author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "changes": {"color": "#123456"}})
     session.track(TrackRequest(0)).wait()
@@ -173,10 +173,12 @@ def test_s6_killed_tracking_is_not_accepted(folder):
 
 
 def test_s6_author_of_each_entry_is_who_made_it(session):
-    run_action(session, {"do": "add_object"}, "Ann")
-    run_action(session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, "Bob")
-    run_action(session, {"do": "set_status", "status": "accepted"}, "Cid")
-    run_action(session, {"do": "undo"}, "Dan")
+    run_action(session, {"do": "add_object"}, Actor("Ann"))
+    run_action(
+        session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, Actor("Bob")
+    )
+    run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Cid"))
+    run_action(session, {"do": "undo"}, Actor("Dan"))
     lines = [json.loads(line) for line in session.document.log.path.read_text().splitlines()]
     assert [line["author"] for line in lines] == ["Ann", "Bob", "Cid", "Cid", "Dan"]
     assert all(line["time"].endswith("+00:00") for line in lines)
@@ -191,7 +193,7 @@ def test_s8_outdated_frames_are_named_in_the_export(session, long_pause):
     ) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
     assert found.value.waits
-    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, "Ann")
+    run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
@@ -291,7 +293,7 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
 
 
 def test_note_on_a_frame_is_kept_and_undone(session):
-    run_action(session, {"do": "set_note", "frame": 3, "text": "ear is missing"}, "Ann")
+    run_action(session, {"do": "set_note", "frame": 3, "text": "ear is missing"}, Actor("Ann"))
     assert describe(session).notes == {3: "ear is missing"}
     run_action(session, {"do": "undo"})
     assert describe(session).notes == {}
@@ -317,7 +319,7 @@ def test_export_and_its_record_show_the_same_masks(session):
 
 
 def test_undo_and_redo_spare_steps_of_other_open_pages(session):
-    mine, other = (session.document.as_author("", page=page) for page in ("mine", "other"))
+    mine, other = (session.document.act_as(Actor(page=page)) for page in ("mine", "other"))
     editing.add_object(mine)
     editing.add_object(other)
     with pytest.raises(InputError, match="new object, was made in another window"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import zipfile
+from contextlib import closing
 
 import httpx
 import numpy as np
@@ -18,7 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from aotlab import InputError
 from aotlab.sdk import encode_runs
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
@@ -127,7 +129,7 @@ def test_painting_tracking_and_undo_over_the_socket(served):
 
 def test_tracker_settings_are_chosen_and_announced(folder):
     choice = ModelChoice(["mini", "other"], "mini")
-    served = Served(Session(Document.open(folder), TruthTracker, choice=choice))
+    served = Served(Session(open_document(folder), TruthTracker, choice=choice))
     first, second = served.open(), served.open()
     assert first.do("describe")["result"]["model"] == "mini"
     first.do("set_model", name="other")
@@ -168,7 +170,7 @@ def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):
     talk = served.open()
     assert "not a JSON object" in talk.raw("{")["error"]
 
-    def fail(session, message, author, page):
+    def fail(session, message, actor):
         raise ValueError("unexpected")
 
     monkeypatch.setattr("aotlab_studio.server.app.run_action", fail)
@@ -564,6 +566,25 @@ def test_upload_for_a_locked_object_takes_no_pixels(session):
     assert (session.document.snapshot.labels(0) == truth(0)).all()
 
 
+def test_upload_behind_a_locked_object_makes_nothing_absent(session):
+    draw(session, 0, 1, 2)
+    document = session.document
+    session.track(TrackRequest(0)).wait()
+    editing.change_object(document, 1, {"locked": True})
+    load_upload(document, 3, png(2 * (truth(3) == 1)), targets={2: 2})
+    assert document.snapshot.keyframe(3) == {}
+    assert (document.snapshot.labels(3) == truth(3)).all()
+
+
+def test_upload_takes_no_pixels_of_a_hidden_object(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.document, 1, {"hidden": True})
+    load_upload(session.document, 0, png(np.where(truth(0) > 0, 2, 0)), targets={2: 2})
+    assert (session.document.snapshot.labels(0) == truth(0)).all()
+    load_upload(session.document, 0, png(truth(2) == 1), targets={1: 1})
+    assert ((session.document.snapshot.labels(0) == 1) == (truth(2) == 1)).all()
+
+
 def test_program_beside_the_page_loads_masks(served):
     with httpx.Client(base_url=served.address, headers={"Origin": served.address}) as program:
         assert program.get(served.url).status_code == 200
@@ -572,3 +593,28 @@ def test_program_beside_the_page_loads_masks(served):
         assert answer.json()["frames"] == [0]
         labels = decode_labels(program.get("/labels/0").content)
     assert ((labels > 0) == (truth(0) == 1)).all()
+
+
+def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
+    messages = [
+        {"id": 2**40 + 1, "do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
+        {"id": 2**40 + 2, "do": "add_object", "name": "fish"},
+        {"id": 2**40 + 3, "do": "set_note", "frame": 0, "text": "ear"},
+    ]
+    for _ in range(2):
+        served = Served(open_session(folder))
+        talk = served.open()
+        for _ in range(2):
+            first, second, third = (talk.raw(json.dumps(message))["result"] for message in messages)
+            assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
+            assert (second, third) == (2, None)
+        assert talk.do("describe")["result"]["history"][0] == "note"
+        served.close()
+    with closing(open_session(folder)) as session:
+        session.undo()
+        content = json.dumps(messages[2:]).encode()
+        again = Served(session)
+        assert again.get("/drawings", "POST", Origin=again.address, content=content).status_code == 204
+        assert session.document.snapshot.notes == {}  # it stays undone
+        assert len(session.document.log.entries) == 3
+        again.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,16 +15,7 @@ from msgspec import Meta
 
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
-from aotlab_studio.document.folder import (
-    LOG_FILE,
-    PROJECT_FILE,
-    Header,
-    StoredVideo,
-    locate_project,
-    open_folder,
-    read_header,
-    read_levels,
-)
+from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, Header, StoredVideo, read_header
 from aotlab_studio.document.log import (
     ClipStatus,
     Entry,
@@ -53,13 +45,27 @@ from aotlab_studio.protocol import (
     StatusEvent,
     Version,
 )
-from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
+from aotlab_studio.video import FrameStore
 
 LAYER_BYTES = 1024 * 2**20
 """size of all layers beyond which those that neither undo, redo nor a version can show are removed at opening"""
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who makes an edit, and how."""
+
+    name: str = ""
+    """empty: unknown"""
+    page: str | None = None
+    """id of the page; until `Document.forget_page`, no other one can undo or redo the edit"""
+    message: int | None = None
+    """id of the page's message, if it may arrive again"""
+    propagates: bool = False
+    """whether the edit is tracked to the keyframes beside it"""
 
 
 class Document:
@@ -73,16 +79,11 @@ class Document:
         frames: the video, or its stored size and number of frames for a document that is only read.
         lock: held by who changes the document.
 
-    Raises:
-        InputError: the log is damaged.
+    A damaged log raises `InputError`.
     """
 
     def __init__(
-        self,
-        header: Header,
-        folder: Path,
-        frames: FrameStore | StoredVideo,
-        lock: FolderLock | None = None,
+        self, header: Header, folder: Path, frames: FrameStore | StoredVideo, lock: FolderLock | None = None
     ) -> None:
         self.header, self.folder, self.folder_lock = header, folder, lock
         self._frames = frames
@@ -91,11 +92,8 @@ class Document:
         self.layers = LayerStore(folder / "layers", frames.size, frames.count)
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
-        self.author = ""
-        """who signs the entries of this view"""
-        self.page: str | None = None
-        self.propagates = False
-        """as in `as_author`"""
+        self.actor = Actor()
+        """who makes the edits of this view"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
         self._pages: dict[int, str] = {}
@@ -118,51 +116,15 @@ class Document:
             self.layers.drop_oldest(kept, LAYER_BYTES)
 
     @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        project: Path | None = None,
-        cache_bytes: int = CACHE_BYTES,
-        levels: Levels = None,
-        same_video: bool = False,
-    ) -> Document:
-        """Open the project of a video; it is created on first use.
-
-        Args:
-            path: a video file, a folder of frames, or a project.
-            project: project folder; None: beside the video.
-            cache_bytes: memory for decoded frames.
-            levels: as of `open_frames`; None: the project's.
-            same_video: open the project although the video's content has changed.
-
-        Raises:
-            InputError: as `open_frames` and `open_folder`, or the log is damaged.
-        """
-        video, folder = locate_project(path, project)
-        frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
-        header, lock = open_folder(folder, frames, same_video=same_video)
-        try:
-            return cls(header, folder, frames, lock)
-        except BaseException:
-            lock.release()
-            raise
-
-    @classmethod
     def read(cls, folder: Path) -> Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
         header = read_header(folder / PROJECT_FILE)
         return cls(header, folder, header.video)
 
-    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Document:
-        """Return a view of this document whose edits have an author.
-
-        Args:
-            page: id of the page that makes them; until `forget_page`, no other one can undo or redo them.
-            propagates: edits are tracked to the keyframes beside them.
-        """
+    def act_as(self, actor: Actor) -> Document:
+        """Return a view of this document whose edits an actor makes."""
         view = copy.copy(self)
-        view.author, view.page, view.propagates = author, page, propagates
+        view.actor = actor
         return view
 
     def forget_page(self, page: str) -> None:
@@ -171,9 +133,9 @@ class Document:
             for entry in [entry for entry, owner in self._pages.items() if owner == page]:
                 del self._pages[entry]
 
-    def at(self, entry: int) -> Snapshot:
-        """Return what the document shows at an entry of its log."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count)
+    def at(self, entry: int, ends: Mapping[int, int] | None = None) -> Snapshot:
+        """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
+        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -188,22 +150,21 @@ class Document:
     def freeze(self) -> Snapshot:
         """Return what shows now, without what is tracked later."""
         with self.lock:
-            now = self.snapshot
-            return Snapshot(self.log, now.entry, self.masks, self.layers, now.count, now.ends)
+            return self.at(self.log.head, self.snapshot.ends)
 
     @property
     def problems(self) -> list[str]:
-        """Error messages of the layers that cannot be read, or not completely."""
+        """Error messages of drawn masks and layers that cannot be read, or not completely."""
         now = self.snapshot
+        masks = [
+            f"frame {index}: the drawn mask of {now.objects.get(object_id).name} is missing or damaged ({path}); "
+            "draw it again, or restore the file"
+            for index, object_id, path in now.damaged
+        ]
         files = [
             now.open_layer(key) for key, layer in now.state.layers.items() if layer and layer.kind != "empty"
         ]
-        return [file.problem for file in files if file.problem]
-
-    def set_lock_owner(self, person: str) -> None:
-        """Write the person's name into the lock of the project."""
-        assert self.folder_lock is not None
-        self.folder_lock.name_person(person)
+        return masks + [file.problem for file in files if file.problem]
 
     def close(self) -> None:
         """Back up the log and release the project."""
@@ -238,17 +199,22 @@ class Document:
 
     # Edits
 
-    def edit(self, title: str, values: State, frame: int | None = None) -> int:
-        """Append an edit and return the head; an edit that changes nothing is not stored.
+    def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> int:
+        """Append an edit and return the head; raise `InputError` if it cannot be written, or another program holds it.
 
-        Raises:
-            InputError: the project cannot be written, or another program holds it.
+        Args:
+            repairs: store it although it changes nothing but the file of a mask.
         """
         with self.lock:
-            values = self.log.state(self.log.head).find_changes(values)
+            if not repairs:
+                values = self.log.state(self.log.head).find_changes(values)
             if values != State():
                 number = len(self.log.entries) + 1
-                self._append(Entry(number, self.log.head, title, values, frame, self.author, utc_now()))
+                actor = self.actor
+                entry = Entry(
+                    number, self.log.head, title, values, frame, actor.message, actor.name, utc_now()
+                )
+                self._append(entry)
                 self._notify(values)
             return self.log.head
 
@@ -297,7 +263,7 @@ class Document:
         with self.lock:
             now = self.snapshot
             record = StatusRecord(
-                status, note, now.digest, now.objects_digest, list(outdated), self.author, utc_now()
+                status, note, now.digest, now.objects_digest, list(outdated), self.actor.name, utc_now()
             )
             self._append(record)
             self.emit(StatusEvent(*self.status))
@@ -333,7 +299,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects.ids:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.snapshot.ends, self.author, utc_now()))
+            self._append(VersionRecord(self.log.head, title, self.snapshot.ends, self.actor.name, utc_now()))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -343,11 +309,7 @@ class Document:
         ]
 
     def restore_version(self, number: int) -> int:
-        """Make everything as it was in a version, in one edit; return the number of values that changed.
-
-        Raises:
-            InputError: no such version.
-        """
+        """Make everything as it was in a version, in one edit; return the number of values that changed."""
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
@@ -397,21 +359,21 @@ class Document:
             self.emit(FrameEvent(index, self.revision, encode_frame(self.snapshot, index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
-        if self._pages.get(entry.number) not in (None, self.page):
+        if self._pages.get(entry.number) not in (None, self.actor.page):
             raise InputError(
                 f"{action}: the last step, {entry.describe()}, was made in another window; {action} it there"
             )
-        self._append(Move(head, self.author, utc_now()))
+        self._append(Move(head, self.actor.name, utc_now()))
         self._notify(entry.values)
         return entry
 
     def _append(self, record: Record) -> None:
-        if self.shared and not self.author:
+        if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
         self._require_held()
         self.log.append(record)
-        if isinstance(record, Entry) and self.page is not None:
-            self._pages[record.number] = self.page
+        if isinstance(record, Entry) and self.actor.page is not None:
+            self._pages[record.number] = self.actor.page
 
     def _require_held(self) -> None:
         assert self.folder_lock is not None

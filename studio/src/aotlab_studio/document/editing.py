@@ -25,6 +25,7 @@ from aotlab_studio.document.painting import (
     limit_to_prompt,
 )
 from aotlab_studio.document.planning import list_layer_ids, plan_correction
+from aotlab_studio.video import require_frame
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -49,15 +50,11 @@ class EditResult(Struct, frozen=True):
     losses: dict[int, int]
     """pixels that other objects lost to it, by object id"""
     protected_pixels: int
-    """pixels of the prompt's mask that were left to drawn or locked objects"""
+    """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
 
 
 def require_editable(document: Document, object_id: int, *, seen: bool = True) -> Item:
-    """Return the object.
-
-    Raises:
-        InputError: no such object, it is locked, or (with ``seen``) it is hidden, so that nobody would see the change.
-    """
+    """Return the object; raise `InputError` for one that is unknown, locked, or (with ``seen``) hidden."""
     item = document.snapshot.objects.get(object_id)
     if item.locked:
         raise InputError(f"{item.name}: is locked; unlock it first")
@@ -76,7 +73,7 @@ def edit_mask(
     require_change: bool = False,
     protected_pixels: int = 0,
 ) -> EditResult:
-    """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
+    """Draw the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked or hidden.
 
     Args:
         object_id: the object; None: a new object, added in the same entry.
@@ -91,29 +88,29 @@ def edit_mask(
         if object_id is not None:
             require_editable(document, object_id)
         now = document.snapshot
-        shown, drawn = now.labels(frame), now.keyframe(frame)
+        shown, drawn = now.labels(frame), now.stored_keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, now.objects.locked)
+        after = edit(before) & ~np.isin(shown, now.objects.protected)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
-            if object_id in drawn:
+            if object_id in now.keyframe(frame):
                 return EditResult(object_id, {}, protected_pixels)
         objects: dict[int, Item | None] = {}
         if object_id is None:
             item = _new_item(document)
             object_id, objects = item.id, {item.id: item}
+        repairs = drawn != now.keyframe(frame)
         masks = {object_id: document.masks.put(after)}
         for other, digest in drawn.items():  # what was only tracked stays so
             if other != object_id:
                 masks[other] = document.masks.subtract(digest, after)
-        layer = plan_correction(now, frame, object_id) if document.propagates and after.any() else None
+        layer = plan_correction(now, frame, object_id) if document.actor.propagates and after.any() else None
         layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
-        document.edit(
-            title, State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers), frame
-        )
+        values = State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers)
+        document.edit(title, values, frame, repairs=repairs)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)
@@ -143,7 +140,7 @@ def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
 def find_protected_pixels(
     document: Document, frame: int, object_id: int | None, *, overwrite: bool = False
 ) -> np.ndarray:
-    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, or locked.
+    """Return the pixels H×W bool of other objects that no prompt may take: drawn on the frame, locked or hidden.
 
     Args:
         object_id: the object of the prompt; None: a new one.
@@ -152,7 +149,7 @@ def find_protected_pixels(
     with document.lock:
         now = document.snapshot
         drawn = [] if overwrite else now.keyframe(frame).keys() - {object_id}
-        return np.isin(now.labels(frame), [*drawn, *now.objects.locked])
+        return np.isin(now.labels(frame), [*drawn, *now.objects.protected])
 
 
 def apply_suggestion(
@@ -172,9 +169,6 @@ def apply_suggestion(
         extend: add to the object's mask instead of replacing it.
         correction: clicks or a scribble on a mask that is being corrected: only what is near them changes.
         overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
-
-    Raises:
-        InputError: nothing was found, or nothing changes; the mask stays as it was.
     """
     with document.lock:
         protected = find_protected_pixels(document, frame, object_id, overwrite=overwrite)
@@ -183,7 +177,7 @@ def apply_suggestion(
         if correction is None and not mask.any():
             if protected_pixels:
                 raise InputError(
-                    "nothing found there but pixels of other objects, drawn or locked; nothing was changed. "
+                    "nothing found there but pixels of other objects, drawn, locked or hidden; nothing was changed. "
                     "Draw with the brush to take drawn ones"
                 )
             raise InputError(
@@ -214,24 +208,16 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
-    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs.
-
-    Raises:
-        InputError: no other object has a drawn mask there.
-    """
+    """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         now, layers = document.snapshot, dict[int, Layer | None]()
-        drawn = now.keyframe(frame)
-        kept = {
-            item.id: drawn[item.id]
-            for item in now.objects
-            if item.id in drawn and (item.locked or item.hidden)
-        }
+        drawn = now.stored_keyframe(frame)
+        kept = {each: drawn[each] for each in now.objects.protected if each in drawn}
         if drawn == kept:
             raise InputError(
                 f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects; nothing was changed"
             )
-        for object_id in drawn.keys() - kept if document.propagates else ():
+        for object_id in drawn.keys() - kept if document.actor.propagates else ():
             others = [index for index in now.keyframes if now.keyframe(index).get(object_id)]
             beside = [index for index in others if index < frame][-1:] or [
                 index for index in others if index > frame
@@ -243,11 +229,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Make the part of an object's mask under a point, on this frame, a new object.
-
-    Raises:
-        InputError: as `edit_mask`, or the point is not on the object.
-    """
+    """Make the part of an object's mask under a point, on this frame, a new object; as `edit_mask`."""
     with document.lock:
         require_editable(document, object_id)
         piece = find_part(document.snapshot.labels(frame) == object_id, point)
@@ -255,11 +237,7 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
 
 
 def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
-    """Give the part of another object's mask under a point to this object.
-
-    Raises:
-        InputError: as `edit_mask`, or no other object is at the point.
-    """
+    """Give the part of another object's mask under a point to this object; as `edit_mask`."""
     with document.lock:
         item = require_editable(document, object_id)
         shown = document.snapshot.labels(frame)
@@ -308,7 +286,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
             require_editable(document, each, seen=False)
         now, keyframes = document.snapshot, dict[int, dict[int, str] | None]()
         for frame in now.keyframes:
-            masks = now.keyframe(frame)
+            masks = now.stored_keyframe(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
                 both = np.isin(now.labels(frame), (object_id, into))
@@ -329,9 +307,6 @@ def drop_results(
 
     Returns:
         number of frames changed.
-
-    Raises:
-        InputError: no such object.
     """
     with document.lock:
         now = document.snapshot
@@ -368,7 +343,7 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
     end = now.count - 1
     chosen = (first or 0, end if last is None else last)
     for index in chosen:
-        now.require_frame(index)
+        require_frame(index, now.count)
     document.edit("range", State(ranges={"track": None if chosen == (0, end) else chosen}))
 
 

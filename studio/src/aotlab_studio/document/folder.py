@@ -12,14 +12,16 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import compute_fingerprint
-from aotlab_studio.document.log import Count, recover_log
-from aotlab_studio.files import restore_entries, write_bytes
+from aotlab_studio.document.log import Count
+from aotlab_studio.files import restore_entries, write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
 PROJECT_FILE = "project.json"
 LOG_FILE = "log.jsonl"
+EXPORT = "export"
+"""folder of the last export"""
 FORMAT_VERSION = 5
 
 
@@ -38,6 +40,10 @@ class StoredVideo(Struct, omit_defaults=True):
     """values of black and white, if given"""
 
 
+class DamagedHeaderError(InputError):
+    """``project.json`` cannot be read."""
+
+
 class Header(Struct):
     """Contents of ``project.json``."""
 
@@ -48,25 +54,26 @@ class Header(Struct):
 
 
 def read_header(path: Path) -> Header:
-    """Read ``project.json``; raise `InputError` if it is damaged or of another version."""
+    """Read ``project.json``; raise `DamagedHeaderError`, or `InputError` if it is of another version."""
     try:
-        tree = msgspec.json.decode(path.read_bytes())
-        if tree["version"] != FORMAT_VERSION:
-            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads {FORMAT_VERSION}")
-        return msgspec.convert(tree, Header, str_keys=True)
+        content = path.read_bytes()
+        version = msgspec.json.decode(content)["version"]
+        if version == FORMAT_VERSION:
+            return msgspec.json.decode(content, type=Header)
     except Exception as error:  # damaged files cause errors of any kind
-        raise InputError(
-            f"{path}: not a usable project ({str(error)[:200]}); restore it from a backup, or move its folder away"
+        raise DamagedHeaderError(
+            f"{path}: damaged ({str(error)[:200]}); repair it with annotate --recover"
         ) from error
+    raise InputError(
+        f"{path}: version {str(version)[:20]}; this program reads {FORMAT_VERSION}; move its folder away"
+    )
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     """Return the video and the project folder for a path: a video, a folder of frames, or a project.
 
-    A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
-
-    Raises:
-        InputError: a project whose video is missing.
+    A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each. Raises
+    `InputError` for a project whose video is missing.
     """
     if not (path / PROJECT_FILE).is_file():
         real = Path(os.path.realpath(path))
@@ -94,13 +101,13 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
     Raises:
         InputError: the folder cannot be written, is in use by another process, or belongs to another video.
     """
-    names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", "export")
+    names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", EXPORT)
     for name in names:  # a link would write files outside the project
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
     lock = FolderLock(folder)
     try:
-        restore_entries(folder)
+        restore_entries(folder / EXPORT)
         path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
         video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
         if frames.levels is not None and not frames.levels.estimated:
@@ -111,26 +118,11 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
             _require_same_video(folder, stored.video, video, same_content=same_video)
         header = Header(FORMAT_VERSION, stored.id if stored else secrets.token_hex(8), video)
         if header != stored:
-            write_bytes(file, msgspec.json.format(msgspec.json.encode(header), indent=1) + b"\n")
+            write_json(file, header)
     except BaseException:
         lock.release()
         raise
     return header, lock
-
-
-def recover_project(folder: Path) -> str:
-    """Repair the log of a project, as `recover_log`.
-
-    Raises:
-        InputError: no log, it is in use by another process, or as `recover_log`.
-    """
-    if not (folder / LOG_FILE).is_file():
-        raise InputError(f"{folder}: not a project with edits; give the project to repair")
-    lock = FolderLock(folder)
-    try:
-        return recover_log(folder / LOG_FILE)
-    finally:
-        lock.release()
 
 
 def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:

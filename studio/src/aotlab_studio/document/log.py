@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime, timezone
-from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,13 +13,12 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import InputError
-from aotlab_studio.document.objects import Item
+from aotlab_studio.document.objects import Item, ObjectId
 from aotlab_studio.files import append_bytes, write_bytes
 
 Direction = Literal["forward", "backward", "both"]
 ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
-Id = Annotated[int, Meta(ge=1, le=65535)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[Count, Count]
 """first and last frame"""
@@ -35,7 +32,7 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     ``Layer([2], 11, 30, start=10)``: object 2 is tracked forward from its mask on frame 10 to frames 11 to 30.
     """
 
-    objects: list[Id]
+    objects: list[ObjectId]
     """the only objects that it may change; with those merged into them, which its pixels replace"""
     first: Count
     last: Count
@@ -72,11 +69,11 @@ class State(Struct, frozen=True, omit_defaults=True):
     on frame 3 is removed.
     """
 
-    objects: dict[Id, Item | None] = {}
-    keyframes: dict[Count, dict[Id, Digest] | None] = {}
+    objects: dict[ObjectId, Item | None] = {}
+    keyframes: dict[Count, dict[ObjectId, Digest] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
-    merged: dict[Id, Id | None] = {}
+    merged: dict[ObjectId, ObjectId | None] = {}
     """object that an object was merged into"""
     checked: dict[Count, str | None] = {}
     """digest of the masks of a frame that are marked as checked"""
@@ -85,7 +82,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     ranges: dict[str, FrameRange | None] = {}
     classes: dict[str, Count | None] = {}
     """class ids by class name, as in loaded masks"""
-    attributes: dict[Id, dict[Count, Any] | None] = {}
+    attributes: dict[ObjectId, dict[Count, Any] | None] = {}
     """attributes by object and frame, as in loaded masks"""
 
     def layer(self, layer_id: int) -> Layer:
@@ -134,6 +131,8 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     values: State
     frame: Count | None = None
     """frame to show; None: several"""
+    message: int | None = None
+    """id of the page's message that caused it"""
     author: str = ""
     time: str = ""
     """UTC, ISO 8601"""
@@ -184,7 +183,7 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
 
 
 Record = Entry | Move | StatusRecord | VersionRecord
-_decoder = msgspec.json.Decoder(Record)
+decode_record = msgspec.json.Decoder(Record).decode
 
 
 class Log:
@@ -192,14 +191,11 @@ class Log:
 
     Args:
         path: the file; created by the first record.
-        content: of the file; None: it is read.
-
-    Raises:
-        InputError: the file cannot be read.
+        content: of the file; None: it is read, which raises `InputError` as `read_bytes`.
     """
 
     def __init__(self, path: Path, content: bytes | None = None) -> None:
-        self.path = path
+        self.path, self.backup = path, path.with_name(f"{path.name}.bak")
         self.problem = ""
         """error message of the first damaged line; only the records before it are read"""
         self.entries: dict[int, Entry] = {}
@@ -212,6 +208,8 @@ class Log:
         """last entry that is not undone; 0: none"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
+        self.messages: dict[int, Entry] = {}
+        """entries by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""
         self.revision = 0
@@ -221,7 +219,7 @@ class Log:
         """frames with drawn masks by object and entry"""
         self.end = 0
         """bytes of the records"""
-        self._load(_read_bytes(path) if content is None else content)
+        self._load(read_bytes(path) if content is None else content)
 
     def append(self, record: Record) -> None:
         """Write a record after the last one; raise `InputError`, and change nothing, if that fails.
@@ -231,7 +229,7 @@ class Log:
         line = msgspec.json.encode(record) + b"\n"
         append_bytes(self.path, self.end, line, lambda file: b"\n" in file.read(), sync=True)
         self.end += len(line)
-        self._apply(record)
+        self.apply(record)
 
     def state(self, number: int) -> State:
         """Return the state after an entry; 0: the empty one."""
@@ -274,14 +272,13 @@ class Log:
 
     def back_up(self) -> None:
         """Copy the log to its backup, unless that is as long; raise `InputError` if that fails."""
-        backup = _locate_backup(self.path)
-        if self.end and not (backup.is_file() and backup.stat().st_size == self.end):
-            write_bytes(backup, _read_bytes(self.path)[: self.end])
+        if self.end and not (self.backup.is_file() and self.backup.stat().st_size == self.end):
+            write_bytes(self.backup, read_bytes(self.path)[: self.end])
 
     def _load(self, content: bytes) -> None:
         for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
             try:
-                self._apply(_decoder.decode(line))
+                self.apply(decode_record(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
                 reason = str(error)[:100]
                 self.problem = (
@@ -290,8 +287,8 @@ class Log:
                 return
             self.end += len(line)
 
-    def _apply(self, record: Record) -> None:
-        """Apply a record; raise `KeyError` for an unknown entry."""
+    def apply(self, record: Record) -> None:
+        """Apply a record that is not written; raise `KeyError` for an unknown entry."""
         if isinstance(record, Entry):
             if record.number != len(self.entries) + 1 or record.parent != self.head:
                 raise KeyError(f"entry {record.number}")
@@ -299,8 +296,12 @@ class Log:
                 raise KeyError("object id")
             self.entries[record.number] = record
             self.head, self.undone = record.number, []
-            self.used_objects.update(record.values.objects)
-            for layer_id in record.values.layers:
+            if record.message is not None:
+                self.messages[record.message] = record
+            layers, masks = record.values.layers, record.values.keyframes.values()
+            self.used_objects.update(record.values.objects, *filter(None, masks))
+            self.used_objects.update(*(layer.objects for layer in layers.values() if layer))
+            for layer_id in layers:
                 self.layer_entries.setdefault(layer_id, record.number)
         elif isinstance(record, Move):
             if self.undone and record.head == self.undone[-1]:
@@ -318,38 +319,7 @@ class Log:
             self.versions.append(record)
 
 
-def recover_log(path: Path) -> str:
-    """Replace a damaged log by as many of its records as can be read; return a sentence about what was lost.
-
-    Records that its backup has too are taken from there. The damaged file is kept as ``log.damaged``.
-
-    Raises:
-        InputError: the log cannot be read, or a file cannot be written.
-    """
-    damaged, backup = _read_bytes(path), _read_bytes(_locate_backup(path))
-    if not Log(path, damaged).problem:
-        return f"{path}: is not damaged"
-    repaired = [damaged, backup, backup + damaged[len(backup) :]]
-    best, end = max(((each, Log(path, each).end) for each in repaired), key=itemgetter(1))
-    lost = best[end:].splitlines()
-    titles = []
-    for line in lost:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            record = _decoder.decode(line)
-            titles += [record.describe()] if isinstance(record, Entry) else []
-    write_bytes(path.with_name("log.damaged"), damaged)
-    write_bytes(path, best[:end])
-    count = "no record" if not lost else f"{len(lost)} records" if len(lost) > 1 else "1 record"
-    return (
-        f"{path}: repaired; {count} lost{': ' * bool(titles)}{', '.join(titles)}; log.damaged is the old file"
-    )
-
-
-def _locate_backup(path: Path) -> Path:
-    return path.with_name(f"{path.name}.bak")
-
-
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Return the content of a file, empty if it is missing; raise `InputError` if it cannot be read."""
     try:
         return path.read_bytes() if path.is_file() else b""

@@ -56,6 +56,8 @@ class MaskStore:
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.folder, self.size = folder, size
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
+        self._readable: dict[str, bool] = {}
+        """by digest of each mask that was asked for"""
 
     def put(self, mask: np.ndarray) -> str:
         """Store a mask; return its digest, an empty text for an empty mask."""
@@ -67,15 +69,25 @@ class MaskStore:
         except InputError:  # missing or damaged
             write_bytes(self.locate(digest), encode_png(mask))
         self._cache.put(digest, mask.copy())
+        self._readable[digest] = True
         return digest
+
+    def is_readable(self, digest: str) -> bool:
+        """Return whether the file of a mask is neither missing nor damaged; it is read once, and after `put`."""
+        if digest not in self._readable:
+            try:
+                self._readable[digest] = self.read(digest) is not None
+            except InputError:
+                self._readable[digest] = False
+        return self._readable[digest]
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if its file is missing or damaged."""
         return self._cache.get_or_compute(digest, lambda: self._load(digest))
 
     def subtract(self, digest: str, area: np.ndarray) -> str:
-        """Store a mask without an area, H×W bool; return its digest, the same one if they do not overlap."""
-        mask = self.read(digest)
+        """Store a mask without an area, H×W bool; return its digest, the same one if it is damaged or unchanged."""
+        mask = self.read(digest) if self.is_readable(digest) else np.zeros(self.size, bool)
         return self.put(mask & ~area) if (mask & area).any() else digest
 
     def _load(self, digest: str) -> np.ndarray:
@@ -123,11 +135,10 @@ class Result(Struct, frozen=True, omit_defaults=True):
 
 
 _decoder = msgspec.json.Decoder(Result)
+LAYER_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,8})\.bin")
 MAGIC = b"AOT2"
 HEAD = struct.Struct("<4sIII")
 """start of a record: `MAGIC`, sizes of note and mask in bytes, CRC-32 of both sizes and the note"""
-OLD_HEAD = struct.Struct("<II")
-"""start of a record in layers of earlier versions: sizes of note and mask"""
 
 
 def read_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int, int] | None:
@@ -138,19 +149,14 @@ def read_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int,
     """
     file.seek(offset)
     head = file.read(HEAD.size)
-    if head.startswith(MAGIC) and len(head) == HEAD.size:
-        _, note_size, mask_size, checksum = HEAD.unpack(head)
-        start = offset + HEAD.size
-    elif len(head) >= OLD_HEAD.size:
-        (note_size, mask_size), checksum = OLD_HEAD.unpack_from(head), None
-        start = offset + OLD_HEAD.size
-    else:
+    if not head.startswith(MAGIC) or len(head) < HEAD.size:
         return None
+    _, note_size, mask_size, checksum = HEAD.unpack(head)
+    start = offset + HEAD.size
     if start + note_size + mask_size > length:
         return None
-    file.seek(start)
     note = file.read(note_size)
-    if checksum not in (None, zlib.crc32(head[4:12] + note)):
+    if checksum != zlib.crc32(head[4:12] + note):
         return None
     try:
         return _decoder.decode(note), start + note_size, mask_size
@@ -162,16 +168,17 @@ def find_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int,
     """Return the first whole record from an offset on, as `read_record`; None if there is none."""
     file.seek(offset)
     rest = file.read(max(0, length - offset))
-    starts = [0, *(match.start() for match in re.finditer(MAGIC, rest))]
-    if len(rest) >= OLD_HEAD.size:
-        starts.append(OLD_HEAD.size + sum(OLD_HEAD.unpack_from(rest)))
-    records = (read_record(file, offset + start, length) for start in sorted(starts))
+    records = (read_record(file, offset + match.start(), length) for match in re.finditer(MAGIC, rest))
     return next((each for each in records if each is not None), None)
 
 
 def _measure(file: IO[bytes]) -> int:
     """Return the size of a file in bytes."""
     return file.seek(0, os.SEEK_END)
+
+
+Place = tuple[int, int, str]
+"""offset and size in bytes, and digest, of a mask in a file"""
 
 
 class LayerFile:
@@ -192,14 +199,12 @@ class LayerFile:
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
-        self.final = np.zeros(count, bool)
-        """frames with a result that is not provisional"""
         self.complete = False
         self.problem = ""
         """error message if the file cannot be read or has damaged records"""
-        self._offsets: dict[int, tuple[int, int]] = {}
-        """offset and size of the mask of each frame in bytes"""
-        self.end = 0
+        self.places: dict[int, Place] = {}
+        """of the mask of each frame; a later result of the frame has another one"""
+        self.end, self._count = 0, count
         """bytes of the records"""
         if path.is_file():
             self._load(end)
@@ -214,14 +219,18 @@ class LayerFile:
         """Mark the layer as complete; raise `InputError` if that fails."""
         self._append(Result(-1), b"")
 
-    def read(self, frame: int) -> np.ndarray:
-        """Return the ids H×W of a frame with a result; raise `InputError` if they are damaged."""
-        start, size = self._offsets[frame]
+    def read(self, frame: int, place: Place | None = None) -> np.ndarray:
+        """Return the ids H×W of a frame with a result; raise `InputError` if they are damaged.
+
+        Args:
+            place: of the frame's mask; None: the last one.
+        """
+        start, size, digest = place or self.places[frame]
         try:
             with self.path.open("rb") as file:
                 file.seek(start)
                 content = file.read(size)
-            if hashlib.sha256(content).hexdigest()[:16] != self.results[frame].digest:
+            if hashlib.sha256(content).hexdigest()[:16] != digest:
                 raise ValueError("another content than was stored")
             return decode_png(content).reshape(self.size)
         except Exception as error:  # decoders raise all kinds of errors
@@ -229,8 +238,8 @@ class LayerFile:
 
     def _append(self, result: Result, content: bytes) -> None:
         note = msgspec.json.encode(result)
-        sizes = OLD_HEAD.pack(len(note), len(content))
-        record = MAGIC + sizes + zlib.crc32(sizes + note).to_bytes(4, "little") + note + content
+        sizes = struct.pack("<II", len(note), len(content))
+        record = MAGIC + sizes + struct.pack("<I", zlib.crc32(sizes + note)) + note + content
         append_bytes(
             self.path, self.end, record, lambda file: find_record(file, self.end, _measure(file)) is not None
         )
@@ -255,15 +264,14 @@ class LayerFile:
     def _apply(self, result: Result, start: int, size: int) -> None:
         self.end = start + size
         self.complete = result.frame < 0
-        frame, count = result.frame, len(self.final)
-        if self.complete or frame >= count:
+        frame = result.frame
+        if self.complete or frame >= self._count:
             return
-        self.results[frame], self._offsets[frame] = result, (start, size)
-        self.final[frame] = not result.provisional
+        self.results[frame], self.places[frame] = result, (start, size, result.digest)
         for covered in self.coverage.values():
             covered[frame] = 0
         for object_id in result.objects:
-            covered = self.coverage.setdefault(object_id, np.zeros(count, np.int8))
+            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -1
 
 
@@ -277,7 +285,7 @@ class LayerStore:
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """of frames, by a text of what they show"""
-        self.last_id = max((int(path.stem) for path in folder.glob("[0-9]*.bin")), default=0)
+        self.last_id = max(self._list_files(), default=0)
         """largest id of a file when the store was opened, also of layers that the log has lost"""
         self.revision = 0
         """number of changes since the store was opened"""
@@ -302,15 +310,19 @@ class LayerStore:
 
     def read(self, file: LayerFile, frame: int) -> np.ndarray:
         """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""
-        key = file.path, frame, file.results[frame].digest
-        return self._cache.get_or_compute(key, lambda: file.read(frame))
+        place = file.places[frame]
+        return self._cache.get_or_compute((file.path, place), lambda: file.read(frame, place))
 
     def drop_oldest(self, needed: Iterable[int], limit: int) -> None:
         """Remove files that are not needed until all take at most ``limit`` bytes, the oldest first."""
-        paths = sorted(self._folder.glob("[0-9]*.bin"))
-        size = sum(path.stat().st_size for path in paths)
-        kept = {f"{each:06d}" for each in needed}
-        for path in paths:
-            if size > limit and path.stem not in kept:
+        files, kept = self._list_files(), {*needed}
+        size = sum(path.stat().st_size for path in files.values())
+        for layer_id, path in sorted(files.items()):
+            if size > limit and layer_id not in kept:
                 size -= path.stat().st_size
                 path.unlink(missing_ok=True)
+
+    def _list_files(self) -> dict[int, Path]:
+        """Return the files of layers by id; a person's copies and other files are ignored."""
+        paths = (path for path in self._folder.glob("*.bin") if LAYER_NAME.fullmatch(path.name))
+        return {int(path.stem): path for path in paths if path.is_file()}

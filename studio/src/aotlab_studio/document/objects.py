@@ -84,6 +84,11 @@ class ObjectList:
         """Ids of locked objects."""
         return [item.id for item in self if item.locked]
 
+    @property
+    def protected(self) -> list[int]:
+        """Ids of locked and hidden objects, which lose no pixel to another one that is drawn."""
+        return [item.id for item in self if item.locked or item.hidden]
+
     def get(self, object_id: int) -> Item:
         """Return an object; raise `InputError` for an unknown id."""
         if object_id not in self._items:

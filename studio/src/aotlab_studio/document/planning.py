@@ -10,6 +10,7 @@ import numpy as np
 from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.video import require_frame
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,10 @@ class Span:
 
 
 def plan_request(now: Snapshot, request: TrackRequest) -> Layer:
-    """Return the layer of a request.
-
-    Raises:
-        InputError: an empty range, a start outside it, an unknown object, or no mask to start from.
-    """
+    """Return the layer of a request; raise `InputError` for frames or objects that it cannot be for."""
     last = now.count - 1 if request.last is None else request.last
     for index in (request.start, request.first, last):
-        now.require_frame(index)
+        require_frame(index, now.count)
     if not request.first <= request.start <= last:
         raise InputError(
             f"range {request.first} to {last}: does not hold frame {request.start}, where tracking starts"

@@ -1,4 +1,4 @@
-"""Results of a job of a batch, opened as a project for corrections."""
+"""Opening of projects: of a video, or of the results of a job."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ import msgspec
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, compute_fingerprint, load_masks, read_annotations
+from aotlab.sdk import Annotations, VideoInfo, compute_fingerprint, load_masks, read_annotations
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, locate_project
+from aotlab_studio.document.folder import (
+    PROJECT_FILE,
+    PROJECT_SUFFIX,
+    locate_project,
+    open_folder,
+    read_levels,
+)
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_item
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
-from aotlab_studio.video import CACHE_BYTES, Levels
+from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 RECORD_FILE = ".track.json"
 """record in a folder of results, written by ``aotlab track``"""
 CORRECTED_FILE = ".corrected"
 """JSON record of the export in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
-READABLE_OUTPUTS = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
-"""results with the masks of all frames, the best first"""
 
 
 class JobRecord(msgspec.Struct):
@@ -47,6 +51,10 @@ class JobRecord(msgspec.Struct):
     fingerprint: dict[str, Any] = {}
     """identity of the video's content; empty if unknown"""
 
+    def read_given(self, video: VideoInfo) -> Annotations:
+        """Return the given masks."""
+        return load_masks(self.masks, video).annotations if self.masks else Annotations(video.size)
+
 
 def read_job(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
@@ -58,70 +66,66 @@ def read_job(folder: Path) -> JobRecord | None:
 
 
 def open_document(
-    folder: Path,
+    path: Path,
     *,
     project: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
     levels: Levels = None,
     same_video: bool = False,
 ) -> Document:
-    """Open the project of a video, as `Document.open`, or of a job's results, with its tracked and given masks.
+    """Open the project of a video, which is created on first use; that of a job's results, with all their masks.
 
     Args:
-        folder: results of a job, or as in `Document.open`.
-        project: project folder; None: beside ``folder``, with the suffix of projects.
-        cache_bytes: as in `Document.open`.
-        levels: as in `Document.open`; results keep those of their job.
-        same_video: as in `Document.open`.
+        path: a video file, a folder of frames, a project, or results of a job.
+        project: project folder; None: beside ``path``, with the suffix of projects.
+        cache_bytes: memory for decoded frames.
+        levels: as of `open_frames`; None: the project's. Results keep those of their job.
+        same_video: open the project although the video's content has changed.
 
     Raises:
-        InputError: as `Document.open`; the video is missing, or none of the results holds readable masks.
+        InputError: as `open_frames` and `open_folder`, the log is damaged, the video is missing, or the results hold no
+            masks.
     """
-    if (job := read_job(folder)) is None:
-        return Document.open(
-            folder, project=project, cache_bytes=cache_bytes, levels=levels, same_video=same_video
-        )
-    real = Path(os.path.realpath(folder))
-    restore_entries(real)
-    project = project or real.with_name(real.name + PROJECT_SUFFIX)
-    fresh, existed = not (project / PROJECT_FILE).is_file(), project.exists()
-    video = Path(job.video)
-    if not video.exists():  # moved together with the results
-        video = real.with_name(video.name) if fresh else locate_project(project)[0]
-    if not video.exists() or video == real:
-        raise InputError(
-            f"{folder}: its video {job.video} is missing; restore it, or put it next to the results"
-        )
-    document = Document.open(
-        video, project=project, cache_bytes=cache_bytes, levels=job.levels, same_video=same_video
-    )
+    job = read_job(path)
+    if job is None:
+        video, folder = locate_project(path, project)
+    else:
+        real = Path(os.path.realpath(path))
+        restore_entries(real)
+        folder, levels = project or real.with_name(real.name + PROJECT_SUFFIX), job.levels
+        video = Path(job.video)
+        if not video.exists():  # moved together with the results
+            known = (folder / PROJECT_FILE).is_file()
+            video = locate_project(folder)[0] if known else real.with_name(video.name)
+        if not video.exists() or video == real:
+            raise InputError(
+                f"{path}: its video {job.video} is missing; restore it, or put it next to the results"
+            )
+    existed = folder.exists()
+    frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
+    header, lock = open_folder(folder, frames, same_video=same_video)
     try:
-        if not document.log.entries:
-            _import_results(document, folder, job)
+        document = Document(header, folder, frames, lock)
+        if job is not None and not document.log.entries:
+            _import_results(document, path, job)
+        return document
     except BaseException:
-        document.close()
+        lock.release()
         if not existed:
-            shutil.rmtree(project, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         raise
-    return document
 
 
 def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty document; tracked frames without masks show no object."""
     video = document.video_info
-    count, size = video.length or 0, video.size
+    count = video.length or 0
     if job.fingerprint and job.fingerprint != compute_fingerprint(document.frames.path):
         raise InputError(
             f"{folder}: its video {document.frames.path} has other content than the tracked one; restore it, or track "
             "it again"
         )
-    readable = [folder / name for name in READABLE_OUTPUTS if name in job.written]
-    if not readable:
-        raise InputError(
-            f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
-        )
-    tracked = read_annotations(readable[0], video)
-    given = load_masks(job.masks, video).annotations if job.masks else Annotations(size)
+    tracked, given = read_annotations(folder, video), job.read_given(video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     class_names = tracked.class_names | given.class_names
     object_ids = sorted({*tracked.objects(), *given.objects()})

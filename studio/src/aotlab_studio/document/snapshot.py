@@ -10,6 +10,7 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
@@ -100,10 +101,28 @@ class Snapshot:
 
     # Masks
 
-    def keyframe(self, index: int) -> dict[int, str]:
-        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
+    def stored_keyframe(self, index: int) -> dict[int, str]:
+        """Return the digests of the drawn masks of a frame by object, also of those that cannot be read."""
         masks = self.state.keyframes.get(index) or {}
         return {key: value for key, value in masks.items() if key in self.state.objects}
+
+    def keyframe(self, index: int) -> dict[int, str]:
+        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent.
+
+        A mask whose file is missing or damaged counts as not drawn.
+        """
+        masks = self.stored_keyframe(index)
+        return {key: value for key, value in masks.items() if self._masks.is_readable(value)}
+
+    @cached_property
+    def damaged(self) -> list[tuple[int, int, Path]]:
+        """Frame, object and file of each drawn mask that cannot be read."""
+        return [
+            (index, object_id, self._masks.locate(digest))
+            for index in sorted(self.state.keyframes)
+            for object_id, digest in self.stored_keyframe(index).items()
+            if not self._masks.is_readable(digest)
+        ]
 
     @cached_property
     def keyframes(self) -> list[int]:
@@ -151,7 +170,7 @@ class Snapshot:
 
     def labels(self, index: int) -> np.ndarray:
         """Return the mask shown on a frame, H×W uint16 ids; raise `InputError` for a frame that does not exist."""
-        self.require_frame(index)
+        require_frame(index, self.count)
         shown = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
             ids = self.layers.read(self.open_layer(layer_id), index)
@@ -203,11 +222,6 @@ class Snapshot:
             elif score.area != tracked[object_id].area:
                 found[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
         return found
-
-    def confidence(self, index: int) -> dict[int, float]:
-        """Return the confidence of all objects on a frame; 0 for an object without a mask."""
-        scores = self.scores(index)
-        return {each: scores[each].confidence if each in scores else 0.0 for each in self.objects.ids}
 
     # Content
 
@@ -268,7 +282,7 @@ class Snapshot:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off.
+        to cover them waits, runs or was cut off. So are those whose drawn mask cannot be read.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
         for object_id, owner in self.owners.items():
@@ -280,13 +294,16 @@ class Snapshot:
                 target[first : last + 1] |= shown[first : last + 1] & changed
         for layer_id in self.pending:
             layer = self.state.layer(layer_id)
-            wanted = ~self.open_layer(layer_id).final
-            wanted[: layer.first] = wanted[layer.last + 1 :] = False
+            results, wanted = self.open_layer(layer_id).results, np.zeros(self.count, bool)
+            for index in range(layer.first, layer.last + 1):
+                wanted[index] = index not in results or results[index].provisional
             for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
                 outdated[each] |= wanted
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
+        for index, object_id, _ in self.damaged:
+            outdated[object_id][index] = True
         return outdated
 
     def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
@@ -316,10 +333,6 @@ class Snapshot:
                 changed |= from_before & (index >= frame) & (index < after)
                 changed |= from_after & (index <= frame) & (index > before)
         return changed
-
-    def require_frame(self, index: int) -> None:
-        """Raise `InputError` for a frame that does not exist."""
-        require_frame(index, self.count)
 
 
 def resolve(state: State, object_id: int) -> int:

@@ -63,11 +63,7 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
 
 
 def read_legend(path: Path) -> tuple[dict[Color, int], dict[int, str]]:
-    """Return the object id of every colour, 0 for background (black by default), and the class names by object id.
-
-    Raises:
-        ValueError: not a legend.
-    """
+    """Return the object id of every colour, 0 for background (black by default), and the class names by object id."""
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     if path.suffix == ".json":
         entries = [(parse_color(color), value) for color, value in json.loads(text).items()]

@@ -14,11 +14,7 @@ Size = tuple[int, int]
 
 
 def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
-    """Return the run lengths of an image in which a h×w bool mask lies at (left, top).
-
-    Raises:
-        InputError: it does not lie in the image.
-    """
+    """Return the run lengths of an image with an h×w bool mask at (left, top); raise `InputError` outside it."""
     height, width = part.shape
     if not (0 <= left < left + width <= size[1] and 0 <= top < top + height <= size[0]):
         raise InputError(

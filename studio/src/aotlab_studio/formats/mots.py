@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aotlab import InputError
 from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_runs, require_size
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats.geometry import Size
 
 IDS_PER_CLASS = 1000
@@ -50,11 +50,7 @@ def parse_mots(text: str, size: Size, classes: Mapping[str, int]) -> list[Parsed
 
 
 def read_mots_classes(path: Path) -> dict[str, int]:
-    """Return class ids by class name from the file beside MOTS text; without one, "class 2" for the class 2.
-
-    Raises:
-        InputError: the file is damaged.
-    """
+    """Return class ids by class name from the file beside MOTS text; without one, "class 2" for the class 2."""
     file = path.with_name(f"{path.stem}_classes.json")
     if not file.is_file():
         rows = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
@@ -85,8 +81,7 @@ def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
             number = class_id * IDS_PER_CLASS + record["track_id"]
             lines.append(f"{record['image_id'] - 1} {number} {class_id} {height} {width} {counts}\n")
     write_bytes(path, "".join(lines).encode())
-    names = json.dumps(annotations.class_ids(), indent=1, ensure_ascii=False)
-    write_bytes(path.with_name(f"{path.stem}_classes.json"), f"{names}\n".encode())
+    write_json(path.with_name(f"{path.stem}_classes.json"), annotations.class_ids())
 
 
 MOTS = MaskWriter("mots.txt", "MOTS", _write)

@@ -1,4 +1,4 @@
-"""Reader of all formats of other tools, chosen by the content of the file."""
+"""Reader of all formats of other tools and of projects, chosen by the content of the file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from aotlab.sdk import Annotations, ParsedRegion, VideoInfo, match_regions, order_names, parse_classes
+from aotlab import InputError
+from aotlab.sdk import (
+    Annotations,
+    ParsedRegion,
+    Region,
+    VideoInfo,
+    encode_runs,
+    match_regions,
+    order_names,
+    parse_classes,
+)
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE
-from aotlab_studio.document.reading import read_project
 from aotlab_studio.formats.colors import parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes, parse_cvat_video
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
@@ -76,6 +86,30 @@ def _parse_json(tree: Any, video: VideoInfo) -> Parsed | None:
     if {"videos", "annotations"} <= tree.keys():
         return parse_youtube_vis(tree, video), parse_classes(tree), ""
     return (parse_labelme([tree], video.size), {}, "") if is_labelme(tree) else None
+
+
+def read_project(folder: Path, video: VideoInfo) -> Annotations:
+    """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
+    document = Document.read(folder)
+    now = document.snapshot
+    size, count = now.size, now.count
+    if size != video.size or video.length not in (None, count):
+        name = Path(document.header.video.path).name
+        raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
+    class_names, attributes = now.describe_objects()
+    annotations = Annotations(size, class_names=class_names)
+    annotations.classes = now.classes
+    for index in now.annotated_frames:
+        labels, scores = now.labels(index), now.scores(index)
+        annotations.frames[index] = [
+            Region(object_id, encode_runs(labels == object_id), scores[object_id].confidence)
+            for object_id in now.objects.ids
+            if object_id in scores
+        ]
+    annotations.add_attributes(attributes)
+    if not annotations.frames:
+        raise InputError("holds no mask; draw or track an object first")
+    return annotations
 
 
 def _read_json(path: Path) -> Any:

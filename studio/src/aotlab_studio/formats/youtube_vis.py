@@ -7,15 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from aotlab.sdk import (
-    Annotations,
-    MaskWriter,
-    ParsedRegion,
-    Region,
-    VideoInfo,
-    format_coco,
-    parse_coco,
-)
+from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, Region, VideoInfo, format_coco, parse_coco
 from aotlab_studio.files import write_bytes
 from aotlab_studio.formats.geometry import mean_confidence
 

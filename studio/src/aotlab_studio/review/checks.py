@@ -88,10 +88,8 @@ def _check_object(
         }
         if order and frames[order - 1] == index - 1:
             before = scores[order - 1]
-            severities["area"], severities["jump"] = (
-                _area_severity(before, score),
-                _jump_severity(before, score),
-            )
+            severities["area"] = _area_severity(before, score)
+            severities["jump"] = _jump_severity(before, score)
         for reason, severity in severities.items():
             if severity >= MIN_SEVERITY:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -16,7 +15,7 @@ from PIL import Image
 from aotlab import draw_overlay
 from aotlab.sdk import LostFlags, Output, TrackedFrame, atomic_path
 from aotlab_studio.document.scores import Score, measure_scores
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.signals import ReviewSignals
@@ -79,7 +78,7 @@ class ReviewFile(Output):
                 item["class_name"] = self.class_names[item["id"]]
         if self.source.levels is not None:
             self._review["levels"] = self.source.levels.report()
-        write_bytes(self.path, (json.dumps(self._review, indent=1) + "\n").encode())
+        write_json(self.path, self._review)
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
@@ -124,9 +123,7 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def review_video(
-    name: str,
-    scores: Mapping[int, Mapping[int, Score]],
-    drawn: Mapping[int, frozenset[int]] | None = None,
+    name: str, scores: Mapping[int, Mapping[int, Score]], drawn: Mapping[int, frozenset[int]] | None = None
 ) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from inspect import Parameter, signature
 from typing import Any, get_type_hints
 
@@ -14,12 +15,16 @@ import msgspec
 from aotlab import InputError
 from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Direction
+from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.editing import EditResult
+from aotlab_studio.document.log import Direction, Entry
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Choice, Description, JobProgress
 from aotlab_studio.server.session import Session
+from aotlab_studio.video import require_frame
+
+NOBODY = Actor()
 
 
 def describe(session: Session) -> Description:
@@ -58,15 +63,10 @@ def strips(document: Document) -> dict[int, str]:
     return encode_strips(document.snapshot)
 
 
-def run_action(session: Session, message: dict[str, Any], author: str = "", page: str | None = None) -> Any:
-    """Carry out the action ``do`` of a message and return its result.
+def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
+    """Carry out the action ``do`` of a message, once for each `Actor.message`, and return its result.
 
-    Args:
-        author: as in `Document.as_author`.
-        page: as in `Document.as_author`.
-
-    Raises:
-        InputError: unknown action or field, values of another type, or as the action.
+    An unknown action or field, or a value of another type, raises `InputError`.
     """
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:
@@ -77,11 +77,11 @@ def run_action(session: Session, message: dict[str, Any], author: str = "", page
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
-        session.document.snapshot.require_frame(values["frame"])
-    action, view = (
-        ACTIONS[name],
-        session.as_author(author, page=page, propagates=values.pop("propagate", False)),
-    )
+        require_frame(values["frame"], session.document.frames.count)
+    action = ACTIONS[name]
+    if actor.message in session.document.log.messages:
+        return _repeat(action, session.document.log.messages[actor.message], values)
+    view = session.act_as(replace(actor, propagates=values.pop("propagate", False)))
     if action in (*PROPAGATING_ACTIONS, editing.clear):
         session.runner.stop_background()
     before = session.document.head
@@ -89,6 +89,13 @@ def run_action(session: Session, message: dict[str, Any], author: str = "", page
     if session.document.head != before:
         session.runner.schedule(edited=True)
     return result
+
+
+def _repeat(action: Callable[..., Any], entry: Entry, values: Mapping[str, Any]) -> Any:
+    """Return the result of an action that an entry has stored before; of a drawing, without losses."""
+    object_id = values.get("object_id") or next(iter(entry.values.objects), 0)
+    kind = get_type_hints(action)["return"]
+    return EditResult(object_id, {}, 0) if kind is EditResult else object_id if kind is int else None
 
 
 def track(

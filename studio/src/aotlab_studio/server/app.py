@@ -7,7 +7,7 @@ import hashlib
 import logging
 import secrets
 import socket
-from collections import OrderedDict
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab import InputError
+from aotlab_studio.document.document import Actor
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import NAME_LENGTH
 from aotlab_studio.protocol import Answer, Event, Failure
@@ -32,6 +33,7 @@ from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
 from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.video import require_frame
 
 MAX_MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
@@ -45,8 +47,6 @@ DRAWINGS = ("paint", "outline", "add_object", "set_note", "set_status", "change_
 """actions of drawings and typed texts, which a page repeats when it closes before their answers"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
-MAX_DRAWINGS = 1000
-"""drawings whose answers are kept"""
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
@@ -113,8 +113,8 @@ class Endpoints:
         `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
         """
         query, targets, index = request.query_params, None, _parse_index(request)
-        document = self._session.as_author(read_person(request), page=query.get("page")).document
-        document.snapshot.require_frame(index)
+        document = self._session.document.act_as(Actor(read_person(request), query.get("page")))
+        require_frame(index, document.frames.count)
         body = await read_body(request)
         if body is None:
             return PlainTextResponse(
@@ -143,14 +143,14 @@ class Endpoints:
             messages = msgspec.json.decode(await read_body(request) or b"", type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"drawings: {error}", 422)
-        author, object_id = read_person(request), None
+        actor, object_id = Actor(read_person(request)), None
         for message in messages:
             if message.get("do") not in DRAWINGS:
                 return PlainTextResponse(f"drawings: expected {', '.join(DRAWINGS)}", 422)
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
                 message["object_id"] = object_id
-            answer = await self._dispatcher.run(message, author)
+            answer = await self._dispatcher.run(message, actor)
             if (lacks_object or message["do"] == "add_object") and isinstance(answer, Answer):
                 object_id = (
                     answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
@@ -170,26 +170,26 @@ class Dispatcher:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._drawings: OrderedDict[int, asyncio.Future[Answer | Failure]] = OrderedDict()
-        """answers of the last drawings by message id"""
+        self._running: dict[int, asyncio.Future[Answer | Failure]] = {}
+        """drawings by message id; the log has those that are stored"""
 
-    async def run(self, message: dict[str, Any], author: str, page: str | None = None) -> Answer | Failure:
-        """Carry out a message and return the reply, which for a drawing sent before is the same."""
+    async def run(self, message: dict[str, Any], actor: Actor) -> Answer | Failure:
+        """Carry out a message and return the reply."""
         message_id = message.get("id")
         if message.get("do") not in DRAWINGS or not isinstance(message_id, int) or message_id < MIN_PAGE_ID:
-            return await self._run(message, author, page)
-        if message_id not in self._drawings:
-            self._drawings[message_id] = asyncio.ensure_future(self._run(message, author, page))
-            if len(self._drawings) > MAX_DRAWINGS:
-                self._drawings.popitem(last=False)
-        return await asyncio.shield(self._drawings[message_id])
+            return await self._run(message, actor)
+        if message_id not in self._running:
+            actor = replace(actor, message=message_id)
+            self._running[message_id] = asyncio.ensure_future(self._run(message, actor))
+            self._running[message_id].add_done_callback(lambda _: self._running.pop(message_id))
+        return await asyncio.shield(self._running[message_id])
 
-    async def _run(self, message: dict[str, Any], author: str, page: str | None) -> Answer | Failure:
+    async def _run(self, message: dict[str, Any], actor: Actor) -> Answer | Failure:
         message_id = message.get("id")
         message_id = message_id if isinstance(message_id, int) else None
         document = self.session.document
         try:
-            result = await run_in_threadpool(run_action, self.session, message, author, page)
+            result = await run_in_threadpool(run_action, self.session, message, actor)
             return Answer(message_id, result, document.revision, document.head)
         except OutdatedError as error:
             return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
@@ -205,8 +205,8 @@ class Connection:
 
     def __init__(self, dispatcher: Dispatcher, socket: WebSocket) -> None:
         self._dispatcher, self._session, self._socket = dispatcher, dispatcher.session, socket
-        self._author = read_person(socket)
         self._page = socket.query_params.get("page") or secrets.token_hex(8)
+        self._actor = Actor(read_person(socket), self._page)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -243,7 +243,7 @@ class Connection:
             await self._handle(message)
 
     async def _handle(self, message: dict[str, Any]) -> None:
-        self._queue.put_nowait(await self._dispatcher.run(message, self._author, self._page))
+        self._queue.put_nowait(await self._dispatcher.run(message, self._actor))
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, list_videos
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
@@ -35,10 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
-    """Return the reviews of the videos of a batch, the most urgent first, or the videos of a folder.
-
-    None for any other path.
-    """
+    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path."""
     try:
         entries = msgspec.json.decode((folder / REVIEW_FILE).read_bytes(), type=list[dict[str, Any]])
         return rank_entries([entry for entry in entries if entry["status"] != "waiting"])
@@ -77,16 +74,13 @@ class Batch:
     """The clips of a list. Each is opened for a request, and released when nothing uses it.
 
     Args:
-        folder: results of ``aotlab track --jobs``, or videos.
+        folder: results of ``aotlab track --jobs``, or videos; any other raises `InputError`.
         open_clip: opens the session of a folder of results or of a video, with ``project``.
-
-    Raises:
-        InputError: neither.
     """
 
     def __init__(self, folder: Path, open_clip: Callable[..., Session]) -> None:
         self.folder, self._open_clip = folder, open_clip
-        if not self.read_entries():
+        if not read_entries(folder):
             raise InputError(f"{folder}: holds neither videos nor results of a batch; choose another folder")
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
@@ -100,13 +94,9 @@ class Batch:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         threading.Thread(target=self._track_queue, name="track all", daemon=True).start()
 
-    def read_entries(self) -> list[dict[str, Any]]:
-        """Return the reviews of all clips, or their videos."""
-        return read_entries(self.folder) or []
-
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        return [self._describe(entry) for entry in self.read_entries()]
+        return [self._describe(entry) for entry in read_entries(self.folder) or ()]
 
     # Opening
 
@@ -114,19 +104,17 @@ class Batch:
         """Begin a request of a person for a clip, which is opened first; `leave` ends it.
 
         Args:
-            page: whether the request lasts as long as a page shows the clip, which no other person can open then.
-
-        Raises:
-            InputError: no such clip, another person or program has it, or as ``open_clip``.
+            page: whether the request lasts as long as a page shows the clip, which other persons cannot open then.
         """
         with self._lock(name):
             found = self._open.get(name)
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
             found = found or self._open_session(name)
-            if person and person != found.person:
+            folder_lock = found.session.document.folder_lock
+            if person and person != found.person and folder_lock is not None:
                 found.person = person
-                found.session.document.set_lock_owner(person)
+                folder_lock.name_person(person)
             found.requests += 1
             found.pages += page
             if page:
@@ -162,7 +150,7 @@ class Batch:
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
-            yield found.session.as_author(person)
+            yield found.session.act_as(Actor(person))
         finally:
             self.leave(name, found, page=False)
             self.release(name)
@@ -184,7 +172,7 @@ class Batch:
 
     def _find_entry(self, name: str) -> dict[str, Any]:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        for entry in self.read_entries():
+        for entry in read_entries(self.folder) or ():
             if entry["name"] == name:
                 if entry["error"] and not Path(entry["video"] or "").exists():
                     raise InputError(

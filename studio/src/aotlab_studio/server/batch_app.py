@@ -16,14 +16,8 @@ from starlette.types import Receive, Scope, Send
 from aotlab import InputError, open_frames
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.protocol import OutdatedPolicy
-from aotlab_studio.server.app import (
-    CACHE_HEADERS,
-    NO_CACHE_HEADERS,
-    make_page_routes,
-    read_body,
-    read_person,
-)
-from aotlab_studio.server.batch import Batch, OpenClip
+from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
+from aotlab_studio.server.batch import Batch, OpenClip, read_entries
 from aotlab_studio.server.session import Note, OutdatedError
 from aotlab_studio.video import encode_jpeg
 
@@ -103,7 +97,8 @@ class BatchEndpoints:
 
     async def get_thumbnail(self, request: Request) -> Response:
         """Return the first, the least confident and the last frame of a clip, with masks; or its first frame."""
-        entries = {entry["name"]: entry for entry in await run_in_threadpool(self._batch.read_entries)}
+        found = await run_in_threadpool(read_entries, self._batch.folder)
+        entries = {entry["name"]: entry for entry in found or ()}
         name = request.path_params["name"]
         path = self._batch.folder / name / "thumbnail.jpg"
         if name not in entries:

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
-
 from aotlab import InputError
 from aotlab.sdk import CLASSES, find_output, list_outputs, locked, merge_class_ids
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
-from aotlab_studio.files import describe_write_error, move_entries, write_bytes
+from aotlab_studio.files import describe_write_error, move_entries, read_written, write_json
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_review
@@ -25,9 +23,7 @@ LOCK_TIMEOUT = 10.0
 
 
 def export_clips(
-    folder: Path,
-    outputs: Sequence[str] = (),
-    opened: Mapping[str, Document] | None = None,
+    folder: Path, outputs: Sequence[str] = (), opened: Mapping[str, Document] | None = None
 ) -> ExportedClips:
     """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
 
@@ -94,7 +90,7 @@ def _export_clip(
         InputError: an output of these names exists that neither the job nor an earlier export has written.
     """
     results.mkdir(exist_ok=True)
-    own = {*written, *read_exported(results)}
+    own = {*written, *read_written(results / CORRECTED_FILE)}
     files = {name: find_output(name).file_name for name in list_outputs()}
     names = [name for name, file in files.items() if name in outputs or file in own]
     for file in (files[name] for name in names):
@@ -102,20 +98,9 @@ def _export_clip(
             raise InputError(f"{results / file}: not written by an export; move it away")
     with document.lock:
         now = document.freeze()
-        record = {
-            **msgspec.json.decode(make_record(document, now)),
-            "written": [files[name] for name in names],
-        }
+        record = {**make_record(document, now), "files": [files[name] for name in names]}
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(document.frames, now, Path(temporary), names, classes=classes)
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             move_entries(Path(temporary), results)
-            write_bytes(results / CORRECTED_FILE, msgspec.json.format(msgspec.json.encode(record), indent=1))
-
-
-def read_exported(results: Path) -> list[str]:
-    """Return the outputs that earlier exports have written into a clip's results."""
-    try:
-        return list(msgspec.json.decode((results / CORRECTED_FILE).read_bytes())["written"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return []
+            write_json(results / CORRECTED_FILE, record)

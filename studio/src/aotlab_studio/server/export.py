@@ -5,17 +5,23 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay
-from aotlab.sdk import FrameSource, Output, TrackedFrame, VideoFile, atomic_path, find_output
+from aotlab.sdk import (
+    FrameSource,
+    Output,
+    RestoredPrediction,
+    TrackedFrame,
+    VideoFile,
+    atomic_path,
+    find_output,
+)
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.objects import NO_CLASS
@@ -27,15 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class StoredPrediction:
+class StoredPrediction(RestoredPrediction):
     """Masks of one frame with the interface of `Prediction`."""
-
-    labels: np.ndarray
-    """H×W uint16 ids"""
-    ids: tuple[int, ...]
-    confidence: dict[int, float]
-    disagreement: dict[int, float]
 
     @cached_property
     def probabilities(self) -> Tensor:
@@ -52,16 +51,12 @@ def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
     scores = now.scores(index)
     confidence = {each: scores[each].confidence for each in now.objects.ids if each in scores}
     differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
-    return StoredPrediction(now.labels(index), tuple(confidence), confidence, differ)
+    return StoredPrediction(now.labels(index), confidence, differ)
 
 
 def list_classes(now: Snapshot) -> dict[str, int | None]:
     """Return the class ids of a document by class name; None: any id."""
     return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
-
-
-class ExportCancelledError(InputError):
-    """A person cancelled the export."""
 
 
 RECORD_FILE = "export.json"
@@ -147,8 +142,8 @@ def export_masks(
     return [output.path for output in outputs.values() if output.path.exists()]
 
 
-def make_record(document: Document, now: Snapshot, first: int = 0, last: int | None = None) -> bytes:
-    """Return what is exported, as JSON: edit, status, digest of the masks, outdated frames, person and time.
+def make_record(document: Document, now: Snapshot, first: int = 0, last: int | None = None) -> dict[str, Any]:
+    """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
 
     Args:
         now: `Document.freeze`; the caller holds the lock of the document since.
@@ -156,11 +151,10 @@ def make_record(document: Document, now: Snapshot, first: int = 0, last: int | N
         last: last frame, included; None: the video's.
     """
     status, note = document.status
-    record = {
+    return {
         "edit": now.entry, "status": status, "note": note, "digest": now.digest,
-        "outdated": now.list_outdated(first, last), "person": document.author, "time": utc_now(),
+        "outdated": now.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
     }  # fmt: skip
-    return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
 def write_archive(files: Sequence[Path], archive: Path) -> None:

@@ -16,13 +16,14 @@ from msgspec import Meta
 
 from aotlab import InputError, Prompt
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Document
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
+from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import move_entries, write_bytes
+from aotlab_studio.files import list_files, read_written, replace_written, write_json
 from aotlab_studio.protocol import (
     ExportEvent,
     ExportResult,
@@ -32,15 +33,10 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.export import (
-    RECORD_FILE,
-    ExportCancelledError,
-    export_masks,
-    make_record,
-    write_archive,
-)
+from aotlab_studio.server.export import RECORD_FILE, export_masks, make_record, write_archive
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
+from aotlab_studio.video import require_frame
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
@@ -76,10 +72,10 @@ class Session:
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
 
-    def as_author(self, author: str, *, page: str | None = None, propagates: bool = False) -> Session:
-        """Return a view of this session whose edits have an author, as `Document.as_author`."""
+    def act_as(self, actor: Actor) -> Session:
+        """Return a view of this session whose edits an actor makes, as `Document.act_as`."""
         view = copy.copy(self)
-        view.document = self.document.as_author(author, page=page, propagates=propagates)
+        view.document = self.document.act_as(actor)
         return view
 
     @property
@@ -150,11 +146,8 @@ class Session:
             negative: clicks beside it.
             scribble: points of a stroke on the object.
             refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
-            extend: add to the object's mask instead of replacing it.
-            overwrite: take pixels of other objects' drawn masks too.
-
-        Raises:
-            InputError: as `editing.apply_suggestion`, or prompts outside the image.
+            extend: as in `editing.apply_suggestion`.
+            overwrite: as in `editing.apply_suggestion`.
         """
         if object_id is not None:
             editing.require_editable(self.document, object_id)
@@ -163,10 +156,8 @@ class Session:
         if refine and box is None:
             if object_id is None or bool(on or stroke) == bool(beside):
                 raise InputError("refine: give an object, and either positive or negative points")
-            known, correction = (
-                self.document.snapshot.labels(frame) == object_id,
-                ([*on, *stroke] or beside, not beside),
-            )
+            known = self.document.snapshot.labels(frame) == object_id
+            correction = [*on, *stroke] or beside, not beside
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
         prompt = Prompt(
             [*on, *beside], [1] * len(on) + [0] * len(beside), box, stroke, mask=known, exclude=protected
@@ -195,8 +186,7 @@ class Session:
         with self.document.lock:
             if step is not None and self.document.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            entry = self.document.undo()
-        return self._report_move(entry)
+            return self._report_move(self.document.undo())
 
     def redo(self) -> UndoneStep | None:
         """Repeat the entry undone last."""
@@ -210,14 +200,14 @@ class Session:
     @property
     def archive(self) -> Path:
         """Archive of the last export."""
-        return self.document.folder / "export" / f"{self.document.frames.name}.zip"
+        return self.document.folder / EXPORT / f"{self.document.frames.name}.zip"
 
     def export(
         self, names: list[str], first: int = 0, last: int | None = None, outdated: OutdatedPolicy = "ask"
     ) -> ExportResult:
-        """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
+        """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
-        ``export.json`` there says what was exported: edit, status, digest, outdated frames, person and time.
+        ``export.json`` there says what was exported: edit, status, digest, outdated frames, person, time and files.
 
         Args:
             names: outputs, of `list_outputs`.
@@ -226,11 +216,12 @@ class Session:
             outdated: as in `check_outdated`.
 
         Raises:
-            InputError: as `export_masks` and `check_outdated`, no such frame, another export runs, or cancelled.
+            InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
+                runs, or cancelled.
         """
         end = self.document.frames.count - 1 if last is None else last
         for index in (first, end):
-            self.document.frames.require_frame(index)
+            require_frame(index, self.document.frames.count)
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
@@ -239,11 +230,13 @@ class Session:
             record = make_record(self.document, now, first, end)
         folder, frames = self.archive.parent, self.document.frames
         with self._exporting(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
-            written = Path(made) / folder.name
+            written = Path(made)
             export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
-            write_bytes(written / RECORD_FILE, record)
+            record["files"] = [*sorted(list_files(written)), RECORD_FILE, self.archive.name]
+            write_json(written / RECORD_FILE, record)
             write_archive(sorted(written.iterdir()), written / self.archive.name)
-            move_entries(Path(made), folder.parent)
+            folder.mkdir(exist_ok=True)
+            replace_written(written, folder, read_written(folder / RECORD_FILE))
         annotated = [index for index in now.annotated_frames if first <= index <= end]
         unclassed = sum(not item.class_name for item in now.objects)
         return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
@@ -282,7 +275,7 @@ class Session:
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
         if self._closed.is_set() or self._export_cancelled.is_set():
-            raise ExportCancelledError("export: cancelled; nothing was written")
+            raise InputError("export: cancelled; nothing was written")
 
 
 def list_checks(now: Snapshot) -> list[Check]:
@@ -304,13 +297,8 @@ class OutdatedError(InputError):
         named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         named += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
-        why = (
-            "a correction is being tracked"
-            if waits
-            else "they are older than a correction, or tracking was cut off"
-        )
-        super().__init__(
-            f"{action}: {count} {'frame is' if count == 1 else 'frames are'} outdated ({named}): {why}; "
-            f"{'wait' if waits else 'track them again'}, or proceed with what is there"
-        )
+        why = "they are older than a correction, tracking was cut off, or a mask is damaged; track or draw them again"
+        why = "a correction is being tracked; wait" if waits else why
+        verb = "frame is" if count == 1 else "frames are"
+        super().__init__(f"{action}: {count} {verb} outdated ({named}): {why}, or proceed with what is there")
         self.waits = waits

@@ -6,22 +6,22 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, VideoInfo, match_regions, order_names, read_annotations
+from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, match_regions, order_names, read_annotations
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
-from aotlab_studio.document.results import READABLE_OUTPUTS
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.server.export import RECORD_FILE
+from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
 """maximum size of an unpacked archive"""
@@ -63,25 +63,15 @@ def load_upload(
     """
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
-        document.snapshot.require_frame(frame)
-    object_ids = found.objects()
-    if not object_ids:
+        require_frame(frame, document.frames.count)
+    if not found.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
         chosen = chosen if chosen in document.snapshot.objects else None
         stated = _list_names(found)
         matches = _match_objects(document, found, stated, chosen) if targets is None else targets
-        added: dict[int, Item] = {}
-        ids = {
-            each: _find_or_add(
-                document, added, each, matches.get(each), stated.get(each), found.class_names.get(each)
-            )
-            for each in object_ids
-        }
-        if (
-            len(document.snapshot.objects.ids) + len(added.keys() - {*document.snapshot.objects.ids})
-            > MAX_OBJECTS
-        ):
+        ids, added = _find_objects(document, found, matches, stated)
+        if len({*document.snapshot.objects.ids, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         attributes, classes = document.snapshot.attributes, found.classes | document.snapshot.classes
         classes.pop(NO_CLASS, None)
@@ -95,6 +85,8 @@ def load_upload(
             }
             attributes.setdefault(ids[each], {}).update(rest)
         losses: Counter[int] = Counter()
+        now = document.snapshot
+        repairs = any(now.stored_keyframe(frame) != now.keyframe(frame) for frame in found.frames)
         keyframes = {
             frame: _store_labels(document, frame, found.mask(frame), ids, losses) for frame in found.frames
         }
@@ -102,7 +94,7 @@ def load_upload(
             objects=dict(added), keyframes=dict(keyframes), classes=dict(classes),
             attributes=dict(attributes),
         )  # fmt: skip
-        document.edit("load masks", values, min(found.frames))
+        document.edit("load masks", values, min(found.frames), repairs=repairs)
         return LoadedMasks(sorted(found.frames), dict(losses), document.head)
 
 
@@ -115,66 +107,51 @@ def _list_names(found: Annotations) -> dict[int, str]:
     return names
 
 
-@dataclass(frozen=True)
-class Match:
-    """Object of the project that an object of a file probably is."""
-
-    target: int | None
-    """None: a new one"""
-    certain: bool
-    """False: a person has to confirm it"""
-
-
 def _match_objects(
     document: Document, found: Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
     objects, ids = document.snapshot.objects, found.objects()
-    if ids == [BINARY_ID]:
-        matches = {BINARY_ID: Match(chosen, certain=chosen is not None)}
-    else:
-        by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
-        by_name = {item.name: item.id for item in objects if item.id not in by_id}
-        counts = Counter(item.name for item in objects) + Counter(names.values())
-        matches = {}
-        for each in ids:
-            name = names.get(each, "")
-            if each in by_id:
-                item = objects.get(each)
-                matches[each] = Match(each, certain=name in ("", item.name, item.class_name))
-            elif counts[name] == 2:  # once here, and once in the file
-                matches[each] = Match(by_name.get(name), certain=True)
-            else:
-                matches[each] = Match(None, certain=name not in by_name)
-    targets = {each: match.target for each, match in matches.items()}
-    certain = all(match.certain for match in matches.values()) and (
-        chosen is None or chosen in targets.values()
-    )
-    if objects.ids and not certain:
+    by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
+    by_name = {item.name: item.id for item in objects if item.id not in by_id}
+    counts = Counter(item.name for item in objects) + Counter(names.values())
+    targets, certain = dict[int, int | None](), True
+    for each in ids:
+        name = names.get(each, "")
+        if ids == [BINARY_ID]:
+            targets[each] = chosen
+            certain &= chosen is not None
+        elif each in by_id:
+            targets[each], item = each, objects.get(each)
+            certain &= name in ("", item.name, item.class_name)
+        elif counts[name] == 2:  # once here, and once in the file
+            targets[each] = by_name.get(name)
+        else:
+            targets[each] = None
+            certain &= name not in by_name
+    if objects.ids and not (certain and chosen in (None, *targets.values())):
         raise UnclearObjectsError([FileObject(each, names.get(each, ""), targets[each]) for each in ids])
     return targets
 
 
-def _find_or_add(
-    document: Document,
-    added: dict[int, Item],
-    object_id: int,
-    target: int | None,
-    name: str | None,
-    class_name: str | None,
-) -> int:
-    """Return the target of an id in a file, or a new object named ``name``."""
-    class_name = "" if class_name == NO_CLASS else _make_name(class_name)
-    if target is not None:
-        item = document.snapshot.objects.get(target)
-        if class_name and not item.class_name:
-            added[item.id] = replace(item, class_name=class_name)
-        return item.id
-    object_id = 1 if object_id == BINARY_ID else object_id
-    used = {*document.log.used_objects, *added}
-    item = make_item(max(used) + 1 if object_id in used else object_id, _make_name(name), class_name)
-    added[item.id] = item
-    return item.id
+def _find_objects(
+    document: Document, found: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
+) -> tuple[dict[int, int], dict[int, Item]]:
+    """Return the object of each id in a file, and those that are new or get a class."""
+    ids, changed = dict[int, int](), dict[int, Item]()
+    for each in found.objects():
+        class_name, target = _make_name(found.class_names.get(each)), targets.get(each)
+        class_name = "" if class_name == NO_CLASS else class_name
+        if target is None:
+            free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
+            free = max(used) + 1 if free in used else free
+            changed[free] = item = make_item(free, _make_name(names.get(each)), class_name)
+        else:
+            item = document.snapshot.objects.get(target)
+            if class_name and not item.class_name:
+                changed[item.id] = replace(item, class_name=class_name)
+        ids[each] = item.id
+    return ids, changed
 
 
 def _make_name(text: str | None) -> str:
@@ -185,16 +162,21 @@ def _make_name(text: str | None) -> str:
 def _store_labels(
     document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int], losses: Counter[int]
 ) -> dict[int, str]:
-    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces; locked objects stay.
+    """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
 
-    Pixels that objects lose that are not in the map are added to ``losses``.
+    Locked objects stay, and hidden ones lose no pixel. An object that is only behind them stays as it was. Pixels that
+    objects lose that are not in the map are added to ``losses``.
     """
     now = document.snapshot
-    shown, locked = now.labels(index), now.objects.locked
-    free = ~np.isin(shown, locked)
-    drawn = now.keyframe(index)
-    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(locked):
-        mask = np.isin(labels, [each for each in targets if targets[each] == target]) & free
+    shown, objects = now.labels(index), now.objects
+    drawn = now.stored_keyframe(index)
+    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(
+        objects.locked
+    ):
+        mask = np.isin(labels, [each for each in targets if targets[each] == target])
+        mask &= ~np.isin(shown, [each for each in objects.protected if each != target])
+        if not mask.any():
+            continue
         drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
         drawn[target] = document.masks.put(mask)
         losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
@@ -244,17 +226,17 @@ def _write(content: bytes, folder: Path) -> Path:
 
 
 def _unpack(content: bytes, folder: Path) -> Path:
-    """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several.
-
-    Raises:
-        InputError: damaged, too large, or without masks.
-    """
+    """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            names = {
-                entry: PurePosixPath(entry.filename) for entry in archive.infolist() if not entry.is_dir()
-            }
-            entries = [entry for entry, name in names.items() if _can_be_masks(name)]
+            names = {each: PurePosixPath(each.filename) for each in archive.infolist() if not each.is_dir()}
+            entries = [
+                entry
+                for entry, name in names.items()
+                if name.suffix.lower() in MASK_SUFFIXES
+                and name.name[0] != "."
+                and "__MACOSX" not in name.parts
+            ]
             if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
                 limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
                 raise InputError(f"masks: an archive of more than {limits}; split it")
@@ -267,7 +249,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     if record in paths:  # an archive of the page
         paths.remove(record)
         record.unlink()
-        for path in (folder / name for name in READABLE_OUTPUTS):
+        for path in (folder / name for name in TRACKED_MASKS):
             if path.exists():
                 return path
     texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
@@ -281,10 +263,6 @@ def _unpack(content: bytes, folder: Path) -> Path:
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
         folder = inner[0]
     return folder
-
-
-def _can_be_masks(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in MASK_SUFFIXES and path.name[0] != "." and "__MACOSX" not in path.parts
 
 
 def _read_colors(folder: Path, video: VideoInfo) -> Annotations:
