@@ -258,9 +258,10 @@ class MemoryConfig:
     """the same in training clips, where all bounded policies act as bounded_fifo"""
     frames: int = 9
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
-    relevance_redundancy); all are allocated with the second one"""
+    relevance_redundancy)"""
     newest: int | None = None
-    """largest number of frames besides the reference frames (bounded_fifo); null: limited by `frames` only"""
+    """largest number of tracked frames, besides reference frames (bounded_fifo); null: limited by `frames` only.
+    Overriding `policy` or `frames` resets it"""
     insertions: int | None = None
     """for a video of N frames, add a frame every max(round(N / insertions), every) frames; null: every"""
     score_early: bool = False
