@@ -12,7 +12,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from aotlab.configs.files import describe_missing_checkpoint
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.networks.build import build_model
@@ -150,7 +149,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights and the metadata of a file: settings and model card of ours, nothing of published ones."""
     if not is_file(path):
-        raise InputError(describe_missing_checkpoint(path))
+        raise InputError(f"{path}: no such checkpoint")
     try:
         with path.open("rb") as file:
             safe = path.suffix == ".safetensors" or file.read(9)[8:] == b"{"

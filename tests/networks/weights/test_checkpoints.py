@@ -173,7 +173,7 @@ def test_missing_file_rejected(tmp_path):
     with pytest.raises(InputError, match=r"gone\.safetensors: no such checkpoint"):
         load_checkpoint(tmp_path / "gone.safetensors")
     with pytest.raises(InputError, match="r50_deotl: no such checkpoint; did you mean r50_deaotl"):
-        load_checkpoint(Path("r50_deotl"))
+        load_model("r50_deotl")
 
 
 def test_config_for_own_weights_is_to_be_left_out(tmp_path, model, config):
