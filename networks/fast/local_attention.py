@@ -35,7 +35,7 @@ class MapLocalAttention(LocalAttention):
             position_logits = self.relative_logits(query)  # B×heads×L×window²
         else:
             position_logits = query.new_zeros(*query.shape[:3], self.window**2)
-        # one more offset, for the tokens outside; finite, as in `build_window_mask`
+        # an extra column for tokens outside the window; finite, as in `build_window_mask`
         position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
         relative = position_logits.gather(
             3, offset_at.expand(*position_logits.shape[:2], -1, -1)

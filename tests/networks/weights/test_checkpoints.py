@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -19,6 +17,7 @@ from aotlab.networks.weights.published_keys import (
     load_encoder_weights,
     to_published_name,
 )
+from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import tiny_settings
 from tests.golden import filler
