@@ -35,12 +35,6 @@ def list_presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def describe_missing_checkpoint(path: Path) -> str:
-    """Return the sentence for a checkpoint that does not exist, with the most similar name."""
-    remedy = suggest(path.name, list_presets(), "give a file, or a name of aotlab weights list")
-    return f"{path}: no such checkpoint; {remedy}"
-
-
 def find_config(name: str, relative_to: Path = ROOT) -> Path:
     """Return the file of a preset or recipe, or a YAML file in the working directory or below ``relative_to``.
 

@@ -67,7 +67,8 @@ def build_config(
     """
     try:
         if overrides:  # on top of the defaults, so that items of default lists can be overridden
-            tree = apply_overrides(_merge(asdict(schema()), tree), overrides)  # type: ignore[call-overload]
+            tree = _merge(asdict(schema()), tree)  # type: ignore[call-overload]
+            tree = apply_overrides(tree, [*_reset_newest(overrides), *overrides])
         return _convert(schema, tree, "")
     except (ValueError, RecursionError) as error:  # ValueError: of the dataclasses, which check their values
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
@@ -131,6 +132,13 @@ class SettingsLoader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(None, None, f"found duplicate key {key.value}", key.start_mark)
             keys.add(str(key.value))
         return node
+
+
+def _reset_newest(overrides: Sequence[str]) -> list[str]:
+    """Return the override by which another policy or number of frames is not limited by the old ``memory.newest``."""
+    memory = apply_overrides({}, overrides).get("memory")
+    changed = isinstance(memory, Mapping) and not memory.keys().isdisjoint(("policy", "frames"))
+    return ["memory.newest=null"] if changed else []
 
 
 def _load_yaml(text: str, subject: str) -> Any:

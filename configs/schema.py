@@ -146,7 +146,7 @@ class ModelConfig:
     max_objects: int = 10
     """identities in the bank, which is the number of objects in a group"""
     ignore_plane: bool = False
-    """give the identity bank one more plane, for pixels to ignore in training (label 255)"""
+    """give the identity bank one more channel, for pixels to ignore in training (label 255)"""
     align_corners: bool = True
     """input sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
     depth: int | None = None
@@ -158,7 +158,7 @@ class ModelConfig:
 
     @property
     def bank_channels(self) -> int:
-        """Channels of the masks that identity banks embed: background, identities and the plane to ignore."""
+        """Channels of the masks that identity banks embed: background, identities and ignored pixels."""
         return 1 + self.max_objects + self.ignore_plane
 
     @property
@@ -258,9 +258,10 @@ class MemoryConfig:
     """the same in training clips, where all bounded policies act as bounded_fifo"""
     frames: int = 9
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
-    relevance_redundancy); all are allocated with the second one"""
+    relevance_redundancy)"""
     newest: int | None = None
-    """largest number of frames besides the reference frames (bounded_fifo); null: limited by `frames` only"""
+    """largest number of tracked frames, besides reference frames (bounded_fifo); null: limited by `frames` only.
+    Overriding `policy` or `frames` resets it"""
     insertions: int | None = None
     """for a video of N frames, add a frame every max(round(N / insertions), every) frames; null: every"""
     score_early: bool = False
@@ -273,9 +274,9 @@ class MemoryConfig:
     redundancy_threshold: float = 0.4
     """redundancy at which the sigmoid is 0.5 (relevance_redundancy)"""
     short_term_skip: int = 1
-    """age of the frame in short-term memory, in frames"""
+    """distance in frames between a frame and the last frame in its short-term memory"""
     short_term_frames: int = 1
-    """number of frames in short-term memory: that frame and those before it"""
+    """number of frames in short-term memory: that last frame and those before it"""
 
     def __post_init__(self) -> None:
         require_choice(self.policy, POLICIES, "memory.policy")

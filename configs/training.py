@@ -20,7 +20,6 @@ from aotlab.utils.numbers import (
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """auto: bfloat16 if the processor computes it, else float32"""
 AUGMENTATIONS = ("aot", "deaot")
-SCHEDULES = ("poly", "cosine")
 CLIP_EDGE = Range(32, 2**13, whole=True)
 """side of a training image in pixels; OpenCV warps sides below 2**15 only, and images may be wide"""
 MAX_LEARNING_RATE = 1e6
@@ -34,7 +33,7 @@ PHASE_RANGES = {
     "reference_loss_until": NON_NEGATIVE, "feed_predictions_after": NON_NEGATIVE,
 }  # fmt: skip
 TRAIN_RANGES = {
-    "accumulate": COUNT, "restarts": COUNT, "warmup": Range(0, 1, below_high=True), "power": NON_NEGATIVE,
+    "accumulate": COUNT, "warmup": Range(0, 1, below_high=True), "power": NON_NEGATIVE,
     "encoder_lr_ratio": Range(0, MAX_LEARNING_RATE), "freeze_encoder_stages": COUNT_OR_ZERO,
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_after": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": FRACTION, "seed": SEED, "save_every": COUNT, "keep": COUNT,
@@ -60,7 +59,7 @@ class SourceConfig:
     max_gap: int = 3
     """largest number of frames between two frames of a clip (video)"""
     balance: float = 0.0
-    """sampling of the sets in a static folder: 0 uniform over images, 1 uniform over sets, or between"""
+    """sampling of the sets in a static folder: 0: every image equally likely; 1: every set"""
 
     def __post_init__(self) -> None:
         require_ranges(
@@ -142,11 +141,12 @@ class TrainConfig:
     run: list[str] = field(default_factory=list)
     """names of the phases to run; empty: all"""
     encoder_weights: str | None = None
-    """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights"""
+    """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights; no effect with start_from"""
     start_from: str | None = None
-    """checkpoint to start from: a file, or 'bundled' for the model in the package"""
+    """checkpoint of the same model to start from: a file, or 'bundled' for the model in the package"""
     warm_start: str | None = None
-    """checkpoint of another model; loads the weights whose names and shapes match: a file or 'bundled'"""
+    """checkpoint of another model, a file or 'bundled'; its weights whose names and shapes match replace those of
+    start_from or encoder_weights"""
     precision: str = "float32"
     """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 if the
     processor computes it, else float32"""
@@ -156,14 +156,10 @@ class TrainConfig:
     """compile encoder, blocks and decoder with torch.compile, on CUDA"""
     checkpoint_activations: bool = False
     """recompute the encoder's activations in the backward pass instead of storing them"""
-    schedule: str = "poly"
-    """learning rate schedule: poly or cosine"""
-    restarts: int = 1
-    """number of cycles of the schedule in a phase"""
     warmup: float = 0.05
     """fraction of the steps with a rising learning rate"""
     power: float = 0.9
-    """exponent of the decay (poly)"""
+    """exponent of the learning rate's polynomial decay"""
     encoder_lr_ratio: float = 0.1
     """learning rate of the encoder relative to the rest"""
     freeze_encoder_stages: int = 2
@@ -197,5 +193,4 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_choice(self.precision, PRECISIONS, "train.precision")
-        require_choice(self.schedule, SCHEDULES, "train.schedule")
         require_ranges(self, "train.", TRAIN_RANGES)

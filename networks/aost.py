@@ -15,7 +15,7 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
-from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
+from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import ScalableDecoder
 from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier
 from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame
@@ -48,9 +48,9 @@ class AOSTBlock(Block):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
-        """Propagate memory to the current frame; see `aotlab.networks.aot.LSTTBlock.forward`."""
+        """Propagate memory to the current frame; see `Block.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
         long, short = self.select_memory(state, memory, id_embedding)
@@ -73,15 +73,12 @@ class AOST(AOT):
     decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
 
+    block_class = AOSTBlock
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.shared = config.stages[0].shared
         self.identity_norm = nn.LayerNorm(config.dim)
-
-    def build_blocks(self) -> list[nn.Module]:
-        """Return blocks whose identities scale keys."""
-        stage = self.config.stages[0]
-        return [AOSTBlock(self.config.dim, stage) for _ in range(1 if stage.shared else stage.depth)]
 
     def build_decoder(self) -> nn.Module:
         """Return a decoder with an input layer per depth."""
@@ -102,10 +99,9 @@ class AOST(AOT):
         blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
         return cast(list[Block], list(blocks))
 
-    @property
-    def identity_modules(self) -> list[list[nn.Module]]:
-        """The identity bank and its norm."""
-        return [[self.identity_bank, self.identity_norm]]
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
+        return [self.identity_norm(self.identity_bank(masks))]
 
     def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Normalize the output B×L×C of each block.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.attention import Attention, LocalAttention, Size, sine_position
+from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import (
@@ -54,7 +54,7 @@ class LSTTBlock(Block):
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
-        self.query = nn.Linear(dim, dim)  # W^K of the paper, which projects keys too: Q = K
+        self.query = nn.Linear(dim, dim)  # W^K of the paper: queries and keys have one projection
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
@@ -70,19 +70,9 @@ class LSTTBlock(Block):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, LSTTState]:
-        """Propagate memory to the current frame.
-
-        Args:
-            x: B×L×C tokens of the frame.
-            size: (h, w) of its map, L = h·w.
-            memory: memory of the block; None on a reference frame, which attends to its own identities.
-            id_embedding: identity embedding B×L×C of a reference frame.
-
-        Returns:
-            B×L×C, and the state of the frame, for `memorize`.
-        """
+        """Propagate memory to the current frame; see `Block.forward`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
@@ -107,18 +97,17 @@ class LSTTBlock(Block):
 class AOT(VOSModel):
     """Encoder, identity bank, LSTT blocks, and an FPN decoder of the frame's tokens and all blocks' outputs."""
 
+    block_class: type[Block] = LSTTBlock
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        dim, align_corners = config.dim, config.align_corners
-        self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=align_corners)
-        self.blocks = nn.ModuleList(self.build_blocks())
+        dim, stage = config.dim, config.stages[0]
+        self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
+        self.blocks = nn.ModuleList(
+            self.block_class(dim, stage) for _ in range(1 if stage.shared else stage.depth)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         self.decoder = self.build_decoder()
-
-    def build_blocks(self) -> list[nn.Module]:
-        """Return the blocks with random weights."""
-        stage = self.config.stages[0]
-        return [LSTTBlock(self.config.dim, stage) for _ in range(stage.depth)]
 
     def build_decoder(self) -> nn.Module:
         """Return the decoder with random weights."""
@@ -131,16 +120,16 @@ class AOT(VOSModel):
             align_corners=config.align_corners,
         )
 
-    @property
-    def identity_modules(self) -> list[list[nn.Module]]:
-        """The identity bank."""
-        return [[self.identity_bank]]
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """Return the identity embedding of masks; see `VOSModel.assign_identities`."""
+        return [self.identity_bank(masks)]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size = self.repeat_for_groups(features, memory, id_embeddings)
+        x = self.expand_features(features, memory, id_embeddings)
+        size = (x.shape[2], x.shape[3])
         outputs, states = self.run_stage(0, map_to_tokens(x), size, memory, id_embeddings)
         embeddings = [x, *(tokens_to_map(output, size) for output in self.normalize(outputs))]
         return PropagatedFrame(embeddings, states, [size] * len(states))

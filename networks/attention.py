@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aotlab.networks.cache import cache_table
 
-Size = tuple[int, int]
+MapSize = tuple[int, int]
 """(height, width) of a map in tokens"""
 
 
@@ -59,7 +59,7 @@ class LocalAttention(nn.Module):
         if relative_value:
             self.relative_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         """Attend to the window around every token, with one softmax over the windows of all n frames together.
 
         Args:
@@ -92,7 +92,7 @@ class LocalAttention(nn.Module):
         bias = self.relative_key.bias.view(self.heads, 1, self.window**2)  # type: ignore[union-attr]
         return query @ weight.mT + bias
 
-    def windows(self, x: Tensor, size: Size) -> Tensor:
+    def windows(self, x: Tensor, size: MapSize) -> Tensor:
         """Tokens B×(n·L)×(heads·c) in each token's window, 0 outside of the map: B×heads×L×n×window²×c."""
         radius = self.window // 2
         maps = x.unflatten(1, (-1, *size))  # B×n×h×w×C
@@ -103,13 +103,13 @@ class LocalAttention(nn.Module):
         return windows.flatten(5, 6).flatten(2, 3)
 
 
-def sine_position(size: Size, tokens: Tensor) -> Tensor:
+def sine_position(size: MapSize, tokens: Tensor) -> Tensor:
     """Return the sine embedding 1×L×C of the positions of ``tokens`` B×L×C: first half for y, second half for x."""
     return _sine_position(size, tokens.shape[2], tokens.dtype, tokens.device)
 
 
 @cache_table
-def _sine_position(size: Size, dim: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _sine_position(size: MapSize, dim: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     half = dim // 2
     channel = torch.arange(half, device=device)
     period = 10000 ** ((2 * (channel // 2)).float() / half)

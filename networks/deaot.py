@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.attention import Attention, LocalAttention, Size
+from aotlab.networks.attention import Attention, LocalAttention, MapSize
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
@@ -45,7 +45,7 @@ class GatedOutput(nn.Module):
         self.dropout = nn.Dropout2d(0.1)
         self.projection = nn.Linear(values_dim, branches_dim)
 
-    def forward(self, attended: Tensor, gate: Tensor, size: Size) -> Tensor:
+    def forward(self, attended: Tensor, gate: Tensor, size: MapSize) -> Tensor:
         """Attended values and gate, B×L×4C each, to B×L×2C, visual branch first."""
         gated = self.dropout(self.conv(tokens_to_map(attended * gate, size)))
         return self.projection(map_to_tokens(gated))
@@ -63,7 +63,7 @@ class GatedSelfAttention(nn.Module):
         self.visual_gate, self.id_gate = nn.Linear(dim, value_dim), nn.Linear(dim, value_dim)
         self.attention = Attention(heads=1)
 
-    def forward(self, visual: Tensor, id_tokens: Tensor, size: Size) -> Tensor:
+    def forward(self, visual: Tensor, id_tokens: Tensor, size: MapSize) -> Tensor:
         """Normed branches B×L×C each to B×L×2C."""
         query = key = self.query_key(torch.cat([visual, id_tokens], 2))  # B×L×C/2
         value = F.silu(torch.cat([self.visual_value(visual), self.id_value(id_tokens)], 2))  # B×L×4C
@@ -107,20 +107,13 @@ class GPMBlock(Block):
     def forward(
         self,
         branches: tuple[Tensor, Tensor | None],
-        size: Size,
+        size: MapSize,
         memory: BlockMemory | None = None,
         id_embedding: Tensor | None = None,
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Propagate memory to the current frame.
+        """Propagate memory to the current frame; see `Block.forward`.
 
-        Args:
-            branches: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
-            size: (h, w) of the frame's map, L = h·w.
-            memory: memory of the block; None on a reference frame, which attends to its own identities.
-            id_embedding: identity embedding B×L×C of a reference frame.
-
-        Returns:
-            Both branches, and the state of the frame, for `memorize`.
+        ``branches``: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
         """
         visual, id_tokens = branches
         normed = self.norm1(visual)
@@ -176,16 +169,16 @@ class DeAOT(VOSModel):
             align_corners=config.align_corners,
         )
 
-    @property
-    def identity_modules(self) -> list[list[nn.Module]]:
-        """The identity bank and its norm."""
-        return [[self.identity_bank, self.identity_norm]]
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
+        return [self.identity_norm(self.identity_bank(masks))]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, size = self.repeat_for_groups(features, memory, id_embeddings)
+        x = self.expand_features(features, memory, id_embeddings)
+        size = (x.shape[2], x.shape[3])
         outputs, states = self.run_stage(0, (map_to_tokens(x), None), size, memory, id_embeddings)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
@@ -196,6 +189,6 @@ class DeAOT(VOSModel):
         return self.decoder(embedding, features.f4, features.f8, features.f16)
 
 
-def merge_branches(branches: tuple[Tensor, Tensor], size: Size) -> Tensor:
+def merge_branches(branches: tuple[Tensor, Tensor], size: MapSize) -> Tensor:
     """Both branches, B×L×C each, to a map B×2C×h×w, visual branch first."""
     return tokens_to_map(torch.cat(branches, 2), size)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from aotlab.networks.attention import Attention, Size
+from aotlab.networks.attention import Attention, MapSize
 
 
 def init_xavier(module: nn.Module) -> None:
@@ -63,7 +63,7 @@ class FeedForward(nn.Module):
         self.conv = nn.Conv2d(hidden, hidden, 5, padding=2, groups=hidden, bias=False)
         self.reduce = nn.Linear(hidden, dim)
 
-    def forward(self, x: Tensor, size: Size) -> Tensor:
+    def forward(self, x: Tensor, size: MapSize) -> Tensor:
         """B×L×C to B×L×C; ``size`` is the map's (h, w)."""
         hidden = tokens_to_map(self.expand(x), size)  # B×hidden×h×w
         hidden = self.conv(F.gelu(self.norm(hidden)))
@@ -83,6 +83,6 @@ def map_to_tokens(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def tokens_to_map(x: Tensor, size: Size) -> Tensor:
+def tokens_to_map(x: Tensor, size: MapSize) -> Tensor:
     """B×L×C to B×C×h×w, ``size`` = (h, w)."""
     return x.unflatten(1, size).permute(0, 3, 1, 2)

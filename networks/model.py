@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.attention import Size, split_heads
+from aotlab.networks.attention import MapSize, split_heads
 from aotlab.networks.encoders import build_encoder
 
 
@@ -43,13 +43,13 @@ class Features(NamedTuple):
     """An encoded image."""
 
     f4: Tensor
-    """B×C4×H/4×W/4, the encoder's map at stride 4"""
+    """B×C4×h×w, the encoder's map at stride 4; sides of maps are rounded up, h = ceil(H/4)"""
     f8: Tensor
-    """B×C8×H/8×W/8"""
+    """B×C8×h×w at stride 8"""
     f16: Tensor
-    """B×C16×H/16×W/16"""
+    """B×C16×h×w at stride 16"""
     projected: Tensor
-    """B×C×H/16×W/16, the encoder's last map, projected to the model's width C
+    """B×C×h×w at stride 16, the encoder's last map, projected to the model's width C
 
     The last map is f16, except for MobileNetV2, which computes a fourth map of 1280 channels.
     """
@@ -89,22 +89,30 @@ class BlockState(Protocol):
 
 
 class Block(nn.Module, ABC):
-    """Base of propagation blocks.
-
-    They are called as ``x, state = block(x, size, memory)``, and on a reference frame, which has no memory and attends
-    to its own identities, as ``x, state = block(x, size, id_embedding=embedding)``.
-
-    x: tokens B×L×C, or both branches of `aotlab.networks.deaot.GPMBlock`.
-    size: (h, w) of the frame's map, L = h·w.
-    memory: `BlockMemory` of the block.
-    id_embedding: identity embedding B×L×C of the reference frame.
-    state: `BlockState` of the frame, for `memorize`.
-    """
+    """Base of propagation blocks."""
 
     heads: int
     """heads of long-term attention"""
     key_dim: int
     """width C of queries and keys"""
+    temporal: tuple[nn.Module, ...] = ()
+    """temporal embedding (RMem), which is a module of the model only and therefore in a tuple; or empty"""
+
+    @abstractmethod
+    def forward(
+        self, x: Any, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    ) -> tuple[Any, Any]:
+        """Propagate memory to the current frame.
+
+        Args:
+            x: tokens B×L×C of the frame, or both branches of `aotlab.networks.deaot.GPMBlock`.
+            size: (h, w) of its map, L = h·w.
+            memory: memory of the block; None on a reference frame, which attends to its own identities.
+            id_embedding: identity embedding B×L×C of a reference frame.
+
+        Returns:
+            The input of the next block, and the `BlockState` of the frame, for `memorize`.
+        """
 
     @abstractmethod
     def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
@@ -114,14 +122,11 @@ class Block(nn.Module, ABC):
         self, state: Any, memory: BlockMemory | None, id_embedding: Tensor | None
     ) -> BlockMemory:
         """Return the memory to read: ``memory``, or that of the reference frame itself."""
-        if memory is not None:
-            return memory
-        assert id_embedding is not None
-        return self.memorize(state, id_embedding)
+        return memory if memory is not None else self.memorize(state, cast(Tensor, id_embedding))
 
     def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries B×L×C and keys B×(T·L)×C of long-term attention; a block may add a temporal embedding."""
-        return query, key
+        """Add the temporal embedding, if any, to queries B×L×C and keys B×(T·L)×C of long-term attention."""
+        return self.temporal[0](query, key) if self.temporal else (query, key)
 
 
 class PropagatedFrame(NamedTuple):
@@ -131,7 +136,7 @@ class PropagatedFrame(NamedTuple):
     """maps B×C×h×w for the decoder"""
     states: Sequence[BlockState]
     """state of each block, for `memorize` of the same model"""
-    sizes: list[Size]
+    sizes: list[MapSize]
     """(h, w) of each block's map in tokens"""
 
 
@@ -161,11 +166,6 @@ class VOSModel(nn.Module, ABC):
         """Blocks in use, in the order in which they run."""
         return cast(list[Block], list(self.blocks))
 
-    @property
-    @abstractmethod
-    def identity_modules(self) -> list[list[nn.Module]]:
-        """Identity bank of each stage with blocks, and its norm if it has one; training freezes them at times."""
-
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
 
@@ -181,8 +181,11 @@ class VOSModel(nn.Module, ABC):
         f4, f8, f16, last = self.encoder(image.to(self.projector.weight.dtype))
         return Features(f4, f8, f16, self.projector(last))
 
+    @abstractmethod
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks (E in AOT).
+
+        Its modules are called ``identity_...``, by which training finds and freezes them at times.
 
         Args:
             masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; one more channel, for ignored pixels, may
@@ -191,13 +194,6 @@ class VOSModel(nn.Module, ABC):
         Returns:
             B×L×C of each stage with blocks.
         """
-        embeddings = []
-        for modules in self.identity_modules:
-            embedding = masks
-            for module in modules:
-                embedding = module(embedding)
-            embeddings.append(embedding)
-        return embeddings
 
     @abstractmethod
     def propagate(
@@ -211,18 +207,15 @@ class VOSModel(nn.Module, ABC):
             id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
 
-    def repeat_for_groups(
-        self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
-    ) -> tuple[Tensor, Size]:
-        """Return the projected map B×C×h×w, repeated for every group of objects, and its (h, w); see `propagate`."""
+    def expand_features(self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]) -> Tensor:
+        """Return the projected map B×C×h×w, expanded to every group of objects; see `propagate`."""
         if not memory and not id_embeddings:
             raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
         groups = len(memory[0].long.key) if memory else len(id_embeddings[0])
-        x = features.projected.expand(groups, -1, -1, -1)
-        return x, (x.shape[2], x.shape[3])
+        return features.projected.expand(groups, -1, -1, -1)
 
     def run_stage(
-        self, stage: int, x: Any, size: Size, memory: Memory, id_embeddings: Sequence[Tensor]
+        self, stage: int, x: Any, size: MapSize, memory: Memory, id_embeddings: Sequence[Tensor]
     ) -> tuple[list[Any], list[BlockState]]:
         """Run the blocks of a stage one after another and return the output and the state of each.
 
@@ -272,7 +265,7 @@ class VOSModel(nn.Module, ABC):
         return split_heads(query, block.heads), split_heads(key, block.heads)
 
 
-def subsample_long_term(memory: BlockMemory, size: Size, stride: int) -> BlockMemory:
+def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> BlockMemory:
     """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
     if stride == 1:
         return memory

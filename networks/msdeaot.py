@@ -46,6 +46,7 @@ class MSDeAOT(VOSModel):
         self.blocks16 = nn.ModuleList(
             GPMBlock(dim16, stage16, first=index == 0) for index in range(stage16.depth)
         )
+        # a branch has the channels of the outputs of all blocks at the coarser stride
         self.transition8 = Transition(
             stage16.depth * dim16, self.encoder.channels[1], dim8, branches=2, align_corners=align_corners
         )
@@ -61,16 +62,19 @@ class MSDeAOT(VOSModel):
         """Blocks at stride 16, then at stride 8."""
         return cast(list[Block], [*self.blocks16, *self.blocks8])
 
-    @property
-    def identity_modules(self) -> list[list[nn.Module]]:
-        """Identity bank and norm of strides 16 and 8."""
-        return [[self.identity_bank16, self.identity_norm16], [self.identity_bank8, self.identity_norm8]]
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """Return the normalized identity embeddings at strides 16 and 8; see `VOSModel.assign_identities`."""
+        return [
+            self.identity_norm16(self.identity_bank16(masks)),
+            self.identity_norm8(self.identity_bank8(masks)),
+        ]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        x, size16 = self.repeat_for_groups(features, memory, id_embeddings)
+        x = self.expand_features(features, memory, id_embeddings)
+        size16 = (x.shape[2], x.shape[3])
         outputs16, states16 = self.run_stage(0, (map_to_tokens(x), None), size16, memory, id_embeddings)
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])

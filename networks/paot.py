@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aost import AOSTBlock, AOSTState
-from aotlab.networks.attention import Size
+from aotlab.networks.attention import MapSize
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
@@ -44,7 +44,7 @@ class PyramidBlock(AOSTBlock):
         self.output_norm = nn.LayerNorm(dim)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, AOSTState]:
         """Run `AOSTBlock.forward` and normalize its output."""
         x, state = super().forward(x, size, memory, id_embedding)
@@ -71,7 +71,7 @@ class Stage(nn.Module):
             )
             self.identity_norm = nn.LayerNorm(dim)
         self.out_channels = (1 + settings.depth) * dim
-        """channels of all embeddings"""
+        """channels of its embeddings: its input, and the output of each block"""
 
 
 class PAOT(VOSModel):
@@ -101,23 +101,22 @@ class PAOT(VOSModel):
         """Blocks of all stages."""
         return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
 
-    @property
-    def identity_modules(self) -> list[list[nn.Module]]:
-        """Identity bank and norm of each stage with blocks."""
-        return [[stage.identity_bank, stage.identity_norm] for stage in self.stages if len(stage.blocks)]
+    def assign_identities(self, masks: Tensor) -> list[Tensor]:
+        """Return the normalized identity embedding of each stage with blocks; see `VOSModel.assign_identities`."""
+        return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages if len(stage.blocks)]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        x, size = self.repeat_for_groups(features, memory, id_embeddings)
+        x = self.expand_features(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
-        sizes: list[Size] = []
+        sizes: list[MapSize] = []
         for index, stage in enumerate(self.stages):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
-                size = (x.shape[2], x.shape[3])
+            size = (x.shape[2], x.shape[3])
             outputs, stage_states = self.run_stage(index, map_to_tokens(x), size, memory, id_embeddings)
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states

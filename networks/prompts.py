@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,6 +13,7 @@ from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, map_to_tokens, tokens_to_map
+from aotlab.networks.model import Features
 
 PLANES = ("positive", "negative", "box", "mask")
 """prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask"""
@@ -44,12 +44,12 @@ class PromptNetwork(nn.Module):
             nn.init.zeros_(bank.weight)
             nn.init.zeros_(bank.bias)  # type: ignore[arg-type]
 
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """Encode a normalized image B×3×H×W as the four maps of `aotlab.networks.model.Features`."""
-        *maps, last = self.encoder(image)
-        return [*maps, self.projector(last)]
+    def encode(self, image: Tensor) -> Features:
+        """Encode a normalized image B×3×H×W."""
+        f4, f8, f16, last = self.encoder(image)
+        return Features(f4, f8, f16, self.projector(last))
 
-    def forward(self, features: Sequence[Tensor], planes: Tensor) -> Tensor:
+    def forward(self, features: Features, planes: Tensor) -> Tensor:
         """Segment N objects.
 
         Args:

@@ -7,7 +7,7 @@ policies (`aotlab.engine.memory.policies`): ``restricted`` is RMem's, ``relevanc
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aot import AOT
-from aotlab.networks.attention import Attention, Size, sine_position
-from aotlab.networks.deaot import DeAOT, GPMBlock
+from aotlab.networks.attention import Attention, MapSize, sine_position
+from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
 from aotlab.networks.model import Block, BlockMemory, KeyValue, VOSModel
 
@@ -61,22 +61,7 @@ class RecurrentState(NamedTuple):
     """B×L×C, result of short-term attention, from which short-term keys and values are made"""
 
 
-class TemporalBlock(Block):
-    """Base of blocks whose long-term attention reads with the temporal embedding of their model."""
-
-    temporal: tuple[TemporalEmbedding, ...] = ()
-    """in a tuple, so that it remains a module of the model only; empty without slots"""
-
-    def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the temporal embedding to queries B×L×C and keys B×(T·L)×C."""
-        return self.temporal[0](query, key) if self.temporal else (query, key)
-
-
-class TemporalGPMBlock(TemporalBlock, GPMBlock):
-    """DeAOT's block with a temporal embedding."""
-
-
-class RecurrentLSTTBlock(TemporalBlock):
+class RecurrentLSTTBlock(Block):
     """LSTT block of AOT+, whose short-term memory is made of the result of short-term attention on the last frame."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
@@ -94,12 +79,9 @@ class RecurrentLSTTBlock(TemporalBlock):
         init_xavier(self)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Tensor, RecurrentState]:
-        """Propagate memory to the current frame, as `aotlab.networks.aot.LSTTBlock.forward`.
-
-        Short-term attention reads all tokens.
-        """
+        """Propagate memory to the current frame; short-term attention reads all tokens. See `Block.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)  # also the key, as in AOT
@@ -125,35 +107,20 @@ class RecurrentLSTTBlock(TemporalBlock):
 class TemporalModel(VOSModel):
     """Base of models whose blocks share a temporal embedding, if the config has slots."""
 
-    temporal: TemporalEmbedding | None
-
-    def add_temporal_embedding(self) -> None:
-        """Give the blocks a temporal embedding with random weights."""
-        blocks, slots = self.active_blocks, self.config.stages[0].temporal_slots
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        blocks, slots = self.active_blocks, config.stages[0].temporal_slots
         self.temporal = TemporalEmbedding(slots, blocks[0].key_dim) if slots else None
         if self.temporal is not None:
-            for block in cast(list[TemporalBlock], blocks):
+            for block in blocks:
                 block.temporal = (self.temporal,)
 
 
 class RMemAOT(TemporalModel, AOT):
     """AOT+: AOT with recurrent blocks and a temporal embedding."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        self.add_temporal_embedding()
-
-    def build_blocks(self) -> list[nn.Module]:
-        """Return recurrent blocks with random weights."""
-        stage = self.config.stages[0]
-        return [RecurrentLSTTBlock(self.config.dim, stage) for _ in range(stage.depth)]
+    block_class = RecurrentLSTTBlock
 
 
 class RMemDeAOT(TemporalModel, DeAOT):
     """DeAOT with a temporal embedding."""
-
-    block_class = TemporalGPMBlock
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        self.add_temporal_embedding()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 
 from aotlab.configs.files import resolve_path
-from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import freeze_encoder
@@ -51,12 +50,6 @@ def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare_model(model, settings, device)
     return model
-
-
-def select_architecture(config: Config) -> ModelConfig:
-    """Return the settings that determine the shapes of the weights."""
-    stages = [replace(stage, drop_path=0.0) for stage in config.model.stages]
-    return replace(config.model, stages=stages, depth=None)
 
 
 def load_encoder(encoder: Encoder, source: str, name: str) -> None:

@@ -148,7 +148,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
 def identity_masks(model: VOSModel, labels: Tensor, ignored: Tensor, options: ClipOptions) -> Tensor:
     """Convert labels B×H×W to masks by identity, B×(1+M)×H×W.
 
-    ``ignored``: B×H×W bool, appended as a plane if the model has one for pixels to ignore.
+    ``ignored``: B×H×W bool, appended as a channel if the model has one for pixels to ignore.
     """
     largest = model.config.max_objects
     assigned = options.permutations.gather(1, labels.clamp(max=largest).flatten(1)).view_as(labels)
@@ -170,22 +170,17 @@ def frame_losses(
     """
     depths = range(1, len(model.active_blocks)) if model.config.scalable else []
     shallower = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
-    by_depth = []
+    losses = []
     for logits in (*shallower, decoded.logits):
         by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
-        by_depth.append(
-            [
-                resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
-                for sample, count in zip(by_object, object_counts, strict=True)
-            ]
-        )
-    losses = [
-        torch.stack(
-            [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
-        )
-        for samples in by_depth
-    ]
-    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in by_depth[-1]])
+        samples = [
+            resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
+            for sample, count in zip(by_object, object_counts, strict=True)
+        ]
+        pairs = zip(samples, labels, strict=True)
+        losses.append(torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in pairs]))
+    # the mask is that of all blocks, whose samples are the last
+    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in samples])
 
 
 class ClipModule(nn.Module):

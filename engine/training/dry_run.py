@@ -21,6 +21,7 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
+from aotlab.utils.numbers import format_count
 from aotlab.utils.processes import peak_resident_bytes
 
 GIB = 2**30
@@ -57,7 +58,7 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
     validated = sum(len(video.frames) for video in data.validation)
     saved = _state_bytes(state) * config.train.keep / GIB
     lines += [
-        f"validation: {len(data.validation)} videos, {validated} frames each time",
+        f"validation: {format_count(len(data.validation), 'video')}, {format_count(validated, 'frame')} each time",
         f"memory: {_peak_bytes(world.device) / GIB:.1f} GiB at most on a rank",
         f"disk: {saved:.2f} GiB of saved states in {output}",
         f"time: {_format_time(total)} without validation",
@@ -92,7 +93,8 @@ def _model_line(config: Config, model: VOSModel, world: World) -> str:
     precision = resolve_precision(config.train.precision, world.device)
     return (
         f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {precision} on "
-        f"{world.device.type}, {world.ranks} ranks × {config.train.accumulate} micro-batches"
+        f"{world.device.type}, {format_count(world.ranks, 'rank')}, "
+        f"{format_count(config.train.accumulate, 'micro-batch')} each"
     )
 
 

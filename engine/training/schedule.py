@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,22 +20,13 @@ def learning_rate(
     final: float,
     warmup: float = 0.05,
     power: float = 0.9,
-    cosine: bool = False,
-    restarts: int = 1,
 ) -> float:
-    """Return the learning rate: linear warm-up from ``final`` to ``peak``, then decay to ``final``.
-
-    The decay is polynomial or a half cosine; ``restarts`` divides the phase into several cycles.
-    """
-    ramp = warmup * total / restarts
-    if restarts > 1:
-        total = math.ceil(total / restarts)
-        step %= total
+    """Return the learning rate: linear warm-up from ``final`` to ``peak``, then polynomial decay to ``final``."""
+    ramp = warmup * total
     if step < ramp:
         return final + (peak - final) * step / ramp
     done = (step - ramp) / (total - ramp + 1)
-    left = (math.cos(math.pi * done) + 1) / 2 if cosine else (1 - done) ** power
-    return final + (peak - final) * left
+    return final + (peak - final) * (1 - done) ** power
 
 
 def reference_loss_weight(step: int, total: int, until: float) -> float:

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,15 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.load import build_config
-from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
-from aotlab.engine.training.build import describe_start_weights, read_start_phases, select_architecture
+from aotlab.engine.training.build import describe_start_weights, read_start_phases
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 
 STATE_NAME = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """pattern of a state's name: index and name of its phase, and step"""
+FIXED_SETTINGS = re.compile(
+    r"model\.(?!depth$|.*\.drop_path$).*|train\.(freeze_encoder_stages|encoder_lr_ratio)|"
+    r"train\.phases\.\d+\.(name|weight_decay)"
+)
+"""settings that weights and optimizer depend on; all others may change when a run is resumed"""
 
 
 class NonFiniteError(RunStopped):
@@ -96,29 +101,10 @@ class PhaseState:
 
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze the model's identity banks and their norms."""
-    for module in chain.from_iterable(model.identity_modules):
-        module.requires_grad_(trainable)
-
-
-def settings_that_must_match(config: Config, index: int) -> dict[str, Any]:
-    """Return the settings besides the architecture that must be the same when phase ``index`` is resumed."""
-    settings, phases = config.train, config.train.phases
-    return {
-        f"train.phases.{index}.name": phases[index].name if index < len(phases) else None,
-        f"train.phases.{index}.weight_decay": phases[index].weight_decay if index < len(phases) else None,
-        "train.freeze_encoder_stages": settings.freeze_encoder_stages,
-        "train.encoder_lr_ratio": settings.encoder_lr_ratio,
-        "train.precision": "float16" if settings.precision == "float16" else "float32 or bfloat16",
-    }
-
-
-def settings_that_may_change(state: PhaseState) -> dict[str, Any]:
-    """Return what may change when a phase is resumed, but makes its later steps those of another run."""
-    phase, settings = state.phase, state.config.train
-    names = ("lr", "final_lr", "steps", "batch", "crop", "clip_length")
-    schedule = {name: getattr(settings, name) for name in ("seed", "schedule", "restarts", "warmup", "power")}
-    return {name: getattr(phase, name) for name in names} | schedule | {"data": state.data}
+    """Train or freeze the model's identity banks and their norms, but not the bank of its prompt network."""
+    for name, weight in model.named_parameters():
+        if "identity_" in name and not name.startswith(PROMPT_PREFIX):
+            weight.requires_grad_(trainable)
 
 
 def save_state(state: PhaseState, output: Path) -> None:
@@ -132,9 +118,8 @@ def save_state(state: PhaseState, output: Path) -> None:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
         content = {
-            "settings": settings_that_must_match(state.config, state.index),
-            "architecture": asdict(select_architecture(state.config)),
-            "variable_settings": settings_that_may_change(state),
+            "config": asdict(state.config),
+            "data": state.data,
             "phase": state.index,
             "step": state.step,
             "model": state.model.state_dict(),
@@ -168,50 +153,56 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
         return None
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        saved, index, stored = content["settings"], content["phase"], content["architecture"]
+        settings, index = content["config"], content["phase"]
     except Exception as error:  # damaged files cause errors of any kind
         reason = (str(error).splitlines() or [""])[0][:200]
         raise InputError(
             f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
             "one before it"
         ) from error
-    # settings added since have their defaults
-    architecture = build_config(stored, f"{path}: its architecture", ModelConfig)
-    fixed = settings_that_must_match(config, index)
-    before = {"model": asdict(architecture), **{name: saved.get(name) for name in fixed}}
-    now = {"model": asdict(select_architecture(config)), **fixed}
-    for difference in list_differences(before, now):
-        raise InputError(
-            f"{path}: was saved with {difference}; resume with the same, or give another train.output"
-        )
+    before = flatten_settings(build_config(settings, f"{path}: its settings"), index)
+    now = flatten_settings(config, index)
+    content["changes"] = {
+        name: (before.get(name), now.get(name)) for name in before | now if before.get(name) != now.get(name)
+    }
+    for name, (value, _) in content["changes"].items():
+        if FIXED_SETTINGS.fullmatch(name):
+            raise InputError(
+                f"{path}: was saved with {name}={value}; resume with the same, or give another train.output"
+            )
     return content
 
 
-def list_differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    """Yield ``a.b=value`` for each value of nested dicts and lists that is not the same in ``now``."""
-    if isinstance(before, dict):
-        for key, value in before.items():
-            yield from list_differences(value, now[key], f"{name}.{key}" if name else key)
-    elif isinstance(before, list) and len(before) == len(now):
-        for index, (value, other) in enumerate(zip(before, now, strict=True)):
-            yield from list_differences(value, other, f"{name}.{index}")
-    elif isinstance(before, list):
-        yield f"{len(before)} items in {name}"
-    elif before != now:
-        yield f"{name}={before}"
+def flatten_settings(config: Config, index: int) -> dict[str, Any]:
+    """Return the settings of the model and of training by name, ``a.b``; of all phases those of phase ``index``."""
+    train = asdict(config.train)
+    train["phases"] = {number: phase for number, phase in enumerate(train["phases"]) if number == index}
+    return dict([*_flatten(asdict(config.model), "model"), *_flatten(train, "train")])
+
+
+def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested dicts and lists with their names."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        yield name, value
+        return
+    for key, item in value.items():
+        yield from _flatten(item, f"{name}.{key}")
 
 
 def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
     """Restore a phase from the content of `load_state`; log and record what differs of its settings."""
-    state.resumed = list(content.get("resumed", ()))
-    for name, value in settings_that_may_change(state).items():
-        before = content["variable_settings"].get(name, value)
-        if before != value:
-            state.resumed.append(f"resumed at step {content['step']} with {name} {value}, before {before}")
+    state.resumed = content["resumed"]
+    changes = content["changes"] | {"data": (content["data"], state.data)}
+    for name, (before, now) in changes.items():
+        if before != now:
+            state.resumed.append(f"resumed at step {content['step']} with {name}={now}, before {before}")
             log.warning("%s", state.resumed[-1])
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
-    state.scaler.load_state_dict(content["scaler"])
+    if content["scaler"]:  # empty unless it was float16
+        state.scaler.load_state_dict(content["scaler"])
     state.ema.shadow = {name: tensor.to(state.world.device) for name, tensor in content["ema"].items()}
     state.step, state.best = content["step"], content["best"]
     state.unreadable = Counter(content["unreadable"])

@@ -43,6 +43,19 @@ class StepResult:
     """predicted masks of that micro-batch, B×H×W per frame"""
 
 
+@dataclass(frozen=True)
+class MicroBatchResult:
+    """Losses of a micro-batch, whose gradients were added."""
+
+    loss: float
+    """loss that was minimized"""
+    losses: ClipLosses
+    clip: ClipBatch
+    clip_names: list[str]
+    waited: float
+    """seconds spent waiting for data"""
+
+
 def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
     """Run one optimiser step on the next ``train.accumulate`` micro-batches.
 
@@ -54,40 +67,51 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
     Raises:
         NonFiniteError: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
-    begin, waited, micro_batches = time.perf_counter(), 0.0, state.config.train.accumulate
-    precision = resolve_precision(state.config.train.precision, state.world.device)
+    begin = time.perf_counter()
     rates = begin_step(state)
-    results: list[tuple[float, ClipLosses, ClipBatch]] = []
-    clip_names: list[str] = []
-    for micro_batch in range(micro_batches):
-        wait_start = time.perf_counter()
-        batch = next(batches)
-        waited += time.perf_counter() - wait_start
-        clip_names += [name for names in batch.names for name in names]
-        state.unreadable.update(batch.unreadable)
-        clip = to_device(batch, state.world.device)
-        options, weight = select_clip_options(state, clip, micro_batch)
-        accumulating = (
-            isinstance(clip_module, nn.parallel.DistributedDataParallel) and micro_batch < micro_batches - 1
-        )
-        with clip_module.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
-            with autocast(state.world.device, precision):
-                loss, losses = clip_module(clip, options, weight)
-            with (
-                detect_lost_ranks() if state.world.ranks > 1 else nullcontext()
-            ):  # DDP exchanges gradients here
-                state.scaler.scale(loss / micro_batches).backward()
-        results.append((loss.item(), losses, clip))
-    total = sum(loss for loss, _, _ in results)
+    results = [
+        run_micro_batch(state, clip_module, batches, index) for index in range(state.config.train.accumulate)
+    ]
+    clip_names = [name for result in results for name in result.clip_names]
+    total = sum(result.loss for result in results)
     if not math.isfinite(state.world.mean([total])[0]):
         suspects = state.world.gather([] if math.isfinite(total) else clip_names)
         raise NonFiniteError(
             f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}"
         )
     norm = update_weights(state, clip_names)
-    seconds = {"data_seconds": waited, "step_seconds": time.perf_counter() - begin}
-    metrics = {**mean_losses(results), **rates, "gradient_norm": norm, **seconds}
-    return StepResult(mean_over_ranks(metrics, state.world), clip, losses.predictions)
+    metrics = {
+        **mean_losses(results),
+        **rates,
+        "gradient_norm": norm,
+        "data_seconds": sum(result.waited for result in results),
+        "step_seconds": time.perf_counter() - begin,
+    }
+    last = results[-1]
+    return StepResult(mean_over_ranks(metrics, state.world), last.clip, last.losses.predictions)
+
+
+def run_micro_batch(
+    state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors], index: int
+) -> MicroBatchResult:
+    """Add the gradients of micro-batch ``index`` of a step; other arguments as `train_step`."""
+    wait_start = time.perf_counter()
+    batch = next(batches)
+    waited = time.perf_counter() - wait_start
+    state.unreadable.update(batch.unreadable)
+    clip = to_device(batch, state.world.device)
+    options, weight = select_clip_options(state, clip, index)
+    settings = state.config.train
+    is_last = index == settings.accumulate - 1
+    accumulating = isinstance(clip_module, nn.parallel.DistributedDataParallel) and not is_last
+    with clip_module.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
+        with autocast(state.world.device, resolve_precision(settings.precision, state.world.device)):
+            loss, losses = clip_module(clip, options, weight)
+        # DDP exchanges gradients here
+        with detect_lost_ranks() if state.world.ranks > 1 else nullcontext():
+            state.scaler.scale(loss / settings.accumulate).backward()
+    clip_names = [name for names in batch.names for name in names]
+    return MicroBatchResult(loss.item(), losses, clip, clip_names, waited)
 
 
 def feeds_predictions(state: PhaseState) -> bool:
@@ -105,7 +129,7 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     assert phase.final_lr is not None  # resolve_training
     rate = learning_rate(
         state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
-        power=settings.power, cosine=settings.schedule == "cosine", restarts=settings.restarts,
+        power=settings.power,
     )  # fmt: skip
     for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (rate - phase.final_lr) * group["lr_ratio"]
@@ -162,18 +186,18 @@ def join_names(names: list[list[str]]) -> str:
     return ", ".join(sorted({name for rank in names for name in rank}))
 
 
-def mean_losses(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:
+def mean_losses(results: list[MicroBatchResult]) -> dict[str, float]:
     """Return losses and IoU, averaged over micro-batches."""
     ious = [
-        mean_iou(mask, labels, clip.object_counts)
-        for _, losses, clip in results
-        for mask, labels in zip(losses.predictions[1:], clip.labels[1:], strict=True)
+        mean_iou(mask, labels, result.clip.object_counts)
+        for result in results
+        for mask, labels in zip(result.losses.predictions[1:], result.clip.labels[1:], strict=True)
     ]
     known = [iou for iou in ious if not math.isnan(iou)]
     return {
-        "loss": sum(loss for loss, _, _ in results) / len(results),
-        "reference_loss": sum(losses.reference.mean().item() for _, losses, _ in results) / len(results),
-        "tracked_loss": sum(losses.tracked.mean().item() for _, losses, _ in results) / len(results),
+        "loss": sum(result.loss for result in results) / len(results),
+        "reference_loss": sum(result.losses.reference.mean().item() for result in results) / len(results),
+        "tracked_loss": sum(result.losses.tracked.mean().item() for result in results) / len(results),
         "iou": sum(known) / len(known) if known else math.nan,
     }
 

@@ -29,7 +29,7 @@ class LoadTracker:
         """Return the tracker of a checkpoint or name, as in `Tracker.from_pretrained`."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        overrides = (f"memory.frames={frames_in_memory}", "memory.newest=null")
+        overrides = (f"memory.frames={frames_in_memory}",)
         return (Tracker.from_pretrained(model, device=device, overrides=overrides),)
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.attention import LocalAttention, Size, split_heads
+from aotlab.networks.attention import LocalAttention, MapSize, split_heads
 from aotlab.networks.cache import cache_table
 
 TILE = 8
@@ -26,7 +26,7 @@ TILES_AT_ONCE = 32
 class MapLocalAttention(LocalAttention):
     """`LocalAttention` by a weight for every pair of tokens, 0 outside of the window; fast on small maps."""
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         """Read a map's window; see `LocalAttention.forward`."""
         tokens = query.shape[1]
         offset_at, token_at = find_neighbors(size, self.window, query.device)
@@ -35,7 +35,7 @@ class MapLocalAttention(LocalAttention):
             position_logits = self.relative_logits(query)  # B×heads×L×window²
         else:
             position_logits = query.new_zeros(*query.shape[:3], self.window**2)
-        # one more offset, for the tokens outside; finite, as in `build_window_mask`
+        # an extra column for tokens outside the window; finite, as in `build_window_mask`
         position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
         relative = position_logits.gather(
             3, offset_at.expand(*position_logits.shape[:2], -1, -1)
@@ -54,13 +54,13 @@ class MapLocalAttention(LocalAttention):
 class TiledLocalAttention(MapLocalAttention):
     """`LocalAttention` by tiles; parameters and their names are the same."""
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         """Read a map's window; see `LocalAttention.forward`."""
         if full_map_is_cheaper(size, self.window, self.heads):
             return super().forward(query, key, value, size)
         return self._attend_tiles(query, key, value, size)
 
-    def _attend_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: Size) -> Tensor:
+    def _attend_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         queries = extract_tiles(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
         keys = extract_tiles(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
         values = extract_tiles(value, size, self.heads, self.window // 2)
@@ -125,7 +125,7 @@ class TiledLocalAttention(MapLocalAttention):
 
 
 @lru_cache(maxsize=64)
-def full_map_is_cheaper(size: Size, window: int, heads: int) -> bool:
+def full_map_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
     """Return whether a map has fewer pairs of tokens than its tiles with their neighbourhoods.
 
     One head may have half as many more: its values are wide, and the map's are not copied.
@@ -135,7 +135,7 @@ def full_map_is_cheaper(size: Size, window: int, heads: int) -> bool:
     return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
 
 
-def extract_tiles(x: Tensor, size: Size, heads: int, margin: int) -> Tensor:
+def extract_tiles(x: Tensor, size: MapSize, heads: int, margin: int) -> Tensor:
     """Cut tokens B×(n·H·W)×C into tiles with margins, of side 8 + 2·margin every 8, views of padded maps.
 
     Returns:
@@ -190,7 +190,7 @@ def scatter_windows(weights: Tensor) -> Tensor:
 
 
 @cache_table
-def build_window_mask(size: Size, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def build_window_mask(size: MapSize, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return a very negative number where a query's window leaves the map, else 0: rows×columns×64×window²."""
     inside = []
     for length in size:
@@ -206,7 +206,7 @@ def build_window_mask(size: Size, window: int, dtype: torch.dtype, device: torch
 
 
 @cache_table
-def find_neighbors(size: Size, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def find_neighbors(size: MapSize, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return for every query the offset of each token, L×L, and the token at each offset, L×window².
 
     Outside of the window the offset is window², outside of the map the token is L.

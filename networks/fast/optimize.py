@@ -92,7 +92,7 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is Attention and (child.heads == 1 or use_split_attention):
-                child.__class__ = SplitAttention
+                child.__class__ = SplitAttention  # as in `replace_local_attention`
             elif type(child) is nn.Conv2d and child.padding_mode == "zeros":
                 setattr(parent, name, to_onednn(child))
 

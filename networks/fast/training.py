@@ -38,5 +38,6 @@ def fold_training_norms(encoder: nn.Module) -> None:
     for parent in encoder.modules() if type(encoder) in FUSIONS else ():
         for conv, norm in pairwise(parent.children()):
             if type(conv) is nn.Conv2d and type(norm) is FrozenBatchNorm2d:
+                # keeps parameters and their names, which are saved
                 conv.__class__, norm.__class__ = FoldedConv2d, FoldedNorm
                 conv.norm = (norm,)  # type: ignore[assignment]

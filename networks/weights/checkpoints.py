@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -12,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from aotlab.configs.files import describe_missing_checkpoint
 from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config
+from aotlab.configs.training import TrainConfig
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.model_card import ModelCard, parse_card
@@ -30,6 +31,8 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 
 log = logging.getLogger(__name__)
+
+TRAIN_SETTINGS = {setting.name for setting in fields(TrainConfig)}
 
 
 def save_checkpoint(
@@ -150,7 +153,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights and the metadata of a file: settings and model card of ours, nothing of published ones."""
     if not is_file(path):
-        raise InputError(describe_missing_checkpoint(path))
+        raise InputError(f"{path}: no such checkpoint")
     try:
         with path.open("rb") as file:
             safe = path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
@@ -221,6 +224,10 @@ def _resolve_settings(
         return load_config(config, overrides)
     subject = f"{path}: settings in the file"
     tree = parse_yaml(metadata["config"], subject)
+    if isinstance(
+        train := tree.get("train"), Mapping
+    ):  # a record only: settings of other versions do not matter
+        tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
     return build_config(
         tree, f"{path} with {' '.join(overrides)}" if overrides else subject, overrides=overrides
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError, require_extra, suggest
 from aotlab.utils.files import (
     is_file,
     make_folder,
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PUBLISHED_TABLE = Path(__file__).with_name("published.yaml")
-NAME_PATTERN = re.compile("[a-z0-9_]+")
 HUB_FILE = "model.safetensors"
 """checkpoint in a folder of `save_pretrained` or on the Hub"""
 HUB_PREFIX = "hf://"
@@ -98,7 +96,7 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     """Return the file of a checkpoint: a file, a folder of `save_pretrained`, ``bundled``, hf://OWNER/NAME or a name.
 
     Raises:
-        InputError: named weights that cannot be downloaded.
+        InputError: no such file or name, or named weights that cannot be downloaded.
     """
     name = str(checkpoint)
     if name.startswith(HUB_PREFIX):
@@ -106,9 +104,13 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     path = BUNDLED_CHECKPOINT if name == BUNDLED else Path(checkpoint)
     if is_file(path / HUB_FILE):
         return path / HUB_FILE
-    if os.path.exists(path) or not NAME_PATTERN.fullmatch(name) or name not in list_published_weights():
+    if is_file(path):
         return path
-    return find_weights(name) or download_weights(name)
+    names = list_published_weights()
+    if name in names and not os.path.exists(path):
+        return find_weights(name) or download_weights(name)
+    remedy = suggest(path.name, (BUNDLED, *names), "give a file, or a name of aotlab weights list")
+    raise InputError(f"{path}: no such checkpoint; {remedy}")
 
 
 def load_model(
@@ -180,11 +182,13 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
                 log.warning("%s: stored already, %s is not read; replace it with --force", name, source)
             return path
         download = weights_folder() / f".download.{entry.file}"
-        by_hand = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
+        manual_downloads = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
         if source is not None:
             raw = fetch_file(source, download, hub_file=entry.file)
         else:
-            raw = next(filter(is_file, by_hand), None) or _download_from_google_drive(entry, download)
+            raw = next(filter(is_file, manual_downloads), None) or _download_from_google_drive(
+                entry, download
+            )
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
         for left in weights_folder().glob(f"{download.name}*"):  # of interrupted downloads too
             left.unlink(missing_ok=True)

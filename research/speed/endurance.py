@@ -1,7 +1,7 @@
 """Time and memory of a tracker on a very long video, each memory policy in a separate process.
 
 python -m research.speed.endurance clip.mp4 --frames 3000 --compare first_frame --compare every_nth \
-    --compare bounded_fifo,memory.frames=9,memory.newest=null --size 320x180 --masks first.png --plot endurance.png
+    --compare bounded_fifo,memory.frames=9 --size 320x180 --masks first.png --plot endurance.png
 """
 
 from __future__ import annotations

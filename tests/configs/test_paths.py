@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, resolve_path
 from aotlab.configs.load import load_config
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.phases import find_data_root
 from aotlab.engine.training.build import build_training_model
-from aotlab.networks.weights.checkpoints import read_settings
+from aotlab.networks.weights.checkpoints import read_settings, read_weights
 from aotlab.utils.errors import InputError
 
 
@@ -37,9 +38,17 @@ def test_relative_path_is_found_here_or_in_the_project(tmp_path, monkeypatch):
 def test_finetuning_finds_the_bundled_weights_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = load_config("configs/recipes/finetune.yaml", ["data.root=datasets"])
-    bundled = read_settings(BUNDLED_CHECKPOINT).model
-    assert build_training_model(config).config == replace(bundled, prompt_blocks=0)
+    model = build_training_model(config)
+    assert model.config == read_settings(BUNDLED_CHECKPOINT).model
+    weights = read_weights(BUNDLED_CHECKPOINT)
+    assert all(torch.equal(tensor, weights[key].float()) for key, tensor in model.state_dict().items())
     assert find_data_root(config.data) == ROOT / "datasets"
+
+
+def test_finetuned_model_tracks_with_the_bundled_settings():
+    stored = read_settings(BUNDLED_CHECKPOINT)
+    for config in (load_config("aott_mini"), load_config("configs/recipes/finetune.yaml")):
+        assert replace(config, name=stored.name, data=stored.data, train=stored.train) == stored
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import apply_protocol
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
+from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -69,3 +71,17 @@ def test_unknown_protocol_rejected():
 def test_stated_policy_stays(override):
     config = load_config("aotl", [override])
     assert apply_protocol(config, "bounded", [override]).memory.policy == "every_nth"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "newest"),
+    [
+        (["memory.every=2"], 1),
+        (["memory.frames=9"], None),
+        (["memory.policy=bounded_fifo"], None),
+        (["memory={frames: 9}"], None),
+        (["memory.newest=2", "memory.frames=9"], 2),
+    ],
+)
+def test_new_memory_size_resets_newest(overrides, newest):
+    assert read_settings(BUNDLED_CHECKPOINT, overrides=overrides).memory.newest == newest

@@ -111,7 +111,7 @@ def test_example_of_two_frames_runs():
 
 
 def test_missing_methods_of_a_model_are_named():
-    with pytest.raises(TypeError, match=r"Bare .*decode.*identity_modules.*propagate"):
+    with pytest.raises(TypeError, match=r"Bare .*assign_identities.*decode.*propagate"):
         type("Bare", (VOSModel,), {})(model_config("aot"))
 
 

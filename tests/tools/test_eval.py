@@ -78,7 +78,7 @@ def test_options_reach_the_tracker(tmp_path, loaded):
     call = {"path": mine, "config": "aotl", "overrides": ["memory.every=2", "b.c=3"], "device": "cpu:0"}
     assert loaded == [call]
     assert tool.main([*base, "--force", "--memory", "restricted", "--memory-frames", "4"]) == 0
-    assert loaded[1]["overrides"] == ["memory.policy=restricted", "memory.frames=4", "memory.newest=null"]
+    assert loaded[1]["overrides"] == ["memory.policy=restricted", "memory.frames=4"]
 
 
 def test_corrupt_frame_fails_its_sequence_alone(tmp_path, loaded, capsys, caplog):

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Any], Any]
 
-NO_NEWEST_LIMIT = "memory.newest=null"
-"""the override by which `memory.frames` alone sets how many frames are kept"""
 FRAME_SYNTAX = (
     "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
     "(default: the first frame, object 1). Lists are comma-separated, and an option that is given again adds to them."
@@ -159,7 +157,7 @@ def memory_options(*, bounded: bool) -> Decorator:
         option(
             "--memory-frames",
             cls=SettingOption,
-            settings=["memory.frames={}", NO_NEWEST_LIMIT],
+            settings=["memory.frames={}"],
             type=Integer,
             help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in "
             "the settings)",
@@ -208,10 +206,11 @@ def tracker_options(*, several: str | None = None) -> Decorator:
 
 
 def require_bounded(overrides: Sequence[str], read_settings: Callable[[], Settings]) -> None:
-    """Raise `InputError` if ``--memory-frames`` is given for a policy that keeps all frames."""
-    if NO_NEWEST_LIMIT in overrides and (policy := read_settings().memory.policy) not in BOUNDED_POLICIES:
+    """Raise `InputError` if ``memory.frames`` is overridden for a policy that keeps all frames."""
+    limited = any(override.startswith("memory.frames=") for override in overrides)
+    if limited and (policy := read_settings().memory.policy) not in BOUNDED_POLICIES:
         raise InputError(
-            f"--memory-frames: no effect with memory.policy {policy}, which keeps all frames; "
+            f"memory.frames: no effect with memory.policy {policy}, which keeps all frames; "
             f"add --memory with one of {', '.join(BOUNDED_POLICIES)}"
         )
 

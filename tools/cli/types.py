@@ -12,9 +12,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from aotlab.configs.files import describe_missing_checkpoint, find_config
-from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import is_file, require_existing
+from aotlab.configs.files import find_config
+from aotlab.utils.errors import suggest
+from aotlab.utils.files import require_existing
 from aotlab.utils.numbers import (
     COUNT,
     COUNT_OR_ZERO,
@@ -89,10 +89,7 @@ def parse_checkpoint(text: str) -> Path:
     """Return the file of a path, hf://owner/repository, or name of published weights, fetched on first use."""
     from aotlab.networks.weights.zoo import resolve_checkpoint
 
-    path = resolve_checkpoint(text)
-    if not is_file(path):
-        raise InputError(describe_missing_checkpoint(path))
-    return path
+    return resolve_checkpoint(text)
 
 
 def parse_config(text: str) -> str:

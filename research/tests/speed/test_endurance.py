@@ -18,7 +18,7 @@ def trial(tmp_path_factory):
     save_checkpoint(checkpoint, *build())
 
     def make(policy="first_frame", frames=17, stop_above=None):
-        bounded = () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
+        bounded = () if policy in ("first_frame", "every_nth") else ("memory.frames=4",)
         text = ",".join([policy, "memory.every=2", *bounded])
         return Trial(text, checkpoint, None, (), "cpu", list(clip(4)), stripes([1, 2]), frames, stop_above)
 

@@ -45,8 +45,7 @@ class ScaledBlock(LSTTBlock):
 
 
 class ScaledAOT(AOT):
-    def build_blocks(self):
-        return [ScaledBlock(self.config.dim, self.config.stages[0])]
+    block_class = ScaledBlock
 
 
 @pytest.fixture

@@ -117,11 +117,15 @@ def test_aot_weights_start_training_of_rmem(recipe):
 @pytest.mark.parametrize("preset", ["aott", "deaott", "msdeaott", "r50_paotl"])
 def test_identities_freeze_in_every_model(preset):
     with torch.device("meta"):
-        model = networks.build_model(load_config(preset).model)
-    set_identities_trainable(model, False)
-    banks = [module for module in model.modules() if isinstance(module, IdentityBank)]
-    assert banks
-    assert not any(weight.requires_grad for bank in banks for weight in bank.parameters())
+        model = networks.build_model(load_config(preset, ["model.prompt_blocks=1"]).model)
+    model.prompts.requires_grad_(False)
+    for trainable in (False, True):
+        set_identities_trainable(model, trainable)
+        banks = [module for module in model.modules() if isinstance(module, IdentityBank)]
+        states = {bank: {weight.requires_grad for weight in bank.parameters()} for bank in banks}
+        assert states.pop(model.prompts.identity_bank) == {False}
+        assert states
+        assert all(state == {trainable} for state in states.values())
 
 
 def test_start_from_requires_the_same_architecture(recipe):

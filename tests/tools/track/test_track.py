@@ -164,7 +164,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--write", "masks,gif"], "write gif: unknown output"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "both directions: cannot go with realtime"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
-    (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "--memory-frames: no effect"),
+    (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
@@ -202,7 +202,7 @@ DRY_REFUSED = [
     (["--force", "memory.evry=2"], "unknown key memory.evry; did you mean memory.every?"),
     (["--force", "--config", "swinb_aotl"], "does not fit swinb_aotl"),
     (["--force", "--device", "cuda:99"], "device cuda:99: not usable here"),
-    (["--memory", "every_nth", "--memory-frames", "4"], "--memory-frames: no effect"),
+    (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (
         ["--write", "masks"],
         "holds results of other inputs (masks); choose another folder, or replace results with --force",
@@ -251,7 +251,7 @@ def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracke
         ([], []),  # `Tracker.from_pretrained` bounds memory by itself
         (["--memory", "every_nth"], ["memory.policy=every_nth"]),
         (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
-        (["--memory-frames", "4"], ["memory.frames=4", "memory.newest=null"]),
+        (["--memory-frames", "4"], ["memory.frames=4"]),
         (["--quality", "fast"], ["input.scale=0.6"]),
     ],
 )  # fmt: skip
