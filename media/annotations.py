@@ -14,7 +14,8 @@ import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
-from aotlab.media.labelled_video import MASKS_FOLDER, RECORD_FILE
+from aotlab.media.job_record import RECORD_FILE, read_job_record
+from aotlab.media.labelled_video import MASKS_FOLDER
 from aotlab.media.masks import MAX_OBJECTS, PHOTO, is_blurred, is_photo, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
@@ -68,7 +69,7 @@ def read_annotations(
 
     Args:
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or of ``<object>/<frame>.png`` (binary); COCO
-            JSON; a folder of results with ``masks``; or a format of an installed plug-in.
+            JSON; a folder of results, whose record states video and class names; or a format of an installed plug-in.
         video: the video that the masks are for.
         frame: return only this frame; if the file has a single frame, use it for this one.
         strict: raise, not only warn, if the file states the name of another video.
@@ -76,16 +77,22 @@ def read_annotations(
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
+    record = read_job_record(path) if is_file(path / RECORD_FILE) else None
     if is_file(path / RECORD_FILE):
         path = _find_tracked_masks(path)
     if not is_folder(path):
         require_file(path, "expected a file of masks")
     with reading(path):
         annotations = _read(path, replace(video, frame=frame))
+        if record is not None:
+            annotations.video = record.video_name or annotations.video
+            annotations.class_names = record.class_names
         if annotations.video not in ("", video.name):
             problem = f"made for the video {annotations.video}, but given for {video.name}"
             if strict:
-                raise InputError(f"{problem}; give masks of this video, or rename the video in the file")
+                raise InputError(
+                    f"{problem}; give masks of this video, or rename the video{'' if record else ' in the file'}"
+                )
             log.warning("%s: %s", path, problem)
         if frame is not None:
             shown = {index: regions for index, regions in annotations.frames.items() if regions}

@@ -44,9 +44,9 @@ from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
+    from aotlab.media.job_record import JobRecord
     from aotlab.utils.distributed import Shard
     from aotlab.video.job import CheckedJob, Job
-    from aotlab.video.results import JobRecord
     from aotlab.video.track import JobOptions, TrackResult
 
 DEFAULT_WRITE = ("masks", "overlay")

@@ -89,7 +89,8 @@ def read_versioned_or_none(
 
 def save_record(path: Path, record: Any) -> None:
     """Write the record of a finished part of a run, a dataclass; raises `InputError` if it cannot be written."""
-    write_versioned(path, RUN_RECORD, asdict(record))
+    content = json.loads(json.dumps(asdict(record)))  # keys are texts, as they are read
+    write_versioned(path, RUN_RECORD, content)
 
 
 def load_record(path: Path, kind: type[Content]) -> Content | None:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.labelled_video import RECORD_FILE
+from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
-from aotlab.utils.files import atomic_path, is_file_name, make_folder, remove
+from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
-from aotlab.utils.versioned_json import FileKind, read_versioned_or_none, save_record, write_versioned
+from aotlab.utils.versioned_json import write_versioned
 from aotlab.video.digest import describe_other_run, digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import CheckedJob, Job, check_job
@@ -29,18 +29,18 @@ from aotlab.video.outputs import check_overwrite, find_existing, finish_batch, r
 from aotlab.video.results import (
     CORRECTED_FILE,
     RUN_FILE,
+    RUN_KIND,
     UNFINISHED,
-    JobRecord,
     is_finished,
-    read_job_record,
+    read_run,
     remove_results,
+    start_record,
 )
 from aotlab.video.run import check_run, track_job
 from aotlab.video.track import JobOptions
 
 log = logging.getLogger(__name__)
 
-RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
 RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
 """names of files of the whole run"""
 CLAIM_TIMEOUT = 60.0
@@ -191,7 +191,7 @@ class JobRunner:
         try:
             return self._run(job, folder)
         except InUseError as error:  # the other process writes the record
-            record = replace(JobRecord.start(job), error=str(error))
+            record = replace(start_record(job), error=str(error))
         except InputError as error:
             record = _save_failure(job, folder, str(error))
         except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
@@ -228,9 +228,9 @@ class JobRunner:
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     """Return the record of a job that failed, after saving it if its folder can be written."""
     begun = read_job_record(folder)  # names what is in the folder
-    record = replace(JobRecord.start(job), error=problem, outputs=begun.outputs if begun else [])
+    record = replace(start_record(job), error=problem, outputs=begun.outputs if begun else [])
     with suppress(InputError):
-        save_record(folder / RECORD_FILE, record)
+        write_job_record(folder, record)
     return record
 
 
@@ -253,7 +253,7 @@ def _restart(jobs: Sequence[Job], output: Path) -> None:
     for job in jobs:
         record = read_job_record(output / job.name)
         if record is not None and not _is_corrected(output / job.name):
-            save_record(output / job.name / RECORD_FILE, replace(record, input_digest="", error=UNFINISHED))
+            write_job_record(output / job.name, replace(record, input_digest="", error=UNFINISHED))
 
 
 def _is_corrected(folder: Path) -> bool:
@@ -283,7 +283,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
 
 def _remove_run(output: Path) -> None:
     """Remove the results of the run in a folder, except those of corrected jobs, which keep the class ids."""
-    settings, names = _read_run(output)
+    settings, names = read_run(output)
     if settings is None:
         return
     corrected = {name for name in names if _is_corrected(output / name)}
@@ -295,14 +295,6 @@ def _remove_run(output: Path) -> None:
         remove(output / name)
 
 
-def _read_run(output: Path) -> tuple[Any, list[str]]:
-    """Return the settings and job names of the run in a folder; None and no names without one."""
-    earlier = read_versioned_or_none(
-        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
-    )
-    return (None, []) if earlier is None else (earlier[0], list(filter(is_file_name, earlier[1])))
-
-
 def _find_existing(
     jobs: Sequence[Job], output: Path, inputs: dict[str, Any]
 ) -> tuple[str | None, str | None]:
@@ -311,7 +303,7 @@ def _find_existing(
     Raises:
         InputError: outputs would overwrite inputs, or a job has the name of a file of the run.
     """
-    settings, earlier_names = _read_run(output)
+    settings, earlier_names = read_run(output)
     names = {job.name for job in jobs}
     for name in sorted(names):
         if name.lower() in RESERVED_NAMES:

@@ -73,7 +73,7 @@ class CheckedJob:
     prompts: Mapping[int, Mapping[int, Prompt]]
     """prompts by frame index and object id, with boxes cropped to the frame"""
     class_names: Mapping[int, str]
-    """class names by object id, of `Job.classes`"""
+    """class names by object id, of the mask files and `Job.classes`"""
 
     @property
     def objects(self) -> set[int]:
@@ -140,7 +140,9 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         raise InputError(
             f"class {class_names[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
-    return CheckedJob(job, options, source, frames, masks, prompts, class_names)
+    return CheckedJob(
+        job, options, source, frames, masks, prompts, masks.annotations.class_names | class_names
+    )
 
 
 def parse_class_names(values: Sequence[str]) -> dict[int, str]:

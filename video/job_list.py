@@ -16,7 +16,7 @@ from typing import Any
 
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
-from aotlab.media.labelled_video import RECORD_FILE
+from aotlab.media.job_record import RECORD_FILE
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import file_mode, is_folder, read_text, reading, real_path, require_file_name

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.media.labelled_video import MASKS_FOLDER, RECORD_FILE
+from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.media.labelled_video import MASKS_FOLDER
+from aotlab.media.matching import order_names
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, real_path, remove
 from aotlab.utils.plugins import suggest_convert
 from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
-from aotlab.utils.versioned_json import load_record, save_record
+from aotlab.utils.versioned_json import FileKind, read_versioned_or_none
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import (
@@ -36,54 +37,33 @@ CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
+RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
 PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
 
 
-@dataclass
-class JobRecord:
-    """The result of a job."""
-
-    name: str
-    video: str = ""
-    input_digest: str = ""
-    """digest of the inputs of its results"""
-    frames: int = 0
-    seconds: float = 0.0
-    """seconds spent in the tracker"""
-    rate: str = "24"
-    """frame rate of the video"""
-    error: str | None = None
-    """error message; None on success"""
-    written: list[str] = field(default_factory=list)
-    """outputs relative to the job's folder; once it has ended, the completed ones"""
-    outputs: list[str] = field(default_factory=list)
-    """files and folders of this and earlier runs in the folder, complete or not, which another run may replace"""
-    first_frame: int = 0
-    """index of the first tracked frame"""
-    masks: list[str] = field(default_factory=list)
-    """masks, as in `Job.masks`; once its video was opened, with frame indices for FRAME"""
-    class_names: dict[str, str] = field(default_factory=dict)
-    """class by object id, as mask PNGs have no names"""
-    levels: str | None = None
-    """levels, as in `Job.levels`"""
-    fingerprint: dict[str, Any] = field(default_factory=dict)
-    """identity of the video's content, of `compute_fingerprint`; empty for a stream"""
-
-    @classmethod
-    def start(cls, job: Job) -> JobRecord:
-        """Return the record of an unfinished job, with absolute paths, and addresses without passwords."""
-        video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
-        video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
-        masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
-        return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
+def start_record(job: Job) -> JobRecord:
+    """Return the record of an unfinished job, with absolute paths, and addresses without passwords."""
+    video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
+    video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
+    masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
+    return JobRecord(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
 
-def read_job_record(folder: Path) -> JobRecord | None:
-    """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
-    return load_record(folder / RECORD_FILE, JobRecord)
+def read_run(output: Path) -> tuple[Any, list[str]]:
+    """Return the settings and job names of the run in a folder; None and no names without one."""
+    earlier = read_versioned_or_none(
+        output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
+    )
+    return (None, []) if earlier is None else (earlier[0], list(filter(is_file_name, earlier[1])))
+
+
+def list_job_folders(output: Path) -> list[Path]:
+    """Return the folders of a list's jobs in natural order, tracked or not; without a list, those with a record."""
+    names = read_run(output)[1] or [path.parent.name for path in output.glob(f"*/{RECORD_FILE}")]
+    return [output / name for name in order_names(names)]
 
 
 def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
@@ -114,7 +94,7 @@ class JobResults:
 
     def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, *, restart: bool) -> None:
         self.checked = checked
-        self.record = start_record(checked, input_digest)
+        self.record = _start_checked_record(checked, input_digest)
         self._folder, self._restart = folder, restart
         self._earlier = read_job_record(folder) or JobRecord(checked.job.name)
 
@@ -204,7 +184,7 @@ class JobResults:
             self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
         if not resumed:  # after all checks: masks may be among them
             remove_results(self._folder, kept)
-        save_record(self._folder / RECORD_FILE, self.record)
+        write_job_record(self._folder, self.record)
         try:
             yield
         except InputError:
@@ -223,16 +203,18 @@ class JobResults:
         record.error = UNFINISHED if result.interrupted else result.error
         masks = {PROMPT_MASKS} & {*record.written}
         record.written = sorted(masks.union(path.name for path in result.written.values()))
-        save_record(self._folder / RECORD_FILE, record)
+        write_job_record(self._folder, record)
         if record.error is None:
             remove(self._folder / STATE_FILE)
 
 
-def start_record(checked: CheckedJob, input_digest: str) -> JobRecord:
+def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     """Return the record of a checked job that is not finished."""
-    record = JobRecord.start(checked.job)
+    record = start_record(checked.job)
     record.input_digest, record.rate = input_digest, str(checked.source.rate)
-    record.first_frame, record.masks = checked.frames.first, _locate_masks(checked)
+    record.first_frame, record.last_frame = checked.frames.first, checked.frames.last
+    record.masks, record.video_name = _locate_masks(checked), checked.source.name
+    record.class_names = dict(checked.class_names)
     record.written = [kind.file_name for kind in checked.options.outputs.values()]
     record.written += [PROMPT_MASKS] if checked.prompts else []
     record.outputs = record.written

@@ -111,9 +111,7 @@ def track_job(
             if drawn:
                 values = [*checked.job.masks, *_write_masks(checked, drawn, folder / PROMPT_MASKS)]
                 masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
-            masks.annotations.class_names.update(checked.class_names)
-            names = masks.annotations.class_names
-            results.record.class_names = {str(object_id): name for object_id, name in names.items()}
+            masks.annotations.class_names = dict(checked.class_names)
             labels = VideoLabels.from_annotations(masks.annotations, class_list)
             result = track(
                 tracker, checked.source, masks, folder, checked.options, frames=checked.frames, labels=labels,

@@ -14,6 +14,12 @@ from aotlab.media.coco import (
 )
 from aotlab.media.frames import FrameSource as FrameSource, store_frame as store_frame
 from aotlab.media.images import decode_image as decode_image
+from aotlab.media.job_record import (
+    RECORD_FILE as RECORD_FILE,
+    JobRecord as JobRecord,
+    read_job_record as read_job_record,
+    write_job_record as write_job_record,
+)
 from aotlab.media.masks import PALETTE as PALETTE
 from aotlab.media.matching import (
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
@@ -47,6 +53,7 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.types import Bytes as Bytes, Choice as Choice
 from aotlab.utils.files import atomic_path as atomic_path
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
+from aotlab.utils.numbers import format_count as format_count
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
 from aotlab.video.inputs import load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos
@@ -65,4 +72,5 @@ from aotlab.video.outputs import (
     list_outputs as list_outputs,
     to_detections as to_detections,
 )
+from aotlab.video.results import list_job_folders as list_job_folders
 from aotlab.video.track import TrackResult as TrackResult

@@ -22,7 +22,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
-from studio.tests.annotation.results import write_results
+from studio.tests.annotation.results import change_record, write_results
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 
@@ -182,9 +182,8 @@ def test_videos_are_merged_and_split_to_coco(tmp_path, part):
 
 def test_classes_of_the_record_name_masks(tmp_path):
     results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
-    for name, classes in (("a", {"1": "cat", "2": "dog"}), ("b", {"1": "dog"})):
-        record = json.loads((results / name / ".track.json").read_text())
-        (results / name / ".track.json").write_text(json.dumps({**record, "class_names": classes}))
+    change_record(results / "a", class_names={1: "cat", 2: "dog"})
+    change_record(results / "b", class_names={1: "dog"})
     assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.5"]) == 0
     trees = [json.loads((out / f"{part}.json").read_text()) for part in ("train", "val")]
     assert [tree["categories"] for tree in trees] == [trees[0]["categories"]] * 2
@@ -212,9 +211,7 @@ def test_classes_of_the_record_name_masks(tmp_path):
 
 def test_merged_videos_keep_their_shared_class_ids(tmp_path):
     results, out, shared = write_results(tmp_path, ["a"]), tmp_path / "set", {"cat": 1, "block": 2, "bus": 3}
-    record = json.loads((results / "a" / ".track.json").read_text())
-    record["class_names"] = {"1": "bus", "2": "block"}
-    (results / "a" / ".track.json").write_text(json.dumps(record))
+    change_record(results / "a", class_names={1: "bus", 2: "block"})
     (results / "classes.json").write_text(json.dumps(shared))
     assert main([str(results), str(out), "--to", "coco", "--merge"]) == 0
     categories = json.loads((out / "train.json").read_text())["categories"]

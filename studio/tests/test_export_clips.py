@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError, read_mask
-from aotlab.sdk import locked
-from aotlab.utils.versioned_json import save_record
-from aotlab.video.results import JobRecord
+from aotlab.sdk import JobRecord, locked, write_job_record
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_document
@@ -37,7 +35,7 @@ def batch(tmp_path):
         session.archive.unlink()
         session.archive.parent.rename(folder)
         video, written = str(tmp_path / "clips" / name), ["coco.json", "masks", "review.json"]
-        save_record(folder / ".track.json", JobRecord(name, video, frames=LENGTH, written=written))
+        write_job_record(folder, JobRecord(name, video, frames=LENGTH, written=written))
         records.append({"name": name, "status": "done", "frames": LENGTH, "video": video, "rate": "24"})
         session.close()
     write_batch_review(tmp_path / "batch", records)

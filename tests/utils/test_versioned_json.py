@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aotlab.engine.benchmark.records import SequenceRecord
+from aotlab.media.job_record import JobRecord
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import RUN_RECORD, read_versioned, read_versioned_or_none, write_versioned
-from aotlab.video.batch import RUN_KIND
-from aotlab.video.results import JobRecord
+from aotlab.video.results import RUN_KIND
 from tests.mutations import mutate_tree
 
 CONTENTS = {

@@ -9,7 +9,7 @@ from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.labelled_video import RECORD_FILE
+from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
@@ -18,7 +18,7 @@ from aotlab.utils.versioned_json import save_record, wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, JobRunner, claim_folder, write_summary
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.results import JobRecord, read_job_record
+from aotlab.video.results import start_record
 from aotlab.video.track import JobOptions
 from tests.limits import make_pipe
 from tests.mutations import JSON
@@ -62,7 +62,7 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
         Image.fromarray(frame).save(tmp_path / "a" / f"{index:05d}.png")
     write_mask(tmp_path / "a.png", masks[0])
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
-    save_record(output / "a" / RECORD_FILE, replace(JobRecord.start(job), error="not finished"))
+    save_record(output / "a" / RECORD_FILE, replace(start_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
         record = JobRunner(output, TrackerOptions(), JobOptions(write=("masks",)), {}).run(job)
     assert "in use by" in record.error
@@ -98,7 +98,7 @@ def test_temporary_files_need_no_force(output, jobs, name):
 
 def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    record = JobRecord.start(Job("a", "a.mp4", ("3=a.png", "b.png")))
+    record = start_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
     save_record(output / RECORD_FILE, record)

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from aotlab.media.labelled_video import RECORD_FILE
+from aotlab.media.job_record import RECORD_FILE
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
 from aotlab.video.job_list import list_video_jobs, read_jobs

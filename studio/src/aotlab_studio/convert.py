@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,13 @@ from aotlab.sdk import (
     command,
     find_mask_writer,
     format_coco,
+    format_count,
+    list_job_folders,
     list_mask_formats,
-    order_names,
     read_annotations,
     store_frame,
 )
-from aotlab_studio.document.results import RECORD_FILE, read_job
+from aotlab_studio.document.results import CORRECTED_FILE, read_given, read_job
 from aotlab_studio.files import (
     list_files,
     move_entries,
@@ -77,7 +78,7 @@ MERGED_FORMATS = ("coco", "yolo", "masks")
 def main(
     masks: Path, output: Path, *, to: str, video: Path | None, merge: bool, split: float, force: bool
 ) -> int:
-    """Read, match the frames with the video's, and write."""
+    """Read, match the frames with the video's, and write; return 1 if a video is left out of --merge."""
     if merge == (video is not None):
         raise UsageError(
             "--video: give --video for the masks of one video, or --merge for results of several"
@@ -96,7 +97,11 @@ def main(
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / output.name
-        result = merge_results(masks, made, to, split) if video is None else convert(masks, video, made, to)
+        problems: list[str] = []
+        if video is None:
+            result, problems = merge_results(masks, made, to, split)
+        else:
+            result = convert(masks, video, made, to)
         for path in Path(folder).iterdir():  # some formats write two files
             require_replaceable(output.with_name(path.name), force=force)
             if path.is_dir():
@@ -108,7 +113,9 @@ def main(
             f"warning: {output}: has no suffix; other programs expect {output.name}{suffix}", file=sys.stderr
         )
     print(f"{output}: {result}")
-    return 0
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def require_replaceable(output: Path, *, force: bool) -> None:
@@ -147,21 +154,33 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     return " on ".join(f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
 
 
-def merge_results(results: Path, output: Path, form: str, share: float) -> str:
+def merge_results(results: Path, output: Path, form: str, share: float) -> tuple[str, list[str]]:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
-    Every video is in one of the two, with the frames that have masks. Class ids are the same in both. ``masks`` gives
-    ``JPEGImages`` and ``Annotations`` of a folder per video, as training reads them. Returns the numbers of videos and
-    classes as text.
+    Every finished or corrected video is in one of the two, with the frames that have masks. Class ids are the same in
+    both; classes without an object are left out. ``masks`` gives ``JPEGImages`` and ``Annotations`` of a folder per
+    video, as training reads them.
+
+    Returns:
+        the numbers of videos and classes as text, and why each of the other videos is left out.
+
+    Raises:
+        InputError: too few videos can be used.
     """
-    folders = [path.parent for path in order_names(results.glob(f"*/{RECORD_FILE}"))]
+    clips, problems = dict[Path, tuple[FrameSource, Annotations]](), list[str]()
+    for folder in list_job_folders(results):
+        try:
+            clips[folder] = read_clip(folder)
+        except InputError as error:
+            problems.append(f"{folder.name}: {error}; left out")
+    folders = list(clips)
     if len(folders) < (2 if share < 1 else 1):
-        raise InputError(f"{results}: holds {len(folders)} tracked videos; give the --output of track --jobs")
+        advice = problems[0] if problems else "give the --output of track --jobs"
+        raise InputError(f"{results}: holds {format_count(len(folders), 'tracked video')}; {advice}")
     count = 0 if share == 1 else min(max(1, round((1 - share) * len(folders))), len(folders) - 1)
     step = len(folders) / max(count, 1)  # the video in the middle of each of `count` equal parts is held back
     held_back = {folders[int((part + 0.5) * step)] for part in range(count)}
-    clips = {folder: read_clip(folder) for folder in folders}
-    classes = merge_classes(results, (clip for _, clip in clips.values()))
+    classes = merge_classes(results, [clip for _, clip in clips.values()])
     trees: dict[str, dict[str, Any]] = {}
     for job, (source, clip) in clips.items():
         part, name = "val" if job in held_back else "train", job.name
@@ -182,7 +201,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> str:
     if form == "yolo":
         settings = format_settings(classes, "train/images", f"{'val' if count else 'train'}/images")
         write_bytes(output / "data.yaml", settings.encode())
-    return f"{len(folders) - count} videos in train, {count} in val, {len(classes)} classes"
+    return f"{len(folders) - count} videos in train, {count} in val, {len(classes)} classes", problems
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
@@ -192,33 +211,38 @@ def write_masks(annotations: Annotations, folder: Path) -> None:
         write_mask(folder / f"{stem}.png", annotations.mask(frame), max_id=max_id)
 
 
-def merge_classes(results: Path, clips: Iterable[Annotations]) -> dict[str, int]:
-    """Return class ids by class name for the annotations of several videos: those that their results share stay."""
+def merge_classes(results: Path, clips: Sequence[Annotations]) -> dict[str, int]:
+    """Return class ids by name for the objects of several videos: those that their results share stay."""
     with tempfile.TemporaryDirectory() as folder:
         path, classes = Path(folder) / CLASSES, dict[str, int]()
         if (results / CLASSES).is_file():
             shutil.copyfile(results / CLASSES, path)
         for clip in clips:
             classes = dict(VideoLabels.from_annotations(clip, path).classes)
-        return classes
+    used = {clip.class_name(object_id) for clip in clips for object_id in clip.objects()}
+    return {name: class_id for name, class_id in classes.items() if name in used}
 
 
 def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
-    """Return the video and the masks of a job's results; raise `InputError` without readable masks."""
+    """Return the video and the masks of a job's results.
+
+    Raises:
+        InputError: it was not tracked to its end, nor corrected; or the video or masks are not readable.
+    """
     job = read_job(folder)
     if job is None:
-        raise InputError(f"{folder}: its record is damaged; track the video again")
+        raise InputError("no record of its tracking; track it")
+    if job.error is not None and not (folder / CORRECTED_FILE).exists():
+        raise InputError(job.error)
     source = open_frames(job.video, levels=job.levels)
     annotations = read_objects(folder, source)
-    annotations.classes = job.read_given(VideoInfo.from_source(source)).classes | annotations.classes
+    annotations.classes = read_given(job, VideoInfo.from_source(source)).classes | annotations.classes
     return source, annotations
 
 
 def read_objects(masks: Path, source: FrameSource) -> Annotations:
-    """Return the objects of a video in a file or folder; class names are those of the record, if there is one."""
+    """Return the objects of a video in a file or folder, with the names of its frames."""
     annotations = read_annotations(masks, VideoInfo.from_source(source))
-    if (job := read_job(masks)) is not None:
-        annotations.class_names = job.class_names | annotations.class_names
     annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
     return annotations
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from PIL import Image
 
 from aotlab import write_mask
+from aotlab.sdk import JobRecord, read_job_record, write_job_record
 from aotlab_studio.review.batch import write_batch_review
 from studio.tests.annotation.clips import LENGTH, draw_folder, image, truth
+
+
+def change_record(results, **changes):
+    """Change fields of the record in a folder of results."""
+    write_job_record(results, replace(read_job_record(results), **changes))
 
 
 def write_results(folder, names, lost=()):
@@ -21,7 +28,7 @@ def write_results(folder, names, lost=()):
             labels[labels == (1 if name in lost and index else 0)] = 0
             write_mask(results / "masks" / f"{index:05d}.png", labels)
         record = {"name": name, "video": str(video), "frames": LENGTH, "rate": "25", "status": "done"}
-        (results / ".track.json").write_text(json.dumps({**record, "written": ["masks"]}))
+        write_job_record(results, JobRecord(name, str(video), frames=LENGTH, written=["masks"]))
         ranges = [[1, LENGTH - 1]] if name in lost else []
         review = {"objects": [{"id": 1, "lost_on": ranges}, {"id": 2, "lost_on": []}], "check": []}
         (results / "review.json").write_text(json.dumps(review))

@@ -1,12 +1,12 @@
 """The annotate command, the page's files, results of a job opened as a project."""
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +17,21 @@ from aotlab import InputError, TrackerOptions, write_mask
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.sdk import (
     Annotations,
+    JobRecord,
     Region,
     VideoInfo,
     compute_fingerprint,
     encode_runs,
     find_mask_writer,
     read_annotations,
+    write_job_record,
 )
 from aotlab_studio import annotate as cli
 from aotlab_studio.document.results import open_document, read_job
 from aotlab_studio.server.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
+from studio.tests.annotation.results import change_record
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
@@ -193,9 +196,9 @@ def write_job(tmp_path, form="masks", **changes):
     cvat.write(tmp_path / "clip.xml", annotations(0), VIDEO)
     if form == "cvat.xml":
         cvat.write(folder / "cvat.xml", annotations(*range(LENGTH)), VIDEO)
-    record = {"video": str(tmp_path / "clip"), "frames": LENGTH, "written": [form], "levels": None}
-    record |= {"name": "clip", "masks": [str(tmp_path / "clip.xml")], **changes}
-    (folder / ".track.json").write_text(json.dumps(record))
+    names = dict(annotations(0).class_names)
+    record = JobRecord("clip", str(tmp_path / "clip"), frames=LENGTH, written=[form], class_names=names)
+    write_job_record(folder, replace(record, **{"masks": [str(tmp_path / "clip.xml")], **changes}))
     return folder
 
 
@@ -247,9 +250,7 @@ def test_unusable_results_keep_a_folder_of_others(tmp_path):
 def test_results_of_a_replaced_video_rejected(tmp_path):
     video = tmp_path / "clip"
     folder = write_job(tmp_path)
-    record = json.loads((folder / ".track.json").read_text())
-    record["fingerprint"] = compute_fingerprint(video)
-    (folder / ".track.json").write_text(json.dumps(record))
+    change_record(folder, fingerprint=compute_fingerprint(video))
     Image.new("RGB", (48, 32), (200, 0, 0)).save(video / "00001.png")
     with pytest.raises(InputError, match="has other content than the tracked one"):
         open_document(folder)

@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
-from aotlab.utils.versioned_json import save_record
-from aotlab.video.results import JobRecord
+from aotlab.sdk import JobRecord, write_job_record
 from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
@@ -38,7 +37,7 @@ from studio.tests.annotation.clips import (
     truth,
     wait_until,
 )
-from studio.tests.annotation.results import write_results
+from studio.tests.annotation.results import change_record, write_results
 from studio.tests.annotation.served import Served
 from tests.segment_by_color import segment_by_color
 
@@ -556,7 +555,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     )
     written = [path.name for path in result.written.values()]
     record = JobRecord("a", str(video), frames=LENGTH, written=written, masks=[str(tmp_path / "a.png")])
-    save_record(clip / ".track.json", record)
+    write_job_record(clip, record)
     write_batch_review(
         clip.parent, [{"name": "a", "status": "done", "frames": LENGTH, "video": str(video), "rate": "24"}]
     )
@@ -573,10 +572,8 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
     folder = write_results(tmp_path, ["a"]) / "a"
     for index in range(3):
         (folder / "masks" / f"{index:05d}.png").unlink()
-    record = json.loads((folder / ".track.json").read_text())
     given = f"3={folder / 'masks' / '00003.png'}"
-    record |= {"frames": LENGTH - 3, "first_frame": 3, "masks": [given]}
-    (folder / ".track.json").write_text(json.dumps(record))
+    change_record(folder, frames=LENGTH - 3, first_frame=3, masks=[given])
     state = open_document(folder)
     try:
         assert sorted(state.snapshot.keyframes) == [3]

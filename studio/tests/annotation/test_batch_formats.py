@@ -1,6 +1,5 @@
 """A batch with masks from CVAT or COCO, corrected and exported, read by the other tools' own readers."""
 
-import json
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,7 +12,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor
 from aotlab_studio.server.batch import Batch
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, truth
-from studio.tests.annotation.results import write_results
+from studio.tests.annotation.results import change_record, write_results
 from studio.tests.annotation.test_batch import open_clip
 
 CLASS_NAMES = {3: "person", 7: "ball"}
@@ -50,8 +49,7 @@ def corrected(request, tmp_path):
     )
     file = tmp_path / find_mask_writer(request.param).file_name
     find_mask_writer(request.param).write(file, given, VideoInfo("a", given.size, LENGTH))
-    record = json.loads((folder / "a" / ".track.json").read_text())
-    (folder / "a" / ".track.json").write_text(json.dumps(record | {"masks": [str(file)]}))
+    change_record(folder / "a", masks=[str(file)], class_names=CLASS_NAMES)
     batch = Batch(folder, open_clip)
     batch.enter("a", "Ann", page=False)
     batch.close()  # what the input states is stored

@@ -17,7 +17,7 @@ from PIL import Image
 
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.annotations import read_annotations
-from aotlab.media.labelled_video import RECORD_FILE
+from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -26,7 +26,6 @@ from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.results import JobRecord, read_job_record
 from tests.limits import make_pipe
 from tests.media.test_streams import served  # noqa: F401  a fixture
 from tests.media.test_streams import write as write_grey

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, VideoInfo, compute_fingerprint, load_masks, read_annotations
+from aotlab.sdk import (
+    Annotations,
+    JobRecord,
+    VideoInfo,
+    compute_fingerprint,
+    load_masks,
+    read_annotations,
+    read_job_record,
+)
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
     PROJECT_FILE,
@@ -28,41 +34,18 @@ from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
-RECORD_FILE = ".track.json"
-"""record in a folder of results, written by ``aotlab track``"""
 CORRECTED_FILE = ".corrected"
 """JSON record of the export in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
 
 
-class JobRecord(msgspec.Struct):
-    """Record of a job: what the page needs of it."""
-
-    video: str
-    frames: int
-    written: list[str]
-    """names of the results in the job's folder"""
-    masks: list[str] = []
-    """given masks, as in `Job.masks`"""
-    class_names: dict[int, str] = {}
-    """class by object id, as mask PNGs have no names"""
-    levels: str | None = None
-    first_frame: int = 0
-    """index of the first tracked frame"""
-    fingerprint: dict[str, Any] = {}
-    """identity of the video's content; empty if unknown"""
-
-    def read_given(self, video: VideoInfo) -> Annotations:
-        """Return the given masks."""
-        return load_masks(self.masks, video).annotations if self.masks else Annotations(video.size)
-
-
 def read_job(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
-    real = Path(os.path.realpath(folder))
-    try:
-        return msgspec.json.decode((real / RECORD_FILE).read_bytes(), type=JobRecord)
-    except (OSError, ValueError):
-        return None
+    return read_job_record(Path(os.path.realpath(folder)))
+
+
+def read_given(job: JobRecord, video: VideoInfo) -> Annotations:
+    """Return the given masks of a job."""
+    return load_masks(job.masks, video).annotations if job.masks else Annotations(video.size)
 
 
 def open_document(
@@ -125,9 +108,8 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
             f"{folder}: its video {document.frames.path} has other content than the tracked one; restore it, or track "
             "it again"
         )
-    tracked, given = read_annotations(folder, video), job.read_given(video)
+    tracked, given = read_annotations(folder, video), read_given(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
-    class_names = tracked.class_names | given.class_names
     object_ids = sorted({*tracked.objects(), *given.objects()})
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
     end = min(job.first_frame + job.frames, count)
@@ -141,7 +123,7 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
         ids = given.mask(index)
         masks[index] = {each: document.masks.put(ids == each) for each in np.unique(ids).tolist() if each}
     values = State(
-        objects={each: make_item(each, class_name=class_names.get(each, "")) for each in object_ids},
+        objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
         keyframes=masks,
         layers={layer_id: Layer(object_ids, 0, count - 1, kind="import")},
         classes=dict(given.classes | tracked.classes),

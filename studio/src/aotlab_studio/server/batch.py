@@ -15,12 +15,11 @@ import msgspec
 from starlette.types import ASGIApp
 
 from aotlab import InputError
-from aotlab.sdk import IMAGE_SUFFIXES, list_videos
+from aotlab.sdk import IMAGE_SUFFIXES, RECORD_FILE, list_videos
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.document.results import RECORD_FILE
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences, rank_entries
@@ -47,8 +46,11 @@ def read_entries(folder: Path) -> list[dict[str, Any]] | None:
 
 
 def _list_videos(folder: Path) -> list[Path]:
-    """Return the videos of a folder; none in a project, or in a folder of images other than masks beside videos."""
-    if not folder.is_dir() or (folder / PROJECT_FILE).exists():
+    """Return the videos of a folder.
+
+    None in a project, in the results of a video, or in a folder of images other than masks beside videos.
+    """
+    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, RECORD_FILE)):
         return []
     videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     masks = {f"{path.stem}.png" for path in videos}

@@ -5,10 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from aotlab import InputError
-from aotlab.sdk import CLASSES, find_output, list_outputs, locked, merge_class_ids
+from aotlab.sdk import (
+    CLASSES,
+    JobRecord,
+    find_output,
+    list_outputs,
+    locked,
+    merge_class_ids,
+    write_job_record,
+)
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
@@ -64,7 +73,7 @@ def export_clips(
                     document = open_document(projects[name] if job is None else folder / name)
                     leaving.callback(document.close)
                 target = folder / (f"{name}.masks" if job is None else name)
-                _export_clip(target, job.written if job else [], outputs, document, shared)
+                _export_clip(target, job, outputs, document, shared)
             written.append(name)
         except InputError as error:
             problems.append(f"{name}: {error}")
@@ -76,7 +85,7 @@ def export_clips(
 
 def _export_clip(
     results: Path,
-    written: Sequence[str],
+    job: JobRecord | None,
     outputs: Sequence[str],
     document: Document,
     classes: Mapping[str, int],
@@ -84,13 +93,13 @@ def _export_clip(
     """Replace the outputs of a clip by those of a project, and write others.
 
     Args:
-        written: outputs of the job that has made the results.
+        job: record of the job that has made the results, which gets the project's class names.
 
     Raises:
         InputError: an output of these names exists that neither the job nor an earlier export has written.
     """
     results.mkdir(exist_ok=True)
-    own = {*written, *read_written(results / CORRECTED_FILE)}
+    own = {*(job.written if job else ()), *read_written(results / CORRECTED_FILE)}
     files = {name: find_output(name).file_name for name in list_outputs()}
     names = [name for name, file in files.items() if name in outputs or file in own]
     for file in (files[name] for name in names):
@@ -103,4 +112,6 @@ def _export_clip(
         export_masks(document.frames, now, Path(temporary), names, classes=classes)
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             move_entries(Path(temporary), results)
+            if job is not None:
+                write_job_record(results, replace(job, class_names=now.describe_objects()[0]))
             write_json(results / CORRECTED_FILE, record)
