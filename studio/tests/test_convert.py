@@ -17,6 +17,8 @@ from aotlab.dataloaders.lint import lint_folder
 from aotlab.dataloaders.training.sets import open_videos
 from aotlab.media.video_writer import VideoWriter
 from aotlab.sdk import VideoInfo, find_mask_writer, read_annotations
+from aotlab.utils.versioned_json import write_versioned
+from aotlab.video.results import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
@@ -215,8 +217,36 @@ def test_merged_videos_keep_their_shared_class_ids(tmp_path):
     (results / "classes.json").write_text(json.dumps(shared))
     assert main([str(results), str(out), "--to", "coco", "--merge"]) == 0
     categories = json.loads((out / "train.json").read_text())["categories"]
-    assert {category["name"]: category["id"] for category in categories} == shared
+    assert {category["name"]: category["id"] for category in categories} == {"block": 2, "bus": 3}
     assert json.loads((results / "classes.json").read_text()) == shared
+
+
+def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
+    results, out = write_results(tmp_path, ["a", "b", "c", "d", "e"]), tmp_path / "set"
+    change_record(results / "a", error="not finished")
+    (results / "b" / ".track.json").unlink()
+    change_record(results / "c", video=str(tmp_path / "gone.mp4"))
+    change_record(results / "d", error="not finished")
+    (results / "d" / ".corrected").write_text("{}")
+    jobs = {"settings": {}, "jobs": ["a", "b", "c", "d"]}  # e was removed from the list
+    write_versioned(results / ".jobs.json", RUN_KIND, jobs)
+    assert main([str(results), str(out), "--to", "coco", "--merge"]) == 1
+    assert [folder.name for folder in (out / "train" / "images").iterdir()] == ["d"]
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first == "error: a: not finished; left out"
+    assert second.startswith("error: b: no record of its tracking")
+    assert "gone.mp4" in third
+    change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
+    assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2
+    assert "holds 0 tracked videos; a: not finished" in capsys.readouterr().err
+
+
+def test_class_without_an_object_is_not_merged(tmp_path):
+    results, out = write_results(tmp_path, ["a"]), tmp_path / "set"
+    change_record(results / "a", class_names={1: "cat", 2: "cat"})
+    (results / "classes.json").write_text('{"kitten": 1, "cat": 2}')
+    assert main([str(results), str(out), "--to", "yolo", "--merge"]) == 0
+    assert yaml.safe_load((out / "data.yaml").read_text())["names"] == {0: "unused 0", 1: "cat"}
 
 
 def test_videos_are_merged_and_split_to_yolo(tmp_path):

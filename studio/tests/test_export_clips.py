@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aotlab import InputError, read_mask
-from aotlab.sdk import JobRecord, locked, write_job_record
+from aotlab import InputError, open_frames, read_mask
+from aotlab.sdk import JobRecord, locked, read_job_record, write_job_record
+from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_document
@@ -16,8 +17,10 @@ from aotlab_studio.export_clips import main
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import batch_export
 from aotlab_studio.server.actions import describe, run_action
+from aotlab_studio.server.batch import describe_clip
 from aotlab_studio.server.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
+from studio.tests.annotation.results import change_record, write_results
 
 
 @pytest.fixture
@@ -86,6 +89,58 @@ def test_new_class_reaches_clips_exported_before(batch):
     for name in ("a", "b"):
         categories = json.loads((batch / name / "coco.json").read_text())["categories"]
         assert {each["name"]: each["id"] for each in categories} == {"cat": 1, "dog": 2}
+
+
+def test_class_names_of_a_job_are_exported(tmp_path):
+    folder = write_results(tmp_path, ["a"])
+    change_record(folder / "a", class_names={1: "cat", 2: "dog"})
+    session = open_clip(folder, "a")
+    assert [item.class_name for item in session.document.snapshot.objects] == ["cat", "dog"]
+    session.set_status("accepted")
+    session.close()
+    assert main([str(folder), "--write", "coco,cvat"]) == 0
+    assert json.loads((folder / "classes.json").read_text()).keys() == {"cat", "dog"}
+    tree = json.loads((folder / "a" / "coco.json").read_text())
+    names = {each["id"]: each["name"] for each in tree["categories"]}
+    assert {each["track_id"]: names[each["category_id"]] for each in tree["annotations"]} == {
+        1: "cat",
+        2: "dog",
+    }
+    assert 'label="dog"' in (folder / "a" / "cvat.xml").read_text()
+
+
+def test_corrected_class_reaches_the_record(tmp_path):
+    folder = write_results(tmp_path, ["a"])
+    change_record(folder / "a", class_names={1: "cat", 2: "dog"})
+    session = open_clip(folder, "a")
+    editing.change_object(session.document, 1, {"class_name": "kitten"})
+    session.set_status("corrected")
+    session.close()
+    assert main([str(folder)]) == 0
+    assert read_job_record(folder / "a").class_names == {1: "kitten", 2: "dog"}
+    assert convert([str(folder), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 0
+    categories = json.loads((tmp_path / "set" / "train.json").read_text())["categories"]
+    assert {each["name"] for each in categories} == {"kitten", "dog"}
+
+
+def test_frames_outside_a_job_are_not_its_clip(tmp_path):
+    folder = write_results(tmp_path, ["a"])
+    for index in (0, 1, *range(6, LENGTH)):
+        (folder / "a" / "masks" / f"{index:05d}.png").unlink()
+    change_record(folder / "a", frames=4, first_frame=2, last_frame=5, error="stopped")
+    session = open_clip(folder, "a")
+    document = session.document
+    for index in (0, 6):
+        with pytest.raises(InputError, match=f"frame {index}: not in the job, which has frames 2 to 5"):
+            editing.paint(document, index, 1, [(10, 10)], radius=3)
+    editing.paint(document, 5, 1, [(10, 10)], radius=3)
+    editing.set_range(document)
+    assert describe(session).range == (2, 5)
+    assert not describe_clip("a", document).untracked
+    session.set_status("corrected", outdated="proceed")
+    session.close()
+    assert main([str(folder), "--write", "overlay"]) == 0
+    assert open_frames(folder / "a" / "overlay.mp4").length == 4
 
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):

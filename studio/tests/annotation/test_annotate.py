@@ -28,6 +28,7 @@ from aotlab.sdk import (
 )
 from aotlab_studio import annotate as cli
 from aotlab_studio.document.results import open_document, read_job
+from aotlab_studio.server.batch import read_entries
 from aotlab_studio.server.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
@@ -245,6 +246,14 @@ def test_unusable_results_keep_a_folder_of_others(tmp_path):
     with pytest.raises(InputError, match="results without masks; track the video again"):
         open_document(folder)
     assert notes.read_text() == "mine"
+
+
+def test_results_of_one_video_are_not_a_list(tmp_path):
+    folder = write_job(tmp_path)
+    for name in ("masks", "given"):
+        write_mask(folder / name / "00000.png", truth(0))
+    (folder / "overlay.mp4").write_bytes(b"")
+    assert read_entries(folder) is None
 
 
 def test_results_of_a_replaced_video_rejected(tmp_path):

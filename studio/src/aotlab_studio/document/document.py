@@ -202,10 +202,13 @@ class Document:
     def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> int:
         """Append an edit and return the head; raise `InputError` if it cannot be written, or another program holds it.
 
+        Frames have to be in `Snapshot.clip`.
+
         Args:
             repairs: store it although it changes nothing but the file of a mask.
         """
         with self.lock:
+            self._require_clip(values)
             if not repairs:
                 values = self.log.state(self.log.head).find_changes(values)
             if values != State():
@@ -217,6 +220,15 @@ class Document:
                 self._append(entry)
                 self._notify(values)
             return self.log.head
+
+    def _require_clip(self, values: State) -> None:
+        """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
+        first, last = self.snapshot.clip
+        layers = [layer for layer in values.layers.values() if layer is not None]
+        drawn = [index for index, masks in values.keyframes.items() if masks]
+        for index in (*drawn, *(each for layer in layers for each in (layer.first, layer.last))):
+            if not first <= index <= last:
+                raise InputError(f"frame {index}: not in the job, which has frames {first} to {last}")
 
     def undo(self) -> Entry | None:
         """Undo the last entry and return it; None without one. Raises `InputError` if it is of another open page."""

@@ -340,11 +340,10 @@ def toggle_checked(document: Document, frame: int) -> bool:
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
     """Set the range to track, ``last`` included; None: from the start, to the end."""
     now = document.snapshot
-    end = now.count - 1
-    chosen = (first or 0, end if last is None else last)
+    chosen = (now.clip[0] if first is None else first, now.clip[1] if last is None else last)
     for index in chosen:
         require_frame(index, now.count)
-    document.edit("range", State(ranges={"track": None if chosen == (0, end) else chosen}))
+    document.edit("range", State(ranges={"track": None if chosen == (0, now.count - 1) else chosen}))
 
 
 def _edit_area(

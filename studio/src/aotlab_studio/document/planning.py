@@ -58,18 +58,17 @@ class Span:
 
 def plan_request(now: Snapshot, request: TrackRequest) -> Layer:
     """Return the layer of a request; raise `InputError` for frames or objects that it cannot be for."""
-    last = now.count - 1 if request.last is None else request.last
+    first, last = max(request.first, now.clip[0]), now.clip[1] if request.last is None else request.last
     for index in (request.start, request.first, last):
         require_frame(index, now.count)
-    if not request.first <= request.start <= last:
+    if not first <= request.start <= last:
         raise InputError(
-            f"range {request.first} to {last}: does not hold frame {request.start}, where tracking starts"
+            f"range {first} to {last}: does not hold frame {request.start}, where tracking starts"
         )
     objects, start = now.objects, request.start
     wanted = objects.ids if request.object_ids is None else request.object_ids
     chosen = {objects.get(object_id).id for object_id in wanted}.difference(objects.locked)
-    references = _list_references(now, request.first, last, start)
-    first = request.first
+    references = _list_references(now, first, last, start)
     if request.direction == "forward":
         references = [index for index in references if index >= start]
         first = references[0] + 1 if references else first

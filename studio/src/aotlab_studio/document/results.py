@@ -111,6 +111,8 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     tracked, given = read_annotations(folder, video), read_given(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})
+    last = count - 1 if job.last_frame is None else job.last_frame
+    clip = None if (job.first_frame, last) == (0, count - 1) else (job.first_frame, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
     end = min(job.first_frame + job.frames, count)
     for index in sorted({*range(job.first_frame, end), *tracked.frames}):
@@ -126,6 +128,7 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
         objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
         keyframes=masks,
         layers={layer_id: Layer(object_ids, 0, count - 1, kind="import")},
+        ranges={"clip": clip, "track": clip},
         classes=dict(given.classes | tracked.classes),
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )

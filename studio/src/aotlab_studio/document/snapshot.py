@@ -62,6 +62,11 @@ class Snapshot:
         return {name: value for name, value in self.state.classes.items() if value is not None}
 
     @property
+    def clip(self) -> FrameRange:
+        """First and last frame that may be drawn or tracked: those of the job, or all."""
+        return self.state.ranges.get("clip") or (0, self.count - 1)
+
+    @property
     def notes(self) -> dict[int, str]:
         """Notes by frame."""
         return {index: text for index, text in self.state.notes.items() if text is not None}

@@ -275,6 +275,6 @@ def describe_clip(name: str, document: Document) -> Clip:
     names = {item.id: item.name for item in now.objects}
     return Clip(
         name, now.count, len(names), status, note, document.status_author,
-        untracked=bool(now.keyframes) and len(now.annotated_frames) < now.count,
+        untracked=bool(now.keyframes) and len(now.annotated_frames) <= now.clip[1] - now.clip[0],
         sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
     )  # fmt: skip

@@ -83,7 +83,7 @@ def export_masks(
         folder: created if missing.
         names: outputs, of `list_outputs`.
         first: first frame.
-        last: last frame, included; None: the video's.
+        last: last frame, included; None: the job's or video's.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
 
@@ -97,7 +97,7 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    last = frames.count - 1 if last is None else last
+    first, last = max(first, now.clip[0]), now.clip[1] if last is None else last
     annotated = {index for index in now.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")

@@ -219,9 +219,10 @@ class Session:
             InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
                 runs, or cancelled.
         """
-        end = self.document.frames.count - 1 if last is None else last
-        for index in (first, end):
-            require_frame(index, self.document.frames.count)
+        clip, count = self.document.snapshot.clip, self.document.frames.count
+        for index in (first, count - 1 if last is None else last):
+            require_frame(index, count)
+        first, end = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
