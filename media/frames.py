@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def parse_rate(rate: RateOption) -> Fraction:
 
 
 def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> None:
-    """Link the image file of a frame, or write the frame as JPEG if it has no 8-bit file.
+    """Copy the image file of a frame, as a hard link if possible; write a frame without an 8-bit file as JPEG.
 
     Args:
         source: source of the frame.
@@ -196,8 +197,8 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
             Image.fromarray(frame).save(temporary, format="JPEG", quality=95)
             return
         try:
-            temporary.symlink_to(real_path(file))
-        except OSError:  # no links here
+            os.link(real_path(file), temporary)
+        except OSError:  # another disk, or no links here
             shutil.copyfile(file, temporary)
 
 

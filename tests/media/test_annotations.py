@@ -10,7 +10,14 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.masks import read_mask
-from aotlab.sdk import VideoInfo, find_mask_writer, format_coco, read_annotations
+from aotlab.sdk import (
+    JobRecord,
+    VideoInfo,
+    find_mask_writer,
+    format_coco,
+    read_annotations,
+    write_job_record,
+)
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
@@ -240,3 +247,15 @@ def test_file_of_another_video_is_named(tmp_path, caplog):
     assert f"{path}: made for the video bear, but given for clip" in caplog.text
     with pytest.raises(InputError, match=r"bear\.json: made for the video bear, but given for clip"):
         read_annotations(path, VIDEO, strict=True)
+
+
+def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
+    write_mask(tmp_path / "masks" / "00000.png", labels(0))
+    record = JobRecord("job", video_name="bear", class_names={2: "ball"})
+    write_job_record(tmp_path, record)
+    assert read_annotations(tmp_path, VIDEO).class_names == {2: "ball"}
+    assert f"{tmp_path}/masks: made for the video bear, but given for clip" in caplog.text
+    with pytest.raises(InputError, match="made for the video bear"):
+        read_annotations(tmp_path, VIDEO, strict=True)
+    write_job_record(tmp_path, replace(record, video_name="clip"))
+    read_annotations(tmp_path, VIDEO, strict=True)
