@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -278,6 +278,8 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     check_overwrite(output, foreign, results, force=force)
     if results is not None:
         _remove_run(output)
+    for name in _list_removed(output, read_run(output)[1], names):
+        log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
 
 
@@ -319,10 +321,15 @@ def _find_existing(
         # hidden files are locks and temporary files, perhaps of another machine
         some = any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir())
         return foreign, "other files" if some else None
-    others = sorted(name for name in {*earlier_names} - names if (output / name / RECORD_FILE).exists())
-    if others:
+    others = _list_removed(output, earlier_names, names)
+    if others and names.isdisjoint(earlier_names):
         return None, f"results of other jobs ({others[0]}{', …' * (len(others) > 1)})"
     return None, describe_other_run(settings, inputs)
+
+
+def _list_removed(output: Path, earlier: Sequence[str], names: Collection[str]) -> list[str]:
+    """Return the jobs with results that were in the list of a run in a folder and are not in a new one."""
+    return sorted(name for name in {*earlier} - {*names} if (output / name / RECORD_FILE).exists())
 
 
 def _video_bytes(job: Job) -> int:

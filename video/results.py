@@ -148,7 +148,24 @@ class JobResults:
         require_inputs_outside({video: Path(video)}, [*written, *earlier], self._folder)
         foreign = find_existing({*written} - {*earlier}, self._folder)
         other = None if self._same else find_existing(earlier, self._folder)
-        check_overwrite(self._folder, foreign, other and f"results of other inputs ({other})", force=force)
+        if other is not None:
+            other = f"results of other inputs ({'; changed: '.join(filter(None, [other, self._changed]))})"
+        check_overwrite(self._folder, foreign, other, force=force)
+
+    @property
+    def _changed(self) -> str:
+        """Names of the inputs that differ from those that the earlier record states."""
+        named = {
+            "video": "video",
+            "masks": "mask",
+            "first_frame": "start",
+            "last_frame": "end",
+            "levels": "levels",
+        }
+        pairs = {
+            name: (getattr(self._earlier, key), getattr(self.record, key)) for key, name in named.items()
+        }
+        return ", ".join(name for name, (earlier, now) in pairs.items() if earlier != now)
 
     def _suggest_convert(self) -> str:
         """Return how to get the outputs that the earlier run has not written."""

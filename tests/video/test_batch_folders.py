@@ -18,7 +18,7 @@ from aotlab.utils.versioned_json import save_record, wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, JobRunner, claim_folder, write_summary
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
-from aotlab.video.results import start_record
+from aotlab.video.results import list_job_folders, start_record
 from aotlab.video.track import JobOptions
 from tests.limits import make_pipe
 from tests.mutations import JSON
@@ -88,6 +88,19 @@ def test_damaged_record_of_a_run_is_replaced_by_force(output, jobs, content):
         claim_folder(output, jobs, INPUTS, force=False)
     claim_folder(output, jobs, INPUTS, force=True)
     claim_folder(output, jobs, INPUTS, force=False)
+
+
+def test_results_of_a_removed_job_stay(output, jobs, caplog):
+    claim_folder(output, jobs, INPUTS, force=False)
+    for job in jobs:
+        save_record(output / job.name / RECORD_FILE, start_record(job))
+    kept, removed = jobs[:1], jobs[1].name
+    claim_folder(output, kept, INPUTS, force=False)
+    assert f"{removed}: not in the list any more; its results stay in {output / removed}" in caplog.text
+    assert [folder.name for folder in list_job_folders(output)] == [kept[0].name]
+    assert (output / removed / RECORD_FILE).exists()
+    with pytest.raises(InputError, match="results of other jobs"):
+        claim_folder(output, [replace(jobs[0], name="other")], INPUTS, force=False)
 
 
 @pytest.mark.parametrize("name", ["..jobs.7@other.part.json", ".summary.7@other.part.csv"])

@@ -273,12 +273,14 @@ def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):
     assert (results(out), tracker.loads) == (before, 1)
 
 
-def test_results_of_unlisted_jobs_are_refused(clips, capsys):
+def test_removed_job_keeps_its_results(clips, caplog):
     assert run(clips) == 0
+    before = results(clips.parent / "out" / "c")
     (clips / "c.png").unlink()
     shutil.rmtree(clips / "c")
-    assert run(clips) == 2
-    assert "other jobs (c" in capsys.readouterr().err
+    assert run(clips) == 0
+    assert "c: not in the list any more; its results stay in" in caplog.text
+    assert results(clips.parent / "out" / "c") == before
 
 
 def run_until(clips, monkeypatch, number):

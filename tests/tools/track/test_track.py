@@ -204,7 +204,7 @@ DRY_REFUSED = [
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (
         ["--write", "masks"],
-        "holds results of other inputs (masks); choose another folder, or replace results with --force",
+        "(masks; changed: video, mask, end); choose another folder, or replace results with --force",
     ),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]
@@ -270,6 +270,8 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
     assert run(video, tmp_path, mask, more=["memory.every=9"]) == 2
     assert "holds results of other inputs (masks)" in capsys.readouterr().err
+    assert run(video, tmp_path, mask, more=["--end", "1"]) == 2
+    assert "holds results of other inputs (masks; changed: end)" in capsys.readouterr().err
     for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"]):
         assert run(video, tmp_path, mask, more=["--force", *wrong]) == 2
         assert list(values(tmp_path)) == NAMES
