@@ -92,8 +92,8 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 @command("aotlab annotate", "Draw, track and correct masks of a video in the browser.")
 @video_argument(
     "[VIDEO]",
-    "a video file, a folder of frames, a TIFF stack, a folder of videos, a project, or results of aotlab track --jobs "
-    "(all, or of one video)",
+    "a video file, a folder of frames, a TIFF stack, a folder of videos, a project, or results of aotlab track "
+    "(of one video or a list)",
 )
 @click.option(
     "--project",
