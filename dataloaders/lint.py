@@ -121,8 +121,9 @@ def lint_folder(
         return LintResult([error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
     names, loose = list_subfolders(images), list_images_by_stem(images)
+    by_letters = {name.lower(): name for name in names}
     findings = [
-        warning(masks / name, "masks without frames, not used; add them or remove the masks")
+        warning(masks / name, _describe_unused(images, by_letters.get(name.lower())))
         for name in sorted(set(list_subfolders(masks)) - set(names))
     ]
     if loose and kind == "video":
@@ -143,6 +144,13 @@ def lint_folder(
         findings.append(error(root, f"nothing to train on; {LAYOUTS[kind]}"))
     result = lint_videos(videos, kind=kind, decode=decode, workers=workers, progress=progress)
     return replace(result, findings=_sort_findings(_merge_warnings(findings) + result.findings))
+
+
+def _describe_unused(images: Path, similar: str | None) -> str:
+    """Return why a folder of masks is not used; ``similar``: folder of frames that differs in letter case only."""
+    if similar is not None:
+        return f"not used, as its frames are in {images.name}/{similar}; write both names alike, in letter case too"
+    return "masks without frames, not used; add them or remove the masks"
 
 
 def lint_videos(

@@ -53,7 +53,9 @@ def format_summary(report: LintResult, kind: str) -> str:
 )
 @option("--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}")
 @option("--split", metavar="NAME", help="with --dataset: train, val, test, ... (default: val)")
-@flag("--quick", "read sizes only, which finds no broken files and no ids")
+@flag(
+    "--quick", "read headers only: sizes and files without a valid one, but neither damage after it nor ids"
+)
 @option(
     "--workers",
     type=PositiveInt,

@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ import click
 from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
-from aotlab.dataloaders.benchmarks.sequences import read_annotated_video, require_readable
+from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
+from aotlab.media.job_record import read_job_record
 from aotlab.media.labelled_video import Video, find_masks
 from aotlab.tools.cli.command import (
     command,
@@ -43,8 +45,24 @@ log = logging.getLogger(__name__)
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
     require_paths(result, annotations)
-    result = find_masks(real_path(result))
-    return read_annotated_video(result.name, annotations), result.parent
+    folder = real_path(result)
+    masks, record = find_masks(folder), read_job_record(folder)
+    video = read_annotated_video(masks.name, annotations)
+    if record is not None and record.error is None:
+        video = select_tracked(video, masks)
+    return video, masks.parent
+
+
+def select_tracked(video: Video, masks: Path) -> Video:
+    """Return a video without the annotated frames before the first and after the last mask of a finished run."""
+    stems = {path.stem for path in list_masks(masks)}
+    tracked = [index for index, path in enumerate(video.frames) if path.stem in stems]
+    if not tracked or len(range(tracked[0], tracked[-1] + 1)) == len(video.frames):
+        return video
+    frames = video.frames[tracked[0] : tracked[-1] + 1]
+    log.warning("scored on frames %s to %s, which were tracked", frames[0].stem, frames[-1].stem)
+    kept = tuple(path for path in video.annotations if path in frames)
+    return replace(video, frames=frames, annotations=kept, reference_masks={0: frames[0]})
 
 
 def score_masks(

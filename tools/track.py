@@ -462,7 +462,13 @@ def main(
         column = {"--mask": "masks", "--realtime": ""}.get(refused[0], refused[0][2:].replace("-", "_"))
         remedy = "leave it out"
         if column:
-            remedy = f"use the column {column} of --jobs, or separate values by commas without spaces"
+            remedy = f"use the column {column} of --jobs"
+            if jobs is None and refused[0] in (
+                "--box",
+                "--point",
+                "--not-point",
+            ):  # "1, 2" gives two arguments
+                remedy += ", or separate values by commas without spaces"
         raise UsageError(f"{refused[0]}: applies to a single video; {remedy}")
     if not several and (shard or summarize):
         raise UsageError(f"{'--shard' if shard else '--summarize'}: applies to several videos; give --jobs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,7 +220,9 @@ class JobResults:
         record.error = UNFINISHED if result.interrupted else result.error
         masks = {PROMPT_MASKS} & {*record.written}
         record.written = sorted(masks.union(path.name for path in result.written.values()))
-        write_job_record(self._folder, record)
+        # on a full disk, the error of the run says more than that of its record, which stays unfinished
+        with suppress(InputError) if result.error else nullcontext():
+            write_job_record(self._folder, record)
         if record.error is None:
             remove(self._folder / STATE_FILE)
 

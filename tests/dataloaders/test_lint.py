@@ -106,6 +106,13 @@ SPOILED = {
 }  # fmt: skip
 
 
+def test_names_of_other_letter_case_are_named(root):
+    (root / "Annotations" / "a").rename(root / "Annotations" / "A")
+    findings = [str(finding) for finding in lint_folder(root, "video").findings]
+    wanted = "Annotations/A: not used, as its frames are in JPEGImages/a; write both names alike"
+    assert any(wanted in finding for finding in findings), findings
+
+
 @pytest.mark.parametrize("case", SPOILED)
 def test_fault_is_one_line_with_its_remedy(root, case):
     spoil, wanted = SPOILED[case]

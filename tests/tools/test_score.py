@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.score import main
 from tests import miniatures
@@ -191,6 +192,21 @@ def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     options = ["--dataset", "folder", *places]
     assert main([*options, "--workers", "1"]) == 0
     assert "100.0" in capsys.readouterr().out
+
+
+def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, caplog):
+    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+    results, frames = tmp_path / "part", sorted(truth.iterdir())
+    (results / "masks").mkdir(parents=True)
+    for path in frames[:3]:
+        shutil.copy(path, results / "masks")
+    line = [str(results), "--annotations", str(truth), "--workers", "1", "--json", str(tmp_path / "one.json")]
+    write_job_record(results, JobRecord("part", error="not finished"))
+    assert main(line) == 1
+    write_job_record(results, JobRecord("part"))
+    assert main([*line, "--force"]) == 0
+    assert json.loads((tmp_path / "one.json").read_text())["J"] == 100
+    assert f"scored on frames {frames[0].stem} to {frames[2].stem}, which were tracked" in caplog.text
 
 
 def test_one_result_is_scored_against_one_folder(davis, tmp_path):

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -110,6 +112,14 @@ def test_first_edit_and_finishing_set_the_status(batch, served):
     talk.do("undo")
     assert statuses(batch)["b"] == "in progress"
     talk.socket.close()
+
+
+def test_documented_program_accepts_all_clips(batch, served):
+    page = (Path(__file__).resolve().parents[3] / "docs" / "tutorials" / "batch.md").read_text()
+    (program,) = re.findall(r"```python\n(import httpx.*?)```", page, re.DOTALL)
+    exec(program, {"url": served.url})
+    assert {clip.status for clip in batch.list_clips()} == {"accepted"}
+    assert {clip.author for clip in batch.list_clips()} == {"Ann"}
 
 
 def test_change_without_a_name_is_refused_in_a_list(batch, served):

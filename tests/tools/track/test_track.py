@@ -18,10 +18,11 @@ from PIL import Image
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record
-from aotlab.media.masks import read_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main
+from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
@@ -170,6 +171,7 @@ REFUSED = [
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate a list by commas"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use the column box of --jobs"),
+    (["--jobs", "jobs.csv", "--mask", "first.png"], "use the column masks of --jobs; see aotlab track --help"),
     (["video", "--mask", "film.mp4"], "film.mp4: a video; a mask is a PNG of object ids"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
@@ -264,6 +266,22 @@ def test_options_set_memory(video, mask, tmp_path, tracker, more, overrides):
 def test_printed_settings_are_those_of_the_tracker(capsys, more, policy):
     assert main(["--config", "aotl", "--print-config", *more]) == 0
     assert f"policy: {policy}" in capsys.readouterr().out
+
+
+def test_full_disk_is_a_partial_failure(video, mask, tmp_path, capsys, monkeypatch):
+    def fail(path, record):
+        if record.error != "not finished":
+            raise InputError(f"{path}: cannot be written (No space left on device)")
+
+    def write(path, labels, *, max_id):
+        if path.stem == "00002":
+            raise InputError(f"{path}: cannot be written (No space left on device)")
+        write_mask(path, labels, max_id=max_id)
+
+    monkeypatch.setattr("aotlab.video.results.write_job_record", fail)
+    monkeypatch.setattr("aotlab.video.outputs.write_mask", write)
+    assert run(video, tmp_path, mask) == 1
+    assert "00002.png: cannot be written (No space left" in capsys.readouterr().err
 
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
