@@ -66,6 +66,8 @@ EXPECTED_VALUES = {
     "overrides": 'a list of settings, for example ["memory.every=2"]',
 }
 """form of the values in JSON lines, for messages"""
+MAX_LISTED = 10
+"""largest number of further wrong lines that are named"""
 FIELDS = ("video", *OBJECT_FIELDS, "name", "overrides", "levels", "fps", "start", "end")
 """columns of a list"""
 
@@ -84,11 +86,19 @@ def read_jobs(path: Path) -> list[Job]:
     if is_folder(path):
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs = []
+        jobs, problems = [], dict[int, InputError]()
         for number, row in _read_rows(path):
             place = f"{path}, line {number}"
-            with reading(place, "correct this line"):
-                jobs.append(_read_job(row, place, path.parent))
+            try:
+                with reading(place, "correct this line"):
+                    jobs.append(_read_job(row, place, path.parent))
+            except InputError as error:
+                problems[number] = error
+        if problems:
+            first, *others = problems
+            listed = ", ".join(map(str, others[:MAX_LISTED])) + ", …" * (len(others) > MAX_LISTED)
+            also = f"; also to correct: line {listed}" if others else ""
+            raise InputError(f"{problems[first]}{also}") from problems[first]
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "

@@ -156,6 +156,12 @@ def test_invalid_list_names_its_line(tmp_path, name, text, words):
     assert str(raised.value).count(name) <= 1
 
 
+def test_all_wrong_lines_are_named(tmp_path):
+    (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\nc,,\nd,m,-1\n")
+    with pytest.raises(InputError, match=r"line 2: start x: .*; also to correct: line 4, 5$"):
+        read_jobs(tmp_path / "a.csv")
+
+
 def test_missing_video_of_a_list_is_warned_of(tmp_path, caplog):
     (tmp_path / "a.csv").write_text("video,masks\na.mp4,a.png\n")
     assert len(read_jobs(tmp_path / "a.csv")) == 1
