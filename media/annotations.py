@@ -79,6 +79,8 @@ def read_annotations(
     """
     record = read_job_record(path) if is_file(path / RECORD_FILE) else None
     if is_file(path / RECORD_FILE):
+        if record is not None and record.error is not None:
+            log.warning("%s: results of a run that did not end (%s)", path, record.error)
         path = _find_tracked_masks(path)
     if not is_folder(path):
         require_file(path, "expected a file of masks")

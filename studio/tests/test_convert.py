@@ -229,8 +229,6 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     change_record(results / "a", error="not finished")
     (results / "b" / ".track.json").unlink()
     change_record(results / "c", video=str(tmp_path / "gone.mp4"))
-    change_record(results / "d", error="not finished")
-    (results / "d" / ".corrected").write_text("{}")
     jobs = {"settings": {}, "jobs": ["a", "b", "c", "d"]}  # e was removed from the list
     write_versioned(results / ".jobs.json", RUN_KIND, jobs)
     assert main([str(results), str(out), "--to", "coco", "--merge"]) == 1

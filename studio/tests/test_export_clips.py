@@ -141,6 +141,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     session.close()
     assert main([str(folder), "--write", "overlay"]) == 0
     assert open_frames(folder / "a" / "overlay.mp4").length == 4
+    assert read_job_record(folder / "a").error is None
 
 
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):

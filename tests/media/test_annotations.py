@@ -257,5 +257,7 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     assert f"{tmp_path}/masks: made for the video bear, but given for clip" in caplog.text
     with pytest.raises(InputError, match="made for the video bear"):
         read_annotations(tmp_path, VIDEO, strict=True)
-    write_job_record(tmp_path, replace(record, video_name="clip"))
+    assert "did not end" not in caplog.text
+    write_job_record(tmp_path, replace(record, video_name="clip", error="not finished"))
     read_annotations(tmp_path, VIDEO, strict=True)
+    assert f"{tmp_path}: results of a run that did not end (not finished)" in caplog.text

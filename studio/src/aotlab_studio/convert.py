@@ -35,7 +35,7 @@ from aotlab.sdk import (
     read_annotations,
     store_frame,
 )
-from aotlab_studio.document.results import CORRECTED_FILE, read_given, read_job
+from aotlab_studio.document.results import read_given, read_job
 from aotlab_studio.files import (
     list_files,
     move_entries,
@@ -227,12 +227,12 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
     """Return the video and the masks of a job's results.
 
     Raises:
-        InputError: it was not tracked to its end, nor corrected; or the video or masks are not readable.
+        InputError: it was neither tracked to its end nor exported, or the video or masks are not readable.
     """
     job = read_job(folder)
     if job is None:
         raise InputError("no record of its tracking; track it")
-    if job.error is not None and not (folder / CORRECTED_FILE).exists():
+    if job.error is not None:
         raise InputError(job.error)
     source = open_frames(job.video, levels=job.levels)
     annotations = read_objects(folder, source)

@@ -93,7 +93,7 @@ def _export_clip(
     """Replace the outputs of a clip by those of a project, and write others.
 
     Args:
-        job: record of the job that has made the results, which gets the project's class names.
+        job: record of the job that has made the results, which gets the project's class names; a failed one has results now.
 
     Raises:
         InputError: an output of these names exists that neither the job nor an earlier export has written.
@@ -113,5 +113,5 @@ def _export_clip(
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             move_entries(Path(temporary), results)
             if job is not None:
-                write_job_record(results, replace(job, class_names=now.describe_objects()[0]))
+                write_job_record(results, replace(job, class_names=now.describe_objects()[0], error=None))
             write_json(results / CORRECTED_FILE, record)
