@@ -201,7 +201,9 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     if form == "yolo":
         settings = format_settings(classes, "train/images", f"{'val' if count else 'train'}/images")
         write_bytes(output / "data.yaml", settings.encode())
-    return f"{len(folders) - count} videos in train, {count} in val, {len(classes)} classes", problems
+    kinds = "class" if len(classes) == 1 else "classes"
+    train = format_count(len(folders) - count, "video")
+    return f"{train} in train, {count} in val, {len(classes)} {kinds}", problems
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
