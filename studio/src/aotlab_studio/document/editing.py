@@ -311,7 +311,7 @@ def drop_results(
     with document.lock:
         now = document.snapshot
         objects = now.objects
-        last = now.count - 1 if last is None else min(last, now.count - 1)
+        last = now.clip[1] if last is None else min(last, now.clip[1])
         chosen = objects.ids if object_ids is None else object_ids
         removed = list_layer_ids(now, {objects.get(each).id for each in chosen}.difference(objects.locked))
         owners = [owner[frame : last + 1] > 0 for each, owner in now.owners.items() if each in removed]

@@ -93,7 +93,7 @@ def _export_clip(
     """Replace the outputs of a clip by those of a project, and write others.
 
     Args:
-        job: record of the job that has made the results, which gets the project's class names; a failed one has results now.
+        job: record of the job that has made the results, which gets the project's class names and no error.
 
     Raises:
         InputError: an output of these names exists that neither the job nor an earlier export has written.
