@@ -20,7 +20,7 @@ from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes, find_cro
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import optimize
-from aotlab.networks.model import VOSModel
+from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -104,7 +104,7 @@ class FrameSegmenter:
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
         self.image = pixels.permute(2, 0, 1)[None]
         self.size = (frame.shape[0], frame.shape[1])
-        self._encoded: dict[tuple[CropBox, int], tuple[list[Tensor], tuple[int, int]]] = {}
+        self._encoded: dict[tuple[CropBox, int], tuple[Features, tuple[int, int]]] = {}
 
     @torch.inference_mode()
     def logits(self, prompts: Sequence[Prompt]) -> Tensor:
@@ -155,7 +155,7 @@ class FrameSegmenter:
         logits = F.interpolate(logits.float(), crop.size, mode="bilinear", align_corners=self.align_corners)
         return logits[0, 0], size
 
-    def _encode(self, crop: CropBox, edge: int) -> tuple[list[Tensor], tuple[int, int]]:
+    def _encode(self, crop: CropBox, edge: int) -> tuple[Features, tuple[int, int]]:
         """Return the features of a crop whose longer edge becomes ``edge``, and its (height, width)."""
         if (crop, edge) not in self._encoded:
             size = crop_input_size(crop.size, edge, align_corners=self.align_corners)
