@@ -45,6 +45,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of Fa
 DOUBLES = (torch.float64, torch.complex128)
 """dtypes that MPS lacks"""
 
+WITHOUT_RULES = ("rules.ownership=false", "rules.cuts=false")
+"""rules compute on the host"""
+
 
 def settings(preset, *overrides):
     return load_config(
@@ -96,7 +99,7 @@ def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
     fetched = watch_host(monkeypatch)
     frames = clip(7)
     with fake_cuda(), OperationRecorder() as recorder:
-        tracker = tracker_on_cuda(settings(preset))
+        tracker = tracker_on_cuda(settings(preset, *WITHOUT_RULES))
         given = {0: stripes([1, 2]), 4: stripes([0, 3, 4, 5])}  # the late ones fill a second group
         for index, frame in enumerate(frames[:6]):
             copied = recorder.copied
