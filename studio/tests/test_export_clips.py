@@ -123,6 +123,16 @@ def test_corrected_class_reaches_the_record(tmp_path):
     assert {each["name"] for each in categories} == {"kitten", "dog"}
 
 
+def test_rejected_clip_is_not_merged(tmp_path, capsys):
+    folder = write_results(tmp_path, ["a", "b"])
+    session = open_clip(folder, "a")
+    session.set_status("rejected", "blurred")
+    session.close()
+    assert convert([str(folder), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 0
+    assert "1 video in train, 0 in val, 1 class; rejected, and left out: a" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "set" / "train" / "images").iterdir()] == ["b"]
+
+
 def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     folder = write_results(tmp_path, ["a"])
     for index in (0, 1, *range(6, LENGTH)):

@@ -35,6 +35,8 @@ from aotlab.sdk import (
     read_annotations,
     store_frame,
 )
+from aotlab_studio.document.document import Document
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import read_given, read_job
 from aotlab_studio.files import (
     list_files,
@@ -157,9 +159,9 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
 def merge_results(results: Path, output: Path, form: str, share: float) -> tuple[str, list[str]]:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
-    Every finished or corrected video is in one of the two, with the frames that have masks. Class ids are the same in
-    both; classes without an object are left out. ``masks`` gives ``JPEGImages`` and ``Annotations`` of a folder per
-    video, as training reads them.
+    Every finished or corrected video that is not rejected is in one of the two, with the frames that have masks. Class
+    ids are the same in both; classes without an object are left out. ``masks`` gives ``JPEGImages`` and ``Annotations``
+    of a folder per video, as training reads them.
 
     Returns:
         the numbers of videos and classes as text, and why each of the other videos is left out.
@@ -168,9 +170,13 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
         InputError: too few videos can be used.
     """
     clips, problems = dict[Path, tuple[FrameSource, Annotations]](), list[str]()
+    rejected = list[str]()
     for folder in list_job_folders(results):
         try:
-            clips[folder] = read_clip(folder)
+            if is_rejected(folder):
+                rejected.append(folder.name)
+            else:
+                clips[folder] = read_clip(folder)
         except InputError as error:
             problems.append(f"{folder.name}: {error}; left out")
     folders = list(clips)
@@ -203,7 +209,8 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
         write_bytes(output / "data.yaml", settings.encode())
     kinds = "class" if len(classes) == 1 else "classes"
     train = format_count(len(folders) - count, "video")
-    return f"{train} in train, {count} in val, {len(classes)} {kinds}", problems
+    left_out = f"; rejected, and left out: {', '.join(rejected)}" if rejected else ""
+    return f"{train} in train, {count} in val, {len(classes)} {kinds}{left_out}", problems
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
@@ -223,6 +230,12 @@ def merge_classes(results: Path, clips: Sequence[Annotations]) -> dict[str, int]
             classes = dict(VideoLabels.from_annotations(clip, path).classes)
     used = {clip.class_name(object_id) for clip in clips for object_id in clip.objects()}
     return {name: class_id for name, class_id in classes.items() if name in used}
+
+
+def is_rejected(folder: Path) -> bool:
+    """Return whether the clip of a job's results was rejected in its review."""
+    project = folder.with_name(folder.name + PROJECT_SUFFIX)
+    return (project / PROJECT_FILE).is_file() and Document.read(project).status[0] == "rejected"
 
 
 def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
