@@ -255,4 +255,6 @@ def _locate_masks(checked: CheckedJob) -> list[str]:
 def is_finished(record: JobRecord, folder: Path, input_digest: str, outputs: Collection[str]) -> bool:
     """Return whether a record is of a finished job with the same inputs and these outputs whose results exist."""
     same = record.error is None and record.input_digest == input_digest
-    return same and {*outputs} <= {*record.written} and all((folder / name).exists() for name in record.written)
+    return (
+        same and {*outputs} <= {*record.written} and all((folder / name).exists() for name in record.written)
+    )
