@@ -111,7 +111,7 @@ def require_masks(jobs: list[Job]) -> list[Job]:
     for job in jobs:
         if not job.masks:
             video = strip_credentials(job.video)
-            name = Path(video).stem
+            name = sibling_path(Path(video), "").name
             raise InputError(
                 f"{video}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
                 "next to it, or track only this one with --mask"
