@@ -209,7 +209,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     speed = f" at {result.frames_per_second:.1f} frames per second"
     if result.restored_frames:
         finished = result.restored_frames == result.frames
-        speed = ", finished already" if finished else f", {result.restored_frames} of them before{speed}"
+        speed = ", finished already" if finished else f", {result.restored_frames} resumed; the others{speed}"
     print(f"{frames}{speed}{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
