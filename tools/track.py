@@ -111,7 +111,7 @@ def require_masks(jobs: list[Job]) -> list[Job]:
     for job in jobs:
         if not job.masks:
             video = strip_credentials(job.video)
-            name = Path(video).stem
+            name = sibling_path(Path(video), "").name
             raise InputError(
                 f"{video}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
                 "next to it, or track only this one with --mask"
@@ -153,14 +153,14 @@ def track_video(job: Job, run: Run) -> int:
             print(f"{describe(checked)}, into {run.output}", flush=True)
 
     digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
-    load, restart = run.tracker.load, run.restart or run.force
+    load = run.tracker.load
     if run.dry_run:
-        check_run(checked, run.output, load, digest, force=run.force, restart=restart)
+        check_run(checked, run.output, load, digest, force=run.force, restart=run.restart)
         print_header()
         require_space(run.output, checked.estimate_bytes())
         return 0
     result = track_job(
-        checked, run.output, load, digest, force=run.force, restart=restart, on_start=print_header
+        checked, run.output, load, digest, force=run.force, restart=run.restart, on_start=print_header
     )
     if result.reused:
         print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
@@ -209,7 +209,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     speed = f" at {result.frames_per_second:.1f} frames per second"
     if result.restored_frames:
         finished = result.restored_frames == result.frames
-        speed = ", finished already" if finished else f", {result.restored_frames} of them before{speed}"
+        speed = ", finished already" if finished else f", {result.restored_frames} resumed; the others{speed}"
     print(f"{frames}{speed}{skipped}: {results}")
     for summary in result.summaries:
         print(summary)
@@ -226,7 +226,8 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
     if result.interrupted:
-        print(f"interrupted: the results hold the first {frames}; the same command resumes", file=sys.stderr)
+        resumes = "; the same command resumes" if result.resumable else ""
+        print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
         return SIGNAL_STATUS + result.signal_number
     return 0
 

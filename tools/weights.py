@@ -150,7 +150,7 @@ def show_list() -> int:
 def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> int:
     """Download weights and print their paths."""
     if source and len(names) != 1:
-        raise UsageError("--from: is for one NAME")
+        raise UsageError("--from: takes exactly one NAME")
     from aotlab.networks.weights.zoo import download_weights
 
     for name in names:

@@ -176,7 +176,12 @@ def sibling_path(source: Path, ending: str) -> Path:
     """Return the path next to a file or folder and named after it, such as ``clip.txt`` for ``clip.mp4``."""
     if source.name in ("", ".."):  # the working directory or the one above
         source = real_path(source)
-    return source.parent / f"{source.name if is_folder(source) else source.stem}{ending}"
+    return source.parent / f"{base_name(source)}{ending}"
+
+
+def base_name(source: Path) -> str:
+    """Return the name of a folder, and that of a file without its suffix."""
+    return source.name if is_folder(source) else source.stem
 
 
 def require_existing(path: Path, advice: str = "check the spelling") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -59,9 +60,17 @@ def unwrap(kind: FileKind, wrapped: Any) -> dict[str, Any]:
 
 
 def digest(content: Any) -> str:
-    """Return the SHA-256 of JSON values; arrays and tensors count by type and shape."""
-    text = json.dumps(content, sort_keys=True, default=lambda array: f"{array.dtype} {tuple(array.shape)}")
+    """Return the SHA-256 of JSON values; tensors count by type, shape and CRC-32."""
+    text = json.dumps(content, sort_keys=True, default=_describe_tensor)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _describe_tensor(tensor: Any) -> str:
+    import torch
+
+    # NumPy has no bfloat16, but all types have bytes
+    content = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    return f"{tensor.dtype} {tuple(tensor.shape)} {zlib.crc32(content)}"
 
 
 def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> None:

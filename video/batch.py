@@ -28,6 +28,7 @@ from aotlab.video.labels import CLASSES
 from aotlab.video.outputs import check_overwrite, find_existing, finish_batch, require_inputs_outside
 from aotlab.video.results import (
     CORRECTED_FILE,
+    PROMPT_MASKS,
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
@@ -207,14 +208,16 @@ class JobRunner:
             log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
             return earlier
         input_digest = digest_inputs(job, self._inputs)
-        if earlier is not None and is_finished(earlier, folder, input_digest):
+        outputs = {kind.file_name for kind in self._options.outputs.values()}
+        if earlier is not None and is_finished(earlier, folder, input_digest, outputs):
             log.info("%s: done already", job.name)
             return earlier
         checked = check_job(job, self._options, strict=True)
-        class_list = self._output / CLASSES
+        other_outputs = earlier is not None and {*earlier.outputs} - {PROMPT_MASKS} != outputs
         result = track_job(
-            checked, folder, self._load_tracker, input_digest, class_list=class_list, force=True
-        )
+            checked, folder, self._load_tracker, input_digest, class_list=self._output / CLASSES, force=True,
+            restart=other_outputs,
+        )  # fmt: skip
         if result.interrupted:
             return None
         speed = f"{result.frames_per_second:.1f} per second"
@@ -278,9 +281,11 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     check_overwrite(output, foreign, results, force=force)
     if results is not None:
         _remove_run(output)
-    for name in _list_removed(output, read_run(output)[1], names):
+    settings, earlier_names = read_run(output)
+    for name in _list_removed(output, earlier_names, names):
         log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": inputs, "jobs": names})
+    # earlier settings differ by more outputs only, which finished jobs keep
+    write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings or inputs, "jobs": names})
 
 
 def _remove_run(output: Path) -> None:

@@ -11,7 +11,7 @@ from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder
+from aotlab.utils.files import is_file, is_folder, sibling_path
 from aotlab.utils.value_syntax import parse_frame_object, strip_credentials
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks
 from aotlab.video.outputs import estimate_bytes
@@ -111,7 +111,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     shown = strip_credentials(job.video)
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
     if not (job.masks or job.boxes or job.points or job.not_points):
-        names = ", ".join(f"{Path(shown).stem}{suffix}" for suffix in MASK_SUFFIXES)
+        names = ", ".join(sibling_path(Path(shown), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
             f"{shown}: no masks; give masks, boxes or points (in a folder of videos: {names} next to it)"
         )

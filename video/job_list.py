@@ -19,7 +19,16 @@ from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import RECORD_FILE
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import file_mode, is_folder, read_text, reading, real_path, require_file_name
+from aotlab.utils.files import (
+    base_name,
+    file_mode,
+    is_folder,
+    read_text,
+    reading,
+    real_path,
+    require_file_name,
+    sibling_path,
+)
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value
 from aotlab.video.job import MASK_SUFFIXES, Job
@@ -124,9 +133,9 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     for video in videos:
         shown = strip_credentials(video)
         path = Path(shown) if Path(shown).name not in ("", "..") else real_path(Path(shown))
-        beside = [path.parent / f"{path.stem}{ending}" for ending in MASK_SUFFIXES]
+        beside = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
         masks = [str(file) for file in beside if file != path and file_mode(file)]
-        jobs.append(Job(require_file_name(path.stem, shown), video, tuple(masks)))
+        jobs.append(Job(require_file_name(base_name(path), shown), video, tuple(masks)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
 
@@ -201,7 +210,8 @@ def _read_job(row: Any, place: str, folder: Path) -> Job:
         if text and not re.fullmatch("[0-9]{1,9}", text):
             raise InputError(f"{place}: {key} {text[:40]}: expected a frame number, for example 100")
         ends.append(int(text) if text else None)
-    name = require_file_name(fields.get("name") or Path(strip_credentials(video)).stem, place)
+    base = base_name(folder / strip_credentials(video)) if Path(video).name else ""
+    name = require_file_name(fields.get("name") or base, place)
     if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
         video = _locate(video, folder, place)
     lists["masks"] = [resolve_mask_value(mask, folder) for mask in lists["masks"]]

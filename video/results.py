@@ -252,7 +252,9 @@ def _locate_masks(checked: CheckedJob) -> list[str]:
     return values
 
 
-def is_finished(record: JobRecord, folder: Path, input_digest: str) -> bool:
-    """Return whether a record is of a finished job with the same inputs whose results exist."""
+def is_finished(record: JobRecord, folder: Path, input_digest: str, outputs: Collection[str]) -> bool:
+    """Return whether a record is of a finished job with the same inputs and these outputs whose results exist."""
     same = record.error is None and record.input_digest == input_digest
-    return same and all((folder / name).exists() for name in record.written)
+    return (
+        same and {*outputs} <= {*record.written} and all((folder / name).exists() for name in record.written)
+    )

@@ -16,7 +16,7 @@ from aotlab.video.outputs import OutputKind, RestoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
-PROGRESS = FileKind("progress of a tracked video", 3, "--restart tracks it from the first frame")
+PROGRESS = FileKind("progress of a tracked video", 4, "--restart tracks it from the first frame")
 SAVE_SECONDS = 60.0
 """seconds between two saves"""
 SOURCE_OUTPUT = "masks"

@@ -42,7 +42,7 @@ def run_job(
     """Track one video into a folder, or resume it; results that the folder has already are reused.
 
     Everything is checked before the model is loaded, and results are replaced only after that. A stopped run resumes
-    if its inputs are the same; streams, and outputs that are not `OutputKind.resumable`, start over.
+    if its inputs are the same and `TrackResult.resumable`; any other starts over.
 
     Args:
         job: the video and its masks.

@@ -108,6 +108,8 @@ class TrackResult:
     """whether a signal stopped it"""
     signal_number: int = int(signal.SIGINT)
     """number of that signal"""
+    resumable: bool = False
+    """whether another run with the same inputs resumes after an early stop"""
     error: str | None = None
     """reason for an early stop or missing outputs; None on success"""
 
@@ -217,6 +219,7 @@ def track(
         levels=source.levels,
         interrupted=stop.is_set(),
         signal_number=stop.signal_number,
+        resumable=progress is not None,
         error=message,
     )
 

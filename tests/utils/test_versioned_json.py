@@ -5,13 +5,21 @@ from dataclasses import asdict
 from random import Random
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aotlab.engine.benchmark.records import SequenceRecord
 from aotlab.media.job_record import JobRecord
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import RUN_RECORD, read_versioned, read_versioned_or_none, write_versioned
+from aotlab.utils.versioned_json import (
+    RUN_RECORD,
+    read_versioned,
+    read_versioned_or_none,
+    unwrap,
+    wrap,
+    write_versioned,
+)
 from aotlab.video.results import RUN_KIND
 from tests.mutations import mutate_tree
 
@@ -53,6 +61,17 @@ def test_corrupt_record_is_skipped(tmp_path, caplog, content):
     assert read_versioned_or_none(path, RUN_RECORD, dict) is None
     assert "file.json: not " in caplog.text
     assert RUN_RECORD.remedy in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool])
+@pytest.mark.parametrize("shape", [(), (3, 2)])
+def test_changed_tensor_rejected(dtype, shape):
+    tensor = torch.zeros(shape, dtype=dtype)
+    wrapped = wrap(RUN_RECORD, {"nested": [tensor.movedim(0, -1) if shape else tensor, torch.zeros(0)]})
+    unwrap(RUN_RECORD, wrapped)
+    tensor.view(-1)[-1] = 1
+    with pytest.raises(ValueError, match="changed or damaged"):
+        unwrap(RUN_RECORD, wrapped)
 
 
 def test_missing_record_is_silent(tmp_path, caplog):

@@ -9,7 +9,9 @@ from aotlab.media.job_record import RECORD_FILE
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
 from aotlab.video.job_list import list_video_jobs, read_jobs
+from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
+from tests.tools.track.runs import save
 
 
 def test_csv_is_read(tmp_path):
@@ -200,3 +202,16 @@ def test_current_folder_has_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     (job,) = list_video_jobs(["."])
     assert (job.name, job.masks) == ("clip", (str(tmp_path / "clip.png"),))
+
+
+def test_folders_are_named_with_their_suffix(tmp_path):
+    for name in ("shot.v1", "shot.v2"):
+        write_plain(tmp_path / "videos" / name, 1)
+        save(tmp_path / "videos" / f"{name}.png", 1)
+    (tmp_path / "jobs.csv").write_text(
+        "video,masks\nvideos/shot.v1,videos/shot.v1.png\nvideos/shot.v2,videos/shot.v2.png\n"
+    )
+    jobs = read_jobs(tmp_path / "videos")
+    assert [job.name for job in jobs] == ["shot.v1", "shot.v2"]
+    assert jobs[1].masks == (str(tmp_path / "videos" / "shot.v2.png"),)
+    assert [job.name for job in read_jobs(tmp_path / "jobs.csv")] == ["shot.v1", "shot.v2"]

@@ -206,7 +206,7 @@ def test_list_path_and_unknown_names(capsys, aott):
         ("verify --from x aott", "--from: no such option"),
         ("verfy", "aotlab weights verfy: no such command; did you mean verify?"),
         ("get", "NAME...: missing; see aotlab weights get --help"),
-        ("get aott aots --from x", "--from: is for one NAME"),
+        ("get aott aots --from x", "--from: takes exactly one NAME"),
     ],
 )
 def test_options_of_other_actions_are_refused(line, words, capsys):

@@ -253,12 +253,25 @@ def test_list_with_fewer_or_more_outputs(clips, tracker, capsys, convert_install
     assert cli.main([*line, "masks"]) == 0
     assert tracker.steps == 9
     assert cli.main([*line, "masks,coco,objects"]) == 2
-    assert "holds results without coco, objects; choose another folder" in capsys.readouterr().err
+    assert "holds results without objects; choose another folder" in capsys.readouterr().err
+    assert run(clips) == 0
+    assert tracker.steps == 9
     shutil.rmtree(clips.parent / "out")
     assert cli.main([*line, "masks"]) == 0
     assert cli.main([*line, "masks,coco"]) == 2
     words = "holds results without coco; aotlab convert writes coco from the masks; choose another folder"
     assert words in capsys.readouterr().err
+
+
+def test_outputs_of_a_job_added_with_fewer_are_completed(clips, tracker):
+    (clips / "c.png").rename(clips / "later.png")
+    assert run(clips) == 1
+    (clips / "later.png").rename(clips / "c.png")
+    assert cli.main(["--jobs", str(clips), "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
+    assert tracker.steps == 9
+    assert run(clips) == 0
+    assert tracker.steps == 12
+    assert (clips.parent / "out" / "c" / "coco.json").is_file()
 
 
 def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):

@@ -319,7 +319,7 @@ def test_results_of_a_failed_run_are_replaced(video, mask, tmp_path, monkeypatch
         patch.setattr("aotlab.video.outputs.AnnotationFile.write", fail)
         assert run(video, tmp_path, mask, more=("--write", "masks,coco")) != 0
     assert list((tmp_path / "out" / "masks").iterdir())
-    assert run(video, tmp_path, mask, more=("--write", "masks", "--force")) == 0
+    assert run(video, tmp_path, mask, more=("--write", "masks", "--restart")) == 0
     assert list(values(tmp_path)) == NAMES
 
 
@@ -396,18 +396,31 @@ WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
 @pytest.fixture
 def interrupted(request, video, mask, tmp_path, monkeypatch, capsys):
     """Output folder of a run that a signal, by default Ctrl-C, stopped on its third frame."""
-    step, number = Repeater.step, getattr(request, "param", signal.SIGINT)
+    number = getattr(request, "param", signal.SIGINT)
+    interrupt(monkeypatch, video, tmp_path, mask, more=WRITE, number=number)
+    assert "hold the first 3 frames; the same command resumes" in capsys.readouterr().err
+    return tmp_path / "out"
 
-    def interrupt(self, frame, mask=None):
+
+def interrupt(monkeypatch, video, tmp_path, mask, *, more, number=signal.SIGINT):
+    """Run until a signal on the third frame."""
+    step = Repeater.step
+
+    def send_signal(self, frame, mask=None):
         if frame[0, 0, 2] == 42:
             os.kill(os.getpid(), number)
         return step(self, frame, mask)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Repeater, "step", interrupt)
-        assert run(video, tmp_path, mask, more=WRITE) == 128 + number
-    assert "hold the first 3 frames" in capsys.readouterr().err
-    return tmp_path / "out"
+        patch.setattr(Repeater, "step", send_signal)
+        assert run(video, tmp_path, mask, more=more) == 128 + number
+
+
+@pytest.mark.parametrize("more", [["--write", "overlay"], ["--write", "masks,prores"], ["--both-directions"]])
+def test_run_without_progress_promises_no_resuming(video, mask, tmp_path, monkeypatch, capsys, more):
+    interrupt(monkeypatch, video, tmp_path, mask, more=more)
+    assert "interrupted: " in (error := capsys.readouterr().err)
+    assert "resumes" not in error
 
 
 def files(folder):
@@ -420,11 +433,12 @@ def test_interrupt_leaves_complete_files(interrupted, tmp_path):
     assert len(list(open_frames(interrupted / "overlay.mp4"))) == 3
 
 
-def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, tracker, capsys):
+@pytest.mark.parametrize("more", [[], ["--force"]])
+def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, tracker, capsys, more):
     steps = tracker.steps
-    assert run(video, tmp_path, mask, more=WRITE) == 0
+    assert run(video, tmp_path, mask, more=[*WRITE, *more]) == 0
     assert tracker.steps - steps == 1
-    assert "4 frames, 3 of them before" in capsys.readouterr().out
+    assert "4 frames, 3 resumed; the others at " in capsys.readouterr().out
     assert run(video, tmp_path / "calm", mask, more=WRITE) == 0
     assert files(interrupted) == files(tmp_path / "calm" / "out")
     assert not (interrupted / resume.STATE_FILE).exists()
@@ -439,7 +453,7 @@ def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracke
     assert tracker.steps - steps == 1
 
 
-@pytest.mark.parametrize("more", [["--restart"], ["--write", "vp9", "--force"], ["--end", "3", "--force"]])
+@pytest.mark.parametrize("more", [["--restart"], ["--write", "vp9", "--restart"], ["--end", "3", "--force"]])
 def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, more):
     steps = tracker.steps
     assert run(video, tmp_path, mask, more=[*WRITE, *more]) == 0
@@ -459,7 +473,7 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
     assert "already tracked" in capsys.readouterr().out
     assert tracker.loads == 1
     (tmp_path / "out" / "overlay.mp4").unlink()
-    for count, more in ((2, []), (3, ["--restart"]), (4, ["--force"])):
+    for count, more in ((2, []), (3, ["--restart"]), (3, ["--force"])):
         assert run(video, tmp_path, mask, more=more) == 0
         assert tracker.loads == count
 
@@ -487,7 +501,7 @@ def test_interrupted_run_resumes_with_its_outputs_only(interrupted, video, mask,
     assert run(video, tmp_path, mask, more=["--write", write]) == 2
     assert "other outputs need the video tracked again" in capsys.readouterr().err
     assert run(video, tmp_path, mask, more=WRITE) == 0
-    assert "3 of them before" in capsys.readouterr().out
+    assert "3 resumed; " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("object_id", [255, 300])
