@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError, open_frames, read_mask
-from aotlab.sdk import JobRecord, locked, read_job_record, write_job_record
+from aotlab.sdk import JobRecord, locked, merge_class_ids, read_job_record, write_job_record
 from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
@@ -241,6 +241,26 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     assert "0 corrected clips exported" in out
     assert f"set the status of clips to corrected or accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
+
+
+def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
+    sessions = {name: open_clip(batch, name) for name in ("a", "b")}
+    for session in sessions.values():
+        session.set_status("accepted", outdated="proceed")
+    before = (batch / "a" / "coco.json").read_bytes()
+
+    def draw_meanwhile(path, classes):
+        editing.outline(sessions["a"].document, 4, 1, square(40, 25, 8))
+        return merge_class_ids(path, classes)
+
+    monkeypatch.setattr(batch_export, "merge_class_ids", draw_meanwhile)
+    opened = {name: session.document for name, session in sessions.items()}
+    exported = batch_export.export_clips(batch, opened=opened)
+    assert exported.names == ["b"]
+    assert exported.problems == ["a: changed during the export; accept it again"]
+    assert (batch / "a" / "coco.json").read_bytes() == before
+    for session in sessions.values():
+        session.close()
 
 
 def test_folder_without_jobs_rejected(tmp_path, capsys):

@@ -154,6 +154,20 @@ def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     assert describe(session).status == "accepted"
 
 
+def test_s6_repeated_acceptance_is_stored_once(folder):
+    session, message = open_session(folder), {"do": "set_status", "status": "accepted"}
+    draw(session, 0, 1)
+    run_action(session, message, Actor("Ann", message=7))
+    draw(session, 1, 2)
+    for _ in ("same program", "started again"):
+        run_action(session, message, Actor("Ann", message=7))
+        assert session.document.status[0] == "in progress"
+        assert len(session.document.log.versions) == 1
+        session.close()
+        session = open_session(folder)
+    session.close()
+
+
 def test_s6_killed_tracking_is_not_accepted(folder):
     session = open_session(folder)
     draw(session, 0, 1)

@@ -275,8 +275,9 @@ class Document:
         with self.lock:
             now = self.snapshot
             record = StatusRecord(
-                status, note, now.digest, now.objects_digest, list(outdated), self.actor.name, utc_now()
-            )
+                status, note, now.digest, now.objects_digest, list(outdated), self.actor.message,
+                self.actor.name, utc_now(),
+            )  # fmt: skip
             self._append(record)
             self.emit(StatusEvent(*self.status))
 

@@ -167,6 +167,8 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """digest of names, classes and attributes; empty: unknown"""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
+    message: int | None = None
+    """as in `Entry`"""
     author: str = ""
     time: str = ""
 
@@ -208,8 +210,8 @@ class Log:
         """last entry that is not undone; 0: none"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
-        self.messages: dict[int, Entry] = {}
-        """entries by the page's message that caused them"""
+        self.messages: dict[int, Entry | StatusRecord] = {}
+        """edits and statuses by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""
         self.revision = 0
@@ -296,8 +298,6 @@ class Log:
                 raise KeyError("object id")
             self.entries[record.number] = record
             self.head, self.undone = record.number, []
-            if record.message is not None:
-                self.messages[record.message] = record
             layers, masks = record.values.layers, record.values.keyframes.values()
             self.used_objects.update(record.values.objects, *filter(None, masks))
             self.used_objects.update(*(layer.objects for layer in layers.values() if layer))
@@ -317,6 +317,8 @@ class Log:
             if record.entry not in self.entries:
                 raise KeyError(f"entry {record.entry}")
             self.versions.append(record)
+        if isinstance(record, Entry | StatusRecord) and record.message is not None:
+            self.messages[record.message] = record
 
 
 def read_bytes(path: Path) -> bytes:

@@ -92,31 +92,33 @@ def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int |
         frame: of the keyframe.
         removed: frame of a keyframe that is being removed.
     """
-    owned, own = np.zeros((2, now.count), bool)
-    for each, owner in now.owners.items():
-        owned |= owner > 0
-        own |= (owner > 0) & (now.resolve(each) == object_id)
+    has_result, has_own_result = np.zeros((2, now.count), bool)
+    for stored_id, owner in now.owners.items():
+        has_result |= owner > 0
+        has_own_result |= (owner > 0) & (now.resolve(stored_id) == object_id)
     for layer_id in now.pending:  # what is going to be tracked will be outdated
         layer = now.state.layer(layer_id)
-        owned[layer.first : layer.last + 1] = True
-        own[layer.first : layer.last + 1] |= any(now.resolve(each) == object_id for each in layer.objects)
-    passable = owned.copy()
+        has_result[layer.first : layer.last + 1] = True
+        has_own_result[layer.first : layer.last + 1] |= any(
+            now.resolve(stored_id) == object_id for stored_id in layer.objects
+        )
+    passable = has_result.copy()
     passable[now.keyframes] = True
     masks = {index: now.keyframe(index).get(object_id) for index in now.keyframes}
-    described = [
+    keyframes_of_object = [
         index for index, digest in masks.items() if digest is not None and index not in (frame, removed)
     ]
-    after = min((index for index in described if index > frame), default=now.count)
-    before = max((index for index in described if index < frame), default=-1)
+    after = min((index for index in keyframes_of_object if index > frame), default=now.count)
+    before = max((index for index in keyframes_of_object if index < frame), default=-1)
     last = frame
     while last + 1 < after and passable[last + 1]:
         last += 1
-    while last > frame and not owned[last]:
+    while last > frame and not has_result[last]:
         last -= 1
     between = before >= 0 and bool(masks[before]) and bool(passable[before + 1 : frame].all())
-    between = between and bool(owned[before + 1 : frame].any())
+    between = between and bool(has_result[before + 1 : frame].any())
     first = before + 1 if between else frame
-    while not between and first - 1 > before and own[first - 1]:
+    while not between and first - 1 > before and has_own_result[first - 1]:
         first -= 1
     if first == last == frame:
         return None

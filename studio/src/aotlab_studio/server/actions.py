@@ -17,7 +17,7 @@ from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
-from aotlab_studio.document.log import Direction, Entry
+from aotlab_studio.document.log import Direction, Entry, StatusRecord
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Choice, Description, JobProgress
@@ -91,9 +91,10 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     return result
 
 
-def _repeat(action: Callable[..., Any], entry: Entry, values: Mapping[str, Any]) -> Any:
-    """Return the result of an action that an entry has stored before; of a drawing, without losses."""
-    object_id = values.get("object_id") or next(iter(entry.values.objects), 0)
+def _repeat(action: Callable[..., Any], record: Entry | StatusRecord, values: Mapping[str, Any]) -> Any:
+    """Return the result of an action that a record has stored before; of a drawing, without losses."""
+    objects = record.values.objects if isinstance(record, Entry) else {}
+    object_id = values.get("object_id") or next(iter(objects), 0)
     kind = get_type_hints(action)["return"]
     return EditResult(object_id, {}, 0) if kind is EditResult else object_id if kind is int else None
 

@@ -27,6 +27,7 @@ from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_review
 from aotlab_studio.server.export import export_masks, list_classes, make_record
 
+EXPORTED_STATUSES = ("corrected", "accepted")
 LOCK_TIMEOUT = 10.0
 """seconds to wait for another export of the same clip"""
 
@@ -56,7 +57,7 @@ def export_clips(
         try:
             if (project / PROJECT_FILE).is_file():
                 stored = Document.read(project)
-                if stored.status[0] in ("corrected", "accepted"):
+                if stored.status[0] in EXPORTED_STATUSES:
                     names.append(name)
                     classes |= list_classes(stored.snapshot)
         except InputError as error:
@@ -96,8 +97,14 @@ def _export_clip(
         job: record of the job that has made the results, which gets the project's class names and no error.
 
     Raises:
-        InputError: an output of these names exists that neither the job nor an earlier export has written.
+        InputError: the clip is neither corrected nor accepted any more, or an output of these names exists that
+            neither the job nor an earlier export has written.
     """
+    with document.lock:
+        now = document.freeze()
+        record = make_record(document, now)
+    if record["status"] not in EXPORTED_STATUSES:
+        raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
     own = {*(job.written if job else ()), *read_written(results / CORRECTED_FILE)}
     files = {name: find_output(name).file_name for name in list_outputs()}
@@ -105,9 +112,7 @@ def _export_clip(
     for file in (files[name] for name in names):
         if file not in own and (results / file).exists():
             raise InputError(f"{results / file}: not written by an export; move it away")
-    with document.lock:
-        now = document.freeze()
-        record = {**make_record(document, now), "files": [files[name] for name in names]}
+    record["files"] = [files[name] for name in names]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         export_masks(document.frames, now, Path(temporary), names, classes=classes)
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):

@@ -57,8 +57,8 @@ class TrackingJob:
         layer = document.snapshot.state.layer(layer_id)
         self._document, self._make_tracker, self._on_end, self._model = document, make_tracker, on_end, model
         self.layer_id, self.layer = layer_id, layer
-        self._then = document.at(document.log.layer_entries[layer_id])
-        self._spans = plan_spans(self._then, layer)
+        self._start_snapshot = document.at(document.log.layer_entries[layer_id])
+        self._spans = plan_spans(self._start_snapshot, layer)
         self.total = sum(span.num_frames for span in self._spans)
         self.current_pass, self.passes = 1, max(1, sum(span.passes for span in self._spans))
         self.done = self.lost_pixels = 0
@@ -152,7 +152,9 @@ class TrackingJob:
         """Track a span, unless it is stopped."""
         from aotlab_studio.tracking.spans import track_span
 
-        for result in track_span(tracker, self._document.frames, self._then, span, self._document.folder):
+        for result in track_span(
+            tracker, self._document.frames, self._start_snapshot, span, self._document.folder
+        ):
             while not self._unpaused.is_set():
                 self._set_status("paused")
                 self._unpaused.wait()
@@ -177,7 +179,7 @@ class TrackingJob:
         disagreement = {n: value for n, value in result.disagreement.items() if n in wanted}
         signals = self._signals.update(index, ids, image, confidence)
         scores = measure_scores(ids, sorted(confidence), confidence, disagreement, signals)
-        covered = list_layer_ids(self._then, {*scores, *(wanted & result.absent_ids)})
+        covered = list_layer_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
         note = Result(index, scores, absent, provisional=result.provisional, model=self._model)
         lost_pixels = document.add_result(self.layer_id, note, ids)
