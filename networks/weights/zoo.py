@@ -106,7 +106,9 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
         return path / HUB_FILE
     if is_file(path):
         return path
-    names = list_published_weights()
+    names = (
+        () if path.suffix else tuple(list_published_weights())
+    )  # names have none; reading them imports YAML
     if name in names and not os.path.exists(path):
         return find_weights(name) or download_weights(name)
     remedy = suggest(path.name, (BUNDLED, *names), "give a file, or a name of aotlab weights list")
