@@ -24,7 +24,7 @@ class Encoder(nn.Module):
     channels: tuple[int, int, int, int]
     """of the four maps"""
     torchvision_weights: WeightsEnum | None = None
-    """torchvision's weights of ImageNet, if it has the encoder"""
+    """torchvision's ImageNet weights, if it has the encoder"""
 
     @property
     def freezable_parts(self) -> list[nn.Module]:

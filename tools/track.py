@@ -464,11 +464,8 @@ def main(
         remedy = "leave it out"
         if column:
             remedy = f"use the column {column} of --jobs"
-            if jobs is None and refused[0] in (
-                "--box",
-                "--point",
-                "--not-point",
-            ):  # "1, 2" gives two arguments
+            if jobs is None and refused[0] in ("--box", "--point", "--not-point"):
+                # a shell makes two arguments of "1, 2"
                 remedy += ", or separate values by commas without spaces"
         raise UsageError(f"{refused[0]}: applies to a single video; {remedy}")
     if not several and (shard or summarize):

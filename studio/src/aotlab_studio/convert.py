@@ -37,7 +37,7 @@ from aotlab.sdk import (
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
-from aotlab_studio.document.results import read_given, read_job
+from aotlab_studio.document.results import load_job_masks, read_job
 from aotlab_studio.files import (
     list_files,
     move_entries,
@@ -251,7 +251,7 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
         raise InputError(job.error)
     source = open_frames(job.video, levels=job.levels)
     annotations = read_objects(folder, source)
-    annotations.classes = read_given(job, VideoInfo.from_source(source)).classes | annotations.classes
+    annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
     return source, annotations
 
 

@@ -546,7 +546,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
         session.document.restore_version(2)
 
 
-def test_layers_that_redo_cannot_reach_are_removed_beyond_the_limit(folder, monkeypatch):
+def test_layers_beyond_reach_of_redo_are_removed(folder, monkeypatch):
     monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
     session = open_session(folder)
     draw(session, 0, 1)

@@ -56,7 +56,7 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Actor:
-    """Who makes an edit, and how."""
+    """Author of an edit, with the page and message that it comes from."""
 
     name: str = ""
     """empty: unknown"""

@@ -165,7 +165,7 @@ def read_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int,
 
 
 def find_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int, int] | None:
-    """Return the first whole record from an offset on, as `read_record`; None if there is none."""
+    """Return the first whole record from an offset on, as `read_record`; None without one."""
     file.seek(offset)
     rest = file.read(max(0, length - offset))
     records = (read_record(file, offset + match.start(), length) for match in re.finditer(MAGIC, rest))

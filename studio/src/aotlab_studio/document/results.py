@@ -43,8 +43,8 @@ def read_job(folder: Path) -> JobRecord | None:
     return read_job_record(Path(os.path.realpath(folder)))
 
 
-def read_given(job: JobRecord, video: VideoInfo) -> Annotations:
-    """Return the given masks of a job."""
+def load_job_masks(job: JobRecord, video: VideoInfo) -> Annotations:
+    """Return the masks that a job was tracked from."""
     return load_masks(job.masks, video).annotations if job.masks else Annotations(video.size)
 
 
@@ -108,7 +108,7 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
             f"{folder}: its video {document.frames.path} has other content than the tracked one; restore it, or track "
             "it again"
         )
-    tracked, given = read_annotations(folder, video), read_given(job, video)
+    tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})
     last = count - 1 if job.last_frame is None else job.last_frame

@@ -25,7 +25,7 @@ from aotlab_studio.video import require_frame
 
 
 class Snapshot:
-    """What the document shows at an entry of its log; the contents of layers are read lazily.
+    """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
 
     A layer that is still being tracked shows what it has when it is asked, or has up to ``ends``.
 
