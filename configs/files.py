@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from aotlab.utils.errors import InputError, suggest
@@ -35,13 +36,13 @@ def list_presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def find_config(name: str, relative_to: Path = ROOT) -> Path:
-    """Return the file of a preset or recipe, or a YAML file in the working directory or below ``relative_to``.
+def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT)) -> Path:
+    """Return the file of a preset or recipe, or a YAML file by its path from the first of ``folders`` that has it.
 
     Raises:
         InputError: no such file or preset.
     """
-    for path in (Path(name), relative_to / name):
+    for path in (folder / name for folder in folders):
         if path.suffix in (".yaml", ".yml") and is_file(path):
             return path.resolve()
     for folder in (PRESETS, RECIPES):

@@ -31,6 +31,7 @@ SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
     """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
 
+    ``base:`` names a preset, a recipe, or a file by its path from the file that it stands in.
     ``then:`` in a file adds phases after those of its base. ``base=NAME`` replaces the preset under a recipe. A file
     without ``name:`` is named after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
 
@@ -237,9 +238,9 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         files.append((path, settings))
         if base is None:
             break
-        below = find_config(str(base), path.parent)
+        below = find_config(str(base), [path.parent])
         if preset is not None and below.parent == PRESETS != path.parent:
-            below, preset = find_config(preset, path.parent), None
+            below, preset = find_config(preset), None
         path = below
     if preset is not None:
         raise InputError(f"base={preset}: {top} has no preset below it; load {preset} instead")

@@ -132,7 +132,10 @@ def test_preset_and_file_inherit_from_their_base(tmp_path):
     assert (config.name, config.memory.every, config.memory.policy) == ("mine", 3, "every_nth")
 
 
-def test_base_is_found_beside_its_file(tmp_path):
+def test_base_is_found_beside_its_file(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write(tmp_path / "here" / "below.yaml", "base: aotl\nname: here\n")
     write(tmp_path / "below.yaml", "base: aots\nname: below\n")
     config = load_config(write(tmp_path / "above.yaml", "base: below.yaml\nname: above\n"))
     assert (config.name, config.model.stages[0].depth) == ("above", 2)
