@@ -120,6 +120,11 @@ class AOT(VOSModel):
             align_corners=config.align_corners,
         )
 
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`."""
+        return [self.identity_bank]
+
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks; see `VOSModel.assign_identities`."""
         return [self.identity_bank(masks)]

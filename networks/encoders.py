@@ -35,6 +35,11 @@ class MobileNetV2(Encoder):
         """Parts in order: the stem, the stride-4 rows, the rest."""
         return [self.features[0], self.features[1:4], self.features[4:]]
 
+    @property
+    def recomputable_blocks(self) -> list[nn.Module]:
+        """Inverted residual blocks."""
+        return list(self.features[1:-1])
+
     def forward(self, image: Tensor) -> list[Tensor]:
         """B×3×H×W to maps of 24, 32, 96 and 1280 channels."""
         f4 = self.features[:4](image)
@@ -59,6 +64,11 @@ class ResNet50(Encoder):
     def freezable_parts(self) -> list[nn.Module]:
         """Parts in order: the stem, then the layers."""
         return [self.conv1, self.layer1, self.layer2, self.layer3]
+
+    @property
+    def recomputable_blocks(self) -> list[nn.Module]:
+        """Bottlenecks of all layers."""
+        return [*self.layer1, *self.layer2, *self.layer3]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """B×3×H×W to maps of 256, 512, 1024 and 1024 channels."""

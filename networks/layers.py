@@ -31,6 +31,11 @@ class Encoder(nn.Module):
         """Parts in order from the input, which training may freeze."""
         raise NotImplementedError
 
+    @property
+    def recomputable_blocks(self) -> list[nn.Module]:
+        """Blocks whose activations the backward pass may compute again, which saves memory in training."""
+        return []
+
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention among a frame's tokens."""

@@ -166,6 +166,11 @@ class VOSModel(nn.Module, ABC):
         """Blocks in use, in the order in which they run."""
         return cast(list[Block], list(self.blocks))
 
+    @property
+    @abstractmethod
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`, which training freezes while it feeds predictions."""
+
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
 
@@ -184,8 +189,6 @@ class VOSModel(nn.Module, ABC):
     @abstractmethod
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks (E in AOT).
-
-        Its modules are called ``identity_...``, by which training finds and freezes them at times.
 
         Args:
             masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; one more channel, for ignored pixels, may

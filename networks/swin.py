@@ -86,6 +86,11 @@ class SwinBase(Encoder):
         """Parts in order: the patch embedding, then the stages."""
         return [self.patch_embed, *self.layers]
 
+    @property
+    def recomputable_blocks(self) -> list[nn.Module]:
+        """Blocks of all stages."""
+        return [block for layer in self.layers for block in layer]
+
     def forward(self, image: Tensor) -> list[Tensor]:
         """B×3×H×W to maps of 128, 256, 512 and 512 channels."""
         maps = []

@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from torchvision.models.mobilenetv2 import InvertedResidual
-from torchvision.models.resnet import Bottleneck
 
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
@@ -94,8 +92,9 @@ def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) 
         model.prompts.requires_grad_(False)
     freeze_encoder(model.encoder, settings.freeze_encoder_stages)
     if settings.checkpoint_activations:
-        for block in list_checkpointed_blocks(model.encoder):
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+        for block in model.encoder.recomputable_blocks:
+            if any(weight.requires_grad for weight in block.parameters()):
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     if settings.compile:
         compile_parts(model, device, dynamic=False)
 
@@ -115,15 +114,6 @@ def describe_start_weights(config: Config) -> str:
     source, warm = settings.encoder_weights, settings.warm_start
     first = f"ImageNet weights of the encoder ({Path(source).name})" if source else "random weights"
     return f"{resolve_path(warm).name} where weights fit, {first}" if warm else first
-
-
-def list_checkpointed_blocks(encoder: nn.Module) -> list[nn.Module]:
-    """Return the trained blocks that an encoder repeats, whose activations may be computed twice."""
-    from timm.models.swin_transformer import SwinTransformerBlock  # slow to import
-
-    repeated = (InvertedResidual, Bottleneck, SwinTransformerBlock)
-    blocks = [module for module in encoder.modules() if isinstance(module, repeated)]
-    return [block for block in blocks if any(weight.requires_grad for weight in block.parameters())]
 
 
 def load_torchvision_weights(encoder: Encoder, name: str) -> Mapping[str, Tensor]:

@@ -14,11 +14,12 @@ from aotlab.engine.training.clip import ClipBatch
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import ENCODERS
 from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.layers import Encoder
 
 HEIGHT, WIDTH = 33, 49
 
 
-class TinyEncoder(nn.Module):
+class TinyEncoder(Encoder):
     """Five convolutions, built and saved in a hundredth of the time of MobileNetV2."""
 
     channels = (8, 12, 16, 32)
@@ -35,6 +36,10 @@ class TinyEncoder(nn.Module):
 
     @property
     def freezable_parts(self):
+        return list(self.layers)
+
+    @property
+    def recomputable_blocks(self):
         return list(self.layers)
 
     def forward(self, image):

@@ -114,7 +114,7 @@ def test_aot_weights_start_training_of_rmem(recipe):
     assert torch.equal(start["encoder.layers.0.0.weight"], load_file(final)["encoder.layers.0.0.weight"])
 
 
-@pytest.mark.parametrize("preset", ["aott", "deaott", "msdeaott", "r50_paotl"])
+@pytest.mark.parametrize("preset", ["aott", "aost", "deaott", "msdeaott", "r50_paotl"])
 def test_identities_freeze_in_every_model(preset):
     with torch.device("meta"):
         model = networks.build_model(load_config(preset, ["model.prompt_blocks=1"]).model)
