@@ -89,7 +89,7 @@ class SwinBase(Encoder):
     @property
     def recomputable_blocks(self) -> list[nn.Module]:
         """Blocks of all stages."""
-        return [block for layer in self.layers for block in layer]
+        return [block for layer in self.layers for block in layer.children()]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """B×3×H×W to maps of 128, 256, 512 and 512 channels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -199,8 +200,11 @@ class ClipModule(nn.Module):
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 
 
-def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> float:
-    """Return the mean IoU over objects 1 to n, then over samples with objects, of labels B×H×W: 0 to 1, or nan."""
+def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> Tensor:
+    """Return the mean IoU over objects 1 to n, then over samples with objects, of labels B×H×W.
+
+    Returns a scalar from 0 to 1, or nan without objects.
+    """
     scores = []
     for mask, annotation, count in zip(prediction, labels, object_counts, strict=True):
         if count:
@@ -208,5 +212,5 @@ def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> fl
             predicted, labelled = mask == ids, annotation == ids
             intersection = (predicted & labelled).sum((1, 2))
             union = (predicted | labelled).sum((1, 2))
-            scores.append(((intersection + 1e-6) / (union + 1e-6)).mean().item())
-    return sum(scores) / len(scores) if scores else float("nan")
+            scores.append(((intersection + 1e-6) / (union + 1e-6)).mean())
+    return torch.stack(scores).mean() if scores else labels.new_tensor(math.nan, dtype=torch.float32)

@@ -47,8 +47,8 @@ class StepResult:
 class MicroBatchResult:
     """Losses of a micro-batch, whose gradients were added."""
 
-    loss: float
-    """loss that was minimized"""
+    loss: Tensor
+    """loss that was minimized, a scalar"""
     losses: ClipLosses
     clip: ClipBatch
     clip_names: list[str]
@@ -73,15 +73,15 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
         run_micro_batch(state, clip_module, batches, index) for index in range(state.config.train.accumulate)
     ]
     clip_names = [name for result in results for name in result.clip_names]
-    total = sum(result.loss for result in results)
-    if not math.isfinite(state.world.mean([total])[0]):
-        suspects = state.world.gather([] if math.isfinite(total) else clip_names)
+    means = mean_over_batches(results)
+    if not math.isfinite(state.world.mean([means["loss"]])[0]):
+        suspects = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
         raise NonFiniteError(
             f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}"
         )
     norm = update_weights(state, clip_names)
     metrics = {
-        **mean_losses(results),
+        **means,
         **rates,
         "gradient_norm": norm,
         "data_seconds": sum(result.waited for result in results),
@@ -111,7 +111,7 @@ def run_micro_batch(
         with detect_lost_ranks() if state.world.ranks > 1 else nullcontext():
             state.scaler.scale(loss / settings.accumulate).backward()
     clip_names = [name for names in batch.names for name in names]
-    return MicroBatchResult(loss.item(), losses, clip, clip_names, waited)
+    return MicroBatchResult(loss.detach(), losses, clip, clip_names, waited)
 
 
 def feeds_predictions(state: PhaseState) -> bool:
@@ -186,20 +186,21 @@ def join_names(names: list[list[str]]) -> str:
     return ", ".join(sorted({name for rank in names for name in rank}))
 
 
-def mean_losses(results: list[MicroBatchResult]) -> dict[str, float]:
-    """Return losses and IoU, averaged over micro-batches."""
+@torch.no_grad()
+def mean_over_batches(results: list[MicroBatchResult]) -> dict[str, float]:
+    """Return losses and IoU, averaged over micro-batches and copied from the device at once."""
     ious = [
         mean_iou(mask, labels, result.clip.object_counts)
         for result in results
         for mask, labels in zip(result.losses.predictions[1:], result.clip.labels[1:], strict=True)
     ]
-    known = [iou for iou in ious if not math.isnan(iou)]
-    return {
-        "loss": sum(result.loss for result in results) / len(results),
-        "reference_loss": sum(result.losses.reference.mean().item() for result in results) / len(results),
-        "tracked_loss": sum(result.losses.tracked.mean().item() for result in results) / len(results),
-        "iou": sum(known) / len(known) if known else math.nan,
+    means = {
+        "loss": torch.stack([result.loss for result in results]).mean(),
+        "reference_loss": torch.stack([result.losses.reference.mean() for result in results]).mean(),
+        "tracked_loss": torch.stack([result.losses.tracked.mean() for result in results]).mean(),
+        "iou": torch.stack(ious).nanmean(),
     }
+    return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True))
 
 
 def mean_over_ranks(metrics: dict[str, float], world: World) -> dict[str, float]:

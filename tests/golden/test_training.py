@@ -166,7 +166,9 @@ def test_logged_iou_equals_reference():
     labels, recipe = torch.from_numpy(arrays["merge_label"]), meta["iou"]
     assert recipe["value"] == pytest.approx(0.39605, abs=1e-5)
     # 1e-6: float32 divisions
-    assert mean_iou(labels[:2], labels[1:3], recipe["obj_nums"]) == pytest.approx(recipe["value"], abs=1e-6)
+    assert mean_iou(labels[:2], labels[1:3], recipe["obj_nums"]).item() == pytest.approx(
+        recipe["value"], abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(
