@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import yaml
 from typing_extensions import TypeVar
@@ -17,6 +17,7 @@ from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
+from aotlab.utils.numbers import Range, require_choice, require_range
 
 Settings = TypeVar("Settings", default=Config)
 SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
@@ -158,9 +159,13 @@ def _load_yaml(text: str, subject: str) -> Any:
 def _convert(kind: Any, value: Any, path: str) -> Any:
     """Convert a value of YAML to the type of a setting; ``path`` names it in messages.
 
-    Types are dataclasses, list[T], dict[str, T], T | None, bool, int, float and str.
+    Types are dataclasses, list[T], dict[str, T], T | None, bool, int, float, str, and Annotated of these with a range,
+    the choices, or a function that raises for other values.
     """
     items = get_args(kind)
+    if get_origin(kind) is Annotated:
+        _check(setting := _convert(items[0], value, path), items[1], path)
+        return setting
     if NoneType in items:
         return None if value is None else _convert(items[0], value, path)
     if is_dataclass(kind):
@@ -183,6 +188,16 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     raise InputError(f"{path or 'settings'} must be {expected}, got {value!r:.80}")
 
 
+def _check(value: Any, allowed: Range | Collection[str] | Callable[[Any, str], object], path: str) -> None:
+    """Raise InputError unless a value of a setting is allowed."""
+    if isinstance(allowed, Range):
+        require_range(value, allowed, path)
+    elif callable(allowed):
+        allowed(value, path)
+    else:
+        require_choice(value, allowed, path)
+
+
 def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     """Build a dataclass from a mapping; ``prefix`` is its path in messages, with a dot at its end."""
     names = [field.name for field in fields(schema)]
@@ -194,7 +209,7 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:
             raise InputError(f"{prefix}{field.name} is missing")
-    kinds = get_type_hints(schema)
+    kinds = get_type_hints(schema, include_extras=True)
     return schema(**{name: _convert(kinds[name], value, f"{prefix}{name}") for name, value in tree.items()})
 
 

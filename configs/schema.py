@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Annotated
 
-from aotlab.configs.training import PRECISIONS, DataConfig, TrainConfig
-from aotlab.utils.numbers import (
-    COUNT,
-    COUNT_OR_ZERO,
-    POSITIVE,
-    Range,
-    require,
-    require_choice,
-    require_ranges,
-)
+from aotlab.configs.ranges import Count, CountOrZero, Edge, Finite, Positive, Precision, Width
+from aotlab.configs.training import DataConfig, TrainConfig
+from aotlab.utils.numbers import Range, require
 
 STRIDES = (16, 8, 4)
-WIDTH = Range(1, 2**16, whole=True)
-"""channels, heads and objects"""
-EDGE = Range(32, 2**15, whole=True)
-"""side of an image in pixels"""
-SCALE = Range(0, 16, above_low=True)
-STAGE_RANGES = {
-    "depth": Range(0, 1000, whole=True), "heads": WIDTH, "window": Range(0, 1001, whole=True),
-    "feedforward": Range(0, 2**20, whole=True), "drop_path": Range(0, 1, below_high=True), "dim": WIDTH,
-    "self_heads": WIDTH, "self_stride": WIDTH, "memory_stride": WIDTH, "temporal_slots": Range(0, 2**16, whole=True),
-}  # fmt: skip
-MEMORY_RANGES = {
-    "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "newest": COUNT_OR_ZERO, "insertions": COUNT,
-    "relevance_weight": Range(), "redundancy_slope": Range(), "redundancy_threshold": Range(),
-    "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
-}  # fmt: skip
+Dim = Annotated[int, Range(16, 2**16, multiple=16)]
+"""width of embeddings"""
 PYRAMID_SETTINGS = ("dim", "memory_stride", "identity_stride")
 """settings of methods with several stages"""
 
@@ -84,66 +65,49 @@ def list_methods(setting: str) -> list[str]:
 class StageConfig:
     """A stack of propagation blocks at one stride. `METHODS` lists the settings that only some methods have."""
 
-    stride: int = 16
+    stride: Annotated[int, STRIDES] = 16
     """pixels per token: 16, 8 or 4"""
-    depth: int = 1
+    depth: Annotated[int, Range(0, 1000)] = 1
     """number of blocks; 0: the last stage only refines the output of the previous one"""
     shared: bool = False
     """apply one block `depth` times, each time with its own memory, and decode the last output only"""
-    heads: int = 8
+    heads: Width = 8
     """attention heads"""
-    window: int = 15
+    window: Annotated[int, Range(0, 1001)] = 15
     """side of the short-term attention window in tokens, odd; 0: no short-term attention, an ablation of AOT"""
-    feedforward: int = 1024
+    feedforward: Annotated[int, Range(32, 2**20, multiple=32)] = 1024
     """hidden width of the feed-forward layers"""
-    drop_path: float = 0.1
+    drop_path: Annotated[float, Range(0, 1, below_high=True)] = 0.1
     """probability that training drops a residual branch, per sample"""
-    dim: int | None = None
+    dim: Dim | None = None
     """width of the embeddings, or of each of two branches; null: model.dim"""
-    self_heads: int | None = None
+    self_heads: Width | None = None
     """heads of self-attention; null: heads"""
-    self_stride: int = 1
+    self_stride: Width = 1
     """self-attention reads every n-th token, in row order"""
-    memory_stride: int = 1
+    memory_stride: Width = 1
     """long-term memory keeps every n-th token along both axes"""
-    identity_stride: int | None = None
+    identity_stride: Annotated[int, STRIDES] | None = None
     """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride"""
-    temporal_slots: int = 0
+    temporal_slots: Annotated[int, Range(0, 2**16)] = 0
     """positions of the temporal embedding of long-term memory (RMem has 4); 0: none"""
     sine_position: bool = True
     """add a sine position embedding in self-attention"""
     relative_position: bool = True
     """add relative positions in short-term attention"""
 
-    def __post_init__(self) -> None:
-        require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
-        require(
-            self.window == 0 or (self.window > 0 and self.window % 2 == 1),
-            f"model.stages.window must be odd, or 0 for none, got {self.window}",
-        )
-        require_ranges(self, "model.stages.", STAGE_RANGES)
-        require(
-            self.feedforward >= 32 and self.feedforward % 32 == 0,
-            f"model.stages.feedforward must be a multiple of 32, got {self.feedforward}",
-        )
-        patch = self.stride if self.identity_stride is None else self.identity_stride
-        require(
-            patch in STRIDES and patch >= self.stride,
-            f"model.stages.identity_stride must be 16, 8 or 4 and at least stride {self.stride}, got {patch}",
-        )
-
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The network."""
 
-    method: str = "aot"
+    method: Annotated[str, METHODS] = "aot"
     """aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost or paot"""
-    encoder: str = "mobilenet_v2"
+    encoder: Annotated[str, ENCODERS] = "mobilenet_v2"
     """mobilenet_v2, resnet50 or swin_base"""
-    dim: int = 256
+    dim: Dim = 256
     """width of the propagated embeddings"""
-    max_objects: int = 10
+    max_objects: Width = 10
     """identities in the bank, which is the number of objects in a group"""
     ignore_plane: bool = False
     """give the identity bank one more channel, for pixels to ignore in training (label 255)"""
@@ -151,7 +115,7 @@ class ModelConfig:
     """input sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
     depth: int | None = None
     """blocks to use, from 1 to the trained depth (aost); null: all"""
-    prompt_blocks: int = 0
+    prompt_blocks: Annotated[int, Range(0, 1000)] = 0
     """blocks of the network that turns clicks, boxes and rough masks into masks; 0: no prompts"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
     """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, several refine one another"""
@@ -177,10 +141,6 @@ class ModelConfig:
         return [stage.depth if self.depth is None else min(self.depth, stage.depth) for stage in self.stages]
 
     def __post_init__(self) -> None:
-        numbers = {"max_objects": WIDTH, "dim": WIDTH, "prompt_blocks": Range(0, 1000, whole=True)}
-        require_ranges(self, "model.", numbers)
-        require_choice(self.encoder, ENCODERS, "model.encoder")
-        require_choice(self.method, METHODS, "model.method")
         _check_stages(self.stages, self.dim)
         _check_method(self.method, self.stages)
         trained = self.stages[0].depth
@@ -211,9 +171,13 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     for number, stage in enumerate(stages):
         dim = model_dim if stage.dim is None else stage.dim
         name = "model.dim" if stage.dim is None else f"model.stages.{number}.dim"
-        require(dim >= 16 and dim % 16 == 0, f"{name} must be a multiple of 16, got {dim}")
         heads = [count for count in (stage.heads, stage.self_heads) if count is not None and dim % count]
         require(not heads, f"{name} {dim} must be a multiple of heads in model.stages.{number}, got {heads}")
+        require(
+            stage.identity_stride is None or stage.identity_stride >= stage.stride,
+            f"model.stages.{number}.identity_stride must be at least stride {stage.stride}, got "
+            f"{stage.identity_stride}",
+        )
 
 
 def _check_method(name: str, stages: list[StageConfig]) -> None:
@@ -229,8 +193,8 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
             )
         without = ", ".join(key for key, other in METHODS.items() if other.window_optional)
         require(
-            stage.window > 0 or method.window_optional,
-            f"model.stages.{number}.window must be odd, got 0; only {without} supports window 0",
+            stage.window % 2 == 1 or (stage.window == 0 and method.window_optional),
+            f"model.stages.{number}.window must be odd, or 0 for none with {without}, got {stage.window}",
         )
     strides = tuple(stage.stride for stage in stages)
     require(
@@ -248,39 +212,35 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
 class MemoryConfig:
     """Memory of tracking and training."""
 
-    policy: str = "first_frame"
+    policy: Annotated[str, POLICIES] = "first_frame"
     """first_frame: reference frames only; every_nth: every n-th frame too, without a bound; the others keep at most
     `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least used,
     relevance_redundancy (ERMU) the most relevant and least redundant"""
-    every: int = 5
+    every: Count = 5
     """interval in frames between additions to long-term memory in tracking (all but first_frame)"""
-    every_in_training: int = 2
+    every_in_training: Count = 2
     """the same in training clips, where all bounded policies act as bounded_fifo"""
-    frames: int = 9
+    frames: Count = 9
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
     relevance_redundancy)"""
-    newest: int | None = None
+    newest: CountOrZero | None = None
     """largest number of tracked frames, besides reference frames (bounded_fifo); null: limited by `frames` only.
     Overriding `policy` or `frames` resets it"""
-    insertions: int | None = None
+    insertions: Count | None = None
     """for a video of N frames, add a frame every max(round(N / insertions), every) frames; null: every"""
     score_early: bool = False
     """update scores while the bank still has room, as the published DeAOT models do (restricted,
     relevance_redundancy)"""
-    relevance_weight: float = 4.0
+    relevance_weight: Finite = 4.0
     """weight of relevance relative to redundancy (relevance_redundancy)"""
-    redundancy_slope: float = 10.0
+    redundancy_slope: Finite = 10.0
     """slope of the redundancy sigmoid (relevance_redundancy)"""
-    redundancy_threshold: float = 0.4
+    redundancy_threshold: Finite = 0.4
     """redundancy at which the sigmoid is 0.5 (relevance_redundancy)"""
-    short_term_skip: int = 1
+    short_term_skip: Annotated[int, Range(1, 1000)] = 1
     """distance in frames between a frame and the last frame in its short-term memory"""
-    short_term_frames: int = 1
+    short_term_frames: Annotated[int, Range(1, 1000)] = 1
     """number of frames in short-term memory: that last frame and those before it"""
-
-    def __post_init__(self) -> None:
-        require_choice(self.policy, POLICIES, "memory.policy")
-        require_ranges(self, "memory.", MEMORY_RANGES)
 
 
 @dataclass(frozen=True)
@@ -291,20 +251,16 @@ class InputConfig:
     scaled up, at most twice and within the limits; without `max_long_edge` no frame is scaled up.
     """
 
-    max_long_edge: int | None = 1040
+    max_long_edge: Edge | None = 1040
     """upper limit of the longer side in pixels"""
-    max_short_edge: int | None = None
+    max_short_edge: Edge | None = None
     """upper limit of the shorter side in pixels"""
-    scale: float = 1.0
+    scale: Annotated[float, Range(0, 16, above_low=True)] = 1.0
     """factor on both sides after the limits"""
-    min_short_edge: int | None = None
+    min_short_edge: Edge | None = None
     """length of the shorter side in pixels below which frames are scaled up"""
-    min_object: int | None = None
+    min_object: Edge | None = None
     """square root of the smallest object's area in pixels, on the first mask, below which frames are scaled up"""
-
-    def __post_init__(self) -> None:
-        edges = ("max_long_edge", "max_short_edge", "min_short_edge", "min_object")
-        require_ranges(self, "input.", {**dict.fromkeys(edges, EDGE), "scale": SCALE})
 
 
 @dataclass(frozen=True)
@@ -321,13 +277,10 @@ class RulesConfig:
 class ComputeConfig:
     """Precision and compilation in tracking; training has separate settings."""
 
-    precision: str = "float32"
+    precision: Precision = "float32"
     """float32, bfloat16, float16, or auto: bfloat16 if the processor computes it, else float32"""
     compile: bool = False
     """compile encoder, blocks and decoder with torch.compile, on CUDA; pays off for many frames of one size"""
-
-    def __post_init__(self) -> None:
-        require_choice(self.precision, PRECISIONS, "compute.precision")
 
 
 @dataclass(frozen=True)
@@ -336,7 +289,7 @@ class Config:
 
     name: str = "aott"
     """name of the configuration"""
-    confidence_temperature: float = 1.0
+    confidence_temperature: Positive = 1.0
     """divisor of logits for confidences, fitted on validation clips; does not change masks"""
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
@@ -347,7 +300,6 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        require_ranges(self, "", {"confidence_temperature": POSITIVE})
         most = METHODS[self.model.method].max_short_term_frames
         require(
             most is None or self.memory.short_term_frames <= most,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aotlab.utils.errors import InputError, suggest
@@ -39,11 +39,13 @@ class Range:
     """exclude the lower bound"""
     below_high: bool = False
     """exclude the upper bound"""
+    multiple: int = 1
+    """step of whole numbers"""
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_FLOAT:
             return False
-        if self.whole and value != int(value):
+        if (self.whole or self.multiple > 1) and value % self.multiple:
             return False
         above = value > self.low if self.above_low else value >= self.low
         return above and (value < self.high if self.below_high else value <= self.high)
@@ -52,7 +54,8 @@ class Range:
         """Describe the range, to follow "must be" in a message."""
         low = f"{'above' if self.above_low else 'at least'} {self.low:.15g}" if self.low > -math.inf else ""
         high = f"{'below' if self.below_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
-        return " and ".join(filter(None, (low, high))) or "a finite number"
+        step = f"a multiple of {self.multiple}" if self.multiple > 1 else ""
+        return " and ".join(filter(None, (low, high, step))) or "a finite number"
 
     def describe(self, value: float) -> str:
         """Describe the violated part of the range, to follow "must be" in a message."""
@@ -92,25 +95,18 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
-def require_choice(value: object, choices: Collection[str], name: str) -> None:
+def require_choice(value: object, choices: Collection[object], name: str) -> None:
     """Raise InputError, with the most similar choice, unless a setting has one of these values."""
     if value not in choices:
-        near = suggest(str(value), choices, "")
+        names = [str(choice) for choice in choices]
+        near = suggest(str(value), names, "")
         remedy = f"; {near}" if near else ""
-        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value}{remedy}")
+        raise InputError(f"{name} must be one of {', '.join(names)}, got {value}{remedy}")
 
 
-def require_ranges(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
-    """Raise InputError for the first attribute out of range; None is always allowed.
-
-    Args:
-        settings: object with the numbers as attributes.
-        prefix: prefix of the names in the message, such as ``memory.``.
-    """
-    for name, numbers in allowed.items():
-        value = getattr(settings, name)
-        if value is not None and value not in numbers:
-            raise InputError(f"{prefix}{name} must be {numbers.describe(value)}, got {value}")
+def require_range(value: float, allowed: Range, name: str) -> None:
+    """Raise InputError unless a setting is in a range."""
+    require(value in allowed, f"{name} must be {allowed.describe(value)}, got {value}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import POSITIVE, require, require_ranges
+from aotlab.utils.numbers import POSITIVE, require, require_range
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
@@ -65,7 +65,7 @@ class JobOptions:
             object.__setattr__(self, "write", (self.write,))
         require(bool(self.write), f"write: no output; give some of {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require_ranges(self, "", {"timeout": POSITIVE})
+        require_range(self.timeout, POSITIVE, "timeout")
         require(
             not (self.both_directions and (self.realtime or self.removals)),
             "both directions: cannot go with realtime, as later frames are needed, or with remove, as each mask shows "

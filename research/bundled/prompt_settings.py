@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from aotlab.configs.load import build_config, parse_yaml
+from aotlab.configs.ranges import Count, CountOrZero, CropEdge, Fraction, NonNegative, Positive, Seed
 from aotlab.utils.files import read_text
-from aotlab.utils.numbers import (
-    COUNT,
-    FRACTION,
-    NON_NEGATIVE,
-    POSITIVE,
-    SEED,
-    Range,
-    require_choice,
-    require_ranges,
-)
 
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
-BOUNDS = {
-    "steps": COUNT, "batch": COUNT, "size": Range(32, 2**13, whole=True), "blocks": COUNT, "lr": POSITIVE,
-    "encoder_lr": NON_NEGATIVE, "encoder_from": NON_NEGATIVE, "decay": FRACTION, "weight_decay": NON_NEGATIVE,
-    "hardest_from": NON_NEGATIVE, "third_round": FRACTION, "ema": FRACTION, "seed": SEED,
-}  # fmt: skip
 
 
 @dataclass
@@ -51,38 +38,34 @@ class PromptTraining:
 
     sources: list[PromptSource] = field(default_factory=list)
     """sets to draw images from"""
-    steps: int = 2000
+    steps: Count = 2000
     """steps of the optimiser"""
-    batch: int = 8
+    batch: Count = 8
     """objects per step"""
-    size: int = 193
+    size: CropEdge = 193
     """side of a sample in pixels, 16k+1"""
-    blocks: int = 2
+    blocks: Count = 2
     """blocks of the prompt network"""
-    lr: float = 4e-4
+    lr: Positive = 4e-4
     """learning rate of everything except the encoder"""
-    encoder_lr: float = 1e-4
+    encoder_lr: NonNegative = 1e-4
     """learning rate of the encoder's second half; its first half is frozen"""
-    encoder_from: int = 225
+    encoder_from: CountOrZero = 225
     """step from which the encoder learns"""
-    decay: float = 0.4
+    decay: Fraction = 0.4
     """fraction of the steps, the last ones, in which the rate falls linearly to 2 %"""
-    weight_decay: float = 0.03
+    weight_decay: NonNegative = 0.03
     """weight decay of AdamW"""
-    hardest_from: int = 2500
+    hardest_from: CountOrZero = 2500
     """step from which cross-entropy averages the hardest fifth of the pixels; the share falls from all at step 0"""
-    third_round: float = 0.35
+    third_round: Fraction = 0.35
     """probability that a step has a third round of prompts"""
-    ema: float = 0.9985
+    ema: Fraction = 0.9985
     """decay of the averaged weights"""
-    precision: str = "float32"
+    precision: Annotated[str, ("float32", "bfloat16", "auto")] = "float32"
     """float32, bfloat16, or auto: bfloat16 if it is faster on this machine"""
-    seed: int = 0
+    seed: Seed = 0
     """random seed"""
-
-    def __post_init__(self) -> None:
-        require_choice(self.precision, ("float32", "bfloat16", "auto"), "precision")
-        require_ranges(self, "", BOUNDS)
 
 
 def load_prompt_training(path: Path = DEFAULT_RECIPE, overrides: Sequence[str] = ()) -> PromptTraining:

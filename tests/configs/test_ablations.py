@@ -77,7 +77,10 @@ def test_recipe_over_a_row_is_named_after_it():
 @pytest.mark.parametrize(
     ("overrides", "names"),
     [
-        (["model.method=deaot", "model.stages.0.window=0"], ["window must be odd, got 0", "aot"]),
+        (
+            ["model.method=deaot", "model.stages.0.window=0"],
+            ["window must be odd, or 0 for none with aot, got 0"],
+        ),
         (["model.method=paot", "model.stages.0.sine_position=false"], ["sine_position", "paot"]),
     ],
 )

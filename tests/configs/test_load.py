@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,7 @@ OVERRIDES = {
     "model.stages.0.window=wide": "aott: model.stages.0.window must be an integer, got 'wide'",
     "memory=5": "memory must be settings (key: value), got 5",
     "memory.policy=all": "memory.policy must be one of first_frame",
-    "model.stages.0.window=8": "aott: model.stages.window must be odd, or 0 for none, got 8",
+    "model.stages.0.window=8": "aott: model.stages.0.window must be odd, or 0 for none with aot, got 8",
     "model.stages.0.heads=7": "model.dim 256 must be a multiple of heads in model.stages.0, got [7",
     "model.method=deott": "got deott; did you mean deaot?",
     "train.precision=float8": "train.precision must be one of float32, bfloat16",
@@ -94,8 +95,11 @@ OVERRIDES = {
     "train.seed=-5": "train.seed must be at least 0",
     "train.warmup=nan": "train.warmup",
     "train.power=.nan": "train.power",
-    "train.phases=[{name: a, short_edge: -5}]": "phase a: short_edge must be at least 32",
-    "train.phases=[{name: a, short_edge: 32768}]": "phase a: short_edge must be at least 32 and at most 8192",
+    "train.phases=[{name: a, short_edge: -5}]": "train.phases.0.short_edge must be at least 32",
+    "train.phases=[{name: a, short_edge: 32768}]": "train.phases.0.short_edge must be at least 32 and at most 8192",
+    "train.phases=[{name: a, clip_length: 1}]": "train.phases.0.clip_length must be at least 2 and at most 10000",
+    "train.phases=[{name: ../evil}]": "train.phases.0.name: '../evil' is not a plain name",
+    "train.phases=[{name: a, augmentation: x}]": "train.phases.0.augmentation must be one of aot, deaot, got x",
     "train.phases=[{name: a, lrr: 1}]": "unknown key train.phases.0.lrr; did you mean train.phases.0.lr?",
     "train.phases=[{name: a, steps: x}]": "train.phases.0.steps must be an integer, got 'x'",
     "train.phases=[{steps: 1}]": "train.phases.0.name is missing",
@@ -106,9 +110,9 @@ OVERRIDES = {
     "memory.every=0x" + "f" * 9000: "Exceeds the limit",
     "input.scale=1" + "0" * 400: "input.scale must be a number, got 1000",
     "name=*a": "aliases (*name) are not supported",
-    "train.phases=[{name: a, lr: inf}]": "phase a: lr must be above 0 and at most 1000000, got inf",
-    "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "weight must be above 0, got inf",
-    "model.dim=99999999999999999999": "model.dim must be at least 1 and at most 65536",
+    "train.phases=[{name: a, lr: inf}]": "train.phases.0.lr must be above 0 and at most 1000000, got inf",
+    "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "train.phases.0.sources.0.weight must be above 0",
+    "model.dim=99999999999999999999": "model.dim must be at least 16 and at most 65536 and a multiple of 16",
     "model.stages.0.drop_path=nan": "drop_path must be at least 0 and below 1, got nan",
     "data.workers=99999": "data.workers must be at least 0 and at most 1024",
 }
@@ -261,14 +265,15 @@ def test_invalid_override_rejected(override):
 
 def leaves(settings, prefix=""):
     """Names of all numbers in settings, with the first stage of the model, and whether they are whole."""
+    kinds = get_type_hints(type(settings))
     for item in dataclasses.fields(settings):
-        value = getattr(settings, item.name)
+        value, kind = getattr(settings, item.name), str(kinds[item.name])
         if dataclasses.is_dataclass(value):
             yield from leaves(value, f"{prefix}{item.name}.")
         elif item.name == "stages":
             yield from leaves(value[0], f"{prefix}stages.0.")
-        elif "int" in str(item.type) or "float" in str(item.type):
-            yield f"{prefix}{item.name}", "int" in str(item.type)
+        elif "int" in kind or "float" in kind:
+            yield f"{prefix}{item.name}", "int" in kind
 
 
 def test_numbers_are_finite_and_within_64_bits():

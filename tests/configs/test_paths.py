@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, resolve_path
-from aotlab.configs.load import load_config
+from aotlab.configs.load import build_config, load_config
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.phases import find_data_root
 from aotlab.engine.training.build import build_training_model
@@ -55,6 +55,6 @@ def test_finetuned_model_tracks_with_the_bundled_settings():
     "name", ["../../evil", "..", ".", "/tmp/evil", "a/b", "a\\b", "", ".hidden", "x" * 300]
 )
 def test_unsafe_phase_name_rejected(name):
-    assert PhaseConfig(name="pre_ytb_dav").name == "pre_ytb_dav"
-    with pytest.raises(InputError, match=r"train\.phases\.name: .* is not a plain name"):
-        PhaseConfig(name=name)
+    assert build_config({"name": "pre_ytb_dav"}, "mine", PhaseConfig).name == "pre_ytb_dav"
+    with pytest.raises(InputError, match=r"mine: name: .* is not a plain name"):
+        build_config({"name": name}, "mine", PhaseConfig)
