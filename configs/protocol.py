@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from aotlab.configs.schema import Config, MemoryConfig
 from aotlab.utils.numbers import require_choice
 
-Protocol = Literal["bounded", "published"]
+MemoryProtocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
 BOUNDED_MEMORY = {
     "every_nth": {"policy": "restricted"},
@@ -18,7 +18,7 @@ BOUNDED_MEMORY = {
 """settings that bound a policy without a bound: the same masks as long as it keeps at most ``memory.frames`` frames"""
 
 
-def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] = ()) -> Config:
+def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence[str] = ()) -> Config:
     """Return the settings for a protocol.
 
     ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference
@@ -27,7 +27,7 @@ def apply_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] 
     Raises:
         InputError: unknown protocol.
     """
-    require_choice(protocol, get_args(Protocol), "protocol")
+    require_choice(protocol, get_args(MemoryProtocol), "protocol")
     from aotlab.configs.load import apply_overrides  # slow to import
 
     overridden = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]

@@ -217,9 +217,9 @@ class MemoryConfig:
     `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least used,
     relevance_redundancy (ERMU) the most relevant and least redundant"""
     every: Count = 5
-    """interval in frames between additions to long-term memory in tracking (all but first_frame)"""
+    """interval in frames between tracked frames stored in long-term memory (all but first_frame)"""
     every_in_training: Count = 2
-    """the same in training clips, where all bounded policies act as bounded_fifo"""
+    """the same in clips of training, where all bounded policies act as bounded_fifo"""
     frames: Count = 9
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
     relevance_redundancy)"""
@@ -227,7 +227,8 @@ class MemoryConfig:
     """largest number of tracked frames, besides reference frames (bounded_fifo); null: limited by `frames` only.
     Overriding `policy` or `frames` resets it"""
     insertions: Count | None = None
-    """for a video of N frames, add a frame every max(round(N / insertions), every) frames; null: every"""
+    """store a frame every max(round(N / insertions), every) frames of a video, if its number N of frames is known;
+    null: every"""
     score_early: bool = False
     """update scores while the bank still has room, as the published DeAOT models do (restricted,
     relevance_redundancy)"""
@@ -248,7 +249,7 @@ class InputConfig:
     """Size of the network's input.
 
     Frames above the limits are scaled down. Frames below `min_short_edge`, or with objects below `min_object`, are then
-    scaled up, at most twice and within the limits; without `max_long_edge` no frame is scaled up.
+    scaled up, by a factor of at most 2 and within the limits; without `max_long_edge` no frame is scaled up.
     """
 
     max_long_edge: Edge | None = 1040

@@ -1,4 +1,4 @@
-"""Training settings: data, phases, optimisation. The string under a field is its help text."""
+"""Training settings: data, phases, optimization. The string under a field is its help text."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class SourceConfig:
     path: str
     """folder below data.root, or an absolute path"""
     kind: str = "video"
-    """layout: static or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012 (images),
-    davis, youtube_vos, vost (videos) as distributed"""
+    """layout: static (images) or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012
+    (images), davis, youtube_vos, vost (videos) as distributed"""
     split: str | None = None
     """list file in ImageSets/ without .txt, or the data set's name of a split; null: all, but in
     data.validation val, if there is such a list"""
     weight: Positive = 1.0
     """sampling weight relative to the other sources"""
     max_gap: Count = 3
-    """largest number of frames between two frames of a clip (video)"""
+    """largest distance between one frame of a clip and the next, in labeled frames (videos)"""
     balance: Fraction = 0.0
     """sampling of the sets in a static folder: 0: every image equally likely; 1: every set"""
 
@@ -53,7 +53,7 @@ class DataConfig:
     validation: list[SourceConfig] = field(default_factory=list)
     """videos tracked and scored during training"""
     validation_fraction: Annotated[float, Range(0, 0.5)] = 0.0
-    """fraction of the training videos held back for validation if `validation` is empty and there are at least 10"""
+    """fraction of the training videos held back for validation if `validation` is empty, of folders with at least 10"""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class PhaseConfig:
     name: Annotated[str, require_file_name]
     """name in logs and file names"""
     steps: Count = 100_000
-    """optimiser steps"""
+    """optimizer steps"""
     batch: Count = 16
-    """clips in an optimiser step, over all ranks and micro-batches"""
+    """clips in an optimizer step, over all ranks and micro-batches"""
     clip_length: Annotated[int, Range(2, 10_000)] = 5
     """frames in a clip"""
     short_edge: CropEdge = 480
@@ -73,13 +73,14 @@ class PhaseConfig:
     crop: CropEdge = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: Annotated[str, AUGMENTATIONS] | None = None
-    """aot: mild colours; deaot: strong colours, grey and blur; null: that of the method's authors"""
+    """aot: mild changes of color in single images; deaot: strong ones in all frames, gray and blur; null: that of the
+    method's authors"""
     thin_plate: Fraction = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: Fraction = 0.3
-    """probability that a second clip's objects are pasted over the first's"""
+    """probability that a second clip's objects are pasted over a clip; always over one without objects"""
     compose: Fraction = 0.0
-    """fraction of merged clips whose pasted objects are scaled and move, over or under the first's objects"""
+    """fraction of merged clips whose pasted objects are scaled and move, over or under the objects of the first"""
     entering: Fraction = 0.0
     """fraction of composed clips whose pasted objects enter over a border, partly visible in the reference frame"""
     lr: Annotated[float, Range(0, 1e6, above_low=True)] = 2e-4
@@ -87,18 +88,19 @@ class PhaseConfig:
     final_lr: Rate | None = None
     """learning rate at the start of warm-up and at the end; null: 2e-5 with MobileNetV2, 1e-5 with other encoders"""
     weight_decay: Rate = 0.07
-    """AdamW weight decay of matrices"""
+    """AdamW weight decay of matrices and kernels, without relative positions and the decoder's last layer"""
     reference_loss_until: NonNegative = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""
     feed_predictions_after: NonNegative = 0.5
-    """fraction of the steps after which memory is fed with predictions instead of labels"""
+    """fraction of the steps after which memory is fed with predictions instead of labels and identity banks are frozen;
+    1: never"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Optimisation."""
+    """Optimization."""
 
     output: str | None = None
     """folder for checkpoints and logs; null: runs/NAME"""
@@ -119,15 +121,15 @@ class TrainConfig:
     compile: bool = False
     """compile encoder, blocks and decoder with torch.compile, on CUDA"""
     checkpoint_activations: bool = False
-    """recompute the encoder's activations in the backward pass instead of storing them"""
+    """recompute activations of the encoder's blocks in the backward pass instead of storing them"""
     warmup: Annotated[float, Range(0, 1, below_high=True)] = 0.05
-    """fraction of the steps with a rising learning rate"""
+    """fraction of a phase's steps with a rising learning rate"""
     power: NonNegative = 0.9
     """exponent of the learning rate's polynomial decay"""
     encoder_lr_ratio: Rate = 0.1
-    """learning rate of the encoder relative to the rest"""
+    """factor of the encoder on the difference between current and final learning rate"""
     freeze_encoder_stages: CountOrZero = 2
-    """number of frozen encoder stages, counted from the input"""
+    """number of frozen parts of the encoder, counted from the input: the stem, then its stages"""
     hardest_pixels: Annotated[float, Range(0, 1, above_low=True)] = 0.15
     """final fraction of pixels in the bootstrapped cross-entropy"""
     hardest_pixels_after: Positive = 0.5
@@ -137,11 +139,11 @@ class TrainConfig:
     max_nonfinite_steps: CountOrZero = 0
     """number of consecutive steps with a non-finite loss or gradient to skip; one more stops the run"""
     ema: Fraction = 0.1
-    """averaging window of the EMA weights as a fraction of the steps"""
+    """averaging window of the EMA weights as a fraction of a phase's steps"""
     seed: Seed = 0
     """random seed"""
     save_every: Count = 500
-    """interval in steps between saved states"""
+    """interval in steps between saved states; one more at the end of each phase"""
     keep: Count = 3
     """number of saved states to keep"""
     half_weights: bool = False
@@ -151,6 +153,6 @@ class TrainConfig:
     log_every: Count = 20
     """interval in steps between log lines"""
     image_every: CountOrZero = 500
-    """interval in steps between images of clips and predictions; 0: none"""
+    """interval in steps between images of clips and predictions, and one at the end of each phase; 0: none"""
     phases: list[PhaseConfig] = field(default_factory=list)
     """training phases in order; each starts from the averaged weights of the previous one"""

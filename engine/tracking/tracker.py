@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import Protocol, apply_protocol
+from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
@@ -116,7 +116,7 @@ class Tracker:
         overrides: Sequence[str] = (),
         device: str = "cpu",
         optimize: bool = True,
-        protocol: Protocol = "bounded",
+        protocol: MemoryProtocol = "bounded",
     ) -> Tracker:
         """Load a model and return its tracker.
 

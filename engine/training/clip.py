@@ -209,8 +209,8 @@ def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> Te
     for mask, annotation, count in zip(prediction, labels, object_counts, strict=True):
         if count:
             ids = torch.arange(1, count + 1, device=mask.device)[:, None, None]
-            predicted, labelled = mask == ids, annotation == ids
-            intersection = (predicted & labelled).sum((1, 2))
-            union = (predicted | labelled).sum((1, 2))
+            predicted, annotated = mask == ids, annotation == ids
+            intersection = (predicted & annotated).sum((1, 2))
+            union = (predicted | annotated).sum((1, 2))
             scores.append(((intersection + 1e-6) / (union + 1e-6)).mean())
     return torch.stack(scores).mean() if scores else labels.new_tensor(math.nan, dtype=torch.float32)

@@ -38,7 +38,7 @@ def reference_loss_weight(step: int, total: int, until: float) -> float:
 def parameter_groups(
     model: nn.Module, weight_decay: float, encoder_lr_ratio: float
 ) -> list[dict[str, object]]:
-    """Return optimiser groups of the trainable parameters by encoder and weight decay.
+    """Return optimizer groups of the trainable parameters by encoder and weight decay.
 
     Biases, norms and `NO_DECAY` matrices are not decayed. ``lr_ratio`` of a group scales the difference between current
     and final learning rate; groups also hold the names of their parameters.

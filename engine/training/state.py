@@ -44,7 +44,8 @@ class NonFiniteError(RunStopped):
 class PhaseState:
     """A phase in progress, which starts from the current weights of the model.
 
-    Randomness and data of a step depend only on seed, phase and step number, so the step number suffices to resume.
+    The clips of a step depend only on seed, phase and step number, and its dropped paths also on the rank, so the step
+    number suffices to resume.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class PhaseState:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=half)
         self.ema = EMA(model, self.phase.steps, config.train.ema)
         self.step = 0
-        """number of finished optimiser steps"""
+        """number of finished optimizer steps"""
         self.best: float = previous.best if previous else -1.0
         """best J&F of all validations so far"""
         self.unreadable: Counter[str] = previous.unreadable if previous else Counter()

@@ -1,4 +1,4 @@
-"""One optimiser step: clips, losses, gradients, update."""
+"""One optimizer step: clips, losses, gradients, update."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from aotlab.utils.distributed import World, detect_lost_ranks
 
 @dataclass(frozen=True)
 class StepResult:
-    """Metrics and masks of an optimiser step."""
+    """Metrics and masks of an optimizer step."""
 
     metrics: dict[str, float]
     """total loss, and those of reference and of tracked frames; IoU of tracked objects (0 to 1, nan without objects);
@@ -57,10 +57,10 @@ class MicroBatchResult:
 
 
 def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
-    """Run one optimiser step on the next ``train.accumulate`` micro-batches.
+    """Run one optimizer step on the next ``train.accumulate`` micro-batches.
 
     Args:
-        state: phase whose model, optimiser, average and step number are updated.
+        state: phase whose model, optimizer, average and step number are updated.
         clip_module: its `ClipModule`, wrapped in DDP if there are several ranks.
         batches: micro-batches of this rank.
 

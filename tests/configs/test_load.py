@@ -173,7 +173,7 @@ def test_base_override_without_preset_rejected(tmp_path):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
 
 
-def test_overrides_win_over_the_file_and_keep_neighbours():
+def test_overrides_win_over_the_file_and_keep_neighbors():
     overrides = ["memory.every=2", "input.max_short_edge=480", "name=quick", "model.stages.0.window=7"]
     config = load_config("aots", overrides)
     assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")

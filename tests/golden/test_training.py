@@ -1,4 +1,4 @@
-"""Training against the reference: losses, schedules, optimiser groups, input sizes, clip helpers.
+"""Training against the reference: losses, schedules, optimizer groups, input sizes, clip helpers.
 
 Tolerances are those of the reference's README, each named where it is used.
 """

@@ -1,4 +1,4 @@
-"""One training step against the reference: losses, masks, gradients, and what the optimiser changes.
+"""One training step against the reference: losses, masks, gradients, and what the optimizer changes.
 
 Tolerances are those of the reference's README, each named where it is used.
 """
@@ -34,7 +34,7 @@ def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch
 
 
 class Reference:
-    """A training step of ours on the reference's clips, before and after the optimiser."""
+    """A training step of ours on the reference's clips, before and after the optimizer."""
 
     def __init__(self, variant: str, run: str, *, fast: bool) -> None:
         arrays, meta = golden(f"train_{variant}")

@@ -147,10 +147,10 @@ def test_image_shows_labels_above_predictions(monkeypatch):
     predictions = [torch.zeros_like(labels) for labels in batch.labels]
     image = draw_clips(batch, predictions).movedim(0, -1)
     assert image.shape == (4 * step + 6, 3 * step + 6, 3)
-    mean_grey, middle = [124, 116, 104], 6 + 30  # the object's middle
+    mean_gray, middle = [124, 116, 104], 6 + 30  # the object's middle
     for top in (middle, 2 * step + middle):
         for left in (step + middle, 2 * step + middle):
-            assert image[top, left].tolist() != mean_grey
-            assert image[top + step, left].tolist() == mean_grey
+            assert image[top, left].tolist() != mean_gray
+            assert image[top + step, left].tolist() == mean_gray
     monkeypatch.setattr(journal_module, "MAX_HEIGHT", 32)
     assert draw_clips(batch, predictions).shape[1] == pytest.approx((4 * step + 6) * 32 / 65, abs=1)
