@@ -66,7 +66,7 @@ class StageConfig:
     """A stack of propagation blocks at one stride. `METHODS` lists the settings that only some methods have."""
 
     stride: Annotated[int, STRIDES] = 16
-    """pixels per token: 16, 8 or 4"""
+    """pixels per token"""
     depth: Annotated[int, Range(0, 1000)] = 1
     """number of blocks; 0: the last stage only refines the output of the previous one"""
     shared: bool = False
@@ -102,9 +102,9 @@ class ModelConfig:
     """The network."""
 
     method: Annotated[str, METHODS] = "aot"
-    """aot, aot_rmem, deaot, deaot_rmem, msdeaot, aost or paot"""
+    """method of a paper"""
     encoder: Annotated[str, ENCODERS] = "mobilenet_v2"
-    """mobilenet_v2, resnet50 or swin_base"""
+    """image encoder"""
     dim: Dim = 256
     """width of the propagated embeddings"""
     max_objects: Width = 10
@@ -279,7 +279,7 @@ class ComputeConfig:
     """Precision and compilation in tracking; training has separate settings."""
 
     precision: Precision = "float32"
-    """float32, bfloat16, float16, or auto: bfloat16 if the processor computes it, else float32"""
+    """auto: bfloat16 if the processor computes it, else float32"""
     compile: bool = False
     """compile encoder, blocks and decoder with torch.compile, on CUDA; pays off for many frames of one size"""
 

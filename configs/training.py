@@ -114,8 +114,8 @@ class TrainConfig:
     """checkpoint of another model, a file or 'bundled'; its weights whose names and shapes match replace those of
     start_from or encoder_weights"""
     precision: Precision = "float32"
-    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 if the
-    processor computes it, else float32"""
+    """precision of autocast, in float16 with a gradient scaler; auto: bfloat16 if the processor computes it, else
+    float32"""
     accumulate: Count = 1
     """number of micro-batches that a batch is split into, to save memory"""
     compile: bool = False

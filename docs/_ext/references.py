@@ -9,10 +9,11 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import math
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config, StageConfig, list_methods
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
+from aotlab.utils.numbers import Range
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 
@@ -86,7 +88,7 @@ def _command(name: str, command: click.Command) -> str:
 
 
 def settings() -> str:
-    """Return all settings by section: key, default, meaning."""
+    """Return all settings by section: key, allowed values, default, meaning."""
     return "\n\n".join(_section(kind, prefix) for kind, prefix in _sections(Config, ""))
 
 
@@ -106,18 +108,31 @@ def _hints(kind: type) -> list[tuple[dataclasses.Field, object]]:
 
 
 def _section(kind: type, prefix: str) -> str:
-    captions = _captions(kind)
+    captions, kinds = _captions(kind), typing.get_type_hints(kind, include_extras=True)
     title = prefix.removesuffix(".") or "Top level"
-    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    rows = ["| setting | values | default | meaning |", "|---|---|---|---|"]
     for field, hint in _hints(kind):
         nested = any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint)))
         if not nested:
             caption = plain(captions.get(field.name, "")).replace("|", "\\|")
             if kind is StageConfig and (methods := list_methods(field.name)):
                 caption += f" ({', '.join(methods)})"
-            rows.append(f"| `{prefix}{field.name}` | `{_default(field)}` | {caption} |")
+            rows.append(
+                f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |"
+            )
     head = f"## {plain(title)}\n\n{plain(inspect.getdoc(kind) or '')}"
     return head if len(rows) == 2 else head + "\n\n:::{container} settings\n" + "\n".join(rows) + "\n:::"
+
+
+def _allowed(hint: object) -> str:
+    """Return the allowed values of a setting; empty if its type or help says them."""
+    for part in (hint, *typing.get_args(hint)):
+        (allowed,) = getattr(part, "__metadata__", (None,))
+        if isinstance(allowed, Range):
+            return allowed.describe(-math.inf)
+        if isinstance(allowed, Iterable):
+            return ", ".join(f"`{choice}`" for choice in allowed)
+    return ""
 
 
 def _default(field: dataclasses.Field) -> str:
