@@ -51,20 +51,26 @@ def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel
 
 
 def load_encoder(encoder: Encoder, source: str, name: str) -> None:
-    """Load ImageNet weights from a file or torchvision's download.
+    """Load ImageNet weights from a file or torchvision's download; ``name`` is the encoder's in messages.
 
     Raises:
         InputError: no such file or download, or weights of another encoder.
     """
     file = None if source == "torchvision" else read_weights(resolve_checkpoint(resolve_path(source)))
     try:
-        load_encoder_weights(encoder, load_torchvision_weights(encoder, name) if file is None else file)
+        load_encoder_weights(encoder, download_weights(encoder) if file is None else file)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, "
-            "'torchvision', or null"
+            f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, or null"
         ) from error
+
+
+def download_weights(encoder: Encoder) -> Mapping[str, Tensor]:
+    """Return torchvision's ImageNet weights of an encoder; raises ValueError if it has none."""
+    if encoder.torchvision_weights is None:
+        raise ValueError("torchvision has no weights of this encoder")
+    return encoder.torchvision_weights.get_state_dict(progress=True)
 
 
 def warm_start(model: VOSModel, path: Path) -> None:
@@ -114,15 +120,3 @@ def describe_start_weights(config: Config) -> str:
     source, warm = settings.encoder_weights, settings.warm_start
     first = f"ImageNet weights of the encoder ({Path(source).name})" if source else "random weights"
     return f"{resolve_path(warm).name} where weights fit, {first}" if warm else first
-
-
-def load_torchvision_weights(encoder: Encoder, name: str) -> Mapping[str, Tensor]:
-    """Return torchvision's ImageNet weights of an encoder; ``name`` is the encoder's in messages.
-
-    Raises:
-        ValueError: torchvision has no weights of this encoder.
-    """
-    weights = encoder.torchvision_weights
-    if weights is None:
-        raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")
-    return weights.get_state_dict(progress=True)

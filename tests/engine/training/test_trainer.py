@@ -144,6 +144,10 @@ def test_start_from_requires_the_same_architecture(recipe):
         (["train.phases=[]"], "no phases"),
         (["train.run=[vido]"], "unknown phase vido; did you mean video"),
         (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
+        (
+            ["train.encoder_weights=torchvision"],
+            r"torchvision has no weights of this .*give a file of tiny weights",
+        ),
         (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
         (["train.phases.0.sources.0.path=gone"], "gone"),
         (["train.accumulate=2"], r"train\.phases\.batch"),
