@@ -22,7 +22,7 @@ from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import LabelPipeline
-from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions
+from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
 from aotlab_studio.document.planning import Span
@@ -164,20 +164,21 @@ def test_training_step_stays_on_device(preset):
     with fake_cuda():
         model = on_cuda(config).train()
         clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)
-        optimiser = torch.optim.AdamW(model.parameters())
+        optimizer = torch.optim.AdamW(model.parameters())
         scaler = torch.amp.GradScaler("cuda")
         images = torch.empty(3, 2, 3, 65, 65, device=CUDA)
         labels = torch.zeros(3, 2, 65, 65, dtype=torch.long, device=CUDA)
         plan = ClipOptions(torch.arange(4, device=CUDA).expand(2, 4), 65 * 65, feed_predictions=True)
         with autocast(CUDA, "float16"):
             loss, losses = clip_module(ClipBatch(images, labels, [3, 2]), plan, 0.5)
+        iou = mean_iou(losses.predictions[1], labels[1], [3, 2])
         scaled = scaler.scale(loss)
         assert scaled.requires_grad
-        assert scaled.device == CUDA
+        assert scaled.device == iou.device == CUDA
         for weight in model.parameters():  # PyTorch's own backward needs a real device
             weight.grad = torch.zeros_like(weight)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimiser.step()
+        optimizer.step()
         average.update(model, 1)
         with average.applied(model):
             pass
