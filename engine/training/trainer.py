@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from aotlab.configs.schema import Config
-from aotlab.configs.training_defaults import resolve_training
+from aotlab.configs.training_defaults import BEST, resolve_training
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model
@@ -39,9 +39,6 @@ from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag, stop_flag
-
-BEST = "best"
-"""name of the weights with the best validation score"""
 
 log = logging.getLogger(__name__)
 

@@ -142,6 +142,8 @@ def test_start_from_requires_the_same_architecture(recipe):
     [
         (["data.root=null"], r"data\.root: not set"),
         (["train.phases=[]"], "no phases"),
+        (["train.phases=[{name: a}, {name: a}]"], r"train\.phases: a\.safetensors would be written twice"),
+        (["train.phases.0.name=best"], r"train\.phases: best\.safetensors would be written twice"),
         (["train.run=[vido]"], "unknown phase vido; did you mean video"),
         (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
         (
