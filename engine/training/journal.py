@@ -75,7 +75,7 @@ class Journal:
             finally:
                 self._log_means()
 
-    def step(self, step: int, metrics: dict[str, float]) -> None:
+    def log_step(self, step: int, metrics: dict[str, float]) -> None:
         """Update the bar; log the means of the metrics every ``log_every`` steps."""
         self.pending.append(metrics)
         self.bar.set_postfix_str(
@@ -85,9 +85,9 @@ class Journal:
         )
         self._advance(step)
 
-    def skip(self, step: int, reason: str) -> None:
+    def log_skipped(self, step: int, reason: str) -> None:
         """Log a skipped step and update the bar."""
-        self.append({"event": "skipped", "phase": self.name, "step": step, "reason": reason})
+        self.log_line({"event": "skipped", "phase": self.name, "step": step, "reason": reason})
         self._advance(step)
 
     def _advance(self, step: int) -> None:
@@ -96,20 +96,20 @@ class Journal:
             self._log_means()
         self.bar.update()
 
-    def scores(self, step: int, scores: dict[str, float]) -> None:
+    def log_scores(self, step: int, scores: dict[str, float]) -> None:
         """Log J&F, J and F in percent, and print them above the bar."""
         if self.is_main:
             self._log_values("validation", step, scores)
             values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
             tqdm.write(f"{self.name}, step {step}: validation {values}", file=sys.stderr)
 
-    def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
+    def log_images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
         """Write clips with labels and ``predictions``, B×H×W per frame, to TensorBoard."""
         if self.is_main:
             image = draw_clips(clip, predictions)
             self._write_tensorboard(lambda board: board.add_image("clips", image, self.first + step))
 
-    def append(self, line: dict[str, Any]) -> None:
+    def log_line(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``, with null for non-finite numbers."""
         if not self.is_main:
             return
@@ -139,7 +139,7 @@ class Journal:
 
     def _log_values(self, group: str, step: int, values: dict[str, float]) -> None:
         """Log values, and write finite ones to TensorBoard."""
-        self.append({"phase": self.name, "step": step, **values})
+        self.log_line({"phase": self.name, "step": step, **values})
 
         def write(board: Any) -> None:
             for name, value in values.items():

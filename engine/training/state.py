@@ -99,6 +99,44 @@ class PhaseState:
         )  # fmt: skip
         return ModelCard([*self.earlier_phases, record], AVERAGED)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state for `load_state_dict`, with the settings it depends on."""
+        return {
+            "config": asdict(self.config),
+            "data": self.data,
+            "phase": self.index,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "ema": self.ema.shadow,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best": self.best,
+            "unreadable": dict(self.unreadable),
+            "seconds": self.seconds,
+            "scores": self.scores,
+            "resumed": self.resumed,
+            "earlier": ModelCard(self.earlier_phases).to_json(),
+        }
+
+    def load_state_dict(self, content: dict[str, Any]) -> None:
+        """Continue from a state that `load_state` has read; log and record what differs of its settings."""
+        self.resumed = content["resumed"]
+        changes = content["changes"] | {"data": (content["data"], self.data)}
+        for name, (before, now) in changes.items():
+            if before != now:
+                self.resumed.append(f"resumed at step {content['step']} with {name}={now}, before {before}")
+                log.warning("%s", self.resumed[-1])
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if content["scaler"]:  # empty unless it was float16
+            self.scaler.load_state_dict(content["scaler"])
+        self.ema.shadow = {name: tensor.to(self.world.device) for name, tensor in content["ema"].items()}
+        self.step, self.best = content["step"], content["best"]
+        self.unreadable = Counter(content["unreadable"])
+        self.seconds, self.scores = content["seconds"], content["scores"]
+        card = parse_card(content["earlier"])
+        self.earlier_phases = card.phases if card is not None else []
+
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
     """Train or freeze the model's identity banks and their norms."""
@@ -107,7 +145,7 @@ def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
 
 
 def save_state(state: PhaseState, output: Path) -> None:
-    """Save the state for `load_state`, and delete all but the ``train.keep`` newest states.
+    """Save the state in ``output``, and delete all but the ``train.keep`` newest states.
 
     Raises:
         RunStopped: the state cannot be written, or weights are not finite; earlier states are kept.
@@ -116,24 +154,8 @@ def save_state(state: PhaseState, output: Path) -> None:
     try:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
-        content = {
-            "config": asdict(state.config),
-            "data": state.data,
-            "phase": state.index,
-            "step": state.step,
-            "model": state.model.state_dict(),
-            "ema": state.ema.shadow,
-            "optimizer": state.optimizer.state_dict(),
-            "scaler": state.scaler.state_dict(),
-            "best": state.best,
-            "unreadable": dict(state.unreadable),
-            "seconds": state.seconds,
-            "scores": state.scores,
-            "resumed": state.resumed,
-            "earlier": ModelCard(state.earlier_phases).to_json(),
-        }
         with atomic_file(path) as file:
-            torch.save(content, file)
+            torch.save(state.state_dict(), file)
     except (InputError, NonFiniteError) as error:
         newest = next(iter(list_saved_states(output)), "the beginning, as no state was saved")
         raise RunStopped(f"{error}; the same command resumes from {newest}") from error
@@ -142,7 +164,7 @@ def save_state(state: PhaseState, output: Path) -> None:
 
 
 def load_state(output: Path, config: Config) -> dict[str, Any] | None:
-    """Return the content of the newest state, or None without states.
+    """Return the newest state in ``output`` with the changed settings, for `PhaseState.load_state_dict`, or None.
 
     Raises:
         InputError: the state is damaged, or was saved with other settings.
@@ -188,26 +210,6 @@ def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         return
     for key, item in value.items():
         yield from _flatten(item, f"{name}.{key}")
-
-
-def restore_phase(state: PhaseState, content: dict[str, Any]) -> None:
-    """Restore a phase from the content of `load_state`; log and record what differs of its settings."""
-    state.resumed = content["resumed"]
-    changes = content["changes"] | {"data": (content["data"], state.data)}
-    for name, (before, now) in changes.items():
-        if before != now:
-            state.resumed.append(f"resumed at step {content['step']} with {name}={now}, before {before}")
-            log.warning("%s", state.resumed[-1])
-    state.model.load_state_dict(content["model"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    if content["scaler"]:  # empty unless it was float16
-        state.scaler.load_state_dict(content["scaler"])
-    state.ema.shadow = {name: tensor.to(state.world.device) for name, tensor in content["ema"].items()}
-    state.step, state.best = content["step"], content["best"]
-    state.unreadable = Counter(content["unreadable"])
-    state.seconds, state.scores = content["seconds"], content["scores"]
-    card = parse_card(content["earlier"])
-    state.earlier_phases = card.phases if card is not None else []
 
 
 def states_folder(output: Path) -> Path:

@@ -26,7 +26,6 @@ from aotlab.engine.training.state import (
     check_finite,
     list_saved_states,
     load_state,
-    restore_phase,
     save_state,
     states_folder,
 )
@@ -107,7 +106,7 @@ def train(
                     continue
                 state = PhaseState(config, world, model, mixture, command=command, previous=state)
                 if saved is not None:
-                    restore_phase(state, saved)
+                    state.load_state_dict(saved)
                     saved = None
                     if state.step >= mixture.phase.steps and index == max(data.mixtures):
                         log.warning("%s: already finished, nothing to train; --restart starts over", output)
@@ -152,7 +151,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
                 result = try_step(run, state, clip_module, batches, may_skip=may_skip)
                 skipped = skipped + 1 if result is None else 0
                 if result is not None and settings.image_every and is_due(state, settings.image_every):
-                    run.journal.images(state.step, result.clip, result.predictions)
+                    run.journal.log_images(state.step, result.clip, result.predictions)
                 if world.mean([float(run.stop.is_set())])[0] > 0:
                     raise Interrupted("interrupted", signal_number=run.stop.signal_number)
                 if is_due(state, settings.validate_every):
@@ -180,10 +179,10 @@ def try_step(
             raise
         state.step += 1
         log.warning("%s; step skipped, weights unchanged", error)
-        run.journal.skip(state.step, str(error))
+        run.journal.log_skipped(state.step, str(error))
         return None
     state.seconds += result.metrics["step_seconds"]
-    run.journal.step(state.step, result.metrics)
+    run.journal.log_step(state.step, result.metrics)
     return result
 
 
@@ -218,7 +217,7 @@ def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
     with state.ema.applied(state.model):
         check_finite(state.ema.shadow, f"the averaged weights after step {state.step}")
         state.scores = validate(state.model, state.config, run.videos, state.world)
-        run.journal.scores(state.step, state.scores)
+        run.journal.log_scores(state.step, state.scores)
         if state.scores["J&F"] > state.best:
             state.best = state.scores["J&F"]
             if state.world.is_main:
@@ -247,7 +246,7 @@ def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
         reason = describe_failure(error, state)
         if reason is None:
             raise
-        run.journal.append(
+        run.journal.log_line(
             {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
         )
         number = error.signal_number if isinstance(error, Interrupted) else None

@@ -36,7 +36,7 @@ def journal(tmp_path):
 def train(journal, name, first, last, **values):
     with journal.phase(name, first - 1):
         for step in range(first, last + 1):
-            journal.step(step, {name: float(step + i) for i, name in enumerate(MEASURES)} | values)
+            journal.log_step(step, {name: float(step + i) for i, name in enumerate(MEASURES)} | values)
 
 
 def log_lines(folder):
@@ -77,7 +77,7 @@ def test_steps_before_an_interrupt_are_logged(journal, tmp_path):
     interrupted = journal(log_every=20)
     with suppress(KeyboardInterrupt), interrupted.phase("main", 0):
         for step in (1, 2, 3):
-            interrupted.step(step, dict.fromkeys(MEASURES, float(step)))
+            interrupted.log_step(step, dict.fromkeys(MEASURES, float(step)))
         raise KeyboardInterrupt
     assert [(line["step"], line["loss"]) for line in log_lines(tmp_path)] == [(3, 2.0)]
 
@@ -86,7 +86,7 @@ def test_steps_before_an_interrupt_are_logged(journal, tmp_path):
 def test_non_finite_numbers_are_null(journal, tmp_path, value):
     writer = journal()
     train(writer, "late", 1, 2, gradient_norm=value, iou=math.nan)
-    writer.append({"event": "skipped", "loss": value})
+    writer.log_line({"event": "skipped", "loss": value})
     trained, note = log_lines(tmp_path)
     assert (trained["gradient_norm"], trained["iou"], trained["loss"]) == (None, None, 1.5)
     assert note["loss"] is None
@@ -96,8 +96,8 @@ def test_resumed_run_replaces_later_lines(journal, tmp_path):
     first = journal()
     train(first, "pre", 1, 4)
     train(first, "main", 1, 8)
-    first.scores(8, {"J&F": 50.0, "J": 49.0, "F": 51.0})
-    first.append({"event": "stopped", "phase": "main", "step": 4})
+    first.log_scores(8, {"J&F": 50.0, "J": 49.0, "F": 51.0})
+    first.log_line({"event": "stopped", "phase": "main", "step": 4})
     train(first, "late", 1, 2)
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"phase": "la')  # of a killed run
@@ -109,7 +109,7 @@ def test_tensorboard_counts_steps_over_phases(journal, tmp_path):
     writer = journal()
     train(writer, "pre", 1, 4, gradient_norm=math.inf)
     train(writer, "main", 1, 2)
-    writer.scores(2, {"J&F": 62.5, "J": 60.0, "F": 65.0})
+    writer.log_scores(2, {"J&F": 62.5, "J": 60.0, "F": 65.0})
     writer.close()
     assert scalars(tmp_path, "train/loss") == [(2, 1.5), (4, 3.5), (6, 1.5)]
     assert scalars(tmp_path, "train/gradient_norm") == [(6, 4.5)]
@@ -126,7 +126,7 @@ def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, monkeypatch)
 def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
     writer = journal()
     with writer.phase("main", 0):
-        writer.scores(3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
+        writer.log_scores(3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
     assert "main, step 3: validation J&F 71.3  J 70.0  F 72.5" in capsys.readouterr().err
     (line,) = log_lines(tmp_path)
     assert (line["phase"], line["step"], line["J&F"]) == ("main", 3, 71.26)
@@ -135,8 +135,8 @@ def test_scores_are_printed_and_logged(journal, tmp_path, capsys):
 def test_only_main_rank_writes(journal, tmp_path, capsys):
     follower = journal(is_main=False)
     train(follower, "late", 1, 2)
-    follower.images(1, clip(), list(clip().labels))
-    follower.scores(1, {"J&F": 50.0})
+    follower.log_images(1, clip(), list(clip().labels))
+    follower.log_scores(1, {"J&F": 50.0})
     follower.close()
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == ""
