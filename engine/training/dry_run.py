@@ -21,10 +21,9 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import format_count
+from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.processes import peak_resident_bytes
 
-GIB = 2**30
 CLIPS = 8
 """number of clips made to time the data pipeline"""
 STEPS = 2
@@ -56,11 +55,10 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
         ]
     assert state is not None
     validated = sum(len(video.frames) for video in data.validation)
-    saved = _state_bytes(state) * config.train.keep / GIB
     lines += [
         f"validation: {format_count(len(data.validation), 'video')}, {format_count(validated, 'frame')} each time",
-        f"memory: {_peak_bytes(world.device) / GIB:.1f} GiB at most on a rank",
-        f"disk: {saved:.2f} GiB of saved states in {output}",
+        f"memory: {format_bytes(_peak_bytes(world.device))} at most on a rank",
+        f"disk: {format_bytes(_state_bytes(state) * config.train.keep)} of saved states in {output}",
         f"time: {_format_time(total)} without validation",
     ]
     return "\n".join(lines) + "\n"
@@ -100,8 +98,8 @@ def _model_line(config: Config, model: VOSModel, world: World) -> str:
 
 def _state_bytes(state: PhaseState) -> int:
     """Return the size of a saved state: weights, their average, two moments per trained weight."""
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in state.model.state_dict().values())
-    return weights + 3 * sum(tensor.numel() * tensor.element_size() for tensor in state.ema.shadow.values())
+    weights = sum(tensor.nbytes for tensor in state.model.state_dict().values())
+    return weights + 3 * sum(tensor.nbytes for tensor in state.ema.shadow.values())
 
 
 def _peak_bytes(device: torch.device) -> int:

@@ -92,7 +92,7 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
     text = capsys.readouterr().out
     for words in ("5.73 M parameters", "static: 9000 steps of 1 clips", "3 images", "video: 1 steps",
-                  "clips/s", "validation: 1 video, 3 frames", "GiB at most", "time: ", "minutes; loss"):  # fmt: skip
+                  "clips/s", "validation: 1 video, 3 frames", "B at most", "time: ", "minutes; loss"):  # fmt: skip
         assert words in text
     assert not output.exists()
 
