@@ -36,8 +36,10 @@ def list_presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT)) -> Path:
+def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT), subject: str = "config") -> Path:
     """Return the file of a preset or recipe, or a YAML file by its path from the first of ``folders`` that has it.
+
+    ``subject``: words before the name in messages.
 
     Raises:
         InputError: no such file or preset.
@@ -51,4 +53,4 @@ def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT)) -> Path:
     known, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
     listed = f"presets are {', '.join(known)}; recipes of aotlab train are {', '.join(recipes)}"
     remedy = suggest(Path(name).stem, [*known, *recipes], listed)
-    raise InputError(f"config {name}: no such file or preset; {remedy}")
+    raise InputError(f"{subject} {name}: no such file or preset; {remedy}")

@@ -253,7 +253,7 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
         files.append((path, settings))
         if base is None:
             break
-        below = find_config(str(base), [path.parent])
+        below = find_config(str(base), [path.parent], f"{path}: base:")
         if preset is not None and below.parent == PRESETS != path.parent:
             below, preset = find_config(preset), None
         path = below

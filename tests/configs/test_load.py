@@ -22,6 +22,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
 )
 FILES = {
+    "a base of no file": (r"base: gone\.yaml: no such file or preset", "base: gone.yaml"),
     "then: 5": (r"then: must be a list of phases, got 5", "base: aott\nthen: 5"),
     "then: [5]": (r"train\.phases\.0 must be settings \(key: value\), got 5", "base: aott\nthen: [5]"),
     "then: {}": (r"then: must be a list of phases", "base: aott\nthen: {a: b}"),
