@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
+from aotlab.configs.load import apply_overrides
 from aotlab.configs.schema import Config, MemoryConfig
 from aotlab.utils.numbers import require_choice
 
@@ -28,8 +29,6 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
         InputError: unknown protocol.
     """
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
-    from aotlab.configs.load import apply_overrides  # slow to import
-
     overridden = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]
     if protocol == "published" or overridden or config.memory.policy not in BOUNDED_MEMORY:
         return config
