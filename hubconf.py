@@ -8,7 +8,13 @@ dependencies = [
     "platformdirs",
 ]  # fmt: skip
 
-sys.path.append(str(Path(__file__).resolve().parent / "src"))  # torch.hub installs nothing
+# torch.hub installs nothing, and unpacks an archive without the links in src/aotlab
+root = Path(__file__).resolve().parent
+sys.path.append(str(root / "src"))
+import aotlab  # noqa: E402
+
+if not Path(aotlab.__path__[0], "utils").is_dir():
+    aotlab.__path__.append(str(root))
 
 
 def tracker(name=None, *, overrides=(), device="cpu"):

@@ -1,16 +1,18 @@
 """Folders of the packages; everything else is in pyproject.toml.
 
-Wheels take the packages from the top of the repository; an editable install is the path src, as type checkers expect.
+They are at the top of the repository, where links in src/aotlab lead. Where links do not survive, as in zip archives
+and on Windows, a mapping has the same effect; type checkers do not follow it.
 """
 
-import sys
+import os
 
 from setuptools import find_packages, setup
 
 FOLDERS = ("configs", "dataloaders", "engine", "evaluation", "media", "networks", "tools", "utils", "video")
-found = find_packages(include=[name for folder in FOLDERS for name in (folder, f"{folder}.*")])
-folders = (
-    {} if "editable_wheel" in sys.argv else {f"aotlab.{name}": name for name in (*FOLDERS, "pretrain_models")}
-)
-packages = [f"aotlab.{name}" for name in (*found, "pretrain_models")] if folders else []
-setup(packages=["aotlab", *packages], package_dir={"": "src", **folders})
+folders: dict[str, str] = {}
+packages = find_packages("src")
+if not os.path.isdir("src/aotlab/utils"):
+    folders = {f"aotlab.{name}": name for name in (*FOLDERS, "pretrain_models")}
+    found = find_packages(include=[name for folder in FOLDERS for name in (folder, f"{folder}.*")])
+    packages = ["aotlab", *(f"aotlab.{name}" for name in found)]
+setup(packages=[*packages, "aotlab.pretrain_models"], package_dir={"": "src", **folders})

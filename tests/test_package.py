@@ -225,9 +225,15 @@ def test_pyright_resolves_a_users_script(way, pyright, distributions, checkout, 
 
 
 @pytest.mark.slow
-def test_checkout_without_links_tracks(checkout, tmp_path):
+def test_hub_folder_without_links_tracks(checkout, tmp_path):
     copy = without_links(checkout, tmp_path / "copy")
-    done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=copy / "src")
+    done = run(
+        sys.executable,
+        "-c",
+        f"import hubconf\n{TRACKS}",
+        cwd=tmp_path,
+        path=f"{copy}{os.pathsep}{copy / 'src'}",
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
     assert str(copy) in done.stdout

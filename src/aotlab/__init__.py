@@ -13,12 +13,6 @@ from typing import Any
 
 __version__ = "0.3.0"
 
-# the packages are folders at the top of the repository: links beside this file lead there, but not in a zip archive or
-# on Windows
-_checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/pyproject.toml"):
-    __path__.append(_checkout)
-
 
 def __getattr__(name: str) -> Any:
     """Import a public name from the module that the stub names."""
