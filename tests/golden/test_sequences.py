@@ -117,7 +117,7 @@ class ReferenceOnTies(Tracker):
         predicted = super().predict(frame, mask, size)
         if not predicted.decoded_frames:
             return predicted
-        wanted = self.objects.add_objects(self.reference)
+        wanted = self.video.objects.add_objects(self.reference)
         first, second = predicted.logits.topk(2, dim=0).values
         tied = (first - second < 1e-3) & (predicted.channels != wanted)
         self.ties.append(tied.double().mean().item())
