@@ -47,13 +47,16 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, AOSTState]:
-        """Propagate memory to the current frame; see `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
+        """Run self-attention and project its result; see `Block.project`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-        long, short = self.select_memory(state, memory, id_embedding)
+        return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
+
+    def attend(
+        self, x: Tensor, state: AOSTState, memory: BlockMemory, size: MapSize
+    ) -> tuple[Tensor, AOSTState]:
+        """Add long- and short-term attention and feed-forward; see `Block.attend`."""
+        long, short = memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state

@@ -69,16 +69,18 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, LSTTState]:
-        """Propagate memory to the current frame; see `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
+        """Run self-attention and project its result; see `Block.project`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
-        query = key = self.query(tokens)
-        state = LSTTState(key, tokens)
-        long, short = self.select_memory(state, memory, id_embedding)
+        return x, LSTTState(self.query(tokens), tokens)
+
+    def attend(
+        self, x: Tensor, state: LSTTState, memory: BlockMemory, size: MapSize
+    ) -> tuple[Tensor, LSTTState]:
+        """Add long- and short-term attention and feed-forward; see `Block.attend`."""
+        query, (long, short) = state.key, memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST false)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:

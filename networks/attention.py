@@ -28,7 +28,8 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query B×L×C, key B×S×C and value B×S×D to B×L×D; heads divide C and D."""
-        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
+        heads = self.heads
+        query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 

@@ -104,21 +104,16 @@ class GPMBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self,
-        branches: tuple[Tensor, Tensor | None],
-        size: MapSize,
-        memory: BlockMemory | None = None,
-        id_embedding: Tensor | None = None,
-    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Propagate memory to the current frame; see `Block.forward`.
+    def project(
+        self, x: tuple[Tensor, Tensor | None], size: MapSize
+    ) -> tuple[tuple[Tensor, Tensor | None, Tensor], GPMState]:
+        """Return visual and identity tokens, B×L×C each, with their gate B×L×4C, and the state; see `Block.project`.
 
-        ``branches``: visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
+        ``x``: visual and identity tokens; the model's first block has no identity tokens.
         """
-        visual, id_tokens = branches
+        visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
-        query = key
         gate = self.gate(normed)  # B×L×2C
         if id_tokens is None:  # the identity branch cannot gate itself yet: all of it passes
             state = GPMState(key, F.silu(value), None)
@@ -126,11 +121,21 @@ class GPMBlock(Block):
         else:
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
-        long, short = self.select_memory(state, memory, id_embedding)
-        long_query, long_key = self.embed_time(query, long.key)
+        return (visual, id_tokens, gate), state
+
+    def attend(
+        self,
+        x: tuple[Tensor, Tensor | None, Tensor],
+        state: GPMState,
+        memory: BlockMemory,
+        size: MapSize,
+    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
+        """Add long- and short-term propagation, then self-propagation, to both branches; see `Block.attend`."""
+        (visual, id_tokens, gate), (long, short) = x, memory
+        long_query, long_key = self.embed_time(state.key, long.key)
         long_read = self.long_attention(long_query, long_key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
-        short_read = self.short_attention(query, short.key, short.value, size)
+        short_read = self.short_attention(state.key, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
         added_visual, added_id = (long_output + short_output).chunk(2, 2)
         visual = visual + added_visual

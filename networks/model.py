@@ -89,7 +89,7 @@ class BlockState(Protocol):
 
 
 class Block(nn.Module, ABC):
-    """Base of propagation blocks."""
+    """Base of propagation blocks; subclasses define `project`, `attend` and `memorize`."""
 
     heads: int
     """heads of long-term attention"""
@@ -98,7 +98,6 @@ class Block(nn.Module, ABC):
     temporal: tuple[nn.Module, ...] = ()
     """temporal embedding (RMem), which is a module of the model only and therefore in a tuple; or empty"""
 
-    @abstractmethod
     def forward(
         self, x: Any, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
     ) -> tuple[Any, Any]:
@@ -113,16 +112,26 @@ class Block(nn.Module, ABC):
         Returns:
             The input of the next block, and the `BlockState` of the frame, for `memorize`.
         """
+        x, state = self.project(x, size)
+        if memory is None:
+            memory = self.memorize_reference(state, cast(Tensor, id_embedding))
+        return self.attend(x, state, memory, size)
+
+    @abstractmethod
+    def project(self, x: Any, size: MapSize) -> tuple[Any, Any]:
+        """Return what `attend` continues from, and the frame's key and what becomes its value."""
+
+    @abstractmethod
+    def attend(self, x: Any, state: Any, memory: BlockMemory, size: MapSize) -> tuple[Any, Any]:
+        """Read memory and return what `forward` does; arguments from `project`."""
 
     @abstractmethod
     def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
         """Build a frame's memory from its state and identity embedding B×L×C."""
 
-    def select_memory(
-        self, state: Any, memory: BlockMemory | None, id_embedding: Tensor | None
-    ) -> BlockMemory:
-        """Return the memory to read: ``memory``, or that of the reference frame itself."""
-        return memory if memory is not None else self.memorize(state, cast(Tensor, id_embedding))
+    def memorize_reference(self, state: Any, id_embedding: Tensor) -> BlockMemory:
+        """Build the memory that a reference frame itself reads; ``state`` from `project`."""
+        return self.memorize(state, id_embedding)
 
     def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Add the temporal embedding, if any, to queries B×L×C and keys B×(T·L)×C of long-term attention."""

@@ -43,11 +43,11 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
+    def attend(
+        self, x: Tensor, state: AOSTState, memory: BlockMemory, size: MapSize
     ) -> tuple[Tensor, AOSTState]:
-        """Run `AOSTBlock.forward` and normalize its output."""
-        x, state = super().forward(x, size, memory, id_embedding)
+        """Run `AOSTBlock.attend` and normalize its output."""
+        x, state = super().attend(x, state, memory, size)
         return self.output_norm(x), state
 
 

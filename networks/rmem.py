@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.aot import AOT
+from aotlab.networks.aot import AOT, LSTTState
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
@@ -78,24 +78,29 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, RecurrentState]:
-        """Propagate memory to the current frame; short-term attention reads all tokens. See `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
+        """Run self-attention and project its result; see `Block.project`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
-        query = self.query(tokens)  # also the key, as in AOT
-        if memory is not None:
-            long, short = memory
-        else:  # short-term memory is not known yet; long-term memory is read in its place
-            long = short = KeyValue(query, self.value(tokens + id_embedding))
+        return x, LSTTState(self.query(tokens), tokens)
+
+    def attend(
+        self, x: Tensor, state: LSTTState, memory: BlockMemory, size: MapSize
+    ) -> tuple[Tensor, RecurrentState]:
+        """Add long- and short-term attention, which reads all tokens, and feed-forward; see `Block.attend`."""
+        (query, tokens), (long, short) = state, memory
         long_query, long_key = self.embed_time(query, long.key)
         long_output = self.long_projection(self.attention(long_query, long_key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.attention(query, key, value))
         x = x + long_output + short_output
-        state = RecurrentState(query, tokens, short_output)
-        return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
+        x = x + self.drop_path(self.feedforward(self.norm3(x), size))
+        return x, RecurrentState(query, tokens, short_output)
+
+    def memorize_reference(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
+        """Return long-term memory also in place of short-term memory, which is not known yet."""
+        long = KeyValue(state.key, self.value(state.tokens + id_embedding))
+        return BlockMemory(long, long)
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term of its tokens, short-term of short-term attention's result."""

@@ -179,7 +179,7 @@ class MemoryBank:
         """indices of the reference frames in long-term memory"""
         self.last_index = -1
         """index of the last frame, stored or not"""
-        self._last_stored = 0
+        self._last_decision = 0  # index of the last frame that the policy decided about, or that had a mask
         self._training = training
         self._long: list[FrameList | FrameBuffer] = []  # by block
         self._short: deque[list[KeyValue]] = deque(maxlen=short_term_skip + short_term_frames - 1)  # by block
@@ -243,13 +243,13 @@ class MemoryBank:
         """
         self.last_index += 1
         self._short.append([block.short for block in memory])
-        if self.last_index - self._last_stored < self.policy.every:
+        if self.last_index - self._last_decision < self.policy.every:
             return
         frame_relevance = None
         if relevance is not None and self.policy.needs_relevance(len(self)):
             frame_relevance = relevance(self._long[0].read().key, len(self))
         store, evicted = self.policy.decide(self, frame_relevance)
-        self._last_stored = self.last_index
+        self._last_decision = self.last_index
         if store:
             if evicted is not None:
                 self.drop(evicted)
@@ -268,7 +268,7 @@ class MemoryBank:
             "frame_indices": deepcopy(self.frame_indices),
             "references": [*self.references],
             "last_index": self.last_index,
-            "last_stored": self._last_stored,
+            "last_decision": self._last_decision,
             "policy": self.policy.state_dict(),
             "long": [[x.clone() for x in block.read()] for block in self._long],
             "short": [[[x.clone() for x in block] for block in frame] for frame in self._short],
@@ -280,7 +280,7 @@ class MemoryBank:
         Raises an exception if the state does not fit or is not finite; the bank must then be discarded.
         """
         self.frame_indices, self.references = deepcopy(state["frame_indices"]), [*state["references"]]
-        self.last_index, self._last_stored = state["last_index"], state["last_stored"]
+        self.last_index, self._last_decision = state["last_index"], state["last_decision"]
         self.policy.load_state_dict(state["policy"])
         for frames in state["long"]:
             buffer = FrameBuffer(self.policy.initial_frames)
@@ -301,7 +301,7 @@ class MemoryBank:
 
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
-        self._last_stored = self.last_index
+        self._last_decision = self.last_index
         if not self._long:
             self.frame_indices = [[] for _ in range(len(memory[0].long.key))]
             self._long = [self._new_storage() for _ in memory]

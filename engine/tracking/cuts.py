@@ -20,30 +20,30 @@ class CutDetector:
     """Compares each frame with the one before: a cut changes the colors and where they are."""
 
     def __init__(self) -> None:
-        self.last: np.ndarray | None = None
+        self.previous: np.ndarray | None = None
         """thumbnail of the last stored frame, 54×96×3 uint8"""
-        self.newest: np.ndarray | None = None
-        """thumbnail of the predicted frame"""
+        self.current: np.ndarray | None = None
+        """thumbnail of the frame last given to `is_cut`"""
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut."""
-        self.newest = make_thumbnail(frame)
-        if self.last is None:
+        self.current = make_thumbnail(frame)
+        if self.previous is None:
             return False
-        shared = float(np.minimum(color_histogram(self.last), color_histogram(self.newest)).sum())
-        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.last, self.newest) < MAX_CORRELATION
+        shared = float(np.minimum(color_histogram(self.previous), color_histogram(self.current)).sum())
+        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.previous, self.current) < MAX_CORRELATION
 
     def store_frame(self) -> None:
         """Store the frame last given to `is_cut`, for comparison with the next."""
-        self.last = self.newest
+        self.previous = self.current
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the thumbnail."""
-        return {"last": None if self.last is None else torch.from_numpy(self.last.copy())}
+        return {"previous": None if self.previous is None else torch.from_numpy(self.previous.copy())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a thumbnail."""
-        self.last = None if state["last"] is None else state["last"].numpy().copy()
+        self.previous = None if state["previous"] is None else state["previous"].numpy().copy()
 
 
 def make_thumbnail(frame: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ class PredictedFrame(NamedTuple):
     """A frame that was predicted and is not stored yet."""
 
     frames_stored: int
-    """`Tracker.frames_stored` at its prediction"""
+    """`VideoState.frames_stored` at its prediction"""
     frame: np.ndarray
     """H×W×3 uint8"""
     cut: bool

@@ -19,12 +19,9 @@ from torch import Tensor
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import compute_memory, read_memory, read_reference, write_memory
-from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import (
     FrameLike,
     ImageSize,
@@ -34,15 +31,14 @@ from aotlab.engine.tracking.inputs import (
     convert_output_size,
 )
 from aotlab.engine.tracking.objects import (
-    ObjectTable,
     apply_given_mask,
     find_smallest_area,
     one_hot_logits,
     resize_channels,
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
-from aotlab.engine.tracking.rules import build_rules, drop_unavailable_rules
-from aotlab.engine.tracking.state import STATES, describe_origin, unwrap_state, wrap_state
+from aotlab.engine.tracking.rules import drop_unavailable_rules
+from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
 from aotlab.networks.fast.optimize import optimize as optimize_model
@@ -76,16 +72,17 @@ class Tracker:
         Args:
             model: is copied; an optimized model runs as it is.
             config: settings; ``config.model`` is replaced by those of the model.
-            device: device of the copy.
+            device: device of the copy; that of an optimized model.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
         Raises:
-            InputError: no such device, or ``compute.compile`` without CUDA.
+            InputError: no such device, an optimized model on another one, or ``compute.compile`` without CUDA.
         """
         config = replace(config, model=model.config)
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
         if model.optimized:
+            require_same_device(model, self.device)
             self.model, self.autocast = model, autocast(self.device, "float32")
         elif optimize:
             self.model = optimize_model(
@@ -157,20 +154,9 @@ class Tracker:
             length is None or (isinstance(length, Integral) and length > 0),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
-        self._length = None if length is None else int(length)
-        self.objects = ObjectTable(self.model.config.max_objects)
-        self.banks: list[MemoryBank] = []
-        """memory of the groups first seen on the same frame"""
-        self.input_size: ImageSize | None = None
-        """(height, width) of frames in the network; None before the first mask"""
-        self.rules = build_rules(self.config.rules)
-        self.cuts = CutDetector() if self.config.rules.cuts else None
+        self.video = VideoState.begin(self.config, None if length is None else int(length))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; raises `InputError` for models without one"""
-        self.frames_stored = 0
-        """number of stored frames"""
-        self._memory_incomplete = False  # whether memory is being updated, or that failed
-        self._frame_shape: tuple[int, ...] | None = None
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
@@ -186,13 +172,13 @@ class Tracker:
         """
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
-        self.__dict__.pop("origin", None)  # states depend on the depth
-        self.reset(self._length)
+        self.__dict__.pop("fingerprint", None)  # states depend on the depth
+        self.reset(self.video.length)
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were given."""
-        return self.objects.ids
+        return self.video.objects.ids
 
     @torch.inference_mode()
     def step(
@@ -219,14 +205,14 @@ class Tracker:
                 `reset` and `load_state_dict`.
         """
         frame, mask, size = self.prepare(frame, mask, size, prompts)
-        if mask is None and not self.banks:
-            self._frame_shape = frame.shape
+        if mask is None and not self.video.banks:
+            self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
         predicted = self.predict(frame, mask, size)
-        logits, channels = self.commit(predicted, mask)  # replaces `objects`
-        logits, channels = self.objects.remove_forgotten(logits, channels)
-        return Prediction(self.objects.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
+        logits, channels = self.commit(predicted, mask)
+        logits, channels = self.video.objects.remove_forgotten(logits, channels)
+        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
 
     def prepare(
         self,
@@ -241,23 +227,26 @@ class Tracker:
             InputError: unusable input, or an unusable tracker.
         """
         self.require_usable()
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
-            frame = convert_frame(frame, self._frame_shape)
+        if (
+            not isinstance(frame, np.ndarray)
+            or frame.dtype != np.uint8
+            or frame.shape != self.video.frame_shape
+        ):
+            frame = convert_frame(frame, self.video.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.banks and not prompts)
+            mask = convert_mask(mask, frame, required=not self.video.banks and not prompts)
         if prompts:
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)
         return frame, mask, size
 
     def require_usable(self, frames_stored: int | None = None) -> None:
-        """Raise `InputError` if memory is not that of a whole number of frames, or of ``frames_stored`` frames.
+        """Raise `InputError` while a frame is being stored or after that failed, or unless there are ``frames_stored``.
 
-        A step that fails before its first change of memory changes nothing, and can be repeated. From then on to its
-        end memory is incomplete: if it fails there, only `reset` and `load_state_dict` make the tracker usable again.
+        A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if self._memory_incomplete or frames_stored not in (None, self.frames_stored):
+        if not self.video.consistent or frames_stored not in (None, self.video.frames_stored):
             raise InputError(
                 "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
@@ -268,24 +257,25 @@ class Tracker:
 
         ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
         """
-        frames_stored, input_size = self.frames_stored, self.input_size
-        cut = self.cuts is not None and self.cuts.is_cut(frame)
+        video, input_size = self.video, self.video.input_size
+        frames_stored = video.frames_stored
+        cut = video.cuts is not None and video.cuts.is_cut(frame)
         with self.autocast:
             if input_size is None:
                 assert mask is not None
                 input_size = self._choose_input_size(frame, mask)
             features = self._encode(frame, input_size)
             decoded_frames = [
-                read_memory(self.model, bank, features, short_term=not cut) for bank in self.banks
+                read_memory(self.model, bank, features, short_term=not cut) for bank in video.banks
             ]
             if decoded_frames:
                 by_bank = [decoded.logits for decoded in decoded_frames]
-                logits = self.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
+                logits = video.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
             else:
                 logits = torch.zeros(1, *size, device=self.device)
             channels = logits.max(0).indices  # faster than argmax on CPUs
-            for rule in self.rules:
-                channels = rule.correct(frame, logits, channels, self.objects, cut=cut)
+            for rule in video.rules:
+                channels = rule.correct(frame, logits, channels, video.objects, cut=cut)
         return PredictedFrame(
             frames_stored, frame, cut, input_size, features, decoded_frames, logits, channels
         )
@@ -297,27 +287,29 @@ class Tracker:
             InputError: another frame was stored since its prediction, or an update of memory failed.
         """
         self.require_usable(predicted.frames_stored)
+        video = self.video
         given = [] if mask is None else [int(object_id) for object_id in np.unique(mask) if object_id]
         with self.autocast:
             if mask is None:
                 logits, channels = self._store_tracked(predicted)
             else:
                 logits, channels = self._store_reference(predicted, mask)
-            for rule in self.rules:
-                rule.observe(predicted.frame, channels, self.objects, given, cut=predicted.cut)
-        if self.cuts is not None:
-            self.cuts.store_frame()
-        self.frames_stored += 1
-        self._frame_shape, self._memory_incomplete = predicted.frame.shape, False
+            for rule in video.rules:
+                rule.observe(predicted.frame, channels, video.objects, given, cut=predicted.cut)
+        if video.cuts is not None:
+            video.cuts.store_frame()
+        video.frames_stored += 1
+        video.frame_shape, video.consistent = predicted.frame.shape, True
         return logits, channels
 
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
+        video = self.video
         resized = resize_channels(predicted.channels, predicted.input_size)
-        pairs = zip(predicted.decoded_frames, self.objects.split(resized), strict=True)
+        pairs = zip(predicted.decoded_frames, video.objects.split(resized), strict=True)
         memories = [compute_memory(self.model, decoded, masks) for decoded, masks in pairs]
-        self._memory_incomplete = True
-        for bank, decoded, memory in zip(self.banks, predicted.decoded_frames, memories, strict=True):
+        video.consistent = False
+        for bank, decoded, memory in zip(video.banks, predicted.decoded_frames, memories, strict=True):
             if predicted.cut:
                 bank.clear_short_term()
             write_memory(self.model, bank, decoded, memory)
@@ -325,18 +317,19 @@ class Tracker:
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
         """Store a frame with a given mask, which may add objects; return its logits and channels."""
-        objects, banks = deepcopy(self.objects), [*self.banks]
+        video = self.video
+        objects, banks = deepcopy(video.objects), [*video.banks]
         channels = objects.add_objects(mask).to(self.device)
         if banks:
             channels = apply_given_mask(predicted.channels, channels, len(objects.ids_by_channel))
         if objects.add_bank():
-            banks.append(self._build_bank())
+            banks.append(video.build_bank())
         masks = objects.split(resize_channels(channels, predicted.input_size))
         memories = [read_reference(self.model, predicted.features, planes)[1] for planes in masks]
-        self._memory_incomplete = True
+        video.consistent = False
         for bank, memory in zip(banks, memories, strict=True):
             bank.add_reference(memory)
-        self.objects, self.banks, self.input_size = objects, banks, predicted.input_size
+        video.objects, video.banks, video.input_size = objects, banks, predicted.input_size
         channels = resize_channels(channels, predicted.channels.shape)
         return one_hot_logits(channels, len(objects.ids_by_channel)), channels
 
@@ -358,16 +351,13 @@ class Tracker:
         image = F.interpolate(pixels.float() / 255, input_size, mode="bicubic")
         return self.model.encode(normalize(image))
 
-    def _build_bank(self) -> MemoryBank:
-        return build_bank(self.config.memory, length=self._length)
-
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
 
         Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
-        frame = convert_frame(frame, self._frame_shape)
+        frame = convert_frame(frame, self.video.frame_shape)
         prompts = check_prompts(prompts, (frame.shape[0], frame.shape[1]))
         logits = self.segmenter.logits(frame, prompts)
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
@@ -387,17 +377,21 @@ class Tracker:
             f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         self.require_usable()
-        objects, banks, rules = deepcopy(self.objects), [*self.banks], deepcopy(self.rules)
-        empty = objects.forget(int(object_id))
+        video = replace(
+            self.video,
+            objects=deepcopy(self.video.objects),
+            rules=deepcopy(self.video.rules),
+            banks=[*self.video.banks],
+        )
+        empty = video.objects.forget(int(object_id))
         if empty is not None:
-            del banks[empty]
-        for rule in rules:
+            del video.banks[empty]
+        for rule in video.rules:
             rule.forget(int(object_id))
-        input_size = self.input_size
-        if not banks:  # the next mask begins like the first one
-            input_size, rules = None, build_rules(self.config.rules)
-            self.cuts = None if self.cuts is None else CutDetector()
-        self.objects, self.banks, self.rules, self.input_size = objects, banks, rules, input_size
+        if not video.banks:  # the next mask begins like the first one
+            begun = VideoState.begin(self.config, video.length)
+            video = replace(begun, frame_shape=video.frame_shape, frames_stored=video.frames_stored)
+        self.video = video
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
@@ -406,17 +400,7 @@ class Tracker:
             InputError: a step failed while it updated memory.
         """
         self.require_usable()
-        state = {
-            "length": self._length,
-            "steps": self.frames_stored,
-            "frame_shape": self._frame_shape,
-            "objects": self.objects.state_dict(),
-            "input_size": self.input_size,
-            "rules": [rule.state_dict() for rule in self.rules],
-            "cuts": None if self.cuts is None else self.cuts.state_dict(),
-            "banks": [bank.state_dict() for bank in self.banks],
-        }
-        return wrap_state(state, self.origin)
+        return wrap_state(self.video.state_dict(), self.fingerprint)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
@@ -424,22 +408,20 @@ class Tracker:
         Raises:
             InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
         """
-        content, loaded = unwrap_state(state, self.origin), self.fresh()
+        content = unwrap_state(state, self.fingerprint)
         with reading_kind("tracker state", STATES):
-            loaded.reset(content["length"])
-            loaded.objects.load_state_dict(content["objects"])
-            loaded.frames_stored, loaded._frame_shape = content["steps"], content["frame_shape"]
-            loaded.input_size = content["input_size"]
-            for rule, rule_state in zip(loaded.rules, content["rules"], strict=True):
-                rule.load_state_dict(rule_state)
-            if loaded.cuts is not None:
-                loaded.cuts.load_state_dict(content["cuts"])
-            for bank_state in content["banks"]:
-                loaded.banks.append(loaded._build_bank())
-                loaded.banks[-1].load_state_dict(bank_state, self.device)
-        self.__dict__.update(loaded.__dict__)
+            self.video = VideoState.from_state_dict(content, self.config, self.device)
 
     @cached_property
-    def origin(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Checksum of the weights, and the settings, that states and results depend on."""
-        return describe_origin(self.model, self.config)
+        return fingerprint_model(self.model, self.config)
+
+
+def require_same_device(model: VOSModel, device: torch.device) -> None:
+    """Raise `InputError` unless an optimized model, whose modules fit its device only, is on this one."""
+    own = next(model.parameters()).device
+    require(
+        device.type == own.type and device.index in (None, own.index),
+        f"device {device}: this optimized model is on {own}; give that device, or the model before optimize()",
+    )

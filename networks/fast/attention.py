@@ -32,6 +32,6 @@ class SplitAttention(Attention):
             for head_query, head_key, head_value, head_output in zip(*rows, strict=True):
                 keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
                 queries = head_query.contiguous().split(QUERY_CHUNK)
-                parts = [multiply(multiply(part, keys).softmax(1), values) for part in queries]
-                head_output.copy_(torch.cat(parts))
+                for part, part_output in zip(queries, head_output.split(QUERY_CHUNK), strict=True):
+                    part_output.copy_(multiply(multiply(part, keys).softmax(1), values))
         return output

@@ -30,7 +30,8 @@ class MapLocalAttention(LocalAttention):
         """Read a map's window; see `LocalAttention.forward`."""
         tokens = query.shape[1]
         offset_at, token_at = find_neighbors(size, self.window, query.device)
-        query, key, value = (split_heads(x, self.heads) for x in (query, key, value))
+        heads = self.heads
+        query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
         if self.relative_key is not None:
             position_logits = self.relative_logits(query)  # B×heads×L×window²
         else:

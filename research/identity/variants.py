@@ -118,13 +118,13 @@ class PlaceOwnership(ComponentOwnership):
 
 def use_place_ownership(tracker: Tracker) -> None:
     """Replace the ownership rule of a tracker without objects."""
-    tracker.rules = [
-        PlaceOwnership() if isinstance(rule, ComponentOwnership) else rule for rule in tracker.rules
+    tracker.video.rules = [
+        PlaceOwnership() if isinstance(rule, ComponentOwnership) else rule for rule in tracker.video.rules
     ]
 
 
 def use_anchors(tracker: Tracker) -> None:
     """Give a tracker without objects a memory with anchors."""
     policy = AnchorMemory(tracker.config.memory.every)
-    tracker.rules.append(AnchorDetector(policy, tracker.temperature))
-    tracker._build_bank = lambda: MemoryBank(policy)  # type: ignore[method-assign]
+    tracker.video.rules.append(AnchorDetector(policy, tracker.temperature))
+    tracker.video.build_bank = lambda: MemoryBank(policy)

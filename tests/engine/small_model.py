@@ -114,7 +114,7 @@ def assert_resumes(model, config, frames, masks, split, folder):
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
     assert second.ids == first.ids
-    assert [bank.policy for bank in second.banks] == [bank.policy for bank in first.banks]
+    assert [bank.policy for bank in second.video.banks] == [bank.policy for bank in first.video.banks]
     rest = run(second, frames[split:], {index - split: mask for index, mask in masks.items()})
     for expected, found in zip(whole[split:], rest, strict=True):
         assert found.ids == expected.ids

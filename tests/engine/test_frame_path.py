@@ -26,13 +26,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(61, 15, 11),
-    ("r50_aotl", ORDINARY): Limits(61, 15, 11),
-    ("r50_aotl", MEMORY): Limits(70, 16, 11),
-    ("r50_deaotl", ORDINARY): Limits(61, 16, 11),
-    ("r50_deaotl", MEMORY): Limits(70, 17, 11),
-    ("msdeaotl", ORDINARY): Limits(67, 18, 11),
-    ("msdeaotl", MEMORY): Limits(76, 19, 11),
+    ("aott", ORDINARY): Limits(60, 15, 11),
+    ("r50_aotl", ORDINARY): Limits(60, 15, 11),
+    ("r50_aotl", MEMORY): Limits(69, 16, 11),
+    ("r50_deaotl", ORDINARY): Limits(60, 16, 11),
+    ("r50_deaotl", MEMORY): Limits(69, 17, 11),
+    ("msdeaotl", ORDINARY): Limits(66, 18, 11),
+    ("msdeaotl", MEMORY): Limits(75, 19, 11),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 QUICK = [("aott", ORDINARY), ("r50_deaotl", MEMORY), ("msdeaotl", MEMORY)]
@@ -79,7 +79,7 @@ def test_frame_path_is_short(preset: str, kind: str) -> None:
         tracker.step(third)
     finally:
         sys.setprofile(None)
-    assert len(tracker.banks[0]) == (2 if kind == MEMORY else 1)
+    assert len(tracker.video.banks[0]) == (2 if kind == MEMORY else 1)
     names = sorted(f"{Path(code.co_filename).stem}.{code.co_name}" for code in path.functions)
     assert "tracker.step" in names
     assert len(names) <= limits.functions, names

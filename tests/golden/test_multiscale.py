@@ -155,8 +155,8 @@ def test_free_running_tracker_equals_reference(name: str, fast: bool) -> None:
         tracker.reference = arrays["masks"][index]
         labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
         assert (labels == arrays["masks"][index]).mean() >= 0.999
-        if len(tracker.banks[0]) > meta.get("long_term_capacity", len(arrays["in_frames"])):
-            tracker.banks[0].drop([1])
+        if len(tracker.video.banks[0]) > meta.get("long_term_capacity", len(arrays["in_frames"])):
+            tracker.video.banks[0].drop([1])
 
 
 @pytest.mark.parametrize("name", PRESETS)

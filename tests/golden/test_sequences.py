@@ -117,7 +117,7 @@ class ReferenceOnTies(Tracker):
         predicted = super().predict(frame, mask, size)
         if not predicted.decoded_frames:
             return predicted
-        wanted = self.objects.add_objects(self.reference)
+        wanted = self.video.objects.add_objects(self.reference)
         first, second = predicted.logits.topk(2, dim=0).values
         tied = (first - second < 1e-3) & (predicted.channels != wanted)
         self.ties.append(tied.double().mean().item())
@@ -169,8 +169,8 @@ def test_late_object_equals_reference(fast: bool) -> None:
         labels = tracker.step(frame, mask).labels
         assert (labels == arrays["pred"][index]).mean() >= 0.97
     assert tracker.ids == (1, 2, 3)
-    assert tracker.banks[0].frames == [0, 2, 3, 5]
-    assert tracker.banks[0].read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
+    assert tracker.video.banks[0].frames == [0, 2, 3, 5]
+    assert tracker.video.banks[0].read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -32,16 +33,15 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def forward(self, x, size, memory=None, id_embedding=None):
-        x, state = super().forward(x, size, memory, id_embedding)
+    def project(self, x, size):
+        x, state = super().project(x, size)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):
         return ScaledState(key, tokens, tokens.abs().mean((1, 2), keepdim=True))
 
     def memorize(self, state, id_embedding):
-        scale = state.scale if isinstance(state, ScaledState) else 1
-        return super().memorize(state, id_embedding * (1 + scale))
+        return super().memorize(state, id_embedding * (1 + state.scale))
 
 
 class ScaledAOT(AOT):
@@ -94,6 +94,8 @@ def test_method_of_ones_own_is_exported(scaled, tmp_path):
 
 
 def test_states_without_names_rejected(scaled, tmp_path, monkeypatch):
-    monkeypatch.setattr(ScaledBlock, "build_state", lambda _, key, tokens: (key, tokens))
+    monkeypatch.setattr(
+        ScaledBlock, "build_state", lambda _, *state: SimpleNamespace(**ScaledState(*state, 0)._asdict())
+    )
     with pytest.raises(AssertionError, match="states must be NamedTuples"):
         export_model(*scaled, tmp_path / "export", video=(HEIGHT, WIDTH))

@@ -94,7 +94,7 @@ def test_memory_stays_within_bound_and_reuses_buffer(policy):
     addresses, sizes = set(), set()
     for index, image in enumerate(clip(7)):
         tracker.step(image, stripes([1, 2]) if index == 0 else None)
-        (bank,) = tracker.banks
+        (bank,) = tracker.video.banks
         if index >= 1:
             addresses.add(tuple(x.data_ptr() for block in bank.read() for x in block.long))
             sizes.add(bank.nbytes)

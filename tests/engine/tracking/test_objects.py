@@ -65,7 +65,7 @@ def test_no_objects_left_ends_tracking_and_memory(models):
     run(tracker, frames[:2], {0: stripes([1, 2])})
     for number in (1, 2):
         tracker.forget(number)
-    assert (tracker.ids, tracker.objects.groups, tracker.banks) == ((), 0, [])
+    assert (tracker.ids, tracker.video.objects.groups, tracker.video.banks) == ((), 0, [])
     assert not tracker.step(frames[2]).labels.any()
     again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
     fresh = run(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
@@ -78,11 +78,11 @@ def test_empty_bank_is_dropped_without_changing_labels(models):
     trackers = [Tracker(*models["few"]) for _ in range(2)]
     for tracker in trackers:
         run(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
-        assert len(tracker.banks) == 2
+        assert len(tracker.video.banks) == 2
         tracker.forget(1)
         tracker.forget(2)
     trackers[0].forget(3)
-    assert (len(trackers[0].banks), trackers[0].objects.groups, trackers[0].ids) == (1, 1, (6, 7))
+    assert (len(trackers[0].video.banks), trackers[0].video.objects.groups, trackers[0].ids) == (1, 1, (6, 7))
     prediction = trackers[0].step(frames[3])
     assert prediction.logits.shape[0] == 3
     others = trackers[1].step(frames[3])

@@ -31,7 +31,7 @@ def test_half_precision_is_close_to_float32(precision, count):
         assert not ours.logits.isnan().any()
         assert not torch.equal(ours.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
-    assert tracker.banks[0].read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
+    assert tracker.video.banks[0].read()[0].long.key.dtype in (torch.bfloat16, torch.float16)
 
 
 def test_tracker_does_not_change_its_model():
@@ -54,4 +54,4 @@ def test_unoptimized_tracker_runs_the_model_itself():
     tracker = Tracker(model, config, optimize=False)
     tracker.step(clip()[0], stripes([1, 2]))
     assert tracker.model is model
-    assert tracker.banks[0].read()[0].long.key.dtype == torch.bfloat16  # autocast
+    assert tracker.video.banks[0].read()[0].long.key.dtype == torch.bfloat16  # autocast

@@ -60,7 +60,11 @@ def test_saved_tracker_can_continue(bounded):
 def test_number_of_stored_frames_is_restored(bounded):
     tracker = Tracker(*bounded["restricted"])
     run(tracker, clip(4), LATE)
-    assert resumed(*bounded["restricted"], tracker.state_dict()).frames_stored == tracker.frames_stored == 4
+    assert (
+        resumed(*bounded["restricted"], tracker.state_dict()).video.frames_stored
+        == tracker.video.frames_stored
+        == 4
+    )
 
 
 def test_saved_state_is_independent_of_tracker(bounded):

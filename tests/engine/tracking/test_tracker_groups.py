@@ -49,7 +49,7 @@ def test_objects_beyond_existing_groups_get_new_bank(models, monkeypatch):
     prediction = tracker.step(frames[3])
     assert calls.take() == [1, 1]
     assert prediction.ids == (1, 2, 50, 60)
-    assert [bank.frames for bank in tracker.banks] == [[0, 2], [0]]
+    assert [bank.frames for bank in tracker.video.banks] == [[0, 2], [0]]
 
 
 def test_image_is_encoded_once_per_frame(models, monkeypatch):

@@ -12,6 +12,7 @@ from PIL import Image
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import _sine_position
 from aotlab.networks.fast.local_attention import build_window_mask, find_neighbors
+from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.preprocess import _mean_and_std
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
@@ -171,3 +172,13 @@ def test_default_dtype_has_no_effect(preset):
 def test_compilation_without_cuda_rejected(optimize):
     with pytest.raises(InputError, match="compile: makes models slower on cpu"):
         Tracker(*small_model.build("aott", "compute.compile=true"), optimize=optimize)
+
+
+def test_optimized_model_on_another_device_rejected():
+    model, config = small_model.build("aott")
+    elsewhere = optimize(model).to("meta")
+    with pytest.raises(
+        InputError, match=r"^device cpu: this optimized model is on meta; give that device, or"
+    ):
+        Tracker(elsewhere, config, device="cpu")
+    assert Tracker(optimize(model), config, device="cpu").model.optimized
