@@ -16,7 +16,8 @@ class Repeater:
     config = None
     device = torch.device("cpu")
     model = SimpleNamespace(prompts=object())
-    segmenter = cuts = None
+    segmenter = None
+    video = SimpleNamespace(cuts=None)
     loads = steps = 0
 
     @classmethod
