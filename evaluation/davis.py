@@ -109,10 +109,6 @@ def score_labels(
     Raises:
         InputError: fewer than three frames, no object, different sizes, or a predicted id that is not scored.
     """
-    if len(annotations) != len(prediction):
-        raise InputError(
-            f"{len(prediction)} predictions for {len(annotations)} annotations; pass equally many"
-        )
     require_frames(len(annotations), "the sequence")
     first_ids, merge = find_first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
     plan = ScoringPlan("", (), tuple(map(ScoredObject, first_ids if ids is None else ids)), merge=merge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +39,10 @@ ALPHA = {
 
 COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
 """decoders of sound that MP4 stores unchanged; others are encoded as AAC"""
+
+
+class _DroppedError(Exception):
+    """Raised in the contexts of an incomplete file, which remove it."""
 
 
 class VideoWriter:
@@ -88,14 +92,23 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._stack.__exit__(kind, error, trace)
-            return
+        if error is None:
+            self.finish()
+        else:
+            self.drop()
+
+    def finish(self) -> None:
+        """Complete the file and rename it to its path; raise `InputError` if it cannot be written."""
         with self._stack:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
             if self._sound_copy is not None:
                 self._sound_copy.finish((self._last + 1) * self._stream.codec_context.time_base)
+
+    def drop(self) -> None:
+        """Remove the incomplete file; a finished one is kept."""
+        with suppress(_DroppedError), self._stack:
+            raise _DroppedError
 
     def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).

@@ -146,7 +146,6 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
     "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
 )
 @quality
-@flag("--overlay", "also write images with the masks drawn in")
 @group(
     "test-time augmentation and ensembles",
     flag("--flip", "average with the mirrored frame"),
@@ -179,7 +178,6 @@ def main(
     output: Path | None,
     force: bool,
     restart: bool,
-    overlay: bool,
     flip: bool,
     scales: tuple[float, ...],
     weights: tuple[float, ...],
@@ -212,7 +210,7 @@ def main(
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         reserve_cores(HELPER_THREADS)
         tracker, origin = models.load(str(world.device))
-        options = EvaluationOptions(overlay=overlay, origin=origin, restart=restart, force=force, stop=stop)
+        options = EvaluationOptions(origin=origin, restart=restart, force=force, stop=stop)
         report = evaluate(tracker, videos, output, options, world)
         if report.stopped:
             raise RunStopped(

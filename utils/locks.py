@@ -27,9 +27,9 @@ POLL_SECONDS = 0.01
 UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
 TEMPORARY_NAME = re.compile(
-    r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})(@(?P<host>[A-Za-z0-9.-]*))?\.part(?P<suffix>(\.[^.]*)?)"
+    r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})@(?P<host>[A-Za-z0-9.-]*)\.part(?P<suffix>(\.[^.]*)?)"
 )
-"""pattern of the names of `temporary_name`, with or without a machine"""
+"""pattern of the names of `temporary_name`"""
 POSIX = os.name == "posix"
 DAY_SECONDS = 86400.0
 """age of a temporary file whose process cannot be checked, after which it is taken as abandoned"""
@@ -135,7 +135,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _is_abandoned(path: Path, host: str | None, process: int) -> bool:
+def _is_abandoned(path: Path, host: str, process: int) -> bool:
     """Return whether the process that wrote a file has ended; on Windows and for other machines, if it is a day old."""
     try:
         # a process of another machine cannot be asked; on Windows, signal 0 would terminate it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -175,11 +175,10 @@ class VideoFile(Output):
 
     def __init__(self, path: Path, source: FrameSource, draw: Callable[[TrackedFrame], np.ndarray]) -> None:
         super().__init__(path, source)
-        self._draw, self._stack = draw, ExitStack()
-        writer = VideoWriter(
+        self._draw = draw
+        self._writer = VideoWriter(
             path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
         )
-        self._writer = self._stack.enter_context(writer)
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Append one frame."""
@@ -187,11 +186,11 @@ class VideoFile(Output):
 
     def finish(self) -> None:
         """Complete the file, which plays up to the last written frame."""
-        self._stack.close()
+        self._writer.finish()
 
     def drop(self) -> None:
         """Remove the incomplete file."""
-        self._stack.__exit__(GeneratorExit, GeneratorExit(), None)
+        self._writer.drop()
 
 
 class AnnotationFile(Output):

@@ -63,8 +63,6 @@ class EvaluationResult:
 class EvaluationOptions:
     """Options of an evaluation run; the masks do not depend on them."""
 
-    overlay: bool = False
-    """also write ``output/overlay/<sequence>/<frame>.jpg``"""
     progress: bool = True
     """show a progress bar of the main rank's frames on stderr"""
     origin: dict[str, Any] | None = None
@@ -126,7 +124,7 @@ def _run_videos(
             bar.set_description(f"{video.name}{note if world.ranks > 1 else ''}", refresh=False)
             with record_failure(evaluation.failures, video.name, "skipped"):
                 require_readable([video])
-                record = None if options.restart else records.finished(video, overlay=options.overlay)
+                record = None if options.restart else records.finished(video)
                 if record is not None:
                     evaluation.resumed.append(video.name)
                 else:
@@ -146,7 +144,7 @@ def _track(
 ) -> SequenceRecord | None:
     """Track one video, and time it without its first frame; return None if stopped."""
     spent: list[float] = []
-    with closing(track_video(tracker, video, output, overlay=options.overlay)) as results:
+    with closing(track_video(tracker, video, output)) as results:
         for result in results:
             spent.append(result.seconds)
             bar.update()

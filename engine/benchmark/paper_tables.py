@@ -10,7 +10,7 @@ from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
 from aotlab.networks.weights.zoo import find_published_file
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import is_file, is_folder, read_text
+from aotlab.utils.files import is_file, is_folder, read_text, reading
 from aotlab.utils.numbers import align_columns
 
 TABLES = ROOT / "configs" / "tables"
@@ -107,15 +107,13 @@ def load_table(table: str | Path) -> PaperTable:
         remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
         raise InputError(f"{table}: no such table; {remedy}")
     tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
-    try:
+    with reading(path, f"the tables are {', '.join(names)}", kind="a table"):
         tree["rows"] = [
             {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
             for row in tree["rows"]
         ]
         built = build_config(tree, str(path), PaperTable)
         _check_table(built)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a table ({error}); the tables are {', '.join(names)}") from error
     return built
 
 

@@ -14,7 +14,7 @@ from aotlab.media.labelled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
-from aotlab.utils.files import digest_samples, is_file, is_folder, make_folder, remove, sha256
+from aotlab.utils.files import digest_samples, is_folder, make_folder, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -72,7 +72,7 @@ class Records:
                 )
             self._records[video.name] = record
 
-    def finished(self, video: Video, *, overlay: bool) -> SequenceRecord | None:
+    def finished(self, video: Video) -> SequenceRecord | None:
         """Return the record of a sequence; None: of other models, settings or files, or results are missing."""
         record = self._records.get(video.name)
         if record is None or record.fingerprint != self._fingerprint(video):
@@ -83,18 +83,16 @@ class Records:
                     read_mask(self.output / video.name / file)
         except InputError:
             return None
-        overlays = self.output / "overlay" / video.name
-        complete = not overlay or all(is_file(overlays / f"{path.stem}.jpg") for path in video.frames)
-        return record if complete else None
+        return record
 
     def begin(self, video: Video) -> None:
         """Remove the record and the temporary files of a sequence before it is tracked."""
         if self.origin is not None:
             make_folder(self.output / RECORD_FOLDER)
         remove(self._path(video))
-        for folder in (self.output / video.name, self.output / "overlay" / video.name):
-            for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
-                remove_leftovers(part)
+        folder = self.output / video.name
+        for part in (folder, *filter(Path.is_dir, folder.glob("*"))):  # of single objects
+            remove_leftovers(part)
 
     def save(self, video: Video, record: SequenceRecord) -> None:
         """Write the record of a sequence with its digests."""

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
@@ -20,9 +19,7 @@ from aotlab.media.images import read_image
 from aotlab.media.labelled_video import Video
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
-from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
 from aotlab.utils.streaming import ReadAhead, stream
 
 
@@ -32,8 +29,6 @@ class FrameResult:
 
     path: Path
     """file of the frame"""
-    frame: np.ndarray
-    """H×W×3 uint8 RGB"""
     source: Prediction | LayeredPrediction | np.ndarray
     """the prediction, or H×W ids, in the size of the results"""
     seconds: float
@@ -46,7 +41,7 @@ class FrameResult:
 
 
 def track_video(
-    tracker: Tracker | Ensemble, video: Video, output: Path, *, overlay: bool = False
+    tracker: Tracker | Ensemble, video: Video, output: Path
 ) -> Generator[FrameResult, None, None]:
     """Track one video, write the result of each frame as it is computed, and yield it.
 
@@ -59,9 +54,6 @@ def track_video(
         if video.result_stems is None or stem in video.result_stems:
             for file, mask in zip(video.result_files(stem), _result_masks(video, result), strict=True):
                 write_mask(output / video.name / file, mask)
-        if overlay:
-            path = output / "overlay" / video.name / f"{stem}.jpg"
-            _write_overlay(path, result.frame, result.labels)
 
     tracker.reset(len(video.frames))
     reader = ReadAhead(read_image(path) for path in video.frames)
@@ -100,7 +92,7 @@ def _track_frames(
         # benchmarks expect the given mask itself in the first frame
         result = resize_labels(mask, size) if mask is not None and not known else prediction
         known.update(() if mask is None else np.unique(mask).tolist())
-        yield FrameResult(path, frame, result, seconds)
+        yield FrameResult(path, result, seconds)
 
 
 def _read_reference_mask(
@@ -125,13 +117,3 @@ def _read_reference_mask(
     raise InputError(
         f"{video.reference_masks[index]}: no object in the reference mask; expected ids 1 to 254"
     )
-
-
-def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:
-    height, width = labels.shape
-    if frame.shape[:2] != labels.shape:
-        frame = np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
-    with atomic_path(path) as temporary:
-        Image.fromarray(draw_ids(draw_overlay(frame, labels), labels)).save(
-            temporary, format="JPEG", quality=90
-        )

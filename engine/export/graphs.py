@@ -351,7 +351,9 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(graph, args, dynamic_shapes=shapes, strict=False)
-            program = program.run_decompositions({aten._upsample_bilinear2d_aa.vec: resize_antialiased})
+            antialiased = aten._upsample_bilinear2d_aa.vec
+            if any(node.target == antialiased for node in program.graph.nodes):
+                program = program.run_decompositions({antialiased: resize_antialiased})
             converted = torch.onnx.export(
                 program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False, optimize=False
             )

@@ -239,15 +239,9 @@ class BenchmarkOptions:
         from aotlab.dataloaders.benchmarks.datasets import open_dataset
         from aotlab.dataloaders.benchmarks.sequences import select_videos
 
-        try:
-            videos = open_dataset(
-                self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
-            )
-        except InputError as error:
-            parameter, _, problem = str(error).partition(":")
-            if parameter in ("all_frames", "new_objects"):
-                raise InputError(f"--{parameter.replace('_', '-')}:{problem}") from error
-            raise
+        videos = open_dataset(
+            self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
+        )
         return select_videos(videos, self.sequences or None)
 
     def describe_submission(self, results: Path) -> str | None:

@@ -1007,7 +1007,8 @@ def test_filled_holes_and_loaded_masks_name_who_lost_pixels(page, session, tmp_p
         assert (page.labels(0) == before).all()
 
 
-@pytest.mark.parametrize("action", ["delete", *slow("merge")])
+@pytest.mark.slow  # test_promises.py has it without a browser
+@pytest.mark.parametrize("action", ["delete", "merge"])
 def test_undo_of_delete_or_merge_brings_all_masks_back(page, session, action):
     draw(session, 0, 1, 2)
     with page.tracked():
@@ -1035,6 +1036,7 @@ class Shifted(TruthTracker):
         return Prediction(found.ids, logits, logits.max(0).indices)
 
 
+@pytest.mark.slow  # test_promises.py has it without a browser
 def test_undo_of_tracking_keeps_corrections_of_other_objects(page, session):
     draw(session, 0, 1, 2)
     with page.tracked():
@@ -1075,6 +1077,7 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
     assert "drawn on 1 frame," in page.tab.evaluate(rows)[1]
 
 
+@pytest.mark.slow  # test_promises.py has it without a browser
 def test_undo_while_tracking_leaves_no_ghost(page, served, folder):
     session = served.session
     session.make_tracker = lambda: TruthTracker(pause=0.1)
@@ -1096,6 +1099,7 @@ def test_undo_while_tracking_leaves_no_ghost(page, served, folder):
     other.close()
 
 
+@pytest.mark.slow  # test_promises.py has it without a browser
 def test_second_object_changes_no_frame_of_the_first(page, session):
     draw(session, 0, 1)
     with page.tracked():

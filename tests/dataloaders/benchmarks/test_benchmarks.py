@@ -70,7 +70,9 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
 def test_inapplicable_option_rejected(make, option):
-    with pytest.raises(InputError, match=rf"^{option}: not for davis2017; only .* support it"):
+    with pytest.raises(
+        InputError, match=rf"^--{option.replace('_', '-')}: not for davis2017; only .* support it"
+    ):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
 

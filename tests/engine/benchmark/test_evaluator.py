@@ -121,16 +121,6 @@ def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypat
     assert (report.timed_frames, report.fps) == (6, 4.0)
 
 
-def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
-    video = make_video(tmp_path, "a")
-    run([video], tmp_path / "out", overlay=True)
-    images = sorted((tmp_path / "out/overlay/a").iterdir())
-    for paths, suffix in ((sorted((tmp_path / "out/a").iterdir()), "png"), (images, "jpg")):
-        assert [path.name for path in paths] == [f"{index:05d}.{suffix}" for index in range(4)]
-    with Image.open(images[2]) as image:
-        assert (image.size, image.format) == (square().shape[::-1], "JPEG")
-
-
 def test_video_that_cannot_be_scored_joins_the_failures(tmp_path):
     videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
     report = run(videos, tmp_path / "out")

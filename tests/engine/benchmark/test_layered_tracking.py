@@ -86,7 +86,7 @@ def test_fresh_tracker_is_independent(models, kind):
 def test_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
     miniatures.make_sav(tmp_path / "SA-V")
     videos, out = open_dataset("sav", tmp_path / "SA-V"), tmp_path / "out"
-    options = EvaluationOptions(progress=False, origin={"models": []}, overlay=True, stop=threading.Event())
+    options = EvaluationOptions(progress=False, origin={"models": []}, stop=threading.Event())
     report = evaluate(PaintingTracker(), videos, out, options)
     assert report.finished == ["sav_000001", "sav_000002"]
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
