@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, RECORD_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
@@ -27,7 +27,6 @@ from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.labels import CLASSES
 from aotlab.video.outputs import check_overwrite, find_existing, finish_batch, require_inputs_outside
 from aotlab.video.results import (
-    CORRECTED_FILE,
     PROMPT_MASKS,
     RUN_FILE,
     RUN_KIND,

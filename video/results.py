@@ -9,8 +9,14 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record, write_job_record
-from aotlab.media.labelled_video import MASKS_FOLDER
+from aotlab.media.job_record import (
+    MASKS_FOLDER,
+    RECORD_FILE,
+    JobRecord,
+    has_all_masks,
+    read_job_record,
+    write_job_record,
+)
 from aotlab.media.matching import order_names
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
@@ -33,8 +39,6 @@ from aotlab.video.track import TrackResult
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
-CORRECTED_FILE = ".corrected"
-"""marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
@@ -101,8 +105,8 @@ class JobResults:
     @property
     def finished(self) -> bool:
         """Whether all outputs for these inputs exist, and are not to be made again."""
-        found = all((self._folder / name).exists() for name in self.record.outputs)
-        return self._resume and self._earlier.error is None and not self._lacks_outputs and found
+        complete = has_results(self._earlier, self._folder, self.record.outputs)
+        return self._resume and self._earlier.error is None and not self._lacks_outputs and complete
 
     def load_result(self) -> TrackResult:
         """Return the result of the finished earlier run."""
@@ -253,8 +257,11 @@ def _locate_masks(checked: CheckedJob) -> list[str]:
 
 
 def is_finished(record: JobRecord, folder: Path, input_digest: str, outputs: Collection[str]) -> bool:
-    """Return whether a record is of a finished job with the same inputs and these outputs whose results exist."""
+    """Return whether a record is of a finished job with the same inputs and these outputs, and all results exist."""
     same = record.error is None and record.input_digest == input_digest
-    return (
-        same and {*outputs} <= {*record.written} and all((folder / name).exists() for name in record.written)
-    )
+    return same and {*outputs} <= {*record.written} and has_results(record, folder, record.written)
+
+
+def has_results(record: JobRecord, folder: Path, outputs: Collection[str]) -> bool:
+    """Return whether outputs of an ended job exist, with a mask of each frame."""
+    return all((folder / name).exists() for name in outputs) and has_all_masks(folder, record)

@@ -17,6 +17,7 @@ from aotlab.media.images import decode_image as decode_image
 from aotlab.media.job_record import (
     RECORD_FILE as RECORD_FILE,
     JobRecord as JobRecord,
+    find_video as find_video,
     read_job_record as read_job_record,
     write_job_record as write_job_record,
 )

@@ -28,6 +28,7 @@ from aotlab.sdk import (
     VideoLabels,
     command,
     find_mask_writer,
+    find_video,
     format_coco,
     format_count,
     list_job_folders,
@@ -249,7 +250,7 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
         raise InputError("no record of its tracking; track it")
     if job.error is not None:
         raise InputError(job.error)
-    source = open_frames(job.video, levels=job.levels)
+    source = open_frames(find_video(folder, job), levels=job.levels)
     annotations = read_objects(folder, source)
     annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
     return source, annotations

@@ -81,6 +81,32 @@ def test_finished_job_is_repeated_when_its_mask_changed(clips, tracker):
     assert read_mask(clips.parent / "out" / "b" / "masks" / "00000.png").max() == 4
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut off", "other size", "more"])
+def test_finished_job_with_unusable_masks_is_repeated(clips, tracker, damage):
+    assert run(clips) == 0
+    mask = clips.parent / "out" / "b" / "masks" / "00001.png"
+    good = mask.read_bytes()
+    if damage == "missing":
+        mask.unlink()
+    elif damage == "cut off":
+        mask.write_bytes(good[:-1])
+    else:
+        save(mask.with_name("00009.png" if damage == "more" else mask.name), 3, size=(16, 16))
+    assert run(clips) == 0
+    assert tracker.steps == 12
+    assert mask.read_bytes() == good
+    assert len(list(mask.parent.iterdir())) == 3
+
+
+def test_moved_list_is_finished(clips, tracker):
+    assert run(clips) == 0
+    moved = clips.parent / "moved"
+    moved.mkdir()
+    (clips.parent / "out").rename(moved / "out")
+    assert run(clips.rename(moved / "clips")) == 0
+    assert tracker.steps == 9
+
+
 def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
     (clips / "jobs.csv").write_text("video,masks\na,a.png\nb,0=b.png\n")
     for folder, path in ((clips, "jobs.csv"), (clips.parent, "clips/jobs.csv")):
