@@ -144,6 +144,7 @@ def track_video(job: Job, run: Run) -> int:
         )
     from aotlab.video.digest import digest_inputs, result_settings
     from aotlab.video.job import check_job
+    from aotlab.video.plan import FINISHED, RerunOptions
     from aotlab.video.run import check_run, track_job
 
     checked = check_job(job, run.options)
@@ -154,16 +155,20 @@ def track_video(job: Job, run: Run) -> int:
 
     digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
     load = run.tracker.load
+    rerun, finished = (
+        RerunOptions(run.force, run.restart),
+        f"{run.output}: {FINISHED}; --restart tracks it again",
+    )
     if run.dry_run:
-        check_run(checked, run.output, load, digest, force=run.force, restart=run.restart)
+        if check_run(checked, run.output, load, digest, rerun).action == "reuse":
+            print(finished)
+            return 0
         print_header()
         require_space(run.output, checked.estimate_bytes())
         return 0
-    result = track_job(
-        checked, run.output, load, digest, force=run.force, restart=run.restart, on_start=print_header
-    )
+    result = track_job(checked, run.output, load, digest, rerun, on_start=print_header)
     if result.reused:
-        print(f"{run.output}: already tracked with these inputs; --restart tracks it again")
+        print(finished)
         return 0
     return report_result(result, realtime=run.options.realtime)
 
@@ -275,6 +280,7 @@ def track_list(jobs: Sequence[Job], run: Run, *, shard: Shard | None, summarize:
 def check_list(jobs: Sequence[Job], run: Run) -> int:
     """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
     from aotlab.video.batch import check_jobs
+    from aotlab.video.plan import Plan
 
     faults = needed = 0
     checks = check_jobs(jobs, run.output, run.tracker, run.options, force=run.force)
@@ -282,6 +288,8 @@ def check_list(jobs: Sequence[Job], run: Run) -> int:
         if isinstance(checked, InputError):
             faults += 1
             print(f"error: {job.name}: {checked}", file=sys.stderr)
+        elif isinstance(checked, Plan):
+            print(f"{job.name}: {checked.reason}")
         else:
             needed += checked.estimate_bytes()
             print(describe(checked))

@@ -21,17 +21,18 @@ from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, r
 from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
-from aotlab.video.digest import describe_other_run, digest_inputs, result_settings
+from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.labels import CLASSES
-from aotlab.video.outputs import check_overwrite, find_existing, finish_batch, require_inputs_outside
+from aotlab.video.outputs import finish_batch, require_inputs_outside
+from aotlab.video.plan import EarlierList, Plan, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
-    PROMPT_MASKS,
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
-    is_finished,
+    find_earlier,
+    is_filled,
     read_run,
     remove_results,
     start_record,
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
 """names of files of the whole run"""
+LIST_RERUN = RerunOptions(in_list=True)
+"""the same for every job"""
 CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard claims the folder"""
 
@@ -149,23 +152,23 @@ def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) ->
 
 def check_jobs(
     jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool = False
-) -> Iterator[CheckedJob | InputError]:
-    """Yield each job, or why it would fail, with everything checked that `run_jobs` would refuse; nothing is written.
+) -> Iterator[CheckedJob | Plan | InputError]:
+    """Yield each job to track, the plan of one that keeps its results, or why it would fail; nothing is written.
+
+    Everything is checked that `run_jobs` would refuse.
 
     Raises:
         InputError: no job can be tracked, as in `run_jobs`.
     """
-    inputs, load_tracker = result_settings(tracker, options), lru_cache(1)(tracker.load)
+    inputs = result_settings(tracker, options)
+    runner = JobRunner(output, tracker, options, inputs)
     with locked_output(output):
-        check_overwrite(output, *_find_existing(jobs, output, inputs), force=force)
+        _plan_list(jobs, output, inputs, force=force)
         for job in jobs:
             try:
-                checked, digest = check_job(job, options, strict=True), digest_inputs(job, inputs)
-                check_run(checked, output / job.name, load_tracker, digest, force=True)
+                yield runner.check(job)
             except InputError as error:
                 yield error
-            else:
-                yield checked
 
 
 class JobRunner:
@@ -201,29 +204,43 @@ class JobRunner:
         log.info("%s: failed", job.name)
         return record
 
-    def _run(self, job: Job, folder: Path) -> JobRecord | None:
-        earlier = read_job_record(folder)
-        if earlier is not None and _is_corrected(folder):
-            log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
-            return earlier
-        input_digest = digest_inputs(job, self._inputs)
-        outputs = {kind.file_name for kind in self._options.outputs.values()}
-        if earlier is not None and is_finished(earlier, folder, input_digest, outputs):
-            log.info("%s: done already", job.name)
-            return earlier
+    def check(self, job: Job) -> CheckedJob | Plan:
+        """Return the checked job, or the plan if its results stay; raise `InputError` if it would fail."""
+        input_digest, plan = self._plan(job)
+        if plan.action in ("reuse", "keep"):
+            return plan
         checked = check_job(job, self._options, strict=True)
-        other_outputs = earlier is not None and {*earlier.outputs} - {PROMPT_MASKS} != outputs
-        result = track_job(
-            checked, folder, self._load_tracker, input_digest, class_list=self._output / CLASSES, force=True,
-            restart=other_outputs,
-        )  # fmt: skip
-        if result.interrupted:
-            return None
-        speed = f"{result.frames_per_second:.1f} per second"
-        if result.restored_frames == result.frames:
-            speed = "finished already"
-        frames = format_count(result.frames, "frame")
-        log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
+        check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
+        return checked
+
+    def _plan(self, job: Job) -> tuple[str, Plan]:
+        """Return the digest of the inputs, and what to do about the job; its video is not opened."""
+        folder = self._output / job.name
+        # corrected results are kept whatever their inputs are, even if these are gone
+        input_digest = "" if _is_corrected(folder) else digest_inputs(job, self._inputs)
+        wanted = start_record(job, self._options, input_digest)
+        earlier = find_earlier(folder, wanted.outputs)
+        repeatable = job.is_repeatable(self._options)
+        return input_digest, plan_job(wanted, self._options, earlier, LIST_RERUN, repeatable=repeatable)
+
+    def _run(self, job: Job, folder: Path) -> JobRecord | None:
+        input_digest, plan = self._plan(job)
+        if plan.action == "keep":
+            log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
+        elif plan.action == "reuse":
+            log.info("%s: %s", job.name, plan.reason)
+        else:
+            checked = check_job(job, self._options, strict=True)
+            result = track_job(
+                checked, folder, self._load_tracker, input_digest, LIST_RERUN, class_list=self._output / CLASSES
+            )  # fmt: skip
+            if result.interrupted:
+                return None
+            speed = f"{result.frames_per_second:.1f} per second"
+            if result.restored_frames == result.frames:
+                speed = "finished already"
+            frames = format_count(result.frames, "frame")
+            log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
         return read_job_record(folder)
 
 
@@ -276,9 +293,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     """
     remove_leftovers(output)
     names = sorted(job.name for job in jobs)
-    foreign, results = _find_existing(jobs, output, inputs)
-    check_overwrite(output, foreign, results, force=force)
-    if results is not None:
+    if _plan_list(jobs, output, inputs, force=force).action == "track":
         _remove_run(output)
     settings, earlier_names = read_run(output)
     for name in _list_removed(output, earlier_names, names):
@@ -301,13 +316,12 @@ def _remove_run(output: Path) -> None:
         remove(output / name)
 
 
-def _find_existing(
-    jobs: Sequence[Job], output: Path, inputs: dict[str, Any]
-) -> tuple[str | None, str | None]:
-    """Return what a folder holds that no run has written, and what another run has, see `check_overwrite`.
+def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, force: bool) -> Plan:
+    """Return what to do about the results in a folder.
 
     Raises:
-        InputError: outputs would overwrite inputs, or a job has the name of a file of the run.
+        InputError: they must not be replaced, outputs would overwrite inputs, or a job has the name of a file of the
+            run.
     """
     settings, earlier_names = read_run(output)
     names = {job.name for job in jobs}
@@ -320,15 +334,17 @@ def _find_existing(
         for path in (job.video, *(str(split_mask_value(value)[-1]) for value in job.masks))
     }
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
-    if settings is None:
-        foreign = find_existing(RESERVED_NAMES, output)
+    earlier = EarlierList(
+        settings,
+        earlier_names,
+        _list_removed(output, earlier_names, names),
+        run_file=next((name for name in RESERVED_NAMES if is_filled(output / name)), None),
         # hidden files are locks and temporary files, perhaps of another machine
-        some = any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir())
-        return foreign, "other files" if some else None
-    others = _list_removed(output, earlier_names, names)
-    if others and names.isdisjoint(earlier_names):
-        return None, f"results of other jobs ({others[0]}{', …' * (len(others) > 1)})"
-    return None, describe_other_run(settings, inputs)
+        other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
+    )
+    plan = plan_list(earlier, names, inputs, force=force)
+    plan.require_allowed(output)
+    return plan
 
 
 def _list_removed(output: Path, earlier: Sequence[str], names: Collection[str]) -> list[str]:

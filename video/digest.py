@@ -15,7 +15,6 @@ from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.files import is_file, is_folder, real_path, sha256
-from aotlab.utils.plugins import suggest_convert
 from aotlab.utils.value_syntax import strip_credentials
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import Job, parse_class_names
@@ -50,25 +49,6 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     }
     optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
     return inputs | {name: value for name, value in optional.items() if value}
-
-
-def describe_other_run(earlier: Any, inputs: Mapping[str, Any]) -> str | None:
-    """Return how results differ from those wanted; None if they include them.
-
-    Args:
-        earlier: `result_settings` of the earlier run, read from a file that may be damaged.
-        inputs: those of this run.
-    """
-    if earlier == inputs:
-        return None
-    write = earlier.get("write") if isinstance(earlier, dict) else None
-    if not isinstance(write, list) or {**earlier, "write": inputs.get("write")} != inputs:
-        return "results of a run with other settings"
-    missing = {name for name in inputs["write"] if name not in write}
-    if not missing:
-        return None
-    convert = suggest_convert(missing) if "masks" in write else ""
-    return f"results without {', '.join(sorted(missing))}" + (f"; {convert}" if convert else "")
 
 
 def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:

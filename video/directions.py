@@ -6,12 +6,9 @@ between two masks and the predictions of one direction are stored at a time, on 
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
-import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +18,13 @@ import torch
 
 from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.utils.files import make_folder, writing
+from aotlab.video.merging import (
+    ObjectProbabilities,
+    PredictionFile,
+    SpillFile,
+    measure_disagreement,
+    merge_directions,
+)
 
 FrameResult = tuple[int, np.ndarray, Prediction]
 """index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
@@ -52,43 +55,6 @@ class TimedTracker:
         self._labels.wait(prediction)
         self.seconds += time.perf_counter() - start
         return prediction
-
-
-class SpillFile(AbstractContextManager["SpillFile"]):
-    """Arrays in an unnamed temporary file, read in any order.
-
-    A context manager; raises `InputError` if the disk is full.
-    """
-
-    def __init__(self, folder: Path, *, compress: bool) -> None:
-        self._file = tempfile.TemporaryFile(dir=make_folder(folder))  # noqa: SIM115
-        self.folder, self._compress = folder, compress
-        self._places: list[tuple[int, int, tuple[int, ...]]] = []  # offset, bytes and shape
-        self._end = 0
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def append(self, array: np.ndarray) -> None:
-        """Append an array of uint8."""
-        content = np.ascontiguousarray(array).tobytes()
-        content = zlib.compress(content, 1) if self._compress else content
-        with writing(self.folder):
-            self._file.seek(self._end)
-            self._file.write(content)
-            self._file.flush()
-        self._places.append((self._end, len(content), array.shape))
-        self._end += len(content)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        offset, size, shape = self._places[index]
-        self._file.seek(offset)
-        content = self._file.read(size)
-        content = zlib.decompress(content) if self._compress else content
-        return np.frombuffer(bytearray(content), np.uint8).reshape(shape)  # writable, as PyTorch wants it
 
 
 def track_both_directions(
@@ -177,14 +143,14 @@ def _track_gap(
         detector = timed.tracker.cuts
         return before is not None and detector is not None and detector.is_cut(after.frame)
     cuts: set[int] = set()
-    with SpillFile(gap.folder, compress=True) as backward:
+    with PredictionFile(gap.folder) as backward:
         timed.tracker.reset(len(gap) + 1)
-        ids = timed.step(after.frame, after.mask).ids
+        timed.step(after.frame, after.mask)
         for position in reversed(range(len(gap))):
             if stop.is_set():
                 return False
             prediction = timed.step(gap[position])
-            backward.append(quantize_probabilities(prediction))
+            backward.store(position, prediction)
             if prediction.cut:  # between this frame and the next
                 cuts.add(position + 1)
         timed.tracker.reset(len(gap) + 1)
@@ -194,56 +160,29 @@ def _track_gap(
             if stop.is_set():
                 return False
             forward = None if before is None else timed.step(gap[position])
-            later, weight = backward[len(gap) - 1 - position], (position + 1) / (len(gap) + 1)
-            fused = fuse_directions(forward, ids, later, weight)
+            fused = fuse_directions(forward, backward.load(position), (position + 1) / (len(gap) + 1))
             cut = position in cuts or (forward is not None and forward.cut)
             yield index, gap[position], replace(fused, cut=cut)
     return len(gap) in cuts
 
 
-def fuse_directions(
-    forward: Prediction | None, ids: tuple[int, ...], backward: np.ndarray, weight: float
-) -> Prediction:
-    """Return the weighted mean of the probabilities of both directions; objects unknown to one have 0 there.
+def fuse_directions(forward: Prediction | None, backward: ObjectProbabilities, weight: float) -> Prediction:
+    """Return the weighted mean of the probabilities of both directions.
 
     Args:
         forward: prediction from the annotated frame before; None: use only ``backward``.
-        ids: objects of ``backward``.
-        backward: probabilities from the annotated frame after, (1+n)×H×W, 0 to 255.
+        backward: prediction from the annotated frame after.
         weight: weight of ``backward``, 0 at the annotated frame before to 1 at the one after.
     """
-    probabilities = torch.from_numpy(backward.astype(np.float32))
-    probabilities = probabilities / probabilities.sum(0).clamp(min=1)
     if forward is None:
-        nothing = torch.zeros_like(probabilities[:1])
+        nothing = torch.zeros_like(backward.probabilities[:1])
         forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
-    all_ids = forward.ids + tuple(object_id for object_id in ids if object_id not in forward.ids)
-    known = forward.probabilities
-    total = torch.zeros(1 + len(all_ids), *backward.shape[1:], device=known.device)
-    total[: len(known)] = (1 - weight) * known
-    rows = [0, *(1 + all_ids.index(object_id) for object_id in ids)]
-    total[rows] += weight * probabilities.to(known.device)
-    shared = [object_id for object_id in forward.ids if object_id in ids]
-    backward_labels = np.array([0, *ids])[probabilities.max(0).indices.numpy()]
-    disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward_labels)
-    logits, temperature = total.clamp(min=1e-30).log(), forward.temperature
+    known = ObjectProbabilities(forward.ids, forward.probabilities)
+    merged = merge_directions(known, backward, dict.fromkeys((*forward.ids, *backward.ids), weight))
+    shared = [object_id for object_id in forward.ids if object_id in backward.ids]
+    disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
+    logits, temperature = merged.probabilities.clamp(min=1e-30).log(), forward.temperature
     return Prediction(
-        all_ids, logits, total.max(0).indices, disagreement=disagreement, temperature=temperature
-    )
-
-
-def quantize_probabilities(prediction: Prediction) -> np.ndarray:
-    """Return probabilities (1+n)×H×W as uint8, 0 to 255."""
-    return (prediction.probabilities * 255).round().byte().cpu().numpy()
-
-
-def measure_disagreement(
-    object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
-) -> dict[int, float]:
-    """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
-    disagreement = {}
-    for object_id in object_ids:
-        mask, other = first == object_id, second == object_id
-        union = int((mask | other).sum())
-        disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
-    return disagreement
+        merged.ids, logits, merged.probabilities.max(0).indices, disagreement=disagreement,
+        temperature=temperature,
+    )  # fmt: skip

@@ -59,6 +59,20 @@ class Job:
             values = (value,) if isinstance(value, str | Path) else value
             object.__setattr__(self, name, tuple(map(str, values)))
 
+    @property
+    def has_prompts(self) -> bool:
+        """Whether masks are to be made from prompts."""
+        return bool(self.boxes or self.points or self.not_points)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the video is a file or folder, not a stream."""
+        return is_file(Path(self.video)) or is_folder(Path(self.video))
+
+    def is_repeatable(self, options: JobOptions) -> bool:
+        """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
+        return self.is_stored and not options.realtime
+
 
 @dataclass(frozen=True)
 class CheckedJob:
@@ -81,14 +95,9 @@ class CheckedJob:
         return set(self.masks.annotations.objects()).union(*self.prompts.values())
 
     @property
-    def stored(self) -> bool:
-        """Whether the video is a file or folder, not a stream."""
-        return is_file(Path(self.job.video)) or is_folder(Path(self.job.video))
-
-    @property
     def repeatable(self) -> bool:
-        """Whether another run gives the same results: no stream, and no frame is dropped to keep up."""
-        return self.stored and not self.options.realtime
+        """See `Job.is_repeatable`."""
+        return self.job.is_repeatable(self.options)
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
@@ -110,7 +119,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         raise InputError(f"job: expected a Job, got {type(job).__name__}; give Job(name, video, masks)")
     shown = strip_credentials(job.video)
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
-    if not (job.masks or job.boxes or job.points or job.not_points):
+    if not (job.masks or job.has_prompts):
         names = ", ".join(sibling_path(Path(shown), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
             f"{shown}: no masks; give masks, boxes or points (in a folder of videos: {names} next to it)"

@@ -458,34 +458,6 @@ def require_inputs_outside(inputs: Mapping[str, Path], names: Iterable[str], fol
                 )
 
 
-def check_overwrite(folder: Path, foreign: str | None, results: str | None, *, force: bool) -> None:
-    """Raise `InputError` if a folder holds something that must not be replaced.
-
-    Args:
-        folder: output folder.
-        foreign: file or folder that no earlier run has written; None without one.
-        results: results of another run, which ``force`` replaces; None without them.
-        force: replace results.
-    """
-    if foreign is not None:
-        raise InputError(
-            f"output {folder}: holds {foreign}, which aotlab track did not write; choose another folder"
-        )
-    if results is not None and not force:
-        raise InputError(
-            f"output {folder}: holds {results}; choose another folder, or replace results with --force"
-        )
-
-
-def find_existing(names: Iterable[str], folder: Path) -> str | None:
-    """Return the first of these files and folders that exists in a folder and is not empty; None without one."""
-    for name in sorted(names):
-        path = folder / name
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            return name
-    return None
-
-
 def _save_png(image: np.ndarray, path: Path) -> None:
     """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
     with atomic_path(path) as temporary:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.media.job_record import (
-    MASKS_FOLDER,
+    CORRECTED_FILE,
     RECORD_FILE,
     JobRecord,
     has_all_masks,
@@ -20,21 +19,15 @@ from aotlab.media.job_record import (
 from aotlab.media.matching import order_names
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file_name, real_path, remove
-from aotlab.utils.plugins import suggest_convert
+from aotlab.utils.files import is_file, is_file_name, real_path, remove
 from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
 from aotlab.utils.versioned_json import FileKind, read_versioned_or_none
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
-from aotlab.video.outputs import (
-    OUTPUTS,
-    check_overwrite,
-    find_existing,
-    remove_temporary_files,
-    require_inputs_outside,
-)
+from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
+from aotlab.video.plan import EarlierJob, RerunOptions, plan_job
 from aotlab.video.resume import STATE_FILE, Progress
-from aotlab.video.track import TrackResult
+from aotlab.video.track import JobOptions, TrackResult
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
@@ -48,12 +41,41 @@ UNFINISHED = "not finished"
 """error of a record until its job has ended"""
 
 
-def start_record(job: Job) -> JobRecord:
-    """Return the record of an unfinished job, with absolute paths, and addresses without passwords."""
+def start_record(job: Job, options: JobOptions | None = None, input_digest: str = "") -> JobRecord:
+    """Return the record of an unfinished job, with absolute paths, and addresses without passwords.
+
+    Args:
+        options: outputs to write; None: unknown.
+        input_digest: digest of all inputs, of `digest_inputs`.
+    """
     video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
     video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
     masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
-    return JobRecord(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
+    outputs = [] if options is None else [kind.file_name for kind in options.outputs.values()]
+    outputs += [PROMPT_MASKS] if outputs and job.has_prompts else []
+    return JobRecord(
+        job.name, video, input_digest, error=UNFINISHED, written=outputs, outputs=outputs, masks=masks,
+        levels=job.levels,
+    )  # fmt: skip
+
+
+def find_earlier(folder: Path, outputs: Collection[str]) -> EarlierJob:
+    """Return what an earlier run left in a job's folder, of its outputs and of the ``outputs`` of this one."""
+    record = read_job_record(folder)
+    names = {*outputs, *([] if record is None else filter(is_file_name, record.outputs))}
+    return EarlierJob(
+        record,
+        frozenset(name for name in names if is_filled(folder / name)),
+        has_all_masks=record is not None and record.error is None and has_all_masks(folder, record),
+        has_progress=is_file(folder / STATE_FILE),
+        corrected=(folder / CORRECTED_FILE).exists(),
+        list_folder=(folder / RUN_FILE).exists(),
+    )
+
+
+def is_filled(path: Path) -> bool:
+    """Return whether a file exists, or a folder that is not empty."""
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def read_run(output: Path) -> tuple[Any, list[str]]:
@@ -93,20 +115,27 @@ class JobResults:
     Args:
         folder: output folder.
         input_digest: digest of all inputs, of `digest_inputs`.
-        restart: ignore an earlier run of the same inputs.
+        rerun: what the run may do about earlier results.
+
+    Raises:
+        InputError: earlier results or inputs would be overwritten.
     """
 
-    def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, *, restart: bool) -> None:
-        self.checked = checked
+    def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, rerun: RerunOptions) -> None:
+        self.checked, self._folder = checked, folder
         self.record = _start_checked_record(checked, input_digest)
-        self._folder, self._restart = folder, restart
-        self._earlier = read_job_record(folder) or JobRecord(checked.job.name)
+        earlier = find_earlier(folder, self.record.outputs)
+        self._earlier = earlier.record or JobRecord(checked.job.name)
+        self.plan = plan_job(self.record, checked.options, earlier, rerun, repeatable=checked.repeatable)
+        self.plan.require_allowed(folder)
+        if not self.finished:
+            names = {*self.record.outputs, *filter(is_file_name, self._earlier.outputs)}
+            require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
 
     @property
     def finished(self) -> bool:
-        """Whether all outputs for these inputs exist, and are not to be made again."""
-        complete = has_results(self._earlier, self._folder, self.record.outputs)
-        return self._resume and self._earlier.error is None and not self._lacks_outputs and complete
+        """Whether nothing is to be tracked."""
+        return self.plan.action in ("reuse", "keep")
 
     def load_result(self) -> TrackResult:
         """Return the result of the finished earlier run."""
@@ -114,72 +143,8 @@ class JobResults:
         written = {name: self._folder / kind.file_name for name, kind in kinds.items()}
         return TrackResult(record.frames, record.seconds, written, reused=True)
 
-    @property
-    def _same(self) -> bool:
-        """Whether the earlier run had these inputs."""
-        return self.checked.repeatable and self._earlier.input_digest == self.record.input_digest
-
-    @property
-    def _resume(self) -> bool:
-        return self._same and not self._restart
-
-    @property
-    def _lacks_outputs(self) -> bool:
-        """Whether the earlier run does not write the outputs wanted, so that its frames must be tracked again."""
-        earlier, wanted = self._earlier, {*self.record.outputs}
-        return not wanted <= {*earlier.written} if earlier.error is None else wanted != {*earlier.outputs}
-
-    def check_overwrite(self, *, force: bool) -> None:
-        """Raise `InputError` if results would overwrite the video, other files, or results without ``force``.
-
-        Results of the same inputs with other outputs need ``restart``.
-        """
-        if (self._folder / RUN_FILE).exists():
-            paths = (self._folder.with_name(f"{self._folder.name}-{number}") for number in count(2))
-            free = next(path for path in paths if not path.exists())
-            raise InputError(
-                f"output {self._folder}: holds the results of a list of videos; choose another folder, for example "
-                f"{free}"
-            )
-        if self._resume and self._lacks_outputs:
-            names = ", ".join(sorted(self._earlier.written or self._earlier.outputs))
-            raise InputError(
-                f"output {self._folder}: holds {names or 'no outputs'} of these inputs; {self._suggest_convert()}: "
-                "choose another folder, or replace them with --restart"
-            )
-        written, earlier = self.record.written, [*filter(is_file_name, self._earlier.outputs)]
-        video = self.checked.job.video
-        require_inputs_outside({video: Path(video)}, [*written, *earlier], self._folder)
-        foreign = find_existing({*written} - {*earlier}, self._folder)
-        other = None if self._same else find_existing(earlier, self._folder)
-        if other is not None:
-            other = f"results of other inputs ({'; changed: '.join(filter(None, [other, self._changed]))})"
-        check_overwrite(self._folder, foreign, other, force=force)
-
-    @property
-    def _changed(self) -> str:
-        """Names of the inputs that differ from those that the earlier record states."""
-        named = {
-            "video": "video",
-            "masks": "mask",
-            "first_frame": "start",
-            "last_frame": "end",
-            "levels": "levels",
-        }
-        pairs = {
-            name: (getattr(self._earlier, key), getattr(self.record, key)) for key, name in named.items()
-        }
-        return ", ".join(name for name, (earlier, now) in pairs.items() if earlier != now)
-
-    def _suggest_convert(self) -> str:
-        """Return how to get the outputs that the earlier run has not written."""
-        written, kinds = self._earlier.written, self.checked.options.outputs
-        missing = [name for name, kind in kinds.items() if kind.file_name not in written]
-        convert = self._earlier.error is None and MASKS_FOLDER in written and suggest_convert(missing)
-        return f"{convert}, or track it again" if convert else "other outputs need the video tracked again"
-
     def open_progress(self, tracker: Tracker) -> Progress | None:
-        """Return the progress to save, after restoring the tracker of an interrupted run of the same inputs.
+        """Return the progress to save, after restoring the tracker if the run resumes.
 
         None: the outputs cannot be resumed.
         """
@@ -188,20 +153,20 @@ class JobResults:
         if not (self.checked.repeatable and supported):
             return None
         confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
-        stem, digest = self.checked.source.stem, self.record.input_digest
-        progress = Progress(self._folder, stem, digest, confidence=confidence)
-        if self._resume:
+        progress = Progress(self._folder, self.checked.source.stem, confidence=confidence)
+        if self.plan.action == "resume":
             progress.load(tracker)
         return progress
 
     @contextmanager
-    def record_run(self, *, resumed: bool) -> Iterator[None]:
-        """Record the run of the block as unfinished, after removing earlier results unless they are ``resumed``.
+    def record_run(self) -> Iterator[None]:
+        """Record the run of the block as unfinished, after removing earlier results unless they are resumed.
 
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
         kept = {real_path(split_mask_value(value)[-1]) for value in self.checked.job.masks}
-        if self.checked.stored:
+        resumed = self.plan.action == "resume"
+        if self.checked.job.is_stored:
             self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
         if not resumed:  # after all checks: masks may be among them
             remove_results(self._folder, kept)
@@ -233,14 +198,11 @@ class JobResults:
 
 def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     """Return the record of a checked job that is not finished."""
-    record = start_record(checked.job)
-    record.input_digest, record.rate = input_digest, str(checked.source.rate)
+    record = start_record(checked.job, checked.options, input_digest)
+    record.rate = str(checked.source.rate)
     record.first_frame, record.last_frame = checked.frames.first, checked.frames.last
     record.masks, record.video_name = _locate_masks(checked), checked.source.name
     record.class_names = dict(checked.class_names)
-    record.written = [kind.file_name for kind in checked.options.outputs.values()]
-    record.written += [PROMPT_MASKS] if checked.prompts else []
-    record.outputs = record.written
     return record
 
 
@@ -254,14 +216,3 @@ def _locate_masks(checked: CheckedJob) -> list[str]:
             index = frames.index(number, f"mask {value}")
         values.append(str(FrameObjectValue(index, object_id, os.path.abspath(file))))
     return values
-
-
-def is_finished(record: JobRecord, folder: Path, input_digest: str, outputs: Collection[str]) -> bool:
-    """Return whether a record is of a finished job with the same inputs and these outputs, and all results exist."""
-    same = record.error is None and record.input_digest == input_digest
-    return same and {*outputs} <= {*record.written} and has_results(record, folder, record.written)
-
-
-def has_results(record: JobRecord, folder: Path, outputs: Collection[str]) -> bool:
-    """Return whether outputs of an ended job exist, with a mask of each frame."""
-    return all((folder / name).exists() for name in outputs) and has_all_masks(folder, record)

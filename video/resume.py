@@ -10,7 +10,7 @@ from typing import Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file, is_file
+from aotlab.utils.files import atomic_file
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import OutputKind, RestoredPrediction, TrackedFrame
 
@@ -31,18 +31,14 @@ class Progress:
     Args:
         folder: output folder with the masks.
         stem: returns the name of a frame's files.
-        input_digest: digest of all inputs; progress of other inputs is ignored.
         confidence: whether an output needs confidences, which take time to compute.
     """
 
-    def __init__(
-        self, folder: Path, stem: Callable[[int], str], input_digest: str, *, confidence: bool = True
-    ) -> None:
+    def __init__(self, folder: Path, stem: Callable[[int], str], *, confidence: bool = True) -> None:
         self.last = -1
         """index of the last frame that need not be tracked again"""
         self._last_step, self._has_confidence = -1, confidence
-        self._path, self._input_digest = folder / STATE_FILE, input_digest
-        self._masks, self._stem = folder / SOURCE_OUTPUT, stem
+        self._path, self._masks, self._stem = folder / STATE_FILE, folder / SOURCE_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._cuts: list[int] = []
         self._state: tuple[int, dict[str, Any]] | None = None
@@ -55,19 +51,15 @@ class Progress:
         return not both_directions and SOURCE_OUTPUT in outputs and resumable
 
     def load(self, tracker: Any) -> None:
-        """Restore a `Tracker` and all frames up to the saved one; do nothing without saved progress.
+        """Restore a `Tracker` and all frames up to the saved one, of a run with the same inputs.
 
         Raises:
             InputError: the file is damaged, or the tracker differs.
         """
-        if not is_file(self._path):
-            return
         import torch
 
         with reading_kind(self._path, PROGRESS):
             content = unwrap(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
-            if content["input_digest"] != self._input_digest:
-                return
             tracker.load_state_dict(content["state"])
             self._confidence, self.last = content["confidence"], int(content["last"])
             self._cuts = list(content["cuts"])
@@ -107,8 +99,6 @@ class Progress:
 
         frames = {index: scores for index, scores in self._confidence.items() if index <= last}
         cuts = [index for index in self._cuts if index <= last]
-        content = {
-            "input_digest": self._input_digest, "last": last, "confidence": frames, "cuts": cuts, "state": state
-        }  # fmt: skip
+        content = {"last": last, "confidence": frames, "cuts": cuts, "state": state}
         with atomic_file(self._path) as file:
             torch.save(wrap(PROGRESS, content), file)

@@ -21,6 +21,7 @@ from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.labels import VideoLabels
+from aotlab.video.plan import Plan, RerunOptions
 from aotlab.video.results import PROMPT_MASKS, JobResults
 from aotlab.video.track import JobOptions, TrackResult, track
 
@@ -65,7 +66,7 @@ def run_job(
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
     digest = digest_inputs(job, result_settings(tracker, options))
-    return track_job(checked, Path(folder), load, digest, force=force, restart=restart)
+    return track_job(checked, Path(folder), load, digest, RerunOptions(force, restart))
 
 
 def _reuse_model(tracker: Tracker, overrides: tuple[str, ...]) -> Tracker:
@@ -80,33 +81,33 @@ def track_job(
     folder: Path,
     load_tracker: LoadTracker,
     input_digest: str,
+    rerun: RerunOptions,
     *,
     class_list: Path | None = None,
-    force: bool = False,
-    restart: bool = False,
     on_start: Callable[[], None] = lambda: None,
 ) -> TrackResult:
     """Track the video into a folder, or resume it; results that the folder has already are reused.
 
     Args:
         checked: the job.
-        folder, force, restart: as in `run_job`, as are the errors.
+        folder: as in `run_job`, as are the errors.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
         input_digest: digest of all inputs, of `digest_inputs`.
+        rerun: what the run may do about earlier results.
         class_list: file with the class ids of a list of jobs, to which this job's classes are added.
         on_start: called after all checks, before the first frame.
     """
     with locked_output(folder):
-        results = JobResults(folder, checked, input_digest, restart=restart)
+        results = JobResults(folder, checked, input_digest, rerun)
         if results.finished:
             return results.load_result()
-        tracker, segmenter = _load_models(results, load_tracker, force=force)
+        tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
         results.remove_temporary_files()
         drawn = {} if segmenter is None else _segment_prompts(checked, segmenter)
         tracker.reset(checked.frames.count)
         progress = results.open_progress(tracker)
-        with results.record_run(resumed=progress is not None and progress.last >= 0):
+        with results.record_run():
             masks = checked.masks
             if drawn:
                 values = [*checked.job.masks, *_write_masks(checked, drawn, folder / PROMPT_MASKS)]
@@ -122,31 +123,23 @@ def track_job(
 
 
 def check_run(
-    checked: CheckedJob,
-    folder: Path,
-    load_tracker: LoadTracker,
-    input_digest: str,
-    *,
-    force: bool = False,
-    restart: bool = False,
-) -> None:
-    """Raise the `InputError` that `track_job` would raise before the first frame; nothing is written."""
+    checked: CheckedJob, folder: Path, load_tracker: LoadTracker, input_digest: str, rerun: RerunOptions
+) -> Plan:
+    """Return what `track_job` would do, or raise what it would raise before the first frame; nothing is written."""
     with locked_output(folder):
-        results = JobResults(folder, checked, input_digest, restart=restart)
+        results = JobResults(folder, checked, input_digest, rerun)
         if not results.finished:
-            _load_models(results, load_tracker, force=force)
+            _load_models(checked, load_tracker)
+        return results.plan
 
 
-def _load_models(
-    results: JobResults, load_tracker: LoadTracker, *, force: bool
-) -> tuple[Tracker, PromptSegmenter | None]:
-    """Return the tracker, and the segmenter if there are prompts, once results may be written to the folder."""
+def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
+    """Return the tracker, and the segmenter if there are prompts."""
     from aotlab.utils.devices import reserve_cores  # loads PyTorch
 
-    results.check_overwrite(force=force)
     reserve_cores(HELPER_THREADS)
-    job, tracker = results.checked.job, load_tracker(results.checked.job.overrides)
-    return tracker, open_segmenter(job.segmenter, tracker) if results.checked.prompts else None
+    tracker = load_tracker(checked.job.overrides)
+    return tracker, open_segmenter(checked.job.segmenter, tracker) if checked.prompts else None
 
 
 def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:

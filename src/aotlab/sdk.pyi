@@ -63,6 +63,12 @@ from aotlab.video.labels import (
     VideoLabels as VideoLabels,
     merge_class_ids as merge_class_ids,
 )
+from aotlab.video.merging import (
+    ObjectProbabilities as ObjectProbabilities,
+    PredictionFile as PredictionFile,
+    measure_disagreement as measure_disagreement,
+    merge_directions as merge_directions,
+)
 from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,

@@ -10,13 +10,8 @@ import torch
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
-from aotlab.video.directions import (
-    SpillFile,
-    TimedTracker,
-    fuse_directions,
-    quantize_probabilities,
-    track_both_directions,
-)
+from aotlab.video.directions import TimedTracker, fuse_directions, track_both_directions
+from aotlab.video.merging import ObjectProbabilities, PredictionFile, SpillFile
 from tests.engine.small_model import clip, run, stripes
 
 
@@ -24,6 +19,11 @@ def answer(ids, rows):
     """A prediction of 1×W pixels from probabilities, background first."""
     probabilities = torch.tensor(rows)[:, None]
     return Prediction(ids, probabilities.log(), probabilities.max(0).indices)
+
+
+def later(ids, rows):
+    """Probabilities of the other direction."""
+    return ObjectProbabilities(ids, torch.tensor(rows)[:, None])
 
 
 def both(tracker, frames, masks, folder, stop=None):
@@ -76,26 +76,34 @@ def test_directions_are_weighted_by_distance(models, keyed):
 
 
 def test_nearer_annotation_outweighs_a_farther_one():
-    ahead, backward = answer((1,), [[0.0, 1.0], [1.0, 0.0]]), answer((1,), [[1.0, 0.0], [0.0, 1.0]])
-    near = fuse_directions(ahead, (1,), quantize_probabilities(backward), 0.25)
-    far = fuse_directions(ahead, (1,), quantize_probabilities(backward), 0.75)
+    ahead, backward = answer((1,), [[0.0, 1.0], [1.0, 0.0]]), later((1,), [[1.0, 0.0], [0.0, 1.0]])
+    near, far = (fuse_directions(ahead, backward, weight) for weight in (0.25, 0.75))
     assert near.labels.tolist() == [[1, 0]]
     assert far.labels.tolist() == [[0, 1]]
     assert near.probabilities[1].tolist() == [pytest.approx([0.75, 0.25])]
 
 
 def test_object_of_one_side_appears_halfway():
-    ahead, backward = answer((1,), [[1.0], [0.0]]), quantize_probabilities(answer((8,), [[0.0], [1.0]]))
-    assert [fuse_directions(ahead, (8,), backward, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
+    ahead, backward = answer((1,), [[1.0], [0.0]]), later((8,), [[0.0], [1.0]])
+    assert [fuse_directions(ahead, backward, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
 
 
 def test_disagreement_is_of_common_objects():
     ahead = answer((1,), [[0.0, 0.9], [1.0, 0.1]])
-    backward = answer((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    merged = fuse_directions(ahead, (1, 2), quantize_probabilities(backward), 0.25)
-    assert merged.disagreement == {1: 0.0}
+    backward = later((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    assert fuse_directions(ahead, backward, 0.25).disagreement == {1: 0.0}
     ahead = answer((1,), [[0.0, 0.1], [1.0, 0.9]])
-    assert fuse_directions(ahead, (1, 2), quantize_probabilities(backward), 0.25).disagreement == {1: 0.5}
+    assert fuse_directions(ahead, backward, 0.25).disagreement == {1: 0.5}
+
+
+def test_stored_predictions_have_steps_of_a_level(tmp_path):
+    with PredictionFile(tmp_path) as stored:
+        for index, ids, value in ((9, (4,), 0.25), (5, (4, 2), 0.5)):
+            stored.store(index, answer(ids, [[1 - value], [value], [0.0]][: 1 + len(ids)]))
+        assert [stored.load(index).ids for index in (5, 9)] == [(4, 2), (4,)]
+        probabilities = stored.load(9).probabilities
+    assert probabilities.sum(0).item() == pytest.approx(1)
+    assert probabilities[1].item() == pytest.approx(0.25, abs=1 / 255)
 
 
 def test_neighbouring_annotations_and_a_short_video_work(models, tmp_path):

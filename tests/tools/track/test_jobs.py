@@ -163,7 +163,7 @@ def test_wrong_second_video_writes_nothing(clips, capsys, second, message):
 
 
 @pytest.mark.parametrize("more", [["--force", "memory.every=9"], ["--restart"]])
-def test_corrected_clip_is_kept(clips, caplog, more):
+def test_corrected_clip_is_kept(clips, caplog, capsys, more):
     assert run(clips) == 0
     folder = clips.parent / "out" / "b"
     save(folder / "masks" / "00002.png", 7)
@@ -171,6 +171,21 @@ def test_corrected_clip_is_kept(clips, caplog, more):
     save(clips / "a.png", 5)
     assert run(clips, *more) == 0
     assert "b: corrected masks are kept; delete" in caplog.text
+    assert (
+        cli.main(
+            [
+                str(clips / "b"),
+                "--mask",
+                str(clips / "b.png"),
+                "--output",
+                str(folder),
+                "--force",
+                "--restart",
+            ]
+        )
+        == 2
+    )
+    assert "b: holds corrected masks; choose another folder" in capsys.readouterr().err
     assert read_mask(folder / "masks" / "00002.png").max() == 7
     assert read_mask(folder.parent / "a" / "masks" / "00002.png").max() == 5
 
@@ -180,7 +195,7 @@ def test_finished_clip_is_reported_as_done_already(clips, caplog):
     assert "a: 3 frames" in caplog.text
     caplog.clear()
     assert run(clips) == 0
-    assert "a: done already" in caplog.text
+    assert "a: already tracked with these inputs" in caplog.text
     assert "3 frames" not in caplog.text
 
 
@@ -289,12 +304,17 @@ def test_list_with_fewer_or_more_outputs(clips, tracker, capsys, convert_install
     assert words in capsys.readouterr().err
 
 
-def test_outputs_of_a_job_added_with_fewer_are_completed(clips, tracker):
+def test_outputs_of_a_job_added_with_fewer_are_completed(clips, tracker, capsys):
     (clips / "c.png").rename(clips / "later.png")
     assert run(clips) == 1
     (clips / "later.png").rename(clips / "c.png")
     assert cli.main(["--jobs", str(clips), "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
     assert tracker.steps == 9
+    capsys.readouterr()
+    assert run(clips, "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        f"{name}: already tracked with these inputs" for name in "ab"
+    ]
     assert run(clips) == 0
     assert tracker.steps == 12
     assert (clips.parent / "out" / "c" / "coco.json").is_file()
@@ -306,9 +326,7 @@ def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):
     before = results(out)
     assert cli.main([str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
-    assert line.endswith(
-        f"out: holds the results of a list of videos; choose another folder, for example {out}-2"
-    )
+    assert line.endswith("out: holds the results of a list of videos; choose another folder")
     assert (results(out), tracker.loads) == (before, 1)
 
 
@@ -341,6 +359,8 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
     said = capsys.readouterr()
     assert "1 of 3 videos tracked" in said.out
     assert "interrupted: run the same command again" in said.err
+    assert run(clips, "--dry-run") == 0
+    assert capsys.readouterr().out.startswith("a: already tracked with these inputs\n")
     assert run(clips) == 0
     assert Repeater.steps == 9  # every frame once
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from aotlab import Prediction, Tracker
-from aotlab.sdk import region_similarity
+from aotlab.sdk import ObjectProbabilities, PredictionFile, measure_disagreement, merge_directions
 from aotlab_studio.document.planning import Span
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import FrameStore
@@ -39,17 +35,6 @@ class TrackedFrame:
     """of one direction, merged with the other one later"""
     ends_pass: bool = False
     """last frame of a pass"""
-
-
-@dataclass(frozen=True)
-class DirectionResult:
-    """Prediction of one direction."""
-
-    ids: tuple[int, ...]
-    probabilities: Tensor
-    """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
-    absent_ids: frozenset[int] = frozenset()
-    """see `TrackedFrame`"""
 
 
 def track_span(
@@ -117,16 +102,14 @@ def _track_both_ways(
     assert before is not None
     assert after is not None
     described = {index: _list_objects(snapshot, index) for index in span.keyframes}
-    stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
-    with tempfile.TemporaryFile(dir=folder) as file:
+    absent_backward: dict[int, frozenset[int]] = {}
+    with PredictionFile(folder) as stored:
         for index, prediction, absent_ids in _step_frames(
             tracker, frames, snapshot, after, range(after - 1, span.first - 1, -1)
         ):
             if index > before:
-                levels = (prediction.probabilities * 255).round().byte().cpu().numpy()
-                content = zlib.compress(levels.tobytes(), 1)
-                stored[index] = file.tell(), len(content), prediction.ids, absent_ids
-                file.write(content)
+                stored.store(index, prediction)
+                absent_backward[index] = absent_ids
             found = _tracked_frame(index, prediction, absent_ids)
             yield replace(found, provisional=index > before, ends_pass=index == span.first)
         for index, prediction, absent_ids in _step_frames(
@@ -135,14 +118,10 @@ def _track_both_ways(
             if index >= after:
                 yield _tracked_frame(index, prediction, absent_ids)
                 continue
-            forward = DirectionResult(prediction.ids, prediction.probabilities, absent_ids)
-            offset, size, ids, missing = stored[index]
-            file.seek(offset)
-            levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(-1, *frames.size)
-            share = torch.from_numpy(levels.astype(np.float32))
-            backward = DirectionResult(ids, share / share.sum(0).clamp(min=1), missing)
+            forward = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
+            backward = stored.load(index)
             weights = _weigh_backward({*forward.ids, *backward.ids}, index, described)
-            yield merge_directions(index, forward, backward, weights)
+            yield merge_frame(index, forward, backward, weights, absent_ids | absent_backward[index])
 
 
 def _step_frames(
@@ -186,8 +165,12 @@ def _list_objects(snapshot: Snapshot, index: int) -> frozenset[int]:
     return frozenset(snapshot.keyframe(index)) or frozenset(shown) - {0}
 
 
-def merge_directions(
-    index: int, forward: DirectionResult, backward: DirectionResult, weights: Mapping[int, float]
+def merge_frame(
+    index: int,
+    forward: ObjectProbabilities,
+    backward: ObjectProbabilities,
+    weights: Mapping[int, float],
+    absent_ids: frozenset[int],
 ) -> TrackedFrame:
     """Return the weighted mean of both directions, object by object.
 
@@ -196,29 +179,15 @@ def merge_directions(
         backward: from the keyframes after it.
         weights: of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if only
             masks on one side describe the object, so that only this direction counts.
+        absent_ids: objects that a keyframe of either direction states to be absent.
     """
-    ids = forward.ids + tuple(each for each in backward.ids if each not in forward.ids)
-    total = torch.zeros(1 + len(ids), *forward.probabilities.shape[1:])
-    for channel, object_id in enumerate(ids, start=1):
-        weight = weights[object_id]
-        for share, result in ((1 - weight, forward), (weight, backward)):
-            if share and object_id in result.ids:
-                total[channel] += share * result.probabilities[1 + result.ids.index(object_id)].cpu()
-    total[0] = (1 - total[1:].sum(0)).clamp(min=0)
-    highest, channels = total.max(0)
+    merged = merge_directions(forward, backward, weights)
+    highest, channels = merged.probabilities.max(0)
     confidence = {}
-    for channel, object_id in enumerate(ids, start=1):
+    for channel, object_id in enumerate(merged.ids, start=1):
         pixels = highest[channels == channel]
         confidence[object_id] = float(pixels.mean()) if len(pixels) else 0.0
-    first, second = (_argmax_labels(result.ids, result.probabilities) for result in (forward, backward))
-    disagreement = {}
-    for object_id in [each for each in ids if 0 < weights[each] < 1]:
-        masks = first == object_id, second == object_id
-        disagreement[object_id] = 1 - region_similarity(*masks) if np.any(masks) else 0.0
-    absent_ids = (forward.absent_ids | backward.absent_ids) - set(ids)
-    return TrackedFrame(index, _argmax_labels(ids, total), confidence, disagreement, absent_ids)
-
-
-def _argmax_labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:
-    channels = probabilities.max(0).indices.cpu().numpy()
-    return np.asarray(np.array([0, *ids], dtype=np.uint16)[channels])
+    both = [object_id for object_id in merged.ids if 0 < weights[object_id] < 1]
+    disagreement = measure_disagreement(both, forward.labels, backward.labels)
+    labels = merged.labels.astype(np.uint16)
+    return TrackedFrame(index, labels, confidence, disagreement, absent_ids - {*merged.ids})

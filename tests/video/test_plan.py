@@ -1,0 +1,91 @@
+"""Plans: what a run does with the results that an earlier run left."""
+
+from dataclasses import replace
+
+import pytest
+
+from aotlab.media.job_record import JobRecord
+from aotlab.utils.errors import InputError
+from aotlab.video.plan import EarlierJob, EarlierList, RerunOptions, plan_job, plan_list
+from aotlab.video.track import JobOptions
+
+MASKS, BOTH = ["masks"], ["masks", "coco.json"]
+WANTED = JobRecord("a", "/a.mp4", "digest", error="not finished", written=BOTH, outputs=BOTH)
+DONE = EarlierJob(replace(WANTED, error=None), frozenset(BOTH))
+STOPPED = replace(DONE, record=WANTED, has_progress=True)
+FEWER = replace(DONE, record=replace(DONE.record, written=MASKS, outputs=MASKS), existing=frozenset(MASKS))
+OTHER = replace(DONE, record=replace(DONE.record, input_digest="other", video="/b.mp4"))
+ONCE, FORCE, RESTART, LIST = (
+    RerunOptions(), RerunOptions(force=True), RerunOptions(restart=True), RerunOptions(in_list=True)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("earlier", "rerun", "repeatable", "action"),
+    [
+        (EarlierJob(), ONCE, True, "track"),
+        (DONE, ONCE, True, "reuse"),
+        (DONE, LIST, True, "reuse"),
+        (DONE, RESTART, True, "track"),
+        (DONE, ONCE, False, "refuse"),  # a stream gives other frames each time
+        (DONE, FORCE, False, "track"),
+        (DONE, LIST, False, "reuse"),  # a list tracks a stream once
+        (replace(DONE, existing=frozenset(MASKS)), ONCE, True, "track"),
+        (STOPPED, ONCE, True, "resume"),
+        (STOPPED, LIST, True, "resume"),
+        (STOPPED, RESTART, True, "track"),
+        (STOPPED, FORCE, False, "track"),
+        (replace(STOPPED, has_progress=False), ONCE, True, "track"),
+        (FEWER, ONCE, True, "refuse"),
+        (FEWER, FORCE, True, "refuse"),
+        (FEWER, RESTART, True, "track"),
+        (FEWER, LIST, True, "track"),
+        (OTHER, ONCE, True, "refuse"),
+        (OTHER, RESTART, True, "refuse"),
+        (OTHER, FORCE, True, "track"),
+        (OTHER, LIST, True, "track"),
+        (EarlierJob(existing=frozenset(MASKS)), RerunOptions(True, True, True), True, "refuse"),
+        (EarlierJob(list_folder=True), FORCE, True, "refuse"),
+        (replace(DONE, corrected=True), ONCE, True, "reuse"),
+        (replace(OTHER, corrected=True), RerunOptions(force=True, restart=True), True, "refuse"),
+        (replace(OTHER, corrected=True), LIST, True, "keep"),
+        (EarlierJob(existing=frozenset(MASKS), corrected=True), LIST, True, "refuse"),
+    ],
+)
+def test_job_is_tracked_resumed_reused_or_refused(earlier, rerun, repeatable, action):
+    plan = plan_job(WANTED, JobOptions(("masks", "coco")), earlier, rerun, repeatable=repeatable)
+    assert plan.action == action
+    assert bool(plan.reason) == (action in ("reuse", "keep", "refuse"))
+
+
+def test_refusal_names_the_changed_inputs():
+    plan = plan_job(WANTED, JobOptions(("masks", "coco")), OTHER, ONCE, repeatable=True)
+    with pytest.raises(
+        InputError, match=r"output out: holds results of other inputs \(coco.json; changed: video\)"
+    ):
+        plan.require_allowed("out")
+
+
+SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}
+EARLIER = EarlierList(SETTINGS, ["a"], other_files=True)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "actions"),
+    [
+        (EarlierList(), ("track", "track")),
+        (EarlierList(other_files=True), ("refuse", "track")),
+        (EarlierList(other_files=True, run_file="summary.csv"), ("refuse", "refuse")),
+        (EARLIER, ("resume", "resume")),
+        (replace(EARLIER, run_file="summary.csv"), ("resume", "resume")),
+        (replace(EARLIER, settings={**SETTINGS, "write": ["coco", "masks", "x"]}), ("resume", "resume")),
+        (replace(EARLIER, settings={**SETTINGS, "write": ["masks"]}), ("refuse", "track")),
+        (replace(EARLIER, settings={**SETTINGS, "checkpoint": "y"}), ("refuse", "track")),
+        (replace(EARLIER, settings="damaged"), ("refuse", "track")),
+        (replace(EARLIER, jobs=["b"], removed=["b"]), ("refuse", "track")),
+        (replace(EARLIER, jobs=["a", "b"], removed=["b"]), ("resume", "resume")),
+    ],
+)
+def test_list_is_started_resumed_or_refused(earlier, actions):
+    plans = [plan_list(earlier, ["a"], SETTINGS, force=force) for force in (False, True)]
+    assert tuple(plan.action for plan in plans) == actions

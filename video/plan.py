@@ -1,0 +1,188 @@
+"""Plan of a run: whether results in its folder are reused, resumed, replaced or refused, and why.
+
+The functions here decide and do nothing else: `results.py` and `batch.py` read what an earlier run left, and act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aotlab.media.job_record import MASKS_FOLDER, JobRecord
+from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import suggest_convert
+from aotlab.video.resume import Progress
+from aotlab.video.track import JobOptions
+
+COMPARED_FIELDS = {
+    "video": "video",
+    "masks": "mask",
+    "first_frame": "start",
+    "last_frame": "end",
+    "levels": "levels",
+}
+"""fields of `JobRecord` that a refusal names if they changed, to the option or argument of each"""
+
+FINISHED = "already tracked with these inputs"
+"""reason to reuse results"""
+
+
+@dataclass(frozen=True)
+class RerunOptions:
+    """Permissions of a run in a folder with results."""
+
+    force: bool = False
+    """replace results of other inputs"""
+    restart: bool = False
+    """track again from the first frame"""
+    in_list: bool = False
+    """the job is one of a list, which has decided about its whole folder: results are replaced, corrections kept"""
+
+
+@dataclass(frozen=True)
+class EarlierJob:
+    """What an earlier run left in a job's folder."""
+
+    record: JobRecord | None = None
+    """None: no record, or a damaged one"""
+    existing: frozenset[str] = frozenset()
+    """outputs of the earlier run or of this one that exist and are not empty"""
+    has_all_masks: bool = True
+    """whether a finished run's folder of masks, if it has one, holds a whole PNG of each frame"""
+    has_progress: bool = False
+    """whether the progress of an interrupted run is stored"""
+    corrected: bool = False
+    """whether a person's corrections have replaced the results"""
+    list_folder: bool = False
+    """whether it is the folder of a list of jobs"""
+
+
+@dataclass(frozen=True)
+class EarlierList:
+    """What an earlier run left in the folder of a list of jobs."""
+
+    settings: Any = None
+    """`result_settings` of that run, from a file that may be damaged; None without a run"""
+    jobs: Sequence[str] = ()
+    """names of its jobs"""
+    removed: Sequence[str] = ()
+    """those with results that are not in the list any more"""
+    run_file: str | None = None
+    """a file with the name of one of a list's files"""
+    other_files: bool = False
+    """whether the folder holds anything else"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does about the results in its folder."""
+
+    action: Literal["track", "resume", "reuse", "keep", "refuse"]
+    """track from the first frame and replace what is there, resume, reuse finished results, keep corrected ones"""
+    reason: str = ""
+    """reason to reuse, keep or refuse results"""
+
+    def require_allowed(self, folder: object) -> None:
+        """Raise `InputError` with the reason if results in the folder must not be replaced."""
+        if self.action == "refuse":
+            raise InputError(f"output {folder}: {self.reason}")
+
+
+def plan_job(
+    wanted: JobRecord, options: JobOptions, earlier: EarlierJob, rerun: RerunOptions, *, repeatable: bool
+) -> Plan:
+    """Return what a run does about one video.
+
+    Args:
+        wanted: record of this run before its first frame.
+        options: outputs and how to track.
+        earlier: what the folder has.
+        rerun: what may be replaced.
+        repeatable: `Job.is_repeatable`.
+    """
+    if earlier.record is not None and earlier.corrected and rerun.in_list:
+        return Plan("keep", "corrected masks are kept")
+    record = earlier.record or JobRecord(wanted.name)
+    # a list tracks a stream once, a single run each time
+    same = record.input_digest == wanted.input_digest and (repeatable or rerun.in_list)
+    ended, outputs = record.error is None, {*wanted.outputs}
+    complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
+    if same and not rerun.restart:
+        if ended and complete and outputs <= earlier.existing and earlier.has_all_masks:
+            return Plan("reuse", FINISHED)
+        if not complete and not rerun.in_list:
+            return Plan("refuse", _describe_outputs(record, options))
+    if earlier.record is not None and earlier.corrected:
+        return Plan(
+            "refuse", "holds corrected masks; choose another folder, or delete this one to track it again"
+        )
+    if earlier.list_folder:
+        return Plan("refuse", "holds the results of a list of videos; choose another folder")
+    foreign = (earlier.existing & outputs) - {*record.outputs}
+    if foreign:
+        return _refuse_foreign(min(foreign))
+    others = earlier.existing & {*record.outputs}
+    if others and not (same or rerun.force or rerun.in_list):
+        fields = COMPARED_FIELDS.items()
+        changed = [name for key, name in fields if getattr(record, key) != getattr(wanted, key)]
+        causes = f"; changed: {', '.join(changed)}" if changed else ""
+        return _refuse_results(f"results of other inputs ({min(others)}{causes})")
+    resumable = repeatable and Progress.supports(options.outputs, both_directions=options.both_directions)
+    resumes = same and complete and resumable and earlier.has_progress and not rerun.restart
+    return Plan("resume" if resumes else "track")
+
+
+def plan_list(
+    earlier: EarlierList, names: Collection[str], settings: Mapping[str, Any], *, force: bool
+) -> Plan:
+    """Return what a list does about the folder of its results; `plan_job` decides about each job afterwards.
+
+    Args:
+        earlier: what the folder has.
+        names: names of the jobs.
+        settings: `result_settings` of this run.
+        force: replace results of another run.
+    """
+    if earlier.settings is None:
+        if earlier.run_file is not None:
+            return _refuse_foreign(earlier.run_file)
+        problem = "other files" if earlier.other_files else None
+    elif earlier.removed and not {*names} & {*earlier.jobs}:
+        problem = f"results of other jobs ({earlier.removed[0]}{', …' * (len(earlier.removed) > 1)})"
+    else:
+        problem = _describe_settings(earlier.settings, settings)
+        if problem is None:
+            return Plan("resume")
+    return Plan("track") if problem is None or force else _refuse_results(problem)
+
+
+def _refuse_foreign(name: str) -> Plan:
+    return Plan("refuse", f"holds {name}, which aotlab track did not write; choose another folder")
+
+
+def _refuse_results(results: str) -> Plan:
+    return Plan("refuse", f"holds {results}; choose another folder, or replace results with --force")
+
+
+def _describe_outputs(record: JobRecord, options: JobOptions) -> str:
+    """Return which outputs of the same inputs a folder has, and how to get the others."""
+    names = ", ".join(sorted(record.written or record.outputs)) or "no outputs"
+    missing = [name for name, kind in options.outputs.items() if kind.file_name not in record.written]
+    convert = record.error is None and MASKS_FOLDER in record.written and suggest_convert(missing)
+    remedy = f"{convert}, or track it again" if convert else "other outputs need the video tracked again"
+    return f"holds {names} of these inputs; {remedy}: choose another folder, or replace them with --restart"
+
+
+def _describe_settings(earlier: Any, settings: Mapping[str, Any]) -> str | None:
+    """Return how results of earlier settings differ from those of new ones; None if they include them."""
+    if earlier == settings:
+        return None
+    write = earlier.get("write") if isinstance(earlier, dict) else None
+    if not isinstance(write, list) or {**earlier, "write": settings.get("write")} != settings:
+        return "results of a run with other settings"
+    missing = {name for name in settings["write"] if name not in write}
+    if not missing:
+        return None
+    convert = suggest_convert(missing) if "masks" in write else ""
+    return f"results without {', '.join(sorted(missing))}" + (f"; {convert}" if convert else "")
