@@ -152,8 +152,8 @@ def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) ->
 
 def check_jobs(
     jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool = False
-) -> Iterator[CheckedJob | Plan | InputError]:
-    """Yield each job to track, the plan of one that keeps its results, or why it would fail; nothing is written.
+) -> Iterator[tuple[Plan, CheckedJob | None] | InputError]:
+    """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; nothing is written.
 
     Everything is checked that `run_jobs` would refuse.
 
@@ -204,14 +204,14 @@ class JobRunner:
         log.info("%s: failed", job.name)
         return record
 
-    def check(self, job: Job) -> CheckedJob | Plan:
-        """Return the checked job, or the plan if its results stay; raise `InputError` if it would fail."""
+    def check(self, job: Job) -> tuple[Plan, CheckedJob | None]:
+        """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
         input_digest, plan = self._plan(job)
         if plan.action in ("reuse", "keep"):
-            return plan
+            return plan, None
         checked = check_job(job, self._options, strict=True)
-        check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
-        return checked
+        plan = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
+        return plan, checked
 
     def _plan(self, job: Job) -> tuple[str, Plan]:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""

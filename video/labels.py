@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -38,6 +38,27 @@ class VideoLabels:
         if class_list is not None:  # names without an id in the masks may have any
             classes = merge_class_ids(class_list, {name: annotations.classes.get(name) for name in classes})
         return cls(annotations.class_names, classes, annotations.attribute_table())
+
+
+def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a sentence for each two class names that differ only in letter case.
+
+    Args:
+        classes: names of the classes of each video.
+    """
+    owners: dict[str, str] = {}
+    for video, names in classes.items():
+        for name in names:
+            owners.setdefault(name, video)
+    sentences, spellings = [], dict[str, str]()
+    for name, video in owners.items():
+        first = spellings.setdefault(name.casefold(), name)
+        if first != name:
+            sentences.append(
+                f"classes {first!r} (of {owners[first]}) and {name!r} (of {video}) differ only in letter case; give "
+                "both the same name"
+            )
+    return sentences
 
 
 def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
