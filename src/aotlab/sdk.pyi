@@ -61,6 +61,7 @@ from aotlab.video.job_list import list_videos as list_videos
 from aotlab.video.labels import (
     CLASSES as CLASSES,
     VideoLabels as VideoLabels,
+    find_class_variants as find_class_variants,
     merge_class_ids as merge_class_ids,
 )
 from aotlab.video.merging import (

@@ -15,6 +15,8 @@ from pycocotools.coco import COCO
 from aotlab import InputError, write_mask
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.sequences import read_metadata
+from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.lint import lint_folder
 from aotlab.dataloaders.training.sets import open_videos
 from aotlab.media.video_writer import VideoWriter
@@ -217,6 +219,15 @@ def test_classes_of_the_record_name_masks(tmp_path):
     }
 
 
+def test_classes_in_different_letter_case_are_not_merged(tmp_path, capsys):
+    results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
+    change_record(results / "a", class_names={1: "Dog"})
+    change_record(results / "b", class_names={2: "dog"})
+    assert main([str(results), str(out), "--to", "masks", "--merge"]) == 2
+    assert "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_merged_videos_keep_their_shared_class_ids(tmp_path):
     results, out, shared = write_results(tmp_path, ["a"]), tmp_path / "set", {"cat": 1, "block": 2, "bus": 3}
     change_record(results / "a", class_names={1: "bus", 2: "block"})
@@ -309,6 +320,12 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b", "c"]), tmp_path / "set"
     assert main([str(results), str(out), "--to", "masks", "--merge", "--split", "0.7"]) == 0
     assert "2 videos in train, 1 in val" in capsys.readouterr().out
+    (listed,) = read_youtube_vos(out, "val")  # others train with these classes
+    assert [(item.object_id, len(item.frames)) for item in listed.objects] == [
+        (1, CLIP_LENGTH),
+        (2, CLIP_LENGTH),
+    ]
+    assert read_metadata(out / "val" / "meta.json")["b"]["2"]["category"] == "object"
     for part, names in (("train", ["a", "c"]), ("val", ["b"])):
         assert lint_folder(out / part, "video").findings == []
         data = open_videos(out / part, SourceConfig(path=".", kind="video"))
