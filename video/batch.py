@@ -23,7 +23,7 @@ from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
-from aotlab.video.job import CheckedJob, Job, check_job
+from aotlab.video.job import CheckedJob, Job, check_job, parse_class_names
 from aotlab.video.labels import CLASSES
 from aotlab.video.outputs import finish_batch, require_inputs_outside
 from aotlab.video.plan import EarlierList, Plan, RerunOptions, plan_job, plan_list
@@ -226,7 +226,13 @@ class JobRunner:
     def _run(self, job: Job, folder: Path) -> JobRecord | None:
         input_digest, plan = self._plan(job)
         if plan.action == "keep":
-            log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
+            log.info(
+                "%s: %s%s; delete %s to track it again",
+                job.name,
+                plan.reason,
+                _describe_kept_classes(job, folder),
+                folder,
+            )
         elif plan.action == "reuse":
             log.info("%s: %s", job.name, plan.reason)
         else:
@@ -242,6 +248,16 @@ class JobRunner:
             frames = format_count(result.frames, "frame")
             log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
         return read_job_record(folder)
+
+
+def _describe_kept_classes(job: Job, folder: Path) -> str:
+    """Return which class names of corrected results stay although the list has others."""
+    record, wanted = read_job_record(folder), parse_class_names(job.classes)
+    kept = {} if record is None else {each: record.class_names.get(each, "object") for each in wanted}
+    different = [
+        f"{kept[each]}, not {wanted[each]} as in the list" for each in kept if kept[each] != wanted[each]
+    ]
+    return f", of class {' and '.join(different)}" if different else ""
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:

@@ -60,9 +60,10 @@ from aotlab.video.inputs import load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos
 from aotlab.video.labels import (
     CLASSES as CLASSES,
-    VideoLabels as VideoLabels,
+    add_class_ids as add_class_ids,
     find_class_variants as find_class_variants,
     merge_class_ids as merge_class_ids,
+    read_class_ids as read_class_ids,
 )
 from aotlab.video.merging import (
     ObjectProbabilities as ObjectProbabilities,

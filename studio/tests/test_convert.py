@@ -228,14 +228,19 @@ def test_classes_in_different_letter_case_are_not_merged(tmp_path, capsys):
     assert not out.exists()
 
 
-def test_merged_videos_keep_their_shared_class_ids(tmp_path):
+def test_merged_videos_keep_their_shared_class_ids(tmp_path, caplog):
     results, out, shared = write_results(tmp_path, ["a"]), tmp_path / "set", {"cat": 1, "block": 2, "bus": 3}
-    change_record(results / "a", class_names={1: "bus", 2: "block"})
+    given, info = tmp_path / "a.json", VideoInfo("a", (HEIGHT, WIDTH), CLIP_LENGTH)
+    annotations = read_annotations(results / "a" / "masks", info)
+    annotations.class_names, annotations.classes = {1: "bus", 2: "block"}, {"bus": 7, "block": 2}
+    find_mask_writer("coco").write(given, annotations, info)
+    change_record(results / "a", class_names=annotations.class_names, masks=[str(given)])
     (results / "classes.json").write_text(json.dumps(shared))
     assert main([str(results), str(out), "--to", "coco", "--merge"]) == 0
     categories = json.loads((out / "train.json").read_text())["categories"]
     assert {category["name"]: category["id"] for category in categories} == {"block": 2, "bus": 3}
     assert json.loads((results / "classes.json").read_text()) == shared
+    assert not caplog.text
 
 
 def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):

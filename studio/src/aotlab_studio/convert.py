@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from aotlab.sdk import (
     Choice,
     FrameSource,
     VideoInfo,
-    VideoLabels,
+    add_class_ids,
     command,
     find_class_variants,
     find_mask_writer,
@@ -35,6 +34,7 @@ from aotlab.sdk import (
     list_job_folders,
     list_mask_formats,
     read_annotations,
+    read_class_ids,
     store_frame,
 )
 from aotlab_studio.document.document import Document
@@ -242,13 +242,12 @@ def describe_objects(annotations: Annotations) -> dict[str, Any]:
 
 def merge_classes(results: Path, clips: Sequence[Annotations]) -> dict[str, int]:
     """Return class ids by name for the objects of several videos: those that their results share stay."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, classes = Path(folder) / CLASSES, dict[str, int]()
-        if (results / CLASSES).is_file():
-            shutil.copyfile(results / CLASSES, path)
-        for clip in clips:
-            classes = dict(VideoLabels.from_annotations(clip, path).classes)
-    used = {clip.class_name(object_id) for clip in clips for object_id in clip.objects()}
+    classes = read_class_ids(results / CLASSES)
+    used = set[str]()
+    for clip in clips:
+        names = {clip.class_name(object_id) for object_id in clip.objects()}
+        classes = add_class_ids(classes, {name: clip.classes.get(name) for name in sorted(names)})
+        used |= names
     return {name: class_id for name, class_id in classes.items() if name in used}
 
 

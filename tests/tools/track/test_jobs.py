@@ -192,6 +192,16 @@ def test_corrected_clip_is_kept(clips, caplog, capsys, more):
     assert read_mask(folder.parent / "a" / "masks" / "00002.png").max() == 5
 
 
+def test_new_class_of_a_corrected_clip_is_reported(clips, caplog):
+    jobs = clips / "jobs.csv"
+    jobs.write_text("video,masks,class\na,a.png,cat\n")
+    assert run(jobs) == 0
+    (clips / "out" / "a" / ".corrected").touch()
+    jobs.write_text("video,masks,class\na,a.png,dog\n")
+    assert run(jobs) == 0
+    assert "a: corrected masks are kept, of class cat, not dog as in the list; delete" in caplog.text
+
+
 def test_finished_clip_is_reported_as_done_already(clips, caplog):
     assert run(clips) == 0
     assert "a: 3 frames" in caplog.text
