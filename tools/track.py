@@ -518,6 +518,12 @@ def main(
         raise UsageError(
             f"{strip_credentials(video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
         )
+    if fps is not None or levels is not None:
+        from aotlab.media.frames import parse_rate
+        from aotlab.media.high_bit_depth import parse_levels
+
+        parse_rate(fps)
+        parse_levels(levels)
     output = output or default_output([str(jobs)] if jobs else video)
     from aotlab.video.job import Job
     from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs

@@ -297,7 +297,9 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "more", [["memory.evry=2"], ["--device", "cuda:99"], ["--output", "file"]], ids=" ".join
+    "more",
+    [["memory.evry=2"], ["--fps", "fast"], ["--device", "cuda:99"], ["--output", "file"]],
+    ids=" ".join,
 )
 def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, more):
     monkeypatch.undo()  # the real tracker
