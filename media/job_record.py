@@ -90,20 +90,24 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
 
 
 def find_video(folder: Path, record: JobRecord) -> Path:
-    """Return the video of the results in a folder; raise `InputError` if it is missing or has other content."""
-    from aotlab.media.video import compute_fingerprint  # loads NumPy
-
+    """Return the video of the results in a folder; raise `InputError` if it is missing."""
     video = Path(record.video)
     if not _exists(record.video):
         raise InputError(
             f"{folder}: its video is missing, at {video} and next to the results; restore it, or put it next to the "
             "results"
         )
+    return video
+
+
+def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
+    """Raise `InputError` if a video has other content than that of the results in a folder."""
+    from aotlab.media.video import compute_fingerprint  # loads NumPy
+
     if record.fingerprint and record.fingerprint != compute_fingerprint(video):
         raise InputError(
             f"{folder}: its video {video} has other content than the tracked one; restore it, or track it again"
         )
-    return video
 
 
 def has_all_masks(folder: Path, record: JobRecord) -> bool:

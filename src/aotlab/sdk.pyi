@@ -19,6 +19,7 @@ from aotlab.media.job_record import (
     JobRecord as JobRecord,
     find_video as find_video,
     read_job_record as read_job_record,
+    require_same_video as require_same_video,
     write_job_record as write_job_record,
 )
 from aotlab.media.masks import PALETTE as PALETTE

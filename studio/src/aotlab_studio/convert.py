@@ -35,6 +35,7 @@ from aotlab.sdk import (
     list_mask_formats,
     read_annotations,
     read_class_ids,
+    require_same_video,
     store_frame,
 )
 from aotlab_studio.document.document import Document
@@ -268,7 +269,9 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
         raise InputError("no record of its tracking; track it")
     if job.error is not None:
         raise InputError(job.error)
-    source = open_frames(find_video(folder, job), levels=job.levels)
+    video = find_video(folder, job)
+    require_same_video(folder, job, video)
+    source = open_frames(video, levels=job.levels)
     annotations = read_objects(folder, source)
     annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
     return source, annotations

@@ -16,10 +16,11 @@ from aotlab.sdk import (
     load_masks,
     read_annotations,
     read_job_record,
+    require_same_video,
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
-    LOG_FILE,
+    PROJECT_FILE,
     PROJECT_SUFFIX,
     locate_project,
     open_folder,
@@ -75,10 +76,8 @@ def open_document(
         real = Path(os.path.realpath(path))
         restore_entries(real)
         folder, levels = project or real.with_name(real.name + PROJECT_SUFFIX), job.levels
-        if not (folder / LOG_FILE).is_file():
-            video = find_video(real, job)
-        else:  # the project knows its content
-            video = Path(job.video) if os.path.exists(job.video) else locate_project(folder)[0]
+        moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
+        video = locate_project(folder)[0] if moved else find_video(real, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     header, lock = open_folder(folder, frames, same_video=same_video)
@@ -98,6 +97,7 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty document; tracked frames without masks show no object."""
     video = document.video_info
     count = video.length or 0
+    require_same_video(folder, job, document.frames.path)
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})
