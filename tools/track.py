@@ -293,12 +293,14 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     Args:
         wrong: wrong lines of the list, if any; the jobs are those of the others.
     """
+    from aotlab.media.job_record import read_job_record
     from aotlab.video.batch import check_jobs
 
     for problem in [] if wrong is None else wrong.problems:
         print(f"error: {problem}", file=sys.stderr)
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    counts, needed, classes = Counter(failed=0 if wrong is None else wrong.lines), 0, {}
+    counts, needed = Counter(failed=0 if wrong is None else wrong.lines), 0
+    classes: dict[str, Mapping[int, str]] = {}
     checks = check_jobs(jobs, run.output, run.tracker, run.options, force=run.force)
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
@@ -312,12 +314,14 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
             needed += checked.estimate_bytes()
             count, (height, width) = checked.frames.count, checked.source.size
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
-            classes[job.name] = checked.class_names.values()
+            classes[job.name] = checked.class_names
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
+        elif status != "failed" and (record := read_job_record(run.output / job.name)) is not None:
+            cells, classes[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, status, *cells))
     for row in align_columns(rows, right=2):
         print("  ".join(row).rstrip())
-    print_class_variants(classes)
+    print_class_variants({name: names.values() for name, names in classes.items()})
     print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if needed:
         require_space(run.output, needed)

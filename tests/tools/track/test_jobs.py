@@ -405,7 +405,7 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
     assert said.err == "interrupted, not finished: b, c; the same command resumes\n"
     assert run(clips, "--dry-run") == 0
     table = capsys.readouterr().out.splitlines()
-    assert table[1:3] == ["a      done", "b      to resume       3   24  48×32        1"]
+    assert table[1:3] == ["a      done            3", "b      to resume       3   24  48×32        1"]
     assert run(clips) == 0
     assert Repeater.steps == 9  # every frame once
 
