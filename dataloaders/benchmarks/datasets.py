@@ -163,15 +163,6 @@ DATA_VARIABLE = "AOTLAB_DATA"
 """environment variable: folder of all data sets (default: ``datasets/`` in the working directory)"""
 
 
-class UnsupportedOptionError(InputError):
-    """A data set does not have an option of `open_dataset`."""
-
-    def __init__(self, option: str, problem: str) -> None:
-        """``option``: name of the parameter."""
-        super().__init__(f"{option}: {problem}")
-        self.option, self.problem = option, problem
-
-
 def open_dataset(
     name: str,
     root: Path | None = None,
@@ -198,7 +189,7 @@ def open_dataset(
     enabled = {option: True for option, chosen in options.items() if chosen}
     for option in enabled.keys() - dataset.options:
         able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
-        raise UnsupportedOptionError(option, f"not for {key}; only {able} support it")
+        raise InputError(f"{option}: not for {key}; only {able} support it")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(key)
     return dataset.read(require_folder(folder, f"{key} as {dataset.layout}{source}"), split, **enabled)

@@ -236,15 +236,18 @@ class BenchmarkOptions:
 
     def open_videos(self, *, all_frames: bool = False) -> list[Video]:
         """Return the chosen videos; raise `InputError` as `open_dataset` and `select_videos` do."""
-        from aotlab.dataloaders.benchmarks.datasets import UnsupportedOptionError, open_dataset
+        from aotlab.dataloaders.benchmarks.datasets import open_dataset
         from aotlab.dataloaders.benchmarks.sequences import select_videos
 
         try:
             videos = open_dataset(
                 self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
             )
-        except UnsupportedOptionError as error:
-            raise UnsupportedOptionError(f"--{error.option.replace('_', '-')}", error.problem) from error
+        except InputError as error:
+            parameter, _, problem = str(error).partition(":")
+            if parameter in ("all_frames", "new_objects"):
+                raise InputError(f"--{parameter.replace('_', '-')}:{problem}") from error
+            raise
         return select_videos(videos, self.sequences or None)
 
     def describe_submission(self, results: Path) -> str | None:
