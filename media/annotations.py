@@ -14,8 +14,7 @@ import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
-from aotlab.media.job_record import RECORD_FILE, read_job_record
-from aotlab.media.labelled_video import MASKS_FOLDER
+from aotlab.media.job_record import MASKS_FOLDER, RECORD_FILE, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, PHOTO, is_blurred, is_photo, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
@@ -75,13 +74,14 @@ def read_annotations(
         strict: raise, not only warn, if the file states the name of another video.
 
     Raises:
-        InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
+        InputError: missing, unknown format, damaged, of another size, without an object, or without this frame; results
+            lack a tracked frame or hold others.
     """
-    record = read_job_record(path) if is_file(path / RECORD_FILE) else None
+    folder, record = path, read_job_record(path) if is_file(path / RECORD_FILE) else None
     if is_file(path / RECORD_FILE):
         if record is not None and record.error is not None:
             log.warning("%s: results of a run that did not end (%s)", path, record.error)
-        path = _find_tracked_masks(path)
+        path = _find_tracked_masks(folder)
     if not is_folder(path):
         require_file(path, "expected a file of masks")
     with reading(path):
@@ -89,6 +89,8 @@ def read_annotations(
         if record is not None:
             annotations.video = record.video_name or annotations.video
             annotations.class_names = record.class_names
+            stem = (video.stem or "{:05d}".format) if path.name == MASKS_FOLDER else None
+            require_tracked_frames(folder, record, annotations.frames, stem)
         if annotations.video not in ("", video.name):
             problem = f"made for the video {annotations.video}, but given for {video.name}"
             if strict:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import file_mode, is_file
+from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_json import load_record, save_record
 
 RECORD_FILE = ".track.json"
 """name of the record in a folder of results"""
+CORRECTED_FILE = ".corrected"
+"""marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
+MASKS_FOLDER = "masks"
+"""name of the folder with the masks of all frames in a folder of results"""
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @dataclass
@@ -45,16 +56,118 @@ class JobRecord:
     """identity of the video's content, of `compute_fingerprint`; empty for a stream"""
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown"""
+    folder: str = ""
+    """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 
     def __post_init__(self) -> None:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has texts
 
 
 def read_job_record(folder: Path) -> JobRecord | None:
-    """Return the record of the job whose results are in a folder; None without one, or if it is damaged."""
-    return load_record(folder / RECORD_FILE, JobRecord)
+    """Return the record of the job whose results are in a folder; None without one, or if it is damaged.
+
+    Its video and masks have their present paths if they were moved together with the folder, or the video lies next to
+    it.
+    """
+    record = load_record(folder / RECORD_FILE, JobRecord)
+    if record is None:
+        return None
+    values = map(parse_frame_object, record.masks)
+    masks = [
+        str(FrameObjectValue(frame, object_id, _relocate(file, record.folder, folder)))
+        for frame, object_id, file in values
+    ]
+    video = _relocate(record.video, record.folder, folder)
+    beside = folder.absolute().parent / Path(video).name
+    if os.path.isabs(video) and not _exists(video) and beside != folder.absolute() and _exists(str(beside)):
+        video = str(beside)
+    return replace(record, video=video, masks=masks)
 
 
 def write_job_record(folder: Path, record: JobRecord) -> None:
     """Replace the record in a folder of results; raises `InputError` if it cannot be written."""
-    save_record(folder / RECORD_FILE, record)
+    save_record(folder / RECORD_FILE, replace(record, folder=os.path.abspath(folder)))
+
+
+def find_video(folder: Path, record: JobRecord) -> Path:
+    """Return the video of the results in a folder; raise `InputError` if it is missing."""
+    video = Path(record.video)
+    if not _exists(record.video):
+        raise InputError(
+            f"{folder}: its video is missing, at {video} and next to the results; restore it, or put it next to the "
+            "results"
+        )
+    return video
+
+
+def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
+    """Raise `InputError` if a video has other content than that of the results in a folder."""
+    from aotlab.media.video import compute_fingerprint  # loads NumPy
+
+    if record.fingerprint and record.fingerprint != compute_fingerprint(video):
+        raise InputError(
+            f"{folder}: its video {video} has other content than the tracked one; restore it, or track it again"
+        )
+
+
+def has_all_masks(folder: Path, record: JobRecord) -> bool:
+    """Return whether the folder of masks, if there is one, holds a whole PNG of one size for each tracked frame."""
+    if MASKS_FOLDER not in record.written:
+        return True
+    sizes = [_read_png_size(path) for path in (folder / MASKS_FOLDER).glob("*.png")]
+    return len(sizes) == record.frames and len({*sizes}) <= 1 and None not in sizes
+
+
+def require_tracked_frames(
+    folder: Path, record: JobRecord, found: Collection[int], stem: Callable[[int], str] | None
+) -> None:
+    """Raise `InputError` if the masks among results are of frames that were not tracked, or tracked ones lack masks.
+
+    Args:
+        folder: the folder of the results.
+        found: indices of the frames with masks.
+        stem: returns the name of a frame's mask; None: masks are in one file, which may leave out empty frames.
+    """
+    first, last, end = record.first_frame, record.last_frame, record.first_frame + record.frames
+    ended = record.error is None and not is_file(folder / CORRECTED_FILE)
+    dropped = last is not None and end <= last  # to keep up with the source
+    if ended and not dropped:
+        last = end - 1
+    remedy = "run the track command again"
+    for index in sorted(found):
+        if index < first or (last is not None and index > last):
+            tracked = f"{first} to {'the end' if last is None else last}"
+            name = "" if stem is None else f" ({stem(index)}.png)"
+            raise InputError(
+                f"has a mask of frame {index}{name}, but frames {tracked} were tracked; remove it, or {remedy}"
+            )
+    if stem is not None and ended and len(found) < record.frames:
+        missing = min({*range(first, end)}.difference(found), default=first)
+        lacks = "" if dropped else f"; the first missing one is {stem(missing)}.png"
+        raise InputError(f"has masks of {len(found)} of {record.frames} tracked frames{lacks}; {remedy}")
+
+
+def _read_png_size(path: Path) -> tuple[int, int] | None:
+    """Return (height, width) of a PNG by its first and last bytes; None if it is missing, cut off or no PNG."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(24)
+            file.seek(-len(PNG_END), os.SEEK_END)
+            whole = start[:8] == PNG_START and file.read() == PNG_END
+    except OSError:
+        return None
+    return (int.from_bytes(start[20:24], "big"), int.from_bytes(start[16:20], "big")) if whole else None
+
+
+def _relocate(path: str, earlier: str, folder: Path) -> str:
+    """Return a path that may have been moved together with the folder that was at the path ``earlier``."""
+    if earlier and os.path.isabs(path) and not _exists(path):
+        with suppress(ValueError):  # another drive of Windows
+            moved = os.path.normpath(folder.absolute() / os.path.relpath(path, earlier))
+            if _exists(moved):
+                return moved
+    return path
+
+
+def _exists(path: str) -> bool:
+    return bool(file_mode(Path(path)))

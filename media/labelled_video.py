@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aotlab.media.job_record import RECORD_FILE
+from aotlab.media.job_record import MASKS_FOLDER, RECORD_FILE
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.files import is_file, require_file_name
-
-MASKS_FOLDER = "masks"
-"""name of the folder with the masks of all frames in a folder of results"""
 
 
 def find_masks(path: Path) -> Path:

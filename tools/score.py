@@ -47,8 +47,12 @@ def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     require_paths(result, annotations)
     folder = real_path(result)
     masks, record = find_masks(folder), read_job_record(folder)
+    if record is not None and record.error is not None:
+        raise InputError(
+            f"{result}: results of a run that did not end ({record.error}); run the track command again"
+        )
     video = read_annotated_video(masks.name, annotations)
-    if record is not None and record.error is None:
+    if record is not None:
         video = select_tracked(video, masks)
     return video, masks.parent
 

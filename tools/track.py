@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -39,7 +40,7 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_existing, sibling_path
-from aotlab.utils.numbers import format_bytes, format_count
+from aotlab.utils.numbers import align_columns, format_bytes, format_count
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.distributed import Shard
     from aotlab.video.job import CheckedJob, Job
+    from aotlab.video.job_list import WrongLinesError
     from aotlab.video.track import JobOptions, TrackResult
 
 DEFAULT_WRITE = ("masks", "overlay")
@@ -55,7 +57,9 @@ RESULTS = ".tracked"
 MASK_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of files that are no videos, but may be masks"""
 MAX_LISTED = 20
-"""largest number of damaged frames, and of cuts, that are named"""
+"""largest number of damaged frames, of cuts, and of unfinished videos, that are named"""
+DRY_RUN_STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done", "keep": "corrected"}
+"""status of a video in a dry run by its plan; `failed` if there is an error"""
 RANK_TIMEOUT = timedelta(days=30)
 """timeout of ranks that wait for longer jobs"""
 
@@ -242,7 +246,9 @@ def list_numbers(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:MAX_LISTED])) + ", ..." * (len(numbers) > MAX_LISTED)
 
 
-def track_list(jobs: Sequence[Job], run: Run, *, shard: Shard | None, summarize: bool) -> int:
+def track_list(
+    jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None, *, shard: Shard | None, summarize: bool
+) -> int:
     """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
 
     Raises:
@@ -251,7 +257,7 @@ def track_list(jobs: Sequence[Job], run: Run, *, shard: Shard | None, summarize:
     from aotlab.utils.processes import stop_flag
 
     if run.dry_run:
-        return check_list(jobs, run)
+        return check_list(jobs, run, wrong)
     if summarize:
         from aotlab.video.batch import summarize_jobs
 
@@ -272,31 +278,62 @@ def track_list(jobs: Sequence[Job], run: Run, *, shard: Shard | None, summarize:
             return 0
         status = report_jobs(records, len(jobs), run.output)
     if stop.is_set():
-        print("interrupted: run the same command again to resume", file=sys.stderr)
+        ended = {record.name for record in records}
+        names = [] if shard else [job.name for job in jobs if job.name not in ended]
+        listed = ", ".join(names[:MAX_LISTED]) + ", ..." * (len(names) > MAX_LISTED)
+        unfinished = f", not finished: {listed}" if names else ""
+        print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
         return SIGNAL_STATUS + stop.signal_number
     return status
 
 
-def check_list(jobs: Sequence[Job], run: Run) -> int:
-    """Print which videos can be tracked and an error for each of the others; return 1 if there is one, else 0."""
-    from aotlab.video.batch import check_jobs
-    from aotlab.video.plan import Plan
+def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> int:
+    """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
 
-    faults = needed = 0
+    Args:
+        wrong: wrong lines of the list, if any; the jobs are those of the others.
+    """
+    from aotlab.media.job_record import read_job_record
+    from aotlab.video.batch import check_jobs
+
+    for problem in [] if wrong is None else wrong.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    rows = [("video", "status", "frames", "fps", "size", "objects")]
+    counts, needed = Counter(failed=0 if wrong is None else wrong.lines), 0
+    classes: dict[str, Mapping[int, str]] = {}
     checks = check_jobs(jobs, run.output, run.tracker, run.options, force=run.force)
-    for job, checked in zip(jobs, checks, strict=True):
-        if isinstance(checked, InputError):
-            faults += 1
-            print(f"error: {job.name}: {checked}", file=sys.stderr)
-        elif isinstance(checked, Plan):
-            print(f"{job.name}: {checked.reason}")
+    for job, check in zip(jobs, checks, strict=True):
+        if isinstance(check, InputError):
+            status, checked = "failed", None
+            print(f"error: {job.name}: {check}", file=sys.stderr)
         else:
+            status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
+        counts[status] += 1
+        cells = ("",) * 4
+        if checked is not None:
             needed += checked.estimate_bytes()
-            print(describe(checked))
-    print(f"{len(jobs) - faults} of {format_count(len(jobs), 'video')} can be tracked")
-    if faults < len(jobs):
+            count, (height, width) = checked.frames.count, checked.source.size
+            frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
+            classes[job.name] = checked.class_names
+            cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
+        elif status != "failed" and (record := read_job_record(run.output / job.name)) is not None:
+            cells, classes[job.name] = (str(record.frames), "", "", ""), record.class_names
+        rows.append((job.name, status, *cells))
+    for row in align_columns(rows, right=2):
+        print("  ".join(row).rstrip())
+    print_class_variants({name: names.values() for name, names in classes.items()})
+    print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    if needed:
         require_space(run.output, needed)
-    return 1 if faults else 0
+    return 1 if counts["failed"] else 0
+
+
+def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
+    """Warn of class names that differ only in letter case."""
+    from aotlab.video.labels import find_class_variants
+
+    for sentence in find_class_variants(classes):
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 def report_jobs(records: Sequence[JobRecord], count: int, output: Path, where: str = "") -> int:
@@ -306,6 +343,7 @@ def report_jobs(records: Sequence[JobRecord], count: int, output: Path, where: s
     print(f"{len(records) - len(failed)} of {format_count(count, 'video')} tracked{where}: {results}")
     for record in failed:
         print(f"error: {record.name}: {record.error}", file=sys.stderr)
+    print_class_variants({record.name: record.class_names.values() for record in records})
     return 1 if failed else 0
 
 
@@ -484,9 +522,15 @@ def main(
         raise UsageError(
             f"{strip_credentials(video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
         )
+    if fps is not None or levels is not None:
+        from aotlab.media.frames import parse_rate
+        from aotlab.media.high_bit_depth import parse_levels
+
+        parse_rate(fps)
+        parse_levels(levels)
     output = output or default_output([str(jobs)] if jobs else video)
     from aotlab.video.job import Job
-    from aotlab.video.job_list import list_video_jobs, read_jobs
+    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
     from aotlab.video.track import JobOptions
 
     outputs = [*(write or DEFAULT_WRITE), *(["review"] if review else [])]
@@ -501,12 +545,18 @@ def main(
     run = Run(tracker, options, output, force, restart, dry_run)
     segmenter_names = (segmenter_plugin,) if segmenter_plugin else tuple(map(str, segmenter or ()))
     if several:
-        listed = read_jobs(jobs) if jobs else require_masks(list_video_jobs(video))
+        wrong = None
+        try:
+            listed = read_jobs(jobs) if jobs else require_masks(list_video_jobs(video))
+        except WrongLinesError as error:
+            if not dry_run:
+                raise
+            listed, wrong = error.jobs, error
         listed = [
             replace(job, levels=job.levels or levels, rate=job.rate or fps, segmenter=segmenter_names)
             for job in listed
         ]
-        return track_list(listed, run, shard=shard, summarize=summarize)
+        return track_list(listed, run, wrong, shard=shard, summarize=summarize)
     require_paths(*(parse_frame_object(value).value for value in mask))
     require_extra("video")
     job = Job(

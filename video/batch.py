@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, RECORD_FILE, JobRecord, read_job_record, write_job_record
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
@@ -23,12 +23,11 @@ from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
-from aotlab.video.job import CheckedJob, Job, check_job
+from aotlab.video.job import CheckedJob, Job, check_job, parse_class_names
 from aotlab.video.labels import CLASSES
 from aotlab.video.outputs import finish_batch, require_inputs_outside
 from aotlab.video.plan import EarlierList, Plan, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
-    CORRECTED_FILE,
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
@@ -153,8 +152,8 @@ def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) ->
 
 def check_jobs(
     jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool = False
-) -> Iterator[CheckedJob | Plan | InputError]:
-    """Yield each job to track, the plan of one that keeps its results, or why it would fail; nothing is written.
+) -> Iterator[tuple[Plan, CheckedJob | None] | InputError]:
+    """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; nothing is written.
 
     Everything is checked that `run_jobs` would refuse.
 
@@ -205,14 +204,14 @@ class JobRunner:
         log.info("%s: failed", job.name)
         return record
 
-    def check(self, job: Job) -> CheckedJob | Plan:
-        """Return the checked job, or the plan if its results stay; raise `InputError` if it would fail."""
+    def check(self, job: Job) -> tuple[Plan, CheckedJob | None]:
+        """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
         input_digest, plan = self._plan(job)
         if plan.action in ("reuse", "keep"):
-            return plan
+            return plan, None
         checked = check_job(job, self._options, strict=True)
-        check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
-        return checked
+        plan = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
+        return plan, checked
 
     def _plan(self, job: Job) -> tuple[str, Plan]:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
@@ -227,7 +226,13 @@ class JobRunner:
     def _run(self, job: Job, folder: Path) -> JobRecord | None:
         input_digest, plan = self._plan(job)
         if plan.action == "keep":
-            log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
+            log.info(
+                "%s: %s%s; delete %s to track it again",
+                job.name,
+                plan.reason,
+                _describe_kept_classes(job, folder),
+                folder,
+            )
         elif plan.action == "reuse":
             log.info("%s: %s", job.name, plan.reason)
         else:
@@ -243,6 +248,16 @@ class JobRunner:
             frames = format_count(result.frames, "frame")
             log.info("%s: %s", job.name, f"{frames}, {speed}" if result.error is None else "failed")
         return read_job_record(folder)
+
+
+def _describe_kept_classes(job: Job, folder: Path) -> str:
+    """Return which class names of corrected results stay although the list has others."""
+    record, wanted = read_job_record(folder), parse_class_names(job.classes)
+    kept = {} if record is None else {each: record.class_names.get(each, "object") for each in wanted}
+    different = [
+        f"{kept[each]}, not {wanted[each]} as in the list" for each in kept if kept[each] != wanted[each]
+    ]
+    return f", of class {' and '.join(different)}" if different else ""
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:

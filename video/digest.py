@@ -66,7 +66,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     files = [path] if is_file(path) else []
     if is_folder(path):
         files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
-    video = str(real_path(path)) if files else str(path)
+    video = real_path(path).name if files else str(path)  # which may be moved
     first = job.start
     if first is None and not inputs.get("by_name"):  # else only the opened video has its number
         first = 0

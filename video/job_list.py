@@ -10,14 +10,16 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import RECORD_FILE
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
+from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import (
     base_name,
@@ -31,7 +33,7 @@ from aotlab.utils.files import (
 )
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value
-from aotlab.video.job import MASK_SUFFIXES, Job
+from aotlab.video.job import MASK_SUFFIXES, Job, parse_class_names
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +79,26 @@ EXPECTED_VALUES = {
 """form of the values in JSON lines, for messages"""
 MAX_LISTED = 10
 """largest number of further wrong lines that are named"""
+Value = TypeVar("Value")
 FIELDS = ("video", *OBJECT_FIELDS, "name", "overrides", "levels", "fps", "start", "end")
 """columns of a list"""
+
+
+class WrongLinesError(InputError):
+    """A list of jobs with wrong lines; the message explains the first problem and names the other lines.
+
+    Args:
+        problems: number of the line and explanation of each problem.
+        jobs: jobs of the other lines.
+    """
+
+    def __init__(self, problems: Sequence[tuple[int, InputError]], jobs: list[Job]) -> None:
+        first, message = problems[0]
+        others = list(dict.fromkeys(number for number, _ in problems if number != first))
+        listed = ", ".join(map(str, others[:MAX_LISTED])) + ", …" * (len(others) > MAX_LISTED)
+        super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
+        self.problems, self.jobs = [problem for _, problem in problems], jobs
+        self.lines = len(others) + 1
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -90,24 +110,27 @@ def read_jobs(path: Path) -> list[Job]:
     of numbers. Paths are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
 
     Raises:
-        InputError: not readable, a missing or unknown field, or a duplicate name.
+        InputError: not readable, or a duplicate name; `WrongLinesError` for missing, unknown and invalid values.
     """
     if is_folder(path):
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
-        jobs, problems = [], dict[int, InputError]()
+        jobs, problems = list[Job](), list[tuple[int, InputError]]()
+        spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
-            place = f"{path}, line {number}"
-            try:
-                with reading(place, "correct this line"):
-                    jobs.append(_read_job(row, place, path.parent))
-            except InputError as error:
-                problems[number] = error
+            job, wrong = _read_job(row, f"{path}, line {number}", path.parent)
+            for name in () if job is None else parse_class_names(job.classes).values():
+                first, line = spellings.setdefault(name.casefold(), (name, number))
+                if first != name:
+                    wrong.append(
+                        InputError(
+                            f"{path}, line {number}: class {name}: line {line} has {first}; write both alike"
+                        )
+                    )
+            problems += [(number, problem) for problem in wrong]
+            jobs += [] if job is None else [job]
         if problems:
-            first, *others = problems
-            listed = ", ".join(map(str, others[:MAX_LISTED])) + ", …" * (len(others) > MAX_LISTED)
-            also = f"; also to correct: line {listed}" if others else ""
-            raise InputError(f"{problems[first]}{also}") from problems[first]
+            raise WrongLinesError(problems, jobs)
     if not jobs:
         raise InputError(
             f"{path}: holds no videos; give a header such as video,masks and a line per video, or a folder with masks "
@@ -186,40 +209,76 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
 
 
-def _read_job(row: Any, place: str, folder: Path) -> Job:
+def _read_job(row: Any, place: str, folder: Path) -> tuple[Job | None, list[InputError]]:
+    """Return the job of a row, or None and a problem of each wrong value."""
+    problems: list[InputError] = []
+
+    def check(read: Callable[..., Value], *arguments: Any) -> Value | None:
+        try:
+            with reading(place, "correct this line"):
+                return read(*arguments)
+        except InputError as error:
+            problems.append(error)
+            return None
+
     fields: dict[str, Any] = row if isinstance(row, dict) else {}
     for field in fields:
-        _require_field(field, place, "field")
-    lists: dict[str, Any] = {key: fields.get(key) or [] for key in (*OBJECT_FIELDS, "overrides")}
-    lists = {key: [value] if isinstance(value, str) else value for key, value in lists.items()}
-    for key in ("box", "point", "not_point"):
-        lists[key] = _format_numbers(lists[key])
-    video, rate = fields.get("video", ""), fields.get("fps")
-    for key, values in lists.items():
-        if not _is_text_list(values):
-            raise InputError(f"{place}: {key}: expected {EXPECTED_VALUES[key]}")
-    if not (_is_text_list([video]) and (lists["masks"] or lists["box"] or lists["point"])):
-        raise InputError(f"{place}: expected a video, its masks, box or point")
-    levels = fields.get("levels") or None
-    if levels is not None:
-        levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
-        parse_levels(levels)
-    ends: list[int | None] = []
-    for key in ("start", "end"):
-        text = "" if fields.get(key) is None else str(fields[key])
-        if text and not re.fullmatch("[0-9]{1,9}", text):
-            raise InputError(f"{place}: {key} {text[:40]}: expected a frame number, for example 100")
-        ends.append(int(text) if text else None)
-    base = base_name(folder / strip_credentials(video)) if Path(video).name else ""
-    name = require_file_name(fields.get("name") or base, place)
+        check(_require_field, field, place, "field")
+    lists = {key: check(_read_list, key, fields.get(key)) or [] for key in EXPECTED_VALUES}
+    if not problems:
+        check(_require_objects, fields.get("video"), lists)
+    video = str(fields.get("video", ""))
+    name = fields.get("name") or (base_name(folder / strip_credentials(video)) if Path(video).name else "")
+    name = check(require_file_name, name, place)
+    levels, rate = check(_read_levels, fields.get("levels")), check(_read_rate, fields.get("fps"))
+    start, end = (check(_read_frame_number, key, fields.get(key)) for key in ("start", "end"))
+    masks = [check(resolve_mask_value, mask, folder) for mask in lists["masks"]]
+    check(parse_class_names, lists["class"])
+    boxes, points, not_points = (lists[key] for key in ("box", "point", "not_point"))
+    if None not in (check(parse_prompts, boxes, []), check(parse_prompts, [], points)):
+        check(partial(parse_prompts, first_frame=start or 0), boxes, points, not_points)
+    if problems:
+        return None, problems
     if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
         video = _locate(video, folder, place)
-    lists["masks"] = [resolve_mask_value(mask, folder) for mask in lists["masks"]]
-    return Job(
-        name, video, overrides=lists["overrides"], levels=levels, start=ends[0], end=ends[1],
-        rate=None if rate in (None, "") else str(parse_rate(rate)),
-        **{OBJECT_FIELDS[key]: lists[key] for key in OBJECT_FIELDS},
+    values: dict[str, Any] = {OBJECT_FIELDS[key]: lists[key] for key in OBJECT_FIELDS} | {"masks": masks}
+    job = Job(
+        str(name), video, overrides=tuple(lists["overrides"]), levels=levels, start=start, end=end, rate=rate,
+        **values,
     )  # fmt: skip
+    return job, []
+
+
+def _read_list(key: str, value: Any) -> list[str]:
+    """Return the values of a field with several; raise `InputError` for other types."""
+    values = [value] if isinstance(value, str) and value else value or []
+    if key in ("box", "point", "not_point"):
+        values = _format_numbers(values)
+    if not _is_text_list(values):
+        raise InputError(f"{key}: expected {EXPECTED_VALUES[key]}")
+    return list(values)
+
+
+def _require_objects(video: Any, lists: dict[str, list[str]]) -> None:
+    if not (_is_text_list([video]) and (lists["masks"] or lists["box"] or lists["point"])):
+        raise InputError("expected a video, its masks, box or point")
+
+
+def _read_levels(value: Any) -> str | None:
+    levels = ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
+    parse_levels(levels or None)
+    return levels or None
+
+
+def _read_rate(value: Any) -> str | None:
+    return None if value in (None, "") else str(parse_rate(value))
+
+
+def _read_frame_number(key: str, value: Any) -> int | None:
+    text = "" if value is None else str(value)
+    if text and not re.fullmatch("[0-9]{1,9}", text):
+        raise InputError(f"{key} {text[:40]}: expected a frame number, for example 100")
+    return int(text) if text else None
 
 
 def _locate(video: str, folder: Path, place: str) -> str:

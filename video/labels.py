@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -40,10 +40,29 @@ class VideoLabels:
         return cls(annotations.class_names, classes, annotations.attribute_table())
 
 
+def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a sentence for each two class names that differ only in letter case.
+
+    Args:
+        classes: names of the classes of each video.
+    """
+    owners: dict[str, str] = {}
+    for video, names in classes.items():
+        for name in names:
+            owners.setdefault(name, video)
+    sentences, spellings = [], dict[str, str]()
+    for name, video in owners.items():
+        first = spellings.setdefault(name.casefold(), name)
+        if first != name:
+            sentences.append(
+                f"classes {first!r} (of {owners[first]}) and {name!r} (of {video}) differ only in letter case; give "
+                "both the same name"
+            )
+    return sentences
+
+
 def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
     """Add the classes of a video to a JSON file of class ids by name; return all of them, with the shared ids.
-
-    A class keeps its id if no other class of the file has it.
 
     Args:
         path: the file; created if missing.
@@ -53,15 +72,39 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
         InputError: the file is damaged or cannot be written.
     """
     with locked(path.with_name(f".{path.name}.lock")):
-        shared = _read_class_ids(path) if is_file(path) else {}
-        free = (class_id for class_id in count(1) if class_id not in {*shared.values(), *classes.values()})
-        for name, class_id in classes.items():
-            if name not in shared:
-                shared[name] = next(free) if class_id is None or class_id in shared.values() else class_id
-            if class_id not in (None, shared[name]):
-                _warn_once_of_class_id(path, name, shared[name], class_id)
+        shared = add_class_ids(read_class_ids(path), classes)
         write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
+    for name, class_id in classes.items():
+        if class_id not in (None, shared[name]):
+            _warn_once_of_class_id(path, name, shared[name], class_id)
     return shared
+
+
+def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) -> dict[str, int]:
+    """Return class ids by name with those of a video added, which keep their ids if no other class has them.
+
+    Args:
+        shared: class ids of other videos, which stay.
+        classes: class ids of the video by class name; None: any id.
+    """
+    merged = dict(shared)
+    free = (class_id for class_id in count(1) if class_id not in {*merged.values(), *classes.values()})
+    for name, class_id in classes.items():
+        if name not in merged:
+            merged[name] = next(free) if class_id is None or class_id in merged.values() else class_id
+    return merged
+
+
+def read_class_ids(path: Path) -> dict[str, int]:
+    """Return the class ids by name in a file of `merge_class_ids`; empty if it is missing.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not is_file(path):
+        return {}
+    with reading(path):
+        return {name: int(class_id) for name, class_id in read_json(path).items()}
 
 
 @cache
@@ -70,8 +113,3 @@ def _warn_once_of_class_id(path: Path, name: str, shared_id: int, class_id: int)
         "%s: class %r has id %d in the results of all videos, not %d as in the masks of some",
         path.name, name, shared_id, class_id,
     )  # fmt: skip
-
-
-def _read_class_ids(path: Path) -> dict[str, int]:
-    with reading(path):
-        return {name: int(class_id) for name, class_id in read_json(path).items()}

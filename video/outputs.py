@@ -15,7 +15,7 @@ from PIL import Image
 
 from aotlab.media.annotations import MaskWriter, find_mask_writer
 from aotlab.media.frames import FrameSource, store_frame
-from aotlab.media.labelled_video import MASKS_FOLDER
+from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs

@@ -9,8 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from aotlab.media.job_record import JobRecord
-from aotlab.media.labelled_video import MASKS_FOLDER
+from aotlab.media.job_record import MASKS_FOLDER, JobRecord
 from aotlab.utils.errors import InputError
 from aotlab.utils.plugins import suggest_convert
 from aotlab.video.resume import Progress
@@ -49,6 +48,8 @@ class EarlierJob:
     """None: no record, or a damaged one"""
     existing: frozenset[str] = frozenset()
     """outputs of the earlier run or of this one that exist and are not empty"""
+    has_all_masks: bool = True
+    """whether a finished run's folder of masks, if it has one, holds a whole PNG of each frame"""
     has_progress: bool = False
     """whether the progress of an interrupted run is stored"""
     corrected: bool = False
@@ -108,7 +109,7 @@ def plan_job(
     ended, outputs = record.error is None, {*wanted.outputs}
     complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
     if same and not rerun.restart:
-        if ended and complete and outputs <= earlier.existing:
+        if ended and complete and outputs <= earlier.existing and earlier.has_all_masks:
             return Plan("reuse", FINISHED)
         if not complete and not rerun.in_list:
             return Plan("refuse", _describe_outputs(record, options))

@@ -8,7 +8,14 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import (
+    CORRECTED_FILE,
+    RECORD_FILE,
+    JobRecord,
+    has_all_masks,
+    read_job_record,
+    write_job_record,
+)
 from aotlab.media.matching import order_names
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
@@ -25,8 +32,6 @@ from aotlab.video.track import JobOptions, TrackResult
 if TYPE_CHECKING:
     from aotlab.engine.tracking.tracker import Tracker
 
-CORRECTED_FILE = ".corrected"
-"""marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 RUN_FILE = ".jobs.json"
 """record of a list of jobs in the folder of all its results; no job's name starts with a dot"""
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
@@ -61,6 +66,7 @@ def find_earlier(folder: Path, outputs: Collection[str]) -> EarlierJob:
     return EarlierJob(
         record,
         frozenset(name for name in names if is_filled(folder / name)),
+        has_all_masks=record is not None and record.error is None and has_all_masks(folder, record),
         has_progress=is_file(folder / STATE_FILE),
         corrected=(folder / CORRECTED_FILE).exists(),
         list_folder=(folder / RUN_FILE).exists(),

@@ -17,7 +17,9 @@ from aotlab.media.images import decode_image as decode_image
 from aotlab.media.job_record import (
     RECORD_FILE as RECORD_FILE,
     JobRecord as JobRecord,
+    find_video as find_video,
     read_job_record as read_job_record,
+    require_same_video as require_same_video,
     write_job_record as write_job_record,
 )
 from aotlab.media.masks import PALETTE as PALETTE
@@ -59,8 +61,10 @@ from aotlab.video.inputs import load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos
 from aotlab.video.labels import (
     CLASSES as CLASSES,
-    VideoLabels as VideoLabels,
+    add_class_ids as add_class_ids,
+    find_class_variants as find_class_variants,
     merge_class_ids as merge_class_ids,
+    read_class_ids as read_class_ids,
 )
 from aotlab.video.merging import (
     ObjectProbabilities as ObjectProbabilities,

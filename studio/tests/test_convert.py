@@ -1,6 +1,7 @@
 """Masks converted from every format to PNGs, and to YOLO with images."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -11,8 +12,11 @@ import yaml
 from PIL import Image
 from pycocotools.coco import COCO
 
+from aotlab import InputError, write_mask
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.sequences import read_metadata
+from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
 from aotlab.dataloaders.lint import lint_folder
 from aotlab.dataloaders.training.sets import open_videos
 from aotlab.media.video_writer import VideoWriter
@@ -22,6 +26,7 @@ from aotlab.video.results import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import open_document, read_job
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
@@ -214,14 +219,28 @@ def test_classes_of_the_record_name_masks(tmp_path):
     }
 
 
-def test_merged_videos_keep_their_shared_class_ids(tmp_path):
+def test_classes_in_different_letter_case_are_not_merged(tmp_path, capsys):
+    results, out = write_results(tmp_path, ["a", "b"]), tmp_path / "set"
+    change_record(results / "a", class_names={1: "Dog"})
+    change_record(results / "b", class_names={2: "dog"})
+    assert main([str(results), str(out), "--to", "masks", "--merge"]) == 2
+    assert "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_merged_videos_keep_their_shared_class_ids(tmp_path, caplog):
     results, out, shared = write_results(tmp_path, ["a"]), tmp_path / "set", {"cat": 1, "block": 2, "bus": 3}
-    change_record(results / "a", class_names={1: "bus", 2: "block"})
+    given, info = tmp_path / "a.json", VideoInfo("a", (HEIGHT, WIDTH), CLIP_LENGTH)
+    annotations = read_annotations(results / "a" / "masks", info)
+    annotations.class_names, annotations.classes = {1: "bus", 2: "block"}, {"bus": 7, "block": 2}
+    find_mask_writer("coco").write(given, annotations, info)
+    change_record(results / "a", class_names=annotations.class_names, masks=[str(given)])
     (results / "classes.json").write_text(json.dumps(shared))
     assert main([str(results), str(out), "--to", "coco", "--merge"]) == 0
     categories = json.loads((out / "train.json").read_text())["categories"]
     assert {category["name"]: category["id"] for category in categories} == {"block": 2, "bus": 3}
     assert json.loads((results / "classes.json").read_text()) == shared
+    assert not caplog.text
 
 
 def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
@@ -240,6 +259,45 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
     assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2
     assert "holds 0 tracked videos; a: not finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda masks: (masks / "00003.png").unlink(), "has masks of {n} of {all} tracked frames; the first missing"),
+        (lambda masks: (masks / "00003.png").write_bytes(b"cut"), "00003.png: not a readable mask"),
+        (lambda masks: write_mask(masks / "00003.png", truth(0)[:9]), "00003.png: 60×9, but its frame is 60×40"),
+        (lambda masks: write_mask(masks / "other.png", truth(0)), "'other.png', but the frames are"),
+        (
+            lambda masks: change_record(masks.parent, frames=5, last_frame=4),
+            "has a mask of frame 5 (00005.png), but frames 0 to 4 were tracked; remove it",
+        ),
+    ],
+)  # fmt: skip
+def test_results_with_masks_that_were_not_tracked_are_left_out(tmp_path, capsys, change, words):
+    results = write_results(tmp_path, ["a", "b"])
+    change(results / "a" / "masks")
+    assert main([str(results), str(tmp_path / "set"), "--to", "coco", "--merge"]) == 1
+    line = capsys.readouterr().err.strip()
+    assert line.startswith("error: a: ")
+    assert words.format(n=CLIP_LENGTH - 1, all=CLIP_LENGTH) in line
+    with pytest.raises(InputError, match=re.escape(words.format(n=CLIP_LENGTH - 1, all=CLIP_LENGTH))):
+        open_document(results / "a")
+
+
+def test_moved_videos_are_found(tmp_path, capsys):
+    results, moved = write_results(tmp_path / "old", ["a", "b"]), tmp_path / "new"
+    change_record(results / "b", masks=[f":1={tmp_path}/old/videos/b/00000.png"])
+    line = ["--to", "coco", "--merge"]
+    (tmp_path / "old").rename(moved)
+    assert read_job(moved / "batch" / "b").masks == [f":1={moved}/videos/b/00000.png"]
+    change_record(moved / "batch" / "b", masks=[])
+    assert main([str(moved / "batch"), str(moved / "set"), *line]) == 0
+    open_document(moved / "batch" / "a").close()
+    (moved / "videos" / "b").rename(moved / "b")
+    assert main([str(moved / "batch"), str(moved / "set"), *line, "--force"]) == 1
+    words = f"its video is missing, at {moved}/videos/b and next to the results; restore it"
+    assert words in capsys.readouterr().err
 
 
 def test_class_without_an_object_is_not_merged(tmp_path):
@@ -267,6 +325,12 @@ def test_videos_are_merged_and_split_to_training_data(tmp_path, capsys):
     results, out = write_results(tmp_path, ["a", "b", "c"]), tmp_path / "set"
     assert main([str(results), str(out), "--to", "masks", "--merge", "--split", "0.7"]) == 0
     assert "2 videos in train, 1 in val" in capsys.readouterr().out
+    (listed,) = read_youtube_vos(out, "val")  # others train with these classes
+    assert [(item.object_id, len(item.frames)) for item in listed.objects] == [
+        (1, CLIP_LENGTH),
+        (2, CLIP_LENGTH),
+    ]
+    assert read_metadata(out / "val" / "meta.json")["b"]["2"]["category"] == "object"
     for part, names in (("train", ["a", "c"]), ("val", ["b"])):
         assert lint_folder(out / part, "video").findings == []
         data = open_videos(out / part, SourceConfig(path=".", kind="video"))

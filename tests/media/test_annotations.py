@@ -251,7 +251,7 @@ def test_file_of_another_video_is_named(tmp_path, caplog):
 
 def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     write_mask(tmp_path / "masks" / "00000.png", labels(0))
-    record = JobRecord("job", video_name="bear", class_names={2: "ball"})
+    record = JobRecord("job", frames=1, video_name="bear", class_names={2: "ball"})
     write_job_record(tmp_path, record)
     assert read_annotations(tmp_path, VIDEO).class_names == {2: "ball"}
     assert f"{tmp_path}/masks: made for the video bear, but given for clip" in caplog.text

@@ -8,7 +8,7 @@ from PIL import Image
 from aotlab.media.job_record import RECORD_FILE
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
-from aotlab.video.job_list import list_video_jobs, read_jobs
+from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
 from tests.tools.track.runs import save
@@ -102,6 +102,12 @@ def test_folder_has_masks_beside_videos(tmp_path):
     [
         ("a.csv", "video\na.mp4\n", "line 2: expected a video, its masks, box or point"),
         ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
+        ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
+        (
+            "a.csv",
+            "video,masks,class\na,m,dog\nb,m,Dog\n",
+            "line 3: class Dog: line 2 has dog; write both alike",
+        ),
         ("a.csv", "video,masks\n", "holds no videos; give a header"),
         ("a.csv", "video,masks\na.mp4,\n", "line 2"),
         (
@@ -162,6 +168,11 @@ def test_all_wrong_lines_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\nc,,\nd,m,-1\n")
     with pytest.raises(InputError, match=r"line 2: start x: .*; also to correct: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
+    with pytest.raises(WrongLinesError, match=r"line 2: fps z: [^;]*$") as raised:
+        read_jobs(tmp_path / "a.csv")
+    assert [str(problem).split()[3] for problem in raised.value.problems] == ["fps", "start", "end"]
+    assert [job.name for job in raised.value.jobs] == ["b"]
 
 
 def test_missing_video_of_a_list_is_warned_of(tmp_path, caplog):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,14 +24,18 @@ from aotlab.sdk import (
     Choice,
     FrameSource,
     VideoInfo,
-    VideoLabels,
+    add_class_ids,
     command,
+    find_class_variants,
     find_mask_writer,
+    find_video,
     format_coco,
     format_count,
     list_job_folders,
     list_mask_formats,
     read_annotations,
+    read_class_ids,
+    require_same_video,
     store_frame,
 )
 from aotlab_studio.document.document import Document
@@ -74,7 +77,8 @@ MERGED_FORMATS = ("coco", "yolo", "masks")
     metavar="SHARE",
     type=float,
     default=1.0,
-    help="part of the videos of --merge in train; the others are in val (default: 1)",
+    help="share of the videos of --merge that go to train, such as 0.9; the others, each as a whole and the same every "
+    "time, go to val (default: 1)",
 )
 @click.option("--force", is_flag=True, help="replace OUT, a file or a folder of this command")
 def main(
@@ -161,13 +165,13 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
 
     Every finished or corrected video that is not rejected is in one of the two, with the frames that have masks. Class
     ids are the same in both; classes without an object are left out. ``masks`` gives ``JPEGImages`` and ``Annotations``
-    of a folder per video, as training reads them.
+    of a folder per video, as training reads them, and the classes in ``meta.json``, as in YouTube-VOS.
 
     Returns:
         the numbers of videos and classes as text, and why each of the other videos is left out.
 
     Raises:
-        InputError: too few videos can be used.
+        InputError: too few videos can be used, or two class names differ only in letter case.
     """
     clips, problems = dict[Path, tuple[FrameSource, Annotations]](), list[str]()
     rejected = list[str]()
@@ -183,6 +187,9 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     if len(folders) < (2 if share < 1 else 1):
         advice = problems[0] if problems else "give the --output of track --jobs"
         raise InputError(f"{results}: holds {format_count(len(folders), 'tracked video')}; {advice}")
+    names = {folder.name: dict.fromkeys(clip.class_names.values()) for folder, (_, clip) in clips.items()}
+    for problem in find_class_variants(names):
+        raise InputError(f"{results}: {problem}")
     count = 0 if share == 1 else min(max(1, round((1 - share) * len(folders))), len(folders) - 1)
     step = len(folders) / max(count, 1)  # the video in the middle of each of `count` equal parts is held back
     held_back = {folders[int((part + 0.5) * step)] for part in range(count)}
@@ -195,6 +202,8 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
         images = [f"{name}/{path.name}" for path in store_images(source, clip, folder)]
         if form == "masks":
             write_masks(clip, output / part / "Annotations" / name)
+            videos = trees.setdefault(part, {"videos": {}})["videos"]
+            videos[name] = {"objects": describe_objects(clip)}
         elif form == "coco":
             info = VideoInfo(name, source.size, source.length, str(source.rate))
             trees[part] = merge_trees(trees.get(part), format_coco(clip, info), images)
@@ -203,7 +212,8 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
             for file, text in format_labels(clip).items():
                 write_bytes(output / part / file, text.encode())
     for part, tree in trees.items():
-        write_bytes(output / f"{part}.json", f"{json.dumps(tree)}\n".encode())
+        path = output / (f"{part}/meta.json" if form == "masks" else f"{part}.json")
+        write_bytes(path, f"{json.dumps(tree)}\n".encode())
     if form == "yolo":
         settings = format_settings(classes, "train/images", f"{'val' if count else 'train'}/images")
         write_bytes(output / "data.yaml", settings.encode())
@@ -220,15 +230,25 @@ def write_masks(annotations: Annotations, folder: Path) -> None:
         write_mask(folder / f"{stem}.png", annotations.mask(frame), max_id=max_id)
 
 
+def describe_objects(annotations: Annotations) -> dict[str, Any]:
+    """Return class and frames of each object by its id, as in the ``meta.json`` of YouTube-VOS."""
+    frames: dict[int, list[str]] = {}
+    for frame, region in annotations.regions():
+        frames.setdefault(region.object_id, []).append(annotations.stem(frame))
+    return {
+        str(object_id): {"category": annotations.class_name(object_id), "frames": frames[object_id]}
+        for object_id in sorted(frames)
+    }
+
+
 def merge_classes(results: Path, clips: Sequence[Annotations]) -> dict[str, int]:
     """Return class ids by name for the objects of several videos: those that their results share stay."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, classes = Path(folder) / CLASSES, dict[str, int]()
-        if (results / CLASSES).is_file():
-            shutil.copyfile(results / CLASSES, path)
-        for clip in clips:
-            classes = dict(VideoLabels.from_annotations(clip, path).classes)
-    used = {clip.class_name(object_id) for clip in clips for object_id in clip.objects()}
+    classes = read_class_ids(results / CLASSES)
+    used = set[str]()
+    for clip in clips:
+        names = {clip.class_name(object_id) for object_id in clip.objects()}
+        classes = add_class_ids(classes, {name: clip.classes.get(name) for name in sorted(names)})
+        used |= names
     return {name: class_id for name, class_id in classes.items() if name in used}
 
 
@@ -249,7 +269,9 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
         raise InputError("no record of its tracking; track it")
     if job.error is not None:
         raise InputError(job.error)
-    source = open_frames(job.video, levels=job.levels)
+    video = find_video(folder, job)
+    require_same_video(folder, job, video)
+    source = open_frames(video, levels=job.levels)
     annotations = read_objects(folder, source)
     annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
     return source, annotations

@@ -228,7 +228,7 @@ def test_corrected_results_keep_their_classes(tmp_path, form):
     ("changes", "words"),
     [
         ({"form": "yolo"}, "results without masks; track the video again"),
-        ({"video": "/gone"}, "is missing; restore it"),
+        ({"video": "/gone"}, "its video is missing, at /gone and next to the results"),
     ],
 )
 def test_unusable_results_leave_no_project(tmp_path, changes, words):

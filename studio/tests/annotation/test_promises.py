@@ -26,6 +26,7 @@ from studio.tests.annotation.clips import (
     truth,
     wait_until,
 )
+from studio.tests.annotation.results import change_record, write_results
 
 
 def shown(document):
@@ -262,6 +263,14 @@ def test_s12_entries_survive_a_record_that_was_cut_off(folder):
     editing.add_object(again.document)
     again.close()
     open_session(folder).close()
+
+
+def test_classes_of_results_are_offered(tmp_path):
+    results = write_results(tmp_path, ["a"]) / "a"
+    change_record(results, class_names={1: "cat", 2: "dog"})
+    session = open_session(results)
+    assert describe(session).classes == ["cat", "dog"]
+    session.close()
 
 
 def test_s13_range_belongs_to_the_document(session, folder, tmp_path):

@@ -13,7 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.masks import read_mask
+from aotlab.media.regions import VideoInfo
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, cli, save
 
@@ -79,6 +81,32 @@ def test_finished_job_is_repeated_when_its_mask_changed(clips, tracker):
     after = {path: path.stat().st_mtime_ns for path in before}
     assert [path.parent.name for path in before if before[path] != after[path]] == ["b"]
     assert read_mask(clips.parent / "out" / "b" / "masks" / "00000.png").max() == 4
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "other size", "more"])
+def test_finished_job_with_unusable_masks_is_repeated(clips, tracker, damage):
+    assert run(clips) == 0
+    mask = clips.parent / "out" / "b" / "masks" / "00001.png"
+    good = mask.read_bytes()
+    if damage == "missing":
+        mask.unlink()
+    elif damage == "cut off":
+        mask.write_bytes(good[:-1])
+    else:
+        save(mask.with_name("00009.png" if damage == "more" else mask.name), 3, size=(16, 16))
+    assert run(clips) == 0
+    assert tracker.steps == 12
+    assert mask.read_bytes() == good
+    assert len(list(mask.parent.iterdir())) == 3
+
+
+def test_moved_list_is_finished(clips, tracker):
+    assert run(clips) == 0
+    moved = clips.parent / "moved"
+    moved.mkdir()
+    (clips.parent / "out").rename(moved / "out")
+    assert run(clips.rename(moved / "clips")) == 0
+    assert tracker.steps == 9
 
 
 def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
@@ -164,6 +192,16 @@ def test_corrected_clip_is_kept(clips, caplog, capsys, more):
     assert read_mask(folder.parent / "a" / "masks" / "00002.png").max() == 5
 
 
+def test_new_class_of_a_corrected_clip_is_reported(clips, caplog):
+    jobs = clips / "jobs.csv"
+    jobs.write_text("video,masks,class\na,a.png,cat\n")
+    assert run(jobs) == 0
+    (clips / "out" / "a" / ".corrected").touch()
+    jobs.write_text("video,masks,class\na,a.png,dog\n")
+    assert run(jobs) == 0
+    assert "a: corrected masks are kept, of class cat, not dog as in the list; delete" in caplog.text
+
+
 def test_finished_clip_is_reported_as_done_already(clips, caplog):
     assert run(clips) == 0
     assert "a: 3 frames" in caplog.text
@@ -193,14 +231,42 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     assert run(clips, "--dry-run") == 1
     streams = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
-    assert "2 of 5 videos can be tracked" in streams.out
-    assert "results: about" in streams.out
+    table = streams.out.splitlines()
+    assert table[0].split() == ["video", "status", "frames", "fps", "size", "objects"]
+    assert table[3:5] == ["c      to track       3   24  48×32        1", "d      failed"]
+    assert table[6] == "3 failed, 2 to track"
+    assert table[7].startswith("results: about")
     assert tracker.loads == 1
     assert not (clips.parent / "out").exists()
     for name in "abcde":
         (clips / f"{name}.png").unlink(missing_ok=True)
     assert run(clips, "--dry-run") == 1
-    assert capsys.readouterr().out == "0 of 5 videos can be tracked\n"
+    assert capsys.readouterr().out.splitlines()[-1] == "5 failed"
+
+
+def test_dry_run_names_all_wrong_cells(clips, capsys):
+    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,"]
+    (clips / "jobs.csv").write_text("\n".join(["video,masks,start,end,box", *rows]))
+    (clips / "c.png").write_bytes(b"no mask")
+    assert run(clips / "jobs.csv", "--dry-run") == 1
+    streams = capsys.readouterr()
+    words = ["jobs.csv, line 2: start x:", "jobs.csv, line 3: end y:", "jobs.csv, line 4: box 1,2:", "c: "]
+    assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 4
+    assert streams.out.splitlines()[-1] == "4 failed"
+
+
+def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
+    for name, class_name in (("a", "Dog"), ("b", "dog")):
+        annotations = read_annotations(clips / f"{name}.png", VideoInfo(name, (32, 48), 3), frame=0)
+        annotations.class_names = dict.fromkeys(annotations.objects(), class_name)
+        find_mask_writer("coco").write(clips / f"{name}.json", annotations, VideoInfo(name, (32, 48), 3))
+        (clips / f"{name}.png").unlink()
+    words = (
+        "warning: classes 'Dog' (of a) and 'dog' (of b) differ only in letter case; give both the same name"
+    )
+    for more in (["--dry-run"], [], []):
+        assert run(clips, *more) == 0
+        assert capsys.readouterr().err.count(words) == 1
 
 
 def test_dry_run_sums_the_space_of_all_clips(clips, capsys, monkeypatch):
@@ -224,14 +290,16 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     streams = capsys.readouterr()
     assert "error: a:" in streams.err
     assert "did you mean memory.every?" in streams.err
-    assert "1 of 2 videos can be tracked" in streams.out
+    assert "1 failed, 1 to track" in streams.out
     save(clips / "out" / "mine.png", 1)
     assert run(clips / "jobs.jsonl", "--dry-run") == 2
     assert "holds other files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "more", [["memory.evry=2"], ["--device", "cuda:99"], ["--output", "file"]], ids=" ".join
+    "more",
+    [["memory.evry=2"], ["--fps", "fast"], ["--device", "cuda:99"], ["--output", "file"]],
+    ids=" ".join,
 )
 def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, more):
     monkeypatch.undo()  # the real tracker
@@ -286,8 +354,10 @@ def test_outputs_of_a_job_added_with_fewer_are_completed(clips, tracker, capsys)
     assert tracker.steps == 9
     capsys.readouterr()
     assert run(clips, "--dry-run") == 0
-    assert capsys.readouterr().out.splitlines()[:2] == [
-        f"{name}: already tracked with these inputs" for name in "ab"
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:4]] == [
+        ["a", "done"],
+        ["b", "done"],
+        ["c", "to"],
     ]
     assert run(clips) == 0
     assert tracker.steps == 12
@@ -332,9 +402,10 @@ def test_signal_ends_the_list_which_resumes_in_the_video(clips, capsys, monkeypa
     run_until(clips, monkeypatch, 3)  # the first frame of the second video
     said = capsys.readouterr()
     assert "1 of 3 videos tracked" in said.out
-    assert "interrupted: run the same command again" in said.err
+    assert said.err == "interrupted, not finished: b, c; the same command resumes\n"
     assert run(clips, "--dry-run") == 0
-    assert capsys.readouterr().out.startswith("a: already tracked with these inputs\n")
+    table = capsys.readouterr().out.splitlines()
+    assert table[1:3] == ["a      done            3", "b      to resume       3   24  48×32        1"]
     assert run(clips) == 0
     assert Repeater.steps == 9  # every frame once
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError
 from aotlab.sdk import (
     Annotations,
     JobRecord,
     VideoInfo,
-    compute_fingerprint,
+    find_video,
     load_masks,
     read_annotations,
     read_job_record,
+    require_same_video,
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
@@ -76,14 +76,8 @@ def open_document(
         real = Path(os.path.realpath(path))
         restore_entries(real)
         folder, levels = project or real.with_name(real.name + PROJECT_SUFFIX), job.levels
-        video = Path(job.video)
-        if not video.exists():  # moved together with the results
-            known = (folder / PROJECT_FILE).is_file()
-            video = locate_project(folder)[0] if known else real.with_name(video.name)
-        if not video.exists() or video == real:
-            raise InputError(
-                f"{path}: its video {job.video} is missing; restore it, or put it next to the results"
-            )
+        moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
+        video = locate_project(folder)[0] if moved else find_video(real, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
     header, lock = open_folder(folder, frames, same_video=same_video)
@@ -103,11 +97,7 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty document; tracked frames without masks show no object."""
     video = document.video_info
     count = video.length or 0
-    if job.fingerprint and job.fingerprint != compute_fingerprint(document.frames.path):
-        raise InputError(
-            f"{folder}: its video {document.frames.path} has other content than the tracked one; restore it, or track "
-            "it again"
-        )
+    require_same_video(folder, job, document.frames.path)
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})

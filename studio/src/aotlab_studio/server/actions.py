@@ -43,7 +43,7 @@ def describe(session: Session) -> Description:
             status=document.status[0],
             note=document.status[1],
             objects=list(now.objects),
-            classes=sorted(now.classes),
+            classes=sorted({*now.classes, *(item.class_name for item in now.objects if item.class_name)}),
             strips=encode_strips(now),
             revision=document.revision,
             outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
