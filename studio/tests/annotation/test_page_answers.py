@@ -6,7 +6,6 @@ import functools
 import json
 import re
 import threading
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -201,6 +200,22 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, m
     new_page.tab.locator("#review li").scroll_into_view_if_needed()
     session.document.emit(FrameEvent(7, session.document.revision, {1: "-"}))
     new_page.until(lambda: any(url.endswith("/labels/7") for url in new_page.requests))
+
+
+def test_review_grows_while_tracking_runs(new_page, session, monkeypatch):
+    draw(session, 0, 1)
+    found: list[Check] = []
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    wire = Wire(new_page)
+    new_page.until(lambda: wire.list_sent("review") and len(wire.answers) == len(wire.sent))
+    found.append(Check(7, 1, "jump", 0.9))
+
+    def is_listed():
+        send_job(wire)
+        return new_page.tab.query_selector("#review li")
+
+    new_page.until(is_listed)
+    assert new_page.tab.is_visible("#job")
 
 
 def test_jitter_of_a_click_makes_no_box_when_zoomed_out(page, session):
@@ -435,12 +450,11 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
 
 def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     paint = actions.ACTIONS["paint"]
-    started = []
+    closed = threading.Event()
 
     @functools.wraps(paint)
     def slow(*args, **values):
-        started.append(values)
-        time.sleep(0.6)
+        closed.wait(60)
         return paint(*args, **values)
 
     monkeypatch.setitem(actions.ACTIONS, "paint", slow)
@@ -452,17 +466,15 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
         page.tab.mouse.down()
         page.tab.mouse.move(*page.at(column, 30), steps=3)
         page.tab.mouse.up()
-    assert len(started) < 6
     page.tab.select_option("#clip-status", "rejected")
     page.tab.focus("#clip-note")
     page.tab.keyboard.type("ear missing")
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
+    closed.set()
     document = served.session.document
-    end = time.monotonic() + 20
-    while document.status[1] != "ear missing" and time.monotonic() < end:
-        time.sleep(0.05)
-    time.sleep(0.7)  # another one would be stored by then
+    wait_until(lambda: document.status[1] == "ear missing")
+    served.close()  # after all requests
     assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
     assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))
     assert document.status == ("rejected", "ear missing")
