@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
+import numpy as np
 import pytest
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
@@ -25,8 +26,10 @@ from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
-from aotlab_studio.server.batch import Batch, read_entries
+from aotlab_studio.server.actions import run_action
+from aotlab_studio.server.batch import Batch
 from aotlab_studio.server.batch_app import build_batch_app
+from aotlab_studio.server.batch_list import read_entries
 from aotlab_studio.server.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
@@ -132,7 +135,7 @@ def test_change_without_a_name_is_refused_in_a_list(batch, served):
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
     talk.do("describe")
-    batch.set_status("b", "accepted", "", "Bob")
+    batch.set_status("b", "Bob", "accepted")
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
     assert (clip.status, clip.author) == ("accepted", "Bob")
     talk.socket.close()
@@ -235,7 +238,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         batch.leave(name, found, page=True)
         batch.release(name)
     with pytest.raises(InputError, match="type your name first"):
-        batch.set_status("one", "accepted", "", "")
+        batch.set_status("one", "", "accepted")
     assert batch.track_all("Ann") == 2
     wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
     wait_until(lambda: not batch._waiting)
@@ -243,7 +246,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         assert (
             Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)
         ).all()
-        batch.set_status(name, "accepted", "", "Ann")
+        batch.set_status(name, "Ann", "accepted")
     assert batch.export_all(["coco", "cvat"]).names == ["one", "two"]
     assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [
         ".corrected",
@@ -255,6 +258,90 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
+
+
+def track_again(results, name, shift=0):
+    """Replace the results of a clip by those of another run, as `aotlab track` does."""
+    for index in range(LENGTH):
+        write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
+    change_record(results / name, input_digest=f"another {shift}")
+
+
+def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
+    batch.set_status("a", "Ann", "accepted")
+    track_again(results, "a", 3)
+    assert statuses(batch)["a"] == "in progress"
+    with batch._use("a", "Ann") as session:
+        document = session.document
+        assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
+        assert (document.edited, document.conflict, document.titles) == (False, "", (None, None))
+    change_record(results / "a", first_frame=2, last_frame=5, frames=4)
+    with batch._use("a", "Ann") as session:
+        assert session.document.snapshot.clip == (2, 5)
+
+
+def test_edited_clip_keeps_its_masks_until_the_new_ones_are_taken(results, batch):
+    with batch._use("a", "Ann") as session:
+        draw(session, 4, 2)
+        editing.clear(session.document, 4, 1)
+        editing.change_object(session.document, 1, {"name": "Rem"})
+    batch.set_status("a", "Ann", "accepted", outdated="proceed")
+    for shift in (3, 6):
+        track_again(results, "a", shift)
+        (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
+        assert (clip.status, clip.sentences[0]) == ("in progress", clip.conflict)
+        assert clip.conflict.startswith("tracked again since")
+        exported = batch.export_all([])
+        assert exported.names == []
+        assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
+        with batch._use("a", "Ann") as session:
+            document, before = session.document, session.document.snapshot
+            run_action(session, {"do": "take_results"}, Actor("Ann"))
+            now = document.snapshot
+            assert (now.labels(9) == np.roll(truth(9), shift, 0)).all()
+            assert (now.labels(4) == truth(4) * (truth(4) == 2)).all()
+            assert (now.objects.get(1).name, document.conflict) == ("Rem", "")
+            session.undo()
+            assert document.snapshot.digest == before.digest
+            assert document.conflict
+            session.redo()
+        batch.set_status("a", "Ann", "accepted", outdated="proceed")
+    with batch._use("a", "Ann") as session:
+        session.undo()  # the second one
+    batch.set_status("a", "Ann", "accepted", outdated="proceed")  # keeps the masks before it
+    (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
+    assert (clip.status, clip.conflict) == ("accepted", "")
+    assert batch.export_all([]).names == ["a"]
+
+
+def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
+    post = partial(served.get, "/clips/a", method="POST", origin=served.address)
+    post = partial(post, cookie=False, Cookie=f"{served.cookie}; aotlab_person=Ann")
+
+    def accept():
+        return post(content=json.dumps({"status": "accepted", "digest": digest}).encode())
+
+    def edit():
+        with batch._use("a", "Bob") as session:
+            draw(session, 4, 2)
+
+    for change in (lambda: track_again(results, "a", 3), edit):
+        digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
+        assert accept().status_code == 204
+        digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
+        change()
+        answer = accept()
+        assert (answer.status_code, statuses(batch)["a"]) == (409, "in progress")
+        assert answer.text == "a: changed since the list was read; look at it, then set the status again"
+    assert post(content=b'{"status": "open", "colour": 1}').status_code == 422
+
+
+def test_removed_row_is_not_exported(results, batch):
+    for name in ("a", "b"):
+        batch.set_status(name, "Ann", "accepted")
+    entries = json.loads((results / "review.json").read_text())
+    (results / "review.json").write_text(json.dumps([each for each in entries if each["name"] != "a"]))
+    assert batch.export_all([]).names == ["b"]
 
 
 def test_masks_beside_videos_are_not_listed(tmp_path):
@@ -303,7 +390,7 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
     waits, corrected = threading.Event(), threading.Event()
     found.session.runner.wait = lambda seconds: (waits.set(), corrected.wait(20))
     with ThreadPoolExecutor() as pool:
-        stored = pool.submit(batch.set_status, "a", "accepted", "", "Ann", "wait")
+        stored = pool.submit(batch.set_status, "a", "Ann", "accepted", outdated="wait")
         assert waits.wait(20)
         try:
             pool.submit(batch.leave, "a", found, page=False).result(5)
@@ -328,7 +415,7 @@ def test_same_video_opens_clips_of_a_list(results):
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
-    batch.set_status("a", "accepted", "", "Ann")
+    batch.set_status("a", "Ann", "accepted")
     (results / "a.aotlab" / "project.json").write_text("{")
     clips = {clip.name: clip for clip in batch.list_clips()}
     assert "project.json: damaged" in clips["a"].error
@@ -401,11 +488,11 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     here = open_clip(results / "a")
     other_machine()
     with pytest.raises(InputError, match="in use by another program on"):
-        batch.set_status("a", "accepted", "", "Ann")
+        batch.set_status("a", "Ann", "accepted")
     with pytest.raises(InputError, match="close it there"):
         batch.enter("a", "Bob", page=True)
     here.close()
-    batch.set_status("a", "accepted", "", "Bob")
+    batch.set_status("a", "Bob", "accepted")
     assert statuses(batch)["a"] == "accepted"
 
 
@@ -437,7 +524,7 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
     asked = []
 
-    def set_status(name, status, note, person, outdated):
+    def set_status(name, person, outdated, **values):
         asked.append(outdated)
         if outdated == "ask":
             raise OutdatedError("accept", [(2, 4)], waits=True)

@@ -245,6 +245,7 @@ def test_browsers_keep_unchanged_files_of_the_page(served):
         ({"do": "export", "names": ["../../etc/passwd"]}, "give some of"),
         ({"do": "export", "names": [1]}, "names"),
         ({"do": "change_object", "object_id": 1, "changes": {"locked": 1}}, "locked"),
+        ({"do": "change_object", "object_id": 1, "changes": {"class": "cat"}}, "unknown field `class` - at `changes`"),
         ({"do": "add_object", "name": "<img src=x>\n"}, "name"),
         ({"do": "add_object", "name": ["x"]}, "name"),
         ({"do": "drop_results", "frame": 99}, "no frame 99"),
@@ -617,4 +618,8 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
         assert again.get("/drawings", "POST", Origin=again.address, content=content).status_code == 204
         assert session.document.snapshot.notes == {}  # it stays undone
         assert len(session.document.log.entries) == 3
+        session.document.shared = True  # without a name
+        content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
+        refused = again.get("/drawings", "POST", Origin=again.address, content=content)
+        assert (refused.status_code, "type your name first" in refused.text) == (422, True)
         again.close()

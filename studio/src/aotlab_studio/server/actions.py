@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import Parameter, signature
-from typing import Any, get_type_hints
+from typing import Any, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -19,6 +19,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Direction, Entry, StatusRecord
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import take_results
 from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Choice, Description, JobProgress
 from aotlab_studio.server.session import Session
@@ -42,6 +43,7 @@ def describe(session: Session) -> Description:
             shared=document.shared,
             status=document.status[0],
             note=document.status[1],
+            conflict=document.conflict,
             objects=list(now.objects),
             classes=sorted(now.classes),
             strips=encode_strips(now),
@@ -52,6 +54,7 @@ def describe(session: Session) -> Description:
             history=document.titles,
             outdated=now.list_outdated(),
             range=now.state.ranges.get("track"),
+            clip=now.clip,
             notes=now.notes,
             job=session.job.report() if session.job is not None and session.job.alive else None,
             problems=document.problems,
@@ -74,6 +77,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     try:
         fields = {key: value for key, value in message.items() if key not in ("id", "do")}
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
+        _require_known_keys(ACTIONS[name], fields)
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
@@ -89,6 +93,16 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     if session.document.head != before:
         session.runner.schedule(edited=True)
     return result
+
+
+def _require_known_keys(action: Callable[..., Any], fields: Mapping[str, Any]) -> None:
+    """Raise `ValidationError` for a key that a typed dict of a message lacks, which msgspec ignores."""
+    for name, kind in get_type_hints(action).items():
+        if is_typeddict(kind) and (unknown := sorted(fields[name].keys() - kind.__annotations__)):
+            known = ", ".join(kind.__annotations__)
+            raise msgspec.ValidationError(
+                f"Object contains unknown field `{unknown[0]}` - at `$.{name}`, which has {known}"
+            )
 
 
 def _repeat(action: Callable[..., Any], record: Entry | StatusRecord, values: Mapping[str, Any]) -> Any:
@@ -131,7 +145,7 @@ DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
-    Document.save_version, Document.restore_version,
+    Document.save_version, Document.restore_version, take_results,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (

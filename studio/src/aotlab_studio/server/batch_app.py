@@ -17,7 +17,8 @@ from aotlab import InputError, open_frames
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.protocol import OutdatedPolicy
 from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
-from aotlab_studio.server.batch import Batch, OpenClip, read_entries
+from aotlab_studio.server.batch import Batch, OpenClip
+from aotlab_studio.server.batch_list import read_entries
 from aotlab_studio.server.session import Note, OutdatedError
 from aotlab_studio.video import encode_jpeg
 
@@ -26,12 +27,14 @@ RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
 
-class StatusMessage(msgspec.Struct):
+class StatusMessage(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a request that sets the status of a clip."""
 
     status: ClipStatus
     note: Note = ""
     outdated: OutdatedPolicy = "ask"
+    digest: str | None = None
+    """as in `Session.set_status`"""
 
 
 def build_batch_app(batch: Batch) -> Starlette:
@@ -77,9 +80,7 @@ class BatchEndpoints:
         except ValueError as error:
             return PlainTextResponse(f"status: {error}", 422)
         name, person = request.path_params["name"], read_person(request)
-        await run_in_threadpool(
-            self._batch.set_status, name, stored.status, stored.note, person, stored.outdated
-        )
+        await run_in_threadpool(self._batch.set_status, name, person, **msgspec.structs.asdict(stored))
         return Response(status_code=204)
 
     async def track_all(self, request: Request) -> Response:
