@@ -585,6 +585,41 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
 
 
 @needs_browser
+def test_page_offers_the_results_of_another_tracking(context, served, results, batch):
+    with batch._use("a", "Ann") as session:
+        draw(session, 4, 2)
+    track_again(results, "a", 3)
+    change_record(results / "a", first_frame=2, last_frame=5, frames=4)
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.click("#clips a >> text=a")
+    tab.wait_for_selector("#status >> text=tracked again since these masks were read")
+    assert "not in the job" not in tab.inner_text("#time")
+    tab.click("#take-results")
+    tab.wait_for_selector("#time >> text=not in the job (frames 2 to 5)")
+    tab.wait_for_selector("#take-results", state="hidden")
+    tab.click(".toast >> text=Undo")
+    tab.wait_for_selector("#take-results")
+    tab.close()
+
+
+@needs_browser
+def test_list_refuses_a_status_for_masks_that_it_did_not_show(context, served, results, batch):
+    tab = context.new_page()
+    tab.clock.install()  # the list is not read again by itself
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    track_again(results, "c", 3)
+    tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.wait_for_selector("#status.error >> text=changed since the list was read")
+    assert statuses(batch)["c"] == "open"
+    tab.close()
+
+
+@needs_browser
 def test_list_opens_the_next_clip_under_a_name(context, served, batch):
     tab = context.new_page()
     problems = []

@@ -598,7 +598,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     wait_until(stored)
 
 
-@pytest.mark.parametrize("field", ["note", *slow("clip-note", "name")])
+@pytest.mark.parametrize("field", ["note", "class", *slow("clip-note", "name")])
 def test_refused_text_stays_in_its_field(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -613,6 +613,8 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.fill(selector, "fish")
     page.tab.press(selector, "Enter")
     page.status("type your name first")
+    if field == "class":
+        page.tab.wait_for_selector("#field-problem >> text=type your name first")
     page.tab.fill("#person", "Ann")
     page.tab.press("#person", "Enter")
     page.until(lambda: page.tab.inner_text("#status") == "")  # connected again
@@ -627,8 +629,9 @@ def test_refused_text_stays_in_its_field(context, served, field):
     def stored():
         return {
             "note": document.snapshot.notes.get(0), "name": document.snapshot.objects.get(1).name,
-            "clip-note": document.status[1],
+            "clip-note": document.status[1], "class": document.snapshot.objects.get(1).class_name,
         }[field]  # fmt: skip
 
     page.until(lambda: stored() == "fishes")
+    page.tab.wait_for_selector("#field-problem:empty", state="attached")
     page.tab.close()
