@@ -573,6 +573,8 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
     )
     wait_until(lambda: not batch._waiting)
+    tab.reload()
+    tab.wait_for_selector("#clips tr")
     for name in ("one", "two"):
         tab.select_option(f"[aria-label='Status of {name}']", "accepted")
         wait_until(lambda name=name: statuses(batch)[name] == "accepted")

@@ -24,6 +24,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     draw_folder,
+    hold,
     open_session,
     refresh_review,
     truth,
@@ -570,20 +571,13 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
 
 def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
-    at = threading.Semaphore(4)
-
-    class Waiting(TruthTracker):
-        def step(self, frame, mask=None):
-            at.acquire(timeout=60)
-            return super().step(frame, mask)
-
-    session.make_tracker = Waiting
+    tracker = hold(session, 4)
     page.objects(1)
     job = session.track(TrackRequest(0))
     page.wait_frame(3)
     page.tab.mouse.move(*page.at(40, 5))
     page.tab.mouse.down()
-    at.release(2)
+    tracker.allow(2)
     page.tab.wait_for_selector("#job-text:has-text('5 of')")
     with page.done():
         page.tab.mouse.move(*page.at(50, 5), steps=3)
@@ -591,7 +585,7 @@ def test_stroke_while_following_is_kept(page, session):
     assert page.labels(3)[5, 45] == 1
     page.seek(1)
     assert not page.tab.is_checked("#follow")
-    at.release(100)
+    tracker.allow()
     job.wait(20)
     page.tab.wait_for_selector("#job", state="hidden")
     with page.tracked():
@@ -727,7 +721,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     session.track(TrackRequest(0)).wait()
     page.tab.select_option("#clip-status", "accepted")
     page.until(lambda: session.document.status[0] == "accepted")
-    session.make_tracker = lambda: TruthTracker(pause=0.2)
+    hold(session, 4)
     session.track(TrackRequest(0))
     page.until(lambda: session.job.done >= 2)
     other = serve_again(served, lambda: open_session(folder), TOKEN)
@@ -1070,7 +1064,7 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
 
 def test_undo_while_tracking_leaves_no_ghost(page, served, folder):
     session = served.session
-    session.make_tracker = lambda: TruthTracker(pause=0.1)
+    hold(session, 4)
     page.drag((8, 8), (12, 12))
     page.key("t")
     page.until(lambda: session.job is not None and session.job.done >= 2)

@@ -18,7 +18,7 @@ from aotlab_studio.protocol import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import TruthTracker, draw, refresh_review, wait_until
+from studio.tests.annotation.clips import draw, hold, refresh_review, wait_until
 from tests.shared import slow
 
 pytestmark = needs_browser
@@ -31,19 +31,12 @@ JOB = {
 
 def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     draw(session, 0, 1)
-    steps, held = threading.Semaphore(4), []
-
-    class Waiting(TruthTracker):
-        def step(self, frame, mask=None):
-            steps.acquire(timeout=60)
-            return super().step(frame, mask)
-
-    session.make_tracker = Waiting
+    tracker, held = hold(session, 4), []
     page.objects(1)
     page.answer(re.compile(r"/frame/4\?video=[0-9a-f]+$"), lambda route: held.append(route))
     job = session.track(TrackRequest(0))
     page.wait_frame(3)
-    steps.release()
+    tracker.allow(1)
     page.until(lambda: held)
     page.tab.mouse.move(*page.at(40, 5))
     page.tab.mouse.down()
@@ -57,7 +50,7 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
         page.tab.mouse.move(*page.at(50, 5), steps=3)
         page.tab.mouse.up()
     job.stop()
-    steps.release(100)
+    tracker.allow()
     assert [page.labels(frame)[5, 45] for frame in (3, 4)] == [1, 0]
 
 

@@ -9,7 +9,6 @@ import zipfile
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import given
