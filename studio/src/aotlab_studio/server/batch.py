@@ -31,7 +31,7 @@ from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
-from aotlab_studio.server.batch_list import read_entries
+from aotlab_studio.server.batch_list import locate_video, read_entries
 from aotlab_studio.server.session import Session, list_checks
 
 MAX_SENTENCES = 3
@@ -150,8 +150,8 @@ class Batch:
 
     def _open_session(self, name: str) -> OpenClip:
         entry = self._find_entry(name)
-        tracked = (self.folder / name / RECORD_FILE).is_file()
-        path = self.folder / name if tracked else Path(entry["video"])
+        results = self.folder / name
+        path = results if (results / RECORD_FILE).is_file() else locate_video(self.folder, entry)
         session = self._open_clip(path, project=self._locate_project(name))
         session.document.shared = True
         self._open[name] = OpenClip(session, build_app(session))
@@ -161,7 +161,7 @@ class Batch:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
         for entry in read_entries(self.folder) or ():
             if entry["name"] == name:
-                if entry["error"] and not Path(entry["video"] or "").exists():
+                if entry["error"] and not locate_video(self.folder, entry).exists():
                     raise InputError(
                         f"{name}: could not be tracked ({entry['error']}), and its video is missing"
                     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +16,7 @@ from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.protocol import OutdatedPolicy
 from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
 from aotlab_studio.server.batch import Batch, OpenClip
-from aotlab_studio.server.batch_list import read_entries
+from aotlab_studio.server.batch_list import locate_video, read_entries
 from aotlab_studio.server.session import Note, OutdatedError
 from aotlab_studio.video import encode_jpeg
 
@@ -106,7 +104,7 @@ class BatchEndpoints:
             return PlainTextResponse("no thumbnail", 404)
         if path.is_file():
             return FileResponse(path, headers=NO_CACHE_HEADERS)
-        video = Path(entries[name]["video"] or "")
+        video = locate_video(self._batch.folder, entries[name])
         content = await run_in_threadpool(
             lambda: encode_jpeg(next(iter(open_frames(video))), THUMBNAIL_WIDTH)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from aotlab.sdk import IMAGE_SUFFIXES, RECORD_FILE, list_videos
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.results import read_job
 from aotlab_studio.review.batch import rank_entries
 
 REVIEW_FILE = "review.json"
@@ -24,6 +26,12 @@ def read_entries(folder: Path) -> list[dict[str, Any]] | None:
             {"name": path.name, "video": str(path), "frames": None, "objects": 0, "error": "", "rate": "25"}
             for path in _list_videos(folder)
         ] or None
+
+
+def locate_video(folder: Path, entry: Mapping[str, Any]) -> Path:
+    """Return the video of an entry, also after the results in the folder were moved together with it, or beside it."""
+    job = read_job(folder / entry["name"])
+    return Path((job.video if job is not None else entry["video"]) or "")
 
 
 def _list_videos(folder: Path) -> list[Path]:
