@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -260,11 +261,13 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     batch.close()
 
 
-def track_again(results, name, shift=0):
+def track_again(results, name, shift, frames=range(LENGTH)):
     """Replace the results of a clip by those of another run, as `aotlab track` does."""
-    for index in range(LENGTH):
+    shutil.rmtree(results / name / "masks")
+    for index in frames:
         write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
-    change_record(results / name, input_digest=f"another {shift}")
+    changes = {"first_frame": frames[0], "last_frame": frames[-1], "frames": len(frames)}
+    change_record(results / name, input_digest=f"another {shift}", **changes)
 
 
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
@@ -275,7 +278,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
         assert (document.edited, document.conflict, document.titles) == (False, "", (None, None))
-    change_record(results / "a", first_frame=2, last_frame=5, frames=4)
+    track_again(results, "a", 3, range(2, 6))
     with batch._use("a", "Ann") as session:
         assert session.document.snapshot.clip == (2, 5)
 
@@ -590,8 +593,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
 def test_page_offers_the_results_of_another_tracking(context, served, results, batch):
     with batch._use("a", "Ann") as session:
         draw(session, 4, 2)
-    track_again(results, "a", 3)
-    change_record(results / "a", first_frame=2, last_frame=5, frames=4)
+    track_again(results, "a", 3, range(2, 6))
     tab = context.new_page()
     tab.goto(served.url)
     tab.fill("#person", "Ann")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
