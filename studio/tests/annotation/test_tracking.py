@@ -1,5 +1,7 @@
 """Jobs: directions, given masks on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -383,6 +385,27 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     assert set(shown(session)) >= {0, 1, 2}
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
     session.close()
+
+
+def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
+    draw(session, 0, 1)
+    undo, holds = session.document.undo, threading.Event()
+
+    def end_job():  # as `JobRunner.schedule` in the job's thread
+        with session.runner._lock:
+            holds.set()
+            session.runner.list_waiting()
+
+    def undo_meanwhile():
+        threading.Thread(target=end_job, daemon=True).start()
+        holds.wait()
+        return undo()
+
+    monkeypatch.setattr(session.document, "undo", undo_meanwhile)
+    page = threading.Thread(target=session.undo, daemon=True)
+    page.start()
+    page.join(20)
+    assert not page.is_alive()
 
 
 def test_correction_propagates_over_given_masks_of_others(folder, short_pause):

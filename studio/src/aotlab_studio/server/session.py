@@ -205,7 +205,8 @@ class Session:
         with self.document.lock:
             if step is not None and self.document.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            return self._report_move(self.document.undo())
+            entry = self.document.undo()
+        return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
 
     def redo(self) -> UndoneStep | None:
         """Repeat the entry undone last."""
