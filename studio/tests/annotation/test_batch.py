@@ -208,15 +208,16 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     review = json.loads((results / "review.json").read_text())
     review[0] |= {"status": "failed", "error": "no mask"}
     (results / "review.json").write_text(json.dumps(review))
-    (results / "a" / ".track.json").unlink()
+    change_record(results / "a", written=[], error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     found = batch.enter("a", "Ann", page=True)
     draw(found.session.act_as(Actor("Ann")), 0, 1)
     batch.leave("a", found, page=True)
-    assert statuses(batch)["a"] == "in progress"
-    review[0]["video"] = str(results / "none")
-    (results / "review.json").write_text(json.dumps(review))
+    assert [(clip.status, clip.conflict) for clip in batch.list_clips() if clip.name == "a"] == [
+        ("in progress", "")
+    ]
+    change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
         Batch(results, open_clip).enter("a", "", page=True)

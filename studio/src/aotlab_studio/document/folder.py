@@ -95,12 +95,12 @@ def read_levels(folder: Path) -> tuple[float, float] | None:
 
 
 def digest_results(folder: Path) -> str:
-    """Return a digest of the tracking that a folder of results is of; empty without a record.
+    """Return a digest of the tracking that a folder of results is of; empty without a record or an output.
 
     An export of corrected masks leaves it as it is.
     """
     job = read_job_record(folder)
-    if job is None:
+    if job is None or not job.written:
         return ""
     return digest_values(job.input_digest, job.frames, job.first_frame, job.last_frame, job.fingerprint)
 

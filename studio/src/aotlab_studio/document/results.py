@@ -124,11 +124,10 @@ def take_results(document: Document) -> None:
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})
-    last = count - 1 if job.last_frame is None else job.last_frame
-    clip = None if (job.first_frame, last) == (0, count - 1) else (job.first_frame, last)
+    first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
+    clip = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
-    end = min(job.first_frame + job.frames, count)
-    for index in sorted({*range(job.first_frame, end), *tracked.frames}):
+    for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
         document.layers.put(
             layer_id, Result(index, scores.get(index) or measure_scores(ids, object_ids, {}, {})), ids
@@ -140,11 +139,7 @@ def take_results(document: Document) -> None:
     values = State(
         objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
         keyframes=masks,
-        layers={
-            layer_id: Layer(
-                object_ids, *(clip or (0, count - 1)), kind="import", results=digest_results(folder)
-            )
-        },
+        layers={layer_id: Layer(object_ids, first, last, kind="import", results=digest_results(folder))},
         ranges={"clip": clip, "track": clip},
         classes=dict(given.classes | tracked.classes),
         attributes=dict(tracked.attribute_table() | given.attribute_table()),

@@ -77,9 +77,13 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     try:
         fields = {key: value for key, value in message.items() if key not in ("id", "do")}
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
-        _require_known_keys(ACTIONS[name], fields)
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
+    for field, known in KNOWN_KEYS[name].items():
+        if unknown := fields[field].keys() - known:
+            raise InputError(
+                f"{name}: {field} has no field {min(unknown)[:40]!r}; give some of {', '.join(known)}"
+            )
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action = ACTIONS[name]
@@ -93,16 +97,6 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     if session.document.head != before:
         session.runner.schedule(edited=True)
     return result
-
-
-def _require_known_keys(action: Callable[..., Any], fields: Mapping[str, Any]) -> None:
-    """Raise `ValidationError` for a key that a typed dict of a message lacks, which msgspec ignores."""
-    for name, kind in get_type_hints(action).items():
-        if is_typeddict(kind) and (unknown := sorted(fields[name].keys() - kind.__annotations__)):
-            known = ", ".join(kind.__annotations__)
-            raise msgspec.ValidationError(
-                f"Object contains unknown field `{unknown[0]}` - at `$.{name}`, which has {known}"
-            )
 
 
 def _repeat(action: Callable[..., Any], record: Entry | StatusRecord, values: Mapping[str, Any]) -> Any:
@@ -157,3 +151,10 @@ ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_AC
 """actions by name"""
 MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
 """message type of each action"""
+KNOWN_KEYS = {
+    name: {
+        field: [*kind.__annotations__] for field, kind in get_type_hints(action).items() if is_typeddict(kind)
+    }
+    for name, action in ACTIONS.items()
+}
+"""keys of typed dicts, which msgspec does not check, by action and field"""

@@ -26,6 +26,7 @@ from aotlab_studio.document.folder import (
 )
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import read_job
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences
@@ -150,8 +151,8 @@ class Batch:
 
     def _open_session(self, name: str) -> OpenClip:
         entry = self._find_entry(name)
-        results = self.folder / name
-        path = results if (results / RECORD_FILE).is_file() else locate_video(self.folder, entry)
+        job = read_job(self.folder / name)
+        path = self.folder / name if job is not None and job.written else locate_video(self.folder, entry)
         session = self._open_clip(path, project=self._locate_project(name))
         session.document.shared = True
         self._open[name] = OpenClip(session, build_app(session))
