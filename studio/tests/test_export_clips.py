@@ -123,6 +123,15 @@ def test_corrected_class_reaches_the_record(tmp_path):
     assert {each["name"] for each in categories} == {"kitten", "dog"}
 
 
+def test_masks_of_results_open_as_the_results(tmp_path):
+    folder = write_results(tmp_path, ["a"])
+    change_record(folder / "a", class_names={1: "cat", 2: "dog"})
+    document = open_document(folder / "a" / "masks")
+    assert (document.folder, document.frames.name) == (folder / "a.aotlab", "a")
+    assert [item.class_name for item in document.snapshot.objects] == ["cat", "dog"]
+    document.close()
+
+
 def test_rejected_clip_is_not_merged(tmp_path, capsys):
     folder = write_results(tmp_path, ["a", "b"])
     session = open_clip(folder, "a")
@@ -266,6 +275,19 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
 def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert "no results of a batch" in capsys.readouterr().err
+
+
+def test_foreign_file_in_a_folder_of_masks_is_kept(batch, capsys):
+    session = open_clip(batch, "a")
+    session.set_status("accepted", outdated="proceed")
+    session.close()
+    for _ in range(2):  # after an export too
+        (batch / "a" / "masks" / "notes.txt").write_text("mine")
+        assert main([str(batch)]) == 1
+        assert "masks/notes.txt: not written by an export; move it away" in capsys.readouterr().err
+        assert (batch / "a" / "masks" / "notes.txt").read_text() == "mine"
+        (batch / "a" / "masks" / "notes.txt").unlink()
+        assert main([str(batch)]) == 0
 
 
 def test_foreign_file_in_results_is_not_replaced(batch, capsys):

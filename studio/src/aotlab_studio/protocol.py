@@ -100,6 +100,10 @@ class Clip(Struct, frozen=True):
     """error message if it could not be tracked or opened"""
     untracked: bool = False
     """whether masks are drawn, and frames are without a result"""
+    digest: str = ""
+    """digest of what a status is for; a request that states it is refused if something else shows"""
+    conflict: str = ""
+    """as in `StatusEvent`"""
     sentences: list[str] = []
     """what to check, worst first, or the progress of tracking"""
 
@@ -153,6 +157,8 @@ class Description(Struct, frozen=True):
     status: ClipStatus
     note: str
     """note on the status"""
+    conflict: str
+    """as in `StatusEvent`"""
     objects: list[Item]
     classes: list[str]
     """names of classes, as offered"""
@@ -169,6 +175,8 @@ class Description(Struct, frozen=True):
     """as in `OutdatedEvent`"""
     range: tuple[int, int] | None
     """first and last frame to track; None: all"""
+    clip: tuple[int, int]
+    """first and last frame that can be changed"""
     notes: dict[int, str]
     """by frame"""
     job: JobProgress | None
@@ -229,6 +237,8 @@ class RangeEvent(Struct, frozen=True):
 
     range: tuple[int, int] | None
     """first and last frame; None: all"""
+    clip: tuple[int, int]
+    """as in `Description`"""
     event: Literal["range"] = "range"
 
 
@@ -244,6 +254,8 @@ class StatusEvent(Struct, frozen=True):
 
     status: ClipStatus
     note: str
+    conflict: str
+    """sentence about edits of masks that were tracked again since; empty: none"""
     event: Literal["status"] = "status"
 
 

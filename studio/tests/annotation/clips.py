@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 import zipfile
 
@@ -89,6 +90,30 @@ class TruthTracker:
         rows = np.stack([labels == number for number in (0, *self._ids)])
         logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
         return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+class HeldTracker(TruthTracker):
+    """Tracks a number of frames, then waits for `allow`, or until the job of its session is to stop."""
+
+    def __init__(self, session, count):
+        super().__init__()
+        self.session, self.permits = session, threading.Semaphore(count)
+
+    def allow(self, count=1000):
+        self.permits.release(count)
+
+    def step(self, frame, mask=None):
+        while not self.permits.acquire(timeout=0.01):
+            if self.session.job._stop.is_set():
+                break
+        return super().step(frame, mask)
+
+
+def hold(session, count):
+    """Let the session track with a `HeldTracker`, and return it."""
+    tracker = HeldTracker(session, count)
+    session.make_tracker = lambda: tracker
+    return tracker
 
 
 def open_session(path, tracker=None, **options):

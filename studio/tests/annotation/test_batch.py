@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
+import numpy as np
 import pytest
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
@@ -25,8 +27,10 @@ from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
-from aotlab_studio.server.batch import Batch, read_entries
+from aotlab_studio.server.actions import run_action
+from aotlab_studio.server.batch import Batch
 from aotlab_studio.server.batch_app import build_batch_app
+from aotlab_studio.server.batch_list import read_entries
 from aotlab_studio.server.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
@@ -132,7 +136,7 @@ def test_change_without_a_name_is_refused_in_a_list(batch, served):
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
     talk.do("describe")
-    batch.set_status("b", "accepted", "", "Bob")
+    batch.set_status("b", "Bob", "accepted")
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
     assert (clip.status, clip.author) == ("accepted", "Bob")
     talk.socket.close()
@@ -204,15 +208,16 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
     review = json.loads((results / "review.json").read_text())
     review[0] |= {"status": "failed", "error": "no mask"}
     (results / "review.json").write_text(json.dumps(review))
-    (results / "a" / ".track.json").unlink()
+    change_record(results / "a", written=[], error="no mask")
     (clip, *_) = batch.list_clips()
     assert (clip.name, clip.error) == ("a", "no mask")
     found = batch.enter("a", "Ann", page=True)
     draw(found.session.act_as(Actor("Ann")), 0, 1)
     batch.leave("a", found, page=True)
-    assert statuses(batch)["a"] == "in progress"
-    review[0]["video"] = str(results / "none")
-    (results / "review.json").write_text(json.dumps(review))
+    assert [(clip.status, clip.conflict) for clip in batch.list_clips() if clip.name == "a"] == [
+        ("in progress", "")
+    ]
+    change_record(results / "a", video=str(results / "none"))
     batch.close()
     with pytest.raises(InputError, match="could not be tracked"):
         Batch(results, open_clip).enter("a", "", page=True)
@@ -235,7 +240,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         batch.leave(name, found, page=True)
         batch.release(name)
     with pytest.raises(InputError, match="type your name first"):
-        batch.set_status("one", "accepted", "", "")
+        batch.set_status("one", "", "accepted")
     assert batch.track_all("Ann") == 2
     wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
     wait_until(lambda: not batch._waiting)
@@ -243,7 +248,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         assert (
             Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)
         ).all()
-        batch.set_status(name, "accepted", "", "Ann")
+        batch.set_status(name, "Ann", "accepted")
     assert batch.export_all(["coco", "cvat"]).names == ["one", "two"]
     assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [
         ".corrected",
@@ -255,6 +260,92 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
     batch.close()
+
+
+def track_again(results, name, shift, frames=range(LENGTH)):
+    """Replace the results of a clip by those of another run, as `aotlab track` does."""
+    shutil.rmtree(results / name / "masks")
+    for index in frames:
+        write_mask(results / name / "masks" / f"{index:05d}.png", np.roll(truth(index), shift, 0))
+    changes = {"first_frame": frames[0], "last_frame": frames[-1], "frames": len(frames)}
+    change_record(results / name, input_digest=f"another {shift}", **changes)
+
+
+def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
+    batch.set_status("a", "Ann", "accepted")
+    track_again(results, "a", 3)
+    assert statuses(batch)["a"] == "in progress"
+    with batch._use("a", "Ann") as session:
+        document = session.document
+        assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
+        assert (document.edited, document.conflict, document.titles) == (False, "", (None, None))
+    track_again(results, "a", 3, range(2, 6))
+    with batch._use("a", "Ann") as session:
+        assert session.document.snapshot.clip == (2, 5)
+
+
+def test_edited_clip_keeps_its_masks_until_the_new_ones_are_taken(results, batch):
+    with batch._use("a", "Ann") as session:
+        draw(session, 4, 2)
+        editing.clear(session.document, 4, 1)
+        editing.change_object(session.document, 1, {"name": "Rem"})
+    batch.set_status("a", "Ann", "accepted", outdated="proceed")
+    for shift in (3, 6):
+        track_again(results, "a", shift)
+        (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
+        assert (clip.status, clip.sentences[0]) == ("in progress", clip.conflict)
+        assert clip.conflict.startswith("tracked again since")
+        exported = batch.export_all([])
+        assert exported.names == []
+        assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
+        with batch._use("a", "Ann") as session:
+            document, before = session.document, session.document.snapshot
+            run_action(session, {"do": "take_results"}, Actor("Ann"))
+            now = document.snapshot
+            assert (now.labels(9) == np.roll(truth(9), shift, 0)).all()
+            assert (now.labels(4) == truth(4) * (truth(4) == 2)).all()
+            assert (now.objects.get(1).name, document.conflict) == ("Rem", "")
+            session.undo()
+            assert document.snapshot.digest == before.digest
+            assert document.conflict
+            session.redo()
+        batch.set_status("a", "Ann", "accepted", outdated="proceed")
+    with batch._use("a", "Ann") as session:
+        session.undo()  # the second one
+    batch.set_status("a", "Ann", "accepted", outdated="proceed")  # keeps the masks before it
+    (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
+    assert (clip.status, clip.conflict) == ("accepted", "")
+    assert batch.export_all([]).names == ["a"]
+
+
+def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
+    post = partial(served.get, "/clips/a", method="POST", origin=served.address)
+    post = partial(post, cookie=False, Cookie=f"{served.cookie}; aotlab_person=Ann")
+
+    def accept():
+        return post(content=json.dumps({"status": "accepted", "digest": digest}).encode())
+
+    def edit():
+        with batch._use("a", "Bob") as session:
+            draw(session, 4, 2)
+
+    for change in (lambda: track_again(results, "a", 3), edit):
+        digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
+        assert accept().status_code == 204
+        digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
+        change()
+        answer = accept()
+        assert (answer.status_code, statuses(batch)["a"]) == (409, "in progress")
+        assert answer.text == "a: changed since the list was read; look at it, then set the status again"
+    assert post(content=b'{"status": "open", "colour": 1}').status_code == 422
+
+
+def test_removed_row_is_not_exported(results, batch):
+    for name in ("a", "b"):
+        batch.set_status(name, "Ann", "accepted")
+    entries = json.loads((results / "review.json").read_text())
+    (results / "review.json").write_text(json.dumps([each for each in entries if each["name"] != "a"]))
+    assert batch.export_all([]).names == ["b"]
 
 
 def test_masks_beside_videos_are_not_listed(tmp_path):
@@ -303,7 +394,7 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
     waits, corrected = threading.Event(), threading.Event()
     found.session.runner.wait = lambda seconds: (waits.set(), corrected.wait(20))
     with ThreadPoolExecutor() as pool:
-        stored = pool.submit(batch.set_status, "a", "accepted", "", "Ann", "wait")
+        stored = pool.submit(batch.set_status, "a", "Ann", "accepted", outdated="wait")
         assert waits.wait(20)
         try:
             pool.submit(batch.leave, "a", found, page=False).result(5)
@@ -328,7 +419,7 @@ def test_same_video_opens_clips_of_a_list(results):
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
-    batch.set_status("a", "accepted", "", "Ann")
+    batch.set_status("a", "Ann", "accepted")
     (results / "a.aotlab" / "project.json").write_text("{")
     clips = {clip.name: clip for clip in batch.list_clips()}
     assert "project.json: damaged" in clips["a"].error
@@ -401,11 +492,11 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     here = open_clip(results / "a")
     other_machine()
     with pytest.raises(InputError, match="in use by another program on"):
-        batch.set_status("a", "accepted", "", "Ann")
+        batch.set_status("a", "Ann", "accepted")
     with pytest.raises(InputError, match="close it there"):
         batch.enter("a", "Bob", page=True)
     here.close()
-    batch.set_status("a", "accepted", "", "Bob")
+    batch.set_status("a", "Bob", "accepted")
     assert statuses(batch)["a"] == "accepted"
 
 
@@ -437,7 +528,7 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
     asked = []
 
-    def set_status(name, status, note, person, outdated):
+    def set_status(name, person, outdated, **values):
         asked.append(outdated)
         if outdated == "ask":
             raise OutdatedError("accept", [(2, 4)], waits=True)
@@ -486,6 +577,8 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
     )
     wait_until(lambda: not batch._waiting)
+    tab.reload()
+    tab.wait_for_selector("#clips tr")
     for name in ("one", "two"):
         tab.select_option(f"[aria-label='Status of {name}']", "accepted")
         wait_until(lambda name=name: statuses(batch)[name] == "accepted")
@@ -495,6 +588,40 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
     assert (tmp_path / "videos" / "one.masks" / "cvat.xml").is_file()
     tab.close()
     served.close()
+
+
+@needs_browser
+def test_page_offers_the_results_of_another_tracking(context, served, results, batch):
+    with batch._use("a", "Ann") as session:
+        draw(session, 4, 2)
+    track_again(results, "a", 3, range(2, 6))
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    tab.click("#clips a >> text=a")
+    tab.wait_for_selector("#status >> text=tracked again since these masks were read")
+    assert "not in the job" not in tab.inner_text("#time")
+    tab.click("#take-results")
+    tab.wait_for_selector("#time >> text=not in the job (frames 2 to 5)")
+    tab.wait_for_selector("#take-results", state="hidden")
+    tab.click(".toast >> text=Undo")
+    tab.wait_for_selector("#take-results")
+    tab.close()
+
+
+@needs_browser
+def test_list_refuses_a_status_for_masks_that_it_did_not_show(context, served, results, batch):
+    tab = context.new_page()
+    tab.clock.install()  # the list is not read again by itself
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    track_again(results, "c", 3)
+    tab.select_option("[aria-label='Status of c']", "accepted")
+    tab.wait_for_selector("#status.error >> text=changed since the list was read")
+    assert statuses(batch)["c"] == "open"
+    tab.close()
 
 
 @needs_browser

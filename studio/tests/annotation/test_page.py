@@ -24,6 +24,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     draw_folder,
+    hold,
     open_session,
     refresh_review,
     truth,
@@ -306,6 +307,7 @@ def test_negative_click_needs_a_mask(page, session):
     page.status("Click on the object first")
     page.key("Escape")
     draw(session, 0, 1, 2)
+    page.shows("object 1", "object 2")
     editing.merge_objects(session.document, 2, 1)
     page.objects(1)
     page.shows("object 1")
@@ -439,6 +441,7 @@ class Slow:
 def test_queued_keys_act_on_their_own_frames(page, session):
     for index in range(4):
         draw(session, index, 1)
+    page.objects(1)
     slow = Slow(page, 1, 2)
     page.key("ArrowRight", "m", "ArrowRight", "ArrowRight", "m")
     assert [(page.labels(index) == 1).any() for index in range(4)] == [True] * 4
@@ -467,6 +470,7 @@ def test_nothing_is_drawn_on_a_loading_frame(page):
 
 def test_failed_frame_drops_its_queued_keys(page, session):
     draw(session, 0, 1)
+    page.objects(1)
     slow = Slow(page, 1)
     page.key("ArrowRight", "m")
     page.until(lambda: slow.held)
@@ -567,20 +571,13 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
 
 def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
-    at = threading.Semaphore(4)
-
-    class Waiting(TruthTracker):
-        def step(self, frame, mask=None):
-            at.acquire(timeout=60)
-            return super().step(frame, mask)
-
-    session.make_tracker = Waiting
+    tracker = hold(session, 4)
     page.objects(1)
     job = session.track(TrackRequest(0))
     page.wait_frame(3)
     page.tab.mouse.move(*page.at(40, 5))
     page.tab.mouse.down()
-    at.release(2)
+    tracker.allow(2)
     page.tab.wait_for_selector("#job-text:has-text('5 of')")
     with page.done():
         page.tab.mouse.move(*page.at(50, 5), steps=3)
@@ -588,8 +585,9 @@ def test_stroke_while_following_is_kept(page, session):
     assert page.labels(3)[5, 45] == 1
     page.seek(1)
     assert not page.tab.is_checked("#follow")
-    at.release(100)
+    tracker.allow()
     job.wait(20)
+    page.tab.wait_for_selector("#job", state="hidden")
     with page.tracked():
         session.track(TrackRequest(5))
     assert page.tab.is_checked("#follow")
@@ -648,7 +646,8 @@ def test_keys_zoom_at_the_cursor_and_pan(idle_page):
     idle_page.until(lambda: idle_page.place()[:2] == [22, 12])
     before = idle_page.place()[2]
     idle_page.key("+", "PageUp")
-    idle_page.until(lambda: idle_page.place()[2] > 1.5 * before)
+    idle_page.settle()
+    assert idle_page.place()[2] > 1.5 * before
     zoom = idle_page.place()[2]
     assert idle_page.place()[:2] == [22, 12]
     idle_page.key("Control+ArrowRight", "Control+ArrowUp")
@@ -722,7 +721,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     session.track(TrackRequest(0)).wait()
     page.tab.select_option("#clip-status", "accepted")
     page.until(lambda: session.document.status[0] == "accepted")
-    session.make_tracker = lambda: TruthTracker(pause=0.2)
+    hold(session, 4)
     session.track(TrackRequest(0))
     page.until(lambda: session.job.done >= 2)
     other = serve_again(served, lambda: open_session(folder), TOKEN)
@@ -790,19 +789,6 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     page.wait_frame(3)
 
 
-def test_review_grows_while_tracking_runs(page, session, monkeypatch):
-    draw(session, 0, 1)
-    session.make_tracker = lambda: TruthTracker(pause=0.5)
-    job = session.track(TrackRequest(0))
-    found: list[Check] = []
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
-    page.tab.wait_for_selector("#job:not([hidden])")
-    found.append(Check(7, 1, "jump", 0.9))
-    page.tab.wait_for_selector("#review li")
-    assert page.tab.is_visible("#job")
-    job.stop()
-
-
 def test_dense_screen_uses_css_pixels(browser, served):
     context = browser.new_context(viewport=VIEWPORT, device_scale_factor=2)
     page = Page(context, served.url)
@@ -824,6 +810,7 @@ def test_click_reassigns_a_part(page, session):
     draw(session, 0, 1, 2)
     swapped = truth(0).copy()
     swapped[25:35, 40:50] = 1
+    page.shows("object 1", "object 2")
     editing.edit_mask(session.document, 0, 1, lambda _: swapped == 1, "wrong")
     page.shows("object 1")
     page.key("2", "o")
@@ -1080,7 +1067,7 @@ def test_stroke_over_a_tracked_object_leaves_it_tracked(page, session):
 @pytest.mark.slow  # test_promises.py has it without a browser
 def test_undo_while_tracking_leaves_no_ghost(page, served, folder):
     session = served.session
-    session.make_tracker = lambda: TruthTracker(pause=0.1)
+    hold(session, 4)
     page.drag((8, 8), (12, 12))
     page.key("t")
     page.until(lambda: session.job is not None and session.job.done >= 2)

@@ -6,7 +6,6 @@ import functools
 import json
 import re
 import threading
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +18,7 @@ from aotlab_studio.protocol import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import TruthTracker, draw, refresh_review, wait_until
+from studio.tests.annotation.clips import draw, hold, refresh_review, wait_until
 from tests.shared import slow
 
 pytestmark = needs_browser
@@ -32,19 +31,12 @@ JOB = {
 
 def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     draw(session, 0, 1)
-    steps, held = threading.Semaphore(4), []
-
-    class Waiting(TruthTracker):
-        def step(self, frame, mask=None):
-            steps.acquire(timeout=60)
-            return super().step(frame, mask)
-
-    session.make_tracker = Waiting
+    tracker, held = hold(session, 4), []
     page.objects(1)
     page.answer(re.compile(r"/frame/4\?video=[0-9a-f]+$"), lambda route: held.append(route))
     job = session.track(TrackRequest(0))
     page.wait_frame(3)
-    steps.release()
+    tracker.allow(1)
     page.until(lambda: held)
     page.tab.mouse.move(*page.at(40, 5))
     page.tab.mouse.down()
@@ -58,7 +50,7 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
         page.tab.mouse.move(*page.at(50, 5), steps=3)
         page.tab.mouse.up()
     job.stop()
-    steps.release(100)
+    tracker.allow()
     assert [page.labels(frame)[5, 45] for frame in (3, 4)] == [1, 0]
 
 
@@ -201,6 +193,22 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, m
     new_page.tab.locator("#review li").scroll_into_view_if_needed()
     session.document.emit(FrameEvent(7, session.document.revision, {1: "-"}))
     new_page.until(lambda: any(url.endswith("/labels/7") for url in new_page.requests))
+
+
+def test_review_grows_while_tracking_runs(new_page, session, monkeypatch):
+    draw(session, 0, 1)
+    found: list[Check] = []
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    wire = Wire(new_page)
+    new_page.until(lambda: wire.list_sent("review") and len(wire.answers) == len(wire.sent))
+    found.append(Check(7, 1, "jump", 0.9))
+
+    def is_listed():
+        send_job(wire)
+        return new_page.tab.query_selector("#review li")
+
+    new_page.until(is_listed)
+    assert new_page.tab.is_visible("#job")
 
 
 def test_jitter_of_a_click_makes_no_box_when_zoomed_out(page, session):
@@ -435,12 +443,11 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
 
 def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     paint = actions.ACTIONS["paint"]
-    started = []
+    closed = threading.Event()
 
     @functools.wraps(paint)
     def slow(*args, **values):
-        started.append(values)
-        time.sleep(0.6)
+        closed.wait(60)
         return paint(*args, **values)
 
     monkeypatch.setitem(actions.ACTIONS, "paint", slow)
@@ -452,17 +459,15 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
         page.tab.mouse.down()
         page.tab.mouse.move(*page.at(column, 30), steps=3)
         page.tab.mouse.up()
-    assert len(started) < 6
     page.tab.select_option("#clip-status", "rejected")
     page.tab.focus("#clip-note")
     page.tab.keyboard.type("ear missing")
     page.tab.on("dialog", lambda dialog: dialog.accept())
     page.tab.close(run_before_unload=True)
+    closed.set()
     document = served.session.document
-    end = time.monotonic() + 20
-    while document.status[1] != "ear missing" and time.monotonic() < end:
-        time.sleep(0.05)
-    time.sleep(0.7)  # another one would be stored by then
+    wait_until(lambda: document.status[1] == "ear missing")
+    served.close()  # after all requests
     assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
     assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))
     assert document.status == ("rejected", "ear missing")
@@ -586,7 +591,7 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     wait_until(stored)
 
 
-@pytest.mark.parametrize("field", ["note", *slow("clip-note", "name")])
+@pytest.mark.parametrize("field", ["note", "class", *slow("clip-note", "name")])
 def test_refused_text_stays_in_its_field(context, served, field):
     document = served.session.document
     draw(served.session, 0, 1)
@@ -601,6 +606,8 @@ def test_refused_text_stays_in_its_field(context, served, field):
     page.tab.fill(selector, "fish")
     page.tab.press(selector, "Enter")
     page.status("type your name first")
+    if field == "class":
+        page.tab.wait_for_selector("#field-problem >> text=type your name first")
     page.tab.fill("#person", "Ann")
     page.tab.press("#person", "Enter")
     page.until(lambda: page.tab.inner_text("#status") == "")  # connected again
@@ -615,8 +622,9 @@ def test_refused_text_stays_in_its_field(context, served, field):
     def stored():
         return {
             "note": document.snapshot.notes.get(0), "name": document.snapshot.objects.get(1).name,
-            "clip-note": document.status[1],
+            "clip-note": document.status[1], "class": document.snapshot.objects.get(1).class_name,
         }[field]  # fmt: skip
 
     page.until(lambda: stored() == "fishes")
+    page.tab.wait_for_selector("#field-problem:empty", state="attached")
     page.tab.close()

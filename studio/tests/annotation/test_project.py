@@ -66,7 +66,9 @@ def test_changed_video_needs_same_video(folder):
     first.close()
     image = folder / "00011.png"
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(image)
-    with pytest.raises(InputError, match=r"content differs.*for the project.*confirm that the masks fit"):
+    with pytest.raises(
+        InputError, match=r"content differs.*rename the project.*move it away.*confirm that the masks fit"
+    ):
         open_session(folder)
     again = open_session(folder, same_video=True)
     assert again.document.snapshot.labels(0).any()

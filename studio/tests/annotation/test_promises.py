@@ -20,6 +20,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     find_frame_number,
+    hold,
     open_session,
     set_mask,
     square,
@@ -48,7 +49,8 @@ def box(frame, object_id, corners, **values):
 
 
 def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
-    session = open_session(folder, TruthTracker(pause=0.03))
+    session = open_session(folder)
+    hold(session, 5)
     run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.job.done >= 3)
@@ -174,7 +176,7 @@ def test_s6_killed_tracking_is_not_accepted(folder):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     run_action(session, {"do": "set_status", "status": "accepted"})
-    session.make_tracker = lambda: TruthTracker(pause=0.05)
+    hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
     wait_until(lambda: session.job.done >= 2)
     session.close()

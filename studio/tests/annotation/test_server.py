@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import zipfile
 from contextlib import closing
+from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -245,6 +246,7 @@ def test_browsers_keep_unchanged_files_of_the_page(served):
         ({"do": "export", "names": ["../../etc/passwd"]}, "give some of"),
         ({"do": "export", "names": [1]}, "names"),
         ({"do": "change_object", "object_id": 1, "changes": {"locked": 1}}, "locked"),
+        ({"do": "change_object", "object_id": 1, "changes": {"class": "cat"}}, "has no field 'class'"),
         ({"do": "add_object", "name": "<img src=x>\n"}, "name"),
         ({"do": "add_object", "name": ["x"]}, "name"),
         ({"do": "drop_results", "frame": 99}, "no frame 99"),
@@ -585,14 +587,17 @@ def test_upload_takes_no_pixels_of_a_hidden_object(session):
     assert ((session.document.snapshot.labels(0) == 1) == (truth(2) == 1)).all()
 
 
-def test_program_beside_the_page_loads_masks(served):
-    with httpx.Client(base_url=served.address, headers={"Origin": served.address}) as program:
-        assert program.get(served.url).status_code == 200
-        mask = png(np.where(truth(0) == 1, 1, 0))
-        answer = program.post("/masks/0", params={"targets": '{"1": null}'}, content=mask)
-        assert answer.json()["frames"] == [0]
-        labels = decode_labels(program.get("/labels/0").content)
-    assert ((labels > 0) == (truth(0) == 1)).all()
+def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, monkeypatch):
+    page = (Path(__file__).resolve().parents[3] / "docs" / "annotate.md").read_text()
+    (program,) = re.findall(r"```python\n(import json.*?)```", page, re.DOTALL)
+    (tmp_path / "first.png").write_bytes(png(np.where(truth(0) == 1, 1, 0)))
+    monkeypatch.chdir(tmp_path)
+    names = {"url": served.url}
+    exec(program, names)
+    assert "error" not in names["answer"]
+    now = served.session.document.snapshot
+    assert (now.labels(0) == (truth(0) == 1)).all()
+    assert now.objects.get(1).class_name == "cat"
 
 
 def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
@@ -617,4 +622,8 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
         assert again.get("/drawings", "POST", Origin=again.address, content=content).status_code == 204
         assert session.document.snapshot.notes == {}  # it stays undone
         assert len(session.document.log.entries) == 3
+        session.document.shared = True  # without a name
+        content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
+        refused = again.get("/drawings", "POST", Origin=again.address, content=content)
+        assert (refused.status_code, "type your name first" in refused.text) == (422, True)
         again.close()

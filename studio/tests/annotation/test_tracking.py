@@ -1,5 +1,7 @@
 """Jobs: directions, given masks on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from studio.tests.annotation.clips import (
     TruthTracker,
     draw,
     find_frame_number,
+    hold,
     open_session,
     set_mask,
     truth,
@@ -149,16 +152,19 @@ def test_only_chosen_and_unlocked_objects_are_written(session):
 
 
 def test_pause_and_stop_act_within_a_frame(folder):
-    session = open_session(folder, TruthTracker(pause=0.05))
+    session = open_session(folder)
+    tracker = hold(session, 3)
     draw(session, 0, 1)
     events = []
     session.document.listeners.append(events.append)
     job = session.track(TrackRequest(0))
     job.pause()
+    tracker.allow(1)
     wait_until(lambda: job.status == "paused")
     done = job.done
     assert shown(session) == list(range(1 + done))
     job.resume()
+    tracker.allow(2)
     wait_until(lambda: job.done >= done + 2)
     job.stop()
     job.wait(5)
@@ -173,12 +179,14 @@ def test_pause_and_stop_act_within_a_frame(folder):
 
 
 def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
-    session = open_session(folder, TruthTracker(pause=0.05))
+    session = open_session(folder)
+    tracker = hold(session, 2)
     draw(session, 0, 1, 2)
     job = session.track(TrackRequest(0))
     with pytest.raises(InputError, match="stop it first"):
         run_action(session, {"do": "track", "frame": 0})
     run_action(session, {"do": "delete_object", "object_id": 2})
+    tracker.allow()
     job.wait(10)
     assert shown(session) == shown(session, 1) == list(range(LENGTH))
     session.undo()
@@ -321,13 +329,14 @@ def stroke(frame, *point, object_id=1):
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
 def test_job_tracks_from_its_own_revision(folder, direction, short_pause):
-    tracker = TruthTracker(pause=0.02)
-    session = open_session(folder, tracker)
+    session = open_session(folder)
+    tracker = hold(session, 6)
     start = LENGTH - 1 if direction == "backward" else 0
     draw(session, start, 1)
     job = session.track(TrackRequest(start, direction))
     wait_until(lambda: job.done >= 4)
     job.pause()
+    tracker.allow()
     wait_until(lambda: job.status == "paused")
     corrected = abs(start - 2)
     run_action(session, stroke(corrected, 50, 20))
@@ -347,11 +356,13 @@ def test_job_tracks_from_its_own_revision(folder, direction, short_pause):
 
 
 def test_stroke_during_tracking_can_be_undone(folder):
-    session = open_session(folder, TruthTracker(pause=0.03))
+    session = open_session(folder)
+    tracker = hold(session, 3)
     draw(session, 0, 1, 2)
     job = session.track(TrackRequest(0))
     editing.clear(session.document, 9, 2)
     session.undo()
+    tracker.allow()
     job.wait(10)
     assert shown(session, 2) == list(range(LENGTH))
     session.undo()
@@ -360,7 +371,8 @@ def test_stroke_during_tracking_can_be_undone(folder):
 
 
 def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
-    session = open_session(folder, TruthTracker(pause=0.05))
+    session = open_session(folder)
+    hold(session, 4)
     draw(session, 0, 1)
     job = session.track(TrackRequest(0))
     wait_until(lambda: job.done >= 2)
@@ -373,6 +385,27 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     assert set(shown(session)) >= {0, 1, 2}
     assert session.document.snapshot.list_outdated()[-1][1] == LENGTH - 1
     session.close()
+
+
+def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
+    draw(session, 0, 1)
+    undo, holds = session.document.undo, threading.Event()
+
+    def end_job():  # as `JobRunner.schedule` in the job's thread
+        with session.runner._lock:
+            holds.set()
+            session.runner.list_waiting()
+
+    def undo_meanwhile():
+        threading.Thread(target=end_job, daemon=True).start()
+        holds.wait()
+        return undo()
+
+    monkeypatch.setattr(session.document, "undo", undo_meanwhile)
+    page = threading.Thread(target=session.undo, daemon=True)
+    page.start()
+    page.join(20)
+    assert not page.is_alive()
 
 
 def test_correction_propagates_over_given_masks_of_others(folder, short_pause):

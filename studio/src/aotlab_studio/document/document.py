@@ -15,8 +15,18 @@ from msgspec import Meta
 
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
-from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, Header, StoredVideo, read_header
+from aotlab_studio.document.folder import (
+    LOG_FILE,
+    PROJECT_FILE,
+    PROJECT_SUFFIX,
+    Header,
+    StoredVideo,
+    digest_results,
+    digest_values,
+    read_header,
+)
 from aotlab_studio.document.log import (
+    EXPORTED_STATUSES,
     ClipStatus,
     Entry,
     FrameRange,
@@ -86,6 +96,8 @@ class Document:
         self, header: Header, folder: Path, frames: FrameStore | StoredVideo, lock: FolderLock | None = None
     ) -> None:
         self.header, self.folder, self.folder_lock = header, folder, lock
+        self.results = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
+        """folder of the results that it corrects, if that is one"""
         self._frames = frames
         self.log = Log(folder / LOG_FILE)
         self.masks = MaskStore(folder / "masks", frames.size)
@@ -191,6 +203,37 @@ class Document:
         return self.log.revision
 
     @property
+    def edited(self) -> bool:
+        """Whether it was ever changed, apart from reading results."""
+        return len(self.log.imports) < len(self.log.entries)
+
+    @property
+    def tracked_again(self) -> bool:
+        """Whether its results are of another run of tracking than those that it has read."""
+        layers = self.snapshot.state.layers.values()
+        read = {layer.results for layer in layers if layer is not None and layer.kind == "import"}
+        return digest_results(self.results) not in {"", *read} and "" not in read
+
+    @property
+    def conflict(self) -> str:
+        """Sentence about masks that were tracked again since; empty without them, or if a status keeps them."""
+        if not self.tracked_again or self.status[0] in EXPORTED_STATUSES:
+            return ""
+        return (
+            "tracked again since these masks were read: take the new results, where drawn masks stay, or keep these "
+            "masks by setting the status to corrected or accepted"
+        )
+
+    @property
+    def digest(self) -> str:
+        """Digest of the masks and objects that a status is for, and of the results that they correct."""
+        with self.lock:
+            now, parts = self.snapshot, [digest_results(self.results)]
+            if self.edited or self.tracked_again:
+                parts += [now.digest, now.objects_digest]
+            return digest_values(*parts)
+
+    @property
     def video_info(self) -> VideoInfo:
         """The video, as readers of annotations take it."""
         frames = self.frames
@@ -223,7 +266,8 @@ class Document:
 
     def _require_clip(self, values: State) -> None:
         """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
-        first, last = self.snapshot.clip
+        now = self.snapshot
+        first, last = values.ranges["clip"] or (0, now.count - 1) if "clip" in values.ranges else now.clip
         layers = [layer for layer in values.layers.values() if layer is not None]
         drawn = [index for index, masks in values.keyframes.items() if masks]
         for index in (*drawn, *(each for layer in layers for each in (layer.first, layer.last))):
@@ -259,8 +303,7 @@ class Document:
     @property
     def _undo_entry(self) -> Entry | None:
         """Entry to undo; the import of a job's results cannot be undone."""
-        entry = self.log.entries.get(self.log.head)
-        return None if entry is None or entry.imports else entry
+        return None if self.log.head in self.log.imports else self.log.entries.get(self.log.head)
 
     @property
     def _redo_entry(self) -> Entry | None:
@@ -275,23 +318,25 @@ class Document:
         with self.lock:
             now = self.snapshot
             record = StatusRecord(
-                status, note, now.digest, now.objects_digest, list(outdated), self.actor.message,
-                self.actor.name, utc_now(),
+                status, note, now.digest, now.objects_digest, digest_results(self.results), list(outdated),
+                self.actor.message, self.actor.name, utc_now(),
             )  # fmt: skip
             self._append(record)
-            self.emit(StatusEvent(*self.status))
+            self.emit_status()
 
     @property
     def status(self) -> tuple[ClipStatus, str]:
-        """Status and its note. It holds as long as exports are the same, and no other frame is outdated."""
+        """Status and its note.
+
+        It holds as long as exports are the same, no other frame is outdated, and the video is not tracked again.
+        """
         with self.lock:
             record, now = self.log.status, self.snapshot
             if record is None:
-                return (
-                    "in progress" if any(not each.imports for each in self.log.entries.values()) else "open"
-                ), ""
-            still_valid = record.objects in ("", now.objects_digest) and record.digest == now.digest
-            if record.status in ("accepted", "corrected"):
+                return ("in progress" if self.edited else "open"), ""
+            still_valid = record.results in (None, digest_results(self.results))
+            still_valid &= record.objects in ("", now.objects_digest) and record.digest == now.digest
+            if record.status in EXPORTED_STATUSES:
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
                 still_valid &= all(
                     known.issuperset(range(first, last + 1)) for first, last in now.list_outdated()
@@ -367,6 +412,10 @@ class Document:
         for listener in list(self.listeners):
             listener(event)
 
+    def emit_status(self) -> None:
+        """Notify all listeners of the status."""
+        self.emit(StatusEvent(*self.status, self.conflict))
+
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
             self.emit(FrameEvent(index, self.revision, encode_frame(self.snapshot, index)))
@@ -405,7 +454,7 @@ class Document:
         if changed.notes:
             self.emit(NotesEvent(now.notes))
         if changed.ranges:
-            self.emit(RangeEvent(now.state.ranges.get("track")))
+            self.emit(RangeEvent(now.state.ranges.get("track"), now.clip))
         self.emit(HistoryEvent(self.titles))
         self.emit(OutdatedEvent(now.list_outdated()))
-        self.emit(StatusEvent(*self.status))
+        self.emit_status()

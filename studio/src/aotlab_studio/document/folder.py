@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from aotlab import InputError
-from aotlab.sdk import compute_fingerprint
+from aotlab.sdk import compute_fingerprint, read_job_record
 from aotlab_studio.document.log import Count
 from aotlab_studio.files import restore_entries, write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
@@ -23,6 +24,7 @@ LOG_FILE = "log.jsonl"
 EXPORT = "export"
 """folder of the last export"""
 FORMAT_VERSION = 5
+RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 
 class StoredVideo(Struct, omit_defaults=True):
@@ -92,6 +94,22 @@ def read_levels(folder: Path) -> tuple[float, float] | None:
     return read_header(folder / PROJECT_FILE).video.levels if (folder / PROJECT_FILE).is_file() else None
 
 
+def digest_results(folder: Path) -> str:
+    """Return a digest of the tracking that a folder of results is of; empty without a record or an output.
+
+    An export of corrected masks leaves it as it is.
+    """
+    job = read_job_record(folder)
+    if job is None or not job.written:
+        return ""
+    return digest_values(job.input_digest, job.frames, job.first_frame, job.last_frame, job.fingerprint)
+
+
+def digest_values(*values: object) -> str:
+    """Return a digest of plain values, 32 characters."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
+
+
 def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> tuple[Header, FolderLock]:
     """Lock the project of a video, and create it on first use.
 
@@ -130,11 +148,10 @@ def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *,
     for key, old, new in (("frames", stored.count, here.count), ("size", stored.size, here.size)):
         if old != new:
             raise InputError(
-                f"{folder}: made for a video with {key} {old}, this one has {new}; "
-                "choose another folder as project"
+                f"{folder}: made for a video with {key} {old}, this one has {new}; {RENAMED_ADVICE}"
             )
     if stored.source != here.source and not same_content:
         raise InputError(
-            f"{folder}: made for another video ({stored.path[:200]}), whose content differs from this "
-            "one's; choose another folder for the project, or confirm that the masks fit (annotate --same-video)"
+            f"{folder}: made for another video ({stored.path[:200]}), whose content differs from this one's; "
+            f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
         )

@@ -18,6 +18,8 @@ from aotlab_studio.files import append_bytes, write_bytes
 
 Direction = Literal["forward", "backward", "both"]
 ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
+EXPORTED_STATUSES = ("corrected", "accepted")
+"""statuses for which the masks are exported, and frames must not be outdated"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[Count, Count]
@@ -44,6 +46,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     from results of a job"""
     before: Count | None = None
     """keyframe before a correction; the frames between are tracked from both"""
+    results: str = ""
+    """of an import: digest of the results, of `digest_results`; empty: unknown"""
     end: Annotated[int, Meta(ge=0)] | None = None
     """bytes of its file that count, if a version was kept while it grew; None: all"""
 
@@ -137,13 +141,6 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     time: str = ""
     """UTC, ISO 8601"""
 
-    @property
-    def imports(self) -> bool:
-        """Whether it opened the results of a job, which is not an edit."""
-        return self.number == 1 and any(
-            layer and layer.kind == "import" for layer in self.values.layers.values()
-        )
-
     def describe(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
         return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
@@ -165,6 +162,8 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     digest: str = ""
     objects: str = ""
     """digest of names, classes and attributes; empty: unknown"""
+    results: str | None = None
+    """digest of the results that the masks correct, of `digest_results`; None: unknown"""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     message: int | None = None
@@ -208,6 +207,8 @@ class Log:
         self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""
+        self.imports: set[int] = set()
+        """first entries, which read results of a job; all others are edits"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
         self.messages: dict[int, Entry | StatusRecord] = {}
@@ -299,6 +300,9 @@ class Log:
             self.entries[record.number] = record
             self.head, self.undone = record.number, []
             layers, masks = record.values.layers, record.values.keyframes.values()
+            new = [layer for key, layer in layers.items() if layer and key not in self.layer_entries]
+            if len(self.imports) == record.number - 1 and any(layer.kind == "import" for layer in new):
+                self.imports.add(record.number)
             self.used_objects.update(record.values.objects, *filter(None, masks))
             self.used_objects.update(*(layer.objects for layer in layers.values() if layer))
             for layer_id in layers:

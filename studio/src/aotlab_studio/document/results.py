@@ -22,11 +22,12 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
     PROJECT_FILE,
     PROJECT_SUFFIX,
+    digest_results,
     locate_project,
     open_folder,
     read_levels,
 )
-from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.log import Layer, Log, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_item
 from aotlab_studio.document.scores import measure_scores
@@ -58,8 +59,10 @@ def open_document(
 ) -> Document:
     """Open the project of a video, which is created on first use; that of a job's results, with all their masks.
 
+    If the video was tracked again, a project without an edit gets the new results, as `take_results`.
+
     Args:
-        path: a video file, a folder of frames, a project, or results of a job.
+        path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
         cache_bytes: memory for decoded frames.
         levels: as of `open_frames`; None: the project's. Results keep those of their job.
@@ -70,6 +73,8 @@ def open_document(
             masks.
     """
     job = read_job(path)
+    if job is None and (beside := read_job(path.parent)) is not None and path.name in beside.written:
+        path, job = path.parent, beside
     if job is None:
         video, folder = locate_project(path, project)
     else:
@@ -83,8 +88,10 @@ def open_document(
     header, lock = open_folder(folder, frames, same_video=same_video)
     try:
         document = Document(header, folder, frames, lock)
-        if job is not None and not document.log.entries:
-            _import_results(document, path, job)
+        if job is not None:
+            document.results = real
+            if not document.edited and (document.tracked_again or not document.log.entries):
+                take_results(document)
         return document
     except BaseException:
         lock.release()
@@ -93,19 +100,24 @@ def open_document(
         raise
 
 
-def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
-    """Store objects and masks in an empty document; tracked frames without masks show no object."""
-    video = document.video_info
+def take_results(document: Document) -> None:
+    """Replace what the document has of results by what they are now, in one edit; what was drawn or typed stays.
+
+    Tracked frames without masks show no object. Raises `InputError` as `read_annotations`, or without results.
+    """
+    folder, video = document.results, document.video_info
+    job = read_job(folder)
+    if job is None:
+        raise InputError(f"{folder}: no results of a job; track the video")
     count = video.length or 0
     require_same_video(folder, job, document.frames.path)
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})
-    last = count - 1 if job.last_frame is None else job.last_frame
-    clip = None if (job.first_frame, last) == (0, count - 1) else (job.first_frame, last)
+    first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
+    clip = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
-    end = min(job.first_frame + job.frames, count)
-    for index in sorted({*range(job.first_frame, end), *tracked.frames}):
+    for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
         document.layers.put(
             layer_id, Result(index, scores.get(index) or measure_scores(ids, object_ids, {}, {})), ids
@@ -117,9 +129,23 @@ def _import_results(document: Document, folder: Path, job: JobRecord) -> None:
     values = State(
         objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
         keyframes=masks,
-        layers={layer_id: Layer(object_ids, 0, count - 1, kind="import")},
+        layers={layer_id: Layer(object_ids, first, last, kind="import", results=digest_results(folder))},
         ranges={"clip": clip, "track": clip},
         classes=dict(given.classes | tracked.classes),
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
-    document.edit("results of a job", values)  # completes the project
+    with document.lock:
+        now, read = document.snapshot.state, _find_read(document.log, document.head)
+        document.edit("results of a job", now.difference(values.replace(read.difference(now))))
+
+
+def _find_read(log: Log, number: int) -> State:
+    """Return what the document at an entry has read of results, without what was drawn or typed."""
+    layers = log.state(number).layers
+    entry = max(
+        (log.layer_entries[key] for key in layers if log.state(number).layer(key).kind == "import"), default=0
+    )
+    if not entry:
+        return State()
+    before = log.entries[entry].parent
+    return log.state(entry).replace(log.state(before).difference(_find_read(log, before)))

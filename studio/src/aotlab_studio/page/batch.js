@@ -68,7 +68,7 @@ class BatchPage {
 
   /** @param {Clip} clip */
   row(clip) {
-    const { name, status, note, holder, author, error, sentences } = clip;
+    const { name, status, note, holder, author, error, sentences, digest } = clip;
     const address = encodeURIComponent(name);
     const link = createElement('a', { name, href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
       createElement('img', { src: `thumbnail/${address}`, alt: '', loading: 'lazy' }), createElement('span', { textContent: name }));
@@ -79,7 +79,7 @@ class BatchPage {
     });
     list.onchange = field.onchange = () => {
       field.defaultValue = field.value; // nothing is being typed
-      if (this.checkPerson()) this.setStatus(name, list.value, field.value.trim());
+      if (this.checkPerson()) this.setStatus(name, { status: list.value, note: field.value.trim(), digest });
       else this.show(true); // without the status
     };
     return createElement('tr', {},
@@ -89,15 +89,15 @@ class BatchPage {
       createElement('td', { textContent: holder ? `open: ${holder}` : author }));
   }
 
-  /** @param {string} name @param {string} status @param {string} note @param {string} [outdated] what to do about outdated frames */
-  async setStatus(name, status, note, outdated = 'ask') {
+  /** @param {string} name @param {{status: string, note: string, digest: string, outdated?: string}} message `digest`: of the masks that the row is about */
+  async setStatus(name, message) {
     try {
-      const body = JSON.stringify({ status, note, outdated });
+      const body = JSON.stringify(message);
       const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
       const refusal = answer.status === OUTDATED ? await answer.json() : null;
       const choice = refusal && await askOutdated(refusal);
       if (choice) {
-        await this.setStatus(name, status, note, choice);
+        await this.setStatus(name, { ...message, outdated: choice });
         return;
       }
       this.showMessage(answer.ok ? '' : refusal?.error ?? await answer.text(), !answer.ok);

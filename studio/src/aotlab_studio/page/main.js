@@ -24,7 +24,7 @@ import { Viewer } from './viewer.js';
 
 /** Actions that end a series of clicks. @type {(keyof Actions)[]} */
 const CLICK_ENDING_ACTIONS = [
-  'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'track',
+  'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'take_results', 'track',
 ];
 
 export class App {
@@ -99,6 +99,7 @@ export class App {
     const place = (first && loadSettings().places?.[state.project]) || {};
     if (place.chosen) this.chosen = place.chosen;
     this.tracking.showRange(state.range);
+    this.timeline.setClip(state.clip);
     this.clip.show(state);
     this.review.setNotes(state.notes);
     this.timeline.setStrips(state.strips);
@@ -109,7 +110,8 @@ export class App {
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
     this.timeline.setOutdated(state.outdated);
-    this.showMessage(state.problems.join(' '), state.problems.length > 0);
+    const problems = [...state.problems, state.conflict].filter(Boolean);
+    this.showMessage(problems.join(' '), problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);
@@ -318,12 +320,18 @@ function eventHandlers(app) {
       playback.refresh(revision);
       review.refresh();
     },
-    range: ({ range }) => tracking.showRange(range),
+    range: ({ range, clip }) => {
+      tracking.showRange(range);
+      timeline.setClip(clip);
+    },
     history: ({ titles }) => app.history.setTitles(titles),
     job: ({ job }) => (job.background ? tracking.setCorrection(job) : tracking.setJob(job)),
     outdated: ({ ranges }) => timeline.setOutdated(ranges),
     notes: ({ notes }) => review.setNotes(notes),
-    status: ({ status, note }) => app.clip.setStatus(status, note),
+    status: ({ status, note, conflict }) => {
+      app.clip.setStatus(status, note);
+      app.clip.setConflict(conflict);
+    },
     model: ({ model }) => tracking.setModel(model),
     export: (event) => app.exporter.showProgress(event),
   };

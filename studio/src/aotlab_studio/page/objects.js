@@ -74,23 +74,37 @@ function rename(button, { id, name }, app) {
 export class ObjectFields {
   /** @param {App} app */
   constructor(app) {
+    this.app = app;
     /** Object whose class and attributes the fields hold; another one may be chosen while somebody types. */
     this.id = 0;
+    /** Texts that were refused and the errors, by object and field; the fields keep them. @type {Map<string, {text: string, error: string}>} */
+    this.refused = new Map();
     const [className, attributes] = elements('class', 'attributes');
-    className.onchange = () => app.change(this.id, { class_name: className.value.trim() });
-    attributes.onchange = () => app.change(this.id, { attributes: readAttributes(attributes.value) });
+    className.onchange = () => this.store(className, { class_name: className.value.trim() });
+    attributes.onchange = () => this.store(attributes, { attributes: readAttributes(attributes.value) });
     element('object-fields').addEventListener('focusout', () => {
       if (this.id !== app.chosen) this.show(app.chosenItem);
     });
   }
 
-  /** Show class and attributes of an object, unless they are being typed. @param {Item | undefined} item */
+  /** Store the text of a field. @param {HTMLInputElement} field @param {import('./protocol.js').ItemChanges} changes */
+  async store(field, changes) {
+    const [key, text] = [`${this.id} ${field.id}`, field.value];
+    if (await this.app.change(this.id, changes)) this.refused.delete(key);
+    else this.refused.set(key, { text, error: element('status').textContent || '' });
+    this.show(this.app.chosenItem);
+  }
+
+  /** Show class and attributes of an object, or texts that were refused, unless they are being typed. @param {Item | undefined} item */
   show(item) {
     element('object-fields').hidden = !item;
+    const refused = ['class', 'attributes'].map((field) => this.refused.get(`${item?.id} ${field}`));
+    element('field-problem').textContent = refused.map((one) => one?.error).filter(Boolean).join(' ');
     if (!item || document.activeElement?.closest('#object-fields')) return;
     this.id = item.id;
-    element('class').value = item.class_name;
-    element('attributes').value = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', ');
+    element('class').value = refused[0]?.text ?? item.class_name;
+    const attributes = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', ');
+    element('attributes').value = refused[1]?.text ?? attributes;
   }
 
   /** Offer the classes of the project. @param {string[]} names */

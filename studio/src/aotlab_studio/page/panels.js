@@ -46,6 +46,7 @@ function listButtons(app) {
   const whileLoading = { whileLoading: true };
   return [
     ['next-clip', () => app.clip.next(), whileLoading],
+    ['take-results', () => app.clip.takeResults()],
     ['undo', () => history.undo(), whileLoading],
     ['redo', () => history.redo(), whileLoading],
     ['export', () => app.exporter.open(), whileLoading],

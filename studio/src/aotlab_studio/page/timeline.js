@@ -179,6 +179,8 @@ export class Timeline {
     this.checks = [];
     /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
     this.outdated = [];
+    /** First and last frame that can be changed. @type {[number, number]} */
+    this.clip = [0, Infinity];
     this.dragging = false;
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
@@ -255,6 +257,13 @@ export class Timeline {
     this.outdated = outdated;
     const texts = outdated.map(([start, end]) => `${start} to ${end}`);
     this.canvas.setAttribute('aria-description', texts.length ? `Outdated: ${texts.join(', ')}` : '');
+    this.redraw();
+  }
+
+  /** @param {[number, number]} clip first and last frame that can be changed; the others are dimmed */
+  setClip(clip) {
+    this.clip = clip;
+    this.app.playback.showNumber();
     this.redraw();
   }
 
@@ -448,6 +457,12 @@ export class Timeline {
     for (const [start, end] of this.outdated) {
       drawOutdated(context, { x: this.frameToX(start), width: (end + 1 - start) * column, height, color: colors.outdated });
     }
+    const end = this.frameToX(Math.min(this.count, this.clip[1] + 1));
+    context.fillStyle = colors.empty;
+    context.globalAlpha = 0.75;
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.clip[0]) - NAMES_WIDTH, this.strips.height);
+    context.fillRect(end, 0, this.frameToX(this.count) - end, this.strips.height);
+    context.globalAlpha = 1;
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();

@@ -169,7 +169,8 @@ export class Review {
     this.index = -1;
     /** Time of the next live refresh, as `performance.now`. */
     this.nextLive = 0;
-    this.refreshing = false;
+    /** Ends with the refresh that runs. @type {Promise<void> | null} */
+    this.refreshing = null;
     /** Whether something changed since the last request; `strips`: whether they may be wrong too. */
     this.changed = { checks: false, strips: false };
     /** Notes by frame. @type {Record<number, string>} */
@@ -223,16 +224,19 @@ export class Review {
   }
 
   /** Fetch checks and strips; during a request, once more after it. @param {boolean} [strips] false: checks only */
-  async refresh(strips = true) {
+  refresh(strips = true) {
     this.changed = { checks: true, strips: strips || this.changed.strips };
-    if (this.refreshing) return;
-    this.refreshing = true;
+    this.refreshing ??= this.fetchAll();
+    return this.refreshing;
+  }
+
+  async fetchAll() {
     try {
       while (this.changed.checks) await this.fetch();
     } catch (error) {
       this.app.showError(error);
     }
-    this.refreshing = false;
+    this.refreshing = null;
   }
 
   async fetch() {
@@ -282,7 +286,7 @@ export class Review {
     const visit = this.visits.find((one) => one.frame === frame);
     if (!visit || this.isDone(visit) === Boolean(visit.done)) return;
     visit.done = !visit.done;
-    this.changed.checks ||= this.refreshing; // the answer may be older than this change
+    this.changed.checks ||= Boolean(this.refreshing); // the answer may be older than this change
     this.show();
   }
 

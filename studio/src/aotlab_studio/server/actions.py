@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import Parameter, signature
-from typing import Any, get_type_hints
+from typing import Any, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -19,6 +19,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Direction, Entry, StatusRecord
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import take_results
 from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Choice, Description, JobProgress
 from aotlab_studio.server.session import Session
@@ -42,6 +43,7 @@ def describe(session: Session) -> Description:
             shared=document.shared,
             status=document.status[0],
             note=document.status[1],
+            conflict=document.conflict,
             objects=list(now.objects),
             classes=sorted({*now.classes, *(item.class_name for item in now.objects if item.class_name)}),
             strips=encode_strips(now),
@@ -52,6 +54,7 @@ def describe(session: Session) -> Description:
             history=document.titles,
             outdated=now.list_outdated(),
             range=now.state.ranges.get("track"),
+            clip=now.clip,
             notes=now.notes,
             job=session.job.report() if session.job is not None and session.job.alive else None,
             problems=document.problems,
@@ -76,6 +79,11 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
+    for field, known in KNOWN_KEYS[name].items():
+        if unknown := fields[field].keys() - known:
+            raise InputError(
+                f"{name}: {field} has no field {min(unknown)[:40]!r}; give some of {', '.join(known)}"
+            )
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action = ACTIONS[name]
@@ -131,7 +139,7 @@ DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
-    Document.save_version, Document.restore_version,
+    Document.save_version, Document.restore_version, take_results,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
@@ -143,3 +151,10 @@ ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_AC
 """actions by name"""
 MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
 """message type of each action"""
+KNOWN_KEYS = {
+    name: {
+        field: [*kind.__annotations__] for field, kind in get_type_hints(action).items() if is_typeddict(kind)
+    }
+    for name, action in ACTIONS.items()
+}
+"""keys of typed dicts, which msgspec does not check, by action and field"""

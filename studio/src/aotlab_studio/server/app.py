@@ -137,13 +137,14 @@ class Endpoints:
     async def store_drawings(self, request: Request) -> Response:
         """Store the unacknowledged drawings of a page that closes: its messages, in order.
 
-        A message without an object is for the object that the one before it has made.
+        A message without an object is for the object that the one before it has made. If some are refused, the others
+        are stored, and the answer is 422 with the errors.
         """
         try:
             messages = msgspec.json.decode(await read_body(request) or b"", type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"drawings: {error}", 422)
-        actor, object_id = Actor(read_person(request)), None
+        actor, object_id, errors = Actor(read_person(request)), None, list[str]()
         for message in messages:
             if message.get("do") not in DRAWINGS:
                 return PlainTextResponse(f"drawings: expected {', '.join(DRAWINGS)}", 422)
@@ -151,11 +152,13 @@ class Endpoints:
             if lacks_object:
                 message["object_id"] = object_id
             answer = await self._dispatcher.run(message, actor)
+            if isinstance(answer, Failure):
+                errors.append(answer.error)
             if (lacks_object or message["do"] == "add_object") and isinstance(answer, Answer):
                 object_id = (
                     answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
                 )
-        return Response(status_code=204)
+        return PlainTextResponse("\n".join(errors), 422) if errors else Response(status_code=204)
 
     async def get_archive(self, request: Request) -> Response:
         """Return the last export."""

@@ -15,47 +15,29 @@ import msgspec
 from starlette.types import ASGIApp
 
 from aotlab import InputError
-from aotlab.sdk import IMAGE_SUFFIXES, RECORD_FILE, list_videos
+from aotlab.sdk import RECORD_FILE
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.folder import LOG_FILE, PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.folder import (
+    LOG_FILE,
+    PROJECT_FILE,
+    PROJECT_SUFFIX,
+    digest_results,
+    digest_values,
+)
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.results import read_job
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
-from aotlab_studio.review.batch import list_sentences, rank_entries
+from aotlab_studio.review.batch import list_sentences
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
+from aotlab_studio.server.batch_list import locate_video, read_entries
 from aotlab_studio.server.session import Session, list_checks
 
-REVIEW_FILE = "review.json"
 MAX_SENTENCES = 3
 
 log = logging.getLogger(__name__)
-
-
-def read_entries(folder: Path) -> list[dict[str, Any]] | None:
-    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path."""
-    try:
-        entries = msgspec.json.decode((folder / REVIEW_FILE).read_bytes(), type=list[dict[str, Any]])
-        return rank_entries([entry for entry in entries if entry["status"] != "waiting"])
-    except (OSError, ValueError, KeyError):
-        return [
-            {"name": path.name, "video": str(path), "frames": None, "objects": 0, "error": "", "rate": "25"}
-            for path in _list_videos(folder)
-        ] or None
-
-
-def _list_videos(folder: Path) -> list[Path]:
-    """Return the videos of a folder.
-
-    None in a project, in the results of a video, or in a folder of images other than masks beside videos.
-    """
-    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, RECORD_FILE)):
-        return []
-    videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
-    masks = {f"{path.stem}.png" for path in videos}
-    images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
-    return videos if images <= masks else []
 
 
 @dataclass
@@ -112,6 +94,10 @@ class Batch:
             found = self._open.get(name)
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
+            document = found.session.document if found is not None and not found.requests else None
+            if document is not None and document.tracked_again and not document.edited:
+                self.release(name)  # opened again, it has the new results
+                found = self._open.get(name)
             found = found or self._open_session(name)
             folder_lock = found.session.document.folder_lock
             if person and person != found.person and folder_lock is not None:
@@ -165,8 +151,8 @@ class Batch:
 
     def _open_session(self, name: str) -> OpenClip:
         entry = self._find_entry(name)
-        tracked = (self.folder / name / RECORD_FILE).is_file()
-        path = self.folder / name if tracked else Path(entry["video"])
+        job = read_job(self.folder / name)
+        path = self.folder / name if job is not None and job.written else locate_video(self.folder, entry)
         session = self._open_clip(path, project=self._locate_project(name))
         session.document.shared = True
         self._open[name] = OpenClip(session, build_app(session))
@@ -176,7 +162,7 @@ class Batch:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
         for entry in read_entries(self.folder) or ():
             if entry["name"] == name:
-                if entry["error"] and not Path(entry["video"] or "").exists():
+                if entry["error"] and not locate_video(self.folder, entry).exists():
                     raise InputError(
                         f"{name}: could not be tracked ({entry['error']}), and its video is missing"
                     )
@@ -189,11 +175,17 @@ class Batch:
     # Work on clips
 
     def set_status(
-        self, name: str, status: ClipStatus, note: str, person: str, outdated: OutdatedPolicy = "ask"
+        self,
+        name: str,
+        person: str,
+        status: ClipStatus,
+        note: str = "",
+        outdated: OutdatedPolicy = "ask",
+        digest: str | None = None,
     ) -> None:
         """Store the status of a clip, as `Session.set_status`; raises `InputError` as `enter`."""
         with self._use(name, person) as session:
-            session.set_status(status, note, outdated)
+            session.set_status(status, note, outdated, digest)
 
     def track_all(self, person: str) -> int:
         """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
@@ -235,7 +227,8 @@ class Batch:
 
     def _describe(self, entry: dict[str, Any]) -> Clip:
         name, error, project = entry["name"], entry["error"], self._locate_project(entry["name"])
-        clip = Clip(name, entry["frames"] or 0, entry["objects"])
+        results = digest_values(digest_results(self.folder / name))
+        clip = Clip(name, entry["frames"] or 0, entry["objects"], digest=results)
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
@@ -243,6 +236,7 @@ class Batch:
             error = str(problem)
         reviewed = entry.get("notes", {}).get("objects")
         sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
+        sentences = [clip.conflict, *sentences] if clip.conflict else sentences
         holder = str(read_owner(project) or "")
         return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
 
@@ -252,7 +246,13 @@ class Batch:
         if found is not None:
             return describe_clip(name, found.session.document)
         stamp = []
-        for path in (project / PROJECT_FILE, project / LOG_FILE, *sorted(project.glob("layers/*.bin"))):
+        record = self.folder / name / RECORD_FILE
+        for path in (
+            record,
+            project / PROJECT_FILE,
+            project / LOG_FILE,
+            *sorted(project.glob("layers/*.bin")),
+        ):
             with suppress(OSError):  # removed meanwhile
                 info = path.stat()
                 stamp.append((path.name, info.st_mtime_ns, info.st_size))
@@ -274,7 +274,8 @@ def describe_clip(name: str, document: Document) -> Clip:
     now, (status, note) = document.snapshot, document.status
     names = {item.id: item.name for item in now.objects}
     return Clip(
-        name, now.count, len(names), status, note, document.status_author,
+        name, now.count, len(names), status, note, document.status_author, digest=document.digest,
+        conflict=document.conflict if document.edited else "",
         untracked=bool(now.keyframes) and len(now.annotated_frames) <= now.clip[1] - now.clip[0],
         sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
     )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,7 +16,8 @@ from aotlab import InputError, open_frames
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.protocol import OutdatedPolicy
 from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
-from aotlab_studio.server.batch import Batch, OpenClip, read_entries
+from aotlab_studio.server.batch import Batch, OpenClip
+from aotlab_studio.server.batch_list import locate_video, read_entries
 from aotlab_studio.server.session import Note, OutdatedError
 from aotlab_studio.video import encode_jpeg
 
@@ -26,12 +26,14 @@ RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
 
-class StatusMessage(msgspec.Struct):
+class StatusMessage(msgspec.Struct, forbid_unknown_fields=True):
     """Body of a request that sets the status of a clip."""
 
     status: ClipStatus
     note: Note = ""
     outdated: OutdatedPolicy = "ask"
+    digest: str | None = None
+    """as in `Session.set_status`"""
 
 
 def build_batch_app(batch: Batch) -> Starlette:
@@ -77,9 +79,7 @@ class BatchEndpoints:
         except ValueError as error:
             return PlainTextResponse(f"status: {error}", 422)
         name, person = request.path_params["name"], read_person(request)
-        await run_in_threadpool(
-            self._batch.set_status, name, stored.status, stored.note, person, stored.outdated
-        )
+        await run_in_threadpool(self._batch.set_status, name, person, **msgspec.structs.asdict(stored))
         return Response(status_code=204)
 
     async def track_all(self, request: Request) -> Response:
@@ -105,7 +105,7 @@ class BatchEndpoints:
             return PlainTextResponse("no thumbnail", 404)
         if path.is_file():
             return FileResponse(path, headers=NO_CACHE_HEADERS)
-        video = Path(entries[name]["video"] or "")
+        video = locate_video(self._batch.folder, entries[name])
         content = await run_in_threadpool(
             lambda: encode_jpeg(next(iter(open_frames(video))), THUMBNAIL_WIDTH)
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from aotlab import InputError
 from aotlab.sdk import (
@@ -20,14 +21,15 @@ from aotlab.sdk import (
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.log import EXPORTED_STATUSES
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
-from aotlab_studio.files import describe_write_error, move_entries, read_written, write_json
+from aotlab_studio.files import describe_write_error, list_files, read_written, replace_written, write_json
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_review
+from aotlab_studio.server.batch_list import read_entries
 from aotlab_studio.server.export import export_masks, list_classes, make_record
 
-EXPORTED_STATUSES = ("corrected", "accepted")
 LOCK_TIMEOUT = 10.0
 """seconds to wait for another export of the same clip"""
 
@@ -49,17 +51,25 @@ def export_clips(
     """
     for output in outputs:
         find_output(output)
+    listed = read_entries(folder)
     projects = {
         path.name.removesuffix(PROJECT_SUFFIX): path for path in sorted(folder.glob(f"*{PROJECT_SUFFIX}"))
     }
+    if listed is not None:  # without the rows that were removed
+        projects = {
+            name: projects[name] for name in sorted(projects.keys() & {entry["name"] for entry in listed})
+        }
     names, problems, classes = [], [], dict[str, int | None]()
     for name, project in projects.items():
         try:
             if (project / PROJECT_FILE).is_file():
                 stored = Document.read(project)
+                status = stored.log.status.status if stored.log.status else "open"
                 if stored.status[0] in EXPORTED_STATUSES:
                     names.append(name)
                     classes |= list_classes(stored.snapshot)
+                elif stored.tracked_again and status in EXPORTED_STATUSES:
+                    problems.append(f"{name}: tracked again since it was {status}; set its status again")
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not (projects or any(read_job(path) for path in folder.glob("*"))):
@@ -97,8 +107,8 @@ def _export_clip(
         job: record of the job that has made the results, which gets the project's class names and no error.
 
     Raises:
-        InputError: the clip is neither corrected nor accepted any more, or an output of these names exists that
-            neither the job nor an earlier export has written.
+        InputError: the clip is neither corrected nor accepted any more, or an output holds a file that neither the job
+            nor an earlier export has written.
     """
     with document.lock:
         now = document.freeze()
@@ -106,17 +116,28 @@ def _export_clip(
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
-    own = {*(job.written if job else ()), *read_written(results / CORRECTED_FILE)}
+    exported = read_written(results / CORRECTED_FILE)
+    own = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in exported)}
     files = {name: find_output(name).file_name for name in list_outputs()}
     names = [name for name, file in files.items() if name in outputs or file in own]
-    for file in (files[name] for name in names):
-        if file not in own and (results / file).exists():
-            raise InputError(f"{results / file}: not written by an export; move it away")
-    record["files"] = [files[name] for name in names]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
-        export_masks(document.frames, now, Path(temporary), names, classes=classes)
+        made = Path(temporary)
+        export_masks(document.frames, now, made, names, classes=classes)
+        record["files"] = sorted(list_files(made))
+        if not exported or any((results / file).is_dir() for file in exported):  # no list of files in folders
+            stems = {document.frames.stem(index) for index in range(now.count)}
+            exported.update(_list_tracked(results, own, {*record["files"]}, stems))
+        exported.update({*os.listdir(made)}.difference(files.values()))  # scores and thumbnail of a review
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
-            move_entries(Path(temporary), results)
+            replace_written(made, results, exported)
             if job is not None:
                 write_job_record(results, replace(job, class_names=now.describe_objects()[0], error=None))
             write_json(results / CORRECTED_FILE, record)
+
+
+def _list_tracked(results: Path, outputs: set[str], names: set[str], stems: set[str]) -> Iterator[str]:
+    """Yield the files in outputs of a job that are named like frames or files of an export, relative to its folder."""
+    for file in list_files(results):
+        path = PurePosixPath(file)
+        if path.parts[0] in outputs and (path.stem in stems or file in names):
+            yield file

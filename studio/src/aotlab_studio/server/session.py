@@ -19,7 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import ClipStatus, Entry, FrameRange
+from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
@@ -92,15 +92,34 @@ class Session:
             raise OutdatedError(action, ranges, waits=bool(self.runner.list_waiting() or self.runner.busy))
         return ranges
 
-    def set_status(self, status: ClipStatus, note: Note = "", outdated: OutdatedPolicy = "ask") -> None:
-        """Store the status of the masks as they show; raise `InputError` as `check_outdated`."""
+    def set_status(
+        self,
+        status: ClipStatus,
+        note: Note = "",
+        outdated: OutdatedPolicy = "ask",
+        digest: str | None = None,
+    ) -> None:
+        """Store the status of the masks as they show; raise `InputError` as `check_outdated`.
+
+        Args:
+            digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
+        """
         if outdated == "wait":
+            self._require_seen(digest)
             self.runner.wait(MAX_WAIT)
+            digest = None
         with self.document.lock:
-            known = self.check_outdated(status, outdated) if status in ("corrected", "accepted") else []
+            self._require_seen(digest)
+            known = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
             self.document.set_status(status, note, known)
-            if status in ("corrected", "accepted", "rejected") and self.document.snapshot.objects.ids:
+            if status in (*EXPORTED_STATUSES, "rejected") and self.document.snapshot.objects.ids:
                 self.document.save_version(f"{status}: {note}" if note else status)
+
+    def _require_seen(self, digest: str | None) -> None:
+        if digest not in (None, self.document.digest):
+            raise InputError(
+                f"{self.document.frames.name}: changed since the list was read; look at it, then set the status again"
+            )
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -186,7 +205,8 @@ class Session:
         with self.document.lock:
             if step is not None and self.document.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-            return self._report_move(self.document.undo())
+            entry = self.document.undo()
+        return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
 
     def redo(self) -> UndoneStep | None:
         """Repeat the entry undone last."""

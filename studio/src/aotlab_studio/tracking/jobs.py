@@ -18,7 +18,7 @@ from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, TrackRequest, list_layer_ids, plan_request, plan_spans
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, OutdatedEvent, StatusEvent
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, OutdatedEvent
 from aotlab_studio.review.signals import ReviewSignals
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class TrackingJob:
         self.status = status
         with suppress(InputError):  # a masks file that cannot be read
             self._document.emit(OutdatedEvent(self._document.snapshot.list_outdated()))
-            self._document.emit(StatusEvent(*self._document.status))
+            self._document.emit_status()
         self._set_status(status)
         self._on_end(self)
 
