@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab import InputError
 from aotlab.sdk import (
     Annotations,
     JobRecord,
