@@ -16,7 +16,7 @@ from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recip
 
 
 def draw_disc(root, name, seed, frames=5, size=80):
-    """A red disc that crosses a blurred grey image."""
+    """A red disc that crosses a blurred gray image."""
     rng = np.random.default_rng(seed)
     ground = rng.integers(60, 120, (size // 8, size // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     rows, columns = np.mgrid[:size, :size]
