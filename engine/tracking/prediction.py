@@ -58,7 +58,10 @@ class Prediction:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
+        """H×W object ids, 0 is background; ``labels == object_id`` is the mask of an object.
+
+        An array of unsigned integers as wide as the largest id needs; waits for a GPU.
+        """
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
         return table[self._host_copy.wait()[0] if self._host_copy else self.channels.cpu().numpy()]
 

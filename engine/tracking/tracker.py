@@ -111,7 +111,7 @@ class Tracker:
         *,
         config: str | None = None,
         overrides: Sequence[str] = (),
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         optimize: bool = True,
         protocol: Protocol = "bounded",
     ) -> Tracker:
