@@ -251,6 +251,10 @@ class Tracker:
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
             )
 
+    def is_cut(self, frame: np.ndarray) -> bool:
+        """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
+        return self.video.cuts is not None and self.video.cuts.is_cut(frame)
+
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
         """Predict the masks of a frame H×W×3 uint8 at ``size``; memory is unchanged.
 
@@ -258,7 +262,7 @@ class Tracker:
         """
         video, input_size = self.video, self.video.input_size
         frames_stored = video.frames_stored
-        cut = video.cuts is not None and video.cuts.is_cut(frame)
+        cut = self.is_cut(frame)
         with self.autocast:
             if input_size is None:
                 assert mask is not None

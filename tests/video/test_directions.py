@@ -159,8 +159,6 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
 class ColorTracker:
     """Sees a cut where a frame's colour differs from the last one's."""
 
-    cuts = property(lambda self: self)
-
     def reset(self, length=None):
         self.last = None
 
