@@ -42,7 +42,7 @@ class Prompt:
     labels: Sequence[int] | None = None
     """1 for a positive, 0 for a negative point; None: all are positive"""
     box: Box | None = None
-    """box around the object: left, top, width, height"""
+    """box around the object: left, top, width, height (not two corners, as in SAM 2)"""
     scribble: Sequence[Point] = ()
     """points (x, y) of a stroke on the object"""
     mask: np.ndarray | None = field(default=None, compare=False)

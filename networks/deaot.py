@@ -124,11 +124,7 @@ class GPMBlock(Block):
         return (visual, id_tokens, gate), state
 
     def attend(
-        self,
-        x: tuple[Tensor, Tensor | None, Tensor],
-        state: GPMState,
-        memory: BlockMemory,
-        size: MapSize,
+        self, x: tuple[Tensor, Tensor | None, Tensor], state: GPMState, memory: BlockMemory, size: MapSize
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Add long- and short-term propagation, then self-propagation, to both branches; see `Block.attend`."""
         (visual, id_tokens, gate), (long, short) = x, memory

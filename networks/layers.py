@@ -12,7 +12,7 @@ from aotlab.networks.attention import Attention, MapSize
 
 
 def init_xavier(module: nn.Module) -> None:
-    """Initialise all parameters with more than one axis from Xavier's uniform distribution."""
+    """Initialize all parameters with more than one axis from Xavier's uniform distribution."""
     for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)

@@ -1,4 +1,4 @@
-"""Transition to a finer stage, which MSDeAOT and PAOT share."""
+"""Layers from a stage to the next finer one, shared by MSDeAOT and PAOT."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
 
 class Transition(nn.Module):
-    """Upsamples the embeddings of a stage and refines them with the encoder's finer map, branch by branch."""
+    """Projects a stage's embeddings, upsamples them, adds the encoder's finer map and refines the sum, per branch."""
 
     def __init__(
         self, in_channels: int, skip_channels: int, dim: int, *, branches: int, align_corners: bool

@@ -7,7 +7,7 @@ policies (`aotlab.engine.memory.policies`): ``restricted`` is RMem's, ``relevanc
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,10 +44,8 @@ def assign_temporal_slots(frames: int, slots: int, device: torch.device | None =
 
     Each frame has its own slot if there are enough; otherwise slots are shared evenly, counted from the newest frame.
     """
-    index = torch.arange(frames, device=device)
-    if frames <= slots:
-        return index
-    return slots - 1 - (frames - 1 - index) * slots // frames
+    count: Any = torch.sym_max(frames, slots)  # in exported graphs, the number of frames is symbolic
+    return slots - 1 - (count - 1 - torch.arange(frames, device=device)) * slots // count
 
 
 class RecurrentState(NamedTuple):

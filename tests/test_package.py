@@ -256,6 +256,16 @@ def test_public_names_stand_once():
     assert not {*aotlab.__all__} & {*aotlab.sdk.__all__}
 
 
+@pytest.mark.parametrize("name", aotlab.__all__)
+def test_parameters_of_public_functions_have_public_types(name):
+    function, public = getattr(aotlab, name), {*aotlab.__all__, *aotlab.sdk.__all__}
+    annotations = getattr(function, "__annotations__", {}).items()
+    taken = [text for parameter, text in annotations if parameter != "return" and parameter[0] != "_"]
+    for word in re.findall(r"\b[A-Z]\w+", str(taken)):
+        home = getattr(getattr(sys.modules[function.__module__], word, None), "__module__", "")
+        assert word in public or not home.startswith("aotlab"), word
+
+
 def test_names_of_the_sdk_load_no_torch(tmp_path):
     code = "import sys; from aotlab.sdk import *; assert 'Region' in dir() and 'torch' not in sys.modules"
     done = run(sys.executable, "-c", code, cwd=tmp_path, path=ROOT / "src")

@@ -27,13 +27,13 @@ def main(*, tracker: TrackerOptions) -> int:
     require_extra("vot")
     import trax
 
-    from aotlab.engine.benchmark.vot import COLOUR, serve
+    from aotlab.engine.benchmark.vot import COLOR, serve
 
     loaded = tracker.load()
     server = trax.Server(
         [trax.Region.MASK],
         [trax.Image.PATH],
-        [COLOUR],
+        [COLOR],
         tracker_name="aotlab",
         tracker_family="AOT",
         multiobject=True,

@@ -140,8 +140,7 @@ def _track_gap(
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
     before, after = annotated
     if not indices:  # the tracker has just seen the annotated frame before
-        detector = timed.tracker.video.cuts
-        return before is not None and detector is not None and detector.is_cut(after.frame)
+        return before is not None and timed.tracker.is_cut(after.frame)
     cuts: set[int] = set()
     with PredictionFile(gap.folder) as backward:
         timed.tracker.reset(len(gap) + 1)

@@ -13,18 +13,8 @@ import { labelParts, measureDistance, round } from './images.js';
  * @typedef {{positive: Point[], negative: Point[], box: [number, number, number, number] | null}} Prompt
  */
 
-/** Radius of a point's disc in pixels of the network. */
-const CLICK_RADIUS = 5.2;
 /** Pixels of the network per token. */
 const STRIDE = 16;
-/** Longer edge in pixels of whole frames and of crops in the network. */
-const FRAME_EDGE = 321;
-const CROP_EDGE = 257;
-/** Shortest side of a crop in pixels of the frame; smaller objects need their surroundings. */
-const MIN_CROP = 96;
-/** Margins of the crop around a box and around a rough mask, as a fraction of the object's longer side. */
-const COARSE_MARGIN = 0.5;
-const REFINE_MARGIN = 0.15;
 /** Distance from a box, as a fraction of its sides, beyond which pixels are not of its object. */
 const BOX_MARGIN = 0.12;
 /** Largest distance of a part without a point from the parts with one, as a fraction of the root of their area. */
@@ -41,15 +31,16 @@ const EXCLUDED = -12;
  * @returns {Promise<Uint8Array>} mask H×W of 0 and 1
  */
 export async function segmentPrompt(graphs, frame, prompt, taken) {
+  const { crop_edge, frame_edge, min_crop, coarse_margin, refine_margin } = graphs.prompting;
   const whole = { top: 0, left: 0, height: frame.height, width: frame.width };
-  let crop = prompt.box ? findCrop(promptCorners(prompt), whole, COARSE_MARGIN) : whole;
-  const coarse = await segmentCrop(graphs, frame, crop, prompt.box ? CROP_EDGE : FRAME_EDGE, prompt);
+  let crop = prompt.box ? findCrop(promptCorners(prompt), whole, coarse_margin, min_crop) : whole;
+  const coarse = await segmentCrop(graphs, frame, crop, prompt.box ? crop_edge : frame_edge, prompt);
   const rough = new Float32Array(frame.height * frame.width).fill(sigmoid(EXCLUDED));
   forCrop(crop, frame.width, (pixel, index) => {
     if (!taken[pixel]) rough[pixel] = sigmoid(coarse[index]);
   });
-  crop = findCrop(promptCorners(prompt, rough, frame.width), whole, REFINE_MARGIN);
-  const refined = await segmentCrop(graphs, frame, crop, CROP_EDGE, prompt, rough);
+  crop = findCrop(promptCorners(prompt, rough, frame.width), whole, refine_margin, min_crop);
+  const refined = await segmentCrop(graphs, frame, crop, crop_edge, prompt, rough);
   const mask = new Uint8Array(frame.height * frame.width);
   forCrop(crop, frame.width, (pixel, index) => (mask[pixel] = Number(refined[index] > 0 && !taken[pixel])));
   removeFarFromPrompt(mask, frame, prompt);
@@ -90,7 +81,7 @@ async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
   });
   const outputs = await graphs.run('prompt', {
     image: new graphs.runtime.Tensor('uint8', image, [height, width, 3]),
-    planes: graphs.tensor(drawPlanes(prompt, crop, size), [1, 3, ...size]),
+    planes: graphs.tensor(drawPlanes(prompt, crop, size, graphs.prompting.click_radius), [1, 3, ...size]),
     rough_mask: graphs.tensor(mask, [height, width]),
   });
   return /** @type {Float32Array} */ ((rough ? outputs.refined_logits : outputs.logits).data);
@@ -113,11 +104,12 @@ function forCrop(crop, width, visit) {
  * @param {Point[]} corners
  * @param {Crop} whole
  * @param {number} margin on each side, as a fraction of the longer side
+ * @param {number} shortest shortest side in pixels; smaller objects need their surroundings
  * @returns {Crop}
  */
-function findCrop(corners, whole, margin) {
+function findCrop(corners, whole, margin, shortest) {
   const [left, top, right, bottom] = boundingBox(corners);
-  const side = Math.max(MIN_CROP, (1 + 2 * margin) * Math.max(right - left, bottom - top));
+  const side = Math.max(shortest, (1 + 2 * margin) * Math.max(right - left, bottom - top));
   const [y, height] = placeSide((top + bottom) / 2, side, whole.height);
   const [x, width] = placeSide((left + right) / 2, side, whole.width);
   return { top: y, left: x, height, width };
@@ -168,8 +160,9 @@ function promptCorners(prompt, rough, width = 0) {
  * @param {Prompt} prompt
  * @param {Crop} crop
  * @param {Size} size
+ * @param {number} radius of a point's disc in pixels of the network
  */
-function drawPlanes(prompt, crop, [height, width]) {
+function drawPlanes(prompt, crop, [height, width], radius) {
   const data = new Float32Array(3 * height * width);
   const scale = [width / crop.width, height / crop.height];
   [prompt.positive, prompt.negative].forEach((points, plane) => {
@@ -178,7 +171,7 @@ function drawPlanes(prompt, crop, [height, width]) {
       const y = (point[1] - crop.top + 0.5) * scale[1] - 0.5;
       for (let row = 0; row < height; row += 1) {
         for (let column = 0; column < width; column += 1) {
-          if ((row - y) ** 2 + (column - x) ** 2 <= CLICK_RADIUS ** 2) data[(plane * height + row) * width + column] = 1;
+          if ((row - y) ** 2 + (column - x) ** 2 <= radius ** 2) data[(plane * height + row) * width + column] = 1;
         }
       }
     }

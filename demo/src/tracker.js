@@ -10,7 +10,7 @@ import { segmentPrompt } from './prompts.js';
 /** @typedef {{policy: string, every: number, frames: number, newest: number | null, insertions: number | null, short_term_skip: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const VERSION = 8;
+const VERSION = 9;
 /** Graphs of the tracker, in the order of a frame. */
 const METHODS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
@@ -27,6 +27,8 @@ export class Graphs {
     /** @type {import('./images.js').Size} Size of the frame in the network. */
     this.networkSize = description.network_size;
     this.config = description.config;
+    /** @type {Record<string, number>} Sizes with which the prompt network was trained. */
+    this.prompting = description.prompting;
   }
 
   /**

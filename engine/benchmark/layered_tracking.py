@@ -1,7 +1,7 @@
 """Overlapping objects, tracked separately (SA-V).
 
-An id map assigns a pixel to one object, and so does a tracker. Objects that overlap on the first frame of the later one
-therefore go to different layers, each with a separate tracker.
+A tracker assigns each pixel to one object. A new object goes to the first layer, each with its own tracker, in which it
+overlaps neither the other new objects nor the masks of the frame before.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.images import read_image
 from aotlab.media.object_masks import merge_object_masks
 
-COLOUR = "color"
+COLOR = "color"
 """TraX's name of the image channel"""
 MasksAndConfidences = tuple[list[np.ndarray], list[float]]
 """H×W bool masks and confidences of all objects, in the order they were given"""
@@ -60,7 +60,7 @@ def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any])
 
     Args:
         server: a `trax.Server` for masks and image paths.
-        tracker: tracker to reset at every initialisation.
+        tracker: tracker to reset at every initialization.
         to_region: conversion of an H×W uint8 mask to TraX's type.
 
     Raises:
@@ -68,7 +68,7 @@ def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any])
     """
     session = VotSession(tracker)
     while (request := server.wait()).type in ("initialize", "frame"):
-        frame = read_image(Path(request.image[COLOUR].path()))
+        frame = read_image(Path(request.image[COLOR].path()))
         size = (frame.shape[0], frame.shape[1])
         masks = [fit_mask(region.array(normalize=True), size) for region, _ in request.objects or ()]
         answer = session.begin if request.type == "initialize" else session.advance

@@ -30,7 +30,15 @@ from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.export.resize import resize_antialiased, resize_bicubic
 from aotlab.engine.prompting.guided_filter import guided_filter
-from aotlab.engine.prompting.network import CROP_EDGE, FILTER_RADIUS, FRAME_EDGE, crop_input_size
+from aotlab.engine.prompting.network import (
+    COARSE_MARGIN,
+    CROP_EDGE,
+    FILTER_RADIUS,
+    FRAME_EDGE,
+    REFINE_MARGIN,
+    crop_input_size,
+)
+from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
 from aotlab.networks.fast.local_attention import MapLocalAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
@@ -44,7 +52,6 @@ from aotlab.networks.model import (
 )
 from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
-from aotlab.networks.rmem import TemporalEmbedding, TemporalModel, assign_temporal_slots
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import make_folder, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
@@ -56,7 +63,16 @@ if TYPE_CHECKING:
 
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
-EXPORT = FileKind("export", 8, "export again")
+EXPORT = FileKind("export", 9, "export again")
+PROMPTING = {
+    "click_radius": CLICK_RADIUS,
+    "frame_edge": FRAME_EDGE,
+    "crop_edge": CROP_EDGE,
+    "min_crop": MIN_CROP,
+    "coarse_margin": COARSE_MARGIN,
+    "refine_margin": REFINE_MARGIN,
+}
+"""sizes with which prompt networks were trained"""
 EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
@@ -77,6 +93,8 @@ class Description:
     """[height, width] of the resized frames"""
     sha256: dict[str, str]
     """digest of each file, by its name"""
+    prompting: dict[str, float]
+    """`PROMPTING`; empty without a prompt network"""
     config: Config
     """settings of the model and its memory"""
 
@@ -116,18 +134,6 @@ def name_tensors(values: dict[str, Any]) -> dict[str, Tensor]:
     return {name: leaf for name, leaf in named.items() if isinstance(leaf, Tensor)}
 
 
-class IndexedTemporalEmbedding(TemporalEmbedding):
-    """A `TemporalEmbedding` with its indices as an input, as they depend on the number of frames."""
-
-    indices: Tensor | None = None
-
-    def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the embeddings as `TemporalEmbedding.forward` does, of frames `indices` (T int64); None: one frame."""
-        added = self.memory[:1] if self.indices is None else self.memory[self.indices]  # T×C
-        key = key.unflatten(1, (-1, query.shape[1])) + added[:, None]  # B×T×L×C
-        return query + self.query, key.flatten(1, 2)
-
-
 def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, Any]:
     """Encode a frame H×W×3 uint8 of any size."""
     image = resize_bicubic(frame.float() / 255, size).permute(2, 0, 1)[None]
@@ -143,10 +149,8 @@ def _propagate(
     features: Features,
     memory: Memory = (),
     identities: Sequence[Tensor] = (),
-    temporal_indices: Tensor | None = None,
 ) -> dict[str, Any]:
     """Propagate a reference frame if identities are given, else from memory."""
-    _set_temporal_indices(model, temporal_indices)
     return model.propagate(features, memory, identities)._asdict()
 
 
@@ -161,18 +165,10 @@ def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> di
     return {"logits": model.decode(PropagatedFrame(embeddings, [], []), features)}
 
 
-def _relevance_inputs(
-    model: VOSModel, states_0_key: Tensor, memory_0_long_key: Tensor, temporal_indices: Tensor | None = None
-) -> dict[str, Any]:
+def _relevance_inputs(model: VOSModel, states_0_key: Tensor, memory_0_long_key: Tensor) -> dict[str, Any]:
     """Return queries and keys of the first block, for memory policies."""
-    _set_temporal_indices(model, temporal_indices)
     query, key = model.long_attention_inputs(states_0_key, memory_0_long_key)
     return {"query": query, "key": key}
-
-
-def _set_temporal_indices(model: VOSModel, indices: Tensor | None) -> None:
-    if isinstance(model, TemporalModel) and isinstance(model.temporal, IndexedTemporalEmbedding):
-        model.temporal.indices = indices
 
 
 def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
@@ -235,17 +231,15 @@ def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
             BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
             for block in memorize.results["memory"]
         ]
-        slots = model.config.stages[0].temporal_slots
-        indices = {"temporal_indices": assign_temporal_slots(EXAMPLE_FRAMES, slots)} if slots else {}
         keys = {"states_0_key": states[0].key, "memory_0_long_key": memory[0].long.key}
         return {
             "encode": encode,
             "assign_identities": identify,
             "reference": reference,
-            "propagate": Graph(model, _propagate, features=features, memory=memory, **indices),
+            "propagate": Graph(model, _propagate, features=features, memory=memory),
             "memorize": memorize,
             "decode": Graph(model, _decode, embeddings=embeddings, features=features),
-            "relevance_inputs": Graph(model, _relevance_inputs, **keys, **indices),
+            "relevance_inputs": Graph(model, _relevance_inputs, **keys),
         }
 
 
@@ -268,13 +262,11 @@ def build_prompt_graph(model: VOSModel) -> Graph:
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
-    """Copy a model for inference: local attention by tiles, the indices of temporal embeddings as an input."""
+    """Copy a model for inference, with local attention by tiles."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
     if model.prompts is not None:
         replace_local_attention(model.prompts, MapLocalAttention)  # its maps have any size
     replace_local_attention(model)
-    if isinstance(model, TemporalModel) and model.temporal is not None:
-        model.temporal.__class__ = IndexedTemporalEmbedding
     return model
 
 
@@ -319,7 +311,10 @@ def export_model(
                 (temporary / f"{name}.onnx").write_bytes(proto.SerializeToString())
         files = sorted(path.name for path in temporary.iterdir())
         description = Description(
-            network_size=list(size), sha256={name: sha256(temporary / name) for name in files}, config=config
+            network_size=list(size),
+            sha256={name: sha256(temporary / name) for name in files},
+            prompting=PROMPTING if "prompt" in graphs else {},
+            config=config,
         )
         content = json.dumps(wrap(EXPORT, asdict(description)), indent=1)
         (temporary / DESCRIPTION_FILE).write_text(content, encoding="utf-8")
@@ -341,9 +336,7 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
             extra = example.shape[2] % STRIDE
             axes.append({2: STRIDE * rows + extra, 3: STRIDE * columns + extra})
             continue
-        axis = 1 if "_long_" in name else 0 if name.startswith("temporal_") else None
-        length = 0 if axis is None else example.shape[axis] // EXAMPLE_FRAMES  # of one frame
-        axes.append(None if axis is None else {axis: stored if length == 1 else length * stored})
+        axes.append({1: example.shape[1] // EXAMPLE_FRAMES * stored} if "_long_" in name else None)
     shapes = (tuple(axes),)
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the exporter reports progress

@@ -148,10 +148,7 @@ def _copy_to_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tenso
     return store
 
 
-def _copy_finite(frames: Sequence[Tensor], device: torch.device) -> KeyValue:
-    """Copy keys and values to a device; raise `ValueError` unless they are finite."""
-    if not all(x.isfinite().all() for x in frames):
-        raise ValueError("memory that is not finite")
+def _copy_to_device(frames: Sequence[Tensor], device: torch.device) -> KeyValue:
     return KeyValue(*(x.to(device, copy=True) for x in frames))
 
 
@@ -277,17 +274,17 @@ class MemoryBank:
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Continue on a device from the state of a tracking bank of the same settings.
 
-        Raises an exception if the state does not fit or is not finite; the bank must then be discarded.
+        Raises an exception if the state does not fit; the bank must then be discarded.
         """
         self.frame_indices, self.references = deepcopy(state["frame_indices"]), [*state["references"]]
         self.last_index, self._last_decision = state["last_index"], state["last_decision"]
         self.policy.load_state_dict(state["policy"])
         for frames in state["long"]:
             buffer = FrameBuffer(self.policy.initial_frames)
-            buffer.load(_copy_finite(frames, device), len(self), len(self))
+            buffer.load(_copy_to_device(frames, device), len(self), len(self))
             self._long.append(buffer)
         for frame in state["short"]:
-            self._short.append([_copy_finite(block, device) for block in frame])
+            self._short.append([_copy_to_device(block, device) for block in frame])
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""

@@ -169,7 +169,8 @@ def to_host(tensor: Tensor) -> np.ndarray:
 def compute_redundancy(keys: Tensor) -> Tensor:
     """Return each frame's share of the similarity of keys T×L×C: T, sums to 1 but for rounding to 4 decimals.
 
-    Shares may be negative; all are 0 if nothing is similar.
+    Each channel of a frame is normalized over its tokens, as published. Shares may be negative; all are 0 if nothing is
+    similar.
     """
     flat = F.normalize(keys.float(), dim=1).flatten(1)  # T×(L·C)
     similarity = (flat @ flat.T).fill_diagonal_(0)  # T×T

@@ -171,7 +171,7 @@ def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
 
 
 def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize channels H×W with nearest-neighbour interpolation."""
+    """Resize channels H×W with nearest-neighbor interpolation."""
     return F.interpolate(channels[None, None].float(), tuple(size), mode="nearest")[0, 0].long()
 
 

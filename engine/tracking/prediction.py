@@ -58,7 +58,10 @@ class Prediction:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
+        """H×W object ids, 0 is background; ``labels == object_id`` is the mask of an object.
+
+        An array of unsigned integers as wide as the largest id needs; waits for a GPU.
+        """
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
         return table[self._host_copy.wait()[0] if self._host_copy else self.channels.cpu().numpy()]
 
@@ -115,18 +118,18 @@ class PredictedFrame(NamedTuple):
 
 
 class LabelPipeline:
-    """Waits for a frame's labels: on a GPU for those of the frame before, while it computes the newest."""
+    """Waits for a frame's labels: on a GPU for those of the frame before, while it computes the current one."""
 
     def __init__(self, device: object) -> None:
         """``device``: of the tracker, a `torch.device`; None: a CPU."""
         self._delayed = str(device).startswith("cuda")
         self._previous: Any = None
 
-    def wait(self, newest: Any) -> None:
-        """Wait for the labels that are due when ``newest``, a `Prediction` or one of layers, was queued."""
-        due = newest
+    def wait(self, current: Any) -> None:
+        """Wait for the labels that are due when ``current``, a `Prediction` or one of layers, was queued."""
+        due = current
         if self._delayed:
-            newest.start_host_copy()
-            due, self._previous = self._previous, newest
+            current.start_host_copy()
+            due, self._previous = self._previous, current
         if due is not None:
             due.labels  # noqa: B018  # computed or copied when first read

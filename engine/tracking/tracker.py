@@ -81,18 +81,20 @@ class Tracker:
         config = replace(config, model=model.config)
         self.device, compute = pick_device(str(device)), config.compute
         precision = resolve_precision(compute.precision, self.device)
-        if model.optimized:
-            require_same_device(model, self.device)
-            self.model, self.autocast = model, autocast(self.device, "float32")
-        elif optimize:
-            self.model = optimize_model(
-                model, device=self.device, precision=precision, compile=compute.compile
-            )
-            self.autocast = autocast(self.device, "float32")
-        else:
-            self.model, self.autocast = model.to(self.device).eval(), autocast(self.device, precision)
+        if not model.optimized and optimize:
+            model = optimize_model(model, device=self.device, precision=precision, compile=compute.compile)
+        elif not model.optimized:
+            model = model.to(self.device).eval()
             if compute.compile:
-                compile_parts(self.model, self.device)
+                compile_parts(model, self.device)
+        placed = next(model.parameters()).device
+        require(
+            self.device.type == placed.type and self.device.index in (None, placed.index),
+            f"device {self.device}: this optimized model is on {placed}; give that device, or the model that it was "
+            "optimized from",
+        )
+        self.model = model
+        self.autocast = autocast(self.device, "float32" if model.optimized else precision)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
             config = replace(config, rules=rules)
@@ -111,7 +113,7 @@ class Tracker:
         *,
         config: str | None = None,
         overrides: Sequence[str] = (),
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         optimize: bool = True,
         protocol: MemoryProtocol = "bounded",
     ) -> Tracker:
@@ -227,12 +229,9 @@ class Tracker:
             InputError: unusable input, or an unusable tracker.
         """
         self.require_usable()
-        if (
-            not isinstance(frame, np.ndarray)
-            or frame.dtype != np.uint8
-            or frame.shape != self.video.frame_shape
-        ):
-            frame = convert_frame(frame, self.video.frame_shape)
+        shape = self.video.frame_shape
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != shape:
+            frame = convert_frame(frame, shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
             mask = convert_mask(mask, frame, required=not self.video.banks and not prompts)
@@ -252,6 +251,10 @@ class Tracker:
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
             )
 
+    def is_cut(self, frame: np.ndarray) -> bool:
+        """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
+        return self.video.cuts is not None and self.video.cuts.is_cut(frame)
+
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
         """Predict the masks of a frame H×W×3 uint8 at ``size``; memory is unchanged.
 
@@ -259,7 +262,7 @@ class Tracker:
         """
         video, input_size = self.video, self.video.input_size
         frames_stored = video.frames_stored
-        cut = video.cuts is not None and video.cuts.is_cut(frame)
+        cut = self.is_cut(frame)
         with self.autocast:
             if input_size is None:
                 assert mask is not None
@@ -416,12 +419,3 @@ class Tracker:
     def fingerprint(self) -> dict[str, Any]:
         """Checksum of the weights, and the settings, that states and results depend on."""
         return fingerprint_model(self.model, self.config)
-
-
-def require_same_device(model: VOSModel, device: torch.device) -> None:
-    """Raise `InputError` unless an optimized model, whose modules fit its device only, is on this one."""
-    own = next(model.parameters()).device
-    require(
-        device.type == own.type and device.index in (None, own.index),
-        f"device {device}: this optimized model is on {own}; give that device, or the model before optimize()",
-    )

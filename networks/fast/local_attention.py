@@ -1,6 +1,6 @@
 """Local attention without a copy of keys or values per query; exact, with gradients.
 
-Queries come in tiles of 8×8, each against its padded neighbourhood of side 8 + window - 1: a matrix of scores of 64
+Queries come in tiles of 8×8, each against its padded neighborhood of side 8 + window - 1: a matrix of scores of 64
 queries by side² tokens per frame, in which every query's window is a strided view. On small maps all queries are
 compared with the whole map, which is less work.
 """
@@ -92,7 +92,7 @@ class TiledLocalAttention(MapLocalAttention):
 
         Args:
             query: B×heads×rows×columns×1×8×8×c.
-            key, value: their neighbourhoods, B×heads×rows×columns×n×side×side×c and ×d.
+            key, value: their neighborhoods, B×heads×rows×columns×n×side×side×c and ×d.
             outside_bias: rows×columns×64×window², from `build_window_mask`.
             head_slice: the heads among all.
 
@@ -127,7 +127,7 @@ class TiledLocalAttention(MapLocalAttention):
 
 @lru_cache(maxsize=64)
 def full_map_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
-    """Return whether a map has fewer pairs of tokens than its tiles with their neighbourhoods.
+    """Return whether a map has fewer pairs of tokens than its tiles with their neighborhoods.
 
     One head may have half as many more: its values are wide, and the map's are not copied.
     """
@@ -152,7 +152,7 @@ def extract_tiles(x: Tensor, size: MapSize, heads: int, margin: int) -> Tensor:
 def window_strides(window: int, frames: int) -> tuple[int, ...]:
     """Return the strides of windows N×8×8×n×window×window in scores N×64×(n·side²).
 
-    Query (i, j) is row 8·i + j of the scores, and its window starts at token i·side + j of the neighbourhood. A step in
+    Query (i, j) is row 8·i + j of the scores, and its window starts at token i·side + j of the neighborhood. A step in
     i is therefore 8·row + side, and one in j row + 1, with row = n·side².
     """
     side = TILE + window - 1
@@ -161,7 +161,7 @@ def window_strides(window: int, frames: int) -> tuple[int, ...]:
 
 
 def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
-    """From N×64×(n·side²), queries by neighbours, take each query's window: N×8×8×n×window×window.
+    """From N×64×(n·side²), queries by neighbors, take each query's window: N×8×8×n×window×window.
 
     Strided views overlap, which graphs cannot express; when compiling, rows are padded to where the next window begins.
     """
@@ -183,7 +183,7 @@ def scatter_windows(weights: Tensor) -> Tensor:
         output = weights.new_zeros(count, TILE * TILE, frames * side * side)
         output.as_strided(weights.shape, window_strides(window, frames)).copy_(weights)
         return output
-    x = F.pad(weights, (0, TILE - 1)).flatten(4)  # window rows as long as the neighbourhood's
+    x = F.pad(weights, (0, TILE - 1)).flatten(4)  # window rows as long as the neighborhood's
     x = F.pad(x, (0, side * side - window * side)).flatten(3)
     x = F.pad(x, (0, 1)).flatten(2)
     x = F.pad(x, (0, side - TILE)).flatten(1)

@@ -118,7 +118,16 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
 def load_model(
     checkpoint: str | Path, *, config: str | None = None, overrides: Sequence[str] = ()
 ) -> tuple[VOSModel, Config]:
-    """`load_checkpoint` of a file, a name of published weights or a hf:// address."""
+    """Return a model with its weights, in evaluation mode on the CPU, and its settings.
+
+    Args:
+        checkpoint: as `resolve_checkpoint`; ``bundled`` is the bundled model.
+        config: preset or file of settings; None: those of the checkpoint.
+        overrides: settings as ``key=value``; a single string is accepted.
+
+    Raises:
+        InputError: the checkpoint or settings cannot be read, or do not fit each other.
+    """
     from aotlab.networks.weights.checkpoints import load_checkpoint
 
     return load_checkpoint(resolve_checkpoint(checkpoint), config=config, overrides=overrides)

@@ -43,7 +43,7 @@ CLIPS = {
     "crossing_different": 24,
     "touching_different": 24,
 }
-"""number of clips of each composed group; objects look alike, except in groups of different colours"""
+"""number of clips of each composed group; objects look alike, except in groups of different colors"""
 HELD_OUT = ("breakdance-flare", "paragliding", "scooter-gray")
 """videos of ``data/mini/davis16`` that the bundled model was not trained on"""
 REAL = (
@@ -65,7 +65,7 @@ PASTED: tuple[tuple[tuple[str, str], ...], ...] = (
 )
 """videos by series: a video, and the one whose object is mirrored and drawn over it"""
 MIN_COLOR_DIFFERENCE = 60.0
-"""smallest distance of the mean colours of objects of different colours, in levels of 8 bits of R, G and B"""
+"""smallest distance of the mean colors of objects of different colors, in levels of 8 bits of R, G and B"""
 REAL_FRAMES, LONG_FRAMES = 30, 150
 
 Compose = Callable[[ImageSet, Generator], Clip]
@@ -105,7 +105,7 @@ def compose_returning(images: ImageSet, rng: Generator) -> Clip:
 
 
 def compose_touching_different(images: ImageSet, rng: Generator) -> Clip:
-    """Compose a clip in which two or three objects of different colours touch or overlap, and pass or part."""
+    """Compose a clip in which two or three objects of different colors touch or overlap, and pass or part."""
     cutouts = draw_different(images, rng, int(rng.integers(2, 4)))
     frames = draw_ground(images, rng, (SIDE, SIDE))
     ground = Clip(frames, np.zeros(frames.shape[:3], np.uint8), 0)
@@ -172,7 +172,7 @@ COMPOSED: dict[str, Compose] = {
 
 
 def draw_like(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
-    """Cut out ``count`` objects of like colours."""
+    """Cut out ``count`` objects of like colors."""
     cutouts: list[Cutout] = []
     while len(cutouts) < count:
         cutouts = draw_cutouts(images, images.sample_index(rng), rng)
@@ -181,7 +181,7 @@ def draw_like(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
 
 
 def draw_different(images: ImageSet, rng: Generator, count: int) -> list[Cutout]:
-    """Cut out ``count`` objects of different colours."""
+    """Cut out ``count`` objects of different colors."""
     cutouts: list[Cutout] = []
     colors: list[np.ndarray] = []
     while len(cutouts) < count:

@@ -30,7 +30,7 @@ NATIVE = ("input.min_short_edge=null", "input.min_object=null")
 WRONG_J = 0.7
 """J below which a mask counts as wrong"""
 NEAR = 5
-"""frames from a check up to which a wrong mask counts as named, as a correction also helps its neighbours"""
+"""frames from a check up to which a wrong mask counts as named, as a correction also helps its neighbors"""
 
 
 def parse(argv: list[str] | None) -> Namespace:

@@ -109,7 +109,7 @@ def shows_distractor(own: np.ndarray, other: np.ndarray) -> bool:
 
 
 class PlaceOwnership(ComponentOwnership):
-    """Ownership in which colours decide between lost objects only, not between them and others."""
+    """Ownership in which colors decide between lost objects only, not between them and others."""
 
     def _find_owner(self, part: Component, lost: Sequence[int], frame: np.ndarray) -> int | None:
         with patch.object(ownership, "MAX_CLAIM_COLOR_RATIO", 1e9):

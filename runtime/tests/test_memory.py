@@ -11,9 +11,8 @@ import torch
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance, attention_per_frame
-from aotlab.networks import rmem
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.memory import Memory, assign_temporal_slots, compute_relevance
+from aotlab_runtime.memory import Memory, compute_relevance
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,7 @@ def test_the_same_frames_stay(settings):
             memory.add(tensors, lambda shares=shares: shares)
         assert memory.frames == bank.frames
         assert memory.references == bank.references
-        (block,), read = bank.read(), memory.read(0)
+        (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
         assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())
 
@@ -62,9 +61,3 @@ def test_relevance_equals_pytorch(weighted):
     expected = attention_per_frame(query, key, weight, 3)[0].numpy()
     found = compute_relevance(query[0].numpy(), key[0].numpy(), weight[0].numpy(), 3)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(("frames", "slots"), [(1, 4), (4, 4), (5, 4), (9, 4)])
-def test_temporal_slots_equal_pytorch(frames, slots):
-    expected = rmem.assign_temporal_slots(frames, slots)
-    assert assign_temporal_slots(frames, slots).tolist() == expected.tolist()

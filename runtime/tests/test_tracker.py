@@ -1,4 +1,4 @@
-"""The runtime's tracker beside `aotlab.Tracker`: one table of behaviour for both, equal masks, refused input."""
+"""The runtime's tracker beside `aotlab.Tracker`: one table of behavior for both, equal masks, refused input."""
 
 from __future__ import annotations
 

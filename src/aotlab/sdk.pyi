@@ -57,7 +57,7 @@ from aotlab.utils.files import atomic_path as atomic_path
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.numbers import format_count as format_count
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
-from aotlab.video.inputs import load_masks as load_masks
+from aotlab.video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos
 from aotlab.video.labels import (
     CLASSES as CLASSES,
@@ -83,4 +83,5 @@ from aotlab.video.outputs import (
     to_detections as to_detections,
 )
 from aotlab.video.results import list_job_folders as list_job_folders
+from aotlab.video.resume import Progress as Progress
 from aotlab.video.track import TrackResult as TrackResult

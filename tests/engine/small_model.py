@@ -71,7 +71,7 @@ def build(preset="aott", *overrides, tiny=True):
 
 
 def amplify(model):
-    """At random initialisation identities hardly reach the logits; with a larger gain, masks follow what was given."""
+    """At random initialization identities hardly reach the logits; with a larger gain, masks follow what was given."""
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, IdentityBank):

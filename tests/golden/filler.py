@@ -18,7 +18,7 @@ ATTENTION_LAYERS = ("linear_Q", "linear_K", "linear_QK", "linear_QV")
 GAINS = {"encoder_projector": 0.5, "decoder.adapter": 0.15, "decoder.conv_out": 3.0}
 """by the beginning of the name: standard deviation of a weight times the root of its inputs; 1 for all others"""
 BACKGROUND_CELL, OBJECT_CELL = 12, 6
-"""pixels between two drawn colours of a texture"""
+"""pixels between two drawn colors of a texture"""
 
 
 def fill(published: Mapping[str, Sequence]) -> dict[str, torch.Tensor]:
@@ -127,7 +127,7 @@ class MovingShape:
                 for side, share in zip(bounds, shares, strict=True)
             ]
         )
-        self.centre = np.array(
+        self.center = np.array(
             [
                 draws.randint(radius, max(side - radius, radius + 1))
                 for side, radius in zip(bounds, self.radii, strict=True)
@@ -135,10 +135,10 @@ class MovingShape:
         )
         self.speed = draws.randint(-7, 8, 2)
         tint = draws.randint(-70, 71, 3)
-        self.colours = texture(draws, tuple(2 * self.radii + 1), OBJECT_CELL, (30, 226)) + tint
+        self.colors = texture(draws, tuple(2 * self.radii + 1), OBJECT_CELL, (30, 226)) + tint
         rows, columns = np.ogrid[
             -self.radii[0] : self.radii[0] + 1, -self.radii[1] : self.radii[1] + 1
-        ]  # relative to the centre
+        ]  # relative to the center
         down, right = (self.radii**2).tolist()
         inside = rows**2 * right + columns**2 * down <= down * right
         self.shape = inside if number % 2 else np.ones_like(inside)
@@ -147,12 +147,12 @@ class MovingShape:
         """Draw it over an H×W×3 image and its H×W ids."""
         middle = [
             reflect(int(at), int(radius), int(side - radius))
-            for at, radius, side in zip(self.centre + self.speed * time, self.radii, self.bounds, strict=True)
+            for at, radius, side in zip(self.center + self.speed * time, self.radii, self.bounds, strict=True)
         ]
         rows, columns = np.nonzero(self.shape)
         rows, columns = rows + middle[0] - self.radii[0], columns + middle[1] - self.radii[1]
         seen = (rows >= 0) & (rows < self.bounds[0]) & (columns >= 0) & (columns < self.bounds[1])
-        image[rows[seen], columns[seen]] = self.colours[self.shape][seen]
+        image[rows[seen], columns[seen]] = self.colors[self.shape][seen]
         labels[rows[seen], columns[seen]] = self.number
 
 
@@ -164,14 +164,14 @@ def reflect(position: int, low: int, high: int) -> int:
 
 
 def texture(draws: RandomState, shape: Sequence[int], cell: int, limits: tuple[int, int]) -> np.ndarray:
-    """Random colours every ``cell`` pixels, interpolated linearly in whole numbers: H×W×3 int64."""
+    """Random colors every ``cell`` pixels, interpolated linearly in whole numbers: H×W×3 int64."""
     height, width = (int(side) for side in shape)
-    colours = draws.randint(*limits, size=(height // cell + 2, width // cell + 2, 3)).astype(np.int64)
+    colors = draws.randint(*limits, size=(height // cell + 2, width // cell + 2, 3)).astype(np.int64)
     down, right = hats(height, cell), hats(width, cell)
-    return np.einsum("hg,gkc,wk->hwc", down, colours, right, optimize=True) // cell**2
+    return np.einsum("hg,gkc,wk->hwc", down, colors, right, optimize=True) // cell**2
 
 
 def hats(length: int, cell: int) -> np.ndarray:
-    """Weights, in parts of ``cell``, of every colour along a side for every pixel: N×(N//cell + 2) int64."""
+    """Weights, in parts of ``cell``, of every color along a side for every pixel: N×(N//cell + 2) int64."""
     distance = np.abs(np.subtract.outer(np.arange(length), cell * np.arange(length // cell + 2)))
     return np.maximum(cell - distance, 0)

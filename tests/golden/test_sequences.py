@@ -150,7 +150,7 @@ def test_odd_size_is_resized_as_reference() -> None:
     frame = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float()
     resized = F.interpolate(frame, size, mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()
     ours = torch.from_numpy(filler.normalize(resized))[:, ::4, ::4]
-    # OpenCV rounds its bicubic weights to float32 at other places: a thousandth of a grey level.
+    # OpenCV rounds its bicubic weights to float32 at other places: a thousandth of a gray level.
     assert np.abs(ours.numpy() - arrays["input0"]).max() < 1e-3
 
 

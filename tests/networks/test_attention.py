@@ -137,7 +137,7 @@ def test_blocks_never_copy_keys_per_query():
     with LargestTensor() as largest:
         local(TiledLocalAttention, window)(*(tokens(size, batch=1, seed=seed) for seed in range(3)), size)
     unfolded = size[0] * size[1] * window**2 * DIM
-    # the weights over a block's neighbourhood are the largest: 22² per query and head against 225 × 8
+    # the weights over a block's neighborhood are the largest: 22² per query and head against 225 × 8
     assert largest.numel <= unfolded / 3
 
 

@@ -1,4 +1,4 @@
-"""Optimised models against plain ones: tracking in float32 and bfloat16, and training."""
+"""Optimized models against plain ones: tracking in float32 and bfloat16, and training."""
 
 from __future__ import annotations
 

@@ -118,9 +118,9 @@ def test_requests_get_masks_and_confidences(tmp_path):
 
 SERVER = """
 import trax
-from aotlab.engine.benchmark.vot import COLOUR, serve
+from aotlab.engine.benchmark.vot import COLOR, serve
 from tests.tools.test_vot import PaintingTracker
-server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOUR], tracker_name="painting", multiobject=True)
+server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOR], tracker_name="painting", multiobject=True)
 serve(server, PaintingTracker(), trax.Mask.create)
 server.quit()
 """

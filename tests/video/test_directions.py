@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,9 +166,6 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
 
 class ColorTracker:
     """Sees a cut where a frame's colour differs from the last one's."""
-
-    def __init__(self):
-        self.video = SimpleNamespace(cuts=self)
 
     def reset(self, length=None):
         self.last = None

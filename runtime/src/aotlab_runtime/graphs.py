@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-KIND, VERSION = "export", 8
+KIND, VERSION = "export", 9
 DESCRIPTION_FILE = "export.json"
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
@@ -68,6 +68,12 @@ class Graphs:
         """(height, width) of the frame in the network, in pixels"""
         self.config: dict[str, Any] = description["config"]
         """settings of the model and its memory"""
+        self.prompting: dict[str, float] = description["prompting"]
+        """sizes with which the prompt network was trained; empty without that network"""
+        model = self.config["model"]
+        self.max_objects: int = model["max_objects"]
+        self.align_corners: bool = model["align_corners"]
+        self.stride: int = model["stages"][0]["stride"]
         self.digest: str = description["digest"]
         """digest of the settings and all files"""
         options = onnxruntime.SessionOptions()
@@ -83,7 +89,6 @@ class Graphs:
             except Exception as error:  # onnxruntime's errors have no common class
                 reason = (str(error).splitlines() or [""])[0][:200]
                 raise InputError(f"{path}: onnxruntime cannot load it ({reason}); export again") from error
-        self.takes_prompts = PROMPT in self._sessions
 
     def run(self, name: str, tensors: Tensors) -> Tensors:
         """Return the named outputs of a graph, which picks its inputs from ``tensors`` by name."""
@@ -118,15 +123,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
     for name, expected in description["sha256"].items():
         file = folder / name
         require(
-            file.is_file() and _sha256(file) == expected,
+            file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == expected,
             f"{file}: missing, or not the file that was exported; copy the whole folder or export again",
         )
     return description
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

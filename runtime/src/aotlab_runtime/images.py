@@ -33,7 +33,7 @@ def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.nd
 
 
 def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
-    """Resize labels h×w to H×W with nearest-neighbour interpolation, as PyTorch's ``nearest``."""
+    """Resize labels h×w to H×W with nearest-neighbor interpolation, as PyTorch's ``nearest``."""
     rows, columns = (
         (np.arange(target, dtype=np.float32) * np.float32(source / target)).astype(int).clip(max=source - 1)
         for source, target in zip(labels.shape, size, strict=True)

@@ -40,7 +40,7 @@ class Memory:
         """indices of the reference frames in long-term memory"""
         self.last_index = -1
         """index of the last frame, stored or not"""
-        self.last_stored = 0
+        self.last_decision = 0
         self.running: dict[int, float] = {}
         """running relevance by frame (RMem)"""
         self.updates: dict[int, int] = {}
@@ -50,12 +50,9 @@ class Memory:
         self.short: Tensors = {}
         """keys and values of the last ``short_term_skip`` frames, oldest first, T×L×C; the oldest is read"""
 
-    def read(self, temporal_slots: int) -> Tensors:
-        """Return the inputs of ``propagate``; ``temporal_slots``: number of embeddings, 0 if the model has none."""
-        memory = self.long | {name: frames[:1] for name, frames in self.short.items()}
-        if temporal_slots:
-            memory["temporal_indices"] = assign_temporal_slots(len(self.frames), temporal_slots)
-        return memory
+    def read(self) -> Tensors:
+        """Return the memory that ``propagate`` reads."""
+        return self.long | {name: frames[:1] for name, frames in self.short.items()}
 
     def add_reference(self, memory: Tensors) -> None:
         """Store a reference frame, and reset short-term memory to it.
@@ -73,9 +70,9 @@ class Memory:
     def add(self, memory: Tensors, relevance: Callable[[], np.ndarray]) -> None:
         """Store a tracked frame; ``relevance`` computes that of the stored frames to it, see `compute_relevance`."""
         self.last_index += 1
-        stored = self.last_index - self.last_stored >= self._every
+        stored = self.last_index - self.last_decision >= self._every
         if stored:
-            self.last_stored = self.last_index
+            self.last_decision = self.last_index
             position = self._choose_evicted(relevance)
             stored = position != len(self.frames)
             if stored and position is not None:
@@ -86,14 +83,14 @@ class Memory:
         """Return numbers for JSON, and tensors by name, with which `load` resumes."""
         numbers = {
             "frames": self.frames, "references": self.references, "last_index": self.last_index,
-            "last_stored": self.last_stored, "running": [*self.running.items()], "updates": [*self.updates.items()],
+            "last_decision": self.last_decision, "running": [*self.running.items()], "updates": [*self.updates.items()],
         }  # fmt: skip
         return numbers, self.long | self.short
 
     def load(self, numbers: Mapping[str, Any], tensors: Tensors) -> None:
         """Resume from a `state`."""
         self.frames, self.references = numbers["frames"], numbers["references"]
-        self.last_index, self.last_stored = numbers["last_index"], numbers["last_stored"]
+        self.last_index, self.last_decision = numbers["last_index"], numbers["last_decision"]
         self.running, self.updates = dict(numbers["running"]), dict(numbers["updates"])
         self.long, self.short = _split(tensors)
 
@@ -139,7 +136,7 @@ class Memory:
         recent = _append(self.short, short_memory, axis=0)
         self.short = {name: frames[-self._settings["short_term_skip"] :] for name, frames in recent.items()}
         if long:
-            self.last_stored, self.frames = self.last_index, [*self.frames, self.last_index]
+            self.last_decision, self.frames = self.last_index, [*self.frames, self.last_index]
             self.long = _append(self.long, long_memory, axis=1)
 
     def _drop(self, position: int) -> None:
@@ -161,12 +158,6 @@ def _split(tensors: Tensors) -> tuple[Tensors, Tensors]:
 def _append(stored: Tensors, added: Tensors, axis: int) -> Tensors:
     """Return tensors with those of a frame appended along an axis; those of the frame if nothing is stored."""
     return {name: np.concatenate([stored[name], x], axis) if stored else x for name, x in added.items()}
-
-
-def assign_temporal_slots(frames: int, slots: int) -> np.ndarray:
-    """Return the temporal embedding of each frame, oldest first: its own, or shared evenly from the newest on."""
-    index = np.arange(frames)
-    return index if frames <= slots else slots - 1 - (frames - 1 - index) * slots // frames
 
 
 def compute_relevance(query: np.ndarray, key: np.ndarray, foreground: np.ndarray, frames: int) -> np.ndarray:

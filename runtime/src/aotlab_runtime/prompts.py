@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -18,16 +19,6 @@ Point = tuple[float, float]
 Crop = tuple[slice, slice]
 """rows and columns of a frame"""
 
-CLICK_RADIUS = 5.2
-"""radius of a point's disc in pixels of the network"""
-STRIDE = 16
-"""pixels of the network per token"""
-FRAME_EDGE, CROP_EDGE = 321, 257
-"""longer edge in pixels of whole frames and of crops in the network"""
-MIN_CROP = 96
-"""shortest side of a crop in pixels of the frame; smaller objects need their surroundings"""
-COARSE_MARGIN, REFINE_MARGIN = 0.5, 0.15
-"""margins of the crop around a box and around a rough mask, as a fraction of the object's longer side"""
 BOX_MARGIN = 0.12
 """distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
 MAX_PART_DISTANCE = 0.5
@@ -132,53 +123,36 @@ def segment_prompts(
     Raises:
         InputError: the model takes no prompts.
     """
-    require(
-        graphs.takes_prompts,
-        "this export takes no prompts; export a model with a prompt network, or give a mask",
-    )
+    facts = graphs.prompting
+    require(facts, "this export takes no prompts; export a model with a prompt network, or give a mask")
     excluded = np.zeros(frame.shape[:2], bool) if exclude is None else exclude
-    prompts = [_add_negative(prompt, prompts) for prompt in prompts]
-    coarse = [segment_coarse(graphs, frame, prompt) for prompt in prompts]
-    masks = suppress_overlaps(np.where(excluded, EXCLUDED, coarse))
-    refined = [refine(graphs, frame, prompt, mask) for prompt, mask in zip(prompts, masks, strict=True)]
-    logits = np.where(excluded, EXCLUDED, refined)
+    points = [prompt.positive for prompt in prompts]
+    prompts = [  # points on other objects are points off this one
+        prompt._replace(negative=[*prompt.negative, *chain(*points[:place], *points[place + 1 :])])
+        for place, prompt in enumerate(prompts)
+    ]
+    logits = np.empty((len(prompts), *excluded.shape), np.float32)
     for object_logits, prompt in zip(logits, prompts, strict=True):
+        crop, edge = np.s_[0 : len(frame), 0 : frame.shape[1]], facts["frame_edge"]
+        if prompt.box is not None:
+            crop, edge = find_crop(facts, prompt, frame.shape, facts["coarse_margin"]), facts["crop_edge"]
+        object_logits[:] = segment_crop(graphs, frame, crop, edge, prompt)
+    logits[:, excluded] = EXCLUDED
+    strongest = logits.max(0)
+    rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
+    for object_logits, prompt, mask in zip(logits, prompts, rough_masks, strict=True):
+        crop = find_crop(facts, prompt, frame.shape, facts["refine_margin"], mask)
+        object_logits[:] = segment_crop(graphs, frame, crop, facts["crop_edge"], prompt, mask)
+        object_logits[excluded] = EXCLUDED
         object_logits[find_far_from_prompt(object_logits > 0, prompt)] = EXCLUDED
     return logits
-
-
-def _add_negative(prompt: CheckedPrompt, prompts: Sequence[CheckedPrompt]) -> CheckedPrompt:
-    """Return a prompt with the positive points of the others as negative ones."""
-    others = [point for other in prompts if other is not prompt for point in other.positive]
-    return prompt._replace(negative=prompt.negative + others)
-
-
-def segment_coarse(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the logits H×W of one object from a crop around its box; without a box, from the whole frame."""
-    if prompt.box is None:
-        whole = slice(0, frame.shape[0]), slice(0, frame.shape[1])
-        return segment_crop(graphs, frame, whole, FRAME_EDGE, prompt)
-    crop = find_crop(prompt, frame.shape, COARSE_MARGIN)
-    return segment_crop(graphs, frame, crop, CROP_EDGE, prompt)
-
-
-def suppress_overlaps(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities N×H×W of logits N×H×W, 0 where another object has a higher, positive logit."""
-    strongest = logits.max(0)
-    return np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
-
-
-def refine(graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, mask: np.ndarray) -> np.ndarray:
-    """Return the logits H×W of one object from a crop around its rough mask H×W in 0 to 1."""
-    crop = find_crop(prompt, frame.shape, REFINE_MARGIN, mask)
-    return segment_crop(graphs, frame, crop, CROP_EDGE, prompt, mask)
 
 
 def segment_crop(
     graphs: Graphs,
     frame: np.ndarray,
     crop: Crop,
-    edge: int,
+    edge: float,
     prompt: CheckedPrompt,
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -186,12 +160,12 @@ def segment_crop(
 
     ``mask``: rough mask H×W in 0 to 1, of which logits with outlines on edges of the frame are computed.
     """
-    image, extra = frame[crop], int(graphs.config["model"]["align_corners"])
+    image, extra, stride = frame[crop], int(graphs.align_corners), graphs.stride
     scale = edge / max(image.shape)
-    tokens = (max(2, round((side * scale - extra) / STRIDE)) for side in image.shape[:2])
-    height, width = (STRIDE * count + extra for count in tokens)
+    tokens = (max(2, round((side * scale - extra) / stride)) for side in image.shape[:2])
+    height, width = (stride * count + extra for count in tokens)
     rough_mask = np.zeros(image.shape[:2]) if mask is None else mask[crop]
-    planes = draw_planes(prompt, crop, (height, width))
+    planes = draw_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
     inputs = {"image": image, "planes": planes[None], "rough_mask": rough_mask.astype(np.float32)}
     outputs = graphs.run("prompt", inputs)
     logits = np.full(frame.shape[:2], EXCLUDED, np.float32)
@@ -200,11 +174,16 @@ def segment_crop(
 
 
 def find_crop(
-    prompt: CheckedPrompt, shape: Sequence[int], margin: float, mask: np.ndarray | None = None
+    facts: Mapping[str, float],
+    prompt: CheckedPrompt,
+    shape: Sequence[int],
+    margin: float,
+    mask: np.ndarray | None = None,
 ) -> Crop:
     """Return the crop around a prompt, square where a frame of (height, width) allows.
 
     Args:
+        facts: see `Graphs.prompting`.
         margin: margin on each side, as a fraction of the longer side.
         mask: rough mask H×W in 0 to 1; counts if there is no box.
     """
@@ -215,7 +194,7 @@ def find_crop(
         rows, columns = np.nonzero(mask > 0.5)
         corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    side = max(MIN_CROP, (1 + 2 * margin) * float((high - low).max()))
+    side = max(facts["min_crop"], (1 + 2 * margin) * float((high - low).max()))
     x, y = (low + high) / 2
     return _place_side(y, side, shape[0]), _place_side(x, side, shape[1])
 
@@ -225,15 +204,15 @@ def _place_side(center: float, side: float, limit: int) -> slice:
     return slice(start, min(limit, start + round(side)))
 
 
-def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize) -> np.ndarray:
-    """Draw positive points, negative points and the box of a prompt for a crop; return planes 3×h×w of 0 and 1."""
+def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
+    """Draw points as discs of a radius, positive then negative ones, and the box: planes 3×h×w of 0 and 1."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
     scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
     rows, columns = np.ogrid[: size[0], : size[1]]
     for plane, points in zip(planes, (prompt.positive, prompt.negative), strict=False):
         for x, y in (np.reshape(points, (-1, 2)) - origin + 0.5) * scale - 0.5:
-            plane[(rows - y) ** 2 + (columns - x) ** 2 <= CLICK_RADIUS**2] = 1
+            plane[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1
     if prompt.box is not None:
         corners = (prompt.box - origin) * scale
         x0, y0, x1, y1 = (max(0, round(edge)) for edge in corners.ravel().tolist())

@@ -90,13 +90,8 @@ class Tracker:
 
     def __init__(self, graphs: Graphs) -> None:
         """Create a tracker without objects."""
-        model = graphs.config["model"]
         self.graphs = graphs
         self._temperature: float = graphs.config["confidence_temperature"]
-        self._identities: int = model["max_objects"]
-        self._align_corners: bool = model["align_corners"]
-        self._stride: int = model["stages"][0]["stride"]
-        self._temporal_slots: int = model["stages"][0]["temporal_slots"]
         self.reset()
 
     @classmethod
@@ -258,7 +253,7 @@ class Tracker:
 
     def _read(self, group: Group, features: Tensors) -> Tensors:
         """Propagate a group's memory to a frame and decode; nothing changes."""
-        readout = self.graphs.run("propagate", features | group.memory.read(self._temporal_slots))
+        readout = self.graphs.run("propagate", features | group.memory.read())
         return readout | self.graphs.run("decode", readout | features)
 
     def _store_tracked(self, groups: list[Group], readouts: list[Tensors], labels: np.ndarray) -> None:
@@ -291,7 +286,7 @@ class Tracker:
         for object_id in ids:
             if object_id in self.ids:
                 continue
-            if not groups or len(groups[-1].objects) == self._identities:
+            if not groups or len(groups[-1].objects) == self.graphs.max_objects:
                 groups.append(Group([], bank, self._new_memory()))
             groups[-1].objects = [*groups[-1].objects, object_id]
 
@@ -301,7 +296,7 @@ class Tracker:
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
         resized = resize_nearest(labels, self.graphs.network_size)
-        masks = np.zeros((1 + self._identities, *resized.shape), np.float32)
+        masks = np.zeros((1 + self.graphs.max_objects, *resized.shape), np.float32)
         for identity, object_id in enumerate(group.objects, start=1):
             masks[identity] = (resized == object_id) & (object_id > 0)
         masks[0] = 1 - masks.sum(0)
@@ -315,7 +310,7 @@ class Tracker:
         merged = [np.zeros((1, *size), np.float32)] if not readouts else []
         for group, readout in zip(self.groups, readouts, strict=True):
             used = [0, *(k for k, object_id in enumerate(group.objects, start=1) if object_id)]
-            merged.append(resize(readout["logits"][0, used], size, align_corners=self._align_corners))
+            merged.append(resize(readout["logits"][0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
         probabilities = [softmax(logits, axis=0) for logits in merged]
@@ -326,8 +321,8 @@ class Tracker:
 
     def _compute_relevance(self, group: Group, readout: Tensors) -> np.ndarray:
         """Return the relevance of a group's stored frames to a frame."""
-        inputs = self.graphs.run("relevance_inputs", readout | group.memory.read(self._temporal_slots))
-        height, width = (-(-side // self._stride) for side in self.graphs.network_size)
+        inputs = self.graphs.run("relevance_inputs", readout | group.memory.read())
+        height, width = (-(-side // self.graphs.stride) for side in self.graphs.network_size)
         # with aligned corners in all models, as in RMem's code
         background = softmax(resize(readout["logits"][0], (height, width), align_corners=True), axis=0)[0]
         frames = len(group.memory.frames)

@@ -44,8 +44,8 @@ class Echo(nn.Module):
         for positive, negative, box, mask in planes:
             self.masks.append(mask)
             under = (positive > 0) if positive.any() else (box > 0)
-            colour = image[:, under].median(1).values
-            like = (image - colour[:, None, None]).abs().amax(0) < 0.2
+            color = image[:, under].median(1).values
+            like = (image - color[:, None, None]).abs().amax(0) < 0.2
             answers.append(torch.where(like & (negative == 0), 4.0, -4.0))
         return torch.stack(answers)[:, None]
 

@@ -1,4 +1,4 @@
-"""Cuts: found by colours and places, and read without short-term memory."""
+"""Cuts: found by colors and places, and read without short-term memory."""
 
 from __future__ import annotations
 

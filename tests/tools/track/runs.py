@@ -17,7 +17,6 @@ class Repeater:
     device = torch.device("cpu")
     model = SimpleNamespace(prompts=object())
     segmenter = None
-    video = SimpleNamespace(cuts=None)
     loads = steps = 0
 
     @classmethod
@@ -28,6 +27,9 @@ class Repeater:
 
     def reset(self, length=None):
         type(self).length = length
+
+    def is_cut(self, frame):
+        return False
 
     def step(self, frame, mask=None):
         type(self).steps += 1
