@@ -705,6 +705,22 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is given, its neighbour differs from it
 
 
+def test_moved_batch_opens_and_exports(tmp_path):
+    write_results(tmp_path / "old", ["a", "b"])
+    (tmp_path / "old").rename(tmp_path / "new")
+    (tmp_path / "new" / "batch" / "a" / "thumbnail.jpg").unlink()
+    batch = Batch(tmp_path / "new" / "batch", open_clip)
+    served = Served(batch, build_batch_app(batch))
+    assert served.get("/thumbnail/a").headers["content-type"] == "image/jpeg"
+    batch.set_status("a", "Ann", "accepted")
+    assert batch.export_all(["coco"]).names == ["a"]
+    served.close()
+    (tmp_path / "new").rename(tmp_path / "newer")
+    batch = Batch(tmp_path / "newer" / "batch", open_clip)
+    assert batch.export_all(["coco"]).names == ["a"]
+    batch.close()
+
+
 def test_results_from_a_later_frame_keep_their_place(tmp_path):
     folder = write_results(tmp_path, ["a"]) / "a"
     for index in range(3):
