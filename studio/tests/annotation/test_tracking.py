@@ -320,6 +320,12 @@ def idle(session):
     return not session.runner.list_waiting() and not session.runner.busy
 
 
+def propagate(session):
+    """Propagate a correction now, and wait for its end."""
+    session.runner._start_next()
+    wait_until(lambda: idle(session))
+
+
 def stroke(frame, *point, object_id=1):
     """The message of a dot on an object that propagates."""
     return {
@@ -328,7 +334,7 @@ def stroke(frame, *point, object_id=1):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_job_tracks_from_its_own_revision(folder, direction, short_pause):
+def test_job_tracks_from_its_own_revision(folder, direction, long_pause):
     session = open_session(folder)
     tracker = hold(session, 6)
     start = LENGTH - 1 if direction == "backward" else 0
@@ -342,11 +348,11 @@ def test_job_tracks_from_its_own_revision(folder, direction, short_pause):
     run_action(session, stroke(corrected, 50, 20))
     tracker.calls.clear()
     job.resume()
-    job.wait(10)
+    job.wait(60)
     assert job.status == "done"
     assert (corrected, [1]) not in tracker.calls
     assert session.document.snapshot.list_outdated()
-    wait_until(lambda: idle(session))
+    propagate(session)
     assert (corrected, [1]) in tracker.calls
     assert session.document.snapshot.list_outdated() == []
     session.undo()
@@ -425,7 +431,7 @@ def test_correction_propagates_over_given_masks_of_others(folder, short_pause):
     session.close()
 
 
-def test_correction_changes_frames_since_the_last_given_mask(folder, short_pause):
+def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause):
     tracker = TruthTracker()
     session = open_session(folder, tracker)
     draw(session, 0, 1, 2)
@@ -435,7 +441,7 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, short_pause
     (layer_id,) = session.document.snapshot.pending
     layer = session.document.snapshot.state.layers[layer_id]
     assert (layer.first, layer.last, layer.start, layer.before, layer.objects) == (1, LENGTH - 1, 6, 0, [1])
-    wait_until(lambda: idle(session))
+    propagate(session)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
     assert session.job.report().done == session.job.report().total
