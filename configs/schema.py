@@ -63,7 +63,10 @@ def list_methods(setting: str) -> list[str]:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """A stack of propagation blocks at one stride. `METHODS` lists the settings that only some methods have."""
+    """Consecutive propagation blocks at one stride, or a refinement of features without blocks.
+
+    `METHODS` lists the settings that only some methods have.
+    """
 
     stride: Annotated[int, STRIDES] = 16
     """pixels per token"""

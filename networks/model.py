@@ -200,8 +200,8 @@ class VOSModel(nn.Module, ABC):
         """Return the identity embedding of masks (E in AOT).
 
         Args:
-            masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M; one more channel, for ignored pixels, may
-                follow.
+            masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M. If m = M, one more channel, for ignored
+                pixels, may follow.
 
         Returns:
             B×L×C of each stage with blocks.

@@ -396,7 +396,6 @@ async function saveOverlay() {
     const blob = await encodeWebm(video, frames(), first);
     signal.throwIfAborted();
     download(blob, 'overlay.webm');
-    state.unsaved = false;
     return 'Overlay saved';
   });
 }

@@ -12,7 +12,7 @@ import { segmentPrompt } from './prompts.js';
 /** Version of `export.json`. */
 const VERSION = 9;
 /** Graphs of the tracker, in the order of a frame. */
-const METHODS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
+const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 
 /** The methods of an exported model. */
 export class Graphs {
@@ -39,14 +39,14 @@ export class Graphs {
    * @param {(done: number) => void} [onProgress] called with the fraction of the graphs that are loaded
    */
   static async load(runtime, files, providers, onProgress = () => {}) {
-    const missing = ['export.json', 'weights.bin', ...METHODS.map((name) => `${name}.onnx`)].find((name) => !files[name]);
+    const missing = ['export.json', 'weights.bin', ...GRAPHS.map((name) => `${name}.onnx`)].find((name) => !files[name]);
     if (missing) throw new Error(`${missing}: not in the model; export it again, with its prompt network`);
     const description = parseDescription(new TextDecoder().decode(files['export.json']));
     const externalData = [{ path: 'weights.bin', data: files['weights.bin'] }];
     /** @type {Graphs['sessions']} */
     const sessions = {};
-    for (const [index, name] of METHODS.entries()) {
-      onProgress(index / METHODS.length);
+    for (const [index, name] of GRAPHS.entries()) {
+      onProgress(index / GRAPHS.length);
       const options = { executionProviders: providers, externalData, logSeverityLevel: /** @type {const} */ (3) };
       sessions[name] = await runtime.InferenceSession.create(files[`${name}.onnx`], options).catch((error) => {
         const [reason] = String(error.message ?? error).split('\n');

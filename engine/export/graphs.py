@@ -81,7 +81,7 @@ EXAMPLE_FRAMES = 2
 EXAMPLE_SIDE = 40
 """height in pixels of the frame that encode is traced with"""
 
-Method = Callable[..., dict[str, Any]]
+GraphFunction = Callable[..., dict[str, Any]]
 """called with a model and arguments by name, returns results by name: tensors, or lists and NamedTuples of them"""
 
 
@@ -190,7 +190,7 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
 class Graph(nn.Module):
     """A method of a model as a function of tensors, with named inputs and outputs in a fixed order."""
 
-    def __init__(self, model: VOSModel, method: Method, **arguments: Any) -> None:
+    def __init__(self, model: VOSModel, method: GraphFunction, **arguments: Any) -> None:
         """Run the method on example arguments; those without tensors are constants of the graph."""
         super().__init__()
         self.model, self.method, self.arguments = model, method, arguments

@@ -22,20 +22,13 @@ class CutDetector:
     def __init__(self) -> None:
         self.previous: np.ndarray | None = None
         """thumbnail of the last stored frame, 54×96×3 uint8"""
-        self.current: np.ndarray | None = None
-        """thumbnail of the frame last given to `is_cut`"""
 
-    def is_cut(self, frame: np.ndarray) -> bool:
-        """Return whether a frame H×W×3 uint8 follows a cut."""
-        self.current = make_thumbnail(frame)
+    def is_cut(self, thumbnail: np.ndarray) -> bool:
+        """Return whether a frame follows a cut, from its `make_thumbnail`."""
         if self.previous is None:
             return False
-        shared = float(np.minimum(color_histogram(self.previous), color_histogram(self.current)).sum())
-        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.previous, self.current) < MAX_CORRELATION
-
-    def store_frame(self) -> None:
-        """Store the frame last given to `is_cut`, for comparison with the next."""
-        self.previous = self.current
+        shared = float(np.minimum(color_histogram(self.previous), color_histogram(thumbnail)).sum())
+        return shared < MAX_HISTOGRAM_OVERLAP and correlate(self.previous, thumbnail) < MAX_CORRELATION
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the thumbnail."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from aotlab.engine.tracking.host_copy import HostCopy
 
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
@@ -17,22 +19,7 @@ if TYPE_CHECKING:
     from aotlab.networks.model import Features
 
 
-class HostCopy:
-    """Copies of a GPU's tensors in pinned memory, made while the GPU goes on."""
-
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        """Start the copies."""
-        self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
-        self._copied = torch.cuda.Event()
-        self._copied.record(torch.cuda.current_stream(tensors[0].device))
-
-    def wait(self) -> list[np.ndarray]:
-        """Return the copies when they are complete."""
-        self._copied.synchronize()
-        return [tensor.numpy() for tensor in self._tensors]
-
-
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
@@ -48,7 +35,7 @@ class Prediction:
     """whether the frame follows a cut, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
-    _host_copy: HostCopy | None = field(default=None, init=False, compare=False)
+    _host_copy: HostCopy | None = field(default=None, init=False)
     """copies of `channels` and, if asked for, of the values of `confidence`"""
 
     def start_host_copy(self, *, confidence: bool = False) -> None:
@@ -104,6 +91,8 @@ class PredictedFrame(NamedTuple):
     """`VideoState.frames_stored` at its prediction"""
     frame: np.ndarray
     """H×W×3 uint8"""
+    thumbnail: np.ndarray | None
+    """`make_thumbnail` of the frame if cuts are detected"""
     cut: bool
     """whether it follows a cut"""
     input_size: ImageSize
@@ -115,21 +104,3 @@ class PredictedFrame(NamedTuple):
     """(1+n)×H×W of all channels of the object table at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
-
-
-class LabelPipeline:
-    """Waits for a frame's labels: on a GPU for those of the frame before, while it computes the current one."""
-
-    def __init__(self, device: object) -> None:
-        """``device``: of the tracker, a `torch.device`; None: a CPU."""
-        self._delayed = str(device).startswith("cuda")
-        self._previous: Any = None
-
-    def wait(self, current: Any) -> None:
-        """Wait for the labels that are due when ``current``, a `Prediction` or one of layers, was queued."""
-        due = current
-        if self._delayed:
-            current.start_host_copy()
-            due, self._previous = self._previous, current
-        if due is not None:
-            due.labels  # noqa: B018  # computed or copied when first read

@@ -22,6 +22,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import compute_memory, read_memory, read_reference, write_memory
+from aotlab.engine.tracking.cuts import make_thumbnail
 from aotlab.engine.tracking.inputs import (
     FrameLike,
     ImageSize,
@@ -126,8 +127,8 @@ class Tracker:
             overrides: settings as ``key=value``; a single string is accepted.
             device: see `Tracker`.
             optimize: see `Tracker`.
-            protocol: ``bounded`` for videos of any length: RMem replaces a memory without a bound, unless ``overrides``
-                set a memory policy. ``published``: the memory of the paper's benchmarks.
+            protocol: ``bounded`` for videos of any length: replaces memory policies without a bound, as
+                `apply_protocol`. ``published``: the memory of the paper's benchmarks.
 
         Raises:
             InputError: as `load_model` and `Tracker`.
@@ -136,7 +137,7 @@ class Tracker:
         file = resolve_checkpoint(checkpoint or BUNDLED_CHECKPOINT)
         model, settings = load_model(file, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
-        if settings.memory.policy == "every_nth" != bounded.memory.policy:
+        if settings.memory.policy == "every_nth" and bounded.memory.policy != "every_nth":
             log.warning(
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
@@ -253,16 +254,19 @@ class Tracker:
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.cuts is not None and self.video.cuts.is_cut(frame)
+        return self.video.cuts is not None and self.video.cuts.is_cut(make_thumbnail(frame))
 
+    @torch.inference_mode()
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
         """Predict the masks of a frame H×W×3 uint8 at ``size``; memory is unchanged.
 
-        ``mask``: object ids H×W that `commit` will be given; the first one may decide the size in the network.
+        ``mask``: object ids H×W that `commit` will be given, required for a video's first stored frame: it may decide
+        the size in the network.
         """
         video, input_size = self.video, self.video.input_size
         frames_stored = video.frames_stored
-        cut = self.is_cut(frame)
+        thumbnail = None if video.cuts is None else make_thumbnail(frame)
+        cut = video.cuts is not None and thumbnail is not None and video.cuts.is_cut(thumbnail)
         with self.autocast:
             if input_size is None:
                 assert mask is not None
@@ -280,9 +284,10 @@ class Tracker:
             for rule in video.rules:
                 channels = rule.correct(frame, logits, channels, video.objects, cut=cut)
         return PredictedFrame(
-            frames_stored, frame, cut, input_size, features, decoded_frames, logits, channels
+            frames_stored, frame, thumbnail, cut, input_size, features, decoded_frames, logits, channels
         )
 
+    @torch.inference_mode()
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
 
@@ -300,7 +305,7 @@ class Tracker:
             for rule in video.rules:
                 rule.observe(predicted.frame, channels, video.objects, given, cut=predicted.cut)
         if video.cuts is not None:
-            video.cuts.store_frame()
+            video.cuts.previous = predicted.thumbnail
         video.frames_stored += 1
         video.frame_shape, video.consistent = predicted.frame.shape, True
         return logits, channels

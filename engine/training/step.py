@@ -149,7 +149,8 @@ def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) ->
     )  # fmt: skip
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
-    generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
+    key = np.random.SeedSequence([settings.seed, state.index, state.step])
+    generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
     drawn = draw_permutations(phase.batch, state.config.model.max_objects, generator)
     permutations = drawn.split(len(clip.object_counts))[micro_batch * world.ranks + world.rank]
     return ClipOptions(

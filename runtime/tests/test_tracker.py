@@ -401,13 +401,18 @@ def test_state_is_saved_by_numpy(exported):
     assert other.ids == (1, 2)
 
 
-def save_for_another_export(state):
-    state["tracker"] = np.array(json.dumps(json.loads(str(state["tracker"])) | {"origin": "other"}))
+def change_header(state, **values):
+    """Store other values in the header, with the digest that they would have."""
+    state["tracker"] = np.array(json.dumps(json.loads(str(state["tracker"])) | values))
     state["digest"] = np.array(compute_digest({name: state[name] for name in state if name != "digest"}))
 
 
 DAMAGED_STATES = {
-    "another export": (save_for_another_export, "saved with another export"),
+    "another export": (lambda state: change_header(state, export="other"), "saved with another export"),
+    "another version": (
+        lambda state: change_header(state, version=1, groups=[{}]),
+        "version 1, not 2; save it again",
+    ),
     "missing header": (lambda state: state.pop("tracker"), "not a usable one"),
     "missing digest": (lambda state: state.pop("digest"), "not a usable one"),
     "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "changed"),

@@ -16,7 +16,7 @@ Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
 PROMPT = "prompt"
 """graph of the prompt network, which not every model has, see `aotlab_runtime.prompts.segment_crop`"""
-METHODS = {
+GRAPHS = {
     "encode": "frame H×W×3 uint8 → features: maps 1×C×h×w of strides 4, 8 and 16, and the last one projected",
     "assign_identities": "one-hot masks 1×(1+M)×H×W, background first → identities: embeddings 1×L×C (E in AOT)",
     "reference": "features, identities → embeddings 1×C×h×w, states 1×L×C; the frame attends to its own identities",
@@ -25,7 +25,8 @@ METHODS = {
     "memorize": "states, identities → the frame's keys and values 1×L×C in long-term and short-term memory",
     "relevance_inputs": "states, long-term memory → query 1×heads×L×C, key 1×heads×(T·L)×C, for RMem",
 }
-"""inputs and outputs of the graphs, for M identities, T stored frames and L = h·w tokens at stride 16"""
+"""inputs and outputs of the graphs of AOT, for M identities, T stored frames and L = h·w tokens at stride 16. Keys and
+values of DeAOT have other channels, and pyramids have inputs of each stage."""
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
     "cpu": CPU,
@@ -81,7 +82,7 @@ class Graphs:
         options.log_severity_level = 3
         providers = list(dict.fromkeys((_find_provider(provider), CPU)))
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-        for path in (folder / f"{name}.onnx" for name in (*METHODS, PROMPT)):
+        for path in (folder / f"{name}.onnx" for name in (*GRAPHS, PROMPT)):
             if path.name not in description["sha256"]:
                 continue
             try:

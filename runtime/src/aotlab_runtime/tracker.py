@@ -1,6 +1,6 @@
 """`Tracker`: frames and masks in, masks out.
 
-One frame, for each group of up to M objects (`METHODS` has the inputs and outputs of the graphs):
+One frame, for each group of up to M objects (`GRAPHS` has the inputs and outputs of the graphs):
 
     features = encode(frame)
     readout = propagate(features, memory)         # on a frame with a given mask: reference(features, identities)
@@ -29,11 +29,13 @@ from aotlab_runtime.inputs import convert_frame, convert_mask, convert_output_si
 from aotlab_runtime.memory import Memory, compute_relevance, softmax
 from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
 
+STATE_VERSION = 2
+"""version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit of objects where a given mask has none of them"""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
@@ -208,7 +210,10 @@ class Tracker:
             numbers, own = group.memory.state()
             groups.append({"objects": group.objects, "bank": group.bank, "memory": numbers})
             tensors |= {f"{place}.{name}": tensor for name, tensor in own.items()}
-        header = {"origin": self.graphs.digest, "length": self._length, "frame_shape": self._frame_shape}
+        header = {
+            "version": STATE_VERSION, "export": self.graphs.digest,
+            "length": self._length, "frame_shape": self._frame_shape,
+        }  # fmt: skip
         tensors["tracker"] = np.array(json.dumps(header | {"groups": groups}))
         return tensors | {"digest": np.array(compute_digest(tensors))}
 
@@ -225,8 +230,13 @@ class Tracker:
             header = json.loads(str(tensors.pop("tracker")))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
+        version, export = header.get("version"), header.get("export")
         require(
-            header["origin"] == self.graphs.digest,
+            version == STATE_VERSION,
+            f"tracker state: version {version!r}, not {STATE_VERSION}; save it again",
+        )
+        require(
+            export == self.graphs.digest,
             "tracker state: was saved with another export; load it with that one",
         )
         self.reset(header["length"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking import cuts
+from aotlab.engine.tracking import tracker as tracker_module
 from aotlab.engine.tracking.cuts import CutDetector, make_thumbnail
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, build, clip, run, stripes
@@ -26,9 +26,10 @@ def shots(length=3):
 def find_cuts(frames):
     detector, found = CutDetector(), []
     for index, frame in enumerate(frames):
-        if detector.is_cut(frame):
+        thumbnail = make_thumbnail(frame)
+        if detector.is_cut(thumbnail):
             found.append(index)
-        detector.store_frame()
+        detector.previous = thumbnail
     return found
 
 
@@ -48,9 +49,20 @@ def test_one_kind_of_change_is_no_cut(change):
 
 def test_frame_is_scaled_down_once(model, monkeypatch):
     scaled = []
-    monkeypatch.setattr(cuts, "make_thumbnail", lambda frame: scaled.append(1) or make_thumbnail(frame))
+    monkeypatch.setattr(
+        tracker_module, "make_thumbnail", lambda frame: scaled.append(1) or make_thumbnail(frame)
+    )
     run(Tracker(*model), clip(3), {0: stripes([1])})
     assert len(scaled) == 3
+
+
+def test_asking_for_a_cut_changes_nothing(model):
+    tracker, frames = Tracker(*model), shots()
+    tracker.step(frames[0], stripes([1]))
+    predicted = tracker.predict(frames[1], None, frames.shape[1:3])
+    assert tracker.is_cut(frames[3])
+    tracker.commit(predicted, None)
+    assert not tracker.is_cut(frames[2])
 
 
 def test_frame_after_cut_ignores_short_term_memory(model):

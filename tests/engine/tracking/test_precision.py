@@ -52,6 +52,8 @@ def test_tracker_does_not_change_its_model():
 def test_unoptimized_tracker_runs_the_model_itself():
     model, config = build("aott", "compute.precision=bfloat16")
     tracker = Tracker(model, config, optimize=False)
-    tracker.step(clip()[0], stripes([1, 2]))
+    frames = clip()
+    tracker.step(frames[0], stripes([1, 2]))
+    tracker.commit(tracker.predict(frames[1], None, frames.shape[1:3]), None)
     assert tracker.model is model
     assert tracker.video.banks[0].read()[0].long.key.dtype == torch.bfloat16  # autocast
