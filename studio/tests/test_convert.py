@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 from pycocotools.coco import COCO
 
-from aotlab import InputError, write_mask
+from aotlab import InputError, read_mask, write_mask
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import read_metadata
@@ -27,6 +27,7 @@ from aotlab_studio.convert import main
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import open_document, read_job
+from aotlab_studio.server.batch_export import export_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
@@ -283,6 +284,31 @@ def test_results_with_masks_that_were_not_tracked_are_left_out(tmp_path, capsys,
     assert words.format(n=CLIP_LENGTH - 1, all=CLIP_LENGTH) in line
     with pytest.raises(InputError, match=re.escape(words.format(n=CLIP_LENGTH - 1, all=CLIP_LENGTH))):
         open_document(results / "a")
+
+
+def test_merging_takes_exported_corrections_or_says_that_it_does_not(tmp_path, capsys):
+    results = write_results(tmp_path, ["a", "b"])
+
+    def merge(code):
+        assert main([str(results), str(tmp_path / "set"), "--to", "masks", "--merge", "--force"]) == code
+        said = capsys.readouterr()
+        return said.err + said.out
+
+    session = open_session(results / "a")
+    draw(session, 3, 1)
+    editing.clear(session.document, 3, 2)
+    assert "in progress, and without their corrections: a" in merge(0)
+    session.document.set_status("accepted", "", session.document.snapshot.list_outdated())
+    assert (
+        f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out"
+        in merge(1)
+    )
+    session.close()
+    assert export_clips(results).names == ["a"]
+    assert "2 videos in train" in merge(0)
+    assert (read_mask(tmp_path / "set/train/Annotations/a/00003.png") != 2).all()
+    (results / "a/masks/00004.png").unlink()
+    assert "error: a: masks/00004.png, an exported mask, is missing; run aotlab export-clips" in merge(1)
 
 
 def test_moved_videos_are_found(tmp_path, capsys):

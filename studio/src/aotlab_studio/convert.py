@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
@@ -28,6 +28,7 @@ from aotlab.sdk import (
     command,
     find_class_variants,
     find_mask_writer,
+    find_output,
     find_video,
     format_coco,
     format_count,
@@ -40,11 +41,12 @@ from aotlab.sdk import (
 )
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
-from aotlab_studio.document.results import load_job_masks, read_job
+from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus
+from aotlab_studio.document.results import CORRECTED_FILE, load_job_masks, read_job
 from aotlab_studio.files import (
     list_files,
     move_entries,
-    read_written,
+    read_export,
     restore_entries,
     write_bytes,
     write_json,
@@ -133,7 +135,7 @@ def require_replaceable(output: Path, *, force: bool) -> None:
     if not os.path.lexists(output) or (output.is_dir() and not any(output.iterdir())):
         return
     if output.is_dir():
-        written = read_written(output / RECORD) | {RECORD}
+        written = read_export(output / RECORD).files | {RECORD}
         other = next((name for name in list_files(output) if name not in written), None)
         if other is not None:
             raise InputError(
@@ -174,13 +176,16 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
         InputError: too few videos can be used, or two class names differ only in letter case.
     """
     clips, problems = dict[Path, tuple[FrameSource, Annotations]](), list[str]()
-    rejected = list[str]()
+    rejected, in_progress = list[str](), list[str]()
     for folder in list_job_folders(results):
         try:
-            if is_rejected(folder):
+            status = read_status(folder)
+            if status == "rejected":
                 rejected.append(folder.name)
             else:
                 clips[folder] = read_clip(folder)
+            if status == "in progress":
+                in_progress.append(folder.name)
         except InputError as error:
             problems.append(f"{folder.name}: {error}; left out")
     folders = list(clips)
@@ -219,8 +224,9 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
         write_bytes(output / "data.yaml", settings.encode())
     kinds = "class" if len(classes) == 1 else "classes"
     train = format_count(len(folders) - count, "video")
-    left_out = f"; rejected, and left out: {', '.join(rejected)}" if rejected else ""
-    return f"{train} in train, {count} in val, {len(classes)} {kinds}{left_out}", problems
+    notes = f"; rejected, and left out: {', '.join(rejected)}" if rejected else ""
+    notes += f"; in progress, and without their corrections: {', '.join(in_progress)}" if in_progress else ""
+    return f"{train} in train, {count} in val, {len(classes)} {kinds}{notes}", problems
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
@@ -252,10 +258,28 @@ def merge_classes(results: Path, clips: Sequence[Annotations]) -> dict[str, int]
     return {name: class_id for name, class_id in classes.items() if name in used}
 
 
-def is_rejected(folder: Path) -> bool:
-    """Return whether the clip of a job's results was rejected in its review."""
+def read_status(folder: Path) -> ClipStatus:
+    """Return the status of the clip of a job's results; open if nobody has opened it.
+
+    Raises:
+        InputError: corrected or accepted masks are not exported, or an exported one is missing.
+    """
+    exported, remedy = read_export(folder / CORRECTED_FILE), f"run aotlab export-clips {folder.parent}"
+    for file in sorted(exported.files):
+        if PurePosixPath(file).parts[0] == find_output("masks").file_name and not (folder / file).is_file():
+            raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     project = folder.with_name(folder.name + PROJECT_SUFFIX)
-    return (project / PROJECT_FILE).is_file() and Document.read(project).status[0] == "rejected"
+    if not (project / PROJECT_FILE).is_file():
+        return "open"
+    document = Document.read(project)
+    status, now = document.status[0], document.snapshot
+    in_results = not document.edited or (exported.digest, exported.objects) == (
+        now.digest,
+        now.objects_digest,
+    )
+    if status in EXPORTED_STATUSES and not in_results:
+        raise InputError(f"its {status} masks are not exported; {remedy}")
+    return status
 
 
 def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:

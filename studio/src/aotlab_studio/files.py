@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import msgspec
+from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import atomic_path, locked
@@ -104,12 +105,20 @@ def list_files(folder: Path) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
 
 
-def read_written(record: Path) -> set[str]:
-    """Return the ``files`` that a JSON record lists; none if it is missing or damaged."""
+class ExportRecord(Struct):
+    """What an export has written, and from which masks and objects."""
+
+    files: set[str] = set()
+    digest: str = ""
+    objects: str = ""
+
+
+def read_export(path: Path) -> ExportRecord:
+    """Return the record of an export; an empty one if the file is missing or damaged."""
     try:
-        return set(msgspec.json.decode(record.read_bytes(), type=dict[str, Any])["files"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return set()
+        return msgspec.json.decode(path.read_bytes(), type=ExportRecord)
+    except (OSError, ValueError):
+        return ExportRecord()
 
 
 def replace_written(source: Path, folder: Path, written: Collection[str]) -> None:

@@ -23,7 +23,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.log import EXPORTED_STATUSES
 from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
-from aotlab_studio.files import describe_write_error, list_files, read_written, replace_written, write_json
+from aotlab_studio.files import describe_write_error, list_files, read_export, replace_written, write_json
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import update_review
@@ -116,14 +116,14 @@ def _export_clip(
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
-    exported = read_written(results / CORRECTED_FILE)
+    exported = read_export(results / CORRECTED_FILE).files
     own = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in exported)}
     files = {name: find_output(name).file_name for name in list_outputs()}
     names = [name for name, file in files.items() if name in outputs or file in own]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         made = Path(temporary)
         export_masks(document.frames, now, made, names, classes=classes)
-        record["files"] = sorted(list_files(made))
+        record |= {"files": sorted(list_files(made)), "objects": now.objects_digest}
         if not exported or any((results / file).is_dir() for file in exported):  # no list of files in folders
             stems = {document.frames.stem(index) for index in range(now.count)}
             exported.update(_list_tracked(results, own, {*record["files"]}, stems))

@@ -23,7 +23,7 @@ from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus, Entry, Fra
 from aotlab_studio.document.painting import find_outlines
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files, read_written, replace_written, write_json
+from aotlab_studio.files import list_files, read_export, replace_written, write_json
 from aotlab_studio.protocol import (
     ExportEvent,
     ExportResult,
@@ -257,7 +257,7 @@ class Session:
             write_json(written / RECORD_FILE, record)
             write_archive(sorted(written.iterdir()), written / self.archive.name)
             folder.mkdir(exist_ok=True)
-            replace_written(written, folder, read_written(folder / RECORD_FILE))
+            replace_written(written, folder, read_export(folder / RECORD_FILE).files)
         annotated = [index for index in now.annotated_frames if first <= index <= end]
         unclassed = sum(not item.class_name for item in now.objects)
         return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
