@@ -69,7 +69,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     open_clip(batch, "c").close()
     assert read_status(batch) == ["corrected", "accepted", "open"]
     assert main([str(batch)]) == 0
-    assert "2 corrected clips exported" in capsys.readouterr().out
+    assert "2 corrected clips exported\nleft out: c (open)\n" in capsys.readouterr().out
     for name in ("a", "b"):
         assert read_mask(batch / name / "masks" / "00004.png")[28, 44] == 1
         assert (batch / name / ".track.json").is_file()
@@ -247,7 +247,7 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     assert read_status(batch) == ["in progress"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
-    assert "0 corrected clips exported" in out
+    assert "0 corrected clips exported\nleft out: a (in progress)\n" in out
     assert f"set the status of clips to corrected or accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 

@@ -29,6 +29,8 @@ def main(folder: Path, *, write: str) -> int:
         print(f"error: {problem}", file=sys.stderr)
     count = len(exported.names)
     print(f"{folder}: {count} corrected clip{'s' * (count != 1)} exported")
+    if exported.left_out:
+        print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):
         print(f"set the status of clips to corrected or accepted in aotlab annotate {folder}")
     return 1 if exported.problems else 0

@@ -51,6 +51,8 @@ class ExportedClips(Struct, frozen=True):
     names: list[str]
     problems: list[str]
     """error messages of clips that could not be written"""
+    left_out: list[str] = []
+    """the other opened clips, each with its status"""
 
 
 class ExportResult(Struct, frozen=True):

@@ -59,7 +59,7 @@ def export_clips(
         projects = {
             name: projects[name] for name in sorted(projects.keys() & {entry["name"] for entry in listed})
         }
-    names, problems, classes = [], [], dict[str, int | None]()
+    names, problems, left_out, classes = [], [], [], dict[str, int | None]()
     for name, project in projects.items():
         try:
             if (project / PROJECT_FILE).is_file():
@@ -70,6 +70,8 @@ def export_clips(
                     classes |= list_classes(stored.snapshot)
                 elif stored.tracked_again and status in EXPORTED_STATUSES:
                     problems.append(f"{name}: tracked again since it was {status}; set its status again")
+                else:
+                    left_out.append(f"{name} ({stored.status[0]})")
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not (projects or any(read_job(path) for path in folder.glob("*"))):
@@ -91,7 +93,7 @@ def export_clips(
         except OSError as error:
             problems.append(describe_write_error(name, error))
     update_review(folder)
-    return ExportedClips(written, problems)
+    return ExportedClips(written, problems, left_out)
 
 
 def _export_clip(
