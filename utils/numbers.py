@@ -59,7 +59,7 @@ class Range:
 
     def describe(self, value: float) -> str:
         """Describe the violated part of the range, to follow "must be" in a message."""
-        if self.high == math.inf and self.low > -math.inf and not abs(value) <= MAX_FLOAT:
+        if value > MAX_FLOAT and self.low > -math.inf and self.high == math.inf:
             return f"finite and {self}"
         if self.high >= MAX_COUNT and value < self.low:
             return str(Range(self.low, above_low=self.above_low))
