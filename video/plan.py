@@ -42,7 +42,7 @@ class RerunOptions:
 
 @dataclass(frozen=True)
 class EarlierJob:
-    """What an earlier run left in a job's folder."""
+    """Results of an earlier run in a job's folder."""
 
     record: JobRecord | None = None
     """None: no record, or a damaged one"""
@@ -60,14 +60,14 @@ class EarlierJob:
 
 @dataclass(frozen=True)
 class EarlierList:
-    """What an earlier run left in the folder of a list of jobs."""
+    """Results of an earlier run in the folder of a list of jobs."""
 
     settings: Any = None
     """`result_settings` of that run, from a file that may be damaged; None without a run"""
     jobs: Sequence[str] = ()
     """names of its jobs"""
     removed: Sequence[str] = ()
-    """those with results that are not in the list any more"""
+    """names of jobs with results that are not in the list any more"""
     run_file: str | None = None
     """a file with the name of one of a list's files"""
     other_files: bool = False
@@ -76,7 +76,7 @@ class EarlierList:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does about the results in its folder."""
+    """Action of a run on the results in its folder."""
 
     action: Literal["track", "resume", "reuse", "keep", "refuse"]
     """track from the first frame and replace what is there, resume, reuse finished results, keep corrected ones"""

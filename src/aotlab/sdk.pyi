@@ -15,6 +15,7 @@ from aotlab.media.coco import (
 from aotlab.media.frames import FrameSource as FrameSource, store_frame as store_frame
 from aotlab.media.images import decode_image as decode_image
 from aotlab.media.job_record import (
+    CORRECTED_FILE as CORRECTED_FILE,
     RECORD_FILE as RECORD_FILE,
     JobRecord as JobRecord,
     find_video as find_video,

@@ -286,7 +286,7 @@ def test_results_with_masks_that_were_not_tracked_are_left_out(tmp_path, capsys,
         open_document(results / "a")
 
 
-def test_merging_takes_exported_corrections_or_says_that_it_does_not(tmp_path, capsys):
+def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     results = write_results(tmp_path, ["a", "b"])
 
     def merge(code):

@@ -20,6 +20,7 @@ from click import UsageError
 from aotlab import InputError, open_frames, write_mask
 from aotlab.sdk import (
     CLASSES,
+    CORRECTED_FILE,
     Annotations,
     Choice,
     FrameSource,
@@ -42,7 +43,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus
-from aotlab_studio.document.results import CORRECTED_FILE, load_job_masks, read_job
+from aotlab_studio.document.results import load_job_masks, read_job
 from aotlab_studio.files import (
     list_files,
     move_entries,
@@ -265,20 +266,18 @@ def read_status(folder: Path) -> ClipStatus:
         InputError: corrected or accepted masks are not exported, or an exported one is missing.
     """
     exported, remedy = read_export(folder / CORRECTED_FILE), f"run aotlab export-clips {folder.parent}"
+    project = folder.with_name(folder.name + PROJECT_SUFFIX)
+    document = Document.read(project) if (project / PROJECT_FILE).is_file() else None
+    status: ClipStatus = "open" if document is None else document.status[0]
+    if status == "rejected":
+        return status
     for file in sorted(exported.files):
         if PurePosixPath(file).parts[0] == find_output("masks").file_name and not (folder / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    project = folder.with_name(folder.name + PROJECT_SUFFIX)
-    if not (project / PROJECT_FILE).is_file():
-        return "open"
-    document = Document.read(project)
-    status, now = document.status[0], document.snapshot
-    in_results = not document.edited or (exported.digest, exported.objects) == (
-        now.digest,
-        now.objects_digest,
-    )
-    if status in EXPORTED_STATUSES and not in_results:
-        raise InputError(f"its {status} masks are not exported; {remedy}")
+    if document is not None and document.edited and status in EXPORTED_STATUSES:
+        now = document.snapshot
+        if (exported.digest, exported.objects) != (now.digest, now.objects_digest):
+            raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 
 

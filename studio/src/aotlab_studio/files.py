@@ -106,7 +106,7 @@ def list_files(folder: Path) -> Iterator[str]:
 
 
 class ExportRecord(Struct):
-    """What an export has written, and from which masks and objects."""
+    """Files of an export, and digests of the exported masks and objects."""
 
     files: set[str] = set()
     digest: str = ""

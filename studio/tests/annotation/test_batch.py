@@ -284,7 +284,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
         assert session.document.snapshot.clip == (2, 5)
 
 
-def test_edited_clip_keeps_its_masks_until_the_new_ones_are_taken(results, batch):
+def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
     with batch._use("a", "Ann") as session:
         draw(session, 4, 2)
         editing.clear(session.document, 4, 1)

@@ -208,7 +208,7 @@ class Document:
         return len(self.log.imports) < len(self.log.entries)
 
     @property
-    def tracked_again(self) -> bool:
+    def has_new_results(self) -> bool:
         """Whether its results are of another run of tracking than those that it has read."""
         layers = self.snapshot.state.layers.values()
         read = {layer.results for layer in layers if layer is not None and layer.kind == "import"}
@@ -217,7 +217,7 @@ class Document:
     @property
     def conflict(self) -> str:
         """Sentence about masks that were tracked again since; empty without them, or if a status keeps them."""
-        if not self.tracked_again or self.status[0] in EXPORTED_STATUSES:
+        if not self.has_new_results or self.status[0] in EXPORTED_STATUSES:
             return ""
         return (
             "tracked again since these masks were read: take the new results, where drawn masks stay, or keep these "
@@ -229,7 +229,7 @@ class Document:
         """Digest of the masks and objects that a status is for, and of the results that they correct."""
         with self.lock:
             now, parts = self.snapshot, [digest_results(self.results)]
-            if self.edited or self.tracked_again:
+            if self.edited or self.has_new_results:
                 parts += [now.digest, now.objects_digest]
             return digest_values(*parts)
 

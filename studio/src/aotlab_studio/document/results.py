@@ -36,9 +36,6 @@ from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
-CORRECTED_FILE = ".corrected"
-"""JSON record of the export in a folder of results that holds corrected masks, which ``aotlab track`` keeps"""
-
 
 def read_job(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
@@ -91,7 +88,7 @@ def open_document(
         document = Document(header, folder, frames, lock)
         if job is not None:
             document.results = real
-            if not document.edited and (document.tracked_again or not document.log.entries):
+            if not document.edited and (document.has_new_results or not document.log.entries):
                 take_results(document)
         return document
     except BaseException:

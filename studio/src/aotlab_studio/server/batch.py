@@ -95,7 +95,7 @@ class Batch:
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
             document = found.session.document if found is not None and not found.requests else None
-            if document is not None and document.tracked_again and not document.edited:
+            if document is not None and document.has_new_results and not document.edited:
                 self.release(name)  # opened again, it has the new results
                 found = self._open.get(name)
             found = found or self._open_session(name)

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from aotlab import InputError
 from aotlab.sdk import (
     CLASSES,
+    CORRECTED_FILE,
     JobRecord,
     find_output,
     list_outputs,
@@ -22,7 +23,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.log import EXPORTED_STATUSES
-from aotlab_studio.document.results import CORRECTED_FILE, open_document, read_job
+from aotlab_studio.document.results import open_document, read_job
 from aotlab_studio.files import describe_write_error, list_files, read_export, replace_written, write_json
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
@@ -68,7 +69,7 @@ def export_clips(
                 if stored.status[0] in EXPORTED_STATUSES:
                     names.append(name)
                     classes |= list_classes(stored.snapshot)
-                elif stored.tracked_again and status in EXPORTED_STATUSES:
+                elif stored.has_new_results and status in EXPORTED_STATUSES:
                     problems.append(f"{name}: tracked again since it was {status}; set its status again")
                 else:
                     left_out.append(f"{name} ({stored.status[0]})")
