@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import yaml
 from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_config
-from aotlab.configs.schema import Config
+from aotlab.configs.schema import Config, list_resets
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
 from aotlab.utils.numbers import Range, require_choice, require_range
@@ -33,7 +33,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
 
     ``base:`` names a preset, a recipe, or a file by its path from the file that it stands in.
-    ``then:`` in a file adds phases after those of its base. ``base=NAME`` replaces the preset under a recipe. A file
+    ``then:`` in a file adds phases after the base's phases. ``base=NAME`` replaces the preset under a recipe. A file
     without ``name:`` is named after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
 
     Raises:
@@ -70,7 +70,7 @@ def build_config(
     try:
         if overrides:  # on top of the defaults, so that items of default lists can be overridden
             tree = _merge(asdict(schema()), tree)  # type: ignore[call-overload]
-            tree = apply_overrides(tree, [*_reset_newest(overrides), *overrides])
+            tree = apply_overrides(tree, [*list_resets(apply_overrides({}, overrides)), *overrides])
         return _convert(schema, tree, "")
     except (ValueError, RecursionError) as error:  # ValueError: of the dataclasses, which check their values
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
@@ -136,13 +136,6 @@ class SettingsLoader(yaml.SafeLoader):
         return node
 
 
-def _reset_newest(overrides: Sequence[str]) -> list[str]:
-    """Return the override by which another policy or number of frames is not limited by the old ``memory.newest``."""
-    memory = apply_overrides({}, overrides).get("memory")
-    changed = isinstance(memory, Mapping) and not memory.keys().isdisjoint(("policy", "frames"))
-    return ["memory.newest=null"] if changed else []
-
-
 def _load_yaml(text: str, subject: str) -> Any:
     try:
         return yaml.load(text, SettingsLoader)
@@ -164,7 +157,13 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     """
     items = get_args(kind)
     if get_origin(kind) is Annotated:
-        _check(setting := _convert(items[0], value, path), items[1], path)
+        setting, allowed = _convert(items[0], value, path), items[1]
+        if isinstance(allowed, Range):
+            require_range(setting, allowed, path)
+        elif callable(allowed):
+            allowed(setting, path)
+        else:
+            require_choice(setting, allowed, path)
         return setting
     if NoneType in items:
         return None if value is None else _convert(items[0], value, path)
@@ -188,16 +187,6 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     raise InputError(f"{path or 'settings'} must be {expected}, got {value!r:.80}")
 
 
-def _check(value: Any, allowed: Range | Collection[str] | Callable[[Any, str], object], path: str) -> None:
-    """Raise InputError unless a value of a setting is allowed."""
-    if isinstance(allowed, Range):
-        require_range(value, allowed, path)
-    elif callable(allowed):
-        allowed(value, path)
-    else:
-        require_choice(value, allowed, path)
-
-
 def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     """Build a dataclass from a mapping; ``prefix`` is its path in messages, with a dot at its end."""
     names = [field.name for field in fields(schema)]
@@ -214,7 +203,7 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
 
 
 def _merge(below: Any, above: Any) -> Any:
-    """Return settings in which those of ``above`` replace those of ``below``, key by key in nested mappings."""
+    """Merge settings, key by key in nested mappings; ``above`` replaces ``below``."""
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return above
     return {**below, **{key: _merge(below.get(key), value) for key, value in above.items()}}

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
-from aotlab.configs.ranges import Count, CountOrZero, Edge, Finite, Positive, Precision, Width
-from aotlab.configs.training import DataConfig, TrainConfig
+from aotlab.configs.training import (
+    Count,
+    CountOrZero,
+    DataConfig,
+    Edge,
+    Finite,
+    Positive,
+    Precision,
+    TrainConfig,
+    Width,
+)
 from aotlab.utils.numbers import Range, require
 
 STRIDES = (16, 8, 4)
@@ -19,10 +29,10 @@ PYRAMID_SETTINGS = ("dim", "memory_stride", "identity_stride")
 
 @dataclass(frozen=True)
 class Method:
-    """Settings and defaults of a method; `networks/build.py:METHODS` has its class."""
+    """Settings and defaults of a method; `networks/build.py:MODEL_CLASSES` has its class."""
 
     settings: tuple[str, ...]
-    """settings of `StageConfig` that it has besides those of all methods"""
+    """settings of `StageConfig` that only some methods have"""
     strides: tuple[int, ...] | None = (16,)
     """strides of its stages in pixels, coarse to fine; None: any"""
     refines: bool = False
@@ -163,8 +173,7 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
         f"model.stages: strides must begin with 16 and go from coarse to fine, got {strides}",
     )
     require(
-        stages[0].depth >= 1,
-        "model.stages.0.depth must be at least 1; only later stages may have no blocks",
+        stages[0].depth >= 1, "model.stages.0.depth must be at least 1; only later stages may have no blocks"
     )
     require(
         stages[0].dim in (None, model_dim),
@@ -227,8 +236,8 @@ class MemoryConfig:
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
     relevance_redundancy)"""
     newest: CountOrZero | None = None
-    """largest number of tracked frames, besides reference frames (bounded_fifo); null: limited by `frames` only.
-    Overriding `policy` or `frames` resets it"""
+    """largest number of tracked frames in long-term memory (bounded_fifo keeps the newest); null: limited by `frames`
+    only. Overriding `policy` or `frames` resets it"""
     insertions: Count | None = None
     """store a frame every max(round(N / insertions), every) frames of a video, if its number N of frames is known;
     null: every"""
@@ -245,6 +254,13 @@ class MemoryConfig:
     """distance in frames between a frame and the last frame in its short-term memory"""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
     """number of frames in short-term memory: that last frame and those before it"""
+
+
+def list_resets(overridden: Mapping[str, Any]) -> list[str]:
+    """Return the overrides that reset the settings which depend on ``overridden`` settings."""
+    memory = overridden.get("memory")
+    changed = isinstance(memory, Mapping) and not memory.keys().isdisjoint(("policy", "frames"))
+    return ["memory.newest=null"] if changed else []
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from aotlab.configs.ranges import (
-    Count,
-    CountOrZero,
-    CropEdge,
-    Fraction,
-    NonNegative,
-    Positive,
-    Precision,
-    Rate,
-    Seed,
-)
 from aotlab.utils.files import require_file_name
-from aotlab.utils.numbers import Range
+from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, FRACTION, NON_NEGATIVE, POSITIVE, SEED, Range
 
 AUGMENTATIONS = ("aot", "deaot")
+PRECISIONS = ("float32", "bfloat16", "float16", "auto")
+"""auto: bfloat16 if the processor computes it, else float32"""
+
+Count = Annotated[int, COUNT]
+CountOrZero = Annotated[int, COUNT_OR_ZERO]
+Seed = Annotated[int, SEED]
+Fraction = Annotated[float, FRACTION]
+Positive = Annotated[float, POSITIVE]
+NonNegative = Annotated[float, NON_NEGATIVE]
+Finite = Annotated[float, Range()]
+Width = Annotated[int, Range(1, 2**16)]
+"""channels, heads and objects"""
+Edge = Annotated[int, Range(32, 2**15)]
+"""side of an image in pixels"""
+CropEdge = Annotated[int, Range(32, 2**13)]
+"""side of a training image in pixels; OpenCV warps sides below 2**15 only, and images may be wide"""
+Rate = Annotated[float, Range(0, 1e6)]
+"""learning rates and decays, whose products must fit into float32"""
+Precision = Annotated[str, PRECISIONS]
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class PhaseConfig:
     crop: CropEdge = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: Annotated[str, AUGMENTATIONS] | None = None
-    """aot: mild changes of color in single images; deaot: strong ones in all frames, gray and blur; null: that of the
+    """aot: mild changes of color in single images; deaot: strong ones in all frames, gray and blur; null: as the
     method's authors"""
     thin_plate: Fraction = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
@@ -111,7 +119,7 @@ class TrainConfig:
     start_from: str | None = None
     """checkpoint of the same model to start from: a file, or 'bundled' for the model in the package"""
     warm_start: str | None = None
-    """checkpoint of another model, a file or 'bundled'; its weights whose names and shapes match replace those of
+    """checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
     start_from or encoder_weights"""
     precision: Precision = "float32"
     """precision of autocast, in float16 with a gradient scaler; auto: bfloat16 if the processor computes it, else

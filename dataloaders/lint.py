@@ -22,7 +22,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
 from aotlab.media.images import open_image, require_jpeg_end
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
@@ -84,7 +84,7 @@ class LintResult:
     units: int = 0
     """number of videos or sets of single images"""
     frames: int = 0
-    labelled: int = 0
+    labeled: int = 0
     """number of frames with a mask"""
     objects: int | None = 0
     """number of ids per video or image, added up; None: masks were not decoded"""
@@ -185,7 +185,7 @@ def lint_videos(
             stems = {path.stem for path in masks} | {
                 video.frames[index].stem for index in video.reference_masks
             }
-            labelled = len(stems & {path.stem for path in frames})
+            labeled = len(stems & {path.stem for path in frames})
             ids_by_file = {path: facts.ids for path, facts in masks.items() if facts.ids is not None}
             ids = set().union(*ids_by_file.values())
             num_objects = int(bool(ids)) if video.merge_ids else len(ids - {VOID})
@@ -197,11 +197,11 @@ def lint_videos(
                 findings += [warning(path, "no object; draw one or remove the pair") for path in empty]
             elif kind == "video":
                 findings += _check_same_size(frames)
-                findings += _check_video_ids(video, labelled, ids_by_file)
+                findings += _check_video_ids(video, labeled, ids_by_file)
             result.findings += _merge_warnings(findings)
             result.units += 1
             result.frames += len(frames)
-            result.labelled += labelled
+            result.labeled += labeled
             result.sizes.update(facts.size for facts in frames.values() if facts.size)
             if result.objects is not None:
                 result.objects += len(video.objects) or num_objects
@@ -235,7 +235,7 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
     if kind != "PNG":
         finding = error(path, f"{kind} file, whose compression changes ids; save the mask as palette PNG")
     elif mode not in MASK_MODES:
-        advice = "but a mask has one id per pixel; save it as palette (mode P) or grey PNG"
+        advice = "but a mask has one id per pixel; save it as palette (mode P) or gray PNG"
         finding = error(path, f"mode {mode}, {advice}")
     elif ids and (ids[-1] > VOID or ids[0] < 0):
         finding = error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
@@ -276,9 +276,9 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
         if facts.finding is not None:
             yield facts.finding
     by_stem = {path.stem: (path, facts.size) for path, facts in frames.items()}
-    unlabelled = {_normalize_stem(stem): path for stem, (path, _) in by_stem.items()}
+    unlabeled = {_normalize_stem(stem): path for stem, (path, _) in by_stem.items()}
     for path in masks:
-        unlabelled.pop(_normalize_stem(path.stem), None) if path.stem in by_stem else None
+        unlabeled.pop(_normalize_stem(path.stem), None) if path.stem in by_stem else None
     for path, facts in masks.items():
         if path.stem in by_stem:
             size = by_stem[path.stem][1]
@@ -288,7 +288,7 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
                 yield error(
                     path, f"{_format_size(facts.size)}, but its frame is {_format_size(size)}; {advice}"
                 )
-        elif frame := unlabelled.get(_normalize_stem(path.stem)):
+        elif frame := unlabeled.get(_normalize_stem(path.stem)):
             yield error(
                 path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png"
             )
@@ -328,12 +328,12 @@ def _check_same_size(frames: Facts) -> Iterator[Finding]:
             yield error(path, f"{_format_size(facts.size)}, but {majority}; give frames of one size")
 
 
-def _check_video_ids(video: Video, labelled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
+def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
     """Yield findings about the number of masks of a video, and their ids in order."""
-    if labelled < MIN_FRAMES:
+    if labeled < MIN_FRAMES:
         advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         folder = video.frames[0].parent if video.frames else Path(video.name)
-        yield warning(folder, f"{labelled} frames with a mask; {advice}")
+        yield warning(folder, f"{labeled} frames with a mask; {advice}")
     objects = {path: set(ids) - {VOID} for path, ids in masks.items()}
     if not masks:
         return

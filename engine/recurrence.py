@@ -1,8 +1,7 @@
-"""Recurrence over frames, the same in training and tracking: read a bank, then write to it."""
+"""Recurrence over frames, the same in training and tracking: segment a frame, encode its memory, store it."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
@@ -20,10 +19,10 @@ class DecodedFrame(NamedTuple):
     """B×(M+1)×h×w, float32"""
 
 
-def read_memory(
+def segment_frame(
     model: VOSModel, bank: MemoryBank, features: Features, *, short_term: bool = True
 ) -> DecodedFrame:
-    """Propagate a bank's memory to a frame and decode.
+    """Read a bank, propagate its memory to a frame, and decode the logits.
 
     Args:
         features: features of the frame, shared by all banks.
@@ -33,22 +32,25 @@ def read_memory(
     return DecodedFrame(propagated, model.decode(propagated, features).float())
 
 
-def read_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
-    """Return a reference frame, which attends to its own identities, and its memory, for `MemoryBank.add_reference`.
+def encode_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
+    """Propagate a reference frame to itself by its own identities, and encode its memory.
 
-    ``masks``: B×(m+1)×H×W, background first, m at most the model's number of identities.
+    ``masks``: B×(m+1)×H×W, background first, m at most the model's number of identities. `MemoryBank.add_reference`
+    stores the memory.
     """
     id_embeddings = model.assign_identities(masks)
     propagated = model.propagate(features, id_embeddings=id_embeddings)
     return propagated, model.memorize(propagated, id_embeddings)
 
 
-def compute_memory(model: VOSModel, decoded: DecodedFrame, masks: Tensor) -> Memory:
-    """Return the memory of a tracked frame with masks B×(m+1)×H×W, for `write_memory`."""
+def encode_memory(model: VOSModel, decoded: DecodedFrame, masks: Tensor) -> Memory:
+    """Encode the memory of a tracked frame with masks B×(m+1)×H×W: assign identities, and memorize them."""
     return model.memorize(decoded.propagated, model.assign_identities(masks))
 
 
-def write_memory(model: VOSModel, bank: MemoryBank, decoded: DecodedFrame, memory: Memory) -> None:
+def store_memory(model: VOSModel, bank: MemoryBank, decoded: DecodedFrame, memory: Memory) -> None:
     """Add the memory of a tracked frame to a bank; if this fails, the bank must be discarded."""
-    relevance = partial(compute_relevance, model, decoded.propagated, decoded.logits)
+    relevance = None
+    if bank.needs_relevance:
+        relevance = compute_relevance(model, decoded.propagated, decoded.logits, bank.keys, len(bank))
     bank.add(memory, relevance)

@@ -21,7 +21,7 @@ from aotlab.evaluation.sequence_scores import (
     join_scores,
     score_pair,
 )
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError

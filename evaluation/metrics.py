@@ -88,7 +88,7 @@ def tolerance_radius(height: int, width: int) -> int:
 
 
 def boundary_map(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels that differ from their right, lower or lower-right neighbour: H×W bool to H×W bool.
+    """Return the pixels that differ from their right, lower or lower-right neighbor: H×W bool to H×W bool.
 
     The frame's border is not a contour.
     """

@@ -1,8 +1,8 @@
 """Scoring rules of MOSE v2: smoothed J, adaptive F for small objects, disappearance and reappearance scores.
 
 The first and the last annotated frame do not count. J adds one pixel to intersection and union. The tolerance of
-F_dot is a tenth of the square root of the object's area, but at most that of F. J&F_d covers the frames on which an
-object has disappeared, J&F_r those after it has reappeared; each run of frames has the same weight, and objects that
+F_dot is a tenth of the square root of the object's area, but at most F's. J&F_d covers the frames on which an object
+has disappeared, J&F_r the frames after it has reappeared; each run of frames has the same weight, and objects that
 never disappear have no such value. Source: Ding et al. 2025 and the published scorer.
 """
 
@@ -27,7 +27,7 @@ from aotlab.evaluation.metrics import (
 )
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""
@@ -35,7 +35,7 @@ COLUMNS = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
-    """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation."""
+    """Plan the scoring of a MOSE v2 video: the objects of its metadata, else of its first annotation."""
     plan = davis.plan_folder(sequence)
     objects = tuple(ScoredObject(item.object_id) for item in sequence.objects) or plan.objects
     return replace(plan, objects=objects, strict=False, metric=METRIC)

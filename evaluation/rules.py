@@ -1,4 +1,4 @@
-"""Scoring rules of all benchmarks by name, with those of VISOR and VOST, which vary those of DAVIS."""
+"""Scoring rules of all benchmarks by name, with the rules of VISOR and VOST, which vary DAVIS's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aotlab.evaluation.tables import (
     mean_row,
     measure_statistics,
 )
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.media.images import require_image_size
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError

@@ -185,7 +185,7 @@ def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
 
 
 def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
-    """Join the scores of all frames, in order, to those of the sequence."""
+    """Join the scores of all frames, in order, to a sequence's scores."""
     values = np.concatenate([part.values for part in parts], axis=2)
     is_counted = plan.is_counted
     if plan.object_present is not None:

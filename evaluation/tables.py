@@ -27,7 +27,7 @@ def recall(values: np.ndarray) -> float:
 
 
 def decay(values: np.ndarray) -> float:
-    """Return the mean of the first quarter of the (N,) values minus that of the last; quarters share end frames.
+    """Return the mean of the first quarter of the (N,) values minus the mean of the last; quarters share end frames.
 
     Indices are Python integers; the reference evaluator's 8-bit indices overflow from 256 frames on.
     """

@@ -167,7 +167,7 @@ def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
 
 
 def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
-    """Return the objects of a mask image or of a folder of them; None for coloured images and other files."""
+    """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
     if not is_folder(path):
         regions = _parse_mask(path, video.size) if _has_ids(path) else None
         return None if regions is None else match_regions(regions, video)
@@ -210,7 +210,7 @@ def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRe
     ids = np.unique(mask[mask > 0])
     if len(ids) > MAX_OBJECTS or is_blurred(mask):
         raise InputError(
-            f"{path}: has {len(ids)} different ids, like a grey or smoothed image; give one value for each object: "
+            f"{path}: has {len(ids)} different ids, like a gray or smoothed image; give one value for each object: "
             "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
         )
     return [
@@ -234,7 +234,7 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
     require_image_size(mask, size, path, "its frame")
     values = {*np.unique(mask).tolist()}
     if not accepted or not (values <= {0, 1} or values <= {0, 255}):
-        kind = "grey" if accepted else "palette"
+        kind = "gray" if accepted else "palette"
         raise InputError(
             f"{path}: has {len(values)} {kind} values up to {max(values)}, but OBJECT/FRAME.png is black and white; "
             "for object ids, give the folder that holds FRAME.png itself"

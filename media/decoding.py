@@ -150,7 +150,7 @@ def has_variable_rate(container: av.container.InputContainer, rate: Fraction) ->
                 times.append(packet.pts * stream.time_base)
     times.sort()
     slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
-    # the last packets may lack neighbours that are stored later
+    # the last packets may lack neighbors that are stored later
     steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
     return any(abs(step - 1 / rate) > slack for step in steps)
 

@@ -67,7 +67,7 @@ def read_raw_image(path: Path) -> np.ndarray:
 
 
 def _read_png(path: Path) -> np.ndarray:
-    """Read a 16-bit PNG; Pillow reduces colours to 8 bits, and OpenCV pads truncated files."""
+    """Read a 16-bit PNG; Pillow reduces colors to 8 bits, and OpenCV pads truncated files."""
     require_extra("video", "cv2")
     import cv2
 
@@ -199,7 +199,7 @@ class TiffStack:
         return values.reshape(*pages.shape, *inner)[(slice(None),) * outer + part[outer:]]
 
     def _to_colors(self, values: np.ndarray) -> np.ndarray:
-        """Convert to brightness or colours: look up palettes, drop alpha, invert min-is-white."""
+        """Convert to brightness or colors: look up palettes, drop alpha, invert min-is-white."""
         if self._page.colormap is not None:
             return (np.moveaxis(self._page.colormap, 0, -1)[values[..., 0]] >> 8).astype(np.uint8)
         if values.dtype == bool:

@@ -95,7 +95,7 @@ def _warn_once_of_orientation(folder: Path) -> None:
 
 
 def require_jpeg_end(path: Path, image: Image.Image) -> None:
-    """Raise `ValueError` for a JPEG without end marker; decoders fill missing parts with grey."""
+    """Raise `ValueError` for a JPEG without end marker; decoders fill missing parts with gray."""
     if image.format in ("JPEG", "MPO"):
         content = path.read_bytes()
         # neither marker occurs in compressed data; an embedded thumbnail has a separate end marker

@@ -101,7 +101,7 @@ def find_video(folder: Path, record: JobRecord) -> Path:
 
 
 def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
-    """Raise `InputError` if a video has other content than that of the results in a folder."""
+    """Raise `InputError` if a video has other content than the video of the results in a folder."""
     from aotlab.media.video import compute_fingerprint  # loads NumPy
 
     if record.fingerprint and record.fingerprint != compute_fingerprint(video):

@@ -26,13 +26,13 @@ MAX_OBJECTS = 1000
 """largest number of ids or colors in a mask, to reject photos passed as masks"""
 PHOTO = (
     "a photo, whose red, green and blue differ, but a mask has one object id per pixel, 0 for the background; give a "
-    "palette or grey PNG"
+    "palette or gray PNG"
 )
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 
 def _voc_palette() -> np.ndarray:
-    """Return the PASCAL VOC colour of every id, 256×3 uint8; bit k of R, G, B comes from bits 0, 1, 2 of the id."""
+    """Return the PASCAL VOC color of every id, 256×3 uint8; bit k of R, G, B comes from bits 0, 1, 2 of the id."""
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
     return np.concatenate([np.packbits(bits[:, channel::3], axis=1) for channel in range(3)], axis=1)
 
@@ -58,7 +58,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, lossy (JPEG), coloured (RGB), or of another size.
+        InputError: missing, not an image, lossy (JPEG), colored (RGB), or of another size.
     """
     path = Path(path)
     with open_image(path, "mask", MASK_ADVICE) as image:
@@ -69,7 +69,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         if (count := getattr(image, "n_frames", 1)) > 1:
             log.warning("%s: contains %d images; the first one is used", path, count)
         if kind == "PNG" and mode == "L" and (bits := _read_png_depth(path)) < 8:
-            log.warning("%s: its grey values of %d bits are object ids", path, bits)
+            log.warning("%s: its gray values of %d bits are object ids", path, bits)
             labels //= 255 // (2**bits - 1)  # Pillow stretches them to 0..255
     if not lossless:
         raise InputError(
@@ -82,7 +82,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     elif mode not in ("P", "L"):
         raise InputError(
             f"{path}: an image of mode {mode}, but a mask holds one object id per pixel; "
-            "save it as a palette (mode P) or 8/16-bit grey PNG"
+            "save it as a palette (mode P) or 8/16-bit gray PNG"
         )
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
@@ -108,7 +108,7 @@ def _read_png_depth(path: Path) -> int:
 
 
 def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None:
-    """Write H×W object ids as a palette PNG, or as a 16-bit grey PNG if an id is above 255.
+    """Write H×W object ids as a palette PNG, or as a 16-bit gray PNG if an id is above 255.
 
     Args:
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
@@ -152,7 +152,7 @@ def resolve_void(labels: np.ndarray) -> np.ndarray:
 
 
 def is_blurred(labels: np.ndarray) -> bool:
-    """Return whether ids (H×W) look like grey values at the smoothed edges of one object.
+    """Return whether ids (H×W) look like gray values at the smoothed edges of one object.
 
     Besides the most frequent value they have many values in lines of a single pixel, which objects are not.
     """
@@ -167,7 +167,7 @@ def is_blurred(labels: np.ndarray) -> bool:
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize H×W ids or bools to (height, width) by nearest neighbour."""
+    """Resize H×W ids or bools to (height, width) by nearest neighbor."""
     if labels.shape == size:
         return labels
     rows, columns = (

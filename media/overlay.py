@@ -9,7 +9,7 @@ import numpy as np
 from aotlab.media.masks import PALETTE, palette_index
 
 FILL_OPACITY = 0.45
-"""opacity of an object's colour, from 0 to 1"""
+"""opacity of an object's color, from 0 to 1"""
 
 HALO_OPACITY = 0.65
 """opacity of the black halo around a contour, from 0 to 1"""
@@ -23,14 +23,14 @@ LETTER_HEIGHT = 22
 _COLORS = PALETTE.astype(np.float32)
 
 FILL_COLORS = (255 * (_COLORS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
-"""fill colours, 256×1×3: the palette, brightened, as dark colours look like shadows"""
+"""fill colors, 256×1×3: the palette, brightened, as dark colors look like shadows"""
 
 CONTOUR_COLORS = 255 * (0.7 * _COLORS / np.maximum(_COLORS.max(axis=1, keepdims=True), 1) + 0.3)
-"""contour colours: the brightest of the same hue, mixed with white"""
+"""contour colors: the brightest of the same hue, mixed with white"""
 
 
 def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Draw every object in its palette colour, with a bright contour inside its edge and a dark one outside.
+    """Draw every object in its palette color, with a bright contour inside its edge and a dark one outside.
 
     Args:
         frame: H×W×3 uint8 RGB, not modified.
@@ -147,7 +147,7 @@ def _smooth(mask: np.ndarray) -> np.ndarray:
 
 
 def _blend(image: np.ndarray, colors: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
-    """Blend the colours (256×3) of ids (H×W) into the image (H×W×3 uint8, in place) by a share (H×W)."""
+    """Blend the colors (256×3) of ids (H×W) into the image (H×W×3 uint8, in place) by a share (H×W)."""
     touched = np.flatnonzero(share > 0)
     flat = image.reshape(-1, 3)
     pixels = flat[touched].astype(np.float32)

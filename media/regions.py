@@ -293,7 +293,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
 
     Frames are matched by image name (`match_frames`); by number if the file names no images, or states numbers and the
     video's frames have no names. Regions with one key are one object. Regions without a key are separate objects if all
-    are on one frame; else those of one class are one object, if no frame has two of them. An integer above 0 as a key
+    are on one frame; else regions of one class are one object, if no frame has two of them. An integer above 0 as a key
     is the object id; other objects get free ids in order.
 
     Raises:

@@ -56,7 +56,7 @@ def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
 
 
 def _texture(color: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """H×W×3 uint8: a colour with smooth light and dark patches, coarse and fine."""
+    """H×W×3 uint8: a color with smooth light and dark patches, coarse and fine."""
     import cv2
 
     light = np.ones(size, np.float32)

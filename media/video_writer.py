@@ -189,7 +189,7 @@ class _SoundCopy:
     Args:
         sound: sound of the source.
         target: opened output video, to which nothing was written yet.
-        begin: seconds from the source's first frame to that of the target.
+        begin: seconds from the source's first frame to the target's.
     """
 
     def __init__(self, sound: Sound, target: av.container.OutputContainer, begin: Fraction) -> None:
@@ -265,7 +265,7 @@ def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: t
     stream.pix_fmt, (stream.height, stream.width) = layout, size
     if bits is not None:
         stream.bit_rate = bits
-    # players guess untagged colours from the height; 1 is BT.709 in each of the three lists
+    # players guess untagged colors from the height; 1 is BT.709 in each of the three lists
     context = stream.codec_context
     context.colorspace = context.color_primaries = context.color_trc = 1
     return stream

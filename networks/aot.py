@@ -25,15 +25,7 @@ from aotlab.networks.layers import (
     map_to_tokens,
     tokens_to_map,
 )
-from aotlab.networks.model import (
-    Block,
-    BlockMemory,
-    Features,
-    KeyValue,
-    Memory,
-    PropagatedFrame,
-    VOSModel,
-)
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 
 
 class LSTTState(NamedTuple):
@@ -121,11 +113,6 @@ class AOT(VOSModel):
             dim=config.dim,
             align_corners=config.align_corners,
         )
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks; see `VOSModel.assign_identities`."""

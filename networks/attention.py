@@ -41,7 +41,7 @@ class LocalAttention(nn.Module):
     convolution, as here.
 
     This readable version copies keys and values into the window of every token, 225 times their memory for a window of
-    15; `aotlab.networks.fast.local_attention` does not.
+    15; `aotlab.networks.fast.attention` does not.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LocalAttention(nn.Module):
             self.relative_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
-        """Attend to the window around every token, with one softmax over the windows of all n frames together.
+        """Attend to the window around every token, with one softmax over the windows of all n frames.
 
         Args:
             query: B×L×C tokens, row-major.

@@ -14,7 +14,7 @@ from aotlab.networks.paot import PAOT
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.rmem import RMemAOT, RMemDeAOT
 
-METHODS: dict[str, type[VOSModel]] = {
+MODEL_CLASSES: dict[str, type[VOSModel]] = {
     "aot": AOT,
     "aot_rmem": RMemAOT,
     "deaot": DeAOT,
@@ -27,7 +27,7 @@ METHODS: dict[str, type[VOSModel]] = {
 
 def build_model(config: ModelConfig) -> VOSModel:
     """Return the model of a config with random weights, and its prompt network if it has one."""
-    model = METHODS[config.method](config)
+    model = MODEL_CLASSES[config.method](config)
     model.prompts = PromptNetwork(config) if config.prompt_blocks else None
     # the fastest layout for convolutions; tokens are then views of maps
     return model.to(memory_format=torch.channels_last)

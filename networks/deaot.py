@@ -24,15 +24,7 @@ from aotlab.networks.attention import Attention, LocalAttention, MapSize
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import (
-    Block,
-    BlockMemory,
-    Features,
-    KeyValue,
-    Memory,
-    PropagatedFrame,
-    VOSModel,
-)
+from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
 
 
 class GatedOutput(nn.Module):
@@ -151,16 +143,12 @@ class GPMBlock(Block):
 class DeAOT(VOSModel):
     """Encoder, identity bank, GPM blocks, and an FPN decoder of the last block's output."""
 
-    block_class: type[GPMBlock] = GPMBlock
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         stage, dim = config.stages[0], config.dim
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
         self.identity_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(
-            self.block_class(dim, stage, first=index == 0) for index in range(stage.depth)
-        )
+        self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
         self.decoder = FPNDecoder(
             ConvGN(2 * dim, dim, 1),
@@ -169,11 +157,6 @@ class DeAOT(VOSModel):
             dim=dim,
             align_corners=config.align_corners,
         )
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank, self.identity_norm]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""

@@ -5,13 +5,28 @@ All batch norms are frozen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
-from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, mobilenet_v2, resnet50
+from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, WeightsEnum, mobilenet_v2, resnet50
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.networks.layers import Encoder
+
+class Encoder(nn.Module):
+    """Base of encoders: from an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
+
+    channels: tuple[int, int, int, int]
+    """channels of the four maps"""
+    torchvision_weights: WeightsEnum | None = None
+    """torchvision's ImageNet weights, if it has the encoder"""
+
+    @property
+    def freezable_parts(self) -> list[nn.Module]:
+        """Parts in order from the input, which training may freeze."""
+        raise NotImplementedError
+
+    @property
+    def recomputable_blocks(self) -> list[nn.Module]:
+        """Blocks whose activations the backward pass may compute again, which saves memory in training."""
+        return []
 
 
 class MobileNetV2(Encoder):
@@ -78,26 +93,5 @@ class ResNet50(Encoder):
         return [f4, f8, f16, f16]
 
 
-def _build_swin_base() -> Encoder:
-    """Swin-B; timm, whose import takes as long as a frame, is imported only for models that have it."""
-    from aotlab.networks.swin import SwinBase
-
-    return SwinBase()
-
-
-ENCODERS: dict[str, Callable[[], Encoder]] = {
-    "mobilenet_v2": MobileNetV2,
-    "resnet50": ResNet50,
-    "swin_base": _build_swin_base,
-}
-
-
-def build_encoder(name: str) -> Encoder:
-    """Return the encoder called ``name`` with random weights."""
-    return ENCODERS[name]()
-
-
-def freeze_encoder(encoder: Encoder, count: int) -> None:
-    """Freeze the first ``count`` of an encoder's parts."""
-    for part in encoder.freezable_parts[:count]:
-        part.requires_grad_(False)
+ENCODER_CLASSES: dict[str, type[Encoder]] = {"mobilenet_v2": MobileNetV2, "resnet50": ResNet50}
+"""encoders by name, without `aotlab.networks.swin`"""

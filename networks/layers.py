@@ -1,4 +1,4 @@
-"""Layers that several papers share, and the base of encoders."""
+"""Layers that several papers share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum
 
 from aotlab.networks.attention import Attention, MapSize
 
@@ -16,25 +15,6 @@ def init_xavier(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)
-
-
-class Encoder(nn.Module):
-    """Base of encoders: from an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
-
-    channels: tuple[int, int, int, int]
-    """of the four maps"""
-    torchvision_weights: WeightsEnum | None = None
-    """torchvision's ImageNet weights, if it has the encoder"""
-
-    @property
-    def freezable_parts(self) -> list[nn.Module]:
-        """Parts in order from the input, which training may freeze."""
-        raise NotImplementedError
-
-    @property
-    def recomputable_blocks(self) -> list[nn.Module]:
-        """Blocks whose activations the backward pass may compute again, which saves memory in training."""
-        return []
 
 
 class SelfAttention(nn.Module):

@@ -36,7 +36,7 @@ from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import MapSize, split_heads
-from aotlab.networks.encoders import build_encoder
+from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 
 
 class Features(NamedTuple):
@@ -78,7 +78,7 @@ Memory = Sequence[BlockMemory]
 
 
 class BlockState(Protocol):
-    """A frame in a block before its identities are known: a NamedTuple of tensors, one of which is its key.
+    """A frame in a block before the identity embedding is added: a NamedTuple of tensors, one of which is its key.
 
     An example is `aotlab.networks.aot.LSTTState`.
     """
@@ -96,7 +96,7 @@ class Block(nn.Module, ABC):
     key_dim: int
     """width C of queries and keys"""
     temporal: tuple[nn.Module, ...] = ()
-    """temporal embedding (RMem), which is a module of the model only and therefore in a tuple; or empty"""
+    """temporal embedding (RMem), in a tuple so that it is not registered here too; or empty"""
 
     def forward(
         self, x: Any, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
@@ -119,7 +119,7 @@ class Block(nn.Module, ABC):
 
     @abstractmethod
     def project(self, x: Any, size: MapSize) -> tuple[Any, Any]:
-        """Return what `attend` continues from, and the frame's key and what becomes its value."""
+        """Return the input of `attend`, and the frame's `BlockState`."""
 
     @abstractmethod
     def attend(self, x: Any, state: Any, memory: BlockMemory, size: MapSize) -> tuple[Any, Any]:
@@ -175,11 +175,6 @@ class VOSModel(nn.Module, ABC):
         """Blocks in use, in the order in which they run."""
         return cast(list[Block], list(self.blocks))
 
-    @property
-    @abstractmethod
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`, which training freezes while it feeds predictions."""
-
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
 
@@ -197,7 +192,7 @@ class VOSModel(nn.Module, ABC):
 
     @abstractmethod
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the identity embedding of masks (E in AOT).
+        """Return the identity embedding of masks (E in AOT), by modules whose names begin with ``identity_``.
 
         Args:
             masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M. If m = M, one more channel, for ignored
@@ -283,3 +278,12 @@ def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> Bloc
         return memory
     long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))
     return memory._replace(long=long)
+
+
+def build_encoder(name: str) -> Encoder:
+    """Return an encoder with random weights."""
+    if name == "swin_base":  # imports timm, which takes as long as a frame
+        from aotlab.networks.swin import SwinBase
+
+        return SwinBase()
+    return ENCODER_CLASSES[name]()

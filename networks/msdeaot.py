@@ -17,13 +17,7 @@ from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens
-from aotlab.networks.model import (
-    Block,
-    Features,
-    Memory,
-    PropagatedFrame,
-    VOSModel,
-)
+from aotlab.networks.model import Block, Features, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.multiscale import Transition
 
 
@@ -61,11 +55,6 @@ class MSDeAOT(VOSModel):
     def active_blocks(self) -> list[Block]:
         """Blocks at stride 16, then at stride 8."""
         return cast(list[Block], [*self.blocks16, *self.blocks8])
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank16, self.identity_bank8, self.identity_norm16, self.identity_norm8]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embeddings at strides 16 and 8; see `VOSModel.assign_identities`."""

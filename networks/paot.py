@@ -18,15 +18,7 @@ from aotlab.networks.attention import MapSize
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
-from aotlab.networks.model import (
-    Block,
-    BlockMemory,
-    BlockState,
-    Features,
-    Memory,
-    PropagatedFrame,
-    VOSModel,
-)
+from aotlab.networks.model import Block, BlockMemory, BlockState, Features, Memory, PropagatedFrame, VOSModel
 from aotlab.networks.multiscale import Transition
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
@@ -100,12 +92,6 @@ class PAOT(VOSModel):
     def active_blocks(self) -> list[Block]:
         """Blocks of all stages."""
         return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        stages = [stage for stage in self.stages if len(stage.blocks)]
-        return [module for stage in stages for module in (stage.identity_bank, stage.identity_norm)]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of each stage with blocks; see `VOSModel.assign_identities`."""

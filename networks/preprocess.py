@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from aotlab.configs.schema import InputConfig
+from aotlab.networks.cache import cache_table
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -21,17 +21,15 @@ MAX_ENLARGEMENT = 2.0
 
 
 def normalize(image: Tensor) -> Tensor:
-    """From ...×3×H×W floats in [0, 1] to what encoders take."""
+    """Convert an image ...×3×H×W of floats in [0, 1] to the input of encoders."""
     mean, std = _mean_and_std(image.dtype, image.device)
     return (image - mean).div_(std)
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept from tracking, training may save for its gradients
-def _mean_and_std(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, 3×1×1 each, copied to a device only once."""
-    mean, std = (torch.tensor(x, dtype=dtype, device=device).view(3, 1, 1) for x in (IMAGE_MEAN, IMAGE_STD))
-    return mean, std
+@cache_table
+def _mean_and_std(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return `IMAGE_MEAN` and `IMAGE_STD` as 2×3×1×1."""
+    return torch.tensor([IMAGE_MEAN, IMAGE_STD], dtype=dtype, device=device)[..., None, None]
 
 
 def network_size(
@@ -41,7 +39,7 @@ def network_size(
     align_corners: bool,
     min_object_area: int | None = None,
 ) -> tuple[int, int]:
-    """The size a frame is resized to before the network (the rule of the published evaluation).
+    """Return the size to which a frame is resized for the network, by the rule of the published evaluation.
 
     Edges over their limits are scaled down; ``min_short_edge`` and ``min_object`` scale up (not part of the published
     rule); then ``scale`` applies; then both sides are truncated to whole pixels, and rounded to 16k+1
@@ -49,8 +47,8 @@ def network_size(
 
     Args:
         size: (height, width) of the frame in pixels.
-        limits: of the edges.
-        align_corners: the model's.
+        limits: limits of the edges.
+        align_corners: whether the model aligns corners.
         min_object_area: area of the smallest object in pixels; None: unknown, ``min_object`` has no effect.
 
     Returns:
@@ -74,7 +72,7 @@ def network_size(
 
 
 def _enlargement_factor(height: float, width: float, object_side: float | None, limits: InputConfig) -> float:
-    """Factor, at least 1, that scales a frame up; its smallest object has ``object_side``² pixels."""
+    """Return the factor, at least 1, by which a frame is scaled up; its smallest object has ``object_side``² pixels."""
     if limits.max_long_edge is None:
         return 1.0
     max_factor = min(MAX_ENLARGEMENT, limits.max_long_edge / max(height, width))

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aot import LSTTBlock
 from aotlab.networks.decoders import FPNDecoder
-from aotlab.networks.encoders import build_encoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, map_to_tokens, tokens_to_map
-from aotlab.networks.model import Features
+from aotlab.networks.model import Features, build_encoder
 
 PLANES = ("positive", "negative", "box", "mask")
 """prompt planes in channel order: discs on positive points, discs on negative points, filled box, rough mask"""

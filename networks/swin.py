@@ -10,7 +10,7 @@ from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
-from aotlab.networks.layers import Encoder
+from aotlab.networks.encoders import Encoder
 
 WINDOW = 7
 DEPTHS = (2, 2, 18)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.evaluation.davis import read_object_ids
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import compress_runs, encode_runs
 from tests.drawn_clips import (
@@ -42,7 +42,7 @@ def davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int) -> 
 
 
 def make_davis2016(root: Path) -> None:
-    """val: two sequences, lists of frames as in the first release; one is labelled 0 and 255."""
+    """val: two sequences, lists of frames as in the first release; one is labeled 0 and 255."""
     clips = {"bear": davis_clip(5, seed=1), "camel": davis_clip(4, {255: 0}, seed=2)}
     lay_out_davis(root, clips, "480p", "val")
     lines = [
@@ -131,7 +131,7 @@ def make_mosev2(root: Path) -> None:
 
 
 def make_sav(root: Path) -> None:
-    """val: every fourth frame labelled; one object lies on another, and one comes late."""
+    """val: every fourth frame labeled; one object lies on another, and one comes late."""
     for name, starts in (("sav_000001", (0, 0)), ("sav_000002", (0, 2))):
         clip = draw_clip(stems_from(0, 17), {1: 0}, seed=3)
         write_frames(root / "sav_val" / "JPEGImages_24fps" / name, clip)

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def segment_by_color(frame, prompts):
-    """Label what has the colour under a click or scribble, or in a box another one than the frame's corner."""
+    """Label what has the color under a click or scribble, or in a box another one than the frame's corner."""
     labels = np.zeros(frame.shape[:2], np.uint16)
     for number, prompt in prompts.items():
         prompt.check_inside(frame.shape[:2])

@@ -184,7 +184,6 @@ def test_architecture_names_exist_in_code():
     for path in (
         *ROOT.glob("[a-z]*/*.py"),
         *ROOT.glob("[a-z]*/[a-z]*/*.py"),
-        *ROOT.glob("engine/tracking/rules/*.py"),
         *ROOT.glob("studio/src/**/*.py"),
     ):
         if path.parts[len(ROOT.parts)] != "tests":

@@ -186,7 +186,7 @@ def inputs(tmp_path_factory):
         (folder / f"{name}.safetensors").symlink_to(BUNDLED_CHECKPOINT)
     clip = draw_clip(stems_from(0, 6))
     clips = {f"clip{index}": clip for index in range(4)}
-    lay_out_split(folder / "labelled", clips)
+    lay_out_split(folder / "labeled", clips)
     data = folder / "datasets"
     lay_out_davis(data / "DAVIS", {"discs": clip}, "2017", "val")
     write_list(data / "DAVIS" / "ImageSets" / "2017" / "test-dev.txt", ["discs"])

@@ -27,6 +27,7 @@ GUARDED = {
     "utils/files.py": ["/proc/"],  # compared with, never opened
     "utils/locks.py": ["os.kill"],
     "utils/processes.py": ["import resource"],
+    "tools/cli/stdio.py": ["os.kill"],  # to end itself, which it does on Windows too
 }
 
 

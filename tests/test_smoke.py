@@ -83,19 +83,8 @@ def test_tracker_takes_masks_prompts_and_saved_states(policy):
 
 def test_video_is_tracked_from_a_mask(aotlab, checkpoint, video, tmp_path):
     Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "first.png")
-    outputs = "masks,objects,coco,overlay"
-    aotlab(
-        "track",
-        video,
-        "--mask",
-        "first.png",
-        "--checkpoint",
-        checkpoint,
-        "--write",
-        outputs,
-        "--output",
-        "out",
-    )
+    line = ("track", video, "--mask", "first.png", "--checkpoint", checkpoint, "--output", "out")
+    aotlab(*line, "--write", "masks,objects,coco,overlay")
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
     assert {path.name for path in (tmp_path / "out").glob("[!.]*")} >= {"coco.json", "overlay.mp4"}
 

@@ -35,7 +35,7 @@ def format_summary(report: LintResult, kind: str) -> str:
     rows = {
         "videos" if kind == "video" else "sets": str(report.units),
         frames: str(report.frames),
-        f"labelled {frames}": str(report.labelled),
+        f"labeled {frames}": str(report.labeled),
         "objects": "not read (--quick)" if report.objects is None else str(report.objects),
         "sizes": ", ".join(sizes) or "none",
         "errors": str(report.errors),

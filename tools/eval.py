@@ -141,7 +141,7 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
 
 @command("aotlab eval", "Run a model on a benchmark and score it.")
 @settings
-@dataset_options(list(DATASETS), flag("--all-frames", "run on all frames, not only the labelled ones"))
+@dataset_options(list(DATASETS), flag("--all-frames", "run on all frames, not only the labeled ones"))
 @group(
     "output", option("--output", type=Folder, help="folder for the results and scores.json"), force, restart
 )

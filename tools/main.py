@@ -1,4 +1,4 @@
-"""Entry point of the command ``aotlab``: one subcommand per module of this package, and those of plug-ins."""
+"""Entry point of the command ``aotlab``: one subcommand per module of this package, and the commands of plug-ins."""
 
 from __future__ import annotations
 

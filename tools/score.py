@@ -24,7 +24,7 @@ from click import UsageError
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
-from aotlab.media.labelled_video import Video, find_masks
+from aotlab.media.labeled_video import Video, find_masks
 from aotlab.tools.cli.command import (
     command,
     report_write_errors,

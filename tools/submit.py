@@ -21,7 +21,7 @@ from aotlab.dataloaders.benchmarks.datasets import (
     open_dataset,
 )
 from aotlab.dataloaders.benchmarks.sequences import require_readable
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, group, require_new_output, require_paths
 from aotlab.tools.cli.options import data_options, force
 from aotlab.tools.cli.types import File, Folder, option

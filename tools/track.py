@@ -291,7 +291,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
 
     Args:
-        wrong: wrong lines of the list, if any; the jobs are those of the others.
+        wrong: wrong lines of the list, if any; the jobs are of the other lines.
     """
     from aotlab.media.job_record import read_job_record
     from aotlab.video.batch import check_jobs

@@ -73,7 +73,7 @@ def train_command(program: str, recipe: str, readers: Readers | None = None) -> 
     Args:
         program: how it is started, such as ``aotlab train``.
         recipe: settings without ``--config``.
-        readers: readers of training data by ``kind``; None: those of the framework.
+        readers: readers of training data by ``kind``; None: the framework's.
     """
 
     @command(program, "Train a model through the phases of a recipe.")

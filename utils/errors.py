@@ -58,7 +58,7 @@ def require_known(name: str, known: Collection[str], problem: str, otherwise: st
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
 """advice for too little memory"""
 OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
-"""fragments of out-of-memory messages; the last one is that of libraries that cannot be loaded"""
+"""fragments of out-of-memory messages; the last one is for libraries that cannot be loaded"""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

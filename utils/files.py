@@ -180,7 +180,7 @@ def sibling_path(source: Path, ending: str) -> Path:
 
 
 def base_name(source: Path) -> str:
-    """Return the name of a folder, and that of a file without its suffix."""
+    """Return the name of a folder, or of a file without its suffix."""
     return source.name if is_folder(source) else source.stem
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from aotlab.utils.errors import InputError
 
 COMMANDS = "aotlab.commands"
-"""group of click commands, as `aotlab.sdk.command` makes them; the name is that of the command"""
+"""group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's"""
 MASK_READERS = "aotlab.mask_readers"
 """group of readers of annotation files"""
 MASK_WRITERS = "aotlab.mask_writers"
@@ -49,7 +49,7 @@ def suggest_convert(outputs: Iterable[str]) -> str:
 
 
 def list_mask_formats() -> list[str]:
-    """Return the names of the formats that masks can be written in: COCO, and those of plug-ins."""
+    """Return the names of the formats that masks can be written in: COCO, and formats of plug-ins."""
     return ["coco", *list_plugins(MASK_WRITERS)]
 
 

@@ -221,18 +221,15 @@ class JobRunner:
         wanted = start_record(job, self._options, input_digest)
         earlier = find_earlier(folder, wanted.outputs)
         repeatable = job.is_repeatable(self._options)
-        return input_digest, plan_job(wanted, self._options, earlier, LIST_RERUN, repeatable=repeatable)
+        plan = plan_job(wanted, self._options, earlier, LIST_RERUN, repeatable=repeatable)
+        if plan.action == "keep":
+            _warn_of_kept_classes(job, folder)
+        return input_digest, plan
 
     def _run(self, job: Job, folder: Path) -> JobRecord | None:
         input_digest, plan = self._plan(job)
         if plan.action == "keep":
-            log.info(
-                "%s: %s%s; delete %s to track it again",
-                job.name,
-                plan.reason,
-                _describe_kept_classes(job, folder),
-                folder,
-            )
+            log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
         elif plan.action == "reuse":
             log.info("%s: %s", job.name, plan.reason)
         else:
@@ -250,22 +247,31 @@ class JobRunner:
         return read_job_record(folder)
 
 
-def _describe_kept_classes(job: Job, folder: Path) -> str:
-    """Return which class names of corrected results stay although the list has others."""
-    record, wanted = read_job_record(folder), parse_class_names(job.classes)
-    kept = {} if record is None else {each: record.class_names.get(each, "object") for each in wanted}
-    different = [
-        f"{kept[each]}, not {wanted[each]} as in the list" for each in kept if kept[each] != wanted[each]
-    ]
-    return f", of class {' and '.join(different)}" if different else ""
+def _warn_of_kept_classes(job: Job, folder: Path) -> None:
+    """Warn of class names that corrected results keep although the list has others."""
+    record = read_job_record(folder)
+    for object_id, wanted in parse_class_names(job.classes).items():
+        kept = "object" if record is None else record.class_names.get(object_id, "object")
+        if kept != wanted:
+            log.warning(
+                "%s: object %d keeps its corrected masks and class %s, not %s as in the list",
+                job.name,
+                object_id,
+                kept,
+                wanted,
+            )
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
-    """Return the record of a job that failed, after saving it if its folder can be written."""
-    begun = read_job_record(folder)  # names what is in the folder
-    record = replace(start_record(job), error=problem, outputs=begun.outputs if begun else [])
-    with suppress(InputError):
-        write_job_record(folder, record)
+    """Return the record of a job that failed, after saving it if its folder can be written.
+
+    Finished results keep their record if the job failed before its first frame, as without its video.
+    """
+    earlier = read_job_record(folder)  # names what is in the folder
+    record = replace(start_record(job), error=problem, outputs=earlier.outputs if earlier else [])
+    if earlier is None or earlier.error is not None:
+        with suppress(InputError):
+            write_job_record(folder, record)
     return record
 
 
@@ -302,7 +308,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     Args:
         output: existing folder.
         inputs: what the results of all jobs depend on, as JSON values, which identify the run.
-        force: remove the results of another run first, except those of corrected jobs and files of others.
+        force: remove the results of another run first, except results of corrected jobs and files of others.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
@@ -311,15 +317,13 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     names = sorted(job.name for job in jobs)
     if _plan_list(jobs, output, inputs, force=force).action == "track":
         _remove_run(output)
-    settings, earlier_names = read_run(output)
-    for name in _list_removed(output, earlier_names, names):
-        log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
+    settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
     write_versioned(output / RUN_FILE, RUN_KIND, {"settings": settings or inputs, "jobs": names})
 
 
 def _remove_run(output: Path) -> None:
-    """Remove the results of the run in a folder, except those of corrected jobs, which keep the class ids."""
+    """Remove the results of the run in a folder, except results of corrected jobs, which keep the class ids."""
     settings, names = read_run(output)
     if settings is None:
         return
@@ -360,6 +364,9 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
     )
     plan = plan_list(earlier, names, inputs, force=force)
     plan.require_allowed(output)
+    for name in earlier.removed:
+        if plan.action == "resume" or _is_corrected(output / name):
+            log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
     return plan
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from aotlab.engine.tracking.host_copy import LabelPipeline
-from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.video.merging import (
     ObjectProbabilities,
@@ -29,6 +28,14 @@ from aotlab.video.merging import (
 
 FrameResult = tuple[int, np.ndarray, Prediction]
 """index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MergedPrediction(Prediction):
+    """Prediction of both directions."""
+
+    disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
+    """1 − IoU of the forward and backward masks by object id; only for objects given in both directions"""
 
 
 class AnnotatedFrame(NamedTuple):
@@ -166,7 +173,9 @@ def _track_gap(
     return len(gap) in cuts
 
 
-def fuse_directions(forward: Prediction | None, backward: ObjectProbabilities, weight: float) -> Prediction:
+def fuse_directions(
+    forward: Prediction | None, backward: ObjectProbabilities, weight: float
+) -> MergedPrediction:
     """Return the weighted mean of the probabilities of both directions.
 
     Args:
@@ -182,7 +191,7 @@ def fuse_directions(forward: Prediction | None, backward: ObjectProbabilities, w
     shared = [object_id for object_id in forward.ids if object_id in backward.ids]
     disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
     logits, temperature = merged.probabilities.clamp(min=1e-30).log(), forward.temperature
-    return Prediction(
+    return MergedPrediction(
         merged.ids, logits, merged.probabilities.max(0).indices, disagreement=disagreement,
         temperature=temperature,
     )  # fmt: skip

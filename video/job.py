@@ -26,7 +26,7 @@ class Job:
     """One video to track."""
 
     name: str
-    """name in records and lists; in the results of a list, also that of its folder"""
+    """name in records and lists; in the results of a list, also the folder's name"""
     video: str
     """source, as in `open_frames`"""
     masks: tuple[str, ...] = ()
@@ -46,9 +46,9 @@ class Job:
     not_points: tuple[str, ...] = ()
     """points that are not on the objects"""
     segmenter: tuple[str, ...] = ()
-    """segmenter of the prompts: two ONNX files, or the name of a plug-in; empty: that of the checkpoint"""
+    """segmenter of the prompts: two ONNX files, or the name of a plug-in; empty: the checkpoint's own"""
     classes: tuple[str, ...] = ()
-    """class names of objects, ``[:ID]=NAME`` or NAME for object 1; they replace those of mask files"""
+    """class names of objects, ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
     rate: str | None = None
     """frames per second of an image folder or TIFF stack, as in `open_frames`"""
 
@@ -158,13 +158,13 @@ def parse_class_names(values: Sequence[str]) -> dict[int, str]:
     """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
 
     Raises:
-        InputError: a frame, no name, or two names for one object.
+        InputError: a frame, no name, two names for one object, or a ``;``, which separates names in a list of jobs.
     """
     names: dict[int, str] = {}
     for value in values:
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
-        if frame is not None or not name or object_id in names:
+        if frame is not None or not name or ";" in name or object_id in names:
             raise InputError(f"class {value}: expected one [:ID]=NAME for each object, for example :2=dog")
         names[object_id] = name
     return names

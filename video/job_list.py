@@ -199,6 +199,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             number = reader.line_num
             if None in row:
                 raise csv.Error("more values than the header has; use quotes")
+            row = {key: value.strip() for key, value in row.items()}
             for key in OBJECT_FIELDS.keys() & row.keys():
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
             yield number, {**row, "overrides": shlex.split(row.get("overrides", ""))}

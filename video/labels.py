@@ -81,7 +81,7 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
 
 def add_class_ids(shared: Mapping[str, int], classes: Mapping[str, int | None]) -> dict[str, int]:
-    """Return class ids by name with those of a video added, which keep their ids if no other class has them.
+    """Return class ids by name with a video's classes added, which keep their ids if no other class has them.
 
     Args:
         shared: class ids of other videos, which stay.

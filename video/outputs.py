@@ -61,6 +61,11 @@ class TrackedFrame:
         """Whether the frame follows a cut; False without ``rules.cuts``."""
         return bool(getattr(self.prediction, "cut", False))
 
+    @property
+    def disagreement(self) -> Mapping[int, float]:
+        """Disagreement of both directions by object id; empty for frames tracked in one direction."""
+        return getattr(self.prediction, "disagreement", {})
+
 
 @dataclass(frozen=True)
 class RestoredPrediction:
@@ -120,13 +125,13 @@ class Output:
         """Write files of a list of videos, into the folder of its results.
 
         Args:
-            records: for each video ``name`` (that of its folder) and ``status`` (done, failed or waiting); unless it is
+            records: for each video ``name`` (its folder's name) and ``status`` (done, failed or waiting); unless it is
                 waiting also ``video`` (its path), ``frames``, ``rate`` and ``error`` (None on success).
         """
 
 
 class FrameFiles(Output):
-    """A folder with PNGs of single frames; ``save`` writes those of a frame by folder and name."""
+    """A folder with PNGs of single frames; ``save`` writes the PNGs of a frame by folder and name."""
 
     def __init__(
         self, path: Path, source: FrameSource, save: Callable[[Path, str, TrackedFrame], None]
@@ -158,7 +163,7 @@ def save_alpha(folder: Path, name: str, tracked: TrackedFrame) -> None:
 
 
 def save_mattes(folder: Path, name: str, tracked: TrackedFrame, white: int = 255) -> None:
-    """``mattes/<id>/<frame>.png``: probability of the object in grey, from its first tracked frame on.
+    """``mattes/<id>/<frame>.png``: probability of the object in gray, from its first tracked frame on.
 
     ``white``: value of probability 1: 255, or 65535 for 16-bit PNGs.
     """
@@ -293,7 +298,7 @@ OUTPUTS = {
     ),
     "mattes": OutputKind(
         "mattes",
-        "one folder of grey PNGs per object, 8 bits",
+        "one folder of gray PNGs per object, 8 bits",
         partial(FrameFiles, save=save_mattes),
         0.2,
         True,
@@ -434,7 +439,7 @@ def finish_batch(names: Iterable[str], folder: Path, records: Sequence[Mapping[s
 
 
 def remove_temporary_files(files: Iterable[str], folder: Path) -> None:
-    """Remove temporary files that a killed run left in a folder and in those of its outputs, whose names are given."""
+    """Remove temporary files that a killed run left in a folder and in its outputs, whose names are given."""
     remove_leftovers(folder)
     for path in (folder / name for name in files):
         remove_leftovers(path)

@@ -175,7 +175,7 @@ def _describe_outputs(record: JobRecord, options: JobOptions) -> str:
 
 
 def _describe_settings(earlier: Any, settings: Mapping[str, Any]) -> str | None:
-    """Return how results of earlier settings differ from those of new ones; None if they include them."""
+    """Return how earlier settings differ from new ones; None if they include them."""
     if earlier == settings:
         return None
     write = earlier.get("write") if isinstance(earlier, dict) else None

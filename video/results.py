@@ -189,7 +189,7 @@ class JobResults:
         record.error = UNFINISHED if result.interrupted else result.error
         masks = {PROMPT_MASKS} & {*record.written}
         record.written = sorted(masks.union(path.name for path in result.written.values()))
-        # on a full disk, the error of the run says more than that of its record, which stays unfinished
+        # on a full disk, the run's error tells more than the record's, which stays unfinished
         with suppress(InputError) if result.error else nullcontext():
             write_job_record(self._folder, record)
         if record.error is None:
@@ -207,7 +207,7 @@ def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
 
 
 def _locate_masks(checked: CheckedJob) -> list[str]:
-    """Return the masks of a job with absolute paths, and frame indices for those of one frame."""
+    """Return the masks of a job with absolute paths, and frame indices for masks of one frame."""
     values, frames = [], checked.frames
     for value in checked.job.masks:
         number, object_id, file = split_mask_value(value)

@@ -49,7 +49,7 @@ def run_job(
         job: the video and its masks.
         folder: output folder, created if missing.
         tracker: the model, or a tracker with the model loaded, for several jobs; None: the bundled one.
-        options: outputs and how to track; frame numbers in them are those of the job.
+        options: outputs and how to track; their frame numbers count as the job's do.
         force: replace results of other inputs.
         restart: track again from the first frame.
 
@@ -143,7 +143,7 @@ def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracke
 
 
 def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:
-    """Return the segmenter of `Job.segmenter`, else that of the tracker's model, else of the bundled model.
+    """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's.
 
     Raises:
         InputError: the segmenter cannot be loaded.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import read_videos, require_folder
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.files import (

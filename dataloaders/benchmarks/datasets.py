@@ -15,7 +15,7 @@ from aotlab.dataloaders.benchmarks.mose import read_mose, read_mosev2
 from aotlab.dataloaders.benchmarks.sav import read_sav
 from aotlab.dataloaders.benchmarks.sequences import read_folder, require_folder
 from aotlab.dataloaders.benchmarks.youtube_vos import read_youtube_vos
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_known
 
 Reader = Callable[..., list[Video]]
@@ -134,7 +134,7 @@ DATASETS: dict[str, DataSet] = {
         lambda root, split: read_long_video(root),
         "LongVideo",
         "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
-        "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labelled frames",
+        "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labeled frames",
     ),
     "sav": DataSet(
         read_sav,
@@ -177,7 +177,7 @@ def open_dataset(
         name: key of `DATASETS`, case-insensitive.
         root: folder of the data set; None: `find_default_root`.
         split: name of the split; ignored by "folder" and "longvideo".
-        all_frames: YouTube-VOS, VOST: run on all frames, write labelled ones.
+        all_frames: YouTube-VOS, VOST: run on all frames, write labeled ones.
         new_objects: folder: later masks may add objects.
 
     Raises:

@@ -21,7 +21,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_video,
     read_videos,
 )
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.utils.files import is_folder
 
 SUBMISSION_HEIGHT = 480
@@ -33,7 +33,7 @@ RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 def read_davis(root: Path, year: int | str, split: str = "val") -> list[Video]:
     """Read the sequences of a split (train, val, test-dev, ...; "test" means test-dev), sorted by name.
 
-    ``year`` is that of the lists; 2016 merges all ids of a video into one object.
+    ``year`` names the lists; 2016 merges all ids of a video into one object.
     """
     root = root / "DAVIS" if is_folder(root / "DAVIS") else root
     size = next((name for name in RESOLUTIONS if is_folder(root / "JPEGImages" / name)), RESOLUTIONS[0])
@@ -52,7 +52,7 @@ def read_davis(root: Path, year: int | str, split: str = "val") -> list[Video]:
 
 
 def read_visor(root: Path, split: str = "val") -> list[Video]:
-    """Read the sequences of a split (train, val, val_unseen), sorted by name; those of val_unseen are marked."""
+    """Read the sequences of a split (train, val, val_unseen), sorted by name; sequences of val_unseen are marked."""
     lists = root / "ImageSets" / "2022"
     path = find_list_file(split, lists)
     unseen = read_optional_list(lists / "val_unseen.txt")
@@ -67,19 +67,19 @@ def read_visor(root: Path, split: str = "val") -> list[Video]:
 def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
     """Read the videos of a split (train, val or test), in the order of its list.
 
-    The first labelled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
+    The first labeled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
     With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results are for the 5 per second.
     """
     root = root / "VOST" if is_folder(root / "VOST") else root
 
     def read(name: str) -> Video:
-        labelled = list_frames(root / "JPEGImages" / name)
-        frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
+        labeled = list_frames(root / "JPEGImages" / name)
+        frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labeled
         video = _make_video(name, frames, root / "Annotations" / name)
         # a label before the first frame could not be predicted
         first = {path.stem for path in video.frames[:1]}
         scored = tuple(dropwhile(lambda path: path.stem not in first, video.annotations))
-        written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
+        written = frozenset(path.stem for path in (*labeled, *scored)) if all_frames else None
         return replace(video, annotations=scored, result_stems=written, rules="vost")
 
     path = find_list_file(split, root / "ImageSets")
@@ -87,7 +87,7 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
 
 
 def read_long_video(root: Path) -> list[Video]:
-    """Read the videos, sorted by name; the first labelled frame is given, the others are scored as one object."""
+    """Read the videos, sorted by name; the first labeled frame is given, the others are scored as one object."""
 
     def read(name: str) -> Video:
         frames = list_frames(root / "JPEGImages" / name)

@@ -18,14 +18,14 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_optional_list,
     read_videos,
 )
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.files import is_file
 
 MAX_FRAME = 10**7
 """largest frame number in the metadata"""
 FRAME_STEP = 5
-"""interval between labelled frames"""
+"""interval between labeled frames"""
 
 
 def read_lvos(root: Path, split: str = "val") -> list[Video]:

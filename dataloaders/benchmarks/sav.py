@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_names,
     read_videos,
 )
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, require_none_missing

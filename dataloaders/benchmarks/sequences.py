@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError, require_known

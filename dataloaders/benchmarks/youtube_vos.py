@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
     require_folder,
 )
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.files import is_file, require_file_name, require_none_missing

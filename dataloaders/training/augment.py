@@ -1,4 +1,4 @@
-"""Augmentation of images with masks into training clips: size, motion, colours (AOT, Training Details)."""
+"""Augmentation of images with masks into training clips: size, motion, colors (AOT, Training Details)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.random import Generator
 from aotlab.configs.training import PhaseConfig
 
 FILL = (124, 116, 104)
-"""fill colour outside an image: the ImageNet mean"""
+"""fill color outside an image: the ImageNet mean"""
 CONTROL_POINTS = 5
 """number of control points of a thin-plate spline along each side of the image"""
 CONTROL_SHIFT = 0.02
@@ -21,7 +21,7 @@ CONTROL_SHIFT = 0.02
 SPLINE_CELLS = 24
 """number of points along each side at which a spline is evaluated; the rest is interpolated"""
 LUMA = (0.299, 0.587, 0.114)
-"""weights of red, green and blue in grey"""
+"""weights of red, green and blue in gray"""
 GRAY_PROBABILITY = 0.2
 BLUR_PROBABILITY = 0.3
 BLUR_SIGMA = (0.1, 2.0)
@@ -120,7 +120,7 @@ def _move_and_crop(
 
 
 def _recolor(frame: np.ndarray, phase: PhaseConfig, rng: Generator, *, single: bool) -> np.ndarray:
-    """Change colours as published: AOT mildly and only for single images, DeAOT strongly and per frame."""
+    """Change colors as published: AOT mildly and only for single images, DeAOT strongly and per frame."""
     if phase.augmentation == "deaot":
         return random_gray_and_blur(jitter_colors(frame, STRONG_JITTER, rng), rng)
     return jitter_colors(frame, MILD_JITTER, rng) if single else frame
@@ -272,7 +272,7 @@ def _cell_centers(box: tuple[int, int, int, int], count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Strength of colour changes: factors from 1 - value to 1 + value; hue as a fraction of the colour circle."""
+    """Strength of color changes: factors from 1 - value to 1 + value; hue as a fraction of the color circle."""
 
     brightness: float
     contrast: float
@@ -302,7 +302,7 @@ def jitter_colors(image: np.ndarray, limits: ColorJitter, rng: Generator) -> np.
 
 
 def random_gray_and_blur(image: np.ndarray, rng: Generator) -> np.ndarray:
-    """Turn H×W×3 uint8 grey, and blur it, each with some probability."""
+    """Turn H×W×3 uint8 gray, and blur it, each with some probability."""
     if rng.random() < GRAY_PROBABILITY:
         image = scale_saturation(image, 0.0)
     if rng.random() < BLUR_PROBABILITY:
@@ -311,24 +311,24 @@ def random_gray_and_blur(image: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def scale_brightness(image: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply all colours; 0 gives black."""
+    """Multiply all colors; 0 gives black."""
     return _apply_levels(image, np.arange(256) * factor)
 
 
 def scale_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """Scale differences to the image's mean grey; 0 gives a uniform grey."""
+    """Scale differences to the image's mean gray; 0 gives a uniform gray."""
     mean = round(cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0])
     return _apply_levels(image, mean + (np.arange(256) - mean) * factor)
 
 
 def scale_saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """Scale differences to each pixel's grey value; 0 gives a grey image."""
+    """Scale differences to each pixel's gray value; 0 gives a gray image."""
     mixing = factor * np.eye(3) + (1 - factor) * np.array([LUMA] * 3)
     return np.asarray(cv2.transform(image, mixing))
 
 
 def shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """Rotate all hues by this fraction of the colour circle (0 to 1, either sign)."""
+    """Rotate all hues by this fraction of the color circle (0 to 1, either sign)."""
     steps = round(turn * 256) % 256
     if steps == 0:  # a round trip through HSV would lose precision
         return image

@@ -13,7 +13,7 @@ from aotlab.dataloaders.training.augment import MAX_DROPPED_PIXELS, count_ids
 from aotlab.media.masks import VOID
 
 MAX_OBJECTS = (VOID - 1) // 2
-"""largest number of objects in a clip; those of two merged clips stay below 255"""
+"""largest number of objects in a clip; two merged clips stay below 255"""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.sets import ImageSet, LabelledImage, find_paths, make_image_set
+from aotlab.dataloaders.training.sets import ImageSet, LabeledImage, find_paths, make_image_set
 from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
 from aotlab.media.regions import decode_runs, require_size
@@ -25,7 +25,7 @@ MIN_AREA = 500
 
 
 @dataclass(frozen=True, slots=True)
-class CocoImage(LabelledImage):
+class CocoImage(LabeledImage):
     """An image with its annotations."""
 
     size: tuple[int, int]

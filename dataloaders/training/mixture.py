@@ -324,7 +324,7 @@ def random_entering_motion(box: tuple[int, int, int, int], crop: int, rng: Gener
 def _paste(
     first: Clip, second: Clip, motion: Motion, box: tuple[int, int, int, int], *, underneath: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames T×S×S×3 and labels T×S×S; ids of the second clip follow those of the first."""
+    """Return frames T×S×S×3 and labels T×S×S; ids of the second clip follow the first clip's."""
     left, top, width, height = box
     center = np.array([left + width / 2, top + height / 2])
     frames, labels = first.frames.copy(), first.labels.copy()

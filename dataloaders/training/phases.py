@@ -18,7 +18,7 @@ from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import is_file, real_path
 from aotlab.utils.numbers import require_choice
@@ -202,7 +202,7 @@ def open_set(root: Path, source: SourceConfig, readers: Readers = READERS) -> Cl
     """Find the images or videos of one source below ``root``.
 
     Raises:
-        InputError: no such kind, or no labelled data there.
+        InputError: no such kind, or no labeled data there.
     """
     require_choice(source.kind, readers, "train.phases.sources.kind")
     if source.balance and source.kind in READERS and source.kind != "static":

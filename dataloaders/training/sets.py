@@ -34,7 +34,7 @@ from aotlab.dataloaders.training.augment import (
 )
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path, require_none_missing
@@ -42,11 +42,11 @@ from aotlab.utils.files import real_path, require_none_missing
 log = logging.getLogger(__name__)
 
 MIN_FRAMES = 2
-"""minimum number of labelled frames of a video, and in YouTube-VOS of an object"""
+"""minimum number of labeled frames of a video, and in YouTube-VOS of an object"""
 MIN_REFERENCE_PIXELS = 200
-"""number of labelled pixels that a reference frame must exceed"""
+"""number of labeled pixels that a reference frame must exceed"""
 MAX_IGNORED_FRACTION = 0.2
-"""largest number of ignored pixels on a reference frame, relative to its labelled ones"""
+"""largest number of ignored pixels on a reference frame, relative to its labeled ones"""
 REFERENCE_TRIES = 20
 WINDOW_TRIES = 6
 """number of attempts to choose frames without new objects after the reference frame"""
@@ -57,7 +57,7 @@ MaskReader = Callable[[Path], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledImage:
+class LabeledImage:
     """An image file and the file of its mask."""
 
     image: Path
@@ -86,7 +86,7 @@ class LabelledImage:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedImage(LabelledImage):
+class MaskedImage(LabeledImage):
     """An image file and its mask file."""
 
     reader: MaskReader
@@ -125,8 +125,8 @@ def read_single_object(path: Path) -> np.ndarray:
 
 
 def read_saliency(path: Path) -> np.ndarray:
-    """Read the brighter half of the grey levels as one object; colours are converted to grey."""
-    with open_image(path, "mask", "give a grey PNG, white where the object is") as image:
+    """Read the brighter half of the gray levels as one object; colors are converted to gray."""
+    with open_image(path, "mask", "give a gray PNG, white where the object is") as image:
         return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
 
 
@@ -147,7 +147,7 @@ class Subset:
 class ImageSet:
     """Single images, each of which is moved to give a clip."""
 
-    images: tuple[LabelledImage, ...]
+    images: tuple[LabeledImage, ...]
     subsets: tuple[Subset, ...] = ()
     """subsets, each of one folder, to draw from before an image is drawn; empty: images are drawn uniformly"""
 
@@ -197,14 +197,14 @@ class VideoSet:
 
     name: str
     videos: tuple[Video, ...]
-    """``annotations[i]`` is the mask of ``frames[i]``, see `select_labelled_frames`"""
+    """``annotations[i]`` is the mask of ``frames[i]``, see `select_labeled_frames`"""
     max_gap: int
     """largest number of frames between two frames of a clip"""
 
     def describe(self) -> str:
-        """Return the number of videos and labelled frames, and the largest gap."""
+        """Return the number of videos and labeled frames, and the largest gap."""
         frames = sum(len(video.frames) for video in self.videos)
-        return f"{len(self.videos)} videos with {frames} labelled frames, gaps up to {self.max_gap}"
+        return f"{len(self.videos)} videos with {frames} labeled frames, gaps up to {self.max_gap}"
 
     def sample_index(self, rng: Generator) -> int:
         """Draw the index of a video."""
@@ -225,7 +225,7 @@ class VideoSet:
         return replace(clip, names=(video.name,))
 
 
-def select_labelled_frames(video: Video) -> Video:
+def select_labeled_frames(video: Video) -> Video:
     """Return a video of the frames with a mask and of their masks, in order.
 
     With listed objects, these are the frames of objects with at least `MIN_FRAMES` frames.
@@ -238,7 +238,7 @@ def select_labelled_frames(video: Video) -> Video:
 
 
 def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:
-    """Return the frames and masks of a video of `select_labelled_frames`."""
+    """Return the frames and masks of a video of `select_labeled_frames`."""
     reader = read_single_object if video.merge_ids else read_ids
     dropped = tuple(item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES)
     pairs = zip(video.frames, video.annotations, strict=True)
@@ -246,7 +246,7 @@ def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:
 
 
 def sample_clip(
-    frames: Sequence[LabelledImage], phase: PhaseConfig, max_gap: int, rng: Generator, *, max_objects: int
+    frames: Sequence[LabeledImage], phase: PhaseConfig, max_gap: int, rng: Generator, *, max_objects: int
 ) -> Clip:
     """Make a clip of some of the frames of a video, in one random crop.
 
@@ -264,7 +264,7 @@ def sample_clip(
     return relabel(clip_frames, labels, rng, min_pixels=MAX_DROPPED_PIXELS, max_objects=max_objects)
 
 
-def choose_frames(frames: Sequence[LabelledImage], length: int, max_gap: int, rng: Generator) -> list[int]:
+def choose_frames(frames: Sequence[LabeledImage], length: int, max_gap: int, rng: Generator) -> list[int]:
     """Draw frame indices with random gaps, forwards or backwards, the reference frame first.
 
     After a few attempts at most, the reference frame shows enough and later frames bring no new objects, if possible.
@@ -295,8 +295,8 @@ def choose_frames(frames: Sequence[LabelledImage], length: int, max_gap: int, rn
 
 def is_reference_frame(counts: np.ndarray) -> bool:
     """Return whether a frame with these pixel counts per id can be a reference frame."""
-    labelled = counts[1:VOID].sum()
-    return bool(labelled > MIN_REFERENCE_PIXELS and counts[VOID] <= MAX_IGNORED_FRACTION * labelled)
+    labeled = counts[1:VOID].sum()
+    return bool(labeled > MIN_REFERENCE_PIXELS and counts[VOID] <= MAX_IGNORED_FRACTION * labeled)
 
 
 def find_paths(folder: Path, forms: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
@@ -368,7 +368,7 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
         [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", ".")],
         "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png next to it",
     ),
-    # its grey levels count votes for an object; at least half of the votes select it
+    # its gray levels count votes for an object; at least half of the votes select it
     "pascal_s": (
         [(f"{name}imgs/pascal", f"{name}masks/pascal") for name in ("datasets/", "", "PASCAL-S/datasets/")],
         "datasets/imgs/pascal/*.jpg and datasets/masks/pascal/*.png",
@@ -406,7 +406,7 @@ def open_voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     return make_image_set([pair for pair in pairs if pair.image.stem in names], images, masks)
 
 
-def make_image_set(images: Sequence[LabelledImage], folder: Path, masks: Path) -> ImageSet:
+def make_image_set(images: Sequence[LabeledImage], folder: Path, masks: Path) -> ImageSet:
     """Return a set of images; raises `InputError` without any."""
     if not images:
         raise InputError(f"{folder}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
@@ -414,7 +414,7 @@ def make_image_set(images: Sequence[LabelledImage], folder: Path, masks: Path) -
 
 
 def read_video_folders(root: Path, split: str | None = None) -> list[Video]:
-    """Read folders of frames and masks, all or those of a list in ImageSets/; any frame may be without a mask."""
+    """Read folders of frames and masks, all videos or a list in ImageSets/; any frame may be without a mask."""
     images, masks = find_paths(root, VIDEO_LAYOUTS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
     names = list_subfolders(images)
     if split is not None:
@@ -454,21 +454,21 @@ VIDEO_READERS: dict[str, Callable[[Path, str | None], list[Video]]] = {
 
 
 def open_videos(folder: Path, source: SourceConfig) -> VideoSet:
-    """Find the labelled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out.
+    """Find the labeled frames of the videos of a source; videos with fewer than `MIN_FRAMES` are left out.
 
     Raises:
         InputError: a listed video is not readable, or no video has enough frames.
     """
     candidates = VIDEO_READERS[source.kind](folder, source.split)
     require_readable(candidates)
-    labelled = [select_labelled_frames(video) for video in candidates]
-    videos = tuple(video for video in labelled if len(video.frames) >= MIN_FRAMES)
+    labeled = [select_labeled_frames(video) for video in candidates]
+    videos = tuple(video for video in labeled if len(video.frames) >= MIN_FRAMES)
     if not videos:
         raise InputError(
             f"{folder}: no video with {MIN_FRAMES} frames that have masks of the same name; expected "
             "JPEGImages/<video>/00000.jpg with Annotations/<video>/00000.png"
         )
-    if len(videos) < len(labelled):
-        short = len(labelled) - len(videos)
-        log.info("%s: %d videos with fewer than %d labelled frames left out", folder, short, MIN_FRAMES)
+    if len(videos) < len(labeled):
+        short = len(labeled) - len(videos)
+        log.info("%s: %d videos with fewer than %d labeled frames left out", folder, short, MIN_FRAMES)
     return VideoSet(source.path, videos, source.max_gap)

@@ -81,7 +81,7 @@ export function labelParts(mask, width) {
 }
 
 /**
- * Return the distance in pixels of each pixel to those of a mask.
+ * Return the distance in pixels of each pixel to a mask.
  * @param {Uint8Array} mask H×W with a pixel that is not 0
  * @param {number} width
  * @returns {Float32Array} H×W

@@ -1,9 +1,9 @@
-/** Labels of a video: compressed storage, colours, PNG files. */
+/** Labels of a video: compressed storage, colors, PNG files. */
 
 import { encode } from 'fast-png';
 import { deflateSync, inflateSync } from 'fflate';
 
-/** Colour of each object id from 1 on. */
+/** Color of each object id from 1 on. */
 export const COLOURS = [
   [230, 60, 50], [40, 150, 240], [60, 180, 75], [245, 190, 30], [160, 80, 220],
   [30, 200, 200], [250, 120, 30], [240, 80, 180], [150, 200, 60], [140, 100, 70],
@@ -29,7 +29,7 @@ export class LabelStore {
 }
 
 /**
- * Blend the colours of labels over a frame, outlines at full strength.
+ * Blend the colors of labels over a frame, outlines at full strength.
  * @param {ImageData} image
  * @param {Uint8Array | null} labels
  * @returns {ImageData}
@@ -41,8 +41,8 @@ export function drawOverlay(image, labels) {
     if (!id) return;
     const edge = [pixel - 1, pixel + 1, pixel - width, pixel + width].some((near) => labels[near] !== id);
     const weight = edge ? 1 : 0.45;
-    for (let colour = 0; colour < 3; colour += 1) {
-      data[4 * pixel + colour] += weight * (COLOURS[id - 1][colour] - data[4 * pixel + colour]);
+    for (let color = 0; color < 3; color += 1) {
+      data[4 * pixel + color] += weight * (COLOURS[id - 1][color] - data[4 * pixel + color]);
     }
   });
   return new ImageData(data, width, height);

@@ -129,11 +129,11 @@ function draw() {
   for (const [id, { positive, negative, box }] of prompts) {
     context.strokeStyle = `rgb(${COLOURS[id - 1].join()})`;
     if (box) context.strokeRect(...box);
-    for (const [points, colour] of /** @type {const} */ ([[positive, '#fff'], [negative, '#000']])) {
+    for (const [points, color] of /** @type {const} */ ([[positive, '#fff'], [negative, '#000']])) {
       for (const [x, y] of points) {
         context.beginPath();
         context.arc(x, y, 6, 0, 7);
-        context.fillStyle = colour;
+        context.fillStyle = color;
         context.fill();
         context.stroke();
       }

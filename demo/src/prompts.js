@@ -76,7 +76,7 @@ async function segmentCrop(graphs, frame, crop, edge, prompt, rough = null) {
   const size = networkSize(graphs, crop, edge);
   const [image, mask] = [new Uint8Array(3 * height * width), new Float32Array(height * width)];
   forCrop(crop, frame.width, (pixel, index) => {
-    for (let colour = 0; colour < 3; colour += 1) image[3 * index + colour] = frame.data[3 * pixel + colour];
+    for (let color = 0; color < 3; color += 1) image[3 * index + color] = frame.data[3 * pixel + color];
     if (rough) mask[index] = rough[pixel];
   });
   const outputs = await graphs.run('prompt', {

@@ -18,7 +18,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
 
 SHORT_EDGE_RATIO = 480 / 800
-"""limit of the short edge relative to that of the long edge at several scales, as in the published evaluation"""
+"""limit of the short edge relative to the limit of the long edge at several scales, as in the published evaluation"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Ensemble:
     """Several trackers as one; predicts the mean of their probabilities.
 
     Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
-    ``fused_feedback`` those of the mean, as in MSDeAOT's. Branches run one after another. It has the members of a
+    ``fused_feedback`` the masks of the mean, as in MSDeAOT's. Branches run one after another. It has the members of a
     `Tracker` that evaluation uses: `step`, `reset`, `fresh`, `ids` and `device`.
     """
 

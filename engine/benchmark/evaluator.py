@@ -18,7 +18,7 @@ from aotlab.engine.benchmark.run import track_video
 from aotlab.engine.benchmark.scoring import has_annotations, score_videos
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.distributed import RESUME_ADVICE, World
 from aotlab.utils.errors import InputError

@@ -10,7 +10,7 @@ from PIL import Image
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.images import read_image
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.overlay import concat_images, draw_overlay, draw_text
 from aotlab.utils.files import atomic_path, is_file

@@ -12,12 +12,11 @@ import numpy as np
 
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
-from aotlab.engine.tracking.host_copy import LabelPipeline
-from aotlab.engine.tracking.prediction import Prediction
+from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import resize_labels, write_mask
 from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
 from aotlab.utils.errors import InputError

@@ -21,7 +21,7 @@ from aotlab.evaluation.sequence_scores import (
     require_predictions,
     score_files,
 )
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar

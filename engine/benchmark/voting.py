@@ -10,7 +10,7 @@ import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.media.job_record import MASKS_FOLDER
-from aotlab.media.labelled_video import find_masks
+from aotlab.media.labeled_video import find_masks
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder

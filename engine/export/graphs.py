@@ -2,7 +2,7 @@
 
 propagate on a reference frame, which reads no memory, is a separate graph. A graph takes one group of objects. The
 video's frames have any size, and long-term memory holds a varying number of frames, so attention needs no mask and is
-exact; all other shapes are fixed, except those of the prompt graph. Tensors have names: ``memory_1_long_key`` is the
+exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the
 key of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples
 of tensors.
 """
@@ -39,7 +39,7 @@ from aotlab.engine.prompting.network import (
     crop_input_size,
 )
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
-from aotlab.networks.fast.local_attention import MapLocalAttention
+from aotlab.networks.fast.attention import MapLocalAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
     BlockMemory,
@@ -204,7 +204,7 @@ class Graph(nn.Module):
         return tuple(name_tensors(self._call(tensors)).values())
 
     def _call(self, tensors: Iterable[Tensor]) -> dict[str, Any]:
-        """Call the method with tensors in place of those of the example arguments."""
+        """Call the method with other tensors than the example arguments hold."""
         replacements = iter(tensors)
         arguments = pytree.tree_map_only(Tensor, lambda _: next(replacements), self.arguments)
         return self.method(self.model, **arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -31,11 +31,6 @@ class MemoryPolicy:
     capacity: int | None
     """largest number of frames in long-term memory; None: unbounded"""
 
-    @property
-    def initial_frames(self) -> int | None:
-        """Number of frames to allocate when a second frame is stored; more are allocated when needed."""
-        return self.capacity
-
     def needs_relevance(self, frames: int) -> bool:
         """Return whether `decide` reads relevance when long-term memory holds ``frames`` frames."""
         return False
@@ -49,7 +44,7 @@ class MemoryPolicy:
         return Decision(store=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of what `decide` has learned from earlier frames, in containers and numbers."""
+        """Return a copy of the statistics of earlier frames that `decide` reads, in containers and numbers."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -83,11 +78,6 @@ class FrameList:
         """Return all frames, tokens concatenated in order."""
         return concat_frames(self._frames)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all frames."""
-        return sum(x.numel() * x.element_size() for frame in self._frames for x in frame)
-
 
 class FrameBuffer:
     """Long-term memory of a block for tracking: preallocated tensors, which frames are copied to.
@@ -95,9 +85,9 @@ class FrameBuffer:
     They are written in place, so that views from an earlier `read` show other frames.
     """
 
-    def __init__(self, initial_frames: int | None = None) -> None:
-        """``initial_frames``: number of frames to allocate with the second one; then the room grows by half."""
-        self._initial_frames = initial_frames or 0
+    def __init__(self, capacity: int | None = None) -> None:
+        """``capacity``: largest number of frames; None: unbounded. The room grows by half."""
+        self._capacity = capacity
         self._stores: tuple[Tensor, ...] = ()  # keys and values
         self._count = 0
         self.allocated_frames = 0
@@ -109,8 +99,10 @@ class FrameBuffer:
             self._stores, self._count, self.allocated_frames = frame, 1, 1
             return
         if self._count == self.allocated_frames:
-            allocated_frames = max(self._initial_frames, self._count + 1 + self._count // 2)
-            self.load(self.read(), self._count, allocated_frames)
+            grown = self._count + 1 + self._count // 2
+            self.load(
+                self.read(), self._count, grown if self._capacity is None else min(grown, self._capacity)
+            )
         for store, x in zip(self._stores, frame, strict=True):
             store[:, self._count * x.shape[1] : (self._count + 1) * x.shape[1]] = x
         self._count += 1
@@ -134,11 +126,6 @@ class FrameBuffer:
         """Copy ``count`` frames, as `read` returns them, to tensors for ``allocated_frames``."""
         self._stores = tuple(_copy_to_capacity(x, count, allocated_frames) for x in frames)
         self._count, self.allocated_frames = count, allocated_frames
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the tensors, including room for further frames."""
-        return sum(x.numel() * x.element_size() for x in self._stores)
 
 
 def _copy_to_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tensor:
@@ -189,11 +176,6 @@ class MemoryBank:
     def __len__(self) -> int:
         return len(self.frames)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of long-term memory, including room for further frames."""
-        return sum(block.nbytes for block in self._long)
-
     def evictable(self, group: int) -> list[int]:
         """Return the positions in `frame_indices` of a group's tracked frames, oldest first; only these are evicted."""
         return [
@@ -232,20 +214,28 @@ class MemoryBank:
         """Forget the frames in short-term memory, as before the first frame after a cut is added."""
         self._short.clear()
 
-    def add(self, memory: Memory, relevance: Callable[[Tensor, int], FrameRelevance] | None = None) -> None:
+    @property
+    def keys(self) -> Tensor:
+        """Keys B×(T·L)×C of the first block in long-term memory."""
+        return self._long[0].read().key
+
+    @property
+    def needs_relevance(self) -> bool:
+        """Whether the policy reads the relevance of long-term memory to the next tracked frame."""
+        return self.last_index + 1 - self._last_decision >= self.policy.every and self.policy.needs_relevance(
+            len(self)
+        )
+
+    def add(self, memory: Memory, relevance: FrameRelevance | None = None) -> None:
         """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
-        ``relevance``: computes the relevance of long-term memory to this frame, for policies that need it, from the
-        keys B×(T·L)×C of the first block and T, the number of frames.
+        ``relevance``: relevance of long-term memory to this frame, if `needs_relevance`.
         """
         self.last_index += 1
         self._short.append([block.short for block in memory])
         if self.last_index - self._last_decision < self.policy.every:
             return
-        frame_relevance = None
-        if relevance is not None and self.policy.needs_relevance(len(self)):
-            frame_relevance = relevance(self._long[0].read().key, len(self))
-        store, evicted = self.policy.decide(self, frame_relevance)
+        store, evicted = self.policy.decide(self, relevance)
         self._last_decision = self.last_index
         if store:
             if evicted is not None:
@@ -280,7 +270,7 @@ class MemoryBank:
         self.last_index, self._last_decision = state["last_index"], state["last_decision"]
         self.policy.load_state_dict(state["policy"])
         for frames in state["long"]:
-            buffer = FrameBuffer(self.policy.initial_frames)
+            buffer = FrameBuffer(self.policy.capacity)
             buffer.load(_copy_to_device(frames, device), len(self), len(self))
             self._long.append(buffer)
         for frame in state["short"]:
@@ -301,11 +291,10 @@ class MemoryBank:
         self._last_decision = self.last_index
         if not self._long:
             self.frame_indices = [[] for _ in range(len(memory[0].long.key))]
-            self._long = [self._new_storage() for _ in memory]
+            self._long = [
+                FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in memory
+            ]
         for frames in self.frame_indices:
             frames.append(self.last_index)
         for storage, block in zip(self._long, memory, strict=True):
             storage.append(block.long)
-
-    def _new_storage(self) -> FrameList | FrameBuffer:
-        return FrameList() if self._training else FrameBuffer(self.policy.initial_frames)

@@ -38,13 +38,6 @@ class FIFO(MemoryPolicy):
     capacity: int | None = None
     max_tracked: int | None = None
 
-    @property
-    def initial_frames(self) -> int | None:
-        """Room for a reference frame and the tracked frames."""
-        if self.capacity is None or self.max_tracked is None:
-            return self.capacity
-        return min(self.capacity, 1 + self.max_tracked)
-
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Evict the oldest tracked frame of a full memory."""
         full = self.capacity is not None and len(bank) >= self.capacity

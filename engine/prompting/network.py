@@ -108,7 +108,7 @@ class FrameSegmenter:
 
     @torch.inference_mode()
     def logits(self, prompts: Sequence[Prompt]) -> Tensor:
-        """Return logits N×H×W of the objects, each against all else."""
+        """Return logits N×H×W of the objects, each against everything else."""
         others = [[other for other in prompts if other is not prompt] for prompt in prompts]
         logits = torch.stack(
             [self._segment_coarse(prompt, rest) for prompt, rest in zip(prompts, others, strict=True)]
@@ -200,7 +200,7 @@ def find_far_from_prompt(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
 def find_prompted_parts(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     """Return the connected parts of a mask H×W bool that hold a point of the prompt, or are near one that does.
 
-    If no part holds a point, the largest one counts.
+    Parts that the prompt's own mask overlaps count as with a point; without such a part, the largest one does.
     """
     import cv2
 
@@ -210,6 +210,8 @@ def find_prompted_parts(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     points = np.array([*prompt.positive, *prompt.scribble], float).reshape(-1, 2)
     columns, rows = np.clip(np.rint(points), 0, (mask.shape[1] - 1, mask.shape[0] - 1)).astype(int).T
     prompted = parts[rows, columns]
+    if prompt.mask is not None:
+        prompted = np.union1d(prompted, parts[prompt.mask > 0.5])
     if not prompted.any():
         areas = np.bincount(parts.ravel(), minlength=count)
         prompted = 1 + np.argmax(areas[1:])

@@ -1,6 +1,6 @@
 """Segmenter of two ONNX files of the SAM family: an encoder of the image, and a decoder of boxes and clicks.
 
-Names and shapes are those of the usual exports (segment-anything's ``export_onnx_model.py`` and its relatives).
+Names and shapes follow the usual exports (segment-anything's ``export_onnx_model.py`` and its relatives).
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class OnnxSegmenter(PromptSegmenter):
         return {name: value for name, value in feed.items() if name in self._inputs}
 
     def _embed(self, frame: np.ndarray, scale: float) -> np.ndarray:
-        """Return the encoder's embedding of a frame; that of the last frame is kept."""
+        """Return the encoder's embedding of a frame; the last one is kept."""
         import cv2
 
         key = frame.shape, frame.tobytes()

@@ -29,7 +29,7 @@ class PromptSegmenter(ABC):
         Args:
             frame: H×W×3 uint8 RGB.
             prompts: by object id; boxes are cropped to the frame.
-            keep: object ids H×W; objects without a prompt keep their pixels, those of prompted objects are ignored.
+            keep: object ids H×W; objects without a prompt keep their pixels; pixels of prompted objects are ignored.
 
         Raises:
             InputError: no prompts by object id, or one that does not fit the frame.

@@ -53,6 +53,6 @@ def color_histogram(image: np.ndarray) -> np.ndarray:
 def correlate(image: np.ndarray, other: np.ndarray) -> float:
     """Return the correlation of two images 54×96×3 uint8 in blocks of 6×6 pixels; 0 if one is uniform."""
     blocks = [x.reshape(9, 6, 16, 6, 3).mean((1, 3)) for x in (image, other)]  # 9×16×3
-    one, two = (x - x.mean((0, 1)) for x in blocks)
-    scale = float(np.sqrt((one**2).sum() * (two**2).sum()))
-    return float((one * two).sum()) / scale if scale else 0.0
+    first, second = (x - x.mean((0, 1)) for x in blocks)
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / scale if scale else 0.0

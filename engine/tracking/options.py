@@ -21,7 +21,7 @@ class TrackerOptions:
     checkpoint: str | Path = BUNDLED_CHECKPOINT
     """file, folder, name or address, as in `Tracker.from_pretrained`"""
     config: str | None = None
-    """preset or YAML file with the settings; None: those of the checkpoint"""
+    """preset or YAML file with the settings; None: the checkpoint's"""
     overrides: tuple[str, ...] = ()
     """settings as ``key=value``; a single string is accepted"""
     device: str = "cpu"
@@ -42,7 +42,7 @@ class TrackerOptions:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.protocol import apply_protocol
-        from aotlab.engine.tracking.rules import drop_unavailable_rules
+        from aotlab.engine.tracking.ownership import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
         path = self.resolve_checkpoint()
@@ -63,8 +63,5 @@ class TrackerOptions:
 
         pick_device(self.device)  # before the model is read
         return Tracker.from_pretrained(
-            self.checkpoint,
-            config=self.config,
-            overrides=(*self.overrides, *overrides),
-            device=self.device,
+            self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
         )

@@ -1,22 +1,35 @@
-"""Predictions of trackers: masks of one frame, and what is needed to store it."""
+"""Predictions of trackers: masks of one frame, and the values from which it is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aotlab.engine.tracking.host_copy import HostCopy
-
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
     from aotlab.engine.tracking.inputs import ImageSize
     from aotlab.networks.model import Features
+
+
+class HostCopy:
+    """Copies of a GPU's tensors in pinned memory, made while the GPU goes on."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        """Start the copies."""
+        self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        self._copied = torch.cuda.Event()
+        self._copied.record(torch.cuda.current_stream(tensors[0].device))
+
+    def wait(self) -> list[np.ndarray]:
+        """Return the copies when they are complete."""
+        self._copied.synchronize()
+        return [tensor.numpy() for tensor in self._tensors]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,8 +42,6 @@ class Prediction:
     """(1+n)×H×W float32 on the tracker's device: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     channels: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel"""
-    disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
-    """1 − IoU of the forward and backward masks by object id; only for objects given in both directions"""
     cut: bool = field(default=False, kw_only=True)
     """whether the frame follows a cut, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
@@ -104,3 +115,21 @@ class PredictedFrame(NamedTuple):
     """(1+n)×H×W of all channels of the object table at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
+
+
+class LabelPipeline:
+    """Waits for the labels of each frame; on a GPU one frame later, while it computes the next frame."""
+
+    def __init__(self, device: object) -> None:
+        """``device``: of the tracker, a `torch.device`; None: a CPU."""
+        self._delayed = str(device).startswith("cuda")
+        self._previous: Any = None
+
+    def wait(self, current: Any) -> None:
+        """Wait for the labels that are due when ``current``, a `Prediction` or one of layers, was queued."""
+        due = current
+        if self._delayed:
+            current.start_host_copy()
+            due, self._previous = self._previous, current
+        if due is not None:
+            due.labels  # noqa: B018  # computed or copied when first read

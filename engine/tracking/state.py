@@ -16,8 +16,7 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.cuts import CutDetector
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.rules import build_rules
-from aotlab.engine.tracking.rules.rule import Rule
+from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
@@ -32,7 +31,7 @@ class VideoState:
     length: int | None
     """number of frames, if known"""
     objects: ObjectTable
-    rules: list[Rule]
+    ownership: ComponentOwnership | None
     cuts: CutDetector | None
     build_bank: Callable[[], MemoryBank]
     """returns an empty memory bank"""
@@ -53,7 +52,7 @@ class VideoState:
         return cls(
             length,
             ObjectTable(config.model.max_objects),
-            build_rules(config.rules),
+            ComponentOwnership() if config.rules.ownership else None,
             CutDetector() if config.rules.cuts else None,
             partial(build_bank, config.memory, length=length),
         )
@@ -66,7 +65,7 @@ class VideoState:
             "input_size": self.input_size,
             "frames_stored": self.frames_stored,
             "objects": self.objects.state_dict(),
-            "rules": [rule.state_dict() for rule in self.rules],
+            "rules": [] if self.ownership is None else [self.ownership.state_dict()],
             "cuts": None if self.cuts is None else self.cuts.state_dict(),
             "banks": [bank.state_dict() for bank in self.banks],
         }
@@ -78,8 +77,9 @@ class VideoState:
         video.frame_shape, video.input_size = state["frame_shape"], state["input_size"]
         video.frames_stored = state["frames_stored"]
         video.objects.load_state_dict(state["objects"])
-        for rule, rule_state in zip(video.rules, state["rules"], strict=True):
-            rule.load_state_dict(rule_state)
+        if video.ownership is not None:
+            [ownership] = state["rules"]
+            video.ownership.load_state_dict(ownership)
         if video.cuts is not None:
             video.cuts.load_state_dict(state["cuts"])
         for bank_state in state["banks"]:

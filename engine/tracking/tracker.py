@@ -21,7 +21,7 @@ from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
-from aotlab.engine.recurrence import compute_memory, read_memory, read_reference, write_memory
+from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
 from aotlab.engine.tracking.cuts import make_thumbnail
 from aotlab.engine.tracking.inputs import (
     FrameLike,
@@ -37,8 +37,8 @@ from aotlab.engine.tracking.objects import (
     one_hot_logits,
     resize_channels,
 )
+from aotlab.engine.tracking.ownership import drop_unavailable_rules
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
-from aotlab.engine.tracking.rules import drop_unavailable_rules
 from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import compile_parts, resolve_precision
@@ -72,8 +72,8 @@ class Tracker:
 
         Args:
             model: is copied; an optimized model runs as it is.
-            config: settings; ``config.model`` is replaced by those of the model.
-            device: device of the copy; that of an optimized model.
+            config: settings; ``config.model`` is replaced by the model's.
+            device: device of the copy, or of an optimized model.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
         Raises:
@@ -123,7 +123,7 @@ class Tracker:
         Args:
             checkpoint: file, folder of `save_pretrained`, hf://OWNER/NAME, or name of published weights; None: the
                 bundled model.
-            config: preset or file of settings; None: those of the checkpoint.
+            config: preset or file of settings; None: the checkpoint's.
             overrides: settings as ``key=value``; a single string is accepted.
             device: see `Tracker`.
             optimize: see `Tracker`.
@@ -154,7 +154,7 @@ class Tracker:
             InputError: not a number of frames; the tracker is unchanged.
         """
         require(
-            length is None or (isinstance(length, Integral) and length > 0),
+            length is None or (isinstance(length, Integral) and length > 0 and length is not True),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self.video = VideoState.begin(self.config, None if length is None else int(length))
@@ -200,8 +200,8 @@ class Tracker:
                 means id 255; pass ``mask > 0`` for id 1.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
                 size far below the frame's makes later frames less accurate.
-            prompts: prompts by object id, see `prompt`; their masks count as given ones. They replace those of their
-                objects in ``mask`` and take no pixel that it gives to others.
+            prompts: prompts by object id, see `prompt`; their masks count as given. They replace the pixels of
+                their objects in ``mask`` and take no pixel of its other objects.
 
         Raises:
             InputError: unusable input; the tracker is unchanged. After a failure while updating memory, it accepts only
@@ -270,10 +270,15 @@ class Tracker:
         with self.autocast:
             if input_size is None:
                 assert mask is not None
-                input_size = self._choose_input_size(frame, mask)
+                input_size = network_size(
+                    (frame.shape[0], frame.shape[1]),
+                    self.config.input,
+                    align_corners=self.config.model.align_corners,
+                    min_object_area=find_smallest_area(mask),
+                )
             features = self._encode(frame, input_size)
             decoded_frames = [
-                read_memory(self.model, bank, features, short_term=not cut) for bank in video.banks
+                segment_frame(self.model, bank, features, short_term=not cut) for bank in video.banks
             ]
             if decoded_frames:
                 by_bank = [decoded.logits for decoded in decoded_frames]
@@ -281,8 +286,8 @@ class Tracker:
             else:
                 logits = torch.zeros(1, *size, device=self.device)
             channels = logits.max(0).indices  # faster than argmax on CPUs
-            for rule in video.rules:
-                channels = rule.correct(frame, logits, channels, video.objects, cut=cut)
+            if video.ownership is not None:
+                channels = video.ownership.correct(frame, logits, channels, video.objects, cut=cut)
         return PredictedFrame(
             frames_stored, frame, thumbnail, cut, input_size, features, decoded_frames, logits, channels
         )
@@ -302,8 +307,8 @@ class Tracker:
                 logits, channels = self._store_tracked(predicted)
             else:
                 logits, channels = self._store_reference(predicted, mask)
-            for rule in video.rules:
-                rule.observe(predicted.frame, channels, video.objects, given, cut=predicted.cut)
+            if video.ownership is not None:
+                video.ownership.observe(predicted.frame, channels, video.objects, given, cut=predicted.cut)
         if video.cuts is not None:
             video.cuts.previous = predicted.thumbnail
         video.frames_stored += 1
@@ -315,12 +320,12 @@ class Tracker:
         video = self.video
         resized = resize_channels(predicted.channels, predicted.input_size)
         pairs = zip(predicted.decoded_frames, video.objects.split(resized), strict=True)
-        memories = [compute_memory(self.model, decoded, masks) for decoded, masks in pairs]
+        memories = [encode_memory(self.model, decoded, masks) for decoded, masks in pairs]
         video.consistent = False
         for bank, decoded, memory in zip(video.banks, predicted.decoded_frames, memories, strict=True):
             if predicted.cut:
                 bank.clear_short_term()
-            write_memory(self.model, bank, decoded, memory)
+            store_memory(self.model, bank, decoded, memory)
         return predicted.logits, predicted.channels
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -333,22 +338,13 @@ class Tracker:
         if objects.add_bank():
             banks.append(video.build_bank())
         masks = objects.split(resize_channels(channels, predicted.input_size))
-        memories = [read_reference(self.model, predicted.features, planes)[1] for planes in masks]
+        memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         video.consistent = False
         for bank, memory in zip(banks, memories, strict=True):
             bank.add_reference(memory)
         video.objects, video.banks, video.input_size = objects, banks, predicted.input_size
         channels = resize_channels(channels, predicted.channels.shape)
         return one_hot_logits(channels, len(objects.ids_by_channel)), channels
-
-    def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray) -> ImageSize:
-        """Return the (height, width) in the network of a video whose first frame H×W×3 has a mask H×W of ids."""
-        return network_size(
-            (frame.shape[0], frame.shape[1]),
-            self.config.input,
-            align_corners=self.config.model.align_corners,
-            min_object_area=find_smallest_area(mask),
-        )
 
     def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
         """Encode a frame H×W×3 uint8, resized as the published code does."""
@@ -388,14 +384,14 @@ class Tracker:
         video = replace(
             self.video,
             objects=deepcopy(self.video.objects),
-            rules=deepcopy(self.video.rules),
+            ownership=deepcopy(self.video.ownership),
             banks=[*self.video.banks],
         )
         empty = video.objects.forget(int(object_id))
         if empty is not None:
             del video.banks[empty]
-        for rule in video.rules:
-            rule.forget(int(object_id))
+        if video.ownership is not None:
+            video.ownership.forget(int(object_id))
         if not video.banks:  # the next mask begins like the first one
             begun = VideoState.begin(self.config, video.length)
             video = replace(begun, frame_shape=video.frame_shape, frames_stored=video.frames_stored)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
 from aotlab.networks.build import build_model
-from aotlab.networks.encoders import freeze_encoder
+from aotlab.networks.encoders import Encoder
 from aotlab.networks.fast.optimize import compile_parts, optimize_training
-from aotlab.networks.layers import Encoder
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
@@ -51,26 +48,23 @@ def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel
 
 
 def load_encoder(encoder: Encoder, source: str, name: str) -> None:
-    """Load ImageNet weights from a file or torchvision's download; ``name`` is the encoder's in messages.
+    """Load ImageNet weights from a file or torchvision's download; ``name`` names the encoder in messages.
 
     Raises:
         InputError: no such file or download, or weights of another encoder.
     """
-    file = None if source == "torchvision" else read_weights(resolve_checkpoint(resolve_path(source)))
+    weights = None if source == "torchvision" else read_weights(resolve_checkpoint(resolve_path(source)))
     try:
-        load_encoder_weights(encoder, download_weights(encoder) if file is None else file)
+        if weights is None:
+            if encoder.torchvision_weights is None:
+                raise ValueError("torchvision has no weights of this encoder")
+            weights = encoder.torchvision_weights.get_state_dict(progress=True)
+        load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, or null"
         ) from error
-
-
-def download_weights(encoder: Encoder) -> Mapping[str, Tensor]:
-    """Return torchvision's ImageNet weights of an encoder; raises ValueError if it has none."""
-    if encoder.torchvision_weights is None:
-        raise ValueError("torchvision has no weights of this encoder")
-    return encoder.torchvision_weights.get_state_dict(progress=True)
 
 
 def warm_start(model: VOSModel, path: Path) -> None:
@@ -96,7 +90,8 @@ def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) 
     optimize_training(model)
     if model.prompts is not None:  # trained by research/bundled/train_prompts.py
         model.prompts.requires_grad_(False)
-    freeze_encoder(model.encoder, settings.freeze_encoder_stages)
+    for part in model.encoder.freezable_parts[: settings.freeze_encoder_stages]:
+        part.requires_grad_(False)
     if settings.checkpoint_activations:
         for block in model.encoder.recomputable_blocks:
             if any(weight.requires_grad for weight in block.parameters()):

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.recurrence import DecodedFrame, compute_memory, read_memory, read_reference, write_memory
+from aotlab.engine.recurrence import (
+    DecodedFrame,
+    encode_memory,
+    encode_reference,
+    segment_frame,
+    store_memory,
+)
 from aotlab.media.masks import VOID
 from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.model import Features, VOSModel
@@ -125,7 +131,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
     masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, options)
-    propagated, memory = read_reference(model, frames[0], masks)
+    propagated, memory = encode_reference(model, frames[0], masks)
     bank.add_reference(memory)
     with torch.set_grad_enabled(options.reference_gradient and torch.is_grad_enabled()):
         decoded = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
@@ -135,14 +141,14 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     losses, predictions = [loss], [prediction]
     for index in range(1, length):
         labels = clip.labels[index]
-        decoded = read_memory(model, bank, frames[index])
+        decoded = segment_frame(model, bank, frames[index])
         loss, prediction = frame_losses(model, frames[index], decoded, labels, options, clip.object_counts)
         losses.append(loss)
         predictions.append(prediction)
         if index < length - 1:
             stored = prediction if options.feed_predictions else labels
             masks = identity_masks(model, stored, labels == VOID, options)
-            write_memory(model, bank, decoded, compute_memory(model, decoded, masks))
+            store_memory(model, bank, decoded, encode_memory(model, decoded, masks))
     return ClipLosses(losses[0], torch.stack(losses[1:]), predictions)
 
 
@@ -180,7 +186,7 @@ def frame_losses(
         ]
         pairs = zip(samples, labels, strict=True)
         losses.append(torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in pairs]))
-    # the mask is that of all blocks, whose samples are the last
+    # the full depth is decoded last, and gives the mask
     return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in samples])
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.configs.training_defaults import resolve_training
 from aotlab.dataloaders.training.mixture import Mixture, build_clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
 from aotlab.engine.training.state import PhaseState
 from aotlab.engine.training.step import train_step
-from aotlab.engine.training.trainer import wrap_ddp
+from aotlab.engine.training.trainer import resolve_training, wrap_ddp
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
@@ -55,10 +54,15 @@ def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
         ]
     assert state is not None
     validated = sum(len(video.frames) for video in data.validation)
+    on_gpu = world.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated(world.device) if on_gpu else peak_resident_bytes() or 0
+    # weights, their average, and two moments per trained weight
+    state_bytes = sum(tensor.nbytes for tensor in model.state_dict().values())
+    state_bytes += 3 * sum(tensor.nbytes for tensor in state.ema.shadow.values())
     lines += [
         f"validation: {format_count(len(data.validation), 'video')}, {format_count(validated, 'frame')} each time",
-        f"memory: {format_bytes(_peak_bytes(world.device))} at most on a rank",
-        f"disk: {format_bytes(_state_bytes(state) * config.train.keep)} of saved states in {output}",
+        f"memory: {format_bytes(peak)} at most on a rank",
+        f"disk: {format_bytes(state_bytes * config.train.keep)} of saved states in {output}",
         f"time: {_format_time(total)} without validation",
     ]
     return "\n".join(lines) + "\n"
@@ -94,16 +98,3 @@ def _model_line(config: Config, model: VOSModel, world: World) -> str:
         f"{world.device.type}, {format_count(world.ranks, 'rank')}, "
         f"{format_count(config.train.accumulate, 'micro-batch')} each"
     )
-
-
-def _state_bytes(state: PhaseState) -> int:
-    """Return the size of a saved state: weights, their average, two moments per trained weight."""
-    weights = sum(tensor.nbytes for tensor in state.model.state_dict().values())
-    return weights + 3 * sum(tensor.nbytes for tensor in state.ema.shadow.values())
-
-
-def _peak_bytes(device: torch.device) -> int:
-    """Return the peak memory of the GPU or this process (0 if unknown)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return peak_resident_bytes() or 0

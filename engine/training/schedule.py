@@ -13,13 +13,7 @@ NO_DECAY = ("relative_position_bias_table", "relative_value", "conv_out")
 
 
 def learning_rate(
-    step: int,
-    total: int,
-    *,
-    peak: float,
-    final: float,
-    warmup: float = 0.05,
-    power: float = 0.9,
+    step: int, total: int, *, peak: float, final: float, warmup: float = 0.05, power: float = 0.9
 ) -> float:
     """Return the learning rate: linear warm-up from ``final`` to ``peak``, then polynomial decay to ``final``."""
     ramp = warmup * total

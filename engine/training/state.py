@@ -22,6 +22,7 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
@@ -139,9 +140,12 @@ class PhaseState:
 
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze the model's identity banks and their norms."""
-    for module in model.identity_modules:
-        module.requires_grad_(trainable)
+    """Train or freeze the model's identity banks and their norms, which are found by name."""
+    for name, weight in model.named_parameters():
+        if not name.startswith(PROMPT_PREFIX) and any(
+            part.startswith("identity_") for part in name.split(".")
+        ):
+            weight.requires_grad_(trainable)
 
 
 def save_state(state: PhaseState, output: Path) -> None:
@@ -195,7 +199,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
 
 
 def flatten_settings(config: Config, index: int) -> dict[str, Any]:
-    """Return the settings of the model and of training by name, ``a.b``; of all phases those of phase ``index``."""
+    """Return the settings of the model and of training by name, ``a.b``; of the phases only phase ``index``."""
     train = asdict(config.train)
     train["phases"] = {number: phase for number, phase in enumerate(train["phases"]) if number == index}
     return dict([*_flatten(asdict(config.model), "model"), *_flatten(train, "train")])

@@ -34,9 +34,9 @@ class StepResult:
     """Metrics and masks of an optimizer step."""
 
     metrics: dict[str, float]
-    """total loss, and those of reference and of tracked frames; IoU of tracked objects (0 to 1, nan without objects);
-    learning rates; norm of the gradient before clipping; seconds spent waiting for data, and those of the whole step;
-    means over the ranks"""
+    """means over the ranks: total loss, loss of reference frames, loss of tracked frames; IoU of tracked objects (0 to
+    1, nan without objects); learning rates; norm of the gradient before clipping; seconds spent waiting for data and in
+    the whole step"""
     clip: ClipBatch
     """last micro-batch"""
     predictions: list[Tensor]

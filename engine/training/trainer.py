@@ -7,14 +7,13 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from aotlab.configs.schema import Config
-from aotlab.configs.training_defaults import BEST, resolve_training
+from aotlab.configs.schema import METHODS, Config
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model
@@ -31,15 +30,22 @@ from aotlab.engine.training.state import (
 )
 from aotlab.engine.training.step import StepResult, train_step
 from aotlab.engine.training.validation import validate
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
+from aotlab.networks.preprocess import STRIDE
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import World, detect_lost_ranks
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
+from aotlab.utils.numbers import require
 from aotlab.utils.processes import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
+
+BEST = "best"
+"""name of the weights with the best validation score; a phase's weights have its name"""
+FINAL_LEARNING_RATES = {"mobilenet_v2": 2e-5}
+"""final learning rate by encoder; 1e-5 for all others"""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,29 @@ def train(
         return TrainResult(
             output / f"{state.phase.name}.safetensors", sum(world.gather(state.unreadable), Counter())
         )
+
+
+def resolve_training(config: Config) -> Config:
+    """Replace null in training settings as the authors of method and encoder do, and round crops to the model's grid.
+
+    Raises:
+        InputError: two phases would write to the same files.
+    """
+    for name, count in Counter([BEST, *(phase.name for phase in config.train.phases)]).items():
+        require(count == 1, f"train.phases: {name}.safetensors would be written twice; rename a phase")
+    final_lr = FINAL_LEARNING_RATES.get(config.model.encoder, 1e-5)
+    extra = 1 if config.model.align_corners else 0
+    phases = [
+        replace(
+            phase,
+            final_lr=final_lr if phase.final_lr is None else phase.final_lr,
+            augmentation=phase.augmentation or METHODS[config.model.method].augmentation,
+            crop=round((phase.crop - extra) / STRIDE) * STRIDE + extra,
+        )
+        for phase in config.train.phases
+    ]
+    output = config.train.output or f"runs/{config.name}"
+    return replace(config, train=replace(config.train, phases=phases, output=output))
 
 
 def clear_output(output: Path, *, restart: bool) -> None:
@@ -197,13 +226,14 @@ def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
         return clip_module
     # Layouts of 1×1 kernels have two names; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    return nn.parallel.DistributedDataParallel(
+    ddp = nn.parallel.DistributedDataParallel(
         clip_module,
         device_ids=[world.device.index] if world.device.type == "cuda" else None,
         # the identity bank is frozen while predictions are fed, and decoding a reference frame may need no gradient
         find_unused_parameters=True,
-        broadcast_buffers=False,  # they never change
     )
+    ddp.broadcast_buffers = False  # they never change; as an argument it is deprecated since PyTorch 2.13
+    return ddp
 
 
 def validate_averaged(run: TrainingRun, state: PhaseState) -> None:

@@ -13,7 +13,7 @@ from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import SequenceScores, list_ids, read_object_ids, score_labels
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.streaming import ReadAhead, stream
@@ -22,7 +22,7 @@ from aotlab.utils.streaming import ReadAhead, stream
 def validate(model: VOSModel, config: Config, videos: list[Video], world: World) -> dict[str, float]:
     """Track and score ``videos``, distributed over the ranks, all of which call this.
 
-    The rules are those of DAVIS 2017 for the objects of the first mask, as of ``eval`` for a folder.
+    Objects of the first mask are scored by the rules of DAVIS 2017, as ``eval`` scores a folder.
 
     Returns:
         J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.

@@ -1,15 +1,28 @@
-"""Global attention on CPUs as plain products."""
+"""Faster attention: global attention on CPUs as plain products, local attention without a copy per query.
+
+Local attention is exact, with gradients. Queries come in tiles of 8×8, each against its padded neighborhood of side 8 +
+window - 1: a matrix of scores of 64 queries by side² tokens per frame, in which every query's window is a strided view.
+On small maps all queries are compared with the whole map, which is less work.
+"""
 
 from __future__ import annotations
+
+import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.attention import Attention
+from aotlab.networks.attention import Attention, LocalAttention, MapSize, split_heads
+from aotlab.networks.cache import cache_table
 
 QUERY_CHUNK = 512
 """queries whose weights are computed together, so that they stay in the cache"""
+TILE = 8
+"""side of the tiles of queries in tokens"""
+TILES_AT_ONCE = 32
+"""tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
 
 
 def multiply(x: Tensor, weight: Tensor) -> Tensor:
@@ -35,3 +48,205 @@ class SplitAttention(Attention):
                 for part, part_output in zip(queries, head_output.split(QUERY_CHUNK), strict=True):
                     part_output.copy_(multiply(multiply(part, keys).softmax(1), values))
         return output
+
+
+class MapLocalAttention(LocalAttention):
+    """`LocalAttention` by a weight for every pair of tokens, 0 outside of the window; fast on small maps."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
+        """Read a map's window; see `LocalAttention.forward`."""
+        tokens = query.shape[1]
+        offset_at, token_at = find_neighbors(size, self.window, query.device)
+        heads = self.heads
+        query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
+        if self.relative_key is not None:
+            position_logits = self.relative_logits(query)  # B×heads×L×window²
+        else:
+            position_logits = query.new_zeros(*query.shape[:3], self.window**2)
+        # an extra column for tokens outside the window; finite, as in `build_window_mask`
+        position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
+        relative = position_logits.gather(
+            3, offset_at.expand(*position_logits.shape[:2], -1, -1)
+        )  # B×heads×L×L
+        scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
+        logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
+        weights = logits.flatten(3).softmax(3).to(value.dtype)
+        output = weights @ value
+        if self.relative_value is not None:
+            shared = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
+            shared = shared.gather(3, token_at.expand(*shared.shape[:2], -1, -1))
+            output = output + shared @ self.relative_value.mT
+        return output.transpose(1, 2).flatten(2)
+
+
+class TiledLocalAttention(MapLocalAttention):
+    """`LocalAttention` by tiles; parameters and their names are the same."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
+        """Read a map's window; see `LocalAttention.forward`."""
+        if full_map_is_cheaper(size, self.window, self.heads):
+            return super().forward(query, key, value, size)
+        return self._attend_tiles(query, key, value, size)
+
+    def _attend_tiles(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
+        queries = extract_tiles(query, size, self.heads, 0)  # B×heads×rows×columns×1×8×8×c
+        keys = extract_tiles(key, size, self.heads, self.window // 2)  # B×heads×rows×columns×n×side×side×c
+        values = extract_tiles(value, size, self.heads, self.window // 2)
+        # rows×columns×64×window²
+        outside_bias = build_window_mask(size, self.window, query.dtype, query.device)
+        batch, heads, rows, columns = queries.shape[:4]
+        rows_per_chunk = max(TILES_AT_ONCE // columns, 1)
+        if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
+            rows_per_chunk, steps = rows, [(slice(None), slice(None))]
+        else:
+            steps = [(slice(b, b + 1), slice(h, h + 1)) for b in range(batch) for h in range(heads)]
+        outputs = []
+        for b, h in steps:
+            for row in range(0, rows, rows_per_chunk):
+                part = slice(row, row + rows_per_chunk)
+                q, k, v = (x[b, h, part] for x in (queries, keys, values))
+                outputs.append(self._attend(q, k, v, outside_bias[part], h))
+        output = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+        output = output.view(*queries.shape[:4], TILE, TILE, -1)  # B×heads×rows×columns×8×8×d
+        maps = output.permute(0, 2, 4, 3, 5, 1, 6)  # B×rows×8×columns×8×heads×d
+        maps = maps.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(8·rows)×(8·columns)×D
+        return maps[:, : size[0], : size[1]].flatten(1, 2)  # B×L×D
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, outside_bias: Tensor, head_slice: slice
+    ) -> Tensor:
+        """Attention of some tiles of some heads.
+
+        Args:
+            query: B×heads×rows×columns×1×8×8×c.
+            key, value: their neighborhoods, B×heads×rows×columns×n×side×side×c and ×d.
+            outside_bias: rows×columns×64×window², from `build_window_mask`.
+            head_slice: the heads among all.
+
+        Returns:
+            N×64×d, N = B·heads·rows·columns.
+        """
+        batch, count = query.shape[:2]
+        dim, frames = query.shape[-1], key.shape[4]
+        queries = query.reshape(batch, count, -1, TILE**2, dim)  # B×heads×(rows·columns)×64×c
+        keys = key.reshape(queries.shape[:3].numel(), -1, dim)  # N×(n·side²)×c
+        scores = torch.bmm(queries.flatten(0, 2) * dim**-0.5, keys.mT)  # N×64×(n·side²)
+        position_logits = outside_bias.flatten(0, 1)  # (rows·columns)×64×window²
+        if self.relative_key is not None:
+            weight = self.relative_key.weight.view(self.heads, self.window**2, -1)[head_slice, None]
+            bias = self.relative_key.bias.view(self.heads, 1, 1, -1)[head_slice]  # type: ignore[union-attr]
+            position_logits = (
+                queries @ weight.mT + bias + position_logits
+            )  # B×heads×(rows·columns)×64×window²
+        else:
+            position_logits = position_logits.expand(batch, count, *position_logits.shape)
+        position_logits = position_logits.reshape(-1, TILE, TILE, 1, self.window, self.window)
+        logits = gather_windows(scores, self.window, frames) + position_logits  # N×8×8×n×window×window
+        weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
+        spread = scatter_windows(weights.view(logits.shape))  # N×64×(n·side²)
+        output = torch.bmm(spread, value.reshape(len(spread), spread.shape[2], -1))
+        if self.relative_value is not None:
+            shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
+            shared = shared.view(batch, count, -1, TILE**2, self.window**2)
+            output = output + (shared @ self.relative_value[head_slice, None].mT).flatten(0, 2)
+        return output
+
+
+@lru_cache(maxsize=64)
+def full_map_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
+    """Return whether a map has fewer pairs of tokens than its tiles with their neighborhoods.
+
+    One head may have half as many more: its values are wide, and the map's are not copied.
+    """
+    tiles = math.ceil(size[0] / TILE) * math.ceil(size[1] / TILE)
+    pairs = tiles * (TILE * (TILE + window - 1)) ** 2
+    return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
+
+
+def extract_tiles(x: Tensor, size: MapSize, heads: int, margin: int) -> Tensor:
+    """Cut tokens B×(n·H·W)×C into tiles with margins, of side 8 + 2·margin every 8, views of padded maps.
+
+    Returns:
+        B×heads×rows×columns×n×side×side×(C/heads).
+    """
+    height, width = size
+    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
+    x = F.pad(x, (0, 0, 0, 0, margin, -width % TILE + margin, margin, -height % TILE + margin))
+    tiles = x.unfold(2, TILE + 2 * margin, TILE).unfold(3, TILE + 2 * margin, TILE)
+    return tiles.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
+
+
+def window_strides(window: int, frames: int) -> tuple[int, ...]:
+    """Return the strides of windows N×8×8×n×window×window in scores N×64×(n·side²).
+
+    Query (i, j) is row 8·i + j of the scores, and its window starts at token i·side + j of the neighborhood. A step in
+    i is therefore 8·row + side, and one in j row + 1, with row = n·side².
+    """
+    side = TILE + window - 1
+    row = frames * side * side
+    return TILE * TILE * row, TILE * row + side, row + 1, side * side, side, 1
+
+
+def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
+    """From N×64×(n·side²), queries by neighbors, take each query's window: N×8×8×n×window×window.
+
+    Strided views overlap, which graphs cannot express; when compiling, rows are padded to where the next window begins.
+    """
+    side = TILE + window - 1
+    row = frames * side * side
+    if not torch.compiler.is_compiling():
+        return x.as_strided((len(x), TILE, TILE, frames, window, window), window_strides(window, frames))
+    x = F.pad(x.flatten(1), (0, TILE * side)).unflatten(1, (TILE, TILE * row + side))
+    x = x[:, :, : TILE * (row + 1)].unflatten(2, (TILE, row + 1))[..., :row]  # N×8×8×(n·side²)
+    x = x.unflatten(3, (frames, side * side))[..., : window * side]
+    return x.unflatten(4, (window, side))[..., :window]
+
+
+def scatter_windows(weights: Tensor) -> Tensor:
+    """Write windows N×8×8×n×window×window back to N×64×(n·side²), 0 elsewhere; the reverse of `gather_windows`."""
+    count, _, _, frames, window, _ = weights.shape
+    side = TILE + window - 1
+    if not torch.compiler.is_compiling():
+        output = weights.new_zeros(count, TILE * TILE, frames * side * side)
+        output.as_strided(weights.shape, window_strides(window, frames)).copy_(weights)
+        return output
+    x = F.pad(weights, (0, TILE - 1)).flatten(4)  # window rows as long as the neighborhood's
+    x = F.pad(x, (0, side * side - window * side)).flatten(3)
+    x = F.pad(x, (0, 1)).flatten(2)
+    x = F.pad(x, (0, side - TILE)).flatten(1)
+    return x[:, : -TILE * side].unflatten(1, (TILE * TILE, -1))
+
+
+@cache_table
+def build_window_mask(size: MapSize, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return a very negative number where a query's window leaves the map, else 0: rows×columns×64×window²."""
+    inside = []
+    for length in size:
+        starts = torch.arange(0, length, TILE, device=device)
+        coordinates = starts[:, None] + torch.arange(TILE + window - 1, device=device) - window // 2
+        valid = (coordinates >= 0) & (coordinates < length)
+        inside.append(valid.unfold(1, window, 1))  # tiles×8×window
+    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
+    # finite, so that a query of the padding, which sees nothing but padding, does not become NaN
+    lowest = torch.finfo(dtype).min / 2
+    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
+    return outside.flatten(4).flatten(2, 3)
+
+
+@cache_table
+def find_neighbors(size: MapSize, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return for every query the offset of each token, L×L, and the token at each offset, L×window².
+
+    Outside of the window the offset is window², outside of the map the token is L.
+    """
+    height, width = size
+    rows = torch.arange(height, device=device)[:, None].expand(height, width).flatten()
+    columns = torch.arange(width, device=device).expand(height, width).flatten()
+    down, right = ((x - x[:, None] + window // 2) for x in (rows, columns))  # L×L
+    inside = (down >= 0) & (down < window) & (right >= 0) & (right < window)
+    offset_at = torch.where(inside, down * window + right, window**2)
+    steps = torch.arange(window, device=device) - window // 2
+    y, x = rows[:, None, None] + steps[:, None], columns[:, None, None] + steps  # L×window×1, L×1×window
+    on_map = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    token_at = torch.where(on_map, y * width + x, height * width).flatten(1)
+    return offset_at, token_at

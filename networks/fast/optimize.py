@@ -8,10 +8,8 @@ import torch
 from torch import nn
 
 from aotlab.networks.attention import Attention, LocalAttention
-from aotlab.networks.fast.attention import SplitAttention
-from aotlab.networks.fast.convolutions import fuse_encoder, to_onednn
-from aotlab.networks.fast.local_attention import MapLocalAttention, TiledLocalAttention
-from aotlab.networks.fast.training import fold_training_norms
+from aotlab.networks.fast.attention import MapLocalAttention, SplitAttention, TiledLocalAttention
+from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoder, to_onednn
 from aotlab.networks.model import Block, VOSModel
 from aotlab.utils.environment import announce_compilation
 from aotlab.utils.errors import InputError

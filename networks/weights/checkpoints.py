@@ -86,8 +86,8 @@ def load_checkpoint(
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)
-    own = "leave out the config and settings of the model, as the file holds its own"
-    _load_strictly(model, state, path, settings.name, own if "config" in inside else "")
+    remedy = "leave out the config and settings of the model, as the file holds its own"
+    _load_strictly(model, state, path, settings.name, remedy if "config" in inside else "")
     return model.eval(), settings
 
 
@@ -123,8 +123,8 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     state = add_missing_weights(state, model)
     if not any(key.startswith(PROMPT_PREFIX) for key in state):
         state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPT_PREFIX)}
-    own = "train with the settings that the file holds, or give it as train.warm_start"
-    _load_strictly(model, state, path, name, own if "config" in inside else "")
+    remedy = "train with the settings that the file holds, or give it as train.warm_start"
+    _load_strictly(model, state, path, name, remedy if "config" in inside else "")
 
 
 def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -239,7 +239,7 @@ def find_non_finite(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """Raise InputError for weights that are NaN or infinite, as those of a training that diverged."""
+    """Raise InputError for weights that are NaN or infinite, as after a training that diverged."""
     broken = find_non_finite(state)
     if broken:
         raise InputError(

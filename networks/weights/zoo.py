@@ -17,14 +17,7 @@ from typing import TYPE_CHECKING
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError, require_extra, suggest
-from aotlab.utils.files import (
-    is_file,
-    make_folder,
-    read_text,
-    sha256,
-    user_cache_folder,
-    write_text,
-)
+from aotlab.utils.files import is_file, make_folder, read_text, sha256, user_cache_folder, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -122,7 +115,7 @@ def load_model(
 
     Args:
         checkpoint: as `resolve_checkpoint`; ``bundled`` is the bundled model.
-        config: preset or file of settings; None: those of the checkpoint.
+        config: preset or file of settings; None: the checkpoint's.
         overrides: settings as ``key=value``; a single string is accepted.
 
     Raises:
@@ -148,8 +141,8 @@ def find_published_file(file: str) -> Path:
     path = PRETRAINED_FOLDER / file
     stored = [
         weights_folder() / f"{name}.safetensors"
-        for name, it in list_published_weights().items()
-        if it.file == file
+        for name, entry in list_published_weights().items()
+        if entry.file == file
     ]
     return path if is_file(path) else next(filter(is_file, stored), path)
 
@@ -187,7 +180,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
     """
     entry = find_published_weights(name)
     path = make_folder(weights_folder()) / f"{name}.safetensors"
-    with locked(_lock_path(name), LOCK_TIMEOUT):
+    with locked(weights_folder() / f".{name}.lock", LOCK_TIMEOUT):
         if not overwrite and is_file(path):
             if source is not None:
                 log.warning("%s: stored already, %s is not read; replace it with --force", name, source)
@@ -286,7 +279,3 @@ def _convert(entry: PublishedWeights, raw: Path, path: Path, source: str) -> Non
 
 def _digest_record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-def _lock_path(name: str) -> Path:
-    return weights_folder() / f".{name}.lock"

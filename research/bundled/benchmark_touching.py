@@ -45,7 +45,7 @@ PEOPLE = ("CCP", "PennFudan")
 
 @dataclass(frozen=True)
 class PixelSample:
-    """Pixels that were labelled as an object."""
+    """Pixels that were labeled as an object."""
 
     logits: np.ndarray
     """N×C float32, -inf where a clip has fewer objects"""
@@ -113,7 +113,7 @@ def compose_touching_clip(images: ImageSet, rng: Generator, frames: int, side: i
 
 
 def compose_people_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
-    """Compose a clip of T×side×side frames: people of two images meet, in like colours, before a panned image."""
+    """Compose a clip of T×side×side frames: people of two images meet, in like colors, before a panned image."""
     people = [image for image in images.images if Path(image.name).parent.name in PEOPLE]
     others = [image for image in images.images if Path(image.name).parent.name not in PEOPLE]
     cutouts: list[Cutout] = []

@@ -23,7 +23,7 @@ class IdentitySwitches:
     pixels: int
     """pixels of the touching objects on these frames"""
     switched: int
-    """pixels labelled as another object"""
+    """pixels labeled as another object"""
 
     @property
     def share(self) -> float:

@@ -168,7 +168,7 @@ def compose_images(
 
 
 def add_bars(sample: Sample, rng: np.random.Generator) -> Sample:
-    """Draw one to six straight bars in colours of the image over the object, as of a fence, a net or a pole."""
+    """Draw one to six straight bars in colors of the image over the object, as of a fence, a net or a pole."""
     rows, columns = sample.truth.shape
     x, y, width, height = cv2.boundingRect((sample.truth == 1).astype(np.uint8))
     direction, count = rng.uniform(0, np.pi), int(rng.integers(1, 7))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from aotlab.configs.load import build_config, parse_yaml
-from aotlab.configs.ranges import Count, CountOrZero, CropEdge, Fraction, NonNegative, Positive, Seed
+from aotlab.configs.training import Count, CountOrZero, CropEdge, Fraction, NonNegative, Positive, Seed
 from aotlab.utils.files import read_text
 
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"

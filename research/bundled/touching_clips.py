@@ -30,7 +30,7 @@ MIN_CUTOUT_PIXELS = 400
 PARTS = 20
 """number of parts that all images are divided into; part 0 is held out"""
 MIN_CONNECTED_SHARE = 0.9
-"""share of all labelled pixels in one connected part from which an image's objects may be parts of one body"""
+"""share of all labeled pixels in one connected part from which an image's objects may be parts of one body"""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
 
 
 def match_colors(cutout: Cutout, other: Cutout, share: float) -> Cutout:
-    """Move mean and deviation of the object's colours (CIELAB) by ``share`` of the way to another's."""
+    """Move mean and deviation of the object's colors (CIELAB) by ``share`` of the way to another's."""
     inside, reference = cutout.mask > 0, other.mask > 0
     own = cv2.cvtColor(cutout.image, cv2.COLOR_RGB2LAB).astype(np.float32)
     wanted = cv2.cvtColor(other.image, cv2.COLOR_RGB2LAB)[reference].astype(np.float32)

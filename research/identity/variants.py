@@ -11,10 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from aotlab.engine.memory.bank import Decision, MemoryBank, MemoryPolicy
+from aotlab.engine.tracking import ownership
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.rules import ownership
-from aotlab.engine.tracking.rules.ownership import Component, ComponentOwnership
-from aotlab.engine.tracking.rules.rule import Rule
+from aotlab.engine.tracking.ownership import Component, ComponentOwnership
 from aotlab.engine.tracking.tracker import Tracker
 
 MIN_CONFIDENCE = 0.8
@@ -57,9 +56,9 @@ class AnchorMemory(MemoryPolicy):
         return Decision(True, tracked[:1] or None)
 
 
-@dataclass
-class AnchorDetector(Rule):
-    """Makes anchors of frames on which an object is certain beside a distractor (DAM4SAM)."""
+@dataclass(kw_only=True)
+class AnchorDetector(ComponentOwnership):
+    """Ownership that also makes anchors of frames on which an object is certain beside a distractor (DAM4SAM)."""
 
     policy: AnchorMemory
     temperature: float
@@ -73,7 +72,8 @@ class AnchorDetector(Rule):
     def correct(
         self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable, *, cut: bool
     ) -> Tensor:
-        """Decide whether the frame is an anchor of any object."""
+        """Correct ownership, then decide whether the frame is an anchor of any object."""
+        channels = super().correct(frame, logits, channels, objects, cut=cut)
         if not objects.ids:  # the first frame
             return channels
         self.frames += 1
@@ -118,13 +118,11 @@ class PlaceOwnership(ComponentOwnership):
 
 def use_place_ownership(tracker: Tracker) -> None:
     """Replace the ownership rule of a tracker without objects."""
-    tracker.video.rules = [
-        PlaceOwnership() if isinstance(rule, ComponentOwnership) else rule for rule in tracker.video.rules
-    ]
+    tracker.video.ownership = PlaceOwnership()
 
 
 def use_anchors(tracker: Tracker) -> None:
     """Give a tracker without objects a memory with anchors."""
     policy = AnchorMemory(tracker.config.memory.every)
-    tracker.video.rules.append(AnchorDetector(policy, tracker.temperature))
+    tracker.video.ownership = AnchorDetector(policy=policy, temperature=tracker.temperature)
     tracker.video.build_bank = lambda: MemoryBank(policy)

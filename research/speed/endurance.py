@@ -126,7 +126,9 @@ def run_trial(trial: Trial) -> list[Sample]:
             begin = time.perf_counter()
             tracker.step(frame, mask).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
-            size, kept = sum(bank.nbytes for bank in tracker.video.banks), max(map(len, tracker.video.banks))
+            banks = tracker.video.banks
+            stored = [x for bank in banks for block in bank.read() for x in block.long]
+            size, kept = sum(x.untyped_storage().nbytes() for x in stored), max(map(len, banks))
             samples.append(Sample(seconds, read_resident_bytes(), size, kept))
             bar.update()
             if trial.stop_above is not None and samples[-1].resident > trial.stop_above:

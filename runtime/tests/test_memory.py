@@ -41,8 +41,9 @@ def test_the_same_frames_stay(settings):
             shares = random.random(len(bank)) * (index % 5 > 0)
             shares = shares / max(shares.sum(), 1e-9)
             relevance = FrameRelevance(torch.from_numpy(shares)[None], torch.zeros(1, len(bank), 2, 3))
-            bank.add(stored, lambda key, frames, relevance=relevance: relevance)
-            memory.add(tensors, lambda shares=shares: shares)
+            assert memory.needs_relevance == bank.needs_relevance
+            bank.add(stored, relevance if bank.needs_relevance else None)
+            memory.add(tensors, shares if memory.needs_relevance else None)
         assert memory.frames == bank.frames
         assert memory.references == bank.references
         (block,), read = bank.read(), memory.read()

@@ -1,7 +1,7 @@
 """Video object segmentation with AOT, DeAOT, MSDeAOT and AOST: ``from aotlab import Tracker``.
 
-The public names are those of ``__init__.pyi``, imported when they are first asked for, so that ``import aotlab`` loads
-no PyTorch. `aotlab.sdk` has the names for plug-ins and programs on top of these.
+``__init__.pyi`` lists the public names. They are imported when they are first asked for, so that ``import aotlab``
+loads no PyTorch. `aotlab.sdk` has the names for plug-ins and programs on top of these.
 """
 
 from __future__ import annotations

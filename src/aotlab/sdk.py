@@ -1,7 +1,7 @@
-"""Names for plug-ins, integrations and programs on top of aotlab, beyond those of `aotlab` itself; stable as those are.
+"""Names for plug-ins, integrations and programs on top of aotlab, beyond `aotlab` itself, and as stable.
 
-They are those of ``sdk.pyi``, imported when they are first asked for: a command that parses its options loads no NumPy,
-and a plug-in needs the libraries of the names that it uses only. None of them loads PyTorch.
+``sdk.pyi`` lists them; they are imported when first asked for: a command that parses its options loads no NumPy, and
+a plug-in needs the libraries of the names that it uses only. None of them loads PyTorch.
 """
 
 from __future__ import annotations

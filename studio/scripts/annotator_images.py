@@ -96,7 +96,7 @@ def record_demo(recorder: Recorder, docs: Path) -> None:
 
 
 def save(recorder: Recorder, path: Path) -> None:
-    """Write an image of the tab, with as many colours as look the same."""
+    """Write an image of the tab, with as many colors as look the same."""
     recorder.screenshot().quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 

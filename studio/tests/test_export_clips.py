@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -165,11 +166,15 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
     assert read_job_record(folder / "a").error is None
 
 
+def correct(batch):
+    """Draw on frame 4 of clip a, and set its status."""
+    with closing(open_clip(batch, "a")) as session:
+        editing.outline(session.document, 4, 1, square(40, 25, 8))
+        session.set_status("corrected", outdated="proceed")
+
+
 def test_corrected_clips_are_written_in_other_formats(batch, capsys):
-    session = open_clip(batch, "a")
-    editing.outline(session.document, 4, 1, square(40, 25, 8))
-    session.set_status("corrected", outdated="proceed")
-    session.close()
+    correct(batch)
     assert main([str(batch), "--write", "cvat,yolo"]) == 0
     assert (batch / "a" / "cvat.xml").is_file()
     assert (batch / "a" / "yolo").is_dir()
@@ -182,10 +187,7 @@ def test_corrected_clips_are_written_in_other_formats(batch, capsys):
 
 
 def test_copied_batch_finds_its_videos(batch, tmp_path):
-    session = open_clip(batch, "a")
-    editing.outline(session.document, 4, 1, square(40, 25, 8))
-    session.set_status("corrected", outdated="proceed")
-    session.close()
+    correct(batch)
     copy = tmp_path / "deeper" / "down" / "copy"
     shutil.copytree(batch, copy)
     assert main([str(copy)]) == 0
@@ -197,10 +199,7 @@ def test_copied_batch_finds_its_videos(batch, tmp_path):
 
 
 def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
-    session = open_clip(batch, "a")
-    editing.outline(session.document, 4, 1, square(40, 25, 8))
-    session.set_status("corrected", outdated="proceed")
-    session.close()
+    correct(batch)
     before = {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()}
 
     def refuse_masks(move):

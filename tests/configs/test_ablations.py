@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run
@@ -72,23 +71,6 @@ def test_recipe_over_a_row_is_named_after_it():
     config = load_config("configs/recipes/ytvos.yaml", ["base=configs/ablations/window_7.yaml"])
     assert config.model == load("window_7").model
     assert resolve_training(config).train.output == "runs/aots_window_7_ytvos"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "names"),
-    [
-        (
-            ["model.method=deaot", "model.stages.0.window=0"],
-            ["window must be odd, or 0 for none with aot, got 0"],
-        ),
-        (["model.method=paot", "model.stages.0.sine_position=false"], ["sine_position", "paot"]),
-    ],
-)
-def test_impossible_combination_rejected(overrides, names):
-    with pytest.raises(InputError) as error:
-        build_model(load_config("aots", overrides).model)
-    assert all(name in str(error.value) for name in names)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,14 @@ def move(path, name):
 def test_good_folder_has_no_findings(root):
     report = lint_folder(root, "video")
     assert report.findings == []
-    assert (report.units, report.frames, report.labelled, report.objects) == (2, 6, 6, 4)
+    assert (report.units, report.frames, report.labeled, report.objects) == (2, 6, 6, 4)
     assert dict(report.sizes) == {SIZE: 6}
 
 
 def test_frames_without_masks_are_accepted(root):
     mask(root, 2).unlink()
     report = lint_folder(root, "video")
-    assert (report.findings, report.frames, report.labelled) == ([], 6, 5)
+    assert (report.findings, report.frames, report.labeled) == ([], 6, 5)
 
 
 SPOILED = {
@@ -77,7 +77,7 @@ SPOILED = {
         r"error .*a/00001\.jpg: not a readable image \(file is truncated\); download or save it again"),
     "cut mask": (lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
         r"error .*a/00001\.png: not a readable mask \(.*\); download or save it again"),
-    "coloured mask": (lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),
+    "colored mask": (lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),
         r"error .*a/00001\.png: mode RGB, .*save it as palette"),
     "jpeg inside": (lambda root: Image.new("L", SIZE[::-1]).save(mask(root), format="JPEG"),
         r"error .*a/00001\.png: JPEG file, whose compression changes ids; save"),

@@ -34,7 +34,7 @@ NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)
 @contextmanager
 def fake_cuda() -> Iterator[FakeTensorMode]:
     """Tensors made inside have no values; constants that are cached per device are made again, inside and after."""
-    _forget_constants()
+    forget_constants()
     try:
         with (
             FakeTensorMode() as mode,
@@ -49,10 +49,11 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
         ):
             yield mode
     finally:
-        _forget_constants()
+        forget_constants()
 
 
-def _forget_constants() -> None:
+def forget_constants() -> None:
+    """Let constants that are cached per device and type be made again."""
     for name, module in list(sys.modules.items()):
         for value in vars(module).values() if name.startswith("aotlab.") else ():
             if hasattr(value, "cache_clear"):

@@ -10,7 +10,7 @@ from torch._functorch.compile_utils import fx_graph_cse
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from aotlab.networks.attention import LocalAttention
-from aotlab.networks.fast.local_attention import TiledLocalAttention
+from aotlab.networks.fast.attention import TiledLocalAttention
 from tests.engine.small_model import build
 from tests.shared import slow
 

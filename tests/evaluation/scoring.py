@@ -19,7 +19,7 @@ def disc(size, row, column, radius):
 
 
 def boundary(mask):
-    """Pixels that differ from their right, lower or lower-right neighbour: H×W bool."""
+    """Pixels that differ from their right, lower or lower-right neighbor: H×W bool."""
     right, below, diagonal = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
     right[:, :-1] = mask[:, 1:]
     below[:-1] = mask[1:]

@@ -5,7 +5,7 @@ import pytest
 
 from aotlab.evaluation.davis import plan_sequence, score_labels
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.evaluation.scoring import score_sequence as score_plan

@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import ListedObject
 from tests.evaluation.scoring import disc, plain_f, score_sequence

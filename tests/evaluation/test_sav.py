@@ -9,7 +9,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.evaluation.metrics import REGION_AND_CONTOUR
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit

@@ -18,7 +18,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance, compute_relevance
-from aotlab.engine.recurrence import compute_memory, read_memory, write_memory
+from aotlab.engine.recurrence import encode_memory, segment_frame, store_memory
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
@@ -158,7 +158,7 @@ class Replay:
     def step(self, number: int) -> None:
         features = self.model.encode(self.images[number : number + 1])
         before = self.bank.frames.copy()
-        decoded = read_memory(self.model, self.bank, features)
+        decoded = segment_frame(self.model, self.bank, features)
         propagated, logits = decoded.propagated, decoded.logits
         self.check_inside(number, propagated)
         self.check_logits(number, logits)
@@ -167,8 +167,8 @@ class Replay:
         full = F.interpolate(logits, self.size, mode="bilinear", align_corners=True)
         labels = full[0].argmax(0).numpy()
         assert (labels == self.arrays["masks"][number]).mean() >= 0.999
-        memory = compute_memory(self.model, decoded, planes(self.arrays["masks"][number]))
-        write_memory(self.model, self.bank, decoded, memory)
+        memory = encode_memory(self.model, decoded, planes(self.arrays["masks"][number]))
+        store_memory(self.model, self.bank, decoded, memory)
         if number in self.insertions:
             assert [*before, number] == self.insertions[number]["indexes_before"]
             assert self.bank.frames == self.insertions[number]["indexes_after"]

@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
 from tests.shared import golden_arrays, golden_table

@@ -31,9 +31,8 @@ VARIANTS = [
 ]
 DEPTHS = [
     "aost/1",
-    "aost/2",
     "aost/3",
-    *slow(*(f"{name}/{depth}" for name in ("aost_share", "r50_aost") for depth in "123")),
+    *slow("aost/2", *(f"{name}/{depth}" for name in ("aost_share", "r50_aost") for depth in "123")),
 ]
 """variant of AOST and its depth"""
 

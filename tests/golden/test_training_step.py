@@ -14,7 +14,6 @@ from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses, count_hard_pixels
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.engine.training.state import set_identities_trainable
-from aotlab.networks.encoders import freeze_encoder
 from aotlab.networks.fast.optimize import optimize_training
 from aotlab.networks.weights.published_keys import map_published_names
 from tests.golden import filler
@@ -49,7 +48,8 @@ class Reference:
                 module.p = 0
         if fast:
             optimize_training(self.model)
-        freeze_encoder(self.model.encoder, 2)
+        for part in self.model.encoder.freezable_parts[:2]:
+            part.requires_grad_(False)
         batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
         set_identities_trainable(self.model, not own)

@@ -86,11 +86,11 @@ def test_two_folders_of_one_object_rejected(tmp_path):
         read_annotations(tmp_path, VIDEO)
 
 
-def test_grey_image_rejected_as_binary_mask(tmp_path):
-    grey = np.arange(SIZE[0] * SIZE[1], dtype=np.uint32).reshape(SIZE).astype(np.uint8)
+def test_gray_image_rejected_as_binary_mask(tmp_path):
+    gray = np.arange(SIZE[0] * SIZE[1], dtype=np.uint32).reshape(SIZE).astype(np.uint8)
     (tmp_path / "1").mkdir()
-    Image.fromarray(grey).save(tmp_path / "1" / "00000.png")
-    with pytest.raises(InputError, match="grey values"):
+    Image.fromarray(gray).save(tmp_path / "1" / "00000.png")
+    with pytest.raises(InputError, match="gray values"):
         read_annotations(tmp_path, VIDEO)
 
 
@@ -221,7 +221,7 @@ def test_smoothed_mask_rejected(tmp_path):
     soft = (np.clip(distance / 3 + 0.5, 0, 1) * 255).round().astype(np.uint8)
     Image.fromarray(soft).save(tmp_path / "soft.png")
     video = VideoInfo("clip", soft.shape, 3)
-    with pytest.raises(InputError, match=r"different ids, like a grey or smoothed image; .* threshold"):
+    with pytest.raises(InputError, match=r"different ids, like a gray or smoothed image; .* threshold"):
         read_annotations(tmp_path / "soft.png", video)
     Image.fromarray((soft > 127).astype(np.uint8) * 255).save(tmp_path / "sharp.png")
     assert read_annotations(tmp_path / "sharp.png", video).objects() == [1]

@@ -100,8 +100,8 @@ def test_tiff_stack_is_a_video_with_numbered_frames(tmp_path, options):
     [("imagej", "TYX", 1), ("imagej", "TCYX", 2), ("imagej", "TCYX", 3), ("ome", "TCYX", 2), ("ome", "CTYX", 2)],
 )  # fmt: skip
 def test_microscope_stacks_are_read_by_their_axes(tmp_path, kind, axes, channels):
-    grey = np.stack([DEEP[..., channel] for channel in range(channels)], axis=1)  # T×C×Y×X
-    values = grey[:, 0] if axes == "TYX" else grey if axes == "TCYX" else grey.swapaxes(0, 1)
+    gray = np.stack([DEEP[..., channel] for channel in range(channels)], axis=1)  # T×C×Y×X
+    values = gray[:, 0] if axes == "TYX" else gray if axes == "TCYX" else gray.swapaxes(0, 1)
     tifffile.imwrite(
         tmp_path / "m.tif", values, **{kind: True}, metadata={"axes": axes}, photometric="minisblack"
     )
@@ -110,14 +110,14 @@ def test_microscope_stacks_are_read_by_their_axes(tmp_path, kind, axes, channels
 
 
 def test_inverted_palette_and_float_tiffs_are_read(tmp_path):
-    grey = CLIP[0, ..., 0]
+    gray = CLIP[0, ..., 0]
     for name in ("inverted", "palette", "float"):
         (tmp_path / name).mkdir()
-    tifffile.imwrite(tmp_path / "inverted" / "0.tif", 255 - grey, photometric="miniswhite")
-    tifffile.imwrite(tmp_path / "float" / "0.tif", grey / np.float32(255))
-    Image.fromarray(grey).convert("RGB").quantize(256).save(tmp_path / "palette" / "0.tif")
+    tifffile.imwrite(tmp_path / "inverted" / "0.tif", 255 - gray, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "float" / "0.tif", gray / np.float32(255))
+    Image.fromarray(gray).convert("RGB").quantize(256).save(tmp_path / "palette" / "0.tif")
     for name, levels in (("inverted", None), ("palette", None), ("float", "0,1")):
-        assert (read_frames(tmp_path / name, levels=levels)[0, ..., 1] == grey).all()
+        assert (read_frames(tmp_path / name, levels=levels)[0, ..., 1] == gray).all()
 
 
 def test_exr_is_srgb_encoded_in_its_display_window(tmp_path):

@@ -16,7 +16,7 @@ def test_palette_is_that_of_pascal_voc():
     assert PALETTE[255].tolist() == [224, 224, 192]
 
 
-def test_ids_above_255_reuse_the_colours_of_objects():
+def test_ids_above_255_reuse_the_colors_of_objects():
     assert palette_index(np.array([255, 256, 510, 511])).tolist() == [255, 1, 255, 1]
 
 
@@ -92,7 +92,7 @@ def test_turned_tiff_rejected(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [2, 4])
-def test_grey_values_of_few_bits_are_ids(tmp_path, caplog, bits):
+def test_gray_values_of_few_bits_are_ids(tmp_path, caplog, bits):
     labels = np.arange(8, dtype=np.uint8).reshape(2, 4) % 2**bits
     rows = [
         b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :]).tobytes() for row in labels
@@ -105,7 +105,7 @@ def test_grey_values_of_few_bits_are_ids(tmp_path, caplog, bits):
     )
     (tmp_path / "mask.png").write_bytes(content)
     assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
-    assert f"grey values of {bits} bits are object ids" in caplog.text
+    assert f"gray values of {bits} bits are object ids" in caplog.text
 
 
 def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):

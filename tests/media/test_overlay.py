@@ -6,7 +6,7 @@ import pytest
 from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
 
 
-def grey(height=60, width=80):
+def gray(height=60, width=80):
     return np.full((height, width, 3), 100, dtype=np.uint8)
 
 
@@ -17,19 +17,19 @@ def square(label, dtype=np.uint8):
 
 
 def test_objects_have_their_hue_and_a_contour():
-    image = draw_overlay(grey(), square(1)).astype(int)
+    image = draw_overlay(gray(), square(1)).astype(int)
     red, green, blue = image[30, 30]
     assert red > 100
     assert green == blue < 100
     assert (image[:15] == 100).all()
     assert (image[:, 50:] == 100).all()
-    green_square = draw_overlay(grey(), square(2)).astype(int)
+    green_square = draw_overlay(gray(), square(2)).astype(int)
     assert green_square[20, 30, 1] > green_square[30, 30, 1]
     assert green_square[19, 30].max() < 100
 
 
 def test_frame_is_not_modified():
-    frame = grey()
+    frame = gray()
     draw_overlay(frame, square(3))
     assert (frame == 100).all()
     image = draw_overlay(frame, square(0))
@@ -39,11 +39,11 @@ def test_frame_is_not_modified():
 
 def test_labels_of_another_size_rejected():
     with pytest.raises(ValueError, match="do not fit"):
-        draw_overlay(grey(), square(1)[:10])
+        draw_overlay(gray(), square(1)[:10])
 
 
 def test_images_are_joined_with_white_gaps():
-    image = concat_images([grey(4, 3), grey(4, 5)], gap=2)
+    image = concat_images([gray(4, 3), gray(4, 5)], gap=2)
     assert image.shape == (4, 10, 3)
     assert (image[:, 3:5] == 255).all()
     assert (np.delete(image, [3, 4], axis=1) == 100).all()

@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(path, count=6, rate=12):
-    """A small video that can be read without going back: grey frames that get brighter."""
+    """A small video that can be read without going back: gray frames that get brighter."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for index in range(count):
-            grey = np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+            gray = np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
         container.mux(stream.encode(None))
     return path
 

@@ -82,9 +82,9 @@ def test_clock_that_jumps_loses_no_frame(tmp_path, suffix, jump):
             time = Fraction(index, 24) + (jump if index >= 4 else 0)
             writer.write(np.full((32, 48, channels), 20 * index, np.uint8), time)
     source = open_frames(path)
-    greys = [int(frame.mean()) for frame in source]
-    assert len(greys) == 8
-    assert greys == sorted(greys)
+    grays = [int(frame.mean()) for frame in source]
+    assert len(grays) == 8
+    assert grays == sorted(grays)
     times = [source.time(index) for index in range(8)]
     assert times == sorted(times)
     assert times[-1] < 2 * 3600
@@ -120,7 +120,7 @@ def test_video_is_written_without_libx264(tmp_path, monkeypatch):
 
 
 def film(path, codec="aac", delay=0.0):
-    """Write grey frames with a click of 0.1 s at 1 s and at 2 s; ``delay`` moves images and sound."""
+    """Write gray frames with a click of 0.1 s at 1 s and at 2 s; ``delay`` moves images and sound."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=RATE)
         video.width, video.height, video.pix_fmt = 48, 32, "yuv420p"

@@ -10,10 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from aotlab.networks.attention import Attention, LocalAttention
-from aotlab.networks.fast import attention as split_attention
-from aotlab.networks.fast import local_attention as local_blocks
-from aotlab.networks.fast.attention import SplitAttention
-from aotlab.networks.fast.local_attention import TiledLocalAttention
+from aotlab.networks.fast import attention as fast_attention
+from aotlab.networks.fast.attention import SplitAttention, TiledLocalAttention
 
 HEADS, DIM = 2, 16
 KINDS = [LocalAttention, TiledLocalAttention]
@@ -96,7 +94,7 @@ def test_blocks_in_chunks_equal_one_chunk(at_once, monkeypatch):
     query, key, value = tokens(size), tokens(size, 2, seed=1), tokens(size, 2, seed=2)
     with torch.enable_grad():
         whole = attention(query, key, value, size)
-    monkeypatch.setattr(local_blocks, "TILES_AT_ONCE", at_once)
+    monkeypatch.setattr(fast_attention, "TILES_AT_ONCE", at_once)
     torch.testing.assert_close(attention(query, key, value, size), whole, atol=2e-5, rtol=0)
 
 
@@ -146,7 +144,7 @@ def test_blocks_never_copy_keys_per_query():
 @pytest.mark.parametrize("at_once", [3, 512])
 @torch.no_grad()
 def test_attention_equals_its_definition(kind, heads, wide, at_once, monkeypatch):
-    monkeypatch.setattr(split_attention, "QUERY_CHUNK", at_once)
+    monkeypatch.setattr(fast_attention, "QUERY_CHUNK", at_once)
     query, key, value = tokens((4, 5)), tokens((4, 5), 2, seed=1), tokens((4, 5), 2, dim=wide, seed=2)
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     expected = (q @ k.mT * q.shape[3] ** -0.5).softmax(3) @ v

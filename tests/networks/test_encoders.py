@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aotlab.networks.encoders import build_encoder
+from aotlab.networks.model import build_encoder
 from aotlab.networks.swin import SwinBase
 
 

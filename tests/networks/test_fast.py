@@ -18,10 +18,10 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.build import build_model
-from aotlab.networks.encoders import build_encoder
 from aotlab.networks.fast import optimize as fast
 from aotlab.networks.fast.convolutions import fuse_encoder
 from aotlab.networks.fast.optimize import optimize, optimize_training
+from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.networks.test_models import CASES, images, masks, small, track
 

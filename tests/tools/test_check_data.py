@@ -18,7 +18,7 @@ def test_shipped_sample_is_clean(capsys):
     output = capsys.readouterr()
     rows = dict(line.split("  ", 1) for line in output.out.splitlines())
     assert {name: value.strip() for name, value in rows.items()} == {
-        "videos": "1", "frames": "40", "labelled frames": "40", "objects": "4", "sizes": "854×480 (40)", "errors": "0",
+        "videos": "1", "frames": "40", "labeled frames": "40", "objects": "4", "sizes": "854×480 (40)", "errors": "0",
         "warnings": "0",
     }  # fmt: skip
 
@@ -41,7 +41,7 @@ def test_error_gives_status_1_and_a_line(tmp_path, capsys):
     assert lines[-1].startswith(
         f"error {tmp_path}/Annotations/clip/00001.png: 853×480, but its frame is 854×480;"
     )
-    assert "objects          not read (--quick)" in lines
+    assert "objects         not read (--quick)" in lines
     assert "folder" in output.err  # the bar
 
 
@@ -66,7 +66,7 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     assert "00008.png: 7×5, but its frame is 64×48" in text
     assert "expected a folder 000, 001" in text
     assert "00003.jpg" in text
-    assert "errors           3" in text
+    assert "errors          3" in text
 
 
 def test_kind_of_a_benchmark_rejected(tmp_path, capsys):

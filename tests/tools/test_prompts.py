@@ -164,19 +164,6 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         track(tracker, video, {}, tmp_path / "b")
 
 
-@pytest.mark.parametrize(
-    ("points", "words"),
-    [
-        ((), "clip: no masks; give masks, boxes or points"),
-        ("3,3", "object 1 has only negative points on frame 0; add a point on the object or a box"),
-    ],
-)
-def test_job_without_objects_rejected(video, tmp_path, points, words):
-    job = Job("clip", video, not_points=points)
-    with pytest.raises(InputError, match=words):
-        run_job(job, tmp_path / "out")
-
-
 def test_class_names_of_prompts_are_in_annotations(run, tmp_path, capsys):
     assert run(*BOXES, "--class", "cat", "--class", ":2=dog", "--write", "coco") == 0
     categories = json.loads((tmp_path / "out" / "coco.json").read_text())["categories"]

@@ -99,15 +99,15 @@ def test_same_results_give_the_same_archive(mose):
 
 
 def test_palettes_are_standardized(mose):
-    grey, odd = (mose.results / FIRST / f"{stem}.png" for stem in ("00001", "00002"))
-    before = [read_mask(path) for path in (grey, odd)]
-    Image.fromarray(before[0]).save(grey)
+    gray, odd = (mose.results / FIRST / f"{stem}.png" for stem in ("00001", "00002"))
+    before = [read_mask(path) for path in (gray, odd)]
+    Image.fromarray(before[0]).save(gray)
     image = Image.fromarray(before[1], mode="P")
     image.putpalette([7, 7, 7] * 256)
     image.save(odd)
     assert mose.write() == 0
     with zipfile.ZipFile(mose.archive) as file:
-        for path, labels in zip((grey, odd), before, strict=True):
+        for path, labels in zip((gray, odd), before, strict=True):
             with Image.open(io.BytesIO(file.read(f"{FIRST}/{path.name}"))) as packed:
                 assert (packed.mode, packed.getpalette()) == ("P", PALETTE.ravel().tolist())
                 np.testing.assert_array_equal(np.array(packed), labels)

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
-from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.engine.training.trainer import resolve_training
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.tools.train import main
 from tests.engine.small_model import tiny_settings
@@ -88,10 +88,10 @@ def test_validation_changes_only_the_log(tmp_path):
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
     output = tmp_path / "out"
-    arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *tiny()]
+    arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *tiny(), *SMALL]
     assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
     text = capsys.readouterr().out
-    for words in ("5.73 M parameters", "static: 9000 steps of 1 clips", "3 images", "video: 1 steps",
+    for words in ("0.15 M parameters", "static: 9000 steps of 1 clips", "3 images", "video: 1 steps",
                   "clips/s", "validation: 1 video, 3 frames", "B at most", "time: ", "minutes; loss"):  # fmt: skip
         assert words in text
     assert not output.exists()
@@ -101,17 +101,9 @@ def test_unreadable_items_are_listed_at_the_end(tmp_path, capsys):
     root = write_data(tmp_path)
     broken = root / "drawn" / "JPEGImages" / "one" / "00002.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
-    output = f"train.output={tmp_path / 'out'}"
-    arguments = [
-        f"data.root={root}",
-        output,
-        *tiny(),
-        *SMALL,
-        "train.phases.0.steps=4",
-        "train.run=[static]",
-        "data.validation=[]",
-    ]
-    assert main(["--config", RECIPE, *arguments]) == 1
+    given = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *tiny(), *SMALL]
+    changes = ["train.phases.0.steps=4", "train.run=[static]", "data.validation=[]"]
+    assert main(["--config", RECIPE, *given, *changes]) == 1
     shown = capsys.readouterr()
     assert "trained weights" in shown.out
     assert "1 item could not be read" in shown.err

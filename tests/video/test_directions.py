@@ -75,14 +75,6 @@ def test_directions_are_weighted_by_distance(models, keyed):
         torch.testing.assert_close(results[index][2].probabilities, expected, atol=0.01, rtol=0)
 
 
-def test_nearer_annotation_outweighs_a_farther_one():
-    ahead, backward = answer((1,), [[0.0, 1.0], [1.0, 0.0]]), later((1,), [[1.0, 0.0], [0.0, 1.0]])
-    near, far = (fuse_directions(ahead, backward, weight) for weight in (0.25, 0.75))
-    assert near.labels.tolist() == [[1, 0]]
-    assert far.labels.tolist() == [[0, 1]]
-    assert near.probabilities[1].tolist() == [pytest.approx([0.75, 0.25])]
-
-
 def test_object_of_one_side_appears_halfway():
     ahead, backward = answer((1,), [[1.0], [0.0]]), later((8,), [[0.0], [1.0]])
     assert [fuse_directions(ahead, backward, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
@@ -106,7 +98,7 @@ def test_stored_predictions_have_steps_of_a_level(tmp_path):
     assert probabilities[1].item() == pytest.approx(0.25, abs=1 / 255)
 
 
-def test_neighbouring_annotations_and_a_short_video_work(models, tmp_path):
+def test_neighboring_annotations_and_a_short_video_work(models, tmp_path):
     frames, masks = clip(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
     results = both(Tracker(*models["aott"]), frames, masks, tmp_path)
     assert [index for index, _, _ in results] == [0, 1, 2]
@@ -165,7 +157,7 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
 
 
 class ColorTracker:
-    """Sees a cut where a frame's colour differs from the last one's."""
+    """Sees a cut where a frame's color differs from the last one's."""
 
     def reset(self, length=None):
         self.last = None

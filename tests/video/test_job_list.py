@@ -18,7 +18,7 @@ def test_csv_is_read(tmp_path):
     rows = [
         "video,masks,name,overrides,levels",
         "a.mp4,a.png; 3=b.xml,,,",
-        "sub/b.mp4,m,second,memory.every=2 memory.frames=4,auto",
+        "sub/b.mp4 ,m, second ,memory.every=2 memory.frames=4,auto",
         'c.tif,c.png,,,"0,4095"',
     ]
     for content in ("\n".join(rows) + "\n", "\ufeff" + "\r\n".join(rows) + "\r\n"):
@@ -136,6 +136,11 @@ def test_folder_has_masks_beside_videos(tmp_path):
             "a.jsonl",
             '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": {"1": "cat"}}',
             "class: expected a name or a list",
+        ),
+        (
+            "a.jsonl",
+            '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
+            r"class cat; :2=dog: expected one \[:ID\]=NAME for each object",
         ),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),

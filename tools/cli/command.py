@@ -127,7 +127,7 @@ class CommandGroup(Program, click.Group):
 def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:
     """Return a decorator that makes a command of a function; every command has ``-q`` and ``-v``.
 
-    The function's parameters are those of its click options and arguments; it returns the exit status. In another
+    The function takes its click options and arguments as parameters; it returns the exit status. In another
     package, an entry point of the group ``aotlab.commands`` names it::
 
         @command("aotlab greet", "Greet somebody.")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.ranges import PRECISIONS
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES
+from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.command import group
 from aotlab.tools.cli.types import (
     CONFIG_TYPE,
@@ -33,7 +33,7 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config as Settings
-    from aotlab.media.labelled_video import Video
+    from aotlab.media.labeled_video import Video
 
 Decorator = Callable[[Any], Any]
 

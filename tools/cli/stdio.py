@@ -22,6 +22,8 @@ SIGNAL_STATUS = 128
 """exit status after a signal, less the signal's number, as in shells"""
 GRACE_SECONDS = 5.0
 """seconds in which further requests to end are ignored"""
+REPEAT_SECONDS = 0.01
+"""seconds after which a signal is sent again if Python ignored its exception"""
 
 
 class StdoutError(Exception):
@@ -54,9 +56,10 @@ def protect_stdout() -> Iterator[None]:
 def signals_as_exceptions() -> Iterator[None]:
     """Raise an exception on SIGTERM and SIGHUP, so that files are cleaned up and processes end.
 
-    The block ends with this exception, or that of Ctrl-C, whatever error a library turns it into: an interrupted
-    import, for example, causes other errors later. Ignored signals stay ignored; outside the main thread nothing is
-    changed.
+    The block ends with this exception, or with Ctrl-C's, whatever error a library turns it into: an interrupted
+    import, for example, causes other errors later. Python ignores exceptions in finalizers and callbacks of weak
+    references: a signal that comes there is sent again. Ignored signals stay ignored; outside the main thread nothing
+    is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -65,24 +68,34 @@ def signals_as_exceptions() -> Iterator[None]:
     replaced = [
         number for number in STOP_SIGNALS if before[number] in (signal.SIG_DFL, signal.default_int_handler)
     ]
-    raised: list[tuple[float, BaseException]] = []
+    raised: list[tuple[float, int, BaseException]] = []
+    report = sys.unraisablehook
+
+    def repeat(ignored: sys.UnraisableHookArgs) -> None:
+        if not raised or ignored.exc_value is not raised[-1][-1]:
+            report(ignored)
+            return
+        _, number, _ = raised.pop()
+        threading.Timer(REPEAT_SECONDS, os.kill, (os.getpid(), number)).start()
 
     def end(number: int, _: FrameType | None) -> None:
         now = time.monotonic()
         if number != signal.SIGINT and raised and now < raised[-1][0] + GRACE_SECONDS:
             return  # it is ending
         error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(SIGNAL_STATUS + number)
-        raised.append((now, error))
+        raised.append((now, number, error))
         raise error
 
     try:
+        sys.unraisablehook = repeat
         for number in replaced:
             signal.signal(number, end)
         yield
     except Exception as error:
         if not raised:
             raise
-        raise raised[-1][1] from error
+        raise raised[-1][-1] from error
     finally:
         for number in replaced:
             signal.signal(number, before[number])
+        sys.unraisablehook = report

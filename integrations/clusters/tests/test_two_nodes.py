@@ -54,6 +54,7 @@ def steps_done(folder):
     return log.read_text().count('"loss"') if log.is_file() else 0
 
 
+@pytest.mark.slow
 def test_killed_node_resumes_with_same_weights(tmp_path):
     data = draw_sets(tmp_path / "data")
     recipes = [write_recipe(tmp_path, data, name, phase(steps=STEPS, batch=2)) for name in ("calm", "killed")]

@@ -22,13 +22,8 @@ from research.bundled.benchmark_prompts import (
 )
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_settings import PromptSource
+from research.tests.bundled.test_clicks import square
 from tests.segment_by_color import segment_by_color
-
-
-def square(top, left, side=20, size=(60, 80)):
-    mask = np.zeros(size, np.uint8)
-    mask[top : top + side, left : left + side] = 1
-    return mask
 
 
 def drawn(truth):

@@ -24,26 +24,26 @@ from tests.dataloaders.training.in_memory import rng, write_videos
 SIDE = 96
 
 
-def disc(colour, side=50):
+def disc(color, side=50):
     rows, columns = np.mgrid[:side, :side] - side / 2 + 0.5
     mask = (rows**2 + columns**2 < (side / 2) ** 2).astype(np.float32)
-    return Cutout(np.full((side, side, 3), colour, np.uint8), mask)
+    return Cutout(np.full((side, side, 3), color, np.uint8), mask)
 
 
-def ground(frames=8, *, labelled=False):
+def ground(frames=8, *, labeled=False):
     labels = np.zeros((frames, SIDE, SIDE), np.uint8)
-    labels[:, :20, :20] = labelled
-    return Clip(np.full((frames, SIDE, SIDE, 3), 40, np.uint8), labels, int(labelled), ("ground",))
+    labels[:, :20, :20] = labeled
+    return Clip(np.full((frames, SIDE, SIDE, 3), 40, np.uint8), labels, int(labeled), ("ground",))
 
 
 class MemoryImage:
     """An image in memory with two squares."""
 
-    def __init__(self, name, *, grey=100, side=60):
-        self.name, self.grey, self.side = name, grey, side
+    def __init__(self, name, *, gray=100, side=60):
+        self.name, self.gray, self.side = name, gray, side
 
     def read(self):
-        return np.full((self.side, self.side, 3), self.grey, np.uint8), self.read_mask()
+        return np.full((self.side, self.side, 3), self.gray, np.uint8), self.read_mask()
 
     def read_mask(self):
         labels = np.zeros((self.side, self.side), np.uint8)
@@ -74,17 +74,15 @@ def test_labels_match_the_pasted_pixels():
 
 
 def test_background_objects_stay_below():
-    clip = paste_touching(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
+    clip = paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
     assert clip.objects == 4
-    assert (
-        paste_touching(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
-    )
+    assert paste_touching(ground(labeled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
 
 
 def test_clip_of_two_people_has_no_other_object():
     sets = {"CCP": 200, "PennFudan": 200, "ECSSD": 60}
     shown = [
-        MemoryImage(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)
+        MemoryImage(f"{name}/{number}.jpg", gray=gray) for name, gray in sets.items() for number in range(2)
     ]
     clip = compose_people_clip(ImageSet(tuple(shown)), rng(2), 6, SIDE)
     assert clip.objects == 2
@@ -119,8 +117,8 @@ def test_colors_move_towards_another_object():
 
 
 def test_cutouts_come_from_the_same_subset():
-    greys = [MemoryImage(str(number), grey=50 if number < 2 else 200) for number in range(4)]
-    images = ImageSet(tuple(greys), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
+    grays = [MemoryImage(str(number), gray=50 if number < 2 else 200) for number in range(4)]
+    images = ImageSet(tuple(grays), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
     for seed in range(10):
         found = draw_cutouts(images, 3, rng(seed))
         assert 2 <= len(found) <= 3

@@ -14,8 +14,6 @@ KIND, VERSION = "export", 9
 DESCRIPTION_FILE = "export.json"
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
-PROMPT = "prompt"
-"""graph of the prompt network, which not every model has, see `aotlab_runtime.prompts.segment_crop`"""
 GRAPHS = {
     "encode": "frame H×W×3 uint8 → features: maps 1×C×h×w of strides 4, 8 and 16, and the last one projected",
     "assign_identities": "one-hot masks 1×(1+M)×H×W, background first → identities: embeddings 1×L×C (E in AOT)",
@@ -24,9 +22,10 @@ GRAPHS = {
     "decode": "embeddings, features → logits 1×(1+M)×h×w at stride 4, background first",
     "memorize": "states, identities → the frame's keys and values 1×L×C in long-term and short-term memory",
     "relevance_inputs": "states, long-term memory → query 1×heads×L×C, key 1×heads×(T·L)×C, for RMem",
+    "prompt": "crop H×W×3 uint8, planes of prompts 1×3×h×w, rough mask H×W → logits and refined logits H×W",
 }
 """inputs and outputs of the graphs of AOT, for M identities, T stored frames and L = h·w tokens at stride 16. Keys and
-values of DeAOT have other channels, and pyramids have inputs of each stage."""
+values of DeAOT have other channels, and pyramids have inputs of each stage. Not every model has ``prompt``."""
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
     "cpu": CPU,
@@ -82,9 +81,7 @@ class Graphs:
         options.log_severity_level = 3
         providers = list(dict.fromkeys((_find_provider(provider), CPU)))
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-        for path in (folder / f"{name}.onnx" for name in (*GRAPHS, PROMPT)):
-            if path.name not in description["sha256"]:
-                continue
+        for path in (folder / f"{name}.onnx" for name in GRAPHS if f"{name}.onnx" in description["sha256"]):
             try:
                 self._sessions[path.stem] = onnxruntime.InferenceSession(path, options, providers=providers)
             except Exception as error:  # onnxruntime's errors have no common class

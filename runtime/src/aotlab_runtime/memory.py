@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -67,16 +67,24 @@ class Memory:
         self.references = [*self.references, self.last_index]
         self._store(memory, long=True)
 
-    def add(self, memory: Tensors, relevance: Callable[[], np.ndarray]) -> None:
-        """Store a tracked frame; ``relevance`` computes that of the stored frames to it, see `compute_relevance`."""
+    @property
+    def needs_relevance(self) -> bool:
+        """Whether `add` reads the relevance of the stored frames to the next frame."""
+        settings = self._settings
+        scored = settings["score_early"] or len(self.frames) >= settings["frames"]
+        return settings["policy"] == "restricted" and scored and self._is_due(self.last_index + 1)
+
+    def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
+        """Store a tracked frame; ``relevance``: of `compute_relevance`, T, if `needs_relevance`."""
         self.last_index += 1
-        stored = self.last_index - self.last_decision >= self._every
+        stored = self._is_due(self.last_index)
         if stored:
             self.last_decision = self.last_index
-            position = self._choose_evicted(relevance)
-            stored = position != len(self.frames)
-            if stored and position is not None:
-                self._drop(position)
+            scores = np.zeros(len(self.frames)) if relevance is None else self._score(relevance)
+            if self._is_full:
+                stored = bool(self._tracked)
+                if stored:
+                    self._drop(self._tracked[int(np.argmin(scores[self._tracked]))])
         self._store(memory, long=stored)
 
     def state(self) -> tuple[dict[str, Any], Tensors]:
@@ -99,18 +107,15 @@ class Memory:
         """Positions of tracked frames, which may be evicted, oldest first."""
         return [place for place, frame in enumerate(self.frames) if frame not in self.references]
 
-    def _choose_evicted(self, relevance: Callable[[], np.ndarray]) -> int | None:
-        """Return the position of the frame to evict; ``len(frames)``: the newest; None: there is room."""
-        settings, tracked = self._settings, self._tracked
-        full = len(self.frames) >= settings["frames"]
-        scores = np.zeros(len(self.frames))
-        if settings["policy"] == "bounded_fifo":
-            full = full or (settings["newest"] is not None and len(tracked) >= settings["newest"])
-        elif full or settings["score_early"]:
-            scores = self._score(relevance())
-        if not full:
-            return None
-        return tracked[int(np.argmin(scores[tracked]))] if tracked else len(self.frames)
+    @property
+    def _is_full(self) -> bool:
+        """Whether a tracked frame is stored in place of another."""
+        settings = self._settings
+        newest = settings["newest"] if settings["policy"] == "bounded_fifo" else None
+        return len(self.frames) >= settings["frames"] or (newest is not None and len(self._tracked) >= newest)
+
+    def _is_due(self, index: int) -> bool:
+        return index - self.last_decision >= self._every
 
     def _score(self, shares: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the updates n of T frames; return their scores.
@@ -156,7 +161,7 @@ def _split(tensors: Tensors) -> tuple[Tensors, Tensors]:
 
 
 def _append(stored: Tensors, added: Tensors, axis: int) -> Tensors:
-    """Return tensors with those of a frame appended along an axis; those of the frame if nothing is stored."""
+    """Return tensors with a frame's appended along an axis; the frame's if nothing is stored."""
     return {name: np.concatenate([stored[name], x], axis) if stored else x for name, x in added.items()}
 
 

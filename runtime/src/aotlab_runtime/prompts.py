@@ -114,7 +114,7 @@ def _crop_box(box: Sequence[float], size: Sequence[int]) -> np.ndarray:
 def segment_prompts(
     graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], exclude: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return logits N×H×W of the prompted objects, each against all else.
+    """Return logits N×H×W of the prompted objects, each against everything else.
 
     Args:
         frame: H×W×3 uint8.

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Tracker:
             InputError: not a number of frames; the tracker is unchanged.
         """
         require(
-            length is None or (isinstance(length, Integral) and length > 0),
+            length is None or (isinstance(length, Integral) and length > 0 and length is not True),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self._length = None if length is None else int(length)
@@ -140,7 +140,7 @@ class Tracker:
             frame: H×W×3 uint8 RGB.
             mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
             size: (height, width) of the prediction; None: the frame's.
-            prompts: prompts by object id; their masks count as given ones. They replace those of their objects in
+            prompts: prompts by object id; their masks count as given ones. They replace the masks of their objects in
                 ``mask`` and take no pixel that it gives to others.
 
         Raises:
@@ -270,7 +270,8 @@ class Tracker:
         """Store a frame with its predicted labels H×W."""
         for group, readout in zip(groups, readouts, strict=True):
             memory = self.graphs.run("memorize", readout | self._assign_identities(group, labels))
-            group.memory.add(memory, partial(self._compute_relevance, group, readout))
+            relevance = self._compute_relevance(group, readout) if group.memory.needs_relevance else None
+            group.memory.add(memory, relevance)
 
     def _store_reference(
         self, groups: list[Group], features: Tensors, mask: np.ndarray, predicted: np.ndarray

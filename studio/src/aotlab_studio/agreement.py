@@ -10,8 +10,15 @@ from statistics import fmean
 import click
 
 from aotlab import InputError, open_frames
-from aotlab.sdk import Annotations, VideoInfo, atomic_path, command, read_annotations, region_similarity
-from aotlab_studio.review.output import align_columns
+from aotlab.sdk import (
+    Annotations,
+    VideoInfo,
+    align_columns,
+    atomic_path,
+    command,
+    read_annotations,
+    region_similarity,
+)
 
 MAX_LISTED = 10
 """largest number of printed frames"""
@@ -43,7 +50,8 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
     )
     worst = sorted((score, frame, object_id) for (frame, object_id), score in scores.items() if score < 1)
     listed = [f"  frame {frame}: object {each}, J {score:.3f}" for score, frame, each in worst[:MAX_LISTED]]
-    return [*align_columns(rows), *(["differ most:", *listed] if listed else [])]
+    table = ["  ".join(row) for row in align_columns(rows, right=0)]
+    return [*table, *(["differ most:", *listed] if listed else [])]
 
 
 @command("aotlab agreement", "Compare two annotations of a video: J by object and frame.")

@@ -191,7 +191,9 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
             problems.append(f"{folder.name}: {error}; left out")
     folders = list(clips)
     if len(folders) < (2 if share < 1 else 1):
-        advice = problems[0] if problems else "give the --output of track --jobs"
+        nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
+        advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
+        advice = problems[0] if problems else advice
         raise InputError(f"{results}: holds {format_count(len(folders), 'tracked video')}; {advice}")
     names = {folder.name: dict.fromkeys(clip.class_names.values()) for folder, (_, clip) in clips.items()}
     for problem in find_class_variants(names):
@@ -317,7 +319,7 @@ def store_images(source: FrameSource, annotations: Annotations, folder: Path) ->
 
 
 def merge_trees(merged: dict[str, Any] | None, tree: dict[str, Any], images: list[str]) -> dict[str, Any]:
-    """Add the COCO JSON of a video, whose frames are stored under names, to that of others; ids become unique."""
+    """Add the COCO JSON of a video to a merged one, with its images stored under names; ids become unique."""
     merged = merged or {**tree, "info": {}, "videos": [], "images": [], "annotations": []}
     video_id, first = len(merged["videos"]) + 1, len(merged["images"])
     ids = {image["id"]: first + number for number, image in enumerate(tree["images"], start=1)}

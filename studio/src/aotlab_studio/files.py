@@ -141,7 +141,7 @@ def replace_written(source: Path, folder: Path, written: Collection[str]) -> Non
 
 
 def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:
-    """Move all files and folders of ``source`` into another folder, where they replace those of the same names.
+    """Move all files and folders of ``source`` into another folder, where they replace files of the same names.
 
     Those are set aside first; `restore_entries` moves them back if the program is killed meanwhile.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from aotlab_studio.document.log import ClipStatus, Direction
+from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.objects import Item
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -40,7 +40,7 @@ class LoadedMasks(Struct, frozen=True):
 
     frames: list[int]
     losses: dict[int, int]
-    """pixels that objects lost that are not in the file, by object id"""
+    """lost pixels by id of each object that the file does not contain"""
     step: int
     """as in `Answer`"""
 
@@ -103,7 +103,7 @@ class Clip(Struct, frozen=True):
     untracked: bool = False
     """whether masks are drawn, and frames are without a result"""
     digest: str = ""
-    """digest of what a status is for; a request that states it is refused if something else shows"""
+    """digest of the masks and objects that a status is for; a request with this digest is refused after any change"""
     conflict: str = ""
     """as in `StatusEvent`"""
     sentences: list[str] = []
@@ -123,7 +123,6 @@ class JobProgress(Struct, frozen=True):
     background: bool
     """a correction that propagates"""
     status: JobStatus
-    direction: Direction
     frame: int
     done: int
     """frames tracked"""
@@ -133,9 +132,6 @@ class JobProgress(Struct, frozen=True):
     """frames per second"""
     remaining: float | None
     """seconds"""
-    current_pass: int
-    """pass over the frames, from 1"""
-    passes: int
     lost_pixels: int
     """pixels that other objects lost, of all frames"""
     problem: str | None
@@ -223,7 +219,7 @@ class OutdatedEvent(Struct, frozen=True):
     """The outdated frames may have changed."""
 
     ranges: list[tuple[int, int]]
-    """first and last frames of tracked masks that are older than a correction, or wait for tracking"""
+    """first and last frame of each run of outdated frames"""
     event: Literal["outdated"] = "outdated"
 
 

@@ -155,7 +155,7 @@ class Page:
         ]
 
     def pixel(self, x: float, y: float) -> list[int]:
-        """The colour that is drawn at a pixel of the frame."""
+        """The color that is drawn at a pixel of the frame."""
         return list(self.tab.evaluate(PIXEL, self.at(x, y)))
 
     def place(self) -> list[int]:

@@ -262,7 +262,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     batch.close()
 
 
-def track_again(results, name, shift, frames=range(LENGTH)):
+def replace_results(results, name, shift, frames=range(LENGTH)):
     """Replace the results of a clip by those of another run, as `aotlab track` does."""
     shutil.rmtree(results / name / "masks")
     for index in frames:
@@ -273,15 +273,16 @@ def track_again(results, name, shift, frames=range(LENGTH)):
 
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     batch.set_status("a", "Ann", "accepted")
-    track_again(results, "a", 3)
+    replace_results(results, "a", 3)
     assert statuses(batch)["a"] == "in progress"
     with batch._use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
         assert (document.edited, document.conflict, document.titles) == (False, "", (None, None))
-    track_again(results, "a", 3, range(2, 6))
+    replace_results(results, "a", 3, range(2, 6))
     with batch._use("a", "Ann") as session:
         assert session.document.snapshot.clip == (2, 5)
+    assert [clip.frames for clip in batch.list_clips() if clip.name == "a"] == [4]
 
 
 def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
@@ -291,7 +292,7 @@ def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
         editing.change_object(session.document, 1, {"name": "Rem"})
     batch.set_status("a", "Ann", "accepted", outdated="proceed")
     for shift in (3, 6):
-        track_again(results, "a", shift)
+        replace_results(results, "a", shift)
         (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
         assert (clip.status, clip.sentences[0]) == ("in progress", clip.conflict)
         assert clip.conflict.startswith("tracked again since")
@@ -304,6 +305,7 @@ def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
             now = document.snapshot
             assert (now.labels(9) == np.roll(truth(9), shift, 0)).all()
             assert (now.labels(4) == truth(4) * (truth(4) == 2)).all()
+            assert now.list_outdated() == [(5, LENGTH - 1)]  # tracked without the mask drawn on frame 4
             assert (now.objects.get(1).name, document.conflict) == ("Rem", "")
             session.undo()
             assert document.snapshot.digest == before.digest
@@ -318,6 +320,15 @@ def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
     assert batch.export_all([]).names == ["a"]
 
 
+def test_edited_clip_of_an_unknown_tracking_offers_the_results(results, batch):
+    with batch._use("a", "Ann") as session:
+        draw(session, 4, 2)
+    log = results / "a.aotlab" / "log.jsonl"
+    log.write_text(re.sub(',"results":"[0-9a-f]+"', "", log.read_text()))
+    (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
+    assert "read by an older version: take the new results" in clip.conflict
+
+
 def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
     post = partial(served.get, "/clips/a", method="POST", origin=served.address)
     post = partial(post, cookie=False, Cookie=f"{served.cookie}; aotlab_person=Ann")
@@ -329,7 +340,7 @@ def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
         with batch._use("a", "Bob") as session:
             draw(session, 4, 2)
 
-    for change in (lambda: track_again(results, "a", 3), edit):
+    for change in (lambda: replace_results(results, "a", 3), edit):
         digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
         assert accept().status_code == 204
         digest = next(clip.digest for clip in batch.list_clips() if clip.name == "a")
@@ -337,7 +348,7 @@ def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
         answer = accept()
         assert (answer.status_code, statuses(batch)["a"]) == (409, "in progress")
         assert answer.text == "a: changed since the list was read; look at it, then set the status again"
-    assert post(content=b'{"status": "open", "colour": 1}').status_code == 422
+    assert post(content=b'{"status": "open", "color": 1}').status_code == 422
 
 
 def test_removed_row_is_not_exported(results, batch):
@@ -524,6 +535,15 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert failed == []
 
 
+def open_list(context, served):
+    """Open the list in a tab, under a name."""
+    tab = context.new_page()
+    tab.goto(served.url)
+    tab.fill("#person", "Ann")
+    tab.keyboard.press("Enter")
+    return tab
+
+
 @needs_browser
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
     asked = []
@@ -534,10 +554,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, m
             raise OutdatedError("accept", [(2, 4)], waits=True)
 
     monkeypatch.setattr(batch, "set_status", set_status)
-    tab = context.new_page()
-    tab.goto(served.url)
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
+    tab = open_list(context, served)
     for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
         tab.select_option("[aria-label='Status of c']", "accepted")
         tab.wait_for_selector("#outdated-text >> text=3 frames are outdated")
@@ -554,10 +571,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
         draw_folder(tmp_path / "videos" / name)
     batch = Batch(tmp_path / "videos", open_clip)
     served = Served(batch, build_batch_app(batch))
-    tab = context.new_page()
-    tab.goto(served.url)
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
+    tab = open_list(context, served)
     assert not tab.is_visible("#track-all")
     for name in ("one", "two"):
         tab.click(f"#clips a >> text={name}")
@@ -594,11 +608,8 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
 def test_page_offers_the_results_of_another_tracking(context, served, results, batch):
     with batch._use("a", "Ann") as session:
         draw(session, 4, 2)
-    track_again(results, "a", 3, range(2, 6))
-    tab = context.new_page()
-    tab.goto(served.url)
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
+    replace_results(results, "a", 3, range(2, 6))
+    tab = open_list(context, served)
     tab.click("#clips a >> text=a")
     tab.wait_for_selector("#status >> text=tracked again since these masks were read")
     assert "not in the job" not in tab.inner_text("#time")
@@ -617,7 +628,7 @@ def test_list_refuses_a_status_for_masks_that_it_did_not_show(context, served, r
     tab.goto(served.url)
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
-    track_again(results, "c", 3)
+    replace_results(results, "c", 3)
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error >> text=changed since the list was read")
     assert statuses(batch)["c"] == "open"
@@ -702,7 +713,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     session = open_clip(clip)
     shown = [(entry.frame, entry.object_id) for entry in session.review()]
     session.close()
-    assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is given, its neighbour differs from it
+    assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is given, its neighbor differs from it
 
 
 def test_moved_batch_opens_and_exports(tmp_path):
@@ -738,10 +749,7 @@ def test_results_from_a_later_frame_keep_their_place(tmp_path):
 
 @needs_browser
 def test_list_keeps_a_note_that_is_typed(context, served, batch):
-    tab = context.new_page()
-    tab.goto(served.url)
-    tab.fill("#person", "Ann")
-    tab.keyboard.press("Enter")
+    tab = open_list(context, served)
     tab.select_option("[aria-label='Status of c']", "rejected")
     note = "[aria-label='Note on c']"
     tab.wait_for_selector(note)

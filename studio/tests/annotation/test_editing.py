@@ -1,4 +1,4 @@
-"""Edits of masks and objects, undo, colours of new objects."""
+"""Edits of masks and objects, undo, colors of new objects."""
 
 from __future__ import annotations
 

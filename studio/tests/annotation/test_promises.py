@@ -343,22 +343,6 @@ def test_export_and_its_record_show_the_same_masks(session):
     assert (written == before.labels(8)).all()
 
 
-def test_undo_and_redo_spare_steps_of_other_open_pages(session):
-    mine, other = (session.document.act_as(Actor(page=page)) for page in ("mine", "other"))
-    editing.add_object(mine)
-    editing.add_object(other)
-    with pytest.raises(InputError, match="new object, was made in another window"):
-        mine.undo()
-    other.undo()
-    with pytest.raises(InputError, match="new object, was made in another window"):
-        mine.redo()
-    session.document.forget_page("other")
-    mine.redo()
-    mine.undo()
-    mine.undo()
-    assert session.document.snapshot.objects.ids == ()
-
-
 @pytest.mark.parametrize("count", [0, 3])
 def test_version_is_restored_as_it_was_kept(session, count):
     draw(session, 0, 1)

@@ -1,4 +1,4 @@
-"""A mask in colours, for the tests of formats."""
+"""A mask in colors, for the tests of formats."""
 
 import numpy as np
 import pytest

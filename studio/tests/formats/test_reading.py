@@ -311,9 +311,9 @@ def test_cvat_label_map_is_a_legend(colored):
         ({"#ff0000": "person"}, "0,128,255"),
         ({"#ff0000": -1}, "nor an object id"),
         ({"#ff0000": None}, "neither a class name"),
-        ({"red": "person"}, "expected colours"),
-        ({"300,0,0": "person"}, "not a colour"),
-        ([], "expected colours"),
+        ({"red": "person"}, "expected colors"),
+        ({"300,0,0": "person"}, "not a color"),
+        ([], "expected colors"),
     ],
 )
 def test_invalid_legend_rejected(colored, legend, words):

@@ -6,7 +6,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import read_davis
 from aotlab.dataloaders.benchmarks.sequences import read_folder
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 

@@ -21,7 +21,7 @@ def test_first_mask_is_given_at_any_start_frame(root):
     assert len(video.annotations) == 8
 
 
-def test_10_fps_writes_the_labelled_5_fps(root):
+def test_10_fps_writes_the_labeled_5_fps(root):
     sparse, dense = (open_dataset("vost", root, all_frames=dense)[0] for dense in (False, True))
     assert (len(sparse.frames), len(dense.frames)) == (8, 15)
     assert dense.results == sparse.results

@@ -20,7 +20,7 @@ def add_image(path, *, size=SIZE):
     Image.fromarray(noise).save(path)
 
 
-def add_grey(path, values):
+def add_gray(path, values):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(values, np.uint8)).save(path)
 
@@ -38,7 +38,7 @@ def add_list(path, *lines):
 
 
 def grades():
-    """Grey levels 0, 100, 128 and 255 in four columns."""
+    """Gray levels 0, 100, 128 and 255 in four columns."""
     return np.repeat(np.array([0, 100, 128, 255], np.uint8), 8)[None].repeat(SIZE[0], axis=0)
 
 

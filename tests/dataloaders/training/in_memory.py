@@ -1,4 +1,4 @@
-"""Labelled images and videos that exist in memory, for tests of what is made of them."""
+"""Labeled images and videos that exist in memory, for tests of what is made of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def phase(*sources, **options):
 
 @dataclass
 class MemoryImage:
-    """A labelled image whose pixels are grey of ten times their id, and a count of what was read of it."""
+    """A labeled image whose pixels are gray of ten times their id, and a count of what was read of it."""
 
     mask: np.ndarray
     name: str = "shown"
@@ -48,7 +48,7 @@ class MemoryImage:
 
 
 def colored(mask):
-    """H×W×3 uint8: grey of ten times the id."""
+    """H×W×3 uint8: gray of ten times the id."""
     return np.repeat((mask * np.uint8(10))[..., None], 3, axis=-1)
 
 
@@ -58,7 +58,7 @@ def blocks(*ids, side=20):
 
 
 def make_frames(*masks):
-    """The labelled frames of a video with these masks."""
+    """The labeled frames of a video with these masks."""
     return tuple(MemoryImage(mask, f"frame {index}") for index, mask in enumerate(masks))
 
 

@@ -1,4 +1,4 @@
-"""Augmentation: crops that show an object, labels that follow their pixels, which colours for what."""
+"""Augmentation: crops that show an object, labels that follow their pixels, which colors for what."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_labels_follow_their_pixels(kind, thin_plate, seed):
     image, mask = painted((120, 160), value=3)
     mask[30:90, 40:120] = 3
     image[mask > 0] = 255
-    options = {"augmentation": "aot", "short_edge": 100}  # the colours of deaot hide the fill
+    options = {"augmentation": "aot", "short_edge": 100}  # the colors of deaot hide the fill
     frames, labels = make_clip(kind, image, mask, seed, thin_plate=thin_plate, **options)
     assert set(np.unique(labels)) == {0, 3}
     # Images are interpolated and masks are not: they may part along the outline.
@@ -82,7 +82,7 @@ def test_small_video_is_padded_with_uniform_color():
             [image], [mask], phase(short_edge=32, augmentation="deaot"), rng(seed)
         )
         outside = labels[0] == 0
-        assert (frames[0][outside] == FILL).all()  # no jitter, blur or grey there
+        assert (frames[0][outside] == FILL).all()  # no jitter, blur or gray there
         rows, columns = np.nonzero(~outside)
         assert (~outside)[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
         places.add((int(rows.min()), int(columns.min())))

@@ -9,15 +9,15 @@ from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
 FIRST, SECOND = 60, 220
-"""greys of the two clips' objects; their backgrounds are 0 and 120"""
+"""grays of the two clips' objects; their backgrounds are 0 and 120"""
 
 
-def square(grey, ground, left, top, side, frames=4):
-    """A clip of a grey square that stands still."""
+def square(gray, ground, left, top, side, frames=4):
+    """A clip of a gray square that stands still."""
     labels = np.zeros((frames, SIDE, SIDE), np.uint8)
     labels[:, top : top + side, left : left + side] = 1
-    images = np.where(labels[..., None] > 0, np.uint8(grey), np.uint8(ground)).repeat(3, axis=-1)
-    return Clip(images, labels, 1, (f"grey {grey}",))
+    images = np.where(labels[..., None] > 0, np.uint8(gray), np.uint8(ground)).repeat(3, axis=-1)
+    return Clip(images, labels, 1, (f"gray {gray}",))
 
 
 def composed(seed, **options):
@@ -35,7 +35,7 @@ def drawn(seeds=range(40)):
 
 def test_composed_clip_holds_the_objects_of_both():
     clips = drawn()
-    assert all(clip.names == ("grey 60", "grey 220") for clip in clips)
+    assert all(clip.names == ("gray 60", "gray 220") for clip in clips)
     assert all(set(np.unique(clip.labels[0])) == {0, *range(1, clip.objects + 1)} for clip in clips)
     # Not every draw of a motion leaves both objects in sight, but few tries in a row fail.
     assert sum(clip.objects == 2 for clip in clips) >= 36

@@ -120,4 +120,8 @@ def test_masks_without_any_object_rejected(folder):
     for path in root.glob("Annotations/*/*.png"):
         write_mask(path, np.zeros((40, 40), np.uint8))
     with pytest.raises(InputError, match=r"first 20 clips of phase \w+ show no object; check the masks"):
-        open_phases(load_config(RECIPE, [f"data.root={root}"]))
+        open_phases(
+            load_config(
+                RECIPE, [f"data.root={root}", "train.phases.0.crop=65", "train.phases.0.short_edge=64"]
+            )
+        )

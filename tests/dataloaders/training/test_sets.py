@@ -15,7 +15,7 @@ from aotlab.utils.errors import InputError
 from tests.dataloaders.training.drawn_sets import (
     IDS,
     SIZE,
-    add_grey,
+    add_gray,
     add_image,
     add_list,
     add_video,
@@ -56,7 +56,7 @@ def test_static_split_lists_sets_or_images(tmp_path):
     assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == ["2.jpg", "4.jpg"]
 
 
-def test_videos_may_be_sparsely_labelled(tmp_path):
+def test_videos_may_be_sparsely_labeled(tmp_path):
     add_video(tmp_path, "dense")
     add_video(tmp_path, "sparse", frames=5)
     for index in (0, 2, 3):
@@ -157,7 +157,7 @@ def test_vost_keeps_its_ignored_pixels(tmp_path):
 )
 def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
     add_image(tmp_path / image)
-    add_grey(tmp_path / mask, grades())
+    add_gray(tmp_path / mask, grades())
     (item,) = opened(tmp_path, kind).images
     assert values(item) == {0, 1}
     assert np.array_equal(item.read_mask(), grades() > 127)

@@ -70,7 +70,7 @@ def test_box_is_enlarged_as_resizing_does():
 
 
 def agrees(frame, label):
-    """Whether colours are ten times the label, away from outlines, where images are interpolated."""
+    """Whether colors are ten times the label, away from outlines, where images are interpolated."""
     around = np.ones((7, 7))
     inner = (cv2.dilate(label, around) == cv2.erode(label, around)) & (label > 0)
     inner[[0, 1, 2, -1, -2, -3]] = inner[:, [0, 1, 2, -1, -2, -3]] = False

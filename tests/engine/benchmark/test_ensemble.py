@@ -143,15 +143,6 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
     torch.testing.assert_close(steps[-1].probabilities, expected, atol=1e-6, rtol=0)
 
 
-def test_frame_of_another_size_rejected_in_mid_video(model):
-    together = ensemble(model)
-    together.step(clip(1)[0], stripes([1]))
-    with pytest.raises(InputError, match="but the video began with"):
-        together.step(clip(1)[0][:-4])
-    together.reset()
-    together.step(clip(1)[0][:-4], stripes([1])[:-4])
-
-
 def test_several_scales_limit_the_short_edge_as_published(model):
     branches = build_branches(*model, scales=(1.0, 1.3))
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
@@ -159,10 +150,12 @@ def test_several_scales_limit_the_short_edge_as_published(model):
     assert build_branches(*model)[0].tracker.config.input.max_short_edge is None
 
 
-def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
+def test_frame_of_another_size_is_refused_and_a_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
     frames, mask = clip(3), stripes([3, 7])
     tracker = ensemble(model)
     tracker.step(frames[0], mask)
+    with pytest.raises(InputError, match="but the video began with"):
+        tracker.step(frames[1][:-4])
     last = tracker.branches[-1].tracker
     with monkeypatch.context() as patch:
         patch.setattr(last, "commit", lambda *args, **kwargs: torch.empty(-1))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, resize_labels, write_mask
 from aotlab.utils.errors import InputError
 from tests.engine.benchmark.painting import PaintingTracker

@@ -3,7 +3,6 @@
 import threading
 
 import numpy as np
-import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble
@@ -57,12 +56,10 @@ def test_late_object_over_another_gets_its_own_layer():
     assert [found.objects[identity].sum() for identity in (1, 2, 3)] == [400, 180, 49]
 
 
-@pytest.mark.parametrize("kind", ["tracker", "ensemble"])
-def test_fresh_tracker_is_independent(models, kind):
+def test_fresh_ensemble_is_independent(models):
     def make():
         tracker = Tracker(*models["aott"])
-        branches = [Branch(tracker), Branch(tracker.fresh(), flip=True)]
-        return tracker if kind == "tracker" else Ensemble(branches)
+        return Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
 
     frames = np.random.default_rng(2).integers(0, 255, (3, 65, 65, 3), np.uint8)
     one, two = np.zeros((65, 65), np.uint8), np.zeros((65, 65), np.uint8)

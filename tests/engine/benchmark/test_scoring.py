@@ -12,7 +12,7 @@ from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
-from aotlab.media.labelled_video import Video
+from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
 
@@ -62,7 +62,7 @@ def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
     videos = prepare("lvosv2", tmp_path)
     path = tmp_path / "root" / "valid" / "valid_meta.json"
     meta = json.loads(path.read_text())
-    for item in meta["videos"]["d83wYdy0"]["objects"].values():  # of 3 frames, only the first is labelled
+    for item in meta["videos"]["d83wYdy0"]["objects"].values():  # of 3 frames, only the first is labeled
         item["frame_range"] |= {"end": str(int(item["frame_range"]["start"]) + 1), "frame_nums": "3"}
     path.write_text(json.dumps(meta))
     report = score_videos(open_dataset("lvosv2", tmp_path / "root"), tmp_path / "results")

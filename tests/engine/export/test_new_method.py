@@ -11,17 +11,16 @@ from torch import Tensor
 
 from aotlab.configs import schema
 from aotlab.configs.load import load_config
-from aotlab.configs.training_defaults import resolve_training
 from aotlab.engine.export.graphs import export_model
 from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipModule, ClipOptions
+from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks.aot import AOT, LSTTBlock
-from aotlab.networks.build import METHODS
+from aotlab.networks.build import MODEL_CLASSES
 from aotlab.networks.paot import PAOT
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
-from tests.engine.tracking.test_multiscale import clip_batch
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
 
 OVERRIDES = ("model.method=scaled", "memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 
@@ -51,7 +50,7 @@ class ScaledAOT(AOT):
 @pytest.fixture
 def scaled(monkeypatch):
     monkeypatch.setitem(schema.METHODS, "scaled", schema.METHODS["aot"])
-    monkeypatch.setitem(METHODS, "scaled", ScaledAOT)
+    monkeypatch.setitem(MODEL_CLASSES, "scaled", ScaledAOT)
     return build("aott", *OVERRIDES)
 
 
@@ -74,7 +73,7 @@ TWO_STAGES = (
 def test_method_of_two_stages_tracks(monkeypatch):
     method = schema.Method(schema.METHODS["paot"].settings, strides=(16, 8), augmentation="deaot")
     monkeypatch.setitem(schema.METHODS, "mine", method)
-    monkeypatch.setitem(METHODS, "mine", PAOT)
+    monkeypatch.setitem(MODEL_CLASSES, "mine", PAOT)
     model, config = build("aott", "model.method=mine", TWO_STAGES)
     predictions = run(Tracker(model, config), clip(3), {0: stripes([1, 2])})
     assert predictions[-1].ids == (1, 2)

@@ -14,7 +14,7 @@ from aotlab.engine.export import graphs
 from aotlab.engine.export.graphs import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.fast.local_attention import TiledLocalAttention
+from aotlab.networks.fast.attention import TiledLocalAttention
 from aotlab.utils import errors
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes

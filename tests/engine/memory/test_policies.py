@@ -18,6 +18,7 @@ from aotlab.engine.memory.policies import (
 )
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
+from tests.engine.frames import memory_bytes
 
 TOKENS, DIM = 6, 4
 BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
@@ -33,10 +34,9 @@ def frame(number, groups=1):
 def fake_relevance(shares, counted=None):
     """Shows relevance by frame number of each group; keys are all unlike each other."""
 
-    def make_relevance(bank):
-        return lambda _keys, _frames: relevance(bank)
-
     def relevance(bank):
+        if not bank.needs_relevance:
+            return None
         if counted is not None:
             counted.append(len(bank))
         rows = [
@@ -45,17 +45,17 @@ def fake_relevance(shares, counted=None):
         keys = torch.eye(len(bank))[:, None].expand(len(rows), -1, TOKENS, -1)
         return FrameRelevance(torch.tensor(rows), keys)
 
-    return make_relevance
+    return relevance
 
 
-def filled(policy, frames, make_relevance=None, references=(0,), groups=1):
+def filled(policy, frames, relevance=None, references=(0,), groups=1):
     bank = MemoryBank(policy)
     with torch.no_grad():
         for number in range(frames):
             if number in references:
                 bank.add_reference(frame(number, groups))
             else:
-                bank.add(frame(number, groups), make_relevance and make_relevance(bank))
+                bank.add(frame(number, groups), relevance and relevance(bank))
     return bank
 
 
@@ -170,18 +170,8 @@ def test_training_evicts_oldest_frame(policy):
     assert max(sizes) == 4
 
 
-def test_only_frames_that_are_kept_are_allocated():
-    bank = filled(FIFO(1, 9, max_tracked=1), 12)
-    assert len(bank) == 2
-    assert bank.nbytes == 2 * TOKENS * (DIM + 8) * 4
-
-
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_state_of_a_bank_holds_no_settings(policy):
-    bank, other = (
-        filled(BOUNDED[policy](1, 3), 6, fake_relevance([[0.5] * 6])),
-        MemoryBank(BOUNDED[policy](2, 4)),
-    )
-    other.load_state_dict(bank.state_dict(), torch.device("cpu"))
-    assert (other.policy.every, other.policy.capacity) == (2, 4)
-    assert other.policy.state_dict() == bank.policy.state_dict()
+@pytest.mark.parametrize(("policy", "frames"), [(FIFO(1, 9, max_tracked=1), 2), (FIFO(1, 3), 3)])
+def test_only_frames_that_are_kept_are_allocated(policy, frames):
+    bank = filled(policy, 12)
+    assert len(bank) == frames
+    assert memory_bytes(bank) == frames * TOKENS * (DIM + 8) * 4

@@ -69,6 +69,7 @@ def test_parts_far_from_prompts_are_dropped():
     far = find_far_from_prompt(mask, Prompt(points=[(10, 10)]))
     assert not far[5:25].any()
     assert far[50:55, 50:55].all()
+    assert not find_far_from_prompt(mask, Prompt(mask=mask)).any()
 
 
 @pytest.mark.parametrize(
@@ -89,9 +90,9 @@ def test_largest_part_is_kept_without_prompted_part():
 
 def test_objects_are_segmented_together_at_two_resolutions():
     model = Model()
-    prompts = {1: Prompt(points=[(30, 30)]), 2: Prompt(box=(72, 42, 26, 26))}
+    prompts = {3: Prompt(points=[(30, 30)]), 300: Prompt(box=(72, 42, 26, 26))}
     labels = NetworkSegmenter(model)(frame(), prompts)
-    expected = np.where(frame()[..., 0] > 0, 1, np.where(frame()[..., 1] > 0, 2, 0))
+    expected = np.where(frame()[..., 0] > 0, 3, np.where(frame()[..., 1] > 0, 300, 0))
     assert (labels == expected).mean() > 0.97
     assert model.prompts.sizes == [(241, 321), *[(241, 257)] * 2], "both passes of the box see one crop"
 
@@ -134,9 +135,7 @@ def test_second_prompt_reuses_frame_encoding():
     assert model.prompts.sizes[-2] == whole, "another frame is encoded"
 
 
-def test_outside_prompts_and_promptless_models_rejected():
-    with pytest.raises(InputError, match="outside the image of 120×90"):
-        NetworkSegmenter(Model())(frame(), {1: Prompt(points=[(300, 30)])})
+def test_model_without_prompt_network_rejected():
     model = Model()
     model.prompts = None
     with pytest.raises(InputError, match="takes no prompts"):
@@ -148,14 +147,6 @@ def test_outside_prompts_and_promptless_models_rejected():
 )
 def test_crop_sizes_are_whole_tokens(size, expected):
     assert crop_input_size(size, 401, align_corners=True) == expected
-
-
-def test_labels_are_the_ids_of_the_prompts():
-    labels = NetworkSegmenter(Model())(
-        frame(), {3: Prompt(points=[(30, 30)]), 300: Prompt(box=(72, 42, 26, 26))}
-    )
-    assert labels.shape == (90, 120)
-    assert set(np.unique(labels)) == {0, 3, 300}
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -178,7 +169,7 @@ def test_checkpoint_without_prompts_uses_the_bundled_model(monkeypatch, tmp_path
         "aotlab.engine.prompting.network.load_checkpoint", lambda path: (models[path], load_config("aott"))
     )
     for name in ("bare.safetensors", "published.pth"):
-        assert load_network_segmenter(tmp_path / name, "cpu")._model.prompts is not None
+        load_network_segmenter(tmp_path / name, "cpu").logits(frame(), {1: Prompt(points=[(30, 30)])})
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +231,7 @@ def test_prompt_takes_no_pixel_drawn_for_others(tracker):
     tracker.reset()
     with pytest.raises(InputError, match="object 4: no pixel found"):
         tracker.step(frame(), np.full((90, 120), 7), prompts=prompts)
+    assert tracker.ids == ()
 
 
 @pytest.mark.parametrize("prompts", [[Prompt(points=[(30, 30)])], {1: "30,30"}, {0: Prompt(points=[(3, 3)])}])
@@ -253,21 +245,6 @@ def test_tracker_rejects_prompts_of_another_form(tracker, prompts):
     ):
         with pytest.raises(InputError, match=r"give a dict of prompts by object id from 1, \{1: Prompt"):
             segment(frame(), prompts)
-
-
-def test_box_given_as_corners_is_warned_about(tracker, caplog):
-    tracker.reset()
-    tracker.prompt(frame(), {4: Prompt(box=(72, 42, 98, 68))})
-    assert "a box is left, top, width, height" in caplog.text
-
-
-def test_prompts_without_pixels_rejected(tracker, monkeypatch):
-    tracker.reset()
-    nothing = torch.full((1, 90, 120), -5.0)
-    monkeypatch.setattr(FrameSegmenter, "logits", lambda self, prompts: nothing)
-    with pytest.raises(InputError, match="object 4: no pixel found"):
-        tracker.step(frame(), prompts={4: Prompt(points=[(30, 30)])})
-    assert tracker.ids == ()
 
 
 def test_tracking_is_independent_of_prompt_network(tracker):

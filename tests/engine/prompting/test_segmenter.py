@@ -46,7 +46,10 @@ def test_box_that_leaves_the_image_is_cropped_with_a_warning(caplog):
     segmenter = BoxSegmenter()
     segmenter(FRAME, {2: Prompt(box=(30, 20, 40, 30))})
     assert segmenter.prompts[2].box == (30, 20, 34, 28)
-    assert "box 30,20,40,30 of object 2: leaves the image (64×48) and is cropped" in caplog.text
+    words = "box 30,20,40,30 of object 2: leaves the image (64×48) and is cropped; a box is left, top, width, height"
+    assert words in caplog.text
+    with pytest.raises(InputError, match="outside the image of 64×48"):
+        segmenter(FRAME, {1: Prompt(points=[(300, 3)])})
 
 
 def test_box_slightly_outside_the_image_is_cropped_silently(caplog):
@@ -66,11 +69,6 @@ def test_box_slightly_outside_the_image_is_cropped_silently(caplog):
 def test_prompts_of_another_form_rejected(prompts):
     with pytest.raises(InputError, match=r"give a dict of prompts by object id from 1, \{1: Prompt"):
         BoxSegmenter()(FRAME, prompts)
-
-
-def test_prompt_outside_the_frame_rejected():
-    with pytest.raises(InputError, match="outside the image of 64×48"):
-        BoxSegmenter()(FRAME, {1: Prompt(points=[(300, 3)])})
 
 
 def test_object_without_pixels_rejected():

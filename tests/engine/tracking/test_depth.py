@@ -53,5 +53,3 @@ def test_depth_can_change_between_videos():
         tracker.load_state_dict(state)
     with pytest.raises(InputError, match=r"model\.depth must be 1 to 3"):
         tracker.set_depth(4)
-    with pytest.raises(InputError, match=r"model\.depth: this model has one depth"):
-        Tracker(*small_model.build("aott")).set_depth(1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.rules.ownership import (
+from aotlab.engine.tracking.ownership import (
     MAX_CLAIMS,
     ComponentOwnership,
     Reassignment,
@@ -48,22 +48,29 @@ def step(rule, *squares):
     return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in rule.reassigned]
 
 
-TWO = ((1, 20, 10, RED), (2, 20, 40, RED))
+TWO = (1, 20, 10, RED), (2, 20, 40, RED)
+UNLIKE = (1, 20, 10, GREEN), (2, 20, 40, RED)
+THREE = *UNLIKE, (3, 20, 60, BLUE)
+LARGE_ID = (1, 20, 10, RED), (MAX_COUNT, 20, 40, RED)
+CASES = {
+    "part of another goes to the lost object": (TWO, [TWO[0], (1, 20, 44, RED)], [(1, 2, 44)]),
+    "main component is the one that overlaps": (TWO, [(2, 20, 36, RED), (2, 20, 12, RED)], [(2, 1, 12)]),
+    "objects changed places": (UNLIKE, [(1, 20, 12, RED), (1, 20, 36, GREEN)], [(1, 2, 12)]),
+    "no object is lost": (TWO, [*TWO, (1, 20, 70, RED)], []),
+    "part is far away": (UNLIKE, [UNLIKE[0], (1, 20, 100, RED)], []),
+    "part has another color": (UNLIKE, [UNLIKE[0], (1, 20, 44, GREEN)], []),
+    "part is in the shade": (UNLIKE, [UNLIKE[0], (1, 20, 44, (110, 20, 20))], [(1, 2, 44)]),
+    "color decides for the second": (THREE, [UNLIKE[0], (1, 20, 52, RED)], [(1, 2, 52)]),
+    "color decides for the third": (THREE, [UNLIKE[0], (1, 20, 52, BLUE)], [(1, 3, 52)]),
+    "largest id costs no memory": (LARGE_ID, [TWO[0], (1, 20, 44, RED)], [(1, MAX_COUNT, 44)]),
+}
+"""squares given, squares predicted on the next frame, and what is reassigned"""
 
 
-def test_part_of_another_goes_to_the_lost_object():
-    rule = started(*TWO)
-    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == [(1, 2, 44)]
-
-
-def test_main_component_is_the_one_that_overlaps():
-    rule = started(*TWO)
-    assert step(rule, (2, 20, 36, RED), (2, 20, 12, RED)) == [(2, 1, 12)]
-
-
-def test_colors_tell_which_part_is_kept():
-    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
-    assert step(rule, (1, 20, 12, RED), (1, 20, 36, GREEN)) == [(1, 2, 12)]  # they changed places
+@pytest.mark.parametrize("case", CASES)
+def test_detached_part_goes_to_the_lost_object_that_it_fits(case):
+    given, predicted, expected = CASES[case]
+    assert step(started(*given), *predicted) == expected
 
 
 def test_component_is_given_away_once():
@@ -73,39 +80,11 @@ def test_component_is_given_away_once():
     assert step(rule, *parts) == [(1, 2, 40)]
 
 
-def test_part_stays_while_no_object_is_lost():
-    rule = started(*TWO)
-    assert step(rule, *TWO, (1, 20, 70, RED)) == []
-
-
-@pytest.mark.parametrize("part", [(1, 20, 100, RED), (1, 20, 44, GREEN)], ids=["far", "other color"])
-def test_part_that_does_not_fit_stays(part):
-    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
-    assert step(rule, (1, 20, 10, GREEN), part) == []
-
-
-def test_part_in_shade_goes_to_the_lost_object():
-    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED))
-    assert step(rule, (1, 20, 10, GREEN), (1, 20, 44, (110, 20, 20))) == [(1, 2, 44)]
-
-
-def test_largest_object_id_costs_no_memory():
-    rule = started((1, 20, 10, RED), (MAX_COUNT, 20, 40, RED))
-    assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == [(1, MAX_COUNT, 44)]
-
-
 def test_small_part_stays():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED))
     labels[25:27, 44:46] = 1
     assert rule.find_detached(labels, frame) == []
-
-
-def test_color_decides_between_lost_objects():
-    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED), (3, 20, 60, BLUE))
-    assert step(rule, (1, 20, 10, GREEN), (1, 20, 52, BLUE)) == [(1, 3, 52)]
-    rule = started((1, 20, 10, GREEN), (2, 20, 40, RED), (3, 20, 60, BLUE))
-    assert step(rule, (1, 20, 10, GREEN), (1, 20, 52, RED)) == [(1, 2, 52)]
 
 
 def test_claim_is_undone_when_the_object_shows_up():

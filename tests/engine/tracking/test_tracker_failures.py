@@ -12,7 +12,7 @@ import torch
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.rules.ownership import ComponentOwnership
+from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes

@@ -24,9 +24,7 @@ def test_card_lists_phases(recipe):
     assert card.weights == "averaged"
     first, second = card.phases
     assert (first.name, first.steps, first.planned, first.crop) == ("one", 2, 2, 65)
-    assert first.data == [
-        "drawn (video): 2 videos with 6 labelled frames, gaps up to 1; 100.0 % of the draws"
-    ]
+    assert first.data == ["drawn (video): 2 videos with 6 labeled frames, gaps up to 1; 100.0 % of the draws"]
     assert (first.start, second.start) == ("random weights", "one")
     assert (first.command, first.device) == ("python tools/train.py x=1", "1 × cpu")
     assert second.steps == 3
@@ -34,10 +32,16 @@ def test_card_lists_phases(recipe):
     assert len(read_card(train(recipe("other", phase("one")), ALONE).checkpoint).phases) == 1
 
 
-def test_card_includes_phases_of_start_from(recipe):
-    before = run(recipe("before", phase("one"))).checkpoint
-    card = read_card(run(recipe("after", phase("two"), overrides=[f"train.start_from={before}"])).checkpoint)
-    assert [each.name for each in card.phases] == ["one", "two"]
+def test_card_names_the_weights_that_training_begins_with(recipe):
+    before = run(recipe("before", phase("one", steps=1))).checkpoint
+    started, warm = (
+        read_card(
+            run(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"])).checkpoint
+        ).phases
+        for key in ("start_from", "warm_start")
+    )
+    assert [each.name for each in started] == ["one", "two"]
+    assert warm[0].start == f"{before.name} where weights fit, random weights"
 
 
 def test_card_has_last_scores(recipe):
@@ -76,9 +80,3 @@ def test_warm_start_without_match_rejected(tmp_path):
     save_file({"head.weight": torch.zeros(2)}, path)
     with pytest.raises(InputError, match=r"train\.warm_start=.*other\.safetensors: no weight matches"):
         build_training_model(load_config("deaott", [f"train.warm_start={path}"]))
-
-
-def test_card_names_warm_start(recipe):
-    before = run(recipe("before", phase("one"))).checkpoint
-    card = read_card(run(recipe("after", phase("one"), overrides=[f"train.warm_start={before}"])).checkpoint)
-    assert card.phases[0].start == f"{before.name} where weights fit, random weights"

@@ -63,6 +63,7 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     assert train_tool.main(["--config", str(recipe_file("one", steps=2)), *EXACT]) == 0
     answers = [rank.communicate(timeout=240) for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], answers
+    assert not any("deprecated" in errors for _, errors in answers)
     assert (
         "".join(output for output, _ in answers).count("trained weights") == 1
     )  # the main rank speaks for all
@@ -93,4 +94,5 @@ def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
                f"train.phases.0.steps={step + 1}"]  # fmt: skip
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(losses(tmp_path / "run")) == step + 1
+    # the line of the step during which the rank was lost may be missing
+    assert len(losses(tmp_path / "run")) in (step, step + 1)

@@ -10,11 +10,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
-from aotlab.configs.training_defaults import resolve_training
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.state import set_identities_trainable
+from aotlab.engine.training.trainer import resolve_training
 from aotlab.media.masks import write_mask
 from aotlab.networks import build as networks
 from aotlab.networks.identity_bank import IdentityBank
@@ -100,18 +100,6 @@ def test_frozen_encoder_stages_do_not_change(recipe):
     changed = {key for key, tensor in final.items() if not torch.equal(tensor, begin[key])}
     assert not [key for key in changed if key.startswith(("encoder.layers.0.", "encoder.layers.1."))]
     assert any(key.startswith("encoder.layers.2.") for key in changed)
-
-
-def test_aot_weights_start_training_of_rmem(recipe):
-    final = run(recipe("first", phase(steps=1))).checkpoint
-    rmem = [
-        "model.method=aot_rmem",
-        "model.stages.0.window=15",
-        "model.stages.0.temporal_slots=4",
-        "model.ignore_plane=true",
-    ]
-    start = first_weights(recipe("second", phase(steps=1), overrides=[f"train.start_from={final}", *rmem]))
-    assert torch.equal(start["encoder.layers.0.0.weight"], load_file(final)["encoder.layers.0.0.weight"])
 
 
 @pytest.mark.parametrize("preset", ["aott", "aost", "deaott", "msdeaott", "r50_paotl"])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.training.sets import read_video_folders, select_labelled_frames
+from aotlab.dataloaders.training.sets import read_video_folders, select_labeled_frames
 from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.engine.training.validation import score_video
 from aotlab.evaluation.tables import make_scores_table
@@ -38,7 +38,7 @@ def test_validation_scores_equal_those_of_eval(tmp_path, ids):
         image = tmp_path / f"JPEGImages/a/{index:05d}.png"
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(image)
-    (video,) = map(select_labelled_frames, read_video_folders(tmp_path))
+    (video,) = map(select_labeled_frames, read_video_folders(tmp_path))
     validated = make_scores_table({"a": score_video(FirstMaskTracker(), video)})
     evaluated = make_scores_table(score_videos(open_dataset("folder", tmp_path), tmp_path / "results").scores)
     assert validated == evaluated

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
-from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.configs.test_load import BOMB
 from tests.published import to_published
@@ -65,36 +62,13 @@ def test_weights_that_are_not_finite_rejected(tmp_path, model, value, suffix):
     assert "weights that are not finite (decoder.conv_out.bias)" in message
 
 
-METADATA = {
-    "a word": "aott",
-    "a tag": "name: !!python/object/apply:os.system [ls]",
-    "a bomb": BOMB,
-    "nesting": "a: " + "[" * 5000,
-    "the environment": "name: ${oc.env:HOME}",
-    "a wrong type": "model: 5",
-    "an unknown block": "model: {stages: [{block: lstm}]}",
-}
-
-
-@pytest.mark.parametrize("kind", METADATA)
-def test_invalid_stored_settings_rejected(tmp_path, kind):
+@pytest.mark.parametrize("text", [BOMB, "name: !!python/object/apply:os.system [ls]", "model: 5"])
+def test_invalid_stored_settings_rejected(tmp_path, text):
     path = tmp_path / "model.safetensors"
-    save_file({"weight": torch.zeros(1)}, path, metadata={"config": METADATA[kind]})
+    save_file({"weight": torch.zeros(1)}, path, metadata={"config": text})
     with pytest.raises(InputError) as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.text(max_size=60) | st.text(alphabet="ab:[]{}&*!|>-#'\"\n ,$?.=0", max_size=60))
-def test_any_metadata_is_settings_or_an_input_error(tmp_path_factory, text):
-    path = tmp_path_factory.getbasetemp() / "any.safetensors"
-    try:
-        save_file({"weight": torch.zeros(1)}, path, metadata={"config": text})
-    except UnicodeEncodeError:
-        return
-    with contextlib.suppress(InputError):
-        read_settings(path)
 
 
 def test_tensors_that_are_not_dense_rejected(tmp_path, model):

@@ -73,6 +73,19 @@ def test_broken_job_is_skipped_and_run_again(clips, capsys):
     assert len(list((out / "b" / "masks").iterdir())) == 3
 
 
+def test_finished_job_stays_finished_while_its_video_is_missing(clips, tracker, capsys):
+    assert run(clips) == 0
+    (clips / "jobs.csv").write_text("video,masks\na,a.png\nb,b.png\nc,c.png\n")
+    video = (clips / "b").rename(clips / "moved")
+    out = str(clips.parent / "out")
+    command = ["--jobs", str(clips / "jobs.csv"), "--output", out, "--write", "masks,coco"]
+    assert cli.main(command) == 1
+    assert "error: b:" in capsys.readouterr().err
+    video.rename(clips / "b")
+    assert cli.main(command) == 0
+    assert tracker.steps == 9
+
+
 def test_finished_job_is_repeated_when_its_mask_changed(clips, tracker):
     assert run(clips) == 0
     before = {path: path.stat().st_mtime_ns for path in (clips.parent / "out").glob("*/coco.json")}
@@ -173,33 +186,22 @@ def test_corrected_clip_is_kept(clips, caplog, capsys, more):
     save(clips / "a.png", 5)
     assert run(clips, *more) == 0
     assert "b: corrected masks are kept; delete" in caplog.text
-    assert (
-        cli.main(
-            [
-                str(clips / "b"),
-                "--mask",
-                str(clips / "b.png"),
-                "--output",
-                str(folder),
-                "--force",
-                "--restart",
-            ]
-        )
-        == 2
-    )
+    line = [str(clips / "b"), "--mask", str(clips / "b.png"), "--output", str(folder)]
+    assert cli.main([*line, "--force", "--restart"]) == 2
     assert "b: holds corrected masks; choose another folder" in capsys.readouterr().err
     assert read_mask(folder / "masks" / "00002.png").max() == 7
     assert read_mask(folder.parent / "a" / "masks" / "00002.png").max() == 5
 
 
-def test_new_class_of_a_corrected_clip_is_reported(clips, caplog):
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_new_class_of_a_corrected_clip_is_reported(clips, caplog, more):
     jobs = clips / "jobs.csv"
     jobs.write_text("video,masks,class\na,a.png,cat\n")
     assert run(jobs) == 0
     (clips / "out" / "a" / ".corrected").touch()
     jobs.write_text("video,masks,class\na,a.png,dog\n")
-    assert run(jobs) == 0
-    assert "a: corrected masks are kept, of class cat, not dog as in the list; delete" in caplog.text
+    assert run(jobs, *more) == 0
+    assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
 def test_finished_clip_is_reported_as_done_already(clips, caplog):
@@ -374,12 +376,13 @@ def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):
     assert (results(out), tracker.loads) == (before, 1)
 
 
-def test_removed_job_keeps_its_results(clips, caplog):
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_removed_job_keeps_its_results(clips, caplog, more):
     assert run(clips) == 0
     before = results(clips.parent / "out" / "c")
     (clips / "c.png").unlink()
     shutil.rmtree(clips / "c")
-    assert run(clips) == 0
+    assert run(clips, *more) == 0
     assert "c: not in the list any more; its results stay in" in caplog.text
     assert results(clips.parent / "out" / "c") == before
 

@@ -29,7 +29,7 @@ from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from tests.limits import make_pipe
 from tests.media.test_streams import served  # noqa: F401  a fixture
-from tests.media.test_streams import write as write_grey
+from tests.media.test_streams import write as write_gray
 from tests.media.test_video import write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, refused, run, save
@@ -163,6 +163,7 @@ REFUSED = [
     (["video", "--mask", "0=first.png", "--start", "2"], "mask 0=first.png: not a frame to track"),
     (["video", "--mask", "first.png", "--write", "masks,gif"], "write gif: unknown output"),
     (["video", "--mask", "first.png", "--both-directions", "--realtime"], "both directions: cannot go with realtime"),
+    (["my", "film"], "my: no such file or folder; put a path with spaces in quotes"),
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
     (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
@@ -188,15 +189,22 @@ def test_invalid_line_is_refused_before_loading(
     save(tmp_path / "empty.png", 0)
     Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
     (tmp_path / "other").mkdir()
+    (tmp_path / "my film").mkdir()
     (tmp_path / "film.mp4").write_bytes(b"film")
     before = sorted(tmp_path.iterdir())
     assert words in refused(capsys, tracker, main([*line, "--output", "out"]))
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_one_video_is_refused_by_several_ranks(video, mask, tmp_path, capsys, tracker, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "torchrun distributes several videos only" in refused(capsys, tracker, run(video, tmp_path, mask))
+@pytest.mark.parametrize(
+    ("ranks", "words"),
+    [("2", "torchrun distributes several videos only"), ("x", "WORLD_SIZE=x: not a whole number")],
+)
+def test_one_video_is_refused_by_several_ranks(
+    video, mask, tmp_path, capsys, tracker, monkeypatch, ranks, words
+):
+    monkeypatch.setenv("WORLD_SIZE", ranks)
+    assert words in refused(capsys, tracker, run(video, tmp_path, mask))
 
 
 DRY_REFUSED = [
@@ -347,8 +355,8 @@ def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeyp
     address = request.getfixturevalue("served").replace("http://", "http://user:secr@et-word@") + path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # for the reports of internal errors
-    write_grey(tmp_path / "clip.ts")
-    write_grey(tmp_path / "other.ts")
+    write_gray(tmp_path / "clip.ts")
+    write_gray(tmp_path / "other.ts")
     save(tmp_path / "first.png", 1, (48, 64))
     assert (main([address, *line.split()]) == 0) == (works and path != "")
     shown = capfd.readouterr()
@@ -381,7 +389,7 @@ def test_cut_video_tracked_both_ways_keeps_its_masks(mask, tmp_path, capsys):
 
 def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
     make_pipe(tmp_path / "pipe")
-    content = write_grey(tmp_path / "clip.mkv", 4).read_bytes()
+    content = write_gray(tmp_path / "clip.mkv", 4).read_bytes()
     save(mask, 1, (48, 64))
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     assert run(tmp_path / "pipe", tmp_path, mask, more=["--realtime"]) == 0
@@ -531,23 +539,6 @@ def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
     assert run(tmp_path / "out" / "masks", tmp_path, mask, more=("--write", "alpha", "--force")) == 2
     assert "would overwrite" in capsys.readouterr().err
     assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
-
-
-def test_failed_run_leaves_no_folder(video, mask, tmp_path):
-    assert run(video, tmp_path, save(tmp_path / "large.png", 1, size=(64, 64))) == 2
-    assert not (tmp_path / "out").exists()
-
-
-def test_path_with_spaces_needs_quotes(video, mask, tmp_path, capsys):
-    video.rename(tmp_path / "my video")
-    assert main([str(tmp_path / "my"), "video", "--output", str(tmp_path / "out")]) == 2
-    assert "my: no such file or folder; put a path with spaces in quotes" in capsys.readouterr().err
-
-
-def test_invalid_world_size_rejected(video, mask, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "x")
-    assert run(video, tmp_path, mask) == 2
-    assert "WORLD_SIZE=x: not a whole number" in capsys.readouterr().err
 
 
 def test_digest_of_a_folder_covers_its_images_only(tmp_path):

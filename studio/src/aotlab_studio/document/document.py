@@ -209,10 +209,10 @@ class Document:
 
     @property
     def has_new_results(self) -> bool:
-        """Whether its results are of another run of tracking than those that it has read."""
+        """Whether its results are of another run of tracking than those that it has read, or of an unknown one."""
         layers = self.snapshot.state.layers.values()
         read = {layer.results for layer in layers if layer is not None and layer.kind == "import"}
-        return digest_results(self.results) not in {"", *read} and "" not in read
+        return digest_results(self.results) not in {"", *read}
 
     @property
     def conflict(self) -> str:
@@ -220,8 +220,8 @@ class Document:
         if not self.has_new_results or self.status[0] in EXPORTED_STATUSES:
             return ""
         return (
-            "tracked again since these masks were read: take the new results, where drawn masks stay, or keep these "
-            "masks by setting the status to corrected or accepted"
+            "tracked again since these masks were read, or read by an older version: take the new results, where drawn "
+            "masks stay, or keep these masks by setting the status to corrected or accepted"
         )
 
     @property

@@ -260,7 +260,7 @@ def add_object(document: Document, name: str | None = None) -> int:
 
 
 def change_object(document: Document, object_id: int, changes: ItemChanges) -> None:
-    """Set name, class, attributes, colour, hidden or locked; raises `InputError` for anything else."""
+    """Set name, class, attributes, color, hidden or locked; raises `InputError` for anything else."""
     with document.lock:
         now = document.snapshot
         item = check_item(replace(now.objects.get(object_id), **changes))
@@ -299,7 +299,7 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
 def drop_results(
     document: Document, frame: int, last: int | None = None, object_ids: list[int] | None = None
 ) -> int:
-    """Remove tracked masks from ``frame`` on, except those of locked objects; drawn masks stay.
+    """Remove tracked masks from ``frame`` on, except masks of locked objects; drawn masks stay.
 
     Args:
         last: last frame, included; None: the video's.

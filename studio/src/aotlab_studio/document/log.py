@@ -163,7 +163,7 @@ class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     objects: str = ""
     """digest of names, classes and attributes; empty: unknown"""
     results: str | None = None
-    """digest of the results that the masks correct, of `digest_results`; None: unknown"""
+    """digest of the corrected results, as returned by `digest_results`; None: unknown"""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     message: int | None = None
@@ -218,6 +218,8 @@ class Log:
         self.revision = 0
         """number of changes of what shows since the document was opened"""
         self._states: OrderedDict[int, State] = OrderedDict()
+        self._read: dict[int, State] = {}
+        """what entries that read results have read, without what was drawn or typed"""
         self._drawn: dict[int, dict[int, list[int]]] = {}
         """frames with drawn masks by object and entry"""
         self.end = 0
@@ -248,6 +250,21 @@ class Log:
             while len(self._states) > MAX_STATES:
                 self._states.popitem(last=False)
         return state
+
+    def find_read(self, number: int) -> State:
+        """Return what was read of results up to an entry, without what was drawn or typed."""
+        layers = self.state(number).layers
+        imports = [
+            self.layer_entries[key] for key, layer in layers.items() if layer and layer.kind == "import"
+        ]
+        if not imports:
+            return State()
+        entry = max(imports)
+        if entry not in self._read:
+            before = self.entries[entry].parent
+            edits = self.state(before).difference(self.find_read(before))
+            self._read[entry] = self.state(entry).replace(edits)
+        return self._read[entry]
 
     def list_reachable(self) -> list[int]:
         """Return the entries that undo and redo lead to."""

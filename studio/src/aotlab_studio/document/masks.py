@@ -33,7 +33,7 @@ MAX_SCORES = 100_000
 
 
 def encode_png(ids: np.ndarray) -> bytes:
-    """Return a PNG of H×W ids: a palette image, 16-bit grey if an id is above 255."""
+    """Return a PNG of H×W ids: a palette image, 16-bit gray if an id is above 255."""
     if ids.max(initial=0) > 255:
         image = Image.fromarray(ids.astype(np.uint16))
     else:
@@ -203,7 +203,7 @@ class LayerFile:
         self.problem = ""
         """error message if the file cannot be read or has damaged records"""
         self.places: dict[int, Place] = {}
-        """of the mask of each frame; a later result of the frame has another one"""
+        """position of the mask by frame, of the last result of each"""
         self.end, self._count = 0, count
         """bytes of the records"""
         if path.is_file():
@@ -286,7 +286,7 @@ class LayerStore:
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """of frames, by a text of what they show"""
         self.last_id = max(self._list_files(), default=0)
-        """largest id of a file when the store was opened, also of layers that the log has lost"""
+        """largest layer id at opening, including layers that a damaged log no longer names"""
         self.revision = 0
         """number of changes since the store was opened"""
 

@@ -1,4 +1,4 @@
-"""Objects of a document: id, name, class, attributes, colour."""
+"""Objects of a document: id, name, class, attributes, color."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLORS = (
     "#109898", "#ff9810", "#7010c0", "#981010", "#c0ffc0", "#c098ff", "#10ffff", "#c09870", "#404070", "#1010ff",
     "#e04010", "#704040", "#ffe070", "#e0ff10", "#9840c0", "#1070ff", "#ff4098", "#707040", "#9870c0", "#70c0e0",
 )  # fmt: skip
-"""colours of new objects, in turn; distinct for colour-blind people too, the first ones most"""
+"""colors of new objects, in turn; distinct for color-blind people too, the first ones most"""
 
 
 ObjectId = Annotated[int, Meta(ge=1, le=65535)]
@@ -115,5 +115,5 @@ def check_item(item: Item) -> Item:
                 f"class or attribute {text[:80]!r}: expected up to {NAME_LENGTH} printable characters"
             )
     if not re.fullmatch("#[0-9a-f]{6}", item.color):
-        raise InputError(f"colour {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
+        raise InputError(f"color {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
     return item

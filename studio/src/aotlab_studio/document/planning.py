@@ -50,11 +50,6 @@ class Span:
         forward = 0 if self.forward_from is None else self.last - self.forward_from
         return forward + (0 if self.backward_from is None else self.backward_from - self.first)
 
-    @property
-    def passes(self) -> int:
-        """Passes over the frames: one for each direction."""
-        return (self.forward_from is not None) + (self.backward_from is not None)
-
 
 def plan_request(now: Snapshot, request: TrackRequest) -> Layer:
     """Return the layer of a request; raise `InputError` for frames or objects that it cannot be for."""

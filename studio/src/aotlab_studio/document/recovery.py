@@ -100,7 +100,7 @@ def salvage(path: Path, content: bytes) -> tuple[list[bytes], list[str]]:
     """
     log, lines, lost, gap = Log(path, b""), list[bytes](), list[str](), False
     numbers = {0: 0}
-    """new number of each entry; of a lost one, that of the entry before"""
+    """new number of each entry; of a lost one, the number of the entry before"""
 
     def keep(record: Record) -> None:
         log.apply(record)

@@ -28,7 +28,7 @@ from aotlab_studio.document.folder import (
     open_folder,
     read_levels,
 )
-from aotlab_studio.document.log import Layer, Log, State
+from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_item
 from aotlab_studio.document.scores import measure_scores
@@ -55,7 +55,7 @@ def open_document(
     levels: Levels = None,
     same_video: bool = False,
 ) -> Document:
-    """Open the project of a video, which is created on first use; that of a job's results, with all their masks.
+    """Open the project of a video, which is created on first use; for a job's results, with all their masks.
 
     If the video was tracked again, a project without an edit gets the new results, as `take_results`.
 
@@ -63,7 +63,7 @@ def open_document(
         path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
         cache_bytes: memory for decoded frames.
-        levels: as of `open_frames`; None: the project's. Results keep those of their job.
+        levels: as of `open_frames`; None: the project's. Results keep their job's.
         same_video: open the project although the video's content has changed.
 
     Raises:
@@ -133,17 +133,5 @@ def take_results(document: Document) -> None:
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
     with document.lock:
-        now, read = document.snapshot.state, _find_read(document.log, document.head)
+        now, read = document.snapshot.state, document.log.find_read(document.head)
         document.edit("results of a job", now.difference(values.replace(read.difference(now))))
-
-
-def _find_read(log: Log, number: int) -> State:
-    """Return what the document at an entry has read of results, without what was drawn or typed."""
-    layers = log.state(number).layers
-    entry = max(
-        (log.layer_entries[key] for key in layers if log.state(number).layer(key).kind == "import"), default=0
-    )
-    if not entry:
-        return State()
-    before = log.entries[entry].parent
-    return log.state(entry).replace(log.state(before).difference(_find_read(log, before)))

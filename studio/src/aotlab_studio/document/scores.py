@@ -17,9 +17,9 @@ class Signals(Struct, frozen=True, array_like=True):
     fragment: float = 0.0
     """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
     contact: float = 0.0
-    """share of its outline along which it touches another object of similar colour, 0 to 1"""
+    """share of its outline along which it touches another object of similar color, 0 to 1"""
     flip: float = 0.0
-    """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
+    """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
 
 
 class Score(Struct, frozen=True, array_like=True):
@@ -69,7 +69,7 @@ def measure_scores(
 
 
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
-    """Return scores by resolved object id (0: removed); those of one id are merged, weighted by area."""
+    """Return scores by resolved object id (0: removed); scores of one id are merged, weighted by area."""
     merged: dict[int, Score] = {}
     for object_id, score in scores.items():
         target = resolve(object_id)

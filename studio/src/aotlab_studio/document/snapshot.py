@@ -63,7 +63,7 @@ class Snapshot:
 
     @property
     def clip(self) -> FrameRange:
-        """First and last frame that may be drawn or tracked: those of the job, or all."""
+        """First and last frame that may be drawn or tracked: the job's, or all."""
         return self.state.ranges.get("clip") or (0, self.count - 1)
 
     @property
@@ -322,13 +322,20 @@ class Snapshot:
     def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
         """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
 
-        A frame is tracked from the drawn mask of its object before it, the one after it, or both.
+        A frame is tracked from the drawn mask of its object before it, the one after it, or both; results of a job are
+        tracked from the masks that were read with them.
         """
         layer, entry = self.state.layer(layer_id), self._log.layer_entries[layer_id]
-        then, target = self._log.state(entry), self.resolve(object_id)
+        is_import, target = layer.kind == "import", self.resolve(object_id)
+        then = self._log.find_read(entry) if is_import else self._log.state(entry)
         source = resolve(then, object_id)
+        drawn_then = (
+            [frame for frame in sorted(then.keyframes) if find_digest(then, frame, source)]
+            if is_import
+            else self._log.list_drawn(entry, source)
+        )
         drawn: set[int] = set()  # on frames of the range, and nearest to it
-        for frames in (self._log.list_drawn(self.entry, target), self._log.list_drawn(entry, source)):
+        for frames in (self._log.list_drawn(self.entry, target), drawn_then):
             drawn.update(frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1])
         edges, index = [-1, *sorted(drawn), self.count], np.arange(first, last + 1)
         from_before, from_after = layer.find_directions(index)

@@ -1,4 +1,4 @@
-"""Coloured masks with a legend beside them."""
+"""Colored masks with a legend beside them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aotlab.sdk import ParsedRegion, decode_image, encode_runs, require_size
 from aotlab_studio.formats.geometry import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
-"""file names of a legend: JSON of colours (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""
+"""file names of a legend: JSON of colors (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""
 MAX_ID = 65535
 
 Color = tuple[int, int, int]
 
 
 def read_colors(path: Path) -> np.ndarray | None:
-    """Return an image in colours, H×W×3 uint8; None for a palette, for grey, and for what is not an image."""
+    """Return an image in colors, H×W×3 uint8; None for a palette, for gray, and for what is not an image."""
     try:
         with decode_image(path) as image:
             return np.array(image.convert("RGB")) if image.mode in ("RGB", "RGBA") else None
@@ -29,29 +29,29 @@ def read_colors(path: Path) -> np.ndarray | None:
 
 
 def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion]:
-    """Return the objects of a coloured mask (H×W×3 uint8) by the legend beside its file.
+    """Return the objects of a colored mask (H×W×3 uint8) by the legend beside its file.
 
     Raises:
-        InputError: no legend, a damaged one, a colour that it lacks, or another size.
+        InputError: no legend, a damaged one, a color that it lacks, or another size.
     """
     require_size(image.shape[0], image.shape[1], size)
     legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
     if legend is None:
         raise InputError(
-            f"an image in colour (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
-            'to it like {"#ff0000": "person"}, or save it as a palette or grey PNG'
+            f"an image in color (RGB or RGBA), but a mask holds one object id per pixel; put a {LEGENDS[0]} next "
+            'to it like {"#ff0000": "person"}, or save it as a palette or gray PNG'
         )
     try:
         objects, class_names = read_legend(legend)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{legend.name}: {error}; expected colours and class names") from error
+        raise InputError(f"{legend.name}: {error}; expected colors and class names") from error
     codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
     regions = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
         if color not in objects:
             raise InputError(
-                f"{count} pixels have the colour {','.join(map(str, color))}, which {legend.name} lacks; "
+                f"{count} pixels have the color {','.join(map(str, color))}, which {legend.name} lacks; "
                 "add it, or save the mask without smoothing and JPEG compression"
             )
         if objects[color]:
@@ -63,7 +63,7 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
 
 
 def read_legend(path: Path) -> tuple[dict[Color, int], dict[int, str]]:
-    """Return the object id of every colour, 0 for background (black by default), and the class names by object id."""
+    """Return the object id of every color, 0 for background (black by default), and the class names by object id."""
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     if path.suffix == ".json":
         entries = [(parse_color(color), value) for color, value in json.loads(text).items()]
@@ -94,6 +94,6 @@ def parse_color(text: str) -> Color:
     digits = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
     values = bytes.fromhex(digits[1]) if digits else [int(part) for part in text.split(",")]
     if len(values) != 3 or not all(0 <= value < 256 for value in values):
-        raise ValueError(f"{text[:40]!r} is not a colour; write it as #ff0000 or 255,0,0")
+        raise ValueError(f"{text[:40]!r} is not a color; write it as #ff0000 or 255,0,0")
     red, green, blue = values
     return red, green, blue

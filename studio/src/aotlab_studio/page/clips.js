@@ -58,7 +58,7 @@ export class ClipHeader {
     element('take-results').title = conflict;
   }
 
-  /** Replace the tracked masks by those of the last tracking, in a step that can be undone. */
+  /** Replace the tracked masks by the last tracking's, in a step that can be undone. */
   async takeResults() {
     this.app.history.offer(await this.app.send('take_results', {}), 'New results taken');
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Objects: their list, names, class and attributes; merging two; matching those of a file. */
+/** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
 import { createElement, createIconButton, element, elements, focusView, replaceChildren, showDialog } from './dom.js';
 import { describeRow } from './timeline.js';
@@ -7,7 +7,7 @@ import { describeRow } from './timeline.js';
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').Item} Item */
 
-/** Show the list of objects, unless a name is being typed or a colour chosen. @param {App} app */
+/** Show the list of objects, unless a name is being typed or a color chosen. @param {App} app */
 export function showObjects(app) {
   const list = element('objects');
   if (list.querySelector('input[type=text], input[type=color]:focus')) return;
@@ -17,7 +17,7 @@ export function showObjects(app) {
 /** @param {Item} item @param {App} app */
 function createRow(item, app) {
   const { id, name, color, class_name: className, hidden, locked } = item;
-  const swatch = createElement('input', { type: 'color', value: color, ariaLabel: `Colour of ${name}` });
+  const swatch = createElement('input', { type: 'color', value: color, ariaLabel: `Color of ${name}` });
   swatch.onchange = () => {
     swatch.blur();
     app.change(id, { color: swatch.value });
@@ -157,7 +157,7 @@ export async function loadMasks(app) {
 }
 
 /**
- * Ask which objects those of a file are.
+ * Ask which objects a file's objects are.
  * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
  * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: cancelled

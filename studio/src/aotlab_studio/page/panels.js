@@ -34,7 +34,7 @@ function returnFocus() {
     if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
     if (event.type === 'click' && target.closest('select')) return;
     if (event.type === 'change' && activeElement?.matches('input') && activeElement !== target) return; // the next field
-    element('view').focus({ preventScroll: true });
+    focusView();
   };
   document.addEventListener('click', back, true);
   document.addEventListener('change', back);

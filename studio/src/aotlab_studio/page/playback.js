@@ -50,7 +50,7 @@ export class Playback {
 
   /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
   seek(frame) {
-    this.app.tracking.stopFollowing();
+    this.app.tracking.follows = false;
     this.wanted.byPerson = true;
     return this.goTo(frame);
   }
@@ -115,7 +115,7 @@ export class Playback {
     if (frame === this.wanted.frame) this.refresh(revision);
   }
 
-  /** Fetch the masks of this frame again, unless those of this revision were requested. @param {number} revision */
+  /** Fetch the masks of this frame again, unless this revision's were requested. @param {number} revision */
   refresh(revision) {
     this.wanted.revision = Math.max(this.wanted.revision, revision);
     if (!this.loading && this.wanted.revision > this.revision) this.refreshed = this.fetchLabels();
@@ -164,7 +164,7 @@ export class Playback {
     const run = this.playing ? null : {};
     this.setRun(run);
     if (!run) return;
-    tracking.stopFollowing();
+    tracking.follows = false;
     if (wanted.frame >= this.count - 1) await this.goTo(0);
     let due = performance.now();
     while (this.playing === run && wanted.frame < this.count - 1) {

@@ -71,7 +71,7 @@ export class DrawingQueue {
     return this.run(this.keep(action, message, target));
   }
 
-  /** Send all unacknowledged messages, as the page closes; an object that is still to be made is that of the drawing before. */
+  /** Send all unacknowledged messages, as the page closes; an object that is still to be made is the same as for the drawing before. */
   flush() {
     const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...fill(message, target), id, do: action }));
     if (messages.length) this.app.connection.sendDrawings(messages);

@@ -1,7 +1,7 @@
 // @ts-check
 /** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog that lists them. */
 
-import { element, createElement } from './dom.js';
+import { createElement, element, focusView } from './dom.js';
 import { saveSettings, loadSettings } from './settings.js';
 import { renameChosen } from './objects.js';
 import { TOOLS } from './tools.js';
@@ -73,7 +73,7 @@ export class Shortcuts {
     if (loadSettings().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
-      if (name === 'Enter' && target.matches('input[type=number]')) element('view').focus({ preventScroll: true });
+      if (name === 'Enter' && target.matches('input[type=number]')) focusView();
       return;
     }
     if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Small images of frames with their masks: a strip above the timeline, and those of the frames to check. */
+/** Small images of frames with their masks: a strip above the timeline, and the frames to check. */
 
 import { createElement, element } from './dom.js';
 

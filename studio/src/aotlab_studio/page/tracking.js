@@ -12,11 +12,10 @@ export class Tracking {
     this.app = app;
     /** @type {JobProgress | null} */
     this.job = null;
-    /** Whether to follow the next run; going to another frame stops it for the current run only. */
+    /** Whether the frames of the run show as they are tracked, until the person goes to another one. */
     this.follows = true;
     /** Name of the chosen model. */
     this.model = '';
-    element('follow').onchange = () => { this.follows = element('follow').checked; };
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
@@ -66,11 +65,10 @@ export class Tracking {
     element('job').hidden = !alive;
     for (const button of elements('track', 'forward', 'backward', 'both')) button.disabled = alive;
     if (job && alive) {
-      if (!this.job) element('follow').checked = this.follows;
+      if (!this.job) this.follows = true;
       this.showProgress(job);
       if (job.done) this.app.review.refreshLive();
-      const follow = element('follow').checked && !this.app.toolbox.drawing;
-      if (follow && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
+      if (this.follows && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
       this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${lost}`, Boolean(job.problem));
@@ -90,11 +88,6 @@ export class Tracking {
     if (job?.status === 'done' && job.lost_pixels) toast(`The correction took ${countText(job.lost_pixels, 'pixel')} of other objects`);
   }
 
-  /** Stop following, because the person went to another frame. */
-  stopFollowing() {
-    if (this.job) element('follow').checked = false;
-  }
-
   /** @param {JobProgress} job */
   showProgress(job) {
     if (job.total) element('progress').value = job.done / job.total;
@@ -102,8 +95,7 @@ export class Tracking {
     const left = job.remaining === null ? '' : `, ${duration(job.remaining)} left`;
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
-    const pass = job.passes > 1 ? `, pass ${job.current_pass} of ${job.passes}` : '';
-    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}${pass}`;
+    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}`;
     setLabel(element('pause'), job.status === 'paused' ? 'Resume' : 'Pause');
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
@@ -113,7 +105,7 @@ export class Tracking {
     return element('only').checked ? [this.app.chosen] : undefined;
   }
 
-  /** @param {import('./protocol.js').JobProgress['direction']} direction */
+  /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
     await this.app.queue.last; // may choose the object
     const [first, last] = [readNumber('first'), readNumber('last')];

@@ -7,7 +7,7 @@ import { drawOncePerRefresh, watchDensity } from './dom.js';
 /** @typedef {{point: Point, positive: boolean}} Mark */
 /** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string}} Sketch */
 
-/** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colours. */
+/** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 export class Viewer {
@@ -164,7 +164,7 @@ export class Viewer {
     return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
   }
 
-  /** Return the colours inside, on the outline and around it, by object. */
+  /** Return the colors inside, on the outline and around it, by object. */
   makeShades() {
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
     /** @type {Map<number, [number, number, number]>} */
@@ -177,7 +177,7 @@ export class Viewer {
     return shades;
   }
 
-  /** Redraw the masks, after masks, colours or look changed. */
+  /** Redraw the masks, after masks, colors or look changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
@@ -210,7 +210,7 @@ export class Viewer {
           || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
         pixels[index] = edge ? shade[1] : shade[0];
         if (!edge) continue;
-        // keeps the outline visible on a background of its colour
+        // keeps the outline visible on a background of its color
         const around = shade[2];
         if (x > 0 && ids[index - 1] === 0) pixels[index - 1] = around;
         if (x < width - 1 && ids[index + 1] === 0) pixels[index + 1] = around;

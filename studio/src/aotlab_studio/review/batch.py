@@ -11,8 +11,6 @@ from typing import Any
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.checks import REASONS
 
-MAX_LISTED = 8
-"""largest number of frames to check that are listed per video"""
 STATUSES = ("failed", "check", "done", "waiting")
 """order of statuses in the list, most urgent first"""
 
@@ -25,7 +23,7 @@ def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> No
 
 
 def update_review(folder: Path) -> None:
-    """Write the review of a batch again from those of its videos; do nothing without a review."""
+    """Write the review of a batch again from its videos' reviews; do nothing without a review."""
     try:
         entries = json.loads((folder / "review.json").read_text(encoding="utf-8"))
         keys = ("name", "status", "frames", "error", "video", "rate")
@@ -83,21 +81,12 @@ def list_sentences(entry: Mapping[str, Any]) -> list[str]:
         for item in objects
         for start, end in item["lost_on"]
     ]
-    sentences += [f"frame {index} follows a cut" for index in entry["notes"].get("cuts", [])[:MAX_LISTED]]
-    frames: dict[int, dict[int, list[str]]] = {}
-    for check in entry["notes"]["check"]:
-        if check["reason"] != "lost":
-            reasons = frames.setdefault(check["frame"], {}).setdefault(check["object_id"], [])
-            reasons.append(REASONS.get(check["reason"], check["reason"]))
-    for frame, by_object in list(frames.items())[:MAX_LISTED]:
-        text = "; ".join(
-            f"{name(object_id)} {', '.join(reasons)}" for object_id, reasons in by_object.items()
-        )
-        sentences.append(f"frame {frame}: {text}")
-    more = len(frames) - MAX_LISTED
-    if more > 0:
-        sentences.append(f"and {more} more frame{'s' * (more != 1)}, in review.json")
-    return sentences
+    sentences += [f"frame {index} follows a cut" for index in entry["notes"].get("cuts", [])]
+    return sentences + [
+        f"frame {check['frame']}: {name(check['object_id'])} {REASONS.get(check['reason'], check['reason'])}"
+        for check in entry["notes"]["check"]
+        if check["reason"] != "lost"
+    ]
 
 
 def _measure_loss(entry: Mapping[str, Any]) -> float:

@@ -9,7 +9,7 @@ from aotlab.sdk import LostFlags
 from aotlab_studio.document.scores import Score
 
 MIN_DISTANCE = 5
-"""smallest number of frames between two checks of one object and reason, as a correction also helps its neighbours"""
+"""smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors"""
 
 MIN_SEVERITY = 0.25
 """smallest severity of a check"""
@@ -24,7 +24,7 @@ REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",
     "flip": "has a part that was another object's a frame before",
-    "contact": "touches an object of similar colour",
+    "contact": "touches an object of similar color",
     "unsure": "has low confidence",
     "area": "suddenly changes size",
     "jump": "jumps",
@@ -71,7 +71,7 @@ def find_checks(
 def _check_object(
     object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]
 ) -> list[Check]:
-    """Return the checks of one object: the worst of neighbouring frames with the same reason."""
+    """Return the checks of one object: the worst of neighboring frames with the same reason."""
     kept: dict[str, list[Check]] = {}
     unseen = 0
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):

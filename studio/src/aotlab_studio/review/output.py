@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import LostFlags, Output, TrackedFrame, atomic_path
+from aotlab.sdk import LostFlags, Output, TrackedFrame, align_columns, atomic_path
 from aotlab_studio.document.scores import Score, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import write_batch_review
@@ -33,7 +33,7 @@ MAX_WIDTH = 2000
 class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
-    The scores are those of `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
+    The scores come from `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
     After a batch, a ``review.json`` of all of them is written.
     """
 
@@ -55,7 +55,7 @@ class ReviewFile(Output):
         prediction, labels = tracked.prediction, tracked.labels
         signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
         self._scores[tracked.index] = measure_scores(
-            labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
+            labels, prediction.ids, prediction.confidence, tracked.disagreement, signals
         )
         self._drawn[tracked.index] = tracked.given_ids
         if tracked.cut:
@@ -154,7 +154,7 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
         counts = [str(item[key]) for key in ("id", "visible", "absent", "lost")]
         ranges = [f"{frame_number(first)} to {frame_number(last)}" for first, last in item["lost_on"]]
         rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both, ", ".join(ranges) or "-"])
-    lines = align_columns(rows)
+    lines = ["  ".join(row) for row in align_columns(rows, right=0)]
     frames: dict[int, list[str]] = {}
     for check in review["check"]:
         text = f"object {check['object_id']} ({check['reason']}, {check['severity']:.2f})"
@@ -165,12 +165,6 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
         f"  frame {frame_number(frame)}: {', '.join(texts)}"
         for frame, texts in list(frames.items())[:MAX_LISTED]
     ]
-
-
-def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a line for each row of a table: all columns but the last are aligned right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([*map(str.rjust, row[:-1], widths), row[-1]]).rstrip() for row in rows]
 
 
 def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from aotlab_studio.document.scores import Signals
 CONTACT_DISTANCE = 3
 """pixels between the two sides of an outline that are compared"""
 SIMILAR_COLOR = 24
-"""largest difference of a channel (0 to 255) between similar colours"""
+"""largest difference of a channel (0 to 255) between similar colors"""
 MAX_EDGE = 480
 """shorter edge of the compared images; larger frames are subsampled"""
 
@@ -26,7 +26,7 @@ class ReviewSignals:
     def update(
         self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
     ) -> dict[int, Signals]:
-        """Return the signals of each object on the next frame; no flips if the last one was not its neighbour.
+        """Return the signals of each object on the next frame; no flips if the last one was not its neighbor.
 
         Args:
             index: index of the frame.
@@ -86,7 +86,7 @@ def color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
-    """Count by object the pairs of pixels across its outline: to objects of similar colour, and to anything."""
+    """Count by object the pairs of pixels across its outline: to objects of similar color, and to anything."""
     contact: Counter[int] = Counter()
     outline: Counter[int] = Counter()
     for labels, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):

@@ -1,4 +1,4 @@
-"""A list of clips, which are videos in a folder or those of a batch: opening, status, tracking of all, export."""
+"""A list of clips, which are videos in a folder or of a batch: opening, status, tracking of all, export."""
 
 from __future__ import annotations
 
@@ -272,10 +272,10 @@ class Batch:
 def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     now, (status, note) = document.snapshot, document.status
-    names = {item.id: item.name for item in now.objects}
+    names, frames = {item.id: item.name for item in now.objects}, 1 + now.clip[1] - now.clip[0]
     return Clip(
-        name, now.count, len(names), status, note, document.status_author, digest=document.digest,
+        name, frames, len(names), status, note, document.status_author, digest=document.digest,
         conflict=document.conflict if document.edited else "",
-        untracked=bool(now.keyframes) and len(now.annotated_frames) <= now.clip[1] - now.clip[0],
+        untracked=bool(now.keyframes) and len(now.annotated_frames) < frames,
         sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
     )  # fmt: skip

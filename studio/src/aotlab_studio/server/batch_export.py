@@ -104,7 +104,7 @@ def _export_clip(
     document: Document,
     classes: Mapping[str, int],
 ) -> None:
-    """Replace the outputs of a clip by those of a project, and write others.
+    """Replace the outputs of a clip by a project's, and write others.
 
     Args:
         job: record of the job that has made the results, which gets the project's class names and no error.

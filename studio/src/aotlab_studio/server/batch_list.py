@@ -1,4 +1,4 @@
-"""The entries of a list of clips: those of a tracked batch, or the videos in a folder."""
+"""The entries of a list of clips: clips of a tracked batch, or the videos in a folder."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ class Session:
     ) -> ExportResult:
         """Write the masks into the project's folder ``export``, replacing the last export, and into its `archive`.
 
-        ``export.json`` there says what was exported: edit, status, digest, outdated frames, person, time and files.
+        ``export.json`` there names edit, status, digest, outdated frames, person, time and files of the export.
 
         Args:
             names: outputs, of `list_outputs`.

@@ -33,7 +33,7 @@ MASK_SUFFIXES = (".png", ".json", ".xml", ".txt")
 
 
 class UnclearObjectsError(InputError):
-    """A file whose objects may be others than those of the same ids; a person has to choose."""
+    """A file whose objects may be others than the objects of the same ids; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
         super().__init__("masks: of other objects than the chosen one, or of other names; say which they are")
@@ -58,7 +58,7 @@ def load_upload(
             name for all others.
 
     Raises:
-        UnclearObjectsError: no ``targets``, and a name differs or is that of several, or another object is chosen.
+        UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
         InputError: as `read_upload`, no object, no such target, or too many.
     """
     found = read_upload(content, document.video_info, index)
@@ -190,7 +190,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         index: frame of an image.
 
     Returns:
-        the objects; that of a mask of 0 and 255 has the id `BINARY_ID`.
+        the objects; the object of a mask of 0 and 255 has the id `BINARY_ID`.
 
     Raises:
         InputError: as `read_annotations`, without a path; or an archive that is damaged or has no masks.
@@ -217,7 +217,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
 
 
 def _write(content: bytes, folder: Path) -> Path:
-    """Write a file whose suffix is that of its content."""
+    """Write a file with the suffix of its content's format."""
     start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     suffix = ".txt" if start.isdigit() else {b"<": ".xml", b"{": ".json", b"[": ".json"}.get(start, ".png")
     path = folder / f"masks{suffix}"
@@ -266,11 +266,11 @@ def _unpack(content: bytes, folder: Path) -> Path:
 
 
 def _read_colors(folder: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of coloured images with a legend beside them."""
+    """Return the objects of colored images with a legend beside them."""
     regions = []
     for path in order_names(folder.glob("*.png")):
         image = read_colors(path)
         if image is None:
-            raise InputError(f"{path}: not a readable image in colours; save it as RGB")
+            raise InputError(f"{path}: not a readable image in colors; save it as RGB")
         regions += [replace(region, image=path) for region in parse_colors(image, path, video.size)]
     return match_regions(regions, video)

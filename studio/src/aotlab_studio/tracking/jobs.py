@@ -60,7 +60,6 @@ class TrackingJob:
         self._start_snapshot = document.at(document.log.layer_entries[layer_id])
         self._spans = plan_spans(self._start_snapshot, layer)
         self.total = sum(span.num_frames for span in self._spans)
-        self.current_pass, self.passes = 1, max(1, sum(span.passes for span in self._spans))
         self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
@@ -115,10 +114,8 @@ class TrackingJob:
         if len(self._times) > 1 and self._times[-1] > self._times[0]:
             speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
         remaining = round((self.total - self.done) / speed, 1) if speed else None
-        kind = self.layer.kind
         return JobProgress(
-            self.background, self.status, "backward" if kind == "backward" else "both" if kind == "both" else "forward",
-            self.frame, self.done, self.total, round(speed, 2), remaining, self.current_pass, self.passes,
+            self.background, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
             self.lost_pixels, self.problem,
         )  # fmt: skip
 
@@ -166,8 +163,6 @@ class TrackingJob:
             self.frame = result.index
             self._times.append(time.perf_counter())
             self._set_status("running")
-            if result.ends_pass:
-                self.current_pass = min(self.passes, self.current_pass + 1)
 
     def _store(self, result: TrackedFrame) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""

@@ -43,7 +43,7 @@ class TrackerLoader:
     """Loader of the chosen tracker; keeps the last one.
 
     Args:
-        options: those of the command line; their checkpoint is chosen first.
+        options: of the command line; their checkpoint is chosen first.
         checkpoints: more that the page offers, besides `list_models`.
     """
 

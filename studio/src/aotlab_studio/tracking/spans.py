@@ -33,8 +33,6 @@ class TrackedFrame:
     """objects stated to be absent, which are not tracked any more"""
     provisional: bool = False
     """of one direction, merged with the other one later"""
-    ends_pass: bool = False
-    """last frame of a pass"""
 
 
 def track_span(
@@ -111,7 +109,7 @@ def _track_both_ways(
                 stored.store(index, prediction)
                 absent_backward[index] = absent_ids
             found = _tracked_frame(index, prediction, absent_ids)
-            yield replace(found, provisional=index > before, ends_pass=index == span.first)
+            yield replace(found, provisional=index > before)
         for index, prediction, absent_ids in _step_frames(
             tracker, frames, snapshot, before, range(before + 1, span.last + 1)
         ):

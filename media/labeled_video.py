@@ -34,7 +34,7 @@ class Video:
     result_stems: frozenset[str] | None = None
     """stems of frames with results; None: all"""
     objects: tuple[ListedObject, ...] = ()
-    """objects listed in the metadata; empty: those of the masks"""
+    """objects listed in the metadata; empty: the ids in the masks"""
     object_folders: Mapping[int, Path] = field(default_factory=dict)
     """ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``"""
     seen: bool | None = None

@@ -1,4 +1,4 @@
-"""Colours: the same as torchvision's, within range, as often as they should."""
+"""Colors: the same as torchvision's, within range, as often as they should."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from tests.dataloaders.training.in_memory import rng
 
 @pytest.fixture(scope="module")
 def image():
-    """Smooth and colourful, with pure black, white and primary colours."""
+    """Smooth and colorful, with pure black, white and primary colors."""
     coarse = rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     image = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_LINEAR)
     image[0, :6] = [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128]]
@@ -33,7 +33,7 @@ def image():
         (augment.scale_brightness, functional.adjust_brightness, (0.6, 1.0, 1.4), 1),
         (augment.scale_contrast, functional.adjust_contrast, (0.6, 1.0, 1.4), 2),
         (augment.scale_saturation, functional.adjust_saturation, (0.0, 0.8, 1.2), 2),
-        # In 8 bits a step of hue is up to 6 levels of a primary colour; hue, turn and saturation are rounded.
+        # In 8 bits a step of hue is up to 6 levels of a primary color; hue, turn and saturation are rounded.
         (augment.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
     ],
 )
@@ -56,10 +56,10 @@ def test_jitter_has_its_probability(image):
     assert np.array_equal(jitter_colors(image, ColorJitter(1, 1, 1, 0.5, probability=0), rng()), image)
 
 
-def test_greyscale_and_blur_probabilities_match(image):
+def test_grayscale_and_blur_probabilities_match(image):
     results = [random_gray_and_blur(image, rng(seed)) for seed in range(600)]
-    grey = [np.ptp(result.astype(int), axis=-1).max() <= 1 for result in results]
+    gray = [np.ptp(result.astype(int), axis=-1).max() <= 1 for result in results]
     # A blur of less than about 0.3 pixels may change nothing.
     changed = [not np.array_equal(result, image) for result in results]
-    assert np.mean(grey) == pytest.approx(0.2, abs=0.08)
+    assert np.mean(gray) == pytest.approx(0.2, abs=0.08)
     assert np.mean(changed) == pytest.approx(1 - 0.8 * 0.7, abs=0.12)

@@ -1,19 +1,20 @@
-"""Give detached parts to a nearby lost object."""
+"""Ownership of components: give detached parts of an object to a lost object nearby."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aotlab.configs.schema import RulesConfig
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.rules.rule import Rule
 
 MIN_PIXELS = 200 / (480 * 854)
 """smallest area of a component, relative to the frame"""
@@ -92,8 +93,8 @@ class Reassignment(NamedTuple):
 
 
 @dataclass
-class ComponentOwnership(Rule):
-    """Gives components that split off an object to a lost object nearby.
+class ComponentOwnership:
+    """Gives components that split off an object to a lost object nearby; `correct`, then `observe` run once a frame.
 
     1. An object is lost if its area falls below `LOST_AREA` of its usual one; it then claims a component that split off
        another object, if size, place and color fit.
@@ -107,12 +108,15 @@ class ComponentOwnership(Rule):
     main_labels: np.ndarray | None = None
     """H×W object ids on the main component of each object, else 0"""
     reassigned: list[Reassignment] = field(default_factory=list, init=False)
-    """reassignments of the predicted frame"""
+    """reassignments of the predicted frame, no part of the state"""
 
     def correct(
         self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable, *, cut: bool
     ) -> Tensor:
-        """Swap the logits of reassigned components; waits for a GPU if there are two objects."""
+        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place, and return its channels H×W.
+
+        Waits for a GPU if there are two objects.
+        """
         several = len(objects.ids) > 1 and not cut
         self.reassigned = self.find_detached(objects.to_ids(channels), frame) if several else []
         return swap_channels(logits, channels, self.reassigned, objects.ids_by_channel)
@@ -120,7 +124,10 @@ class ComponentOwnership(Rule):
     def observe(
         self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
     ) -> None:
-        """Update areas, centers and main components; a given mask is authoritative, and a cut restarts them."""
+        """Update areas, centers and main components with the channels H×W that are in memory.
+
+        The objects of a given mask, by id, start over; a cut restarts all.
+        """
         if cut:
             self.restart()
         if given or len(objects.ids) > 1:
@@ -209,12 +216,12 @@ class ComponentOwnership(Rule):
         """Return an object's components, the main one first; small ones are left out, unless all are."""
         import cv2
 
-        own = (labels == object_id).astype(np.uint8)
-        left, top, width, height = cv2.boundingRect(own)
+        mask = (labels == object_id).astype(np.uint8)
+        left, top, width, height = cv2.boundingRect(mask)
         if not width:
             return []
         window = np.s_[top : top + height, left : left + width]
-        count, parts, stats, centers = cv2.connectedComponentsWithStats(own[window])
+        count, parts, stats, centers = cv2.connectedComponentsWithStats(mask[window])
         overlap = np.zeros(count, int)
         if self.main_labels is not None:
             overlap = np.bincount(parts[self.main_labels[window] == object_id], minlength=count)
@@ -262,6 +269,11 @@ class ComponentOwnership(Rule):
                 target.undo_frames_left, target.source = UNDO_FRAMES, move.source
         for object_id, history in self.objects.items():
             history.claim_streak = history.claim_streak + 1 if object_id in claiming else 0
+
+
+def drop_unavailable_rules(config: RulesConfig) -> RulesConfig:
+    """Return the settings without ownership if OpenCV is missing."""
+    return config if find_spec("cv2") else replace(config, ownership=False)
 
 
 def swap_channels(
