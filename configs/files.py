@@ -27,8 +27,8 @@ def resolve_path(text: str) -> Path:
     if text == BUNDLED:
         return BUNDLED_CHECKPOINT
     path = Path(os.path.expanduser(text))
-    beside = ROOT / path
-    return beside if not path.exists() and beside.exists() else path
+    below_root = ROOT / path
+    return below_root if not path.exists() and below_root.exists() else path
 
 
 def list_presets() -> list[str]:

@@ -145,12 +145,12 @@ class ModelConfig:
 
     @cached_property
     def block_stages(self) -> list[int]:
-        """Index of the stage of every block in use."""
+        """Stage index of each block in use."""
         return [stage for stage, depth in enumerate(self.depths) for _ in range(depth)]
 
     @property
     def depths(self) -> list[int]:
-        """Blocks in use of every stage."""
+        """Number of blocks in use of each stage."""
         return [stage.depth if self.depth is None else min(self.depth, stage.depth) for stage in self.stages]
 
     def __post_init__(self) -> None:
@@ -272,7 +272,7 @@ class InputConfig:
     """
 
     max_long_edge: Edge | None = 1040
-    """upper limit of the longer side in pixels"""
+    """upper limit of the longer side in pixels, before it is rounded to the model's grid"""
     max_short_edge: Edge | None = None
     """upper limit of the shorter side in pixels"""
     scale: Annotated[float, Range(0, 16, above_low=True)] = 1.0

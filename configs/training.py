@@ -96,7 +96,8 @@ class PhaseConfig:
     final_lr: Rate | None = None
     """learning rate at the start of warm-up and at the end; null: 2e-5 with MobileNetV2, 1e-5 with other encoders"""
     weight_decay: Rate = 0.07
-    """AdamW weight decay of matrices and kernels, without relative positions and the decoder's last layer"""
+    """AdamW weight decay of matrices and kernels, except Swin's relative positions, relative values of short-term
+    attention and the decoder's output layers"""
     reference_loss_until: NonNegative = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""
     feed_predictions_after: NonNegative = 0.5

@@ -14,11 +14,27 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
 from aotlab.networks.decoders import ScalableDecoder
-from aotlab.networks.layers import ConvGN, FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, PropagatedFrame
+from aotlab.networks.identity_bank import IdentityBank
+from aotlab.networks.layers import (
+    ConvGN,
+    FeedForward,
+    SelfAttention,
+    init_xavier,
+    map_to_tokens,
+    tokens_to_map,
+)
+from aotlab.networks.model import (
+    Block,
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    run_blocks,
+)
 
 
 class AOSTState(NamedTuple):
@@ -69,31 +85,29 @@ class AOSTBlock(Block):
         return BlockMemory(memory, memory)
 
 
-class AOST(AOT):
-    """AOT of which the first ``depth`` blocks may be used.
+class AOST(VOSModel):
+    """Encoder, identity bank, scalable blocks, and an FPN decoder with an input layer per depth.
 
-    With ``shared`` one block is applied several times, each time with its own memory, and only the last output is
-    decoded; otherwise the frame's tokens and the outputs of all blocks are.
+    The first ``depth`` blocks may be used. With ``shared`` one block is applied several times, each time with its own
+    memory, and only the last output is decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
-
-    block_class = AOSTBlock
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.shared = config.stages[0].shared
-        self.identity_norm = nn.LayerNorm(config.dim)
-
-    def build_decoder(self) -> nn.Module:
-        """Return a decoder with an input layer per depth."""
-        config, stage, dim = self.config, self.config.stages[0], self.config.dim
-        in_channels = [dim if stage.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
-        return ScalableDecoder(
+        dim, stage = config.dim, config.stages[0]
+        self.shared = stage.shared
+        self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
+        self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(1 if self.shared else stage.depth))
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
+        in_channels = [dim if self.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
+        self.decoder = ScalableDecoder(
             nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels),
             self.encoder.channels[:3],
             1 + config.max_objects,
             dim=dim,
             align_corners=config.align_corners,
         )
+        self.identity_norm = nn.LayerNorm(dim)
 
     @property
     def active_blocks(self) -> list[Block]:
@@ -102,20 +116,33 @@ class AOST(AOT):
         blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
         return cast(list[Block], list(blocks))
 
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`."""
+        return [self.identity_bank, self.identity_norm]
+
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
         return [self.identity_norm(self.identity_bank(masks))]
 
-    def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Normalize the output B×L×C of each block.
+    def propagate(
+        self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
+    ) -> PropagatedFrame:
+        """Run the blocks on the frame's tokens; see `VOSModel.propagate`.
 
-        With a shared block, only the last output is normalized, as in the published code: ``decode`` of a smaller depth
-        reads raw outputs of a full propagation in training, but a normalized one if only that many blocks run.
+        With a shared block only the last output is normalized, as in the published code. Training decodes shallower
+        depths from the others, which tracking at that depth normalizes.
         """
+        x = self.repeat_for_groups(features, memory, id_embeddings)
+        size = (x.shape[2], x.shape[3])
+        id_embedding = id_embeddings[0] if id_embeddings else None
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
         if self.shared:
-            return [*outputs[:-1], self.norms[0](outputs[-1])]
-        # there are fewer outputs than norms if fewer blocks are used
-        return [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
+            outputs[-1] = self.norms[0](outputs[-1])
+        else:  # fewer outputs than norms if fewer blocks are used
+            outputs = [norm(output) for norm, output in zip(self.norms, outputs, strict=False)]
+        embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
+        return PropagatedFrame(embeddings, states, [size] * len(states))
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4 of the blocks in use; more may have been computed (training)."""

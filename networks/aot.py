@@ -25,7 +25,16 @@ from aotlab.networks.layers import (
     map_to_tokens,
     tokens_to_map,
 )
-from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.model import (
+    Block,
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    run_blocks,
+)
 
 
 class LSTTState(NamedTuple):
@@ -73,7 +82,7 @@ class LSTTBlock(Block):
     ) -> tuple[Tensor, LSTTState]:
         """Add long- and short-term attention and feed-forward; see `Block.attend`."""
         query, (long, short) = state.key, memory
-        # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST false)
+        # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
         if self.short_attention is not None:
             x = x + self.short_projection(self.short_attention(query, short.key, short.value, size))
@@ -97,22 +106,20 @@ class AOT(VOSModel):
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
-        self.blocks = nn.ModuleList(
-            self.block_class(dim, stage) for _ in range(1 if stage.shared else stage.depth)
-        )
+        self.blocks = nn.ModuleList(self.block_class(dim, stage) for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
-        self.decoder = self.build_decoder()
-
-    def build_decoder(self) -> nn.Module:
-        """Return the decoder with random weights."""
-        config = self.config
-        return FPNDecoder(
-            ConvGN((1 + config.stages[0].depth) * config.dim, config.dim, 1),
+        self.decoder = FPNDecoder(
+            ConvGN((1 + stage.depth) * dim, dim, 1),
             self.encoder.channels[:3],
             1 + config.max_objects,
-            dim=config.dim,
+            dim=dim,
             align_corners=config.align_corners,
         )
+
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`."""
+        return [self.identity_bank]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks; see `VOSModel.assign_identities`."""
@@ -122,15 +129,13 @@ class AOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = self.expand_features(features, memory, id_embeddings)
+        x = self.repeat_for_groups(features, memory, id_embeddings)
         size = (x.shape[2], x.shape[3])
-        outputs, states = self.run_stage(0, map_to_tokens(x), size, memory, id_embeddings)
-        embeddings = [x, *(tokens_to_map(output, size) for output in self.normalize(outputs))]
+        id_embedding = id_embeddings[0] if id_embeddings else None
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
+        normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
+        embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
         return PropagatedFrame(embeddings, states, [size] * len(states))
-
-    def normalize(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Normalize the output B×L×C of each block."""
-        return [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
 
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×H/4×W/4."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.aost import AOST
 from aotlab.networks.aot import AOT
@@ -29,5 +27,4 @@ def build_model(config: ModelConfig) -> VOSModel:
     """Return the model of a config with random weights, and its prompt network if it has one."""
     model = MODEL_CLASSES[config.method](config)
     model.prompts = PromptNetwork(config) if config.prompt_blocks else None
-    # the fastest layout for convolutions; tokens are then views of maps
-    return model.to(memory_format=torch.channels_last)
+    return model

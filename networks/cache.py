@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def cache_table(build: Callable[P, T]) -> Callable[P, T]:
-    """Cache the tensors that a function returns for hashable arguments; callers must not modify them.
+    """Cache the constant tensors that a function returns, as `lru_cache` does; callers must not modify them.
 
     Exported graphs compute them when they are loaded, which makes the files a tenth smaller.
     """

@@ -24,7 +24,16 @@ from aotlab.networks.attention import Attention, LocalAttention, MapSize
 from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to_map
-from aotlab.networks.model import Block, BlockMemory, Features, KeyValue, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.model import (
+    Block,
+    BlockMemory,
+    Features,
+    KeyValue,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    run_blocks,
+)
 
 
 class GatedOutput(nn.Module):
@@ -107,7 +116,7 @@ class GPMBlock(Block):
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
         gate = self.gate(normed)  # B×L×2C
-        if id_tokens is None:  # the identity branch cannot gate itself yet: all of it passes
+        if id_tokens is None:  # the identity branch has no tokens yet, so its gate is 1
             state = GPMState(key, F.silu(value), None)
             gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
         else:
@@ -158,6 +167,11 @@ class DeAOT(VOSModel):
             align_corners=config.align_corners,
         )
 
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`."""
+        return [self.identity_bank, self.identity_norm]
+
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
         return [self.identity_norm(self.identity_bank(masks))]
@@ -166,9 +180,10 @@ class DeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = self.expand_features(features, memory, id_embeddings)
+        x = self.repeat_for_groups(features, memory, id_embeddings)
         size = (x.shape[2], x.shape[3])
-        outputs, states = self.run_stage(0, (map_to_tokens(x), None), size, memory, id_embeddings)
+        id_embedding = id_embeddings[0] if id_embeddings else None
+        outputs, states = run_blocks(self.active_blocks, (map_to_tokens(x), None), size, memory, id_embedding)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 

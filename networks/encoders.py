@@ -47,7 +47,7 @@ class MobileNetV2(Encoder):
 
     @property
     def freezable_parts(self) -> list[nn.Module]:
-        """Parts in order: the stem, the stride-4 rows, the rest."""
+        """Parts in order: the stem, the layers at stride 4, the rest."""
         return [self.features[0], self.features[1:4], self.features[4:]]
 
     @property

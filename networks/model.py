@@ -78,7 +78,7 @@ Memory = Sequence[BlockMemory]
 
 
 class BlockState(Protocol):
-    """A frame in a block before the identity embedding is added: a NamedTuple of tensors, one of which is its key.
+    """What a block keeps of a frame until its masks are known: a NamedTuple of tensors, one of which is its key.
 
     An example is `aotlab.networks.aot.LSTTState`.
     """
@@ -96,7 +96,7 @@ class Block(nn.Module, ABC):
     key_dim: int
     """width C of queries and keys"""
     temporal: tuple[nn.Module, ...] = ()
-    """temporal embedding (RMem), in a tuple so that it is not registered here too; or empty"""
+    """the model's temporal embedding (RMem), in a tuple so that the block does not register it; empty without one"""
 
     def forward(
         self, x: Any, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
@@ -142,7 +142,7 @@ class PropagatedFrame(NamedTuple):
     """A frame after propagation."""
 
     embeddings: list[Tensor]
-    """maps B×C×h×w for the decoder"""
+    """maps for the decoder: B×C×h×w, or B×2C×h×w with both branches of DeAOT"""
     states: Sequence[BlockState]
     """state of each block, for `memorize` of the same model"""
     sizes: list[MapSize]
@@ -150,7 +150,7 @@ class PropagatedFrame(NamedTuple):
 
 
 class VOSModel(nn.Module, ABC):
-    """Base of all models: encoder and projection. Everything from the past is an argument.
+    """Base of all models: encoder and projection. A model keeps no state; memory is passed in.
 
     Axes: B batch (clips in training, groups of objects in tracking), M identities of a group, H×W pixels, h×w tokens
     or pixels of a map, L = h·w tokens.
@@ -175,6 +175,11 @@ class VOSModel(nn.Module, ABC):
         """Blocks in use, in the order in which they run."""
         return cast(list[Block], list(self.blocks))
 
+    @property
+    @abstractmethod
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`, which training freezes while memory is fed with predictions."""
+
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
 
@@ -192,7 +197,7 @@ class VOSModel(nn.Module, ABC):
 
     @abstractmethod
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the identity embedding of masks (E in AOT), by modules whose names begin with ``identity_``.
+        """Return the identity embedding of masks (E in AOT).
 
         Args:
             masks: B×(m+1)×H×W, one-hot or soft, background first, m ≤ M. If m = M, one more channel, for ignored
@@ -214,34 +219,14 @@ class VOSModel(nn.Module, ABC):
             id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
 
-    def expand_features(self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]) -> Tensor:
+    def repeat_for_groups(
+        self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
+    ) -> Tensor:
         """Return the projected map B×C×h×w, expanded to every group of objects; see `propagate`."""
         if not memory and not id_embeddings:
             raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
         groups = len(memory[0].long.key) if memory else len(id_embeddings[0])
         return features.projected.expand(groups, -1, -1, -1)
-
-    def run_stage(
-        self, stage: int, x: Any, size: MapSize, memory: Memory, id_embeddings: Sequence[Tensor]
-    ) -> tuple[list[Any], list[BlockState]]:
-        """Run the blocks of a stage one after another and return the output and the state of each.
-
-        Args:
-            stage: index of the stage.
-            x: input of its first block.
-            size: (h, w) of its map.
-            memory, id_embeddings: of all blocks and stages, as in `propagate`.
-        """
-        outputs, states = [], []
-        memories: Sequence[BlockMemory | None] = memory or [None] * len(self.config.block_stages)
-        blocks = zip(self.active_blocks, self.config.block_stages, memories, strict=True)
-        for block, block_stage, block_memory in blocks:
-            if block_stage == stage:
-                id_embedding = None if memory else id_embeddings[stage]
-                x, state = block(x, size, block_memory, id_embedding)
-                outputs.append(x)
-                states.append(state)
-        return outputs, states
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
@@ -272,6 +257,27 @@ class VOSModel(nn.Module, ABC):
         return split_heads(query, block.heads), split_heads(key, block.heads)
 
 
+def run_blocks(
+    blocks: Sequence[Block], x: Any, size: MapSize, memory: Memory, id_embedding: Tensor | None
+) -> tuple[list[Any], list[BlockState]]:
+    """Run blocks one after another; return the output and the state of each.
+
+    Args:
+        blocks: blocks of one stage.
+        x: input of the first block.
+        size: (h, w) of its map.
+        memory: memory of each block; empty on a reference frame.
+        id_embedding: identity embedding B×L×C of a reference frame.
+    """
+    outputs, states = [], []
+    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
+    for block, block_memory in zip(blocks, memories, strict=True):
+        x, state = block(x, size, block_memory, id_embedding)
+        outputs.append(x)
+        states.append(state)
+    return outputs, states
+
+
 def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> BlockMemory:
     """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
     if stride == 1:
@@ -282,7 +288,7 @@ def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> Bloc
 
 def build_encoder(name: str) -> Encoder:
     """Return an encoder with random weights."""
-    if name == "swin_base":  # imports timm, which takes as long as a frame
+    if name == "swin_base":  # timm is slow to import
         from aotlab.networks.swin import SwinBase
 
         return SwinBase()

@@ -2,7 +2,8 @@
 
 Its authors published challenge reports (2023) and no code. The reports give the number of blocks and the pyramid;
 HQTrack's code gives widths, the wiring of both branches and the decoder, which the preset ``msdeaotl_hq`` reproduces.
-Ours, after PAOT: identity patches of 8 pixels at stride 8, and every other token in its long-term memory.
+Not published, so taken from PAOT: identity patches of 8 pixels at stride 8, and every other token in its long-term
+memory.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from aotlab.networks.deaot import GPMBlock, merge_branches
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens
-from aotlab.networks.model import Block, Features, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.model import Block, Features, Memory, PropagatedFrame, VOSModel, run_blocks
 from aotlab.networks.multiscale import Transition
 
 
@@ -56,6 +57,11 @@ class MSDeAOT(VOSModel):
         """Blocks at stride 16, then at stride 8."""
         return cast(list[Block], [*self.blocks16, *self.blocks8])
 
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`."""
+        return [self.identity_bank16, self.identity_bank8, self.identity_norm16, self.identity_norm8]
+
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embeddings at strides 16 and 8; see `VOSModel.assign_identities`."""
         return [
@@ -67,13 +73,16 @@ class MSDeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        x = self.expand_features(features, memory, id_embeddings)
+        x = self.repeat_for_groups(features, memory, id_embeddings)
+        id_embedding16, id_embedding8 = id_embeddings or (None, None)
+        blocks16, blocks8 = self.active_blocks[: len(self.blocks16)], self.active_blocks[len(self.blocks16) :]
+        memory16, memory8 = memory[: len(blocks16)], memory[len(blocks16) :]
         size16 = (x.shape[2], x.shape[3])
-        outputs16, states16 = self.run_stage(0, (map_to_tokens(x), None), size16, memory, id_embeddings)
+        outputs16, states16 = run_blocks(blocks16, (map_to_tokens(x), None), size16, memory16, id_embedding16)
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         branches8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = self.run_stage(1, branches8, size8, memory, id_embeddings)
+        outputs8, states8 = run_blocks(blocks8, branches8, size8, memory8, id_embedding8)
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)

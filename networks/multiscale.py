@@ -35,7 +35,7 @@ class Transition(nn.Module):
         """Create the convolutions.
 
         Args:
-            in_channels: channels of a branch of all embeddings of the coarser stage.
+            in_channels: channels per branch, summed over the embeddings of the coarser stage.
             skip_channels: channels of the encoder's map at the finer stride.
             dim: channels of a branch at the finer stage.
             branches: 1, or 2 for a visual and an identity branch.

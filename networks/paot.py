@@ -7,6 +7,7 @@ code of AOT (branch ``paot``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import cast
 
 import torch
@@ -18,7 +19,16 @@ from aotlab.networks.attention import MapSize
 from aotlab.networks.decoders import ConvDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
-from aotlab.networks.model import Block, BlockMemory, BlockState, Features, Memory, PropagatedFrame, VOSModel
+from aotlab.networks.model import (
+    Block,
+    BlockMemory,
+    BlockState,
+    Features,
+    Memory,
+    PropagatedFrame,
+    VOSModel,
+    run_blocks,
+)
 from aotlab.networks.multiscale import Transition
 
 ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
@@ -93,6 +103,12 @@ class PAOT(VOSModel):
         """Blocks of all stages."""
         return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
 
+    @property
+    def identity_modules(self) -> list[nn.Module]:
+        """Modules of `assign_identities`."""
+        stages = [stage for stage in self.stages if len(stage.blocks)]
+        return [module for stage in stages for module in (stage.identity_bank, stage.identity_norm)]
+
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of each stage with blocks; see `VOSModel.assign_identities`."""
         return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages if len(stage.blocks)]
@@ -101,15 +117,19 @@ class PAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        x = self.expand_features(features, memory, id_embeddings)
+        x = self.repeat_for_groups(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[MapSize] = []
-        for index, stage in enumerate(self.stages):
+        for stage, id_embedding in zip_longest(
+            self.stages, id_embeddings
+        ):  # the last stage may have no blocks
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
-            outputs, stage_states = self.run_stage(index, map_to_tokens(x), size, memory, id_embeddings)
+            blocks = self.active_blocks[len(states) : len(states) + len(stage.blocks)]
+            read = memory[len(states) : len(states) + len(blocks)]
+            outputs, stage_states = run_blocks(blocks, map_to_tokens(x), size, read, id_embedding)
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
             sizes += [size] * len(stage_states)

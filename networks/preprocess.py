@@ -39,7 +39,7 @@ def network_size(
     align_corners: bool,
     min_object_area: int | None = None,
 ) -> tuple[int, int]:
-    """Return the size to which a frame is resized for the network, by the rule of the published evaluation.
+    """Return the size to which a frame is resized for the network, as in the published evaluation.
 
     Edges over their limits are scaled down; ``min_short_edge`` and ``min_object`` scale up (not part of the published
     rule); then ``scale`` applies; then both sides are truncated to whole pixels, and rounded to 16k+1

@@ -22,7 +22,7 @@ class PromptNetwork(nn.Module):
     """AOT's blocks on a second identity bank over prompt planes, with their own encoder and decoder.
 
     A frame with prompts is a reference frame whose identity embedding comes from the planes; the decoder returns the
-    object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. Objects are rows of the batch.
+    object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. One object per batch element.
     Nothing here is used when masks are given, so a tracker's masks do not depend on it.
     """
 

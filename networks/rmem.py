@@ -56,11 +56,11 @@ class RecurrentState(NamedTuple):
     tokens: Tensor
     """B×L×C, which become long-term values once the identity embedding is added"""
     short_read: Tensor
-    """B×L×C, result of short-term attention, from which short-term keys and values are made"""
+    """B×L×C, output of short-term attention, from which short-term keys and values are made"""
 
 
 class RecurrentLSTTBlock(Block):
-    """LSTT block of AOT+, whose short-term memory is made of the result of short-term attention on the last frame."""
+    """LSTT block of AOT+: its short-term attention makes the short-term memory of the next frame."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class RecurrentLSTTBlock(Block):
         return BlockMemory(long, long)
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
-        """Return the frame's memory: long-term of its tokens, short-term of short-term attention's result."""
+        """Return the frame's memory: long-term from its tokens, short-term from the output of short-term attention."""
         long = KeyValue(state.key, self.value(state.tokens + id_embedding))
         short = KeyValue(self.short_key(state.short_read), self.short_value(state.short_read + id_embedding))
         return BlockMemory(long, short)

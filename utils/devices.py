@@ -63,7 +63,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return an autocast context for ``precision``; a null context for float32."""
+    """Return an autocast context for ``precision``; float32 switches autocast off."""
     dtype = AUTOCAST_DTYPES.get(precision)
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
 

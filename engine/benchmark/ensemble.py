@@ -82,7 +82,7 @@ class Ensemble:
         """
         first = self.branches[0].tracker
         for branch in self.branches:
-            branch.tracker.require_usable(first.video.frames_stored)
+            branch.tracker.require_usable(first.video.revision)
         frame, mask, size = first.prepare(frame, mask, size, None)
         if mask is None and not self.ids:
             return first.step(frame, size=size)

@@ -36,7 +36,7 @@ class MemoryPolicy:
         return False
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
-        """Return whether to store a frame that is ``every`` frames after the last one, and which to evict for it.
+        """Return whether to store the current frame, and which frames to evict for it; called every ``every`` frames.
 
         ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`. Without it, the
         oldest is evicted.
@@ -82,7 +82,7 @@ class FrameList:
 class FrameBuffer:
     """Long-term memory of a block for tracking: preallocated tensors, which frames are copied to.
 
-    They are written in place, so that views from an earlier `read` show other frames.
+    They are written in place, so the result of an earlier `read` may change.
     """
 
     def __init__(self, capacity: int | None = None) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
+from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import Decision, MemoryBank, MemoryPolicy
 from aotlab.engine.memory.relevance import FrameRelevance
 
@@ -28,7 +27,7 @@ PSEUDO_UPDATES = 8.0
 
 @dataclass(frozen=True)
 class FIFO(MemoryPolicy):
-    """Reference frames and one frame in ``every`` are stored; a full memory evicts the oldest tracked frame.
+    """Stores reference frames and every ``every``-th frame; a full memory evicts the oldest tracked frame.
 
     Without ``capacity`` all are kept (AOT-L); if ``every`` is infinite, reference frames only (AOT-T, -S, -B).
     ``max_tracked``: largest number of tracked frames; None: as many as there is room for.
@@ -55,7 +54,7 @@ def decide_fifo(bank: MemoryBank) -> Decision:
 
 @dataclass
 class ScoredMemory(MemoryPolicy):
-    """Reference frames and one frame in ``every`` are stored; the tracked frame with the lowest score is evicted.
+    """Stores reference frames and every ``every``-th frame; a full memory evicts the tracked frame of lowest score.
 
     Each group decides separately. The newest frame has no score yet and stays. ``score_early``: update relevance while
     there is room, as the published DeAOT models do.
@@ -67,7 +66,7 @@ class ScoredMemory(MemoryPolicy):
     running: dict[int, dict[int, float]] = field(default_factory=dict, init=False)
     """running relevance by group and frame"""
     updates: dict[int, dict[int, int]] = field(default_factory=dict, init=False)
-    """how often each frame was scored, plus 1 for its insertion, by group and frame"""
+    """how often each frame was scored, the decision that stored it included, by group and frame"""
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Evict the tracked frame with the lowest score of a full memory, the oldest on ties or without foreground."""
@@ -181,17 +180,22 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
-    build: dict[str, Callable[[], MemoryPolicy]] = {
-        "first_frame": partial(FIFO, math.inf),
-        "every_nth": partial(FIFO, every),
-        "bounded_fifo": partial(FIFO, every, config.frames, config.newest),
-        "restricted": partial(RMem, every, config.frames, config.score_early),
-        "relevance_redundancy": partial(
-            ERMU, every, config.frames, config.score_early,
-            weight=config.relevance_weight, slope=config.redundancy_slope, threshold=config.redundancy_threshold,
-        ),
-    }  # fmt: skip
-    return build["bounded_fifo" if training and config.policy in BOUNDED_POLICIES else config.policy]()
+    if config.policy == "first_frame":
+        return FIFO(math.inf)
+    if config.policy == "every_nth":
+        return FIFO(every)
+    if training or config.policy == "bounded_fifo":
+        return FIFO(every, config.frames, config.newest)
+    if config.policy == "restricted":
+        return RMem(every, config.frames, config.score_early)
+    return ERMU(
+        every,
+        config.frames,
+        config.score_early,
+        weight=config.relevance_weight,
+        slope=config.redundancy_slope,
+        threshold=config.redundancy_threshold,
+    )
 
 
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:

@@ -61,7 +61,8 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
     if (
         not isinstance(prompts, Mapping)
         or not prompts
-        or not all(isinstance(object_id, Integral) and 0 < object_id <= MAX_COUNT for object_id in prompts)
+        or not all(isinstance(each, Integral) and 0 < each <= MAX_COUNT for each in prompts)
+        or any(isinstance(each, bool) for each in prompts)
         or not all(isinstance(prompt, Prompt) or np.shape(prompt) == (2,) for prompt in prompts.values())
     ):
         raise InputError(

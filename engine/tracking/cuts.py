@@ -17,7 +17,7 @@ MAX_CORRELATION = 0.5
 
 
 class CutDetector:
-    """Compares each frame with the one before: a cut changes the colors and where they are."""
+    """Compares each frame with the one before: a cut changes both the colors and their layout."""
 
     def __init__(self) -> None:
         self.previous: np.ndarray | None = None

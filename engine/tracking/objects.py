@@ -76,14 +76,14 @@ class ObjectTable:
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state, in lists and numbers."""
         return {
-            "by_channel": [*self.ids_by_channel],
-            "banks": [[groups.start, groups.stop] for groups in self.bank_groups],
+            "ids_by_channel": [*self.ids_by_channel],
+            "bank_groups": [[groups.start, groups.stop] for groups in self.bank_groups],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the state of a table with as many identities."""
-        self.ids_by_channel = [*state["by_channel"]]
-        self.bank_groups = [range(start, stop) for start, stop in state["banks"]]
+        self.ids_by_channel = [*state["ids_by_channel"]]
+        self.bank_groups = [range(start, stop) for start, stop in state["bank_groups"]]
 
     def split(self, channels: Tensor) -> list[Tensor]:
         """Convert channels H×W to masks G×(m+1)×H×W of every bank; objects of other groups are background.
@@ -161,7 +161,7 @@ def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
 def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
     """Correct the predicted channels H×W of a frame by a mask of any size.
 
-    The mask decides where it is not 0; its objects have no other pixels. ``objects``: largest channel.
+    The mask decides where it is not 0; objects in the mask lose all other pixels. ``objects``: largest channel.
     """
     mask = resize_channels(mask, predicted.shape)
     relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(

@@ -19,7 +19,7 @@ from aotlab.engine.tracking.objects import ObjectTable
 MIN_PIXELS = 200 / (480 * 854)
 """smallest area of a component, relative to the frame"""
 GOOD_FRAMES = 15
-"""number of frames with the object whose median area counts"""
+"""number of frames over whose areas the usual area is the median"""
 LOST_AREA = 0.4
 """area below which an object is lost, relative to its median"""
 CLAIM_AREA_RANGE = 0.2, 4.0
@@ -60,8 +60,8 @@ class History:
     """number of frames in a row on which it claimed a component"""
     undo_frames_left: int = 0
     """number of frames left in which its last claim may be undone"""
-    source: int = 0
-    """id of the object that it claimed from"""
+    claimed_from: int = 0
+    """id of the object that its last claim took pixels from"""
     cooldown: int = 0
     """number of frames left in which it may claim nothing, after an undone claim"""
 
@@ -107,31 +107,36 @@ class ComponentOwnership:
     """history of each object by id"""
     main_labels: np.ndarray | None = None
     """H×W object ids on the main component of each object, else 0"""
-    reassigned: list[Reassignment] = field(default_factory=list, init=False)
-    """reassignments of the predicted frame, no part of the state"""
 
     def correct(
-        self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable, *, cut: bool
-    ) -> Tensor:
-        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place, and return its channels H×W.
+        self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable
+    ) -> tuple[Tensor, list[Reassignment]]:
+        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place; return its channels H×W and what changed.
 
-        Waits for a GPU if there are two objects.
+        Waits for a GPU if there are two objects. Histories do not change.
         """
-        several = len(objects.ids) > 1 and not cut
-        self.reassigned = self.find_detached(objects.to_ids(channels), frame) if several else []
-        return swap_channels(logits, channels, self.reassigned, objects.ids_by_channel)
+        reassigned = self.find_detached(objects.to_ids(channels), frame) if len(objects.ids) > 1 else []
+        return swap_channels(logits, channels, reassigned, objects.ids_by_channel), reassigned
 
     def observe(
-        self, frame: np.ndarray, channels: Tensor, objects: ObjectTable, given: Sequence[int], *, cut: bool
+        self,
+        frame: np.ndarray,
+        channels: Tensor,
+        objects: ObjectTable,
+        given: Sequence[int],
+        reassigned: Sequence[Reassignment],
     ) -> None:
         """Update areas, centers and main components with the channels H×W that are in memory.
 
-        The objects of a given mask, by id, start over; a cut restarts all.
+        Args:
+            frame: H×W×3 uint8.
+            channels: H×W, as stored.
+            objects: ids and channels.
+            given: ids of the objects of a given mask, which start over.
+            reassigned: reassignments of the frame's prediction, from `correct`.
         """
-        if cut:
-            self.restart()
         if given or len(objects.ids) > 1:
-            self.update(objects.to_ids(channels), frame, given)
+            self.update(objects.to_ids(channels), frame, given, reassigned)
 
     def find_detached(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
         """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size."""
@@ -156,29 +161,33 @@ class ComponentOwnership:
                     reassigned.append(Reassignment(detached.pixels, source, owner))
                     main = kept
                 elif self._undoes_claim(main, part, history, frame):
-                    reassigned.append(Reassignment(main.pixels, source, history.source))
+                    reassigned.append(Reassignment(main.pixels, source, history.claimed_from))
                     break
         return reassigned
 
-    def update(self, labels: np.ndarray, frame: np.ndarray, given: Sequence[int]) -> None:
-        """Update the histories with labels H×W, ids as memory stores them, of a frame H×W×3 uint8 of any size."""
+    def update(
+        self,
+        labels: np.ndarray,
+        frame: np.ndarray,
+        given: Sequence[int] = (),
+        reassigned: Sequence[Reassignment] = (),
+    ) -> None:
+        """Update the histories with labels H×W, ids as memory stores them, of a frame of any size; see `observe`."""
         if self.main_labels is not None and self.main_labels.shape != labels.shape:
-            self.restart()
+            self.clear_positions()
         for object_id in given:
             pixels = labels == object_id
             if pixels.any():
                 self.objects[object_id] = History(measure_colors(pixels, frame))
         # a given mask, or the mean of an ensemble, may have replaced the prediction
-        self.reassigned = [
-            move for move in self.reassigned if (labels[move.pixels] == move.target).mean() > 0.5
-        ]
-        self._count_claims()
+        reassigned = [move for move in reassigned if (labels[move.pixels] == move.target).mean() > 0.5]
+        self._count_claims(reassigned)
         main_labels = np.zeros_like(labels)
         for object_id, history in self.objects.items():
             parts = self._components(labels, object_id)
             if not parts:
                 continue
-            new = [move.pixels for move in self.reassigned if move.target == object_id]
+            new = [move.pixels for move in reassigned if move.target == object_id]
             main = max(parts, key=lambda part: int((new[0] & part.pixels).sum())) if new else parts[0]
             main_labels[main.pixels] = object_id
             area = sum(part.area for part in parts)
@@ -187,7 +196,7 @@ class ComponentOwnership:
                 history.center = main.center
         self.main_labels = main_labels
 
-    def restart(self) -> None:
+    def clear_positions(self) -> None:
         """Forget areas and places, as after a cut; claims and colors stay."""
         self.main_labels = None
         for history in self.objects.values():
@@ -249,24 +258,24 @@ class ComponentOwnership:
         """Return whether ``part`` is the object itself, which undoes its claim of the main component."""
         return (
             history.undo_frames_left > 0
-            and history.source in self.objects
+            and history.claimed_from in self.objects
             and part.area >= LOST_AREA * history.median
             and history.color_distance(part, frame) < history.color_distance(main, frame)
         )
 
-    def _count_claims(self) -> None:
-        """Count frames since claims, and note new and undone ones."""
+    def _count_claims(self, reassigned: Sequence[Reassignment]) -> None:
+        """Count frames since claims, and record new and undone ones."""
         for history in self.objects.values():
             history.undo_frames_left = max(history.undo_frames_left - 1, 0)
             history.cooldown = max(history.cooldown - 1, 0)
-        claiming = {move.target for move in self.reassigned}
-        for move in self.reassigned:
+        claiming = {move.target for move in reassigned}
+        for move in reassigned:
             source, target = self.objects[move.source], self.objects[move.target]
-            if source.undo_frames_left and source.source == move.target:  # undone
+            if source.undo_frames_left and source.claimed_from == move.target:  # undone
                 source.undo_frames_left, source.cooldown = 0, UNDO_FRAMES
                 claiming.discard(move.target)
             else:
-                target.undo_frames_left, target.source = UNDO_FRAMES, move.source
+                target.undo_frames_left, target.claimed_from = UNDO_FRAMES, move.source
         for object_id, history in self.objects.items():
             history.claim_streak = history.claim_streak + 1 if object_id in claiming else 0
 

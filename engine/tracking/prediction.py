@@ -14,6 +14,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
     from aotlab.engine.tracking.inputs import ImageSize
+    from aotlab.engine.tracking.ownership import Reassignment
     from aotlab.networks.model import Features
 
 
@@ -98,8 +99,8 @@ class Prediction:
 class PredictedFrame(NamedTuple):
     """A frame that was predicted and is not stored yet."""
 
-    frames_stored: int
-    """`VideoState.frames_stored` at its prediction"""
+    revision: int
+    """`VideoState.revision` at its prediction"""
     frame: np.ndarray
     """H×W×3 uint8"""
     thumbnail: np.ndarray | None
@@ -115,13 +116,15 @@ class PredictedFrame(NamedTuple):
     """(1+n)×H×W of all channels of the object table at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
+    reassigned: list[Reassignment]
+    """pixels that ``rules.ownership`` moved to other objects"""
 
 
 class LabelPipeline:
     """Waits for the labels of each frame; on a GPU one frame later, while it computes the next frame."""
 
     def __init__(self, device: object) -> None:
-        """``device``: of the tracker, a `torch.device`; None: a CPU."""
+        """``device``: the tracker's `torch.device`; None: a CPU."""
         self._delayed = str(device).startswith("cuda")
         self._previous: Any = None
 

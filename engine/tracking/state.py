@@ -21,7 +21,7 @@ from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
-STATES = FileKind("tracker state", 12, "save it again")
+STATES = FileKind("tracker state", 13, "save it again")
 
 
 @dataclass
@@ -41,10 +41,10 @@ class VideoState:
     """(H, W, 3) of its frames; None before the first"""
     input_size: ImageSize | None = None
     """(height, width) of frames in the network; None before the first mask"""
-    frames_stored: int = 0
-    """number of stored frames"""
+    revision: int = 0
+    """number of changes: frames stored and objects forgotten"""
     consistent: bool = True
-    """False while a frame is being stored, and for good if that failed"""
+    """False while a frame is being stored, and forever if that failed"""
 
     @classmethod
     def begin(cls, config: Config, length: int | None = None) -> VideoState:
@@ -63,9 +63,9 @@ class VideoState:
             "length": self.length,
             "frame_shape": self.frame_shape,
             "input_size": self.input_size,
-            "frames_stored": self.frames_stored,
+            "revision": self.revision,
             "objects": self.objects.state_dict(),
-            "rules": [] if self.ownership is None else [self.ownership.state_dict()],
+            "ownership": None if self.ownership is None else self.ownership.state_dict(),
             "cuts": None if self.cuts is None else self.cuts.state_dict(),
             "banks": [bank.state_dict() for bank in self.banks],
         }
@@ -75,11 +75,10 @@ class VideoState:
         """Return the state of a `state_dict` on a device; raises an exception if it does not fit ``config``."""
         video = cls.begin(config, state["length"])
         video.frame_shape, video.input_size = state["frame_shape"], state["input_size"]
-        video.frames_stored = state["frames_stored"]
+        video.revision = state["revision"]
         video.objects.load_state_dict(state["objects"])
         if video.ownership is not None:
-            [ownership] = state["rules"]
-            video.ownership.load_state_dict(ownership)
+            video.ownership.load_state_dict(state["ownership"])
         if video.cuts is not None:
             video.cuts.load_state_dict(state["cuts"])
         for bank_state in state["banks"]:

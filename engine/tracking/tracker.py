@@ -37,7 +37,7 @@ from aotlab.engine.tracking.objects import (
     one_hot_logits,
     resize_channels,
 )
-from aotlab.engine.tracking.ownership import drop_unavailable_rules
+from aotlab.engine.tracking.ownership import Reassignment, drop_unavailable_rules
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
@@ -241,12 +241,12 @@ class Tracker:
             require_pixels(mask, prompts)
         return frame, mask, size
 
-    def require_usable(self, frames_stored: int | None = None) -> None:
-        """Raise `InputError` while a frame is being stored or after that failed, or unless there are ``frames_stored``.
+    def require_usable(self, revision: int | None = None) -> None:
+        """Raise `InputError` while a frame is being stored or after that failed, or if ``revision`` is outdated.
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.consistent or frames_stored not in (None, self.video.frames_stored):
+        if not self.video.consistent or revision not in (None, self.video.revision):
             raise InputError(
                 "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
                 "thread (fresh()), and after a failure call reset() or load_state_dict()"
@@ -264,7 +264,8 @@ class Tracker:
         the size in the network.
         """
         video, input_size = self.video, self.video.input_size
-        frames_stored = video.frames_stored
+        revision = video.revision
+        reassigned: list[Reassignment] = []
         thumbnail = None if video.cuts is None else make_thumbnail(frame)
         cut = video.cuts is not None and thumbnail is not None and video.cuts.is_cut(thumbnail)
         with self.autocast:
@@ -286,10 +287,19 @@ class Tracker:
             else:
                 logits = torch.zeros(1, *size, device=self.device)
             channels = logits.max(0).indices  # faster than argmax on CPUs
-            if video.ownership is not None:
-                channels = video.ownership.correct(frame, logits, channels, video.objects, cut=cut)
+            if video.ownership is not None and not cut:
+                channels, reassigned = video.ownership.correct(frame, logits, channels, video.objects)
         return PredictedFrame(
-            frames_stored, frame, thumbnail, cut, input_size, features, decoded_frames, logits, channels
+            revision,
+            frame,
+            thumbnail,
+            cut,
+            input_size,
+            features,
+            decoded_frames,
+            logits,
+            channels,
+            reassigned,
         )
 
     @torch.inference_mode()
@@ -297,9 +307,9 @@ class Tracker:
         """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
 
         Raises:
-            InputError: another frame was stored since its prediction, or an update of memory failed.
+            InputError: the tracker changed since the prediction, or an update of memory failed.
         """
-        self.require_usable(predicted.frames_stored)
+        self.require_usable(predicted.revision)
         video = self.video
         given = [] if mask is None else [int(object_id) for object_id in np.unique(mask) if object_id]
         with self.autocast:
@@ -308,10 +318,12 @@ class Tracker:
             else:
                 logits, channels = self._store_reference(predicted, mask)
             if video.ownership is not None:
-                video.ownership.observe(predicted.frame, channels, video.objects, given, cut=predicted.cut)
+                if predicted.cut:
+                    video.ownership.clear_positions()
+                video.ownership.observe(predicted.frame, channels, video.objects, given, predicted.reassigned)
         if video.cuts is not None:
             video.cuts.previous = predicted.thumbnail
-        video.frames_stored += 1
+        video.revision += 1
         video.frame_shape, video.consistent = predicted.frame.shape, True
         return logits, channels
 
@@ -394,8 +406,8 @@ class Tracker:
             video.ownership.forget(int(object_id))
         if not video.banks:  # the next mask begins like the first one
             begun = VideoState.begin(self.config, video.length)
-            video = replace(begun, frame_shape=video.frame_shape, frames_stored=video.frames_stored)
-        self.video = video
+            video = replace(begun, frame_shape=video.frame_shape)
+        self.video = replace(video, revision=self.video.revision + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.

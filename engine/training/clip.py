@@ -33,7 +33,7 @@ def count_hard_pixels(
     ``reached_after``: fraction of the ``total`` steps after which ``fraction`` is reached.
     """
     ratio = min(1.0, step / (reached_after * total + 1e-5))
-    return int((ratio * fraction + (1 - ratio)) * pixels)
+    return max(1, int((ratio * fraction + (1 - ratio)) * pixels))
 
 
 def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, hardest_count: int) -> Tensor:
@@ -173,21 +173,29 @@ def frame_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return the loss B and the mask B×H×W of each sample of a frame; a scalable model is decoded at all depths.
 
-    With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.normalize`).
+    With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.propagate`).
     """
-    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
-    shallower = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
-    losses = []
-    for logits in (*shallower, decoded.logits):
+
+    def split_samples(logits: Tensor) -> list[Tensor]:
+        """Logits B×(1+M)×h×w by identity to (1+n)×H×W by object of each sample."""
         by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
-        samples = [
+        return [
             resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
             for sample, count in zip(by_object, object_counts, strict=True)
         ]
-        pairs = zip(samples, labels, strict=True)
-        losses.append(torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in pairs]))
-    # the full depth is decoded last, and gives the mask
-    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in samples])
+
+    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
+    shallower = [
+        split_samples(model.at_depth(depth).decode(decoded.propagated, features)) for depth in depths
+    ]
+    full = split_samples(decoded.logits)
+    losses = [
+        torch.stack(
+            [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
+        )
+        for samples in (*shallower, full)
+    ]
+    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in full])
 
 
 class ClipModule(nn.Module):

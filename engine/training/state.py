@@ -22,7 +22,6 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
-from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file
@@ -140,12 +139,9 @@ class PhaseState:
 
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze the model's identity banks and their norms, which are found by name."""
-    for name, weight in model.named_parameters():
-        if not name.startswith(PROMPT_PREFIX) and any(
-            part.startswith("identity_") for part in name.split(".")
-        ):
-            weight.requires_grad_(trainable)
+    """Train or freeze the model's identity banks and their norms."""
+    for module in model.identity_modules:
+        module.requires_grad_(trainable)
 
 
 def save_state(state: PhaseState, output: Path) -> None:

@@ -25,7 +25,7 @@ TILES_AT_ONCE = 32
 """tiles of one head that are computed together on a CPU, so that intermediate results stay in the cache"""
 
 
-def multiply(x: Tensor, weight: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor) -> Tensor:
     """Return x ...×C times ``weight`` D×C transposed; in float32 by oneDNN, 1.1 times as fast on AMD (Zen 4)."""
     if x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and not torch.is_grad_enabled():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
@@ -46,7 +46,7 @@ class SplitAttention(Attention):
                 keys, values = head_key.contiguous(), head_value.contiguous().mT  # S×c, d×S
                 queries = head_query.contiguous().split(QUERY_CHUNK)
                 for part, part_output in zip(queries, head_output.split(QUERY_CHUNK), strict=True):
-                    part_output.copy_(multiply(multiply(part, keys).softmax(1), values))
+                    part_output.copy_(linear(linear(part, keys).softmax(1), values))
         return output
 
 

@@ -21,7 +21,7 @@ def optimize(
     """Return a copy of a model for tracking on a device; the given model stays as it is.
 
     Norms are folded, activations and sums fused into convolutions, weights cast once, attention computed by the kernel
-    that fits the processor. Masks agree with the model's but for rounding. The copy cannot be saved.
+    that fits the processor. Masks agree with the model's up to rounding. The copy cannot be saved.
 
     Args:
         precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
@@ -33,6 +33,7 @@ def optimize(
     device = torch.device(device)
     dtype = getattr(torch, resolve_precision(precision, device))
     model = deepcopy(model).eval().requires_grad_(False)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # tokens are views of maps
     for module in list(model.modules()):
         fuse_encoder(module)
     replace_modules(model, device, dtype)

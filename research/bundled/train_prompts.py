@@ -130,7 +130,7 @@ class PromptTrainer:
         settings = replace(config.model, prompt_blocks=training.blocks)
         self.config: Config = replace(config, model=settings)
         torch.manual_seed(training.seed)
-        self.model = build_model(settings).eval()
+        self.model = build_model(settings).eval().to(memory_format=torch.channels_last)
         self.model.load_state_dict(tracking.state_dict(), strict=False)
         network = self.model.prompts
         assert isinstance(network, PromptNetwork)

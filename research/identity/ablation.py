@@ -11,7 +11,6 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
 from research.identity.clips import REAL, list_clips
-from research.identity.variants import use_anchors, use_place_ownership
 
 NATIVE = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
 """all frames in their own size, so that the table is affordable on a CPU, and no rule"""
@@ -32,15 +30,8 @@ RULES: dict[str, tuple[str, ...]] = {
     "ownership": ("rules.ownership=true",),
     "cuts": ("rules.cuts=true",),
     "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
-    "place_ownership": ("rules.ownership=true", "rules.cuts=true"),
-    "anchors": ("rules.ownership=true", "rules.cuts=true"),
 }
 """settings of each rule"""
-CHANGES: dict[str, Callable[[Tracker], None]] = {
-    "place_ownership": use_place_ownership,
-    "anchors": use_anchors,
-}
-"""what else a rule changes in a tracker without objects"""
 COLUMNS = (
     "rule",
     "group",
@@ -75,16 +66,12 @@ def parse(argv: list[str] | None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def track(
-    tracker: Tracker, clip: Clip, change: Callable[[Tracker], None] | None = None
-) -> tuple[list[np.ndarray], float]:
+def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], float]:
     """Return the labels of each frame, and the median milliseconds of CPU time a frame after the first two.
 
     ``change``: is called before the first frame.
     """
     tracker.reset(len(clip.frames))
-    if change is not None:
-        change(tracker)
     labels, seconds = [], []
     for index, frame in enumerate(clip.frames):
         given = np.where(clip.labels[0] < VOID, clip.labels[0], 0) if index == 0 else None
@@ -147,7 +134,7 @@ def extend_table(args: Namespace) -> None:
                 assert clip is not None
                 if rule not in trackers:
                     trackers[rule] = Tracker.from_pretrained(overrides=(*NATIVE, *RULES[rule]))
-                labels, milliseconds = track(trackers[rule], clip, CHANGES.get(rule))
+                labels, milliseconds = track(trackers[rule], clip)
                 row = {"rule": rule, "group": group, "clip": name, **measure(clip, labels)}
                 writer.writerow({**row, "milliseconds": milliseconds, "frames": len(labels)})
                 file.flush()

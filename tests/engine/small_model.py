@@ -112,7 +112,7 @@ def assert_resumes(model, config, frames, masks, split, folder):
     run(first, frames[:split], masks)
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
-    assert (second.ids, second.video.frames_stored) == (first.ids, first.video.frames_stored)
+    assert (second.ids, second.video.revision) == (first.ids, first.video.revision)
     assert [bank.policy for bank in second.video.banks] == [bank.policy for bank in first.video.banks]
     rest = run(second, frames[split:], {index - split: mask for index, mask in masks.items()})
     for expected, found in zip(whole[split:], rest, strict=True):

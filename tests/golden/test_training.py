@@ -90,6 +90,7 @@ def test_reference_loss_weight_equals_reference():
 def test_hardest_pixel_count_equals_reference():
     for case in schedule()["top_k"]:
         assert count_hard_pixels(case["pixels"], case["step"], case["total_steps"]) == case["k"]
+    assert count_hard_pixels(64, 100, 100, fraction=1e-9) == 1  # the mean of no pixel is not a number
 
 
 def test_averaged_weights_equal_reference():

@@ -44,7 +44,7 @@ class Memory:
         self.running: dict[int, float] = {}
         """running relevance by frame (RMem)"""
         self.updates: dict[int, int] = {}
-        """how often each frame was scored, plus 1 for its insertion (RMem)"""
+        """how often each frame was scored, the decision that stored it included (RMem)"""
         self.long: Tensors = {}
         """keys and values of all frames, 1×(T·L)×C, by the name of the tensor"""
         self.short: Tensors = {}

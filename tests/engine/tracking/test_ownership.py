@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.ownership import (
     MAX_CLAIMS,
     ComponentOwnership,
@@ -41,11 +42,11 @@ def started(*squares, frames=3):
 def step(rule, *squares):
     """Correct and observe a frame; return the reassignments as (source, target, column of the pixels)."""
     labels, frame = draw(*squares)
-    rule.reassigned = rule.find_detached(labels, frame)
-    for move in rule.reassigned:
+    reassigned = rule.find_detached(labels, frame)
+    for move in reassigned:
         labels[move.pixels] = move.target
-    rule.update(labels, frame, [])
-    return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in rule.reassigned]
+    rule.update(labels, frame, reassigned=reassigned)
+    return [(move.source, move.target, int(np.nonzero(move.pixels)[1].min())) for move in reassigned]
 
 
 TWO = (1, 20, 10, RED), (2, 20, 40, RED)
@@ -106,15 +107,27 @@ def test_claims_end_after_a_limit():
 def test_reassignment_that_is_not_stored_is_no_claim():
     rule = started(*TWO)
     labels, frame = draw((1, 20, 10, RED), (1, 20, 44, RED))
-    rule.reassigned = rule.find_detached(labels, frame)
-    assert [move.target for move in rule.reassigned] == [2]
-    rule.update(labels, frame, [])  # as the mean of an ensemble, which has not reassigned it
+    reassigned = rule.find_detached(labels, frame)
+    assert [move.target for move in reassigned] == [2]
+    rule.update(
+        labels, frame, reassigned=reassigned
+    )  # as the mean of an ensemble, which has not reassigned it
     assert rule.objects[2].claim_streak == rule.objects[2].undo_frames_left == 0
 
 
-def test_nothing_is_claimed_after_a_restart():
+def test_prediction_of_another_frame_changes_no_claim():
+    rule, objects = started(*TWO), ObjectTable(3, [1, 2])
+    claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
+    channels, logits = torch.from_numpy(claimed[0]).long(), torch.zeros(3, *SIZE)
+    corrected, reassigned = rule.correct(claimed[1], logits, channels, objects)
+    rule.correct(other[1], logits, torch.from_numpy(other[0]).long(), objects)
+    rule.observe(claimed[1], corrected, objects, (), reassigned)
+    assert rule.objects[2].claim_streak == 1
+
+
+def test_nothing_is_claimed_after_a_cut():
     rule = started(*TWO)
-    rule.restart()
+    rule.clear_positions()
     assert step(rule, (1, 20, 10, RED), (1, 20, 44, RED)) == []
 
 

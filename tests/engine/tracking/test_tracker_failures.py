@@ -208,6 +208,16 @@ def test_tracked_object_is_forgotten_by_any_integer(restricted, number):
     assert tracker.ids == (2,)
 
 
+def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
+    frames, tracker = clip(3), Tracker(*restricted)
+    tracker.step(frames[0], FIRST)
+    predicted = tracker.predict(frames[1], None, FIRST.shape)
+    tracker.forget(1)
+    with pytest.raises(InputError, match="another thread is using it"):
+        tracker.commit(predicted, None)
+    assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
+
+
 @pytest.mark.parametrize(("owner", "name"), [(ObjectTable, "forget"), (ComponentOwnership, "forget")])
 def test_failed_forget_changes_nothing(monkeypatch, owner, name):
     frames, setting = clip(6), build("aott", "model.max_objects=3", "rules.ownership=true")
