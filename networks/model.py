@@ -78,7 +78,7 @@ Memory = Sequence[BlockMemory]
 
 
 class BlockState(Protocol):
-    """What a block keeps of a frame until its masks are known: a NamedTuple of tensors, one of which is its key.
+    """Values that a block keeps of a frame until its masks are known: a NamedTuple of tensors, one of which is its key.
 
     An example is `aotlab.networks.aot.LSTTState`.
     """

@@ -1,4 +1,4 @@
-"""Reference pages generated from the code: commands, settings, public names, modules.
+"""Reference pages generated from the code: commands, settings, public names.
 
 The line ``<!-- generated: commands -->`` marks the place in a page.
 """
@@ -171,20 +171,6 @@ def _documented(module: types.ModuleType, name: str) -> str:
     return f"{title}\n\n```{{eval-rst}}\n.. {kind}:: {module.__name__}.{name}{members}\n```"
 
 
-def modules() -> str:
-    """Return the modules of the model, memory and tracker with their first lines."""
-    rows = ["| module | subject |", "|---|---|"]
-    for folder in ("networks", "engine", "engine/memory", "engine/prompting", "engine/tracking"):
-        for path in sorted((ROOT / folder).glob("*.py")):
-            if path.stem != "__init__":
-                name = f"aotlab.{folder.replace('/', '.')}.{path.stem}"
-                line = (importlib.import_module(name).__doc__ or "").splitlines()[0]
-                rows.append(
-                    f"| [`{folder}/{path.name}`]({REPOSITORY}/{folder}/{path.name}) | {plain(line)} |"
-                )
-    return "\n".join(rows)
-
-
 def plain(text: str) -> str:
     """Return text with the characters escaped that Markdown would read, but for code between backticks."""
     parts = re.split(r"(``.+?``|`[^`]+`)", text)
@@ -197,7 +183,6 @@ def plain(text: str) -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "api": api,
     "commands": commands,
-    "modules": modules,
     "settings": settings,
 }
 """marker to what stands in its place"""

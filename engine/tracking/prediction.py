@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class HostCopy:
-    """Copies of a GPU's tensors in pinned memory, made while the GPU goes on."""
+    """Copies of a GPU's tensors in pinned memory, made while the GPU computes."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         """Start the copies."""
