@@ -1,4 +1,4 @@
-"""Pipeline of three threads with bounded queues: read ahead, track, write behind.
+"""Pipeline of three threads: read ahead, track, write behind.
 
 Reading and writing have a lower priority, so they run while tracking leaves a core idle.
 """
@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -72,40 +73,73 @@ class ReadAhead(Generic[Item]):
         must_keep: Callable[[Item], bool] | None = None,
     ) -> None:
         self.stop = stop
+        self.dropped = 0
+        """number of late items that were dropped"""
         self._items, self._timeout, self._must_keep = items, timeout, must_keep
-        self._channel: BoundedQueue[Item] = BoundedQueue(READ_AHEAD if must_keep is None else 1)
+        self._waiting: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._ended = self._closed = False
+        self._error: BaseException | None = None
         # a daemon, as a reader stuck in a system call must not keep the program alive
-        self._thread = threading.Thread(target=self._read_frames, name="reader", daemon=True)
-
-    @property
-    def dropped(self) -> int:
-        """Number of late items that were dropped."""
-        return self._channel.dropped
+        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
 
     def __iter__(self) -> Generator[Item, None, None]:
         """Yield the items in order; raise an error of reading in place of its item."""
         self._thread.start()
         try:
-            while (item := self._channel.take(self._timeout, self.stop)) is not None:
+            while self._wait_for_item():
+                with self._changed:
+                    item = self._waiting.popleft()
+                    self._changed.notify_all()
                 yield item
+            if self._error is not None and not self._is_stopped():
+                raise self._error
         finally:
-            self._channel.close()
+            with self._changed:
+                self._closed = True
+                self._changed.notify_all()
             self._thread.join(1.0)
 
-    def _read_frames(self) -> None:
+    def _read(self) -> None:
         lower_priority()
         try:
             for item in self._items:
-                more = (
-                    self._channel.put(item)
-                    if self._must_keep is None
-                    else self._channel.put_newest(item, self._must_keep)
-                )
-                if not more:
+                self._add(item)
+                if self._closed:
                     break
-            self._channel.end()
         except BaseException as error:  # raised again where the items are taken
-            self._channel.end(error)
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _add(self, item: Item) -> None:
+        """Queue an item: wait for room, or drop the oldest one that may be dropped."""
+        with self._changed:
+            if self._must_keep is None:
+                self._changed.wait_for(lambda: self._closed or len(self._waiting) < READ_AHEAD)
+            self._waiting.append(item)
+            if self._must_keep is not None and len(self._waiting) > 1:
+                late = next(
+                    (old for old, other in enumerate(self._waiting) if not self._must_keep(other)), None
+                )
+                if late is not None:
+                    del self._waiting[late]
+                    self.dropped += 1
+            self._changed.notify_all()
+
+    def _wait_for_item(self) -> bool:
+        """Return whether an item waits, false at the end or if stopped; raise `StallError` after the timeout."""
+        start = time.monotonic()
+        with self._changed:
+            while not self._waiting and not self._ended and not self._is_stopped():
+                if self._timeout is not None and time.monotonic() - start > self._timeout:
+                    raise StallError
+                self._changed.wait(POLL_SECONDS)  # a signal sets the flag without notice
+            return bool(self._waiting) and not self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
 
 
 class WriteBehind(Generic[Result]):
@@ -117,109 +151,37 @@ class WriteBehind(Generic[Result]):
     def __init__(self, write: Callable[[Result], None]) -> None:
         self._write = write
         self._error: BaseException | None = None
-        self._channel: BoundedQueue[Result] = BoundedQueue(WRITE_BEHIND)
-        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._pool = ThreadPoolExecutor(1, "writer", lower_priority)
+        self._waiting: deque[Future[None]] = deque()
 
     def __enter__(self) -> WriteBehind[Result]:
-        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, Exception):
-            self._channel.close()
-        self._channel.end()
         try:
-            self._thread.join()
+            self._pool.shutdown(cancel_futures=not isinstance(error, Exception | None))
         except BaseException:  # interrupted while it waits
-            self._channel.close()
-            self._thread.join()
+            self._pool.shutdown(cancel_futures=True)
             raise
-        if error is None and self._error is not None:
-            raise self._error
+        if error is None:
+            self._raise_error()
 
     def put(self, result: Result) -> None:
         """Queue a result; raise the error of an earlier one that could not be written."""
-        if not self._channel.put(result) and self._error is not None:
+        if len(self._waiting) > WRITE_BEHIND:
+            self._waiting.popleft().result()
+        self._raise_error()
+        self._waiting.append(self._pool.submit(self._run, result))
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
             raise self._error
 
-    def _run(self) -> None:
-        lower_priority()
-        try:
-            while (result := self._channel.take()) is not None:
+    def _run(self, result: Result) -> None:
+        if self._error is None:
+            try:
                 self._write(result)
-        except BaseException as error:  # raised again where results are added
-            self._error = error
-            self._channel.close()
-
-
-class BoundedQueue(Generic[Item]):
-    """Bounded queue between two threads, with the end and the error of its producer."""
-
-    def __init__(self, capacity: int) -> None:
-        self.dropped = 0
-        """number of items dropped by `put_newest`"""
-        self._capacity = capacity
-        self._items: deque[Item] = deque()
-        self._changed = threading.Condition()
-        self._ended = self._closed = False
-        self._error: BaseException | None = None
-
-    def put(self, item: Item) -> bool:
-        """Add an item, waiting for room; return False if the queue is closed."""
-        with self._changed:
-            while len(self._items) >= self._capacity and not self._closed:
-                self._changed.wait(POLL_SECONDS)
-            return self._add(item)
-
-    def put_newest(self, item: Item, must_keep: Callable[[Item], bool]) -> bool:
-        """Add an item at once; a full queue drops its oldest item that may be dropped, or else this one."""
-        with self._changed:
-            if len(self._items) >= self._capacity:
-                dropped = next((i for i, waiting in enumerate(self._items) if not must_keep(waiting)), None)
-                if dropped is not None:
-                    del self._items[dropped]
-                    self.dropped += 1
-                elif not must_keep(item):
-                    self.dropped += 1
-                    return not self._closed
-            return self._add(item)
-
-    def _add(self, item: Item) -> bool:
-        if not self._closed:
-            self._items.append(item)
-            self._changed.notify_all()
-        return not self._closed
-
-    def end(self, error: BaseException | None = None) -> None:
-        """End the queue; the consumer gets the waiting items, then ``error``."""
-        with self._changed:
-            self._ended, self._error = True, error
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Drop all items and refuse further ones."""
-        with self._changed:
-            self._closed = True
-            self._items.clear()
-            self._changed.notify_all()
-
-    def take(self, timeout: float | None = None, stop: threading.Event | None = None) -> Item | None:
-        """Return the oldest item; None at the end or if ``stop`` is set; `StallError` after ``timeout`` seconds."""
-        start = time.monotonic()
-        with self._changed:
-            while not self._items and not self._ended:
-                if stop is not None and stop.is_set():
-                    return None
-                if timeout is not None and time.monotonic() - start > timeout:
-                    raise StallError
-                self._changed.wait(POLL_SECONDS)
-            if stop is not None and stop.is_set():
-                return None
-            if not self._items:
-                if self._error is not None:
-                    raise self._error
-                return None
-            self._changed.notify_all()
-            return self._items.popleft()
+            except BaseException as error:  # raised again where results are added
+                self._error = error

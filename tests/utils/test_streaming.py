@@ -8,7 +8,7 @@ import time
 import pytest
 
 from aotlab.utils.processes import NICENESS
-from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, BoundedQueue, ReadAhead, stream
+from aotlab.utils.streaming import READ_AHEAD, WRITE_BEHIND, ReadAhead, stream
 
 
 def negative(items):
@@ -90,20 +90,19 @@ def test_closed_stream_drops_queue_and_ends_threads():
     assert set(threading.enumerate()) <= before
 
 
-def test_channel_drops_oldest_optional_item():
-    channel = BoundedQueue(2)
-    for item in range(5):
-        channel.put_newest(item, lambda item: item == 1)
-    assert channel.dropped == 3
-    channel.end()
-    assert [channel.take() for _ in range(3)] == [1, 4, None]
+@pytest.mark.parametrize(("kept", "left"), [([], [4]), ([1], [1]), ([1, 3], [1, 3])])
+def test_late_items_are_dropped_unless_they_must_be_kept(kept, left):
+    taken, read = threading.Event(), threading.Event()
 
+    def items():
+        yield 9
+        taken.wait(5)
+        yield from range(5)
+        read.set()
 
-def test_closed_channel_unblocks_other_side():
-    channel, answers = BoundedQueue(1), []
-    channel.put(1)
-    thread = threading.Thread(target=lambda: answers.append(channel.put(2)))
-    thread.start()
-    channel.close()
-    thread.join(5)
-    assert answers == [False]
+    reader = ReadAhead(items(), must_keep=kept.__contains__)
+    results = iter(reader)
+    assert next(results) == 9
+    taken.set()
+    read.wait(5)
+    assert (list(results), reader.dropped) == (left, 5 - len(left))
