@@ -31,6 +31,28 @@ OBJECT_KEYS = ("track_id", "instance_id", "object_id")
 
 def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     """Return the objects of a video in COCO JSON; raises `InputError` for another size, or without the video."""
+    images = _find_images(tree, video)
+    class_names = {class_id: name for name, class_id in _list_classes(tree)}
+    regions, described, boxes = [], set(), 0
+    for record in tree["annotations"]:
+        image_id, segmentation, box = record["image_id"], record.get("segmentation"), record.get("bbox")
+        boxes += bool(box and not segmentation)
+        if segmentation or box is not None:
+            described.add(image_id)
+        if segmentation and image_id in images:
+            frame, name = images[image_id]
+            runs = parse_segmentation(segmentation, video.size)
+            class_name = class_names.get(record.get("category_id"), "")
+            attributes = _parse_attributes(record.get("attributes"))
+            regions.append(ParsedRegion(frame, runs, class_name, _find_key(record), name, attributes))
+    if boxes:
+        log.warning("%d annotations have a box and no segmentation; they are left out", boxes)
+    absent = (image for image_id, image in images.items() if image_id not in described)
+    return [*regions, *(ParsedRegion(frame, None, image=name) for frame, name in absent)]
+
+
+def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None, str]]:
+    """Return frame number and name of the video's images by image id; if one has no number, none has."""
     images, videos = tree["images"], tree.get("videos") or []
     if len(videos) > 1:
         video_id = find_coco_video(videos, video.name)["id"]
@@ -38,43 +60,19 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     if (count := len({image["id"] for image in images})) < len(images):
         raise InputError(f"{len(images)} images have {count} different ids; export it again")
     file_names = (str(image.get("file_name", "")) for image in images)
-    own = {"", *drop_other_videos(list(filter(None, file_names)), video.name)}
-    images = [image for image in images if str(image.get("file_name", "")) in own]
-    for image in images:
+    of_video = {"", *drop_other_videos([*filter(None, file_names)], video.name)}
+    images = [image for image in images if str(image.get("file_name", "")) in of_video]
+    numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
+    numbered, named = all(type(number) is int for number in numbers), of_video != {""}
+    found = {}
+    for index, (image, number) in enumerate(zip(images, numbers, strict=True)):
         require_size(image["height"], image["width"], video.size)
-    names = [str(image.get("file_name", "")) for image in images]
-    frames = [image.get("frame_id", image.get("frame_index")) for image in images]
-    if not all(type(frame) is int for frame in frames):
-        frames = [None] * len(images)
-        names = names if any(names) else [f"{index}.jpg" for index in range(len(images))]
+        name = str(image.get("file_name", "")) if named or numbered else f"{index}.jpg"
+        found[image["id"]] = (number if numbered else None), name
     require_different_images(
-        [
-            name if frame is None else f"{name} (frame {frame})"
-            for frame, name in zip(frames, names, strict=True)
-        ]
+        [f"{name} (frame {frame})" if numbered else name for frame, name in found.values()]
     )
-    images_by_id = {
-        image["id"]: (frame, name) for image, frame, name in zip(images, frames, names, strict=True)
-    }
-    class_names = {class_id: name for name, class_id in _list_classes(tree)}
-    regions = []
-    boxes = sum(1 for record in tree["annotations"] if record.get("bbox") and not record.get("segmentation"))
-    if boxes:
-        log.warning("%d annotations have a box and no segmentation; they are left out", boxes)
-    for record in tree["annotations"]:
-        if record["image_id"] in images_by_id and record.get("segmentation"):
-            frame, name = images_by_id[record["image_id"]]
-            runs = parse_segmentation(record["segmentation"], video.size)
-            class_name = class_names.get(record.get("category_id"), "")
-            attributes = _parse_attributes(record.get("attributes"))
-            regions.append(ParsedRegion(frame, runs, class_name, _find_key(record), name, attributes))
-    described = {
-        record["image_id"]
-        for record in tree["annotations"]
-        if record.get("segmentation") or record.get("bbox") is not None
-    }
-    absent = [image for image_id, image in images_by_id.items() if image_id not in described]
-    return [*regions, *(ParsedRegion(frame, None, image=name) for frame, name in absent)]
+    return found
 
 
 def parse_classes(tree: Any) -> dict[str, int]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from aotlab.media.truncation import count_missing_bytes
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import describe_error
 
 if TYPE_CHECKING:
     import av
@@ -21,24 +22,14 @@ if TYPE_CHECKING:
 
 DEFAULT_RATE = Fraction(25)
 """frame rate of videos without one (single frames, raw streams), as in FFmpeg"""
-
-
 NUM_PEEKED_PACKETS = 200
 """number of packets to inspect for a variable frame rate"""
-
-
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images"""
-
-
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """FFmpeg's readers of files that name other files"""
-
-
 FORMATS_WITHOUT_DURATION = ("mpeg", "mpegts")
 """FFmpeg's readers of files whose header states no duration, where a cut shows only if the last frame is incomplete"""
-
-
 NO_FRAMES = "contains no frames; give a video with at least one frame"
 
 
@@ -188,12 +179,3 @@ def decode_error(path: Path, index: int, error: Exception) -> InputError:
     return InputError(
         f"{path}: frame {index} does not decode ({describe_error(error)}); repair the file or cut it before"
     )
-
-
-def describe_error(error: Exception) -> str:
-    """Return FFmpeg's message without the number and the file name."""
-    import av
-
-    if isinstance(error, av.ArgumentError):
-        return "damaged, or a playlist of other files"
-    return getattr(error, "strerror", None) or str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from pathlib import Path
@@ -212,25 +212,22 @@ def decompress_runs(text: str, *, max_count: int) -> list[int]:
     return counts.tolist()
 
 
-def compress_runs(runs: Iterable[int]) -> str:
+def compress_runs(runs: np.ndarray) -> str:
     """Return COCO's compressed text of run lengths; the inverse of `decompress_runs`."""
     from pycocotools import mask as coco
 
-    counts = [int(count) for count in runs]
-    text: bytes = coco.frPyObjects({"counts": counts, "size": [sum(counts), 1]}, sum(counts), 1)["counts"]
+    pixels = int(runs.sum())
+    text: bytes = coco.frPyObjects({"counts": runs.tolist(), "size": [pixels, 1]}, pixels, 1)["counts"]
     return text.decode()
 
 
 def runs_to_box(runs: np.ndarray, size: Size) -> list[float]:
     """Return x, y, width and height of the box around a region; zeros if it is empty."""
-    edges = runs.cumsum()
-    first, last = edges[:-1:2], edges[1::2] - 1  # pixels of each run inside
-    if not len(last):
-        return [0.0] * 4
-    (left, tops), (right, bottoms) = np.divmod(first, size[0]), np.divmod(last, size[0])
-    several = bool((left < right).any())  # a run over several columns reaches from top to bottom
-    top, bottom = (0, size[0] - 1) if several else (int(tops.min()), int(bottoms.max()))
-    return [float(left[0]), float(top), float(right[-1] - left[0] + 1), float(bottom - top + 1)]
+    from pycocotools import mask as coco
+
+    rle = coco.frPyObjects({"counts": runs.tolist(), "size": list(size)}, *size)
+    box: list[float] = coco.toBbox(rle).tolist()
+    return box
 
 
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:
@@ -299,20 +296,13 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     Raises:
         InputError: no object, too many, another video's frames, or ambiguous regions.
     """
-    if (
-        video.frame is not None
-        and len({_frame_key(region) for region in regions if region.runs is not None}) == 1
-    ):
-        regions = [
-            replace(region, frame=video.frame, image="") for region in regions if region.runs is not None
-        ]
-    frames = _match_frames(regions, video)
-    regions = [region for region in regions if frames[_frame_key(region)] is not None]
-    places = [frames[_frame_key(region)] or 0 for region in regions]
-    result = Annotations(video.size, {place: [] for place in sorted(set(places))})
-    shown = [
-        (place, region) for place, region in zip(places, regions, strict=True) if region.runs is not None
-    ]
+    if video.frame is not None:
+        drawn = [region for region in regions if region.runs is not None]
+        if len({(region.frame, region.image) for region in drawn}) == 1:
+            regions = [replace(region, frame=video.frame, image="") for region in drawn]
+    frames = _find_frames(regions, video)
+    placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
+    shown = [(frame, region) for frame, region in placed if region.runs is not None]
     if not shown:
         raise InputError(
             "contains no object; give a mask with an id above 0, or a polygon, where an object is"
@@ -321,39 +311,30 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     ids = _assign_ids(keys)
     if max(ids.values()) > MAX_ID:
         raise InputError(f"has more than {MAX_ID} objects; split it")
-    for (place, region), key in zip(shown, keys, strict=True):
+    result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
+    for (frame, region), key in zip(shown, keys, strict=True):
         assert region.runs is not None
-        result.frames[place].append(Region(ids[key], region.runs, attributes=region.attributes))
+        result.frames[frame].append(Region(ids[key], region.runs, attributes=region.attributes))
         if region.class_name:
             result.class_names.setdefault(ids[key], region.class_name)
     result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))
     return result
 
 
-FrameKey = tuple[int | None, str | Path]
-"""frame number and image name in a file"""
-
-
-def _frame_key(region: ParsedRegion) -> FrameKey:
-    return region.frame, region.image
-
-
-def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[FrameKey, int | None]:
-    """Return frame numbers in the video by those in the file; None for frames of other videos."""
-    keys = list(dict.fromkeys(map(_frame_key, regions)))
-    named = [key for key in keys if key[1] and (video.stem is not None or key[0] is None)]
-    names = [image for _, image in named]
-    matched = match_frames(names, video.stems, video=video.name, length=video.length)
-    own = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
-    result: dict[FrameKey, int | None] = {key: key[0] or 0 if key[1] in own else None for key in keys}
-    result.update(zip(named, matched, strict=True))
-    require_different_frames((index, key[1]) for key, index in result.items())
-    numbers = [number for number in result.values() if number is not None]
+def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int | None]:
+    """Return the frame of each region in the video; None for frames of other videos."""
+    keys = dict.fromkeys((region.frame, region.image) for region in regions)
+    named = [(frame, image) for frame, image in keys if image and (video.stem is not None or frame is None)]
+    matched = match_frames([image for _, image in named], video.stems, video=video.name, length=video.length)
+    of_video = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
+    frames = {key: key[0] or 0 if key[1] in of_video else None for key in keys}
+    frames.update(zip(named, matched, strict=True))
+    require_different_frames((index, image) for (_, image), index in frames.items())
     length = math.inf if video.length is None else video.length
-    outside = [number for number in numbers if not 0 <= number < length]
+    outside = [index for index in frames.values() if index is not None and not 0 <= index < length]
     if outside:
         raise InputError(f"is for frame {outside[0]}, but the video has frames 0 to {length - 1}")
-    return result
+    return [frames[region.frame, region.image] for region in regions]
 
 
 def _find_keys(regions: Sequence[tuple[int, ParsedRegion]]) -> list[Hashable]:

@@ -18,7 +18,6 @@ import numpy as np
 from aotlab.media.decoding import (
     DEFAULT_RATE,
     demux,
-    describe_error,
     next_time,
     open_container,
     read_rate,
@@ -29,21 +28,16 @@ from aotlab.media.decoding import (
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode
+from aotlab.utils.files import describe_error, file_mode
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:
     import av
 
-
 MAX_STREAM_RATE = 250
 """largest plausible frame rate of a stream; larger ones are clock ticks"""
-
-
 CAMERA_POLL_SECONDS = 0.005
 """interval in seconds at which a camera without a new frame is asked again"""
-
-
 LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
 
 

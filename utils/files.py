@@ -32,6 +32,12 @@ JSON_TYPES = (dict, list, str, int, float, bool, type(None))
 """types of values of JSON files"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
+PLAIN_MESSAGES = {
+    "RecursionError": "nested too deeply",
+    "UnidentifiedImageError": "unknown image format",  # Pillow's message names Python objects
+    "ArgumentError": "damaged, or a playlist of other files",  # PyAV's
+}
+"""messages of errors by type, in place of the library's"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
 """pattern of names that are not plain: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
 
@@ -164,10 +170,8 @@ def _is_data_error(error: Exception) -> bool:
 
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if type(error).__name__ == "UnidentifiedImageError":  # Pillow's message names Python objects
-        return "unknown image format"
+    if (text := PLAIN_MESSAGES.get(type(error).__name__)) is not None:
+        return text
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 
