@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
@@ -96,17 +95,22 @@ def list_extra_modules() -> dict[str, tuple[str, ...]]:
     """Return the modules of every extra from the metadata of the installed package."""
     from importlib import metadata  # slow to import
 
+    from packaging.requirements import Requirement
+
     try:
-        requirements = metadata.requires(PACKAGE) or []
+        package = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError:  # a checkout that was not installed
         return {}
-    modules: dict[str, tuple[str, ...]] = {}
-    for line in requirements:
-        match = re.match(r"""([A-Za-z0-9._-]+).*extra == ['"]([A-Za-z0-9_-]+)['"]""", line)
-        if match is not None and match[2] not in COMBINED_EXTRAS:
-            module = MODULE_NAMES.get(match[1], match[1])
-            modules[match[2]] = (*modules.get(match[2], ()), module)
-    return modules
+    requirements = [Requirement(line) for line in package.requires or ()]
+    return {
+        extra: tuple(
+            MODULE_NAMES.get(each.name, each.name)
+            for each in requirements
+            if each.marker is not None and each.marker.evaluate({"extra": extra})
+        )
+        for extra in package.metadata.get_all("Provides-Extra") or ()
+        if extra not in COMBINED_EXTRAS
+    }
 
 
 def _format_missing_extra(missing: str, extra: str) -> str:
