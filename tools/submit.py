@@ -15,7 +15,6 @@ from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import (
     DATASETS,
-    DataSet,
     find_dataset,
     find_default_root,
     open_dataset,
@@ -32,39 +31,41 @@ if TYPE_CHECKING:
     from aotlab.evaluation.submission import ExpectedSequence
 
 
-def find_submission_kind(dataset: DataSet) -> str | None:
-    """Return what a server takes instead of an archive of masks; None: an archive."""
-    if dataset.hota:
-        return "a JSON file"
-    if dataset.polygons:
-        return "a JSON file of polygons"
-    return "folders of objects" if dataset.masks_per_object else None
+def write_object_folders(root: Path, split: str, videos: Sequence[Video], results: Path, output: Path) -> int:
+    """Write a folder of binary masks for each object; return the number of masks."""
+    from aotlab.evaluation.sav import write_object_results
+
+    if is_folder(require_writable(output)) and any(output.iterdir()):  # also with --force
+        raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
+    return sum(
+        write_object_results(output / video.name, results / video.name, video.object_folders)
+        for video in videos
+    )
 
 
-def write_other_submission(
-    dataset: DataSet, root: Path, split: str, videos: Sequence[Video], results: Path, output: Path
-) -> int:
-    """Write what a server takes instead of an archive; return the number of masks."""
-    if dataset.masks_per_object:
-        from aotlab.evaluation.sav import write_object_results
+def write_run_lengths(root: Path, split: str, videos: Sequence[Video], results: Path, output: Path) -> int:
+    """Write BURST's JSON; return the number of masks."""
+    from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions
 
-        if is_folder(require_writable(output)) and any(output.iterdir()):  # also with --force
-            raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
-        return sum(
-            write_object_results(output / video.name, results / video.name, video.object_folders)
-            for video in videos
-        )
-    require_output(output)
-    if dataset.hota:
-        from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions
+    names = [video.name for video in videos]
+    return write_predictions(require_output(output), find_annotation_file(root, split), results, names)
 
-        names = [video.name for video in videos]
-        return write_predictions(output, find_annotation_file(root, split), results, names)
+
+def write_polygons(root: Path, split: str, videos: Sequence[Video], results: Path, output: Path) -> int:
+    """Write VISOR's JSON; return the number of masks."""
     from aotlab.dataloaders.benchmarks.visor import write_submission
 
     sequences = {video.name: video.results for video in videos}
     mapping = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    return write_submission(output, results, sequences, mapping, split)
+    return write_submission(require_output(output), results, sequences, mapping, split)
+
+
+OTHER_WRITERS = {
+    "sav": ("folders of objects", write_object_folders),
+    "burst": ("a JSON file", write_run_lengths),
+    "visor": ("a JSON file of polygons", write_polygons),
+}
+"""what is submitted instead of an archive of masks, and its writer, by data set"""
 
 
 def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: Path | None) -> int:
@@ -110,7 +111,7 @@ def report_problems(problems: Sequence[str], archive: Path) -> None:
 
 
 SUBMITTED = [
-    name for name, data in DATASETS.items() if data.archive_root is not None or find_submission_kind(data)
+    name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_WRITERS
 ]
 """benchmarks with a server"""
 
@@ -138,7 +139,7 @@ def main(
     if check is not None and len(missing) < 2:
         raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
     name, data = find_dataset(dataset)
-    kind = find_submission_kind(data)
+    kind, write = OTHER_WRITERS.get(name, (None, None))
     require_new_output(output, force=force)
     if kind is not None and check is not None:
         raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
@@ -152,13 +153,12 @@ def main(
     subject = f"sequences of {name} {split}"
     archive = check or output
     assert archive is not None
-    if data.archive_root is None:
+    if write is not None:
         assert results is not None
-        folder = find_default_root(name) if root is None else root
-        masks = write_other_submission(data, folder, split, videos, results, archive)
+        masks = write(root or find_default_root(name), split, videos, results, archive)
         print(f"{archive}: {masks} masks of {len(videos)} {subject}")
         return 0
-    masks = pack_archive(videos, data.archive_root, archive, results)
+    masks = pack_archive(videos, data.archive_root or "", archive, results)
     print(f"{archive}: {masks} masks of {len(videos)} {subject}, all valid")
     if split in data.server:
         print(f"scored by {data.server[split]}")

@@ -38,14 +38,10 @@ class DataSet:
     """options of the reader"""
     server: Mapping[str, str] = field(default_factory=dict)
     """splits without public annotations, with their scoring servers"""
-    masks_per_object: bool = False
-    """results are folders of binary PNGs per object"""
     hota: bool = False
     """scored by HOTA from one JSON file"""
-    polygons: bool = False
-    """the server expects a JSON file of polygons"""
     archive_root: str | None = None
-    """folder around the sequences in submission archives, "" for the root; None: no server for PNGs"""
+    """folder around the sequences in submission archives, "" for the root; None: no server takes PNGs of ids"""
 
 
 def _davis(year: Literal[2016, 2017]) -> DataSet:
@@ -108,7 +104,6 @@ DATASETS: dict[str, DataSet] = {
         "VISOR_2022",
         "https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
         "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
-        polygons=True,
     ),
     "mose": DataSet(
         read_mose,
@@ -142,7 +137,6 @@ DATASETS: dict[str, DataSet] = {
         "https://ai.meta.com/datasets/segment-anything-video-downloads",
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
-        masks_per_object=True,
     ),
     "burst": DataSet(
         read_burst,
@@ -200,24 +194,6 @@ def find_dataset(name: str) -> tuple[str, DataSet]:
     key = name.lower()
     require_known(key, DATASETS, f"dataset {name}: unknown data set", f"known are {', '.join(DATASETS)}")
     return key, DATASETS[key]
-
-
-def describe_submission(name: str, root: Path | None, split: str, results: Path) -> str | None:
-    """Return the sentence for results that ``eval`` does not score, or None."""
-    key, dataset = find_dataset(name)
-    root_option = f" --root {root}" if root is not None else ""
-    if dataset.hota:
-        return (
-            f"{key} is scored by HOTA; score with: aotlab score --dataset {key}{root_option} --split {split} "
-            f"--results {results}"
-        )
-    if split not in dataset.server:
-        return None
-    return (
-        f"the annotations of {key} {split} are not public, its scores come from {dataset.server[split]}; "
-        f"write the archive with: aotlab submit --dataset {key}{root_option} --split {split} --results {results} "
-        f"--output {results}.zip"
-    )
 
 
 def find_default_root(name: str) -> Path:

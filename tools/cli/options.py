@@ -245,10 +245,20 @@ class BenchmarkOptions:
         return select_videos(videos, self.sequences or None)
 
     def describe_submission(self, results: Path) -> str | None:
-        """Return how to have results scored by a server; None: the annotations are public."""
-        from aotlab.dataloaders.benchmarks.datasets import describe_submission
+        """Return how to have results scored that ``eval`` does not score; None: it does."""
+        from aotlab.dataloaders.benchmarks.datasets import find_dataset
 
-        return describe_submission(self.dataset, self.root, self.split, results)
+        name, dataset = find_dataset(self.dataset)
+        root = f" --root {self.root}" if self.root is not None else ""
+        options = f"--dataset {name}{root} --split {self.split} --results {results}"
+        if dataset.hota:
+            return f"{name} is scored by HOTA; score with: aotlab score {options}"
+        if self.split not in dataset.server:
+            return None
+        return (
+            f"the annotations of {name} {self.split} are not public, its scores come from "
+            f"{dataset.server[self.split]}; write the archive with: aotlab submit {options} --output {results}.zip"
+        )
 
 
 def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
