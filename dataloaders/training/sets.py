@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate
 from pathlib import Path
 
@@ -131,37 +132,43 @@ def read_saliency(path: Path) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Subset:
-    """Adjacent images of an `ImageSet` with a common sampling weight."""
-
-    name: str
-    first: int
-    """index of the first image"""
-    count: int
-    """number of images, at least 1"""
-    share: float
-    """probability of drawing this subset; adds up to 1 over all subsets"""
-
-
-@dataclass(frozen=True)
 class ImageSet:
     """Single images, each of which is moved to give a clip."""
 
     images: tuple[LabeledImage, ...]
-    subsets: tuple[Subset, ...] = ()
-    """subsets, each of one folder, to draw from before an image is drawn; empty: images are drawn uniformly"""
+    """those of one folder are adjacent"""
+    balance: float = 0.0
+    """0: images are drawn uniformly; else a folder is drawn first, with the weight ``count ** (1 - balance)``"""
+
+    @cached_property
+    def folders(self) -> dict[Path, range]:
+        """Indices of the images of each folder; empty if images are drawn uniformly."""
+        counts = Counter(image.image.parent for image in self.images if self.balance)
+        ends = accumulate(counts.values())
+        return {
+            folder: range(end - count, end) for (folder, count), end in zip(counts.items(), ends, strict=True)
+        }
+
+    @cached_property
+    def shares(self) -> list[float]:
+        """Probabilities of drawing the folders."""
+        weights = [len(indices) ** (1 - self.balance) for indices in self.folders.values()]
+        return [weight / sum(weights) for weight in weights]
 
     def describe(self) -> str:
-        """Return the number of images, and the shares of the subsets."""
-        shares = ", ".join(f"{subset.name} {100 * subset.share:.0f} %" for subset in self.subsets)
+        """Return the number of images, and the shares of the folders."""
+        shares = ", ".join(
+            f"{folder.name} {100 * share:.0f} %"
+            for folder, share in zip(self.folders, self.shares, strict=True)
+        )
         return f"{len(self.images)} images" + (f" ({shares})" if shares else "")
 
     def sample_index(self, rng: Generator) -> int:
         """Return the index of a random image."""
-        if not self.subsets:
-            return int(rng.integers(len(self.images)))
-        subset = self.subsets[int(rng.choice(len(self.subsets), p=[subset.share for subset in self.subsets]))]
-        return subset.first + int(rng.integers(subset.count))
+        indices = range(len(self.images))
+        if self.folders:
+            indices = [*self.folders.values()][int(rng.choice(len(self.shares), p=self.shares))]
+        return indices[int(rng.integers(len(indices)))]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -169,19 +176,9 @@ class ImageSet:
     def exclude(self, folders: Container[Path]) -> ImageSet:
         """Return the set without the images in some folders, given without links."""
         parents = {image.image.parent for image in self.images}
-        folders = {parent for parent in parents if real_path(parent) in folders}
-        images = tuple(image for image in self.images if image.image.parent not in folders)
-        if len(images) == len(self.images):
-            return self
-        subsets = [subset for subset in self.subsets if self.images[subset.first].image.parent not in folders]
-        total = sum(subset.share for subset in subsets)
-        firsts = accumulate((subset.count for subset in subsets), initial=0)
-        return ImageSet(
-            images,
-            tuple(
-                replace(subset, first=first, share=subset.share / total)
-                for first, subset in zip(firsts, subsets, strict=False)
-            ),
+        dropped = {parent for parent in parents if real_path(parent) in folders}
+        return replace(
+            self, images=tuple(image for image in self.images if image.image.parent not in dropped)
         )
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
@@ -344,19 +341,7 @@ def open_static(folder: Path, source: SourceConfig) -> ImageSet:
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
     image_set = make_image_set(loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
-    counts = {"": len(loose), **{name: len(pairs) for name, pairs in sets.items()}}
-    return replace(image_set, subsets=balance_sets(counts, source.balance)) if source.balance else image_set
-
-
-def balance_sets(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:
-    """Return adjacent subsets with sampling weights ``count ** (1 - balance)``; empty ones are dropped."""
-    filled = {name: count for name, count in counts.items() if count}
-    total = sum(count ** (1 - balance) for count in filled.values())
-    firsts = accumulate(filled.values(), initial=0)
-    return tuple(
-        Subset(name, first, count, count ** (1 - balance) / total)
-        for first, (name, count) in zip(firsts, filled.items(), strict=False)
-    )
+    return replace(image_set, balance=source.balance)
 
 
 SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {

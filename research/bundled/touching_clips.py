@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +89,7 @@ def cut_out_object(image: np.ndarray, mask: np.ndarray, rng: Generator) -> Cutou
 
 
 def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
-    """Cut out two or three similar objects: of an image and of others of its subset, or one object several times.
+    """Cut out two or three similar objects: of an image and of others of its folder, or one object several times.
 
     Returns:
         An empty list if the image has no object that is large enough.
@@ -99,9 +98,9 @@ def draw_cutouts(source: ImageSet, index: int, rng: Generator) -> list[Cutout]:
         InputError: an image is not readable.
     """
     own, alike = source.images[index], source.images
-    for subset in source.subsets:
-        if subset.first <= index < subset.first + subset.count:
-            alike = source.images[subset.first : subset.first + subset.count]
+    for indices in source.folders.values():
+        if index in indices:
+            alike = source.images[indices.start : indices.stop]
     first = cut_out_object(*own.read(), rng)
     if first is None:
         return []
@@ -237,5 +236,4 @@ def is_held_out(image: Path) -> bool:
 def open_images(folder: Path, source: SourceConfig, part: int) -> ImageSet:
     """Find the images of a ``static`` folder that belong to a part."""
     images = [image for image in sets.open_static(folder, source).images if compute_part(image.image) == part]
-    counts = Counter(image.image.parent.name for image in images)
-    return ImageSet(tuple(images), sets.balance_sets(counts, source.balance))
+    return ImageSet(tuple(images), source.balance)

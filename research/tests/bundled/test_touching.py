@@ -1,11 +1,13 @@
 """Clips of similar objects that touch."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.sets import ImageSet, Subset
+from aotlab.dataloaders.training.sets import ImageSet
 from research.bundled.benchmark_touching import compose_people_clip
 from research.bundled.identity_switches import find_touching_ids
 from research.bundled.touching_clips import (
@@ -40,7 +42,7 @@ class MemoryImage:
     """An image in memory with two squares."""
 
     def __init__(self, name, *, gray=100, side=60):
-        self.name, self.gray, self.side = name, gray, side
+        self.name, self.image, self.gray, self.side = name, Path(name), gray, side
 
     def read(self):
         return np.full((self.side, self.side, 3), self.gray, np.uint8), self.read_mask()
@@ -116,9 +118,9 @@ def test_colors_move_towards_another_object():
     assert (match_colors(blue, red, 0.0).image.astype(int) - blue.image).max() <= 4
 
 
-def test_cutouts_come_from_the_same_subset():
-    grays = [MemoryImage(str(number), gray=50 if number < 2 else 200) for number in range(4)]
-    images = ImageSet(tuple(grays), (Subset("dark", 0, 2, 0.5), Subset("light", 2, 2, 0.5)))
+def test_cutouts_come_from_the_same_folder():
+    grays = [MemoryImage(f"{gray}/{number}.jpg", gray=gray) for gray in (50, 200) for number in range(2)]
+    images = ImageSet(tuple(grays), balance=1.0)
     for seed in range(10):
         found = draw_cutouts(images, 3, rng(seed))
         assert 2 <= len(found) <= 3

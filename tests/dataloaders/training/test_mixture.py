@@ -102,8 +102,8 @@ def test_balance_evens_out_image_sets(tmp_path, balance, shares):
     source = SourceConfig("static", kind="static", balance=balance)
     clips = mixture(tmp_path, source, merge=0.0, clip_length=2, crop=32)
     (drawn,) = clips.sources
-    assert [subset.share for subset in drawn.subsets] == pytest.approx(shares)
-    assert [subset.count for subset in drawn.subsets] == [8, 2]
+    assert drawn.shares == pytest.approx(shares)
+    assert [len(indices) for indices in drawn.folders.values()] == [8, 2]
     names = [clips[index].names[0] for index in range(200)]
     assert len(set(names)) == 10  # every image comes up
     small = sum("small" in name for name in names)
