@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from aotlab.utils.files import require_file_name
-from aotlab.utils.numbers import COUNT, COUNT_OR_ZERO, FRACTION, NON_NEGATIVE, POSITIVE, SEED, Range
+from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITIVE_COUNT, SEED, Range
 
 AUGMENTATIONS = ("aot", "deaot")
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 """auto: bfloat16 if the processor computes it, else float32"""
 
-Count = Annotated[int, COUNT]
-CountOrZero = Annotated[int, COUNT_OR_ZERO]
+Count = Annotated[int, POSITIVE_COUNT]
+CountOrZero = Annotated[int, COUNT]
 Seed = Annotated[int, SEED]
 Fraction = Annotated[float, FRACTION]
 Positive = Annotated[float, POSITIVE]

@@ -60,7 +60,7 @@ class Finding:
         return f"{self.level} {self.file}: {self.message}{more}"
 
 
-error, warning = partial(Finding, "error"), partial(Finding, "warning")
+make_error, make_warning = partial(Finding, "error"), partial(Finding, "warning")
 
 
 class FileFacts(NamedTuple):
@@ -118,17 +118,17 @@ def lint_folder(
         if sets:
             raise InputError(f"{root}: has several sets; check each of them: {', '.join(sets)}")
         missing = [folder for folder in pairs[-1] if not is_folder(folder)]
-        return LintResult([error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
+        return LintResult([make_error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
     names, loose = list_subfolders(images), list_images_by_stem(images)
     by_letters = {name.lower(): name for name in names}
     findings = [
-        warning(masks / name, _describe_unused(images, by_letters.get(name.lower())))
+        make_warning(masks / name, _describe_unused(images, by_letters.get(name.lower())))
         for name in sorted(set(list_subfolders(masks)) - set(names))
     ]
     if loose and kind == "video":
         advice = "make a folder per video, or use kind static for images"
-        findings.append(error(loose[0], f"frame outside a video's folder, not used; {advice}"))
+        findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
     folders = [(name, images / name, masks / name) for name in names]
     if loose and kind == "static":
         folders.append((images.name, images, masks))
@@ -141,7 +141,7 @@ def lint_folder(
         findings += _check_names(labels, video.annotations, "palette PNG")
     min_masks = MIN_FRAMES if kind == "video" else 1
     if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
-        findings.append(error(root, f"nothing to train on; {LAYOUTS[kind]}"))
+        findings.append(make_error(root, f"nothing to train on; {LAYOUTS[kind]}"))
     result = lint_videos(videos, kind=kind, decode=decode, workers=workers, progress=progress)
     return replace(result, findings=_sort_findings(_merge_warnings(findings) + result.findings))
 
@@ -180,7 +180,9 @@ def lint_videos(
             masks = _read(
                 dict.fromkeys([*mask_files, *video.annotations, *separate]), check_mask, pool, decode=decode
             )
-            findings = [error(Path(video.name), video.load_error)] if video.load_error is not None else []
+            findings = (
+                [make_error(Path(video.name), video.load_error)] if video.load_error is not None else []
+            )
             findings += [*_check_files(frames, masks), *_check_object_masks(video, frames)]
             stems = {path.stem for path in masks} | {
                 video.frames[index].stem for index in video.reference_masks
@@ -194,7 +196,7 @@ def lint_videos(
                     len(set(found) - {VOID}) or int(found == (VOID,)) for found in ids_by_file.values()
                 )
                 empty = (path for path, found in ids_by_file.items() if not found)
-                findings += [warning(path, "no object; draw one or remove the pair") for path in empty]
+                findings += [make_warning(path, "no object; draw one or remove the pair") for path in empty]
             elif kind == "video":
                 findings += _check_same_size(frames)
                 findings += _check_video_ids(video, labeled, ids_by_file)
@@ -218,7 +220,7 @@ def check_frame(path: Path, *, decode: bool) -> FileFacts:
                 image.load()
             return FileFacts((image.height, image.width))
     except InputError as problem:
-        return FileFacts(finding=error(path, str(problem).removeprefix(f"{path}: ")))
+        return FileFacts(finding=make_error(path, str(problem).removeprefix(f"{path}: ")))
 
 
 def check_mask(path: Path, *, decode: bool) -> FileFacts:
@@ -230,18 +232,20 @@ def check_mask(path: Path, *, decode: bool) -> FileFacts:
             if decode and kind == "PNG" and mode in MASK_MODES:
                 values = np.unique(np.asarray(image))
     except InputError as problem:
-        return FileFacts(finding=error(path, str(problem).removeprefix(f"{path}: ")))
+        return FileFacts(finding=make_error(path, str(problem).removeprefix(f"{path}: ")))
     ids = tuple(values[values != 0].tolist())
     if kind != "PNG":
-        finding = error(path, f"{kind} file, whose compression changes ids; save the mask as palette PNG")
+        finding = make_error(
+            path, f"{kind} file, whose compression changes ids; save the mask as palette PNG"
+        )
     elif mode not in MASK_MODES:
         advice = "but a mask has one id per pixel; save it as palette (mode P) or gray PNG"
-        finding = error(path, f"mode {mode}, {advice}")
+        finding = make_error(path, f"mode {mode}, {advice}")
     elif ids and (ids[-1] > VOID or ids[0] < 0):
-        finding = error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
+        finding = make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
     elif len(ids) > MAX_VALUES:
         advice = "save ids without smoothing, resizing or JPEG"
-        finding = warning(path, f"more than {MAX_VALUES} values, like a blurred mask; {advice}")
+        finding = make_warning(path, f"more than {MAX_VALUES} values, like a blurred mask; {advice}")
     else:
         return FileFacts(size, ids if decode else None)
     return FileFacts(size, None, finding)
@@ -285,15 +289,15 @@ def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
             fits = size is None or facts.size in (None, size)
             if not fits:
                 advice = "give a mask of the frame's size"
-                yield error(
+                yield make_error(
                     path, f"{_format_size(facts.size)}, but its frame is {_format_size(size)}; {advice}"
                 )
         elif frame := unlabeled.get(_normalize_stem(path.stem)):
-            yield error(
+            yield make_error(
                 path, f"name differs from its frame {frame.name}; rename the mask to {frame.stem}.png"
             )
         else:
-            yield warning(path, "no frame of this name, not used; add the frame or remove the mask")
+            yield make_warning(path, "no frame of this name, not used; add the frame or remove the mask")
 
 
 def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
@@ -304,7 +308,7 @@ def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
             try:
                 read_labels(mask, size=size)
             except InputError as problem:
-                yield error(mask.source, str(problem).removeprefix(f"{mask.source}: "))
+                yield make_error(mask.source, str(problem).removeprefix(f"{mask.source}: "))
 
 
 def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[Finding]:
@@ -312,20 +316,20 @@ def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[
     known = set(files)
     for path in sorted(folder.iterdir()) if is_folder(folder) else ():
         if path not in known and not path.name.startswith(".") and not is_folder(path):
-            yield warning(path, f"not read; convert it to {formats}, or remove it")
+            yield make_warning(path, f"not read; convert it to {formats}, or remove it")
 
 
 def _check_same_size(frames: Facts) -> Iterator[Finding]:
     counts = Counter(facts.size for facts in frames.values() if facts.size)
     if len(counts) > MAX_SIZES:
         advice = "give frames of one size, or if they are single images use kind static"
-        yield error(next(iter(frames)).parent, f"frames of {len(counts)} sizes; {advice}")
+        yield make_error(next(iter(frames)).parent, f"frames of {len(counts)} sizes; {advice}")
         return
     for path, facts in frames.items():
         usual = counts.most_common(1)[0][0] if counts else None
         if facts.size not in (None, usual):
             majority = f"most frames of its video {_format_size(usual)}"
-            yield error(path, f"{_format_size(facts.size)}, but {majority}; give frames of one size")
+            yield make_error(path, f"{_format_size(facts.size)}, but {majority}; give frames of one size")
 
 
 def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[int]]) -> Iterator[Finding]:
@@ -333,26 +337,28 @@ def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[i
     if labeled < MIN_FRAMES:
         advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         folder = video.frames[0].parent if video.frames else Path(video.name)
-        yield warning(folder, f"{labeled} frames with a mask; {advice}")
+        yield make_warning(folder, f"{labeled} frames with a mask; {advice}")
     objects = {path: set(ids) - {VOID} for path, ids in masks.items()}
     if not masks:
         return
     first = next(iter(masks))
     if not set().union(*objects.values()) and any(masks.values()):
-        yield error(
+        yield make_error(
             first,
             "the only values in the masks of this video are 0 and 255, and 255 is ignored; write the object as 1, or "
             "train with kind davis and a split 2016/..., which uses all but 0 as one object",
         )
     elif not objects[first]:
-        yield warning(first, "the first mask has no object; start the video where one is visible, or draw it")
+        yield make_warning(
+            first, "the first mask has no object; start the video where one is visible, or draw it"
+        )
     else:
         seen = set(objects[first])
         for path, ids in objects.items():
             if ids - seen:
                 late = ", ".join(map(str, sorted(ids - seen)))
                 advice = "correct for an object that appears later, else give it its earlier id"
-                yield warning(path, f"id {late} is not in the first mask, {first.name}; {advice}")
+                yield make_warning(path, f"id {late} is not in the first mask, {first.name}; {advice}")
             seen |= ids
 
 

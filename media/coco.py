@@ -60,10 +60,10 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
     if (count := len({image["id"] for image in images})) < len(images):
         raise InputError(f"{len(images)} images have {count} different ids; export it again")
     file_names = (str(image.get("file_name", "")) for image in images)
-    of_video = {"", *drop_other_videos([*filter(None, file_names)], video.name)}
-    images = [image for image in images if str(image.get("file_name", "")) in of_video]
+    selected = {"", *drop_other_videos([*filter(None, file_names)], video.name)}
+    images = [image for image in images if str(image.get("file_name", "")) in selected]
     numbers = [image.get("frame_id", image.get("frame_index")) for image in images]
-    numbered, named = all(type(number) is int for number in numbers), of_video != {""}
+    numbered, named = all(type(number) is int for number in numbers), selected != {""}
     found = {}
     for index, (image, number) in enumerate(zip(images, numbers, strict=True)):
         require_size(image["height"], image["width"], video.size)

@@ -122,7 +122,8 @@ class ImageFrames(FrameSource):
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.damaged = []
-        self.named, limits = bool(self._paths), parse_levels(levels)
+        self.named = bool(self._paths)
+        limits = parse_levels(levels)
         if limits is not None:
             self.levels = Levels(*limits, linear=linear)
         elif levels is not None or first.dtype != np.uint8:

@@ -107,8 +107,8 @@ def _read_exr(path: Path) -> np.ndarray:
         result = np.zeros((*(shown[1] - shown[0]), values.shape[2]), values.dtype)
         start, end = np.maximum(stored[0], shown[0]), np.minimum(stored[1], shown[1])
         if (start < end).all():
-            part, place = (tuple(map(slice, start - box[0], end - box[0])) for box in (stored, shown))
-            result[place] = values[part]
+            source, target = (tuple(map(slice, start - box[0], end - box[0])) for box in (stored, shown))
+            result[target] = values[source]
         return result
 
 

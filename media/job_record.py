@@ -1,4 +1,4 @@
-"""Record of a tracked video in the folder of its results, which owns what their files do not all state."""
+"""Record of a tracked video in the folder of its results: facts that their files do not all state."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ VOID = 255
 MIN_EDGE_VALUES = 8
 """number of ids up to which a mask is never taken as blurred"""
 MAX_THICK_SHARE = 0.5
-"""share of pixels that equal one beside and one above or below them, which blurred edges stay below: they are lines of
-one pixel for each value"""
+"""In a blurred mask, fewer than this share of the edge pixels equal a neighbor in both directions: each value is a line
+of single pixels."""
 MAX_OBJECTS = 1000
 """largest number of ids or colors in a mask, to reject photos passed as masks"""
 PHOTO = (

@@ -68,30 +68,32 @@ def match_frames(
     Raises:
         InputError: an image matches no frame, two match one, or images of several videos cannot be told apart.
     """
-    own = select_images(names, frames, video)
+    selected = select_images(names, frames, video)
     if frames is not None:
         indices = {_fold(stem): index for index, stem in enumerate(frames)}
-        by_name = {str(name): indices[stem] for name in own if (stem := _fold(image_stem(name))) in indices}
-        missing = [name for name in own if str(name) not in by_name]
+        by_name = {
+            str(name): indices[stem] for name in selected if (stem := _fold(image_stem(name))) in indices
+        }
+        missing = [name for name in selected if str(name) not in by_name]
         if missing and not partial:
-            raise _explain_missing(missing, own, frames, video)
+            raise _explain_missing(missing, selected, frames, video)
     else:
-        stems = list(dict.fromkeys(map(image_stem, own)))
+        stems = list(dict.fromkeys(map(image_stem, selected)))
         numbers = dict(zip(stems, _number(stems, length), strict=True))
-        by_name = {str(name): numbers[image_stem(name)] for name in own}
-    require_different_frames((by_name.get(str(name)), name) for name in own)
+        by_name = {str(name): numbers[image_stem(name)] for name in selected}
+    require_different_frames((by_name.get(str(name)), name) for name in selected)
     return [by_name.get(str(name)) for name in names]
 
 
 def select_images(names: Sequence[str | Path], frames: Sequence[str] | None, video: str) -> list[str | Path]:
     """Return the images of a video, by their folders; arguments and errors as `match_frames`."""
-    own = drop_other_videos(names, video)
-    folders = set(map(_list_folders, own))
+    selected = drop_other_videos(names, video)
+    folders = set(map(_list_folders, selected))
     unclear = len(folders) > 1 and not any(_fold(video) in parts for parts in folders)
-    if unclear and not (frames and len(set(map(image_stem, own))) == len(set(map(str, own)))):
+    if unclear and not (frames and len(set(map(image_stem, selected))) == len(set(map(str, selected)))):
         found = _shorten(sorted("/".join(parts) or "." for parts in folders))
         raise InputError(f"its images are in the folders {found}; expected one folder {video}, or one video")
-    return own
+    return selected
 
 
 def drop_other_videos(names: Sequence[str | Path], video: str) -> list[str | Path]:

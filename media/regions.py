@@ -326,8 +326,8 @@ def _find_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> list[int 
     keys = dict.fromkeys((region.frame, region.image) for region in regions)
     named = [(frame, image) for frame, image in keys if image and (video.stem is not None or frame is None)]
     matched = match_frames([image for _, image in named], video.stems, video=video.name, length=video.length)
-    of_video = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
-    frames = {key: key[0] or 0 if key[1] in of_video else None for key in keys}
+    selected = {"", *select_images([image for _, image in keys if image], video.stems, video.name)}
+    frames = {key: key[0] or 0 if key[1] in selected else None for key in keys}
     frames.update(zip(named, matched, strict=True))
     require_different_frames((index, image) for (_, image), index in frames.items())
     length = math.inf if video.length is None else video.length

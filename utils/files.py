@@ -51,7 +51,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the folder cannot be created or written, or ``path`` exists and is not a regular file.
     """
-    require_replaceable(path)
+    require_regular_file(path)
     temporary = make_folder(path.parent) / temporary_name(path)
     try:
         with writing(path):
@@ -79,7 +79,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def require_replaceable(path: Path) -> None:
+def require_regular_file(path: Path) -> None:
     """Check that a new file would not replace anything but a regular file.
 
     Raises:
@@ -366,7 +366,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
             f"{_shorten_path(path)}: cannot be written in a format of this name; "
             f"give one that ends in {' or '.join(suffixes)}"
         )
-    require_replaceable(path)
+    require_regular_file(path)
     require_writable(path.parent)
     return path
 

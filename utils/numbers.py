@@ -66,8 +66,8 @@ class Range:
         return str(self)
 
 
-COUNT = Range(1, MAX_COUNT, whole=True)
-COUNT_OR_ZERO = Range(0, MAX_COUNT, whole=True)
+POSITIVE_COUNT = Range(1, MAX_COUNT, whole=True)
+COUNT = Range(0, MAX_COUNT, whole=True)
 POSITIVE = Range(0, above_low=True)
 NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)

@@ -1,4 +1,4 @@
-"""Videos as text, and frame and object of a value: ``[FRAME][:ID]=VALUE``."""
+"""Syntax of ``[FRAME][:ID]=VALUE``, and of addresses and cameras as videos."""
 
 from __future__ import annotations
 

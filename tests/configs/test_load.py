@@ -15,7 +15,7 @@ from aotlab.configs.load import build_config, load_config, parse_yaml, to_yaml
 from aotlab.configs.schema import Config, StageConfig
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import COUNT, FRACTION, POSITIVE, SEED, Range, parse_number
+from aotlab.utils.numbers import FRACTION, POSITIVE, POSITIVE_COUNT, SEED, Range, parse_number
 from tests.shared import one_of_each_method
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -301,7 +301,7 @@ def test_any_override_gives_settings_or_an_input_error(key, value):
 
 @given(st.one_of(st.floats().map(repr), st.integers().map(str), st.text(max_size=10)))
 def test_number_read_is_finite_and_in_range(text):
-    for allowed in (COUNT, FRACTION, POSITIVE, SEED, Range()):
+    for allowed in (POSITIVE_COUNT, FRACTION, POSITIVE, SEED, Range()):
         try:
             value = parse_number(text, allowed)
         except ValueError:

@@ -17,10 +17,10 @@ from aotlab.utils.errors import suggest
 from aotlab.utils.files import require_existing
 from aotlab.utils.numbers import (
     COUNT,
-    COUNT_OR_ZERO,
     MAX_COUNT,
     MAX_SIDE,
     POSITIVE,
+    POSITIVE_COUNT,
     Range,
     parse_bytes,
     parse_number,
@@ -111,8 +111,8 @@ def number(allowed: Range) -> FunctionType:
 
 Integer = number(Range(-MAX_COUNT, MAX_COUNT, whole=True))
 """for options whose bounds depend on the settings"""
-PositiveInt = number(COUNT)
-NonNegativeInt = number(COUNT_OR_ZERO)
+PositiveInt = number(POSITIVE_COUNT)
+NonNegativeInt = number(COUNT)
 PositiveFloat = number(POSITIVE)
 Pixels = number(Range(32, MAX_SIDE, whole=True))
 Scale = number(Range(0, 16, above_low=True))
