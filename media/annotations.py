@@ -77,10 +77,10 @@ def read_annotations(
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame; results
             lack a tracked frame or hold others.
     """
-    folder, record = path, read_job_record(path) if is_file(path / RECORD_FILE) else None
-    if is_file(path / RECORD_FILE):
-        if record is not None and record.error is not None:
-            log.warning("%s: results of a run that did not end (%s)", path, record.error)
+    folder, record = path, read_job_record(path)
+    if record is not None and record.error is not None:
+        log.warning("%s: results of a run that did not end (%s)", folder, record.error)
+    if is_file(folder / RECORD_FILE):
         path = _find_tracked_masks(folder)
     if not is_folder(path):
         require_file(path, "expected a file of masks")
@@ -151,9 +151,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
 
 
 def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
-    if path.suffix.lower() != ".json" or is_folder(path):
-        return None
-    tree = read_json(path)
+    tree = read_json(path) if path.suffix.lower() == ".json" and not is_folder(path) else None
     if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
         return None
     found = match_regions(parse_coco(tree, video), video)

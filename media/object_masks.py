@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +64,16 @@ def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None
 
 def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
     """Read an H×W bool mask per object; arguments and errors as in `read_labels`."""
-    masks = dict(_read_pixels(mask, size))
+    from aotlab.media.images import require_image_size
+    from aotlab.media.masks import read_mask
+    from aotlab.media.regions import decode_runs, parse_runs
+    from aotlab.utils.files import reading
+
+    masks = {object_id: read_mask(path, size=size) > 0 for object_id, path in mask.files.items()}
+    for object_id, text in mask.runs.items():
+        with reading(f"{mask}, object {object_id}"):
+            pixels = decode_runs(parse_runs(text, mask.size), mask.size)
+        masks[object_id] = require_image_size(pixels, size or mask.size, mask, "its frame")
     sizes = {pixels.shape for pixels in masks.values()}
     if len(sizes) != 1:
         raise InputError(f"{mask}: masks of {len(sizes)} sizes; expected one object at least, and one size")
@@ -84,17 +93,3 @@ def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
 def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
     """Return the files of a given mask."""
     return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())
-
-
-def _read_pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
-    from aotlab.media.images import require_image_size
-    from aotlab.media.masks import read_mask
-    from aotlab.media.regions import decode_runs, parse_runs
-    from aotlab.utils.files import reading
-
-    for object_id, text in mask.runs.items():
-        with reading(f"{mask}, object {object_id}"):
-            pixels = decode_runs(parse_runs(text, mask.size), mask.size)
-        yield object_id, require_image_size(pixels, size or mask.size, mask, "its frame")
-    for object_id, path in mask.files.items():
-        yield object_id, read_mask(path, size=size) > 0

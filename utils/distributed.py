@@ -82,18 +82,14 @@ class World:
             dist.all_gather_object(items, item)
         return items
 
-    def assign_by_cost(self, costs: Sequence[int]) -> list[int]:
-        """Return the indices of this rank's items: each item goes, largest cost first, to the rank with the least work.
-
-        A single rank keeps their order.
-        """
-        if self.ranks == 1:
-            return list(range(len(costs)))
-        return assign_by_cost(costs, self.rank, self.ranks)
-
 
 def assign_by_cost(costs: Sequence[int], rank: int, ranks: int) -> list[int]:
-    """Return the indices of a rank's items, largest cost first: each item goes to the rank with the least work."""
+    """Return the indices of a rank's items: each item goes, largest cost first, to the rank with the least work.
+
+    A single rank keeps their order.
+    """
+    if ranks == 1:
+        return list(range(len(costs)))
     loads: list[int] = [0] * ranks
     indices = []
     for index in sorted(range(len(costs)), key=lambda index: -costs[index]):

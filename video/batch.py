@@ -85,7 +85,7 @@ def run_jobs(
             if restart:
                 _restart(jobs, output)
         world.gather(None)  # other ranks wait until the main rank has claimed the folder
-        numbers = world.assign_by_cost([_video_bytes(job) for job in jobs])
+        numbers = assign_by_cost([_video_bytes(job) for job in jobs], world.rank, world.ranks)
         records: list[JobRecord] = []
         for record in _run_until_stopped(runner, [jobs[number] for number in numbers], stop):
             records.append(record)

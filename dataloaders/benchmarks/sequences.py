@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import (
     is_file,
     is_folder,
+    read_json,
     read_text,
     reading,
     require_file,
@@ -246,11 +246,8 @@ def read_names(path: Path) -> list[str]:
 
 
 def read_optional_list(path: Path) -> frozenset[str] | None:
-    """Return the lines of a list file, or None if it is missing."""
-    if not is_file(path):
-        return None
-    lines = read_text(path, "expected one name per line").splitlines()
-    return frozenset(line.strip() for line in lines if line.strip())
+    """Return the names in a list file as `read_names` does; None if it is missing."""
+    return frozenset(read_names(path)) if is_file(path) else None
 
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
@@ -259,14 +256,16 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     Raises:
         InputError: missing, or not a metadata file.
     """
+    tree = read_json(path, "it comes with the data set and lists its videos and objects")
     with reading(path):
-        tree = json.loads(read_text(path, "it comes with the data set and lists its videos and objects"))
         videos = {name: video["objects"] for name, video in tree["videos"].items()}
-        videos = {
-            name: {key: {} for key in objects} if isinstance(objects, list) else dict(objects)
-            for name, objects in videos.items()
+        # a list states ids only
+        return {
+            require_file_name(name, str(path)): {key: {} for key in items}
+            if isinstance(items, list)
+            else dict(items)
+            for name, items in videos.items()
         }
-    return {require_file_name(name, str(path)): objects for name, objects in videos.items()}
 
 
 def read_objects(

@@ -20,7 +20,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import list_mask_files
-from aotlab.utils.distributed import RESUME_ADVICE, World
+from aotlab.utils.distributed import RESUME_ADVICE, World, assign_by_cost
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path
 from aotlab.utils.locks import locked_output
@@ -103,7 +103,10 @@ def evaluate(
     with locked_output(output, world):
         records = Records(output, options.origin, videos, force=options.force)
         world.gather(None)  # no rank writes before the others have read the records
-        share = [videos[index] for index in world.assign_by_cost([len(video.frames) for video in videos])]
+        share = [
+            videos[index]
+            for index in assign_by_cost([len(video.frames) for video in videos], world.rank, world.ranks)
+        ]
         evaluation = _run_videos(tracker, share, records, options, world)
         return _merge_results(world.gather(evaluation, f"{RESUME_ADVICE} {output}"), videos)
 

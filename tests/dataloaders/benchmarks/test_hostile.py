@@ -76,6 +76,7 @@ BROKEN_META = [
     "", "[]", "3", "null", '"videos"', "{}", '{"videos": null}', '{"videos": 3}', '{"videos": []}', '{"videos": [[]]}',
     '{"videos": {}}', '{"videos": {"a": null}}', '{"videos": {"a": []}}', '{"videos": {"a": {"objects": 3}}}',
     '{"videos": {"a": {"objects": ["x"]}}}', "[" * 100_000, '{"videos": ' * 50_000, "\ufeff{", "\x00", "nan",
+    '{"videos": {"a": {"objects": {"1": Infinity}}}}',
 ]  # fmt: skip
 
 
@@ -109,7 +110,7 @@ OBJECTS = [
     ],
     *[("youtubevos2019", {object_id: frames("00000")}) for object_id in ("x", "0", "255", "1" * 5000)],
     ("youtubevos2019", {"1": frames("../../evil")}),
-    *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, 1e400, None)],
+    *[("lvosv2", {"1": span(start, 9, 2)}) for start in (-5, None)],
     *[("lvosv2", {"1": entry}) for entry in (span(1, 10**10, 2), span(10**30, 10**31, 2), span(9, 1, 2))],
     ("lvosv2", {"1": span(1, 9, 10**12)}),
 ]
