@@ -193,11 +193,6 @@ def test_circular_links_and_pipes_are_reported(tmp_path):
     assert any("00001.jpg: no such image file" in str(finding) for finding in report.findings)
 
 
-def test_closed_folder_is_named(closed_folder):
-    with pytest.raises(InputError, match=r"closed.*cannot be read"):
-        lint_folder(closed_folder, "video")
-
-
 def test_time_to_check_names_is_proportional_to_their_number(tmp_path, monkeypatch):
     frames, masks = (tmp_path / name / "a" for name in ("JPEGImages", "Annotations"))
     add_frame(frames / "000.jpg")

@@ -25,21 +25,6 @@ def test_statistics_equal_the_reference(measure):
         )
 
 
-def test_recall_needs_more_than_one_half():
-    assert recall(np.array([0.5, 0.51, 1.0, 0.0])) == 0.5
-
-
-def test_missing_frame_counts_in_recall_only():
-    values = np.array([1.0, np.nan])
-    assert (nanmean(values), recall(values)) == (1.0, 0.5)
-
-
-@pytest.mark.parametrize(("values", "wanted"), [([0.7], 0.0), ([0.9, 0.4], 0.5), ([1.0, 0.8, 0.6, 0.4], 0.4)])
-def test_quarters_share_their_end_frames(values, wanted):
-    # means of two decimals: 1e-12 is float64 rounding
-    assert decay(np.array(values)) == pytest.approx(wanted, abs=1e-12)
-
-
 @pytest.mark.parametrize("count", [255, 256, 257, 1000])
 def test_decay_of_long_sequences_does_not_wrap(count):
     quarter = count // 3

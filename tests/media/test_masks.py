@@ -34,7 +34,7 @@ def test_255_is_an_object_if_alone_and_else_void(stored, meant):
     [([[0, 1, 2], [255, 7, 0]], "P", np.uint8), ([[0, 256, 1], [65535, 3, 0]], "I;16", np.uint16)],
 )
 def test_written_masks_are_read_unchanged(tmp_path, labels, mode, dtype):
-    write_mask(tmp_path / "mask.png", np.array(labels, np.int64))
+    write_mask(tmp_path / "mask.png", labels)
     with Image.open(tmp_path / "mask.png") as image:
         assert image.mode == mode
         assert mode != "P" or image.getpalette()[3:6] == [128, 0, 0]
@@ -64,19 +64,6 @@ def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / name, format=kind, **options)
     with pytest.raises(InputError, match=rf"{name}: a {kind} file, whose compression changes object ids"):
         read_mask(tmp_path / name)
-
-
-@pytest.mark.parametrize("value", [-1, 65536, 0.5, np.nan, np.inf])
-def test_ids_that_16_bits_do_not_hold_rejected(tmp_path, value):
-    with pytest.raises(InputError, match="0 to 65535"):
-        write_mask(tmp_path / "mask.png", np.array([[value]]))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_colored_image_is_not_a_mask(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
-    with pytest.raises(InputError, match="mode RGB"):
-        read_mask(tmp_path / "photo.png")
 
 
 def test_mask_of_another_size_rejected(tmp_path):
@@ -115,19 +102,23 @@ def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
     assert "contains 2 images; the first one is used" in caplog.text
 
 
-def test_matte_is_not_written_as_ids(tmp_path):
-    with pytest.raises(InputError, match=r"a\.png: .* whole numbers .* with fractions; threshold"):
-        write_mask(tmp_path / "a.png", np.full((4, 6), 0.7))
-    with pytest.raises(InputError, match=r"a\.png: .* from 0 to 65535, got int64 of 0 to 2147483648;"):
-        write_mask(tmp_path / "a.png", np.array([[0, 2**31]]))
-    with pytest.raises(
-        InputError, match=r"a\.png: expected object ids H×W, got an array of shape \(4, 6, 3\)"
-    ):
-        write_mask(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
-    write_mask(tmp_path / "a.png", np.ones((4, 6)).tolist())
-    assert (read_mask(tmp_path / "a.png") == 1).all()
-
-
-def test_mask_under_the_name_of_a_jpeg_rejected(tmp_path):
-    with pytest.raises(InputError, match=r"a\.jpg: masks are written as PNG"):
-        write_mask(tmp_path / "a.jpg", np.ones((4, 6), np.uint8))
+@pytest.mark.parametrize(
+    ("name", "labels", "words"),
+    [
+        ("a.png", [[-1]], "whole numbers from 0 to 65535, got int64 of -1 to 0;"),
+        ("a.png", [[0, 2**31]], "whole numbers from 0 to 65535, got int64 of 0 to 2147483648;"),
+        ("a.png", [[0.7]], "whole numbers .* with fractions; threshold"),
+        ("a.png", [[np.nan]], "0 to 65535"),
+        ("a.png", [[np.inf]], "0 to 65535"),
+        (
+            "a.png",
+            np.zeros((4, 6, 3), np.uint8),
+            r"expected object ids H×W, got an array of shape \(4, 6, 3\)",
+        ),
+        ("a.jpg", [[1]], "masks are written as PNG"),
+    ],
+)
+def test_arrays_that_are_not_ids_are_not_written(tmp_path, name, labels, words):
+    with pytest.raises(InputError, match=f"{name}: .*{words}"):
+        write_mask(tmp_path / name, np.array(labels))
+    assert list(tmp_path.iterdir()) == []

@@ -56,12 +56,6 @@ def test_incomplete_run_lengths_rejected(counts):
         parse_runs(counts, (24, 40))
 
 
-def test_polygon_filled_as_by_pycocotools():
-    points = [3, 3, 20, 4, 18, 16, 5, 12]
-    expected = coco.decode(coco.merge(coco.frPyObjects([points], 24, 40)))
-    assert (decode_runs(fill_polygons([points], (24, 40)), (24, 40)) == expected).all()
-
-
 @pytest.mark.parametrize(
     "points",
     [

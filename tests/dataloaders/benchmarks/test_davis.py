@@ -138,14 +138,3 @@ def test_only_videos_without_ground_truth_are_480_high(root):
     for path in sorted((root / "Annotations/480p/bear").glob("*.png"))[1:]:
         path.unlink()
     assert read_davis(root, 2017)[0].output_height == 480
-
-
-def test_folder_of_unpadded_names_in_natural_order(tmp_path):
-    for index in range(12):
-        path = tmp_path / "JPEGImages" / "a" / f"{index}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        write_mask(tmp_path / "Annotations" / "a" / f"{index}.png", np.ones((2, 3), np.uint8))
-    (video,) = read_folder(tmp_path)
-    assert [path.stem for path in video.frames] == [str(index) for index in range(12)]
-    assert [path.stem for path in video.annotations] == [str(index) for index in range(12)]

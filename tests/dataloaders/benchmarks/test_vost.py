@@ -3,8 +3,6 @@
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_readable
-from aotlab.utils.errors import InputError
 from tests.miniatures import make_vost
 
 
@@ -36,10 +34,3 @@ def test_frames_before_the_first_mask_are_not_run(root):
         "frame00018",
         7,
     )
-
-
-def test_video_without_masks_is_named(root):
-    for path in (root / "Annotations" / "1083_cut_tomato").iterdir():
-        path.unlink()
-    with pytest.raises(InputError, match="1083_cut_tomato: no mask of its frames"):
-        require_readable(open_dataset("vost", root))
