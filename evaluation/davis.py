@@ -79,10 +79,8 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
         return plan
     ids_by_frame = [list_ids(read_mask(path)) for path in plan.frames]
     ids = sorted(set().union(*ids_by_frame))
-    object_present = np.array(
-        [[object_id in frame for frame in ids_by_frame] for object_id in ids], dtype=bool
-    )
-    object_present = object_present.reshape(len(ids), len(ids_by_frame))
+    present = [object_id in frame for object_id in ids for frame in ids_by_frame]
+    object_present = np.array(present, dtype=bool).reshape(len(ids), len(ids_by_frame))
     return replace(plan, objects=tuple(map(ScoredObject, ids)), object_present=object_present, strict=False)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
 from aotlab.media.job_record import MASKS_FOLDER, RECORD_FILE, read_job_record, require_tracked_frames
-from aotlab.media.masks import MAX_OBJECTS, PHOTO, is_blurred, is_photo, read_mask, resolve_void
+from aotlab.media.masks import MAX_OBJECTS, is_blurred, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
     Annotations,
@@ -183,15 +183,12 @@ def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
 
 
 def _has_ids(path: Path) -> bool:
-    """Return whether a file is an image that is not in colors; raise `InputError` for a photo."""
+    """Return whether a file is an image that is not in colors."""
     try:
         with open_image(path, "mask", "give a PNG") as image:
-            in_colors, photo = image.mode in ("RGB", "RGBA"), is_photo(image)
+            return image.mode not in ("RGB", "RGBA")
     except InputError:
         return False
-    if photo:
-        raise InputError(PHOTO)
-    return not in_colors
 
 
 def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRegion]:

@@ -23,11 +23,7 @@ MAX_THICK_SHARE = 0.5
 """In a blurred mask, fewer than this share of the edge pixels equal a neighbor in both directions: each value is a line
 of single pixels."""
 MAX_OBJECTS = 1000
-"""largest number of ids or colors in a mask, to reject photos passed as masks"""
-PHOTO = (
-    "a photo, whose red, green and blue differ, but a mask has one object id per pixel, 0 for the background; give a "
-    "palette or gray PNG"
-)
+"""largest number of ids in a mask, to reject photos passed as masks"""
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
 
 
@@ -62,8 +58,6 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     """
     path = Path(path)
     with open_image(path, "mask", MASK_ADVICE) as image:
-        if is_photo(image):
-            raise InputError(PHOTO)
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
         labels = np.array(image) if lossless else np.empty((0, 0))
         if (count := getattr(image, "n_frames", 1)) > 1:
@@ -85,11 +79,6 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
             "save it as a palette (mode P) or 8/16-bit gray PNG"
         )
     return labels if size is None else require_image_size(labels, size, path, "its frame")
-
-
-def is_photo(image: Image.Image) -> bool:
-    """Return whether an image has more colors than a mask has objects."""
-    return image.mode in ("RGB", "RGBA") and image.getcolors(MAX_OBJECTS) is None
 
 
 def is_black_and_white(path: Path) -> bool:

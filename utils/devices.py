@@ -70,12 +70,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def list_devices() -> list[str]:
     """Return the types of available devices."""
-    devices = ["cpu"]
-    if torch.cuda.is_available():
-        devices.append("cuda")
-    if torch.backends.mps.is_available():
-        devices.append("mps")
-    return devices
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return ["cpu"] if accelerator is None else ["cpu", accelerator.type]
 
 
 def synchronize(device: str | torch.device) -> None:

@@ -127,11 +127,11 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     Raises:
         InputError: not a VISOR file.
     """
-    sequences: dict[str, list[tuple[str, Frame]]] = {}
+    sequences: dict[str, list[Frame]] = {}
+    tree = read_json(path)
     with reading(path):
-        for entry in read_json(path)["video_annotations"]:
+        for entry in sorted(tree["video_annotations"], key=_image_path):
             image = entry["image"]
-            sequence = require_file_name(image["subsequence"], str(path))
             frame = Frame(
                 require_file_name(image["video"], str(path)),
                 require_file_name(image["name"], str(path)),
@@ -140,11 +140,12 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
                     for item in entry["annotations"]
                 ),
             )
-            sequences.setdefault(sequence, []).append((str(image.get("image_path", image["name"])), frame))
-    return {
-        name: [frame for _, frame in sorted(numbered_frames, key=lambda item: item[0])]
-        for name, numbered_frames in sequences.items()
-    }
+            sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
+    return sequences
+
+
+def _image_path(entry: Any) -> str:
+    return str(entry["image"].get("image_path", entry["image"]["name"]))
 
 
 def number_objects(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:

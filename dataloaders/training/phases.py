@@ -103,19 +103,10 @@ def open_mixture(
     root = find_data_root(data)
     if not phase.sources:
         raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
-    sources, problems = [], {}
-    for source in phase.sources:
-        try:
-            sources.append(open_set(root, source, readers))
-        except InputError as error:
-            problems[source.path] = str(error)
-    if problems:
-        first, *others = problems
-        more = f"; the same recipe also lacks {', '.join(others)}" if others else ""
-        raise InputError(f"{problems[first]}{more}")
+    sources = tuple(open_set(root, source, readers) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     shares = tuple((weights / weights.sum()).tolist())
-    return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
+    return Mixture(sources, shares, phase, data, seed, max_objects)
 
 
 def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list[Video]:
@@ -126,12 +117,10 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
     """
     videos: list[Video] = []
     for source in data.validation:
-        opened: ClipSource | None = None
-        if source.kind not in IMAGE_READERS:
-            root = find_data_root(data)
-            has_val = source.kind != "video" or is_file(root / source.path / "ImageSets" / "val.txt")
-            split = source.split or ("val" if has_val else None)
-            opened = open_set(root, replace(source, split=split), readers)
+        root = find_data_root(data)
+        has_val = source.kind != "video" or is_file(root / source.path / "ImageSets" / "val.txt")
+        split = source.split or ("val" if has_val and source.kind not in IMAGE_READERS else None)
+        opened = open_set(root, replace(source, split=split), readers)
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
