@@ -78,19 +78,14 @@ def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> N
     write_text(path, json.dumps(wrap(kind, content), indent=1) + "\n")
 
 
-def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content:
-    """Read a file of `write_versioned` and return ``make(content)``; raises as `read_json` and `reading` do."""
-    content = read_json(path, kind.remedy, max_bytes=MAX_BYTES)
-    with reading_kind(path, kind):
-        return make(unwrap(kind, content))
-
-
-def read_versioned_or_none(
-    path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]
-) -> Content | None:
-    """Read as `read_versioned` does; return None for a missing file, and for a damaged one with a log message."""
+def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content | None:
+    """Return ``make(content)`` of a file of `write_versioned`; None if it is missing, or damaged, which is logged."""
     try:
-        return read_versioned(path, kind, make) if file_mode(path) else None
+        if not file_mode(path):
+            return None
+        content = read_json(path, kind.remedy, max_bytes=MAX_BYTES)
+        with reading_kind(path, kind):
+            return make(unwrap(kind, content))
     except InputError as error:
         log.warning("%s", error)
         return None
@@ -103,5 +98,5 @@ def save_record(path: Path, record: Any) -> None:
 
 
 def load_record(path: Path, kind: type[Content]) -> Content | None:
-    """Return the record of a finished part, as `read_versioned_or_none` does."""
-    return read_versioned_or_none(path, RUN_RECORD, lambda content: kind(**content))
+    """Return the record of a finished part, as `read_versioned` does."""
+    return read_versioned(path, RUN_RECORD, lambda content: kind(**content))

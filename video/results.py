@@ -21,7 +21,7 @@ from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_file_name, real_path, remove
 from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
-from aotlab.utils.versioned_json import FileKind, read_versioned_or_none
+from aotlab.utils.versioned_json import FileKind, read_versioned
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
@@ -80,7 +80,7 @@ def is_filled(path: Path) -> bool:
 
 def read_run(output: Path) -> tuple[Any, list[str]]:
     """Return the settings and job names of the run in a folder; None and no names without one."""
-    earlier = read_versioned_or_none(
+    earlier = read_versioned(
         output / RUN_FILE, RUN_KIND, lambda content: (content["settings"], list(content["jobs"]))
     )
     return (None, []) if earlier is None else (earlier[0], list(filter(is_file_name, earlier[1])))
