@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -110,15 +110,17 @@ class ImageFrames(FrameSource):
     def __init__(self, path: Path, levels: LevelsOption = None, rate: RateOption = None) -> None:
         self.rate = parse_rate(rate)
         self._paths: list[Path] = []
-        self._stack: TiffStack | None = None
         linear = False
         if not is_folder(path) and detect_image_kind(path) == "tiff":
-            self._stack = TiffStack(path)
-            self.name, self.length = path.stem, self._stack.count
+            stack = TiffStack(path)
+            self._read_values: Callable[[int], np.ndarray] = stack.read
+            self.name, self.length = path.stem, stack.count
         else:
             self._paths = list_images(path) if is_folder(path) else [path]
+            self._read_values = lambda index: read_raw_image(self._paths[index])
             self.name, self.length = real_path(path).name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
+        self._path = path
         first = self._read_values(0)
         self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
         self.damaged = []
@@ -141,7 +143,8 @@ class ImageFrames(FrameSource):
     def read(self, index: int) -> np.ndarray:
         """Return a frame. Raises `InputError` if it is missing, broken or of another size or type."""
         require_index(self, index, self.length)
-        values, title = self._read_values(index), self._title(index)
+        values = self._read_values(index)
+        title = str(self._paths[index]) if self._paths else f"{self._path}, image {index}"
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
             raise InputError(
                 f"{title}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
@@ -154,18 +157,12 @@ class ImageFrames(FrameSource):
         """Yield the frames in order; raises as `read`."""
         return map(self.read, range(self.length))
 
-    def _read_values(self, index: int) -> np.ndarray:
-        return read_raw_image(self._paths[index]) if self._stack is None else self._stack.read(index)
-
     def _read_or_skip(self, index: int) -> np.ndarray:
         """Read the values of an image; empty if it is broken, which is reported when the frame is read."""
         try:
             return self._read_values(index)
         except InputError:
             return np.empty(0, self._dtype)
-
-    def _title(self, index: int) -> str:
-        return str(self._paths[index]) if self._stack is None else f"{self._stack.path}, image {index}"
 
 
 def parse_rate(rate: RateOption) -> Fraction:

@@ -89,12 +89,9 @@ class Prompt:
         return self._select_points(0)
 
     def _select_points(self, label: int) -> list[Point]:
-        labels = [1] * len(self.points) if self.labels is None else self.labels
-        return [
-            point
-            for point, value in zip(cast(Sequence[Point], self.points), labels, strict=True)
-            if value == label
-        ]
+        points = cast(Sequence[Point], self.points)
+        labels = [1] * len(points) if self.labels is None else self.labels
+        return [point for point, value in zip(points, labels, strict=True) if value == label]
 
     def crop_box(self, size: tuple[int, int], object_id: int) -> Prompt:
         """Return the prompt with its box cropped to a frame of (height, width); warn if much of it lies outside.
@@ -150,28 +147,29 @@ def parse_prompts(
         InputError: a text of another form, a box without two pixels each way, two boxes for one object, or an object
             with nothing but negative points.
     """
-    parsed: dict[tuple[int, int], dict[str, list[tuple[float, ...]]]] = {}
+    options: dict[tuple[int, int], dict[str, Any]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):
         for text in texts:
             frame, object_id, values = _parse_numbers(kind, text, first_frame)
-            lists = parsed.setdefault((frame, object_id), {"box": [], "point": [], "not-point": []})
-            if kind == "box" and lists["box"]:
+            given = options.setdefault((frame, object_id), {"box": None, "points": [], "labels": []})
+            if kind != "box":
+                given["points"].append(values)
+                given["labels"].append(int(kind == "point"))
+            elif given["box"] is None:
+                given["box"] = values
+            else:
                 raise InputError(
                     f"box {text}: object {object_id} has a box on frame {frame} already; for another object write "
                     f":{object_id + 1}={text.rpartition('=')[2]}"
                 )
-            lists[kind].append(values)
     prompts: dict[int, dict[int, Prompt]] = {}
-    for (frame, object_id), lists in sorted(parsed.items()):
-        if not lists["box"] and not lists["point"]:
+    for (frame, object_id), given in sorted(options.items()):
+        if given["box"] is None and 1 not in given["labels"]:
             raise InputError(
                 f"not-point: object {object_id} has only negative points on frame {frame}; add a point on the object "
                 "or a box"
             )
-        clicks = [(x, y) for x, y in lists["point"] + lists["not-point"]]
-        labels = [1] * len(lists["point"]) + [0] * len(lists["not-point"])
-        box = next(((x, y, width, height) for x, y, width, height in lists["box"]), None)
-        prompts.setdefault(frame, {})[object_id] = Prompt(clicks, labels, box)
+        prompts.setdefault(frame, {})[object_id] = Prompt(**given)
     return prompts
 
 
