@@ -51,7 +51,7 @@ REGION_AND_CONTOUR = ObjectMetric(measure_region_and_contour)
 def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:
     """Return J, the intersection over union of two H×W masks of bool or 0 and other numbers; 1 if both are empty."""
     annotation, prediction = annotation.astype(bool, copy=False), prediction.astype(bool, copy=False)
-    # one bit of each byte is set, so the Hamming norm counts pixels
+    # Bytes of 0 and 1 differ in one bit, so the Hamming norm counts the different pixels.
     different = int(cv2.norm(annotation.view(np.uint8), prediction.view(np.uint8), cv2.NORM_HAMMING))
     total = cv2.countNonZero((annotation | prediction).view(np.uint8))
     return (total - different) / total if total else 1.0

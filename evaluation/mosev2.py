@@ -87,7 +87,7 @@ def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent:
     j, dot, plain = (100 * float(values.mean()) for values in (region, narrow, full))
     row = {"J&F_dot": (j + dot) / 2, "J": j, "F_dot": dot}
     starts = [0, *(np.flatnonzero(np.diff(absent)) + 1).tolist(), len(absent)]
-    # a run at the start follows neither an appearance nor a disappearance
+    # The object neither appeared nor disappeared before the first run, so that run does not count.
     runs = list(pairwise(starts))[1:]
     for column, gone in (("J&F_d", True), ("J&F_r", False)):
         means = [

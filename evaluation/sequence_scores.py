@@ -157,7 +157,7 @@ def score_pair(
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
     values = np.empty((plan.metric.num_values, len(plan.objects)))
     for index, object_id in enumerate(plan.ids):
-        # a second crop removes only empty pixels or the border of the frame
+        # The metric crops again to this object, which does not change its values.
         true, predicted = annotation == object_id, prediction == object_id
         values[:, index] = plan.metric.score(true, predicted, size)
     return values, unknown
@@ -189,7 +189,7 @@ def join_scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScor
     values = np.concatenate([part.values for part in parts], axis=2)
     is_counted = plan.is_counted
     if plan.object_present is not None:
-        # if the annotation lacks the object, J below 1 means that the prediction has it
+        # J is 1 if both masks are empty. Below 1 without an object in the annotation, the prediction shows it.
         from_first = np.maximum.accumulate(plan.object_present | (values[0] < 1), axis=1)
         is_counted = from_first if is_counted is None else is_counted & from_first
     if is_counted is not None:

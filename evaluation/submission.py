@@ -96,7 +96,7 @@ def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:
     try:
         with decode_image(io.BytesIO(content)) as image:
             kind, mode, (width, height) = image.format, image.mode, image.size
-            # never decode a decompression bomb
+            # A small file can decode to a huge image, so the size is compared first.
             labels = np.array(image) if (height, width) == item.size else None
     except Exception as error:  # decoders raise all kinds of errors
         return f"not a readable PNG ({describe_error(error)})"

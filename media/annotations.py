@@ -245,7 +245,8 @@ def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedReg
         raise InputError(f"two of the folders {names} are for one object; merge or rename them")
     first = 1 if 0 in ids.values() else 0
     regions = []
-    # SA-V and SAM 2 write palettes of 0 and 1 into folders named by id; elsewhere, palettes hold object ids
+    # SA-V and SAM 2 write palette images of 0 and 1 into folders named by id. In other folders, a palette image holds
+    # object ids.
     for folder in folders:
         name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
         for path in _list_images(folder):

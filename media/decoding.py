@@ -77,7 +77,7 @@ def decode(
     import av
 
     index, last, damaged, failure = 0, None, dict[int | None, int](), None
-    # slice threads do not mark frames that the decoder filled in
+    # With threads for slices, frames that the decoder filled in are not marked.
     container.streams.video[0].thread_type = "FRAME"
     try:
         for packet in demux(container):
@@ -141,7 +141,7 @@ def has_variable_rate(container: av.container.InputContainer, rate: Fraction) ->
                 times.append(packet.pts * stream.time_base)
     times.sort()
     slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
-    # the last packets may lack neighbors that are stored later
+    # The neighbors in time of the last packets may be stored after those that were read.
     steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
     return any(abs(step - 1 / rate) > slack for step in steps)
 

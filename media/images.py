@@ -98,7 +98,7 @@ def require_jpeg_end(path: Path, image: Image.Image) -> None:
     """Raise `ValueError` for a JPEG without end marker; decoders fill missing parts with gray."""
     if image.format in ("JPEG", "MPO"):
         content = path.read_bytes()
-        # neither marker occurs in compressed data; an embedded thumbnail has a separate end marker
+        # Neither marker occurs in compressed data. A thumbnail inside the file has an end marker too, before the image.
         if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
             raise ValueError("file is truncated")
 
@@ -131,7 +131,7 @@ def list_images(folder: Path) -> list[Path]:
     if not names:
         raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     kinds = Counter(path.suffix.lower() for path in names)
-    # of equally many, JPEG frames rather than the PNG masks beside them
+    # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
     usual = min(kinds, key=lambda suffix: (-kinds[suffix], IMAGE_SUFFIXES.index(suffix)))
     masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
     if masks:

@@ -36,7 +36,7 @@ def image_stem(name: str | Path) -> str:
     """Return the name of an image without folder and one known suffix; a text may be an address or a Windows path."""
     if isinstance(name, Path):
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
-    # an address may have the name in its query, or before one
+    # In an address, the name is in the query, or at the end of the path before the query.
     for text in (name, re.split(r"[?#]", name)[0]):
         path = PurePosixPath(text.replace("\\", "/"))
         if path.suffix.lower() in SUFFIXES:
@@ -142,7 +142,7 @@ def _number(stems: Sequence[str], length: int | None) -> list[int]:
     endings = [re.search(r"[0-9]{1,9}$", stem) for stem in stems]
     numbers = [int(ending[0]) for ending in endings if ending]
     prefixes = {stem[: ending.start()] for stem, ending in zip(stems, endings, strict=True) if ending}
-    # a number within a random name, such as rf.3a8f21, is not a frame's
+    # Digits at the end of a random name, such as rf.3a8f21, are not a frame number.
     separate = len(prefixes) == 1 or not any(prefix[-1:].isalnum() for prefix in prefixes)
     if len(set(numbers)) == len(stems) and separate:
         return numbers

@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 
 MAX_OUTSIDE_FRACTION = 0.1
-"""share of a box's width or height outside the image above which it may have been meant as two corners"""
+"""A box with a larger share of its width or height outside the image was perhaps meant as two corners."""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)

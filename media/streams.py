@@ -76,7 +76,7 @@ class StreamFrames(FrameSource):
         import av
 
         stream = container.streams.video[0]
-        # threads for slices do not mark damaged frames, threads for frames make live ones late
+        # With threads for slices, damaged frames are not marked. Threads for frames would make live ones late.
         stream.thread_type, stream.codec_context.thread_count = "FRAME", 1
         with container:
             try:
@@ -121,11 +121,11 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
             container = open_container(source, playlists=True, timeout=timeout, options=tcp)
         elif camera:
             device, file = _find_camera(source)
-            # the only rate of many cameras on macOS, and not FFmpeg's default there
+            # Many cameras of macOS have this rate only. FFmpeg asks for another one by default.
             rate = {"framerate": "30"} if device == "avfoundation" else {}
             container = av.open(file, format=device, options=rate, metadata_errors="replace")
         else:
-            # unbuffered: the lock of a buffer would block the end of the program while a reader hangs
+            # A reader that hangs holds the lock of a buffered file, which would block the end of the program.
             pipe: Any = 0 if source == "-" else path
             opened = open(pipe, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
             container = open_container(opened)

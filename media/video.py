@@ -178,8 +178,8 @@ class VideoReader:
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._next = 0  # next frame to decode
-        self._target = 0  # earlier frames are decoded only if others refer to them
-        self._key: int | None = None  # frame sought, until a frame is decoded after it
+        self._target = 0  # frames before this one are skipped by the decoder unless others refer to them
+        self._key: int | None = None  # key frame of the last seek; None once a frame was decoded after it
         self._gap = 0  # largest number of frames missing after a sought key frame
         self._exact = True  # whether decoding began at the start of the file
 

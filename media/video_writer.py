@@ -137,7 +137,7 @@ class VideoWriter:
                 )
                 frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
-            # threads of FFmpeg's scaler overwrite each other's alpha
+            # With several threads, FFmpeg's scaler writes wrong alpha values.
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709", threads=1)
             base = self._stream.codec_context.time_base
             tick = self._tick(None if time is None else time - self._begin, base)

@@ -138,7 +138,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 def _is_abandoned(path: Path, host: str, process: int) -> bool:
     """Return whether the process that wrote a file has ended; on Windows and for other machines, if it is a day old."""
     try:
-        # a process of another machine cannot be asked; on Windows, signal 0 would terminate it
+        # Processes of other machines cannot be checked. On Windows, signal 0 would end the process.
         if not POSIX or not host or host != host_name():
             return time.time() - path.stat().st_mtime > DAY_SECONDS
         os.kill(process, 0)

@@ -129,7 +129,7 @@ def parse_bytes(text: str) -> int:
 
 def format_bytes(count: int) -> str:
     """Return bytes as text such as "1.5 GB"."""
-    # 999.5 is rounded to 1000, which is 1 of the next unit
+    # With three digits, 999.5 KB would be shown as 1000 KB. From there on, the next unit is used.
     unit = next((name for name in ("B", "KB", "MB", "GB") if count < 999.5 * UNITS[name]), "TB")
     value = count / UNITS[unit]
     return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"

@@ -44,7 +44,7 @@ def read_davis(root: Path, year: int | str, split: str = "val") -> list[Video]:
 
     def read(name: str) -> Video:
         video = _read_sequence(root, size, name)
-        # without public annotations the server expects 480 rows; else results have the annotations' size
+        # The server for splits without public annotations expects 480 rows. Other results have the annotations' size.
         height = SUBMISSION_HEIGHT if len(video.annotations) == 1 else None
         return replace(video, merge_ids=merge_ids, output_height=height)
 
@@ -76,7 +76,7 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
         labeled = list_frames(root / "JPEGImages" / name)
         frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labeled
         video = _make_video(name, frames, root / "Annotations" / name)
-        # a label before the first frame could not be predicted
+        # Labels whose frames are missing at the start cannot be predicted, so they are not scored.
         first = {path.stem for path in video.frames[:1]}
         scored = tuple(dropwhile(lambda path: path.stem not in first, video.annotations))
         written = frozenset(path.stem for path in (*labeled, *scored)) if all_frames else None
