@@ -89,8 +89,7 @@ def read_annotations(
         if record is not None:
             annotations.video = record.video_name or annotations.video
             annotations.class_names = record.class_names
-            stem = (video.stem or "{:05d}".format) if path.name == MASKS_FOLDER else None
-            require_tracked_frames(folder, record, annotations.frames, stem)
+            require_tracked_frames(folder, record, annotations.frames)
         if annotations.video not in ("", video.name):
             problem = f"made for the video {annotations.video}, but given for {video.name}"
             if strict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,33 +118,27 @@ def has_all_masks(folder: Path, record: JobRecord) -> bool:
     return len(sizes) == record.frames and len({*sizes}) <= 1 and None not in sizes
 
 
-def require_tracked_frames(
-    folder: Path, record: JobRecord, found: Collection[int], stem: Callable[[int], str] | None
-) -> None:
-    """Raise `InputError` if the masks among results are of frames that were not tracked, or tracked ones lack masks.
+def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[int]) -> None:
+    """Raise `InputError` if results hold masks of frames that were not tracked, or a folder of masks lacks some.
 
     Args:
         folder: the folder of the results.
-        found: indices of the frames with masks.
-        stem: returns the name of a frame's mask; None: masks are in one file, which may leave out empty frames.
+        frames: indices of the frames with masks; masks in one file may leave out frames without objects.
     """
     first, last, end = record.first_frame, record.last_frame, record.first_frame + record.frames
     ended = record.error is None and not is_file(folder / CORRECTED_FILE)
-    dropped = last is not None and end <= last  # to keep up with the source
-    if ended and not dropped:
+    if ended and (last is None or last < end):  # else frames were dropped to keep up with the source
         last = end - 1
-    remedy = "run the track command again"
-    for index in sorted(found):
-        if index < first or (last is not None and index > last):
-            tracked = f"{first} to {'the end' if last is None else last}"
-            name = "" if stem is None else f" ({stem(index)}.png)"
-            raise InputError(
-                f"has a mask of frame {index}{name}, but frames {tracked} were tracked; remove it, or {remedy}"
-            )
-    if stem is not None and ended and len(found) < record.frames:
-        missing = min({*range(first, end)}.difference(found), default=first)
-        lacks = "" if dropped else f"; the first missing one is {stem(missing)}.png"
-        raise InputError(f"has masks of {len(found)} of {record.frames} tracked frames{lacks}; {remedy}")
+    outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
+    if outside:
+        raise InputError(
+            f"has a mask of frame {outside[0]}, but frames {first} to {'the end' if last is None else last} were "
+            "tracked; remove it, or run the track command again"
+        )
+    if ended and len(frames) < record.frames and (folder / MASKS_FOLDER).exists():
+        raise InputError(
+            f"has masks of {len(frames)} of {record.frames} tracked frames; run the track command again"
+        )
 
 
 def _read_png_size(path: Path) -> tuple[int, int] | None:
