@@ -22,7 +22,7 @@ from aotlab.media.regions import (
     ParsedRegion,
     Size,
     VideoInfo,
-    encode_runs,
+    encode_rle,
     match_regions,
 )
 from aotlab.utils.errors import InputError, require_known
@@ -208,7 +208,7 @@ def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRe
             "threshold it (magick mask.png -threshold 50% mask.png), and save it without smoothing"
         )
     return [
-        ParsedRegion(None, encode_runs(mask == object_id), key=int(object_id), image=image)
+        ParsedRegion(None, encode_rle(mask == object_id), key=int(object_id), image=image)
         for object_id in ids
     ] or [ParsedRegion(None, None, image=image)]
 
@@ -250,8 +250,8 @@ def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedReg
         name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
         for path in _list_images(folder):
             mask = _read_binary_mask(path, size, palette=folder in ids)
-            runs = encode_runs(mask) if mask.any() else None
-            regions.append(ParsedRegion(None, runs, name, key, Path(path.name)))
+            rle = encode_rle(mask) if mask.any() else None
+            regions.append(ParsedRegion(None, rle, name, key, Path(path.name)))
     return regions
 
 

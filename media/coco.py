@@ -15,11 +15,11 @@ from aotlab.media.regions import (
     ParsedRegion,
     Size,
     VideoInfo,
-    compress_runs,
+    compress_rle,
     fill_polygons,
-    parse_runs,
+    parse_rle,
     require_size,
-    runs_to_box,
+    rle_to_box,
 )
 from aotlab.utils.errors import InputError
 
@@ -41,10 +41,10 @@ def parse_coco(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             described.add(image_id)
         if segmentation and image_id in images:
             frame, name = images[image_id]
-            runs = parse_segmentation(segmentation, video.size)
+            rle = parse_segmentation(segmentation, video.size)
             class_name = class_names.get(record.get("category_id"), "")
             attributes = _parse_attributes(record.get("attributes"))
-            regions.append(ParsedRegion(frame, runs, class_name, _find_key(record), name, attributes))
+            regions.append(ParsedRegion(frame, rle, class_name, _find_key(record), name, attributes))
     if boxes:
         log.warning("%d annotations have a box and no segmentation; they are left out", boxes)
     absent = (image for image_id, image in images.items() if image_id not in described)
@@ -126,9 +126,9 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
                 "id": count,
                 "image_id": frame + 1,
                 "track_id": region.object_id,
-                "segmentation": {"size": list(annotations.size), "counts": compress_runs(region.runs)},
+                "segmentation": {"size": list(annotations.size), "counts": compress_rle(region.rle)},
                 "area": region.area,
-                "bbox": runs_to_box(region.runs, annotations.size),
+                "bbox": rle_to_box(region.rle, annotations.size),
                 "iscrowd": 0,
                 "score": round(region.confidence, 4),
                 "lost": region.lost,
@@ -176,7 +176,7 @@ def parse_segmentation(segmentation: Any, size: Size) -> np.ndarray:
     if isinstance(segmentation, list):
         return fill_polygons(segmentation, size)
     if isinstance(segmentation, dict) and segmentation.get("size") == list(size):
-        return parse_runs(segmentation.get("counts"), size)
+        return parse_rle(segmentation.get("counts"), size)
     raise InputError(
         f"a segmentation is {str(segmentation)[:60]!r}; expected polygons or run lengths of {size[1]}×{size[0]}"
     )

@@ -23,7 +23,7 @@ class ObjectMasks:
     """stem of the frame"""
     files: Mapping[int, Path] = field(default_factory=dict)
     """binary PNGs by object"""
-    runs: Mapping[int, str] = field(default_factory=dict)
+    rle: Mapping[int, str] = field(default_factory=dict)
     """COCO's compressed run lengths by object, for an image of `size`"""
     size: tuple[int, int] = (0, 0)
     """(height, width) in pixels"""
@@ -66,13 +66,13 @@ def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None)
     """Read an H×W bool mask per object; arguments and errors as in `read_labels`."""
     from aotlab.media.images import require_image_size
     from aotlab.media.masks import read_mask
-    from aotlab.media.regions import decode_runs, parse_runs
+    from aotlab.media.regions import decode_rle, parse_rle
     from aotlab.utils.files import reading
 
     masks = {object_id: read_mask(path, size=size) > 0 for object_id, path in mask.files.items()}
-    for object_id, text in mask.runs.items():
+    for object_id, text in mask.rle.items():
         with reading(f"{mask}, object {object_id}"):
-            pixels = decode_runs(parse_runs(text, mask.size), mask.size)
+            pixels = decode_rle(parse_rle(text, mask.size), mask.size)
         masks[object_id] = require_image_size(pixels, size or mask.size, mask, "its frame")
     sizes = {pixels.shape for pixels in masks.values()}
     if len(sizes) != 1:

@@ -64,7 +64,7 @@ class ParsedRegion:
 
     frame: int | None
     """frame number in the file; None if it only names images"""
-    runs: np.ndarray | None
+    rle: np.ndarray | None
     """run lengths, as in `Region`; None: the frame is annotated and shows no object"""
     class_name: str = ""
     """empty if unset"""
@@ -80,7 +80,7 @@ class Region:
     """The pixels of one object on one frame."""
 
     object_id: int
-    runs: np.ndarray
+    rle: np.ndarray
     """lengths of alternating runs of pixels outside and inside, column by column (COCO's order), int64"""
     confidence: float = 1.0
     lost: bool = False
@@ -90,7 +90,7 @@ class Region:
     @property
     def area(self) -> int:
         """Number of pixels."""
-        return int(self.runs[1::2].sum())
+        return int(self.rle[1::2].sum())
 
 
 @dataclass
@@ -156,11 +156,11 @@ class Annotations:
         largest = max((region.object_id for region in self.frames.get(frame, ())), default=0)
         mask = np.zeros(self.size, dtype=np.min_scalar_type(largest))
         for region in self.frames.get(frame, ()):
-            mask[decode_runs(region.runs, self.size)] = region.object_id
+            mask[decode_rle(region.rle, self.size)] = region.object_id
         return mask
 
 
-def encode_runs(mask: np.ndarray) -> np.ndarray:
+def encode_rle(mask: np.ndarray) -> np.ndarray:
     """Return the run lengths of an H×W bool mask."""
     flat = np.asarray(mask, dtype=bool).T.ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
@@ -168,32 +168,32 @@ def encode_runs(mask: np.ndarray) -> np.ndarray:
     return np.diff(edges).astype(np.int64)
 
 
-def decode_runs(runs: np.ndarray, size: Size) -> np.ndarray:
+def decode_rle(rle: np.ndarray, size: Size) -> np.ndarray:
     """Return the H×W bool mask of run lengths."""
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    flat = np.repeat(np.arange(len(rle)) % 2 == 1, rle)
     return flat.reshape(size[1], size[0]).T
 
 
-def parse_runs(counts: object, size: Size) -> np.ndarray:
+def parse_rle(counts: object, size: Size) -> np.ndarray:
     """Return the run lengths of counts or of COCO's compressed text.
 
     Raises:
         InputError: they do not fill the image.
     """
-    runs = decompress_runs(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
+    rle = decompress_rle(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
     if (
-        not isinstance(runs, list)
-        or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in runs)
-        or sum(runs) != size[0] * size[1]
+        not isinstance(rle, list)
+        or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in rle)
+        or sum(rle) != size[0] * size[1]
     ):
         raise InputError(
             f"its run lengths do not fill an image of {size[1]}×{size[0]}; expected COCO run lengths"
         )
-    result = np.array(runs, dtype=np.int64)
-    return result if result[1:].all() else encode_runs(decode_runs(result, size))  # without empty runs
+    result = np.array(rle, dtype=np.int64)
+    return result if result[1:].all() else encode_rle(decode_rle(result, size))  # without empty runs
 
 
-def decompress_runs(text: str, *, max_count: int) -> list[int]:
+def decompress_rle(text: str, *, max_count: int) -> list[int]:
     """Return the counts of COCO's compressed run lengths, or [-1] if the text is damaged or has too many.
 
     A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the third
@@ -212,21 +212,22 @@ def decompress_runs(text: str, *, max_count: int) -> list[int]:
     return counts.tolist()
 
 
-def compress_runs(runs: np.ndarray) -> str:
-    """Return COCO's compressed text of run lengths; the inverse of `decompress_runs`."""
+def compress_rle(rle: np.ndarray) -> str:
+    """Return COCO's compressed text of run lengths; the inverse of `decompress_rle`."""
     from pycocotools import mask as coco
 
-    pixels = int(runs.sum())
-    text: bytes = coco.frPyObjects({"counts": runs.tolist(), "size": [pixels, 1]}, pixels, 1)["counts"]
+    pixels = int(rle.sum())
+    text: bytes = coco.frPyObjects({"counts": rle.tolist(), "size": [pixels, 1]}, pixels, 1)["counts"]
     return text.decode()
 
 
-def runs_to_box(runs: np.ndarray, size: Size) -> list[float]:
+def rle_to_box(rle: np.ndarray, size: Size) -> list[float]:
     """Return x, y, width and height of the box around a region; zeros if it is empty."""
     from pycocotools import mask as coco
 
-    rle = coco.frPyObjects({"counts": runs.tolist(), "size": list(size)}, *size)
-    box: list[float] = coco.toBbox(rle).tolist()
+    box: list[float] = coco.toBbox(
+        coco.frPyObjects({"counts": rle.tolist(), "size": list(size)}, *size)
+    ).tolist()
     return box
 
 
@@ -259,7 +260,7 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray
 
     outlines = [_require_outline(points, size) for points in polygons or [()]]
     filled = coco.decode(coco.merge(coco.frPyObjects(outlines, *size)))
-    return encode_runs(filled > 0)
+    return encode_rle(filled > 0)
 
 
 def _find_attributes(changes: Mapping[int, Attributes], frame: int) -> Attributes:
@@ -297,12 +298,12 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         InputError: no object, too many, another video's frames, or ambiguous regions.
     """
     if video.frame is not None:
-        drawn = [region for region in regions if region.runs is not None]
+        drawn = [region for region in regions if region.rle is not None]
         if len({(region.frame, region.image) for region in drawn}) == 1:
             regions = [replace(region, frame=video.frame, image="") for region in drawn]
     frames = _find_frames(regions, video)
     placed = [(frame, region) for frame, region in zip(frames, regions, strict=True) if frame is not None]
-    shown = [(frame, region) for frame, region in placed if region.runs is not None]
+    shown = [(frame, region) for frame, region in placed if region.rle is not None]
     if not shown:
         raise InputError(
             "contains no object; give a mask with an id above 0, or a polygon, where an object is"
@@ -313,8 +314,8 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         raise InputError(f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
     for (frame, region), key in zip(shown, keys, strict=True):
-        assert region.runs is not None
-        result.frames[frame].append(Region(ids[key], region.runs, attributes=region.attributes))
+        assert region.rle is not None
+        result.frames[frame].append(Region(ids[key], region.rle, attributes=region.attributes))
         if region.class_name:
             result.class_names.setdefault(ids[key], region.class_name)
     result.assigned_ids = frozenset(ids[key] for key in ids if not _is_id(key))

@@ -15,7 +15,7 @@ from PIL import Image
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.regions import compress_runs, encode_runs
+from aotlab.media.regions import compress_rle, encode_rle
 from tests.drawn_clips import (
     HEIGHT,
     WIDTH,
@@ -158,11 +158,7 @@ def make_burst(root: Path) -> None:
         for index in range(0, 9, 4):
             runs = {track: clip.labels[index] == int(track) for track in ("3", "7")}
             masks.append(
-                {
-                    track: {"rle": compress_runs(encode_runs(mask))}
-                    for track, mask in runs.items()
-                    if mask.any()
-                }
+                {track: {"rle": compress_rle(encode_rle(mask))} for track, mask in runs.items() if mask.any()}
             )
         images = [f"{stem}.jpg" for stem in stems]
         sequences.append(

@@ -19,7 +19,7 @@ from aotlab.media.decoding import decode, open_video
 from aotlab.media.frames import FrameSource, ImageFrames
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_black_and_white
-from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_runs
+from aotlab.media.regions import MAX_ID, Annotations, Region, Size, VideoInfo, decode_rle
 from aotlab.media.video import VideoFrames
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
@@ -278,6 +278,6 @@ def _count_covered(below: Sequence[Region], above: Sequence[Region], size: Size)
     """Return how many pixels of each object other regions take from it."""
     taken = np.zeros(size, bool)
     for region in above if below else ():
-        taken |= decode_runs(region.runs, size)
-    counts = {region.object_id: int((decode_runs(region.runs, size) & taken).sum()) for region in below}
+        taken |= decode_rle(region.rle, size)
+    counts = {region.object_id: int((decode_rle(region.rle, size) & taken).sum()) for region in below}
     return {object_id: count for object_id, count in counts.items() if count}

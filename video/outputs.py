@@ -18,7 +18,7 @@ from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
-from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_runs
+from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_rle
 from aotlab.media.video import VideoFrames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, require_known, require_module
@@ -213,7 +213,7 @@ class AnnotationFile(Output):
         lost = self._flags.update(prediction.confidence)
         self._annotations.frames[tracked.index] = [
             Region(
-                object_id, encode_runs(labels == object_id), prediction.confidence[object_id], lost[object_id]
+                object_id, encode_rle(labels == object_id), prediction.confidence[object_id], lost[object_id]
             )
             for object_id in prediction.ids
         ]

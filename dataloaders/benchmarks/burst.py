@@ -44,7 +44,7 @@ class BurstSequence:
     """(height, width) in pixels"""
     tracks: tuple[str, ...]
     """ids of the tracks in ascending order; the first is object 1"""
-    runs: Mapping[str, Mapping[str, str]]
+    rle: Mapping[str, Mapping[str, str]]
     """run lengths by file name of each frame with masks, and by track"""
 
 
@@ -90,7 +90,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
         InputError: a result is missing, not a mask, or of another size.
     """
     from aotlab.media.masks import read_mask
-    from aotlab.media.regions import compress_runs, encode_runs
+    from aotlab.media.regions import compress_rle, encode_rle
 
     tree = read_json(annotations)
     kept, count = [], 0
@@ -99,12 +99,12 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
         if sequence.name not in names:
             continue
         frames = []
-        for file in sequence.runs:
+        for file in sequence.rle:
             labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
             masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
             frames.append(
                 {
-                    track: {"rle": compress_runs(encode_runs(mask))}
+                    track: {"rle": compress_rle(encode_rle(mask))}
                     for track, mask in masks.items()
                     if mask.any()
                 }
@@ -125,12 +125,12 @@ def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None
 def _parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
     source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
     annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
-    runs_by_frame = (
+    rle_by_frame = (
         {str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"]
     )
-    runs = dict(zip(annotated, runs_by_frame, strict=True))
-    ids = {track for frame in runs.values() for track in frame} | set(entry["track_category_ids"])
-    if len(runs) < len(annotated) or len(ids) > MAX_TRACKS:
+    rle = dict(zip(annotated, rle_by_frame, strict=True))
+    ids = {track for frame in rle.values() for track in frame} | set(entry["track_category_ids"])
+    if len(rle) < len(annotated) or len(ids) > MAX_TRACKS:
         raise ValueError(f"{sequence} has frames of one name, or {len(ids)} tracks")
     return BurstSequence(
         f"{source}-{sequence}",
@@ -138,27 +138,27 @@ def _parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
         tuple(require_file_name(file, name) for file in entry["all_image_paths"]),
         (int(entry["height"]), int(entry["width"])),
         tuple(sorted(ids, key=int)),
-        runs,
+        rle,
     )
 
 
 def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) -> Video:
-    annotated = order_names(entry.runs)
+    annotated = order_names(entry.rle)
     names = order_names({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not is_file(frame)]
     require_none_missing(missing, f"{path.name} lists these frames; unpack them there")
     objects, first_masks_by_frame = [], {}
     for object_id, track in enumerate(entry.tracks, start=1):
-        stems = tuple(Path(name).stem for name in annotated if track in entry.runs[name])
+        stems = tuple(Path(name).stem for name in annotated if track in entry.rle[name])
         if stems:
             objects.append(ListedObject(object_id, stems, len(stems)))
     for name in annotated:
-        stem, runs = Path(name).stem, entry.runs[name]
+        stem, rle = Path(name).stem, entry.rle[name]
         first = [item.object_id for item in objects if item.frames[0] == stem]
         if first:
-            masks = {object_id: runs[entry.tracks[object_id - 1]] for object_id in first}
-            first_masks_by_frame[names.index(name)] = ObjectMasks(path, stem, runs=masks, size=entry.size)
+            masks = {object_id: rle[entry.tracks[object_id - 1]] for object_id in first}
+            first_masks_by_frame[names.index(name)] = ObjectMasks(path, stem, rle=masks, size=entry.size)
     return Video(
         entry.name,
         frames,

@@ -16,7 +16,7 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.sets import ImageSet, LabeledImage, find_paths, make_image_set
 from aotlab.media.coco import parse_segmentation
 from aotlab.media.masks import VOID
-from aotlab.media.regions import decode_runs, require_size
+from aotlab.media.regions import decode_rle, require_size
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import read_json, reading
 
@@ -54,7 +54,7 @@ class CocoImage(LabeledImage):
                 segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
                 if not segmentation:
                     return np.zeros(self.size, dtype=bool)
-            return decode_runs(parse_segmentation(segmentation, self.size), self.size)
+            return decode_rle(parse_segmentation(segmentation, self.size), self.size)
 
 
 def open_coco(folder: Path, source: SourceConfig) -> ImageSet:

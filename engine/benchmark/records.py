@@ -109,7 +109,7 @@ class Records:
         for index, mask in sorted(video.reference_masks.items()):
             masks.append((index, [sha256(path) for path in list_mask_files(mask)]))
             if isinstance(mask, ObjectMasks):
-                masks.append((sorted(mask.files), sorted(mask.runs.items())))
+                masks.append((sorted(mask.files), sorted(mask.rle.items())))
         try:
             frames = [(path.name, digest_samples(path)) for path in video.frames]
         except OSError as error:

@@ -35,11 +35,11 @@ from aotlab.media.regions import (
     ParsedRegion as ParsedRegion,
     Region as Region,
     VideoInfo as VideoInfo,
-    decode_runs as decode_runs,
-    encode_runs as encode_runs,
+    decode_rle as decode_rle,
+    encode_rle as encode_rle,
     fill_polygons as fill_polygons,
     match_regions as match_regions,
-    parse_runs as parse_runs,
+    parse_rle as parse_rle,
     require_size as require_size,
 )
 from aotlab.media.video import (

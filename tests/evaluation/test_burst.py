@@ -10,7 +10,7 @@ from aotlab.dataloaders.benchmarks.burst import find_annotation_file, read_seque
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import read_labels
-from aotlab.media.regions import compress_runs, decode_runs, encode_runs, parse_runs
+from aotlab.media.regions import compress_rle, decode_rle, encode_rle, parse_rle
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
@@ -26,11 +26,11 @@ def root(tmp_path):
 def write_truth(root, results, *, keep=lambda sequence, index, track: True):
     """Results that are the annotations of the masks that ``keep`` names."""
     for sequence in read_sequences(find_annotation_file(root, "val")):
-        for index, (file, runs) in enumerate(sequence.runs.items()):
+        for index, (file, runs) in enumerate(sequence.rle.items()):
             labels = np.zeros(sequence.size, dtype=np.uint8)
             for track, text in runs.items():
                 if keep(sequence.name, index, track):
-                    mask = decode_runs(parse_runs(text, sequence.size), sequence.size)
+                    mask = decode_rle(parse_rle(text, sequence.size), sequence.size)
                     labels[mask] = sequence.tracks.index(track) + 1
             write_mask(results / sequence.name / f"{Path(file).stem}.png", labels)
 
@@ -98,8 +98,8 @@ def test_entries_of_the_wrong_form_are_one_sentence(root, change):
 def test_run_lengths_that_do_not_fill_the_image_rejected(root):
     path = find_annotation_file(root, "val")
     tree = json.loads(path.read_text())
-    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress_runs(
-        encode_runs(np.ones((4, 4), dtype=bool))
+    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress_rle(
+        encode_rle(np.ones((4, 4), dtype=bool))
     )
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle
 
 SIZE = (24, 40)
 LENGTH = 4
@@ -25,6 +25,6 @@ def tracked():
     frames = {}
     for frame in range(LENGTH):
         ids = [3] if frame < 2 else [3, 7]
-        frames[frame] = [Region(number, encode_runs(labels(frame) == number), 0.75) for number in ids]
+        frames[frame] = [Region(number, encode_rle(labels(frame) == number), 0.75) for number in ids]
     stems = {frame: f"{frame:05d}" for frame in range(LENGTH)}
     return Annotations(SIZE, frames, {3: "person", 7: "ball"}, stems)

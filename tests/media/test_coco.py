@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from aotlab import InputError
-from aotlab.sdk import VideoInfo, encode_runs, format_coco, read_annotations
+from aotlab.sdk import VideoInfo, encode_rle, format_coco, read_annotations
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 
@@ -82,7 +82,7 @@ def test_attributes_in_a_list_are_ignored(tree, read):
 
 def test_counts_and_polygons_are_read(tree, read):
     first = tree["annotations"][0]
-    counts = encode_runs(labels(0) == 3).tolist()
+    counts = encode_rle(labels(0) == 3).tolist()
     tree["annotations"] = [first | {"segmentation": {"size": list(SIZE), "counts": counts}}]
     assert (read(tree).mask(0) == labels(0)).all()
     tree["annotations"] = [first | {"segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}]

@@ -18,7 +18,7 @@ from aotlab.sdk import (
     ParsedRegion,
     Region,
     VideoInfo,
-    encode_runs,
+    encode_rle,
     find_mask_writer,
     match_regions,
     read_annotations,
@@ -86,7 +86,7 @@ def test_images_of_several_videos_are_told_apart_by_folder():
 def test_two_images_of_one_frame_rejected():
     with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' are both for frame 0"):
         match_frames(["1.jpg", "1.png"], ["1", "2"])
-    regions = [ParsedRegion(0, encode_runs(square(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
+    regions = [ParsedRegion(0, encode_rle(square(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
     with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' are both for frame 0"):
         match_regions(regions, VideoInfo("clip", SIZE, 5))
 
@@ -118,7 +118,7 @@ def test_masks_of_double_suffixes(tmp_path):
 
 
 def test_single_frame_beyond_the_video_is_refused():
-    region = ParsedRegion(99, encode_runs(square(1) == 1))
+    region = ParsedRegion(99, encode_rle(square(1) == 1))
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
@@ -130,7 +130,7 @@ def test_images_of_two_videos_in_coco(tmp_path, numbers):
               for index, name in enumerate(["bear/00000.jpg", "bus/00000.jpg"])]  # fmt: skip
     annotations = [
         {"image_id": index, "category_id": 1, "track_id": 1,
-         "segmentation": {"size": list(SIZE), "counts": encode_runs(square(index) == 1).tolist()}}
+         "segmentation": {"size": list(SIZE), "counts": encode_rle(square(index) == 1).tolist()}}
         for index in (0, 1)
     ]  # fmt: skip
     (tmp_path / "two.json").write_text(
@@ -188,7 +188,7 @@ def write_format(name, *change):
     """Write masks in a format of the project, with a part of the text changed."""
 
     def write(path, masks):
-        frames = {place: [Region(1, encode_runs(mask > 0))] for place, mask in enumerate(masks.values())}
+        frames = {place: [Region(1, encode_rle(mask > 0))] for place, mask in enumerate(masks.values())}
         annotations = Annotations(SIZE, frames, {1: "a"}, dict(enumerate(masks)))
         writer = find_mask_writer(name)
         path = path / writer.file_name

@@ -8,14 +8,14 @@ from aotlab.media.matching import image_stem, match_frames
 from aotlab.media.regions import (
     Annotations,
     Region,
-    compress_runs,
-    decode_runs,
-    decompress_runs,
-    encode_runs,
+    compress_rle,
+    decode_rle,
+    decompress_rle,
+    encode_rle,
     fill_polygons,
-    parse_runs,
+    parse_rle,
     require_size,
-    runs_to_box,
+    rle_to_box,
 )
 from aotlab.utils.errors import InputError
 
@@ -24,9 +24,9 @@ from aotlab.utils.errors import InputError
 def test_run_lengths_equal_those_of_pycocotools(density):
     mask = np.random.default_rng(3).random((37, 53)) < density
     text = coco.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
-    assert compress_runs(encode_runs(mask)) == text
-    assert decompress_runs(text, max_count=10**6) == encode_runs(mask).tolist()
-    assert (decode_runs(parse_runs(text, mask.shape), mask.shape) == mask).all()
+    assert compress_rle(encode_rle(mask)) == text
+    assert decompress_rle(text, max_count=10**6) == encode_rle(mask).tolist()
+    assert (decode_rle(parse_rle(text, mask.shape), mask.shape) == mask).all()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_run_lengths_equal_those_of_pycocotools(density):
 )
 def test_incomplete_run_lengths_rejected(counts):
     with pytest.raises(InputError, match="40×24"):
-        parse_runs(counts, (24, 40))
+        parse_rle(counts, (24, 40))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_box_surrounds_pixels():
         expected = [0.0] * 4
         if len(rows):
             expected = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
-        assert runs_to_box(encode_runs(mask), mask.shape) == expected
+        assert rle_to_box(encode_rle(mask), mask.shape) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_dotted_names_are_numbered_by_their_endings():
 
 
 def test_attributes_hold_until_they_change():
-    runs = encode_runs(np.ones((1, 1), bool))
+    runs = encode_rle(np.ones((1, 1), bool))
     stated = {3: {"pose": "up"}, 5: {"pose": "up"}, 8: {"pose": "down"}}
     given = Annotations((1, 1), {frame: [Region(1, runs, attributes=values), Region(2, runs)] for frame, values in
                                  stated.items()})  # fmt: skip

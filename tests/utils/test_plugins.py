@@ -11,13 +11,13 @@ from tests.tools.track.runs import Repeater, run
 
 PACKAGE = """
 import numpy as np
-from aotlab.sdk import Annotations, Output, Region, encode_runs
+from aotlab.sdk import Annotations, Output, Region, encode_rle
 def read(path, video):
     if path.suffix != ".box":
         return None
     mask = np.zeros(video.size, bool)
     mask[4:20, 4:20] = True
-    return Annotations(video.size, {0: [Region(7, encode_runs(mask))]})
+    return Annotations(video.size, {0: [Region(7, encode_rle(mask))]})
 class Areas(Output):
     file_name, description, areas = "areas.txt", "area of all objects by frame", ""
     def write(self, name, tracked):

@@ -151,7 +151,7 @@ def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
 def test_masks_are_stored_as_run_lengths(video, masks):
     found = load_masks(["first.png"], video)
     assert found[0].dtype == np.uint8
-    assert sum(region.runs.nbytes for region in found.annotations.frames[0]) < 1000
+    assert sum(region.rle.nbytes for region in found.annotations.frames[0]) < 1000
 
 
 @pytest.mark.parametrize(

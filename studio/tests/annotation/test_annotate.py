@@ -21,7 +21,7 @@ from aotlab.sdk import (
     Region,
     VideoInfo,
     compute_fingerprint,
-    encode_runs,
+    encode_rle,
     find_mask_writer,
     read_annotations,
     write_job_record,
@@ -177,9 +177,7 @@ def truth(index):
 
 
 def annotations(*frames):
-    regions = {
-        index: [Region(each, encode_runs(truth(index) == each)) for each in (1, 7)] for index in frames
-    }
+    regions = {index: [Region(each, encode_rle(truth(index) == each)) for each in (1, 7)] for index in frames}
     stems = {index: f"{index:05d}" for index in frames}
     return Annotations((32, 48), regions, {1: "cell", 7: "cell"}, stems)
 

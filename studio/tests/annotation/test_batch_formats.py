@@ -7,7 +7,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from aotlab import write_mask
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs, find_mask_writer
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor
 from aotlab_studio.server.batch import Batch
@@ -39,7 +39,7 @@ def corrected(request, tmp_path):
         write_mask(folder / "a" / "masks" / f"{index:05d}.png", number(index))
     regions = {
         index: [
-            Region(each, encode_runs(number(index) == each), attributes=attributes(each, index))
+            Region(each, encode_rle(number(index) == each), attributes=attributes(each, index))
             for each in CLASS_NAMES
         ]
         for index in (0, LATER)

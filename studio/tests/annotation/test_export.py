@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import asdict
 
 from aotlab import InputError, open_frames
-from aotlab.sdk import Annotations, Region, TrackedFrame, encode_runs, find_output, format_coco, list_outputs
+from aotlab.sdk import Annotations, Region, TrackedFrame, encode_rle, find_output, format_coco, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.planning import TrackRequest
@@ -116,7 +116,7 @@ def test_overlay_shows_names(session):
 
 def test_loaded_classes_keep_their_ids(session):
     annotations = Annotations((HEIGHT, WIDTH), class_names={1: "ball"}, classes={"person": 1, "ball": 5})
-    annotations.frames[0] = [Region(1, encode_runs(truth(0) == 1))]
+    annotations.frames[0] = [Region(1, encode_rle(truth(0) == 1))]
     tree = format_coco(annotations, session.document.video_info)
     load_upload(session.document, 0, json.dumps(tree).encode())
     session.export(["coco", "mots", "label_studio"])

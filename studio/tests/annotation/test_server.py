@@ -18,7 +18,7 @@ from pycocotools import mask as run_lengths
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from aotlab import InputError
-from aotlab.sdk import encode_runs
+from aotlab.sdk import encode_rle
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import open_document
@@ -345,7 +345,7 @@ def coco(*frames):
         {
             "id": 100 * index + number, "image_id": 10 + index, "category_id": 1, "iscrowd": 1,
             "attributes": {"track_id": number},
-            "segmentation": {"size": [HEIGHT, WIDTH], "counts": encode_runs(truth(index) == number).tolist()},
+            "segmentation": {"size": [HEIGHT, WIDTH], "counts": encode_rle(truth(index) == number).tolist()},
         }
         for index in frames
         for number in (1, 2)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab import Prediction, Tracker, TrackerOptions
 from aotlab.engine.tracking import tracker as engine
-from aotlab.sdk import Annotations, Region, VideoInfo, encode_runs, find_mask_writer, read_annotations
+from aotlab.sdk import Annotations, Region, VideoInfo, encode_rle, find_mask_writer, read_annotations
 from aotlab.tools import track as cli
 from aotlab_studio import annotate
 from aotlab_studio.tracking.models import TrackerLoader
@@ -102,7 +102,7 @@ def batch(tmp_path, monkeypatch):
     """A list of three clips, tracked."""
     monkeypatch.setattr(engine, "Tracker", LosingTracker)
     monkeypatch.setattr(LosingTracker, "clips", 0)
-    regions = [Region(number, encode_runs(truth(0) == number)) for number in (1, 2)]
+    regions = [Region(number, encode_rle(truth(0) == number)) for number in (1, 2)]
     for name in CLIPS:
         draw_folder(tmp_path / name)
         first = Annotations(truth(0).shape, {0: regions}, {1: "cell", 2: "dish"}, {0: "00000"})

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from aotlab import InputError
-from aotlab.media.regions import compress_runs
-from aotlab.sdk import encode_runs, format_coco, read_annotations
+from aotlab.media.regions import compress_rle
+from aotlab.sdk import encode_rle, format_coco, read_annotations
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from tests.media.sample import SIZE, VIDEO, labels, tracked
 
@@ -66,7 +66,7 @@ def task(number, *results):
 
 
 def coco_segment(frame, object_id):
-    return {"size": list(SIZE), "counts": encode_runs(labels(frame) == object_id).tolist()}
+    return {"size": list(SIZE), "counts": encode_rle(labels(frame) == object_id).tolist()}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_cvat_tracks_are_drawn_in_z_order(read):
 
 
 def test_mots_ignored_region_is_not_an_object(read):
-    line = "0 {} {} 24 40 " + compress_runs(encode_runs(labels(0) == 3))
+    line = "0 {} {} 24 40 " + compress_rle(encode_rle(labels(0) == 3))
     found = read({"mots.txt": f"{line.format(2003, 2)}\n{line.format(10000, 10)}\n"})
     assert found.objects() == [3]
 

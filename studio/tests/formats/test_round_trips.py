@@ -15,8 +15,8 @@ from aotlab.sdk import (
     Annotations,
     Region,
     VideoInfo,
-    decode_runs,
-    encode_runs,
+    decode_rle,
+    encode_rle,
     fill_polygons,
     find_mask_writer,
     list_mask_formats,
@@ -59,7 +59,7 @@ def test_random_label_maps_survive_exact_formats(name, folder, frames):
     video = VideoInfo("clip", frames.shape[1:], len(frames))
     regions = {
         index: [
-            Region(int(object_id), encode_runs(ids == object_id)) for object_id in np.unique(ids) if object_id
+            Region(int(object_id), encode_rle(ids == object_id)) for object_id in np.unique(ids) if object_id
         ]
         for index, ids in enumerate(frames)
     }
@@ -77,11 +77,11 @@ def test_random_label_maps_survive_exact_formats(name, folder, frames):
 def test_overlap_survives_exact_formats(name, tmp_path):
     annotations, above = tracked(), np.zeros(SIZE, bool)
     above[10:20, 10:18] = True
-    annotations.frames[2].append(Region(9, encode_runs(above)))
+    annotations.frames[2].append(Region(9, encode_rle(above)))
     annotations.class_names[9] = "person"
     found = read_annotations(write(name, tmp_path, annotations), VIDEO)
-    expected = {region.object_id: region.runs.tolist() for region in annotations.frames[2]}
-    assert {region.object_id: region.runs.tolist() for region in found.frames[2]} == expected
+    expected = {region.object_id: region.rle.tolist() for region in annotations.frames[2]}
+    assert {region.object_id: region.rle.tolist() for region in found.frames[2]} == expected
 
 
 @pytest.mark.parametrize("name", OUTLINES)
@@ -129,7 +129,7 @@ def test_pycocotools_decodes_mots(tmp_path):
 
 def test_mots_rejects_ids_from_1000(tmp_path):
     with pytest.raises(InputError, match="object 1000"):
-        write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_runs(labels(0) > 0))]}))
+        write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_rle(labels(0) > 0))]}))
 
 
 def test_yolo_line_joins_parts_of_an_object(tmp_path):
@@ -138,7 +138,7 @@ def test_yolo_line_joins_parts_of_an_object(tmp_path):
     lines = [line.split() for line in (path / "labels" / "00003.txt").read_text().splitlines()]
     assert [line[0] for line in lines] == ["1", "0"]
     points = np.array(lines[1][1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
-    drawn, ball = decode_runs(fill_polygons([points.ravel().tolist()], SIZE), SIZE), labels(3) == 7
+    drawn, ball = decode_rle(fill_polygons([points.ravel().tolist()], SIZE), SIZE), labels(3) == 7
     assert (drawn & ball).sum() > 0.95 * ball.sum()
     assert (drawn & ~ball).sum() <= 10  # along the line that joins the two parts
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_set
-from aotlab.media.regions import encode_runs
+from aotlab.media.regions import encode_rle
 from aotlab.utils.errors import InputError
 
 HEIGHT, WIDTH = 40, 60
@@ -116,7 +116,7 @@ def test_polygons_and_run_lengths_are_drawn(root, form):
     wanted[5:20, 10:30] = 1
     segmentation = {
         "polygons": [[10, 5, 30, 5, 30, 20, 10, 20], [1, 2, 3, 4]],  # two points enclose no area
-        "runs": {"size": [HEIGHT, WIDTH], "counts": encode_runs(wanted > 0).tolist()},
+        "runs": {"size": [HEIGHT, WIDTH], "counts": encode_rle(wanted > 0).tolist()},
     }[form]
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900}
     change_json(root, lambda tree: tree.update(annotations=[annotation]))

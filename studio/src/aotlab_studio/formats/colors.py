@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import ParsedRegion, decode_image, encode_runs, require_size
+from aotlab.sdk import ParsedRegion, decode_image, encode_rle, require_size
 from aotlab_studio.formats.geometry import Size
 
 LEGENDS = ("legend.json", "labelmap.txt")
@@ -57,7 +57,7 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
         if objects[color]:
             object_id = objects[color]
             regions.append(
-                ParsedRegion(None, encode_runs(codes == code), class_names.get(object_id, ""), object_id)
+                ParsedRegion(None, encode_rle(codes == code), class_names.get(object_id, ""), object_id)
             )
     return regions or [ParsedRegion(None, None)]
 

@@ -19,8 +19,8 @@ from aotlab.sdk import (
     MaskWriter,
     ParsedRegion,
     VideoInfo,
-    decode_runs,
-    encode_runs,
+    decode_rle,
+    encode_rle,
     fill_polygons,
     require_different_images,
     require_size,
@@ -51,7 +51,7 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
         require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     others = [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None]
-    found = any(region.runs is not None for region in regions)
+    found = any(region.rle is not None for region in regions)
     if found and others:
         log.warning("shapes of kind %s are left out", ", ".join(others))
     if not found:
@@ -119,7 +119,7 @@ def _list_polygons(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
     """Yield object ids and their polygons: a track of the largest parts, one of the second largest, and so on."""
     parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
     for frame, region in annotations.regions():
-        outlines = trace_outlines(decode_runs(region.runs, annotations.size))
+        outlines = trace_outlines(decode_rle(region.rle, annotations.size))
         for rank, outline in enumerate(outlines):
             points = ";".join(f"{x:.2f},{y:.2f}" for x, y in outline)
             parts[region.object_id, rank][frame] = {"points": points}, region.attributes
@@ -130,10 +130,10 @@ def _list_masks(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
     """Yield object ids and the mask of one frame each."""
     for frame, region in annotations.regions():
         if region.area:
-            mask = decode_runs(region.runs, annotations.size)
+            mask = decode_rle(region.rle, annotations.size)
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            counts = ", ".join(str(count) for count in encode_runs(part.T))  # row by row
+            counts = ", ".join(str(count) for count in encode_rle(part.T))  # row by row
             box = {"left": columns[0], "top": rows[0], "width": part.shape[1], "height": part.shape[0]}
             yield region.object_id, {frame: ({"rle": counts, **box}, region.attributes)}
 
@@ -195,10 +195,10 @@ def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
             key = ("track", track.get("id", index))
         for shape in shapes:
-            runs, order = _parse_shape(shape, size), int(shape.get("z_order", 0))
+            rle, order = _parse_shape(shape, size), int(shape.get("z_order", 0))
             region = ParsedRegion(
                 int(shape.attrib["frame"]),
-                runs,
+                rle,
                 track.get("label", ""),
                 key,
                 attributes=_parse_attributes(track) | _parse_attributes(shape),
@@ -218,8 +218,8 @@ def _parse_images(root: Element, size: Size) -> Iterator[ParsedRegion]:
             yield ParsedRegion(frame, None, image=name)
         for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
             key = int(shape.get("group_id", 0)) or None
-            runs, attributes = _parse_shape(shape, size), _parse_attributes(shape)
-            yield ParsedRegion(frame, runs, shape.get("label", ""), key, name, attributes)
+            rle, attributes = _parse_shape(shape, size), _parse_attributes(shape)
+            yield ParsedRegion(frame, rle, shape.get("label", ""), key, name, attributes)
 
 
 def _parse_shape(shape: Element, size: Size) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Region, encode_runs
+from aotlab.sdk import Region, encode_rle
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -22,7 +22,7 @@ def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
         )
     mask = np.zeros(size, dtype=bool)
     mask[top : top + height, left : left + width] = part
-    return encode_runs(mask)
+    return encode_rle(mask)
 
 
 def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:

@@ -20,8 +20,8 @@ from aotlab.sdk import (
     MaskWriter,
     ParsedRegion,
     VideoInfo,
-    decode_runs,
-    encode_runs,
+    decode_rle,
+    encode_rle,
     fill_polygons,
     require_different_images,
     require_size,
@@ -92,7 +92,7 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
                 "score": round(region.confidence, 4),
                 "value": {
                     "format": "rle",
-                    "rle": encode_brush(decode_runs(region.runs, annotations.size)),
+                    "rle": encode_brush(decode_rle(region.rle, annotations.size)),
                     "brushlabels": [annotations.class_name(region.object_id)],
                 },
             }
@@ -143,7 +143,7 @@ def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
     require_size(result["original_height"], result["original_width"], size)
     value = result["value"]
     if "rle" in value:
-        return encode_runs(decode_brush(value["rle"], size))
+        return encode_rle(decode_brush(value["rle"], size))
     points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
     return fill_polygons([points], size)
 

@@ -35,13 +35,13 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
             regions.append(ParsedRegion(None, None, image=name))
         require_size(tree["imageHeight"], tree["imageWidth"], size)
         for shape in tree["shapes"]:
-            runs = _parse_shape(shape, size)
-            if runs is not None:
+            rle = _parse_shape(shape, size)
+            if rle is not None:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
-                regions.append(ParsedRegion(None, runs, label, key, name))
+                regions.append(ParsedRegion(None, rle, label, key, name))
     others = {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
-    found = any(region.runs is not None for region in regions)
+    found = any(region.rle is not None for region in regions)
     if found and others:
         kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()
         log.warning("shapes of kind %s are left out", kinds[:200])

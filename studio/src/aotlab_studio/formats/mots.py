@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aotlab import InputError
-from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_runs, require_size
+from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_rle, require_size
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.formats.geometry import Size
 
@@ -37,15 +37,15 @@ def parse_mots(text: str, size: Size, classes: Mapping[str, int]) -> list[Parsed
         if number == IGNORED:
             continue
         uses[number % IDS_PER_CLASS].add(class_id)
-        records.append((frame, parse_runs(counts, size), number % IDS_PER_CLASS, class_id))
+        records.append((frame, parse_rle(counts, size), number % IDS_PER_CLASS, class_id))
     return [
         ParsedRegion(
             frame,
-            runs,
+            rle,
             names.get(class_id, ""),
             object_id if len(uses[object_id]) == 1 else (class_id, object_id),
         )
-        for frame, runs, object_id, class_id in records
+        for frame, rle, object_id, class_id in records
     ]
 
 

@@ -13,7 +13,7 @@ from aotlab.sdk import (
     ParsedRegion,
     Region,
     VideoInfo,
-    encode_runs,
+    encode_rle,
     match_regions,
     order_names,
     parse_classes,
@@ -102,7 +102,7 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     for index in now.annotated_frames:
         labels, scores = now.labels(index), now.scores(index)
         annotations.frames[index] = [
-            Region(object_id, encode_runs(labels == object_id), scores[object_id].confidence)
+            Region(object_id, encode_rle(labels == object_id), scores[object_id].confidence)
             for object_id in now.objects.ids
             if object_id in scores
         ]

@@ -15,7 +15,7 @@ from aotlab.sdk import (
     MaskWriter,
     ParsedRegion,
     VideoInfo,
-    decode_runs,
+    decode_rle,
     fill_polygons,
     order_names,
 )
@@ -58,7 +58,7 @@ def format_labels(annotations: Annotations) -> dict[str, str]:
     for frame in sorted(annotations.frames):
         lines = []
         for region in annotations.frames[frame]:
-            outlines = trace_outlines(decode_runs(region.runs, annotations.size))
+            outlines = trace_outlines(decode_rle(region.rle, annotations.size))
             if outlines:
                 class_id = classes[annotations.class_name(region.object_id)]
                 values = (_join_outlines(outlines) / scale).clip(0, 1).ravel()
