@@ -48,34 +48,6 @@ def test_measures_equal_plain_evaluator(size):
         assert values == pytest.approx(expected, abs=1e-12)
 
 
-def test_small_object_has_a_narrow_tolerance():
-    size = (480, 854)
-    truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
-    truth[100:110, 100:110] = 1  # an area of 100: one pixel of tolerance, in place of 8
-    prediction[104:114, 100:110] = 1
-    region, dot, full, absent = METRIC.score(truth == 1, prediction == 1, size)
-    assert region == pytest.approx(61 / 141)
-    assert full == 1
-    assert dot < 0.75
-    assert absent == 0
-
-
-@pytest.mark.parametrize(
-    ("true", "found", "expected"),
-    [
-        ([], [5], [0.5, 0, 0, 1]),  # (0 + 1) / (1 + 1)
-        ([5], [], [0.5, 0, 0, 0]),
-        ([5], [5], [1, 1, 1, 0]),
-    ],
-    ids=["found alone", "true alone", "both"],
-)
-def test_one_pixel_is_added_to_intersection_and_union(true, found, expected):
-    size = (200, 300)
-    truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
-    truth[true, true], prediction[found, found] = 1, 1
-    assert list(METRIC.score(truth > 0, prediction > 0, size)) == expected
-
-
 def test_runs_of_absence_have_equal_weight():
     absent = np.array([1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=float)
     region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
