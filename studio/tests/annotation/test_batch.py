@@ -236,7 +236,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         found = batch.enter(name, "Ann", page=True)
         session = found.session.act_as(Actor("Ann"))
         draw(session, 3, 1)
-        editing.change_object(session.document, 1, {"class_name": f"class {name}"})
+        editing.change_object(session.document, 1, class_name=f"class {name}")
         batch.leave(name, found, page=True)
         batch.release(name)
     with pytest.raises(InputError, match="type your name first"):
@@ -289,7 +289,7 @@ def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
     with batch._use("a", "Ann") as session:
         draw(session, 4, 2)
         editing.clear(session.document, 4, 1)
-        editing.change_object(session.document, 1, {"name": "Rem"})
+        editing.change_object(session.document, 1, name="Rem")
     batch.set_status("a", "Ann", "accepted", outdated="proceed")
     for shift in (3, 6):
         replace_results(results, "a", shift)
@@ -479,11 +479,11 @@ def test_lease_holds_on_another_machine(folder, session, other_machine):
 
 def test_expired_lease_is_taken_and_its_owner_stops_writing(folder, session, other_machine):
     editing.add_object(session.document)
-    lease = session.document.folder_lock._lease
+    folder_lock = session.document.folder_lock
     other_machine()
     age(session.document.folder / lock.LEASE, 61)
     other = open_session(folder)
-    lease._confirmed -= 31  # as after sleep
+    folder_lock._confirmed -= 31  # as after sleep
     with pytest.raises(InputError, match="taken over by another program"):
         editing.add_object(session.document)
     editing.add_object(other.document)

@@ -133,7 +133,7 @@ def test_loaded_classes_keep_their_ids(session):
 def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_path, output):
     draw(session, 0, 1, 2)
     changes = {"name": "Rex", "class_name": "dog", "attributes": {"cut": "yes"}}
-    editing.change_object(session.document, 1, changes)
+    editing.change_object(session.document, 1, **changes)
     result = session.export([output])
     assert result.unclassed == 1  # object 2
     assert session.document.snapshot.classes == {"dog": 1}

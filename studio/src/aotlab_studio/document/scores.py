@@ -81,16 +81,8 @@ def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> 
 def _merge(first: Score, second: Score) -> Score:
     area = first.area + second.area
     share = first.area / area if area else 0.5
-
-    def mean(value: float, other: float) -> float:
-        return share * value + (1 - share) * other
-
+    pairs = (first.confidence, second.confidence), (first.x, second.x), (first.y, second.y)
+    confidence, x, y = (share * one + (1 - share) * other for one, other in pairs)
     differ = [score.disagreement for score in (first, second) if score.disagreement is not None]
-    return Score(
-        mean(first.confidence, second.confidence),
-        area,
-        mean(first.x, second.x),
-        mean(first.y, second.y),
-        max(differ) if differ else None,
-        Signals(*map(max, astuple(first.signals), astuple(second.signals))),
-    )
+    signals = Signals(*map(max, astuple(first.signals), astuple(second.signals)))
+    return Score(confidence, area, x, y, max(differ, default=None), signals)

@@ -113,8 +113,8 @@ def _share_severity(share: float) -> float:
 
 
 def _confidence_severity(score: Score) -> float:
-    """0 at a confidence of 0.9 and above, 1 at 0.4."""
-    return min(1.0, max(0.0, (0.9 - score.confidence) / 0.5)) if score.area else 0.0
+    """0 at a confidence of 0.96 and above, `MIN_SEVERITY` at 0.82, 1 at 0.4."""
+    return min(1.0, max(0.0, (0.96 - score.confidence) / 0.56)) if score.area else 0.0
 
 
 def _area_severity(before: Score, after: Score) -> float:
