@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
+from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
 from aotlab_studio.server.actions import run_action
@@ -259,6 +260,21 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         tree = json.loads((folder / f"{name}.masks" / "coco.json").read_text())
         assert {each["name"]: each["id"] for each in tree["categories"]} == {"class one": 1, "class two": 2}
     assert [clip.name for clip in batch.list_clips()] == ["one", "three", "two"]
+    batch.close()
+
+
+def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "aotlab_studio.server.batch.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)
+    )
+    for name, count in (("one", 0), ("three", 4), ("two", 5)):
+        with closing(open_session(draw_folder(tmp_path / name))) as session:
+            for index in range(count):
+                draw(session, index, 1)
+    batch = Batch(tmp_path, open_clip)
+    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [
+        ("two", 3), ("three", 3), ("one", 0),
+    ]  # fmt: skip
     batch.close()
 
 

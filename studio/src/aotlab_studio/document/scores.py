@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 
 import numpy as np
 from msgspec import Struct
@@ -66,6 +67,16 @@ def measure_scores(
             (signals or {}).get(object_id, Signals()),
         )  # fmt: skip
     return scores
+
+
+def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
+    """Return the runs of frames on which an object is lost: unseen on `LostFlags.FRAMES` or more in a row.
+
+    Args:
+        seen: whether it is visible or drawn, by frame in order.
+    """
+    runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
+    return [run for visible, run in runs if not visible and len(run) >= LostFlags.FRAMES]
 
 
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:

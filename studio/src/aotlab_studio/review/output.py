@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from PIL import Image
 
 from aotlab import draw_overlay
 from aotlab.sdk import LostFlags, Output, TrackedFrame, align_columns, atomic_path
-from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.document.scores import Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
@@ -170,8 +169,7 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
 def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return counts and lost ranges of one object; a range starts at the first frame without the object."""
     own = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
-    runs = [(seen, list(run)) for seen, run in groupby(own, lambda index: own[index].visible)]
-    lost = [run for seen, run in runs if not seen and len(run) >= LostFlags.FRAMES]
+    lost = find_lost({index: score.visible for index, score in own.items()})
     visible = [score.confidence for score in own.values() if score.area]
     differ = [score.disagreement for score in own.values() if score.disagreement is not None]
     return {

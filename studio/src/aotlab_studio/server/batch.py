@@ -32,7 +32,7 @@ from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
-from aotlab_studio.server.batch_list import locate_video, read_entries
+from aotlab_studio.server.batch_list import REVIEW_FILE, locate_video, read_entries
 from aotlab_studio.server.session import Session, list_checks
 
 MAX_SENTENCES = 3
@@ -80,7 +80,10 @@ class Batch:
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        return [self._describe(entry) for entry in read_entries(self.folder) or ()]
+        clips = [self._describe(entry) for entry in read_entries(self.folder) or ()]
+        if not (self.folder / REVIEW_FILE).is_file():  # otherwise, they are ranked by what was lost
+            clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
+        return [msgspec.structs.replace(clip, sentences=clip.sentences[:MAX_SENTENCES]) for clip in clips]
 
     # Opening
 
@@ -238,7 +241,7 @@ class Batch:
         sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
         sentences = [clip.conflict, *sentences] if clip.conflict else sentences
         holder = str(read_owner(project) or "")
-        return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
+        return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences)
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
