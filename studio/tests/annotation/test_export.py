@@ -23,7 +23,8 @@ def track_part(session):
     draw(session, 0, 1)
     session.track(TrackRequest(0, last=4)).wait()
     draw(session, 3, 2)
-    session.track(TrackRequest(3, last=4)).wait()
+    session.runner.schedule()  # tracks object 2
+    assert session.runner.wait(60)
     return session.archive.parent
 
 
