@@ -1,5 +1,6 @@
 """All videos of a batch on one server: list, status, people, locks."""
 
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.sdk import JobRecord, write_job_record
@@ -26,6 +28,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import Check
+from aotlab_studio.review.output import GAP, THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
 from aotlab_studio.server.actions import run_action
@@ -35,11 +38,14 @@ from aotlab_studio.server.batch_list import read_entries
 from aotlab_studio.server.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
+    HEIGHT,
     LENGTH,
+    WIDTH,
     TruthTracker,
     draw,
     draw_folder,
     find_frame_number,
+    image,
     open_session,
     truth,
     wait_until,
@@ -275,6 +281,24 @@ def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
     assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [
         ("two", 3), ("three", 3), ("one", 0),
     ]  # fmt: skip
+    batch.close()
+
+
+def test_thumbnail_shows_the_masks_of_a_project(tmp_path):
+    draw_folder(tmp_path / "one")
+    batch = Batch(tmp_path, open_clip)
+    width, height = round(WIDTH * THUMBNAIL_HEIGHT / HEIGHT), THUMBNAIL_HEIGHT
+
+    def read():
+        return np.array(Image.open(io.BytesIO(batch.draw_thumbnail("one")))).astype(int)
+
+    assert read().shape == (height, width, 3)
+    assert abs(read() - draw_thumbnail(image(0), np.zeros((HEIGHT, WIDTH)))).mean() < 3
+    with closing(open_session(tmp_path / "one")) as session:
+        for index in (3, 5):
+            draw(session, index, 1)
+    assert read().shape == (height, 2 * width + GAP, 3)
+    assert abs(read()[:, :width] - draw_thumbnail(image(3), truth(3) == 1)).mean() < 3
     batch.close()
 
 

@@ -21,6 +21,7 @@ from aotlab_studio.review.signals import ReviewSignals
 
 SCORES_FILE = "scores.json"
 """scores of all frames, beside the review, from which a project finds the same frames to check"""
+THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 """largest number of printed frames to check"""
 THUMBNAIL_HEIGHT, GAP = 180, 8
@@ -81,10 +82,8 @@ class ReviewFile(Output):
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            columns = [np.pad(image, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for image in images]
-            with atomic_path(self.path.with_name("thumbnail.jpg")) as temporary:
-                strip = np.concatenate(columns, axis=1)[:, :-GAP]
-                Image.fromarray(strip).save(temporary, format="JPEG", quality=85)
+            with atomic_path(self.path.with_name(THUMBNAIL)) as temporary:
+                Image.fromarray(join_thumbnails(images)).save(temporary, format="JPEG", quality=85)
 
     def summary(self) -> str:
         """Return the tables of objects and of frames to check, and a warning for every lost object."""
@@ -119,6 +118,12 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     ids = Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
     return draw_overlay(np.asarray(image), np.asarray(ids))
+
+
+def join_thumbnails(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return thumbnails side by side."""
+    columns = [np.pad(image, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for image in images]
+    return np.concatenate(columns, axis=1)[:, :-GAP]
 
 
 def review_video(

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import msgspec
+import numpy as np
 from starlette.types import ASGIApp
 
 from aotlab import InputError
@@ -23,6 +24,7 @@ from aotlab_studio.document.folder import (
     PROJECT_SUFFIX,
     digest_results,
     digest_values,
+    read_levels,
 )
 from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
@@ -30,10 +32,12 @@ from aotlab_studio.document.results import read_job
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
 from aotlab_studio.review.batch import list_sentences
+from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail, join_thumbnails
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
 from aotlab_studio.server.batch_list import REVIEW_FILE, locate_video, read_entries
 from aotlab_studio.server.session import Session, list_checks
+from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 
@@ -245,9 +249,8 @@ class Batch:
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
-        found = self._open.get(name)
-        if found is not None:
-            return describe_clip(name, found.session.document)
+        if name in self._open:
+            return describe_clip(name, self._read_document(name, project))
         stamp = []
         record = self.folder / name / RECORD_FILE
         for path in (
@@ -260,8 +263,40 @@ class Batch:
                 info = path.stat()
                 stamp.append((path.name, info.st_mtime_ns, info.st_size))
         if name not in self._described or self._described[name][0] != stamp:
-            self._described[name] = stamp, describe_clip(name, Document.read(project))
+            self._described[name] = stamp, describe_clip(name, self._read_document(name, project))
         return self._described[name][1]
+
+    def _read_document(self, name: str, project: Path) -> Document:
+        """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
+        found = self._open.get(name)
+        return Document.read(project) if found is None else found.session.document
+
+    def draw_thumbnail(self, name: str) -> bytes:
+        """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
+
+        Without a project, it is of the results of tracking; without results, of the first frame. Raises `InputError`
+        for an unknown clip, or one that cannot be read.
+        """
+        entry, project, path = (
+            self._find_entry(name),
+            self._locate_project(name),
+            self.folder / name / THUMBNAIL,
+        )
+        has_project = (project / PROJECT_FILE).is_file()
+        if path.is_file() and not has_project:
+            return path.read_bytes()
+        frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
+        now = self._read_document(name, project).snapshot if has_project else None
+        if now is None or not now.annotated_frames:
+            return encode_jpeg(draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16)), None)
+        confidence = {
+            index: min((score.confidence for score in now.scores(index).values()), default=1.0)
+            for index in now.annotated_frames
+        }
+        shown = dict.fromkeys((min(confidence), min(confidence, key=confidence.__getitem__), max(confidence)))
+        return encode_jpeg(
+            join_thumbnails([draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]), None
+        )
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""
