@@ -26,11 +26,10 @@ from aotlab_studio.document.folder import (
     digest_values,
     read_levels,
 )
-from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import read_job
 from aotlab_studio.lock import read_owner
-from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
+from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import list_sentences
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail, join_thumbnails
 from aotlab_studio.server.app import build_app
@@ -140,8 +139,8 @@ class Batch:
                     self._open.pop(name).session.close()
 
     @contextmanager
-    def _use(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip, for a person who need not be the one that has it open."""
+    def use(self, name: str, person: str) -> Iterator[Session]:
+        """Yield the session of a clip, for a person who need not be the one that has it open; raises as `enter`."""
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
@@ -181,19 +180,6 @@ class Batch:
 
     # Work on clips
 
-    def set_status(
-        self,
-        name: str,
-        person: str,
-        status: ClipStatus,
-        note: str = "",
-        outdated: OutdatedPolicy = "ask",
-        digest: str | None = None,
-    ) -> None:
-        """Store the status of a clip, as `Session.set_status`; raises `InputError` as `enter`."""
-        with self._use(name, person) as session:
-            session.set_status(status, note, outdated, digest)
-
     def track_all(self, person: str) -> int:
         """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
         chosen = [
@@ -225,7 +211,7 @@ class Batch:
 
     def _track(self, name: str, person: str) -> str:
         """Track a clip in both directions from its first drawn mask; return why that failed, empty if it did not."""
-        with self._use(name, person) as session:
+        with self.use(name, person) as session:
             job = session.track(TrackRequest(next(iter(session.document.snapshot.keyframes), 0), "both"))
             job.wait()
             return job.problem or ""

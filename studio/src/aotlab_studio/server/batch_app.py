@@ -13,24 +13,13 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from aotlab import InputError
-from aotlab_studio.document.log import ClipStatus
-from aotlab_studio.protocol import OutdatedPolicy
+from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
 from aotlab_studio.server.batch import Batch, OpenClip
-from aotlab_studio.server.session import Note, OutdatedError
+from aotlab_studio.server.session import OutdatedError
 
 RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
-
-
-class StatusMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a request that sets the status of a clip."""
-
-    status: ClipStatus
-    note: Note = ""
-    outdated: OutdatedPolicy = "ask"
-    digest: str | None = None
-    """as in `Session.set_status`"""
 
 
 def build_batch_app(batch: Batch) -> Starlette:
@@ -70,13 +59,18 @@ class BatchEndpoints:
         return Response(msgspec.json.encode(clips), media_type="application/json", headers=NO_CACHE_HEADERS)
 
     async def set_status(self, request: Request) -> Response:
-        """Store the status of a clip."""
+        """Store the status of a clip, with the parameters of `Session.set_status`."""
         try:
-            stored = msgspec.json.decode(await read_body(request) or b"", type=StatusMessage)
+            stored = msgspec.json.decode(await read_body(request) or b"", type=MESSAGES["set_status"])
         except ValueError as error:
             return PlainTextResponse(f"status: {error}", 422)
         name, person = request.path_params["name"], read_person(request)
-        await run_in_threadpool(self._batch.set_status, name, person, **msgspec.structs.asdict(stored))
+
+        def store() -> None:
+            with self._batch.use(name, person) as session:
+                session.set_status(**msgspec.structs.asdict(stored))
+
+        await run_in_threadpool(store)
         return Response(status_code=204)
 
     async def track_all(self, request: Request) -> Response:
