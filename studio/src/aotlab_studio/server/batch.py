@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -74,12 +74,11 @@ class Batch:
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
         self._described: dict[str, tuple[list[Any], Clip]] = {}
         """by clip: sizes and times of its project's files, and what was read of them"""
-        self._waiting: dict[str, str] = {}
-        """clips that are going to be tracked, and who wants it"""
+        self._waiting: set[str] = set()
+        """clips that are being tracked, or going to be"""
         self._problems: dict[str, str] = {}
         """why the last tracking of a clip failed"""
-        self._queue: SimpleQueue[str | None] = SimpleQueue()
-        threading.Thread(target=self._track_queue, name="track all", daemon=True).start()
+        self._tracking = ThreadPoolExecutor(1, "track all")
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
@@ -131,8 +130,8 @@ class Batch:
 
     def close(self) -> None:
         """Close all clips."""
+        self._tracking.shutdown(wait=False, cancel_futures=True)
         self._waiting.clear()
-        self._queue.put(None)
         for name in list(self._locks):
             with self._lock(name):
                 if name in self._open:
@@ -186,8 +185,8 @@ class Batch:
             clip.name for clip in self.list_clips() if clip.untracked and clip.name not in self._waiting
         ]
         for name in chosen:
-            self._waiting[name] = person
-            self._queue.put(name)
+            self._waiting.add(name)
+            self._tracking.submit(self._track, name, person)
         return len(chosen)
 
     def export_all(self, outputs: list[str]) -> ExportedClips:
@@ -195,26 +194,20 @@ class Batch:
         opened = {name: found.session.document for name, found in self._open.items()}
         return export_clips(self.folder, outputs, opened)
 
-    def _track_queue(self) -> None:
-        """Track the clips of the queue, until the batch is closed."""
-        while (name := self._queue.get()) is not None:
-            if name not in self._waiting:  # closed, or queued twice
-                continue
-            try:
-                self._problems[name] = self._track(name, self._waiting[name])
-            except InputError as error:
-                self._problems[name] = str(error)
-            except Exception:  # the clips after it are tracked
-                log.exception("%s: tracking failed", name)
-                self._problems[name] = "internal error; the program's output has the details"
-            self._waiting.pop(name, None)
-
-    def _track(self, name: str, person: str) -> str:
-        """Track a clip in both directions from its first drawn mask; return why that failed, empty if it did not."""
-        with self.use(name, person) as session:
-            job = session.track(TrackRequest(next(iter(session.document.snapshot.keyframes), 0), "both"))
-            job.wait()
-            return job.problem or ""
+    def _track(self, name: str, person: str) -> None:
+        """Track a clip in both directions from its first drawn mask."""
+        try:
+            with self.use(name, person) as session:
+                start = next(iter(session.document.snapshot.keyframes), 0)
+                job = session.track(TrackRequest(start, "both"))
+                job.wait()
+                self._problems[name] = job.problem or ""
+        except InputError as error:
+            self._problems[name] = str(error)
+        except Exception:  # the clips after it are tracked
+            log.exception("%s: tracking failed", name)
+            self._problems[name] = "internal error; the program's output has the details"
+        self._waiting.discard(name)
 
     # Description
 
