@@ -593,12 +593,12 @@ def open_list(context, served):
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
     asked = []
 
-    def set_status(name, person, outdated, **values):
+    def set_status(self, outdated, **values):
         asked.append(outdated)
         if outdated == "ask":
             raise OutdatedError("accept", [(2, 4)], waits=True)
 
-    monkeypatch.setattr(batch, "set_status", set_status)
+    monkeypatch.setattr(Session, "set_status", set_status)
     tab = open_list(context, served)
     for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
         tab.select_option("[aria-label='Status of c']", "accepted")
