@@ -151,7 +151,9 @@ class Model:
             for key, layer in sorted(now.layers.items())
             if layer.kind != "empty" and (key in now.frozen or key not in self.complete)
             and not any(
-                other > key and newer.first <= layer.first and layer.last <= newer.last
+                other > key
+                and newer.first <= layer.first + (layer.start == layer.first)
+                and newer.last >= layer.last - (layer.start == layer.last)
                 and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
                 for other, newer in now.layers.items()
             )

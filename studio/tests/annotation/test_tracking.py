@@ -449,6 +449,15 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     assert (layer.first, layer.last, layer.before) == (0, 5, None)
 
 
+def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
+    draw(session, 0, 1)
+    run(session, 0)
+    draw(session, 4, 2)
+    assert session.runner.list_waiting()
+    run(session, 4)
+    assert (session.runner.list_waiting(), session.document.snapshot.list_outdated()) == ([], [])
+
+
 def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     tracker = TruthTracker()
     session = open_session(folder, tracker)

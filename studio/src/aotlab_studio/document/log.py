@@ -58,6 +58,11 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         """Whether its job starts by itself, and again after an interruption."""
         return self.kind == "correction" and self.end is None
 
+    @property
+    def tracked(self) -> FrameRange:
+        """First and last frame that it tracks: not its reference frame at an end."""
+        return self.first + (self.first == self.start), self.last - (self.last == self.start)
+
     def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
         if self.kind == "correction":
