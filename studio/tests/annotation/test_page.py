@@ -885,9 +885,11 @@ def test_timeline_zooms_scrolls_and_has_thumbnails(idle_page):
 
 def test_preset_chooses_outputs(idle_page):
     idle_page.key("Shift+E")
-    idle_page.tab.click("text=COCO >> nth=0")
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
-    assert idle_page.tab.evaluate(names) == ["coco", "review"]
+    for preset, outputs in (("COCO", ["coco", "review"]), ("Editor", ["objects", "prores"])):
+        idle_page.tab.click(f"#presets button >> text={preset}")
+        assert idle_page.tab.evaluate(names) == outputs
+    assert idle_page.tab.query_selector("#outputs input[name^=mattes]") is None  # masks have no soft edges
     idle_page.key("Escape")
 
 

@@ -21,6 +21,7 @@ from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import take_results
 from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Choice, Description, JobProgress
+from aotlab_studio.server.export import PROBABILITIES
 from aotlab_studio.server.session import Session
 from aotlab_studio.video import require_frame
 
@@ -29,7 +30,8 @@ NOBODY = Actor()
 
 def describe(session: Session) -> Description:
     """Return all that a page needs when it opens."""
-    document, kinds = session.document, {name: find_output(name) for name in list_outputs()}
+    document = session.document
+    kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
     with document.lock:
         now = document.snapshot
         return Description(
