@@ -55,7 +55,7 @@ class Page:
     def perform(self, action: str, gesture: str, **values: Any) -> Any:
         """Carry out an action by one gesture; return its result, None if it is refused."""
         self.gestures[gesture] += 1
-        place = {"frame": self.frame, "object_id": self.chosen, "propagate": True}
+        place = {"frame": self.frame, "object_id": self.chosen}
         fields = MESSAGES[action].__struct_fields__
         message = {"do": action, **{name: place[name] for name in place if name in fields}, **values}
         before = self.labels(self.frame)

@@ -45,10 +45,11 @@ def type_name(kind: Any, classes: dict[str, Any]) -> str:
 def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     """Return the fields of a class; those a page may omit are optional."""
     hints = get_type_hints(kind, include_extras=True)
-    required = set(getattr(kind, "__required_keys__", hints))
+    required = set(hints)
     if kind in MESSAGES.values():
         required = {each.name for each in msgspec.structs.fields(kind) if each.required}
-    return [
+    tag = [f"event: '{kind.__struct_config__.tag}'"] if issubclass(kind, protocol.Event) else []
+    return tag + [
         f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()
     ]
 
@@ -90,7 +91,7 @@ def format_declarations() -> str:
         message = "; ".join(list_fields(MESSAGES[name], classes))
         result = type_name(get_type_hints(action)["return"], classes)
         actions.append(f"  {name}: {{\n    message: {{ {message} }};\n    result: {result};\n  }};")
-    event = type_name(protocol.Event, classes)
+    event = " | ".join(type_name(kind, classes) for kind in protocol.Event.__subclasses__())
     done: dict[str, str] = {}
     while len(done) < len(classes):
         for name, kind in list(classes.items()):

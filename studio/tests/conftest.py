@@ -1,5 +1,5 @@
 """Fixtures and settings of the studio's tests: those of the framework."""
 
-from tests.conftest import closed_folder
+from tests.conftest import closed_folder, pytest_configure
 
-__all__ = ["closed_folder"]
+__all__ = ["closed_folder", "pytest_configure"]

@@ -140,7 +140,7 @@ def test_project_folder_is_converted(tmp_path):
     session = open_session(folder)
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0, last=6)).wait()
-    editing.change_object(session.document, 2, {"name": "box", "class_name": "car"})
+    editing.change_object(session.document, 2, name="box", class_name="car")
     editing.clear(session.document, 5, 2)
     shown = {index: session.document.snapshot.labels(index) for index in range(7)}
     session.close()

@@ -83,7 +83,7 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
 def test_new_class_reaches_clips_exported_before(batch):
     for name, class_name in (("a", "cat"), ("b", "dog")):
         session = open_clip(batch, name)
-        editing.change_object(session.document, 1, {"class_name": class_name})
+        editing.change_object(session.document, 1, class_name=class_name)
         session.set_status("corrected", outdated="proceed")
         session.close()
         assert main([str(batch)]) == 0
@@ -114,7 +114,7 @@ def test_corrected_class_reaches_the_record(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
     session = open_clip(folder, "a")
-    editing.change_object(session.document, 1, {"class_name": "kitten"})
+    editing.change_object(session.document, 1, class_name="kitten")
     session.set_status("corrected")
     session.close()
     assert main([str(folder)]) == 0

@@ -181,7 +181,6 @@ def main(
             title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
             for problem in session.document.problems:
                 print(f"warning: {problem}", file=sys.stderr)
-            session.prefetch()
             session.runner.schedule()
             app = build_app(session)
         elif project is not None:

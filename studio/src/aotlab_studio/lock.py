@@ -52,77 +52,11 @@ def read_owner(folder: Path) -> LeaseOwner | None:
         return None
 
 
-class Lease:
-    """File that only one program can create, and that a thread touches while the program holds the folder.
-
-    Raises:
-        InputError: a program on another machine holds the folder.
-        OSError: the file cannot be written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.lost = False
-        """whether another program has taken over the folder, as this computer slept"""
-        self._path = folder / LEASE
-        self._owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
-        self._confirmed = time.time()
-        self._ended = threading.Event()
-        self._create()
-        threading.Thread(target=self._keep, name="lease", daemon=True).start()
-
-    def name_person(self, person: str) -> None:
-        """Write who works in the folder into the lease if it is still this program's."""
-        self.confirm()
-        if not self.lost:
-            self._owner = msgspec.structs.replace(self._owner, person=person)
-            write_bytes(self._path, msgspec.json.encode(self._owner))
-
-    def confirm(self, max_age: float = 0.0) -> None:
-        """Touch the lease if it is still this program's; without access, keep what is known.
-
-        Args:
-            max_age: seconds since the last time for which nothing is done.
-        """
-        if time.time() - self._confirmed < max_age:
-            return
-        with suppress(OSError, ValueError):
-            self.lost = _read_lease(self._path).token != self._owner.token
-            if not self.lost:
-                os.utime(self._path)
-                self._confirmed = time.time()
-
-    def release(self) -> None:
-        """Remove the lease if it is still this program's."""
-        self._ended.set()
-        self.confirm()
-        with suppress(OSError):
-            if not self.lost:
-                self._path.unlink(missing_ok=True)
-
-    def _create(self) -> None:
-        """Create the file; replace one that has expired, or of a program on this machine, which has ended."""
-        folder, owner = self._path.parent, read_owner(self._path.parent)
-        if owner is not None and owner.kernel != self._owner.kernel:
-            raise InputError(
-                f"{folder}: in use by {owner}; close it there, or wait {LEASE_SECONDS:.0f} s if it has crashed"
-            )
-        self._path.unlink(missing_ok=True)
-        try:
-            with self._path.open("xb") as file:
-                file.write(msgspec.json.encode(self._owner))
-        except FileExistsError:
-            raise InputError(f"{folder}: in use by another program; close it there first") from None
-
-    def _keep(self) -> None:
-        while not self.lost and not self._ended.wait(LEASE_SECONDS / 4):
-            self.confirm()
-
-
 class FolderLock:
     """Exclusive lock of a folder, also between machines that share it.
 
     The system releases the file lock of a process that ends, but some network file systems keep it to one machine.
-    There the `Lease` decides.
+    There the lease decides: a file that only one program can create, and that a thread touches while it is held.
 
     Args:
         folder: created if missing.
@@ -132,15 +66,17 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._released = False
+        self._folder, self._lease = folder, folder / LEASE
+        self._owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
+        self._confirmed, self._lost = time.time(), False
+        self._released = threading.Event()
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=folder):
                     pass
                 held.enter_context(locked(folder / LOCK, 0, subject=folder))
-                self._lease = Lease(folder)
+                self._create_lease()
             except InUseError:
                 owner = read_owner(folder) or "another program"
                 raise InputError(f"{folder}: in use by {owner}; close it there first") from None
@@ -150,27 +86,64 @@ class FolderLock:
                 reason = getattr(error, "strerror", None) or error
                 raise InputError(f"{folder}: cannot be written ({reason}); choose another folder") from error
             self._file_lock = held.pop_all()
+        threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:
         """Write who works in the folder into the lease; raise `InputError` as `require_held`."""
-        self._lease.name_person(person)
-        self.require_held()
+        self.require_held(max_age=0.0)
+        self._owner = msgspec.structs.replace(self._owner, person=person)
+        write_bytes(self._lease, msgspec.json.encode(self._owner))
 
-    def require_held(self) -> None:
-        """Raise `InputError` if the folder is released, or another program holds it."""
-        if self._released:
+    def require_held(self, max_age: float = LEASE_SECONDS / 2) -> None:
+        """Raise `InputError` if the folder is released, or another program has taken it over, as this computer slept.
+
+        Args:
+            max_age: seconds since the lease was touched for which it counts as this program's.
+        """
+        if self._released.is_set():
             raise InputError(f"{self._folder}: closed meanwhile; open it again")
-        self._lease.confirm(max_age=LEASE_SECONDS / 2)
-        if self._lease.lost:
+        if time.time() - self._confirmed >= max_age:
+            self._touch_lease()
+        if self._lost:
             owner = read_owner(self._folder) or "another program"
             raise InputError(f"{self._folder}: taken over by {owner} meanwhile; open it again later")
 
     def release(self) -> None:
         """Release the folder."""
-        if not self._released:
-            self._released = True
-            self._lease.release()
+        if not self._released.is_set():
+            self._released.set()
+            self._touch_lease()
+            with suppress(OSError):
+                if not self._lost:
+                    self._lease.unlink(missing_ok=True)
             self._file_lock.close()
+
+    def _create_lease(self) -> None:
+        """Create the file; replace one that has expired, or of a program on this machine, which has ended."""
+        owner = read_owner(self._folder)
+        if owner is not None and owner.kernel != self._owner.kernel:
+            raise InputError(
+                f"{self._folder}: in use by {owner}; "
+                f"close it there, or wait {LEASE_SECONDS:.0f} s if it has crashed"
+            )
+        self._lease.unlink(missing_ok=True)
+        try:
+            with self._lease.open("xb") as file:
+                file.write(msgspec.json.encode(self._owner))
+        except FileExistsError:
+            raise InputError(f"{self._folder}: in use by another program; close it there first") from None
+
+    def _touch_lease(self) -> None:
+        """Touch the lease if it is still this program's; without access, keep what is known."""
+        with suppress(OSError, ValueError):
+            self._lost = _read_lease(self._lease).token != self._owner.token
+            if not self._lost:
+                os.utime(self._lease)
+                self._confirmed = time.time()
+
+    def _keep_lease(self) -> None:
+        while not self._lost and not self._released.wait(LEASE_SECONDS / 4):
+            self._touch_lease()
 
 
 def _read_lease(path: Path) -> LeaseOwner:

@@ -182,109 +182,87 @@ class Description(Struct, frozen=True):
     """error messages of damaged files of tracked masks"""
 
 
-class FrameEvent(Struct, frozen=True):
+class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
+    """Something that happened, for all pages."""
+
+
+class FrameEvent(Event, frozen=True):
     """The masks of a frame changed."""
 
     frame: int
     revision: int
     codes: dict[int, str]
     """this frame's characters of the strips by object id"""
-    event: Literal["frame"] = "frame"
 
 
-class ObjectsEvent(Struct, frozen=True):
+class ObjectsEvent(Event, frozen=True):
     """The list of objects changed."""
 
     revision: int
     objects: list[Item]
     classes: list[str]
-    event: Literal["objects"] = "objects"
 
 
-class HistoryEvent(Struct, frozen=True):
+class HistoryEvent(Event, frozen=True):
     """The steps to undo or redo changed."""
 
     titles: tuple[str | None, str | None]
-    event: Literal["history"] = "history"
 
 
-class JobEvent(Struct, frozen=True):
+class JobEvent(Event, frozen=True):
     """A tracking job made progress."""
 
     job: JobProgress
-    event: Literal["job"] = "job"
 
 
-class OutdatedEvent(Struct, frozen=True):
+class OutdatedEvent(Event, frozen=True):
     """The outdated frames may have changed."""
 
     ranges: list[tuple[int, int]]
     """first and last frame of each run of outdated frames"""
-    event: Literal["outdated"] = "outdated"
 
 
-class ResultsEvent(Struct, frozen=True):
+class ResultsEvent(Event, frozen=True):
     """Tracked masks of many frames changed, as by undo."""
 
     revision: int
-    event: Literal["results"] = "results"
 
 
-class RangeEvent(Struct, frozen=True):
+class RangeEvent(Event, frozen=True):
     """The range to track changed."""
 
     range: tuple[int, int] | None
     """first and last frame; None: all"""
     clip: tuple[int, int]
     """as in `Description`"""
-    event: Literal["range"] = "range"
 
 
-class NotesEvent(Struct, frozen=True):
+class NotesEvent(Event, frozen=True):
     """The notes on frames changed."""
 
     notes: dict[int, str]
-    event: Literal["notes"] = "notes"
 
 
-class StatusEvent(Struct, frozen=True):
+class StatusEvent(Event, frozen=True):
     """The status of the video changed."""
 
     status: ClipStatus
     note: str
     conflict: str
     """sentence about edits of masks that were tracked again since; empty: none"""
-    event: Literal["status"] = "status"
 
 
-class ModelEvent(Struct, frozen=True):
+class ModelEvent(Event, frozen=True):
     """Another model was chosen."""
 
     model: str
-    event: Literal["model"] = "model"
 
 
-class ExportEvent(Struct, frozen=True):
+class ExportEvent(Event, frozen=True):
     """An export made progress."""
 
     done: int
     total: int
-    event: Literal["export"] = "export"
-
-
-Event = (
-    FrameEvent
-    | ObjectsEvent
-    | HistoryEvent
-    | JobEvent
-    | OutdatedEvent
-    | ResultsEvent
-    | RangeEvent
-    | NotesEvent
-    | StatusEvent
-    | ModelEvent
-    | ExportEvent
-)
 
 
 class Answer(Struct, frozen=True):

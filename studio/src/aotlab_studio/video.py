@@ -156,21 +156,6 @@ class FrameStore(FrameSource):
         key = index if self._index is None else self._index.find_key_frame(index)
         return encode_jpeg(self.read(key, "near"), None)
 
-    def prefetch(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
-        """Fill the cache with JPEGs of the first frames; run in a thread.
-
-        Args:
-            stop: stops it.
-            busy: whether to wait, because something else needs the processor.
-        """
-        for index in range(self.count):
-            while busy() and not stop.is_set():
-                stop.wait(0.2)
-            if stop.is_set() or self._jpegs.size > 0.9 * self._jpegs.limit:
-                return
-            if (index, None) not in self._jpegs:
-                self._jpegs.put((index, None), encode_jpeg(self.read(index, "warm"), None))
-
     def _reader(self, name: str) -> VideoReader:
         assert isinstance(self._source, VideoFrames)
         with self._lock:

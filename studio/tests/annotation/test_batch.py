@@ -1,5 +1,6 @@
 """All videos of a batch on one server: list, status, people, locks."""
 
+import io
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.sdk import JobRecord, write_job_record
@@ -25,6 +27,8 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
+from aotlab_studio.review.checks import Check
+from aotlab_studio.review.output import GAP, THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
 from aotlab_studio.server.actions import run_action
@@ -34,11 +38,14 @@ from aotlab_studio.server.batch_list import read_entries
 from aotlab_studio.server.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
+    HEIGHT,
     LENGTH,
+    WIDTH,
     TruthTracker,
     draw,
     draw_folder,
     find_frame_number,
+    image,
     open_session,
     truth,
     wait_until,
@@ -74,6 +81,11 @@ def served(batch, monkeypatch):
 
 def statuses(batch):
     return {clip.name: clip.status for clip in batch.list_clips()}
+
+
+def set_status(batch, name, person, *values, **options):
+    with batch.use(name, person) as session:
+        session.set_status(*values, **options)
 
 
 def test_list_starts_with_the_worst_video(served):
@@ -136,7 +148,7 @@ def test_change_without_a_name_is_refused_in_a_list(batch, served):
 def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
     talk.do("describe")
-    batch.set_status("b", "Bob", "accepted")
+    set_status(batch, "b", "Bob", "accepted")
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
     assert (clip.status, clip.author) == ("accepted", "Bob")
     talk.socket.close()
@@ -236,11 +248,11 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         found = batch.enter(name, "Ann", page=True)
         session = found.session.act_as(Actor("Ann"))
         draw(session, 3, 1)
-        editing.change_object(session.document, 1, {"class_name": f"class {name}"})
+        editing.change_object(session.document, 1, class_name=f"class {name}")
         batch.leave(name, found, page=True)
         batch.release(name)
     with pytest.raises(InputError, match="type your name first"):
-        batch.set_status("one", "", "accepted")
+        set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
     wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
     wait_until(lambda: not batch._waiting)
@@ -248,7 +260,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         assert (
             Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)
         ).all()
-        batch.set_status(name, "Ann", "accepted")
+        set_status(batch, name, "Ann", "accepted")
     assert batch.export_all(["coco", "cvat"]).names == ["one", "two"]
     assert sorted(path.name for path in (folder / "two.masks").iterdir()) == [
         ".corrected",
@@ -262,6 +274,39 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     batch.close()
 
 
+def test_videos_with_the_most_to_check_come_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "aotlab_studio.server.batch.list_checks", lambda now: [Check(0, 1, "jump", 1.0)] * len(now.keyframes)
+    )
+    for name, count in (("one", 0), ("three", 4), ("two", 5)):
+        with closing(open_session(draw_folder(tmp_path / name))) as session:
+            for index in range(count):
+                draw(session, index, 1)
+    batch = Batch(tmp_path, open_clip)
+    assert [(clip.name, len(clip.sentences)) for clip in batch.list_clips()] == [
+        ("two", 3), ("three", 3), ("one", 0),
+    ]  # fmt: skip
+    batch.close()
+
+
+def test_thumbnail_shows_the_masks_of_a_project(tmp_path):
+    draw_folder(tmp_path / "one")
+    batch = Batch(tmp_path, open_clip)
+    width, height = round(WIDTH * THUMBNAIL_HEIGHT / HEIGHT), THUMBNAIL_HEIGHT
+
+    def read():
+        return np.array(Image.open(io.BytesIO(batch.draw_thumbnail("one")))).astype(int)
+
+    assert read().shape == (height, width, 3)
+    assert abs(read() - draw_thumbnail(image(0), np.zeros((HEIGHT, WIDTH)))).mean() < 3
+    with closing(open_session(tmp_path / "one")) as session:
+        for index in (3, 5):
+            draw(session, index, 1)
+    assert read().shape == (height, 2 * width + GAP, 3)
+    assert abs(read()[:, :width] - draw_thumbnail(image(3), truth(3) == 1)).mean() < 3
+    batch.close()
+
+
 def replace_results(results, name, shift, frames=range(LENGTH)):
     """Replace the results of a clip by those of another run, as `aotlab track` does."""
     shutil.rmtree(results / name / "masks")
@@ -272,25 +317,25 @@ def replace_results(results, name, shift, frames=range(LENGTH)):
 
 
 def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
-    batch.set_status("a", "Ann", "accepted")
+    set_status(batch, "a", "Ann", "accepted")
     replace_results(results, "a", 3)
     assert statuses(batch)["a"] == "in progress"
-    with batch._use("a", "Ann") as session:
+    with batch.use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
         assert (document.edited, document.conflict, document.titles) == (False, "", (None, None))
     replace_results(results, "a", 3, range(2, 6))
-    with batch._use("a", "Ann") as session:
+    with batch.use("a", "Ann") as session:
         assert session.document.snapshot.clip == (2, 5)
     assert [clip.frames for clip in batch.list_clips() if clip.name == "a"] == [4]
 
 
 def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
-    with batch._use("a", "Ann") as session:
+    with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
         editing.clear(session.document, 4, 1)
-        editing.change_object(session.document, 1, {"name": "Rem"})
-    batch.set_status("a", "Ann", "accepted", outdated="proceed")
+        editing.change_object(session.document, 1, name="Rem")
+    set_status(batch, "a", "Ann", "accepted", outdated="proceed")
     for shift in (3, 6):
         replace_results(results, "a", shift)
         (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
@@ -299,7 +344,7 @@ def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
         exported = batch.export_all([])
         assert exported.names == []
         assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
-        with batch._use("a", "Ann") as session:
+        with batch.use("a", "Ann") as session:
             document, before = session.document, session.document.snapshot
             run_action(session, {"do": "take_results"}, Actor("Ann"))
             now = document.snapshot
@@ -311,17 +356,17 @@ def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
             assert document.snapshot.digest == before.digest
             assert document.conflict
             session.redo()
-        batch.set_status("a", "Ann", "accepted", outdated="proceed")
-    with batch._use("a", "Ann") as session:
+        set_status(batch, "a", "Ann", "accepted", outdated="proceed")
+    with batch.use("a", "Ann") as session:
         session.undo()  # the second one
-    batch.set_status("a", "Ann", "accepted", outdated="proceed")  # keeps the masks before it
+    set_status(batch, "a", "Ann", "accepted", outdated="proceed")  # keeps the masks before it
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
     assert (clip.status, clip.conflict) == ("accepted", "")
     assert batch.export_all([]).names == ["a"]
 
 
 def test_edited_clip_of_an_unknown_tracking_offers_the_results(results, batch):
-    with batch._use("a", "Ann") as session:
+    with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
     log = results / "a.aotlab" / "log.jsonl"
     log.write_text(re.sub(',"results":"[0-9a-f]+"', "", log.read_text()))
@@ -337,7 +382,7 @@ def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
         return post(content=json.dumps({"status": "accepted", "digest": digest}).encode())
 
     def edit():
-        with batch._use("a", "Bob") as session:
+        with batch.use("a", "Bob") as session:
             draw(session, 4, 2)
 
     for change in (lambda: replace_results(results, "a", 3), edit):
@@ -353,7 +398,7 @@ def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
 
 def test_removed_row_is_not_exported(results, batch):
     for name in ("a", "b"):
-        batch.set_status(name, "Ann", "accepted")
+        set_status(batch, name, "Ann", "accepted")
     entries = json.loads((results / "review.json").read_text())
     (results / "review.json").write_text(json.dumps([each for each in entries if each["name"] != "a"]))
     assert batch.export_all([]).names == ["b"]
@@ -405,7 +450,7 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
     waits, corrected = threading.Event(), threading.Event()
     found.session.runner.wait = lambda seconds: (waits.set(), corrected.wait(20))
     with ThreadPoolExecutor() as pool:
-        stored = pool.submit(batch.set_status, "a", "Ann", "accepted", outdated="wait")
+        stored = pool.submit(set_status, batch, "a", "Ann", "accepted", outdated="wait")
         assert waits.wait(20)
         try:
             pool.submit(batch.leave, "a", found, page=False).result(5)
@@ -430,7 +475,7 @@ def test_same_video_opens_clips_of_a_list(results):
 
 
 def test_damaged_project_is_listed_with_its_error(results, batch):
-    batch.set_status("a", "Ann", "accepted")
+    set_status(batch, "a", "Ann", "accepted")
     (results / "a.aotlab" / "project.json").write_text("{")
     clips = {clip.name: clip for clip in batch.list_clips()}
     assert "project.json: damaged" in clips["a"].error
@@ -479,11 +524,11 @@ def test_lease_holds_on_another_machine(folder, session, other_machine):
 
 def test_expired_lease_is_taken_and_its_owner_stops_writing(folder, session, other_machine):
     editing.add_object(session.document)
-    lease = session.document.folder_lock._lease
+    folder_lock = session.document.folder_lock
     other_machine()
     age(session.document.folder / lock.LEASE, 61)
     other = open_session(folder)
-    lease._confirmed -= 31  # as after sleep
+    folder_lock._confirmed -= 31  # as after sleep
     with pytest.raises(InputError, match="taken over by another program"):
         editing.add_object(session.document)
     editing.add_object(other.document)
@@ -503,11 +548,11 @@ def test_clip_open_elsewhere_keeps_its_status(results, batch, other_machine):
     here = open_clip(results / "a")
     other_machine()
     with pytest.raises(InputError, match="in use by another program on"):
-        batch.set_status("a", "Ann", "accepted")
+        set_status(batch, "a", "Ann", "accepted")
     with pytest.raises(InputError, match="close it there"):
         batch.enter("a", "Bob", page=True)
     here.close()
-    batch.set_status("a", "Bob", "accepted")
+    set_status(batch, "a", "Bob", "accepted")
     assert statuses(batch)["a"] == "accepted"
 
 
@@ -548,12 +593,12 @@ def open_list(context, served):
 def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, monkeypatch):
     asked = []
 
-    def set_status(name, person, outdated, **values):
+    def set_status(self, outdated, **values):
         asked.append(outdated)
         if outdated == "ask":
             raise OutdatedError("accept", [(2, 4)], waits=True)
 
-    monkeypatch.setattr(batch, "set_status", set_status)
+    monkeypatch.setattr(Session, "set_status", set_status)
     tab = open_list(context, served)
     for choice, shown in (("", "#status.error >> text=3 frames are outdated"), ("wait", "#status:empty")):
         tab.select_option("[aria-label='Status of c']", "accepted")
@@ -606,7 +651,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
 
 @needs_browser
 def test_page_offers_the_results_of_another_tracking(context, served, results, batch):
-    with batch._use("a", "Ann") as session:
+    with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
     replace_results(results, "a", 3, range(2, 6))
     tab = open_list(context, served)
@@ -723,7 +768,7 @@ def test_moved_batch_opens_and_exports(tmp_path):
     batch = Batch(tmp_path / "new" / "batch", open_clip)
     served = Served(batch, build_batch_app(batch))
     assert served.get("/thumbnail/a").headers["content-type"] == "image/jpeg"
-    batch.set_status("a", "Ann", "accepted")
+    set_status(batch, "a", "Ann", "accepted")
     assert batch.export_all(["coco"]).names == ["a"]
     served.close()
     (tmp_path / "new").rename(tmp_path / "newer")

@@ -48,10 +48,9 @@ def test_stroke_that_changes_no_pixel_does_nothing(session):
         "points": [(3, 35)],
         "radius": 2,
         "erase": True,
-        "propagate": True,
     }
-    hole = {"do": "fill_holes", "object_id": 1, "propagate": True}
-    corners = {"do": "outline", "object_id": 1, "points": square(12, 7, 2), "propagate": True}
+    hole = {"do": "fill_holes", "object_id": 1}
+    corners = {"do": "outline", "object_id": 1, "points": square(12, 7, 2)}
     for frame, message in product((0, 3), (stroke, hole, corners)):
         with pytest.raises(InputError, match="changes no pixel"):
             run_action(session, message | {"frame": frame})
@@ -65,7 +64,7 @@ def test_painting_takes_pixels_unless_locked(session):
     editing.outline(session.document, 0, 1, square(40, 25, 5))
     assert (session.document.snapshot.labels(0)[25:30, 40:45] == 1).all()
     session.undo()
-    editing.change_object(session.document, 2, {"locked": True})
+    editing.change_object(session.document, 2, locked=True)
     editing.outline(session.document, 0, 1, square(38, 25, 5))
     assert (session.document.snapshot.labels(0)[25:30, 40:43] == 2).all()
     assert (session.document.snapshot.labels(0)[25:30, 38:40] == 1).all()
@@ -75,7 +74,7 @@ def test_painting_takes_pixels_unless_locked(session):
 
 def test_locked_object_survives_reset_delete_and_merge(session):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 2, {"locked": True})
+    editing.change_object(session.document, 2, locked=True)
     editing.remove_keyframe(session.document, 0)
     assert (session.document.snapshot.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     for action in (
@@ -161,7 +160,7 @@ def test_part_of_another_object_is_reassigned(session):
     assert (session.document.snapshot.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
     with pytest.raises(InputError, match="click on a part of another object"):
         editing.reassign(session.document, 0, 2, (58, 2))
-    editing.change_object(session.document, 1, {"locked": True})
+    editing.change_object(session.document, 1, locked=True)
     with pytest.raises(InputError, match="is locked"):
         editing.reassign(session.document, 0, 2, (8, 8))
 
@@ -201,7 +200,7 @@ def test_undo_and_redo_cover_every_change(session):
     shown.append(session.document.snapshot.labels(0).copy())
     editing.paint(session.document, 0, 1, [(30, 30)], radius=4)
     shown.append(session.document.snapshot.labels(0).copy())
-    editing.change_object(session.document, 1, {"name": "ball", "color": "#00ff00"})
+    editing.change_object(session.document, 1, name="ball", color="#00ff00")
     editing.delete_object(session.document, 1)
     assert not session.document.snapshot.labels(0).any()
     session.undo()
@@ -339,7 +338,7 @@ def test_tracking_is_undone_and_redone_from_its_layer(session):
 def test_drawing_takes_no_pixels_of_hidden_objects(session):
     draw(session, 0, 1, 2)
     session.track(TrackRequest(0)).wait()
-    editing.change_object(session.document, 2, {"hidden": True})
+    editing.change_object(session.document, 2, hidden=True)
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):
         editing.outline(session.document, frame, 1, square(38, 25, 5))
@@ -349,7 +348,7 @@ def test_drawing_takes_no_pixels_of_hidden_objects(session):
 
 def test_reset_frame_keeps_masks_of_hidden_objects(session):
     draw(session, 0, 1, 2)
-    editing.change_object(session.document, 2, {"hidden": True})
+    editing.change_object(session.document, 2, hidden=True)
     editing.remove_keyframe(session.document, 0)
     assert set(session.document.snapshot.keyframe(0)) == {2}
     with pytest.raises(InputError, match="reset frame: no drawn mask on frame 0, except of locked or hidden"):

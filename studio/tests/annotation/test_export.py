@@ -23,7 +23,8 @@ def track_part(session):
     draw(session, 0, 1)
     session.track(TrackRequest(0, last=4)).wait()
     draw(session, 3, 2)
-    session.track(TrackRequest(3, last=4)).wait()
+    session.runner.schedule()  # tracks object 2
+    assert session.runner.wait(60)
     return session.archive.parent
 
 
@@ -133,7 +134,7 @@ def test_loaded_classes_keep_their_ids(session):
 def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_path, output):
     draw(session, 0, 1, 2)
     changes = {"name": "Rex", "class_name": "dog", "attributes": {"cut": "yes"}}
-    editing.change_object(session.document, 1, changes)
+    editing.change_object(session.document, 1, **changes)
     result = session.export([output])
     assert result.unclassed == 1  # object 2
     assert session.document.snapshot.classes == {"dog": 1}

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
@@ -151,7 +151,9 @@ class Model:
             for key, layer in sorted(now.layers.items())
             if layer.kind != "empty" and (key in now.frozen or key not in self.complete)
             and not any(
-                other > key and newer.first <= layer.first and layer.last <= newer.last
+                other > key
+                and newer.first <= layer.first + (layer.start == layer.first)
+                and newer.last >= layer.last - (layer.start == layer.last)
                 and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
                 for other, newer in now.layers.items()
             )
@@ -216,7 +218,7 @@ class History(RuleBasedStateMachine):
         self.open()
         for object_id, (frame, mask) in enumerate(drawn, start=1):
             self.add()
-            self.give(object_id, frame, mask, propagates=False)
+            self.give(object_id, frame, mask)
         layer = Layer([1, 2, 3], 1, COUNT - 1)
         self.follow(lambda _: None, lambda: self.document.edit("tracking", State(layers={1: layer})))
         for frame in range(1, COUNT):
@@ -261,11 +263,11 @@ class History(RuleBasedStateMachine):
         self.model.push(snapshot)
 
     @precondition(lambda self: self.model.now.locked)
-    @rule(data=st.data(), frame=frames, mask=masks, propagates=st.booleans())
-    def draw(self, data, frame, mask, propagates) -> None:
-        self.give(self.pick(data), frame, mask, propagates=propagates)
+    @rule(data=st.data(), frame=frames, mask=masks)
+    def draw(self, data, frame, mask) -> None:
+        self.give(self.pick(data), frame, mask)
 
-    def give(self, object_id: int, frame: int, mask: frozenset[int], *, propagates: bool) -> None:
+    def give(self, object_id: int, frame: int, mask: frozenset[int]) -> None:
         now, shown = self.model.now, self.model.show(frame)
         after = frozenset(pixel for pixel in mask if not now.locked.get(shown[pixel], False))
         if now.locked[object_id]:
@@ -283,9 +285,9 @@ class History(RuleBasedStateMachine):
                 snapshot.given = dict(now.given)
             snapshot.given[frame, object_id] = after
 
-        document = self.document.act_as(Actor(propagates=propagates))
         self.follow(
-            change, lambda: editing.edit_mask(document, frame, object_id, lambda _: to_array(mask), "draw")
+            change,
+            lambda: editing.edit_mask(self.document, frame, object_id, lambda _: to_array(mask), "draw"),
         )
         for key in self.document.snapshot.state.layers.keys() - layers:
             layer = self.document.snapshot.state.layers[key]
@@ -293,8 +295,8 @@ class History(RuleBasedStateMachine):
             assert layer.first <= frame <= layer.last
 
     @precondition(lambda self: self.model.now.locked)
-    @rule(frame=frames, propagates=st.booleans())
-    def reset_frame(self, frame, propagates) -> None:
+    @rule(frame=frames)
+    def reset_frame(self, frame) -> None:
         locked = self.model.now.locked
 
         def change(snapshot: Snapshot) -> None:
@@ -304,9 +306,7 @@ class History(RuleBasedStateMachine):
                 if key[0] != frame or locked.get(key[1], False)
             }
 
-        self.follow(
-            change, lambda: editing.remove_keyframe(self.document.act_as(Actor(propagates=propagates)), frame)
-        )
+        self.follow(change, lambda: editing.remove_keyframe(self.document, frame))
 
     @precondition(lambda self: self.model.now.locked)
     @rule(data=st.data())
@@ -324,7 +324,7 @@ class History(RuleBasedStateMachine):
         value = not self.model.now.locked[object_id]
         self.follow(
             lambda snapshot: snapshot.locked.update({object_id: value}),
-            lambda: editing.change_object(self.document, object_id, {"locked": value}),
+            lambda: editing.change_object(self.document, object_id, locked=value),
         )
 
     @precondition(lambda self: len(self.model.now.locked) > 1)

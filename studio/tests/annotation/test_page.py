@@ -755,7 +755,7 @@ def test_export_can_be_cancelled(page, session, monkeypatch):
 
     def slow(index, reader="view"):
         if reader == "export":
-            session._closed.wait(0.3)
+            session._export_cancelled.wait(60)
         return read(index, reader)
 
     monkeypatch.setattr(session.document.frames, "read", slow)
@@ -774,7 +774,7 @@ def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
-    page.tab.locator("#review li").last.scroll_into_view_if_needed()
+    page.tab.evaluate("document.querySelector('#review li:last-child').scrollIntoView()")
     page.tab.wait_for_selector("#review canvas[width='60']")
     assert f"{page.tab.url}frame/7?video={session.video_id}&width=96" in page.requests
     draw(session, 7, 2)
@@ -885,9 +885,11 @@ def test_timeline_zooms_scrolls_and_has_thumbnails(idle_page):
 
 def test_preset_chooses_outputs(idle_page):
     idle_page.key("Shift+E")
-    idle_page.tab.click("text=COCO >> nth=0")
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
-    assert idle_page.tab.evaluate(names) == ["coco", "review"]
+    for preset, outputs in (("COCO", ["coco", "review"]), ("Editor", ["objects", "prores"])):
+        idle_page.tab.click(f"#presets button >> text={preset}")
+        assert idle_page.tab.evaluate(names) == outputs
+    assert idle_page.tab.query_selector("#outputs input[name^=mattes]") is None  # masks have no soft edges
     idle_page.key("Escape")
 
 
@@ -916,7 +918,7 @@ def test_typed_name_changes_no_mask(page, session, way):
     else:
         page.tab.dblclick("#objects .name >> text='object 1'")
     page.tab.wait_for_selector("#objects input[type=text]")
-    editing.change_object(session.document, 2, {"color": "#123456"})  # as by another window
+    editing.change_object(session.document, 2, color="#123456")  # as by another window
     page.status("")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")

@@ -90,7 +90,7 @@ def draw_triangle(page):
 
 def test_refused_polygon_can_be_sent_again(page, session):
     draw(session, 0, 1)
-    editing.change_object(session.document, 1, {"locked": True})
+    editing.change_object(session.document, 1, locked=True)
     page.tab.wait_for_selector("[aria-label='Lock object 1'][aria-pressed=true]")
     page.key("p")
     draw_triangle(page)
@@ -498,7 +498,7 @@ def test_late_events_keep_what_is_typed(page, session, field):
     page.tab.keyboard.type("1")
     editing.set_range(session.document, 1, 8)
     editing.set_note(session.document, 0, "other")
-    editing.change_object(session.document, 1, {"class_name": "cat"})
+    editing.change_object(session.document, 1, class_name="cat")
     page.tab.wait_for_selector("#objects .class >> text=cat")
     page.settle()
     assert page.tab.evaluate("['#' + document.activeElement.id, document.activeElement.value]") == [

@@ -123,7 +123,7 @@ def test_reopened_project_holds_everything(folder):
     draw(first, 0, 1, 2)
     first.track(TrackRequest(0)).wait()
     editing.clear(first.document, 7, 2)
-    editing.change_object(first.document, 2, {"name": "box", "hidden": True})
+    editing.change_object(first.document, 2, name="box", hidden=True)
     session_scores = first.document.snapshot.scores(5)
     first.close()
     for path in (folder, folder.parent / "clip.aotlab"):
@@ -453,7 +453,8 @@ def test_damaged_mask_is_named_and_never_shown(folder, content):
             document = again.document
             if case == "draw it":
                 set_mask(document, 4, 1, drawn)
-                assert document.problems == document.snapshot.list_outdated() == []
+                assert document.problems == []
+                assert not document.snapshot.outdated[1][4]
                 assert set(document.snapshot.keyframe(4)) == {1, 2}
                 assert path.read_bytes() == kept
                 again.undo()
@@ -519,7 +520,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     draw(first, 0, 1)
     first.track(TrackRequest(0)).wait()
     before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
-    stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3, "propagate": True}
+    stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(first, stroke)
     wait_until(lambda: first.job.background and not first.job.alive)
     assert first.job.done

@@ -14,6 +14,7 @@ from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.scores import Score
+from aotlab_studio.protocol import ExportEvent
 from aotlab_studio.server.actions import describe, run_action
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -45,7 +46,7 @@ def settle(session):
 def box(frame, object_id, corners, **values):
     """The message of an outline that propagates."""
     outline = {"do": "outline", "frame": frame, "object_id": object_id, "points": corners}
-    return {**outline, "propagate": True, **values}
+    return {**outline, **values}
 
 
 def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
@@ -146,7 +147,7 @@ def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     assert (describe(session).status, session.document.status_author) == ("accepted", "Ann")
     editing.set_note(session.document.act_as(Actor("Dan")), 1, "later")
     assert session.document.status_author == "Ann"
-    run_action(session, {"do": "change_object", "object_id": 1, "changes": {"color": "#123456"}})
+    run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     session.track(TrackRequest(0)).wait()
     assert describe(session).status == "accepted"  # the masks are the same
     run_action(session, box(4, 1, square(50, 2, 6)))
@@ -330,7 +331,7 @@ def test_export_and_its_record_show_the_same_masks(session):
     before, edit = session.document.snapshot, session.document.log.head
 
     def interfere(event):
-        if event.event == "export" and event.done == 3:
+        if isinstance(event, ExportEvent) and event.done == 3:
             draw(session, 5, 1, 2)
             editing.drop_results(session.document, 6)
 
@@ -414,7 +415,7 @@ def test_message_with_an_unknown_field_rejected(session):
 def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     draw(session, 0, 1)
     run_action(session, {"do": "set_status", "status": "accepted"})
-    run_action(session, {"do": "change_object", "object_id": 1, "changes": changes})
+    run_action(session, {"do": "change_object", "object_id": 1, **changes})
     assert describe(session).status == ("accepted" if holds else "in progress")
     run_action(session, {"do": "undo"})
     assert describe(session).status == "accepted"

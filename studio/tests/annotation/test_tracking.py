@@ -119,7 +119,7 @@ def test_old_results_of_locked_or_other_objects_stay(session):
     run(session, 0)
     editing.clear(session.document, 6, 2)
     run(session, 6, object_ids=(1,))
-    editing.change_object(session.document, 2, {"locked": True})
+    editing.change_object(session.document, 2, locked=True)
     run(session, 6)
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
 
@@ -139,7 +139,7 @@ def test_only_chosen_and_unlocked_objects_are_written(session):
     run(session, 0, object_ids=(2,))
     assert shown(session, 1) == [0]
     assert shown(session, 2) == list(range(LENGTH))
-    editing.change_object(session.document, 2, {"locked": True})
+    editing.change_object(session.document, 2, locked=True)
     draw(session, 0, 1)
     before = session.document.snapshot.labels(5) == 2
     run(session, 0)
@@ -166,7 +166,7 @@ def test_pause_and_stop_act_within_a_frame(folder):
     job.wait(5)
     assert job.status == "stopped"
     assert len(shown(session)) == 1 + job.done < LENGTH
-    reports = [event.job for event in events if event.event == "job"]
+    reports = [event.job for event in events if isinstance(event, JobEvent)]
     assert reports[-1].status == "stopped"
     assert any(report.speed for report in reports)
     session.undo()
@@ -298,7 +298,7 @@ def test_dropping_results_spares_other_and_locked_objects(session):
     assert (session.document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
     assert set(session.document.snapshot.scores(3)) == {2}
     assert (session.document.snapshot.labels(5) == truth(5)).all()
-    editing.change_object(session.document, 2, {"locked": True})
+    editing.change_object(session.document, 2, locked=True)
     assert editing.drop_results(session.document, 0) == LENGTH - 3
     assert (session.document.snapshot.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
@@ -325,7 +325,7 @@ def propagate(session):
 def stroke(frame, *point, object_id=1):
     """The message of a dot on an object that propagates."""
     return {
-        "do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3, "propagate": True,
+        "do": "paint", "frame": frame, "object_id": object_id, "points": [point], "radius": 3,
     }  # fmt: skip
 
 
@@ -415,9 +415,7 @@ def test_correction_propagates_over_given_masks_of_others(folder, short_pause):
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
-    run_action(
-        session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True}
-    )
+    run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until(lambda: idle(session))
     assert shown(session, 2) == list(range(5, LENGTH))
     assert session.document.titles == ("box and clicks", None)
@@ -449,6 +447,15 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     run(session, 6, "backward")
     layer = plan_correction(session.document.snapshot, 3, 1)
     assert (layer.first, layer.last, layer.before) == (0, 5, None)
+
+
+def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
+    draw(session, 0, 1)
+    run(session, 0)
+    draw(session, 4, 2)
+    assert session.runner.list_waiting()
+    run(session, 4)
+    assert (session.runner.list_waiting(), session.document.snapshot.list_outdated()) == ([], [])
 
 
 def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
@@ -538,7 +545,7 @@ def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
     run(session, 0)
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: idle(session))
-    run_action(session, {"do": "remove_keyframe", "frame": 5, "propagate": True})
+    run_action(session, {"do": "remove_keyframe", "frame": 5})
     assert session.document.snapshot.list_outdated() == [(1, 11)]
     wait_until(lambda: idle(session))
     assert session.document.snapshot.list_outdated() == []

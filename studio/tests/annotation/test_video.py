@@ -1,7 +1,5 @@
 """Frames of files in any order with bounded memory."""
 
-import threading
-
 import cv2
 import numpy as np
 import pytest
@@ -63,19 +61,6 @@ def test_jpeg_shows_the_frame_and_previews_are_small(video):
     assert image.shape == (48, 64, 3)
     assert abs(image[30, 40].astype(int) - 120).max() < 6
     assert cv2.imdecode(np.frombuffer(store.jpeg(30, 32), np.uint8), cv2.IMREAD_COLOR).shape == (24, 32, 3)
-
-
-def test_warming_fills_the_cache_and_waits_for_jobs(video):
-    store = FrameStore(video)
-    cached = []
-
-    def busy():
-        cached.append(nbytes(store))
-        return len(cached) < 3
-
-    store.prefetch(threading.Event(), busy)
-    assert cached[:3] == [0, 0, 0]
-    assert all((index, None) in store._jpegs for index in range(LENGTH))
 
 
 @pytest.mark.parametrize("index", [-1, LENGTH, 10**9])

@@ -101,6 +101,12 @@ def test_check_names_its_reason_unless_the_mask_was_drawn(reason, after):
     assert find_checks(scores, {1: frozenset({1})}) == []
 
 
+@pytest.mark.parametrize(("confidence", "reasons"), [(0.81, ["unsure"]), (0.83, [])])
+def test_low_confidence_is_checked_from_the_value_that_finds_most_wrong_masks(confidence, reasons):
+    scores = {0: {1: Score(confidence, 100, 10.0, 10.0)}}
+    assert [check.reason for check in find_checks(scores)] == reasons
+
+
 def test_neighboring_checks_of_one_reason_are_merged():
     scores = {index: {1: Score(0.5 - index / 100, 100, 10.0, 10.0)} for index in range(4)}
     assert [check.frame for check in find_checks(scores)] == [3]

@@ -74,8 +74,6 @@ class Actor:
     """id of the page; until `Document.forget_page`, no other one can undo or redo the edit"""
     message: int | None = None
     """id of the page's message, if it may arrive again"""
-    propagates: bool = False
-    """whether the edit is tracked to the keyframes beside it"""
 
 
 class Document:
@@ -366,16 +364,14 @@ class Document:
             for number, version in reversed(list(enumerate(self.log.versions, start=1)))
         ]
 
-    def restore_version(self, number: int) -> int:
-        """Make everything as it was in a version, in one edit; return the number of values that changed."""
+    def restore_version(self, number: int) -> None:
+        """Make everything as it was in a version, in one edit."""
         with self.lock:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
             wanted = self.log.state(version.entry).limit_layers(version.ends)
-            values = self.snapshot.state.difference(wanted)
-            self.edit(f"restore version {number}", values)
-            return sum(len(getattr(values, name)) for name in values.__struct_fields__)
+            self.edit(f"restore version {number}", self.snapshot.state.difference(wanted))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Count, Layer, State
-from aotlab_studio.document.objects import MAX_OBJECTS, Item, ItemChanges, check_item, make_item
+from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, Item, check_item, make_item
 from aotlab_studio.document.painting import (
     MAX_RADIUS,
     draw_polygon,
@@ -107,7 +107,7 @@ def edit_mask(
         for other, digest in drawn.items():  # what was only tracked stays so
             if other != object_id:
                 masks[other] = document.masks.subtract(digest, after)
-        layer = plan_correction(now, frame, object_id) if document.actor.propagates and after.any() else None
+        layer = plan_correction(now, frame, object_id) if after.any() else None
         layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
         values = State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers)
         document.edit(title, values, frame, repairs=repairs)
@@ -217,7 +217,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
             raise InputError(
                 f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects; nothing was changed"
             )
-        for object_id in drawn.keys() - kept if document.actor.propagates else ():
+        for object_id in drawn.keys() - kept:
             others = [index for index in now.keyframes if now.keyframe(index).get(object_id)]
             beside = [index for index in others if index < frame][-1:] or [
                 index for index in others if index > frame
@@ -259,11 +259,26 @@ def add_object(document: Document, name: str | None = None) -> int:
         return item.id
 
 
-def change_object(document: Document, object_id: int, changes: ItemChanges) -> None:
-    """Set name, class, attributes, color, hidden or locked; raises `InputError` for anything else."""
+def change_object(
+    document: Document,
+    object_id: int,
+    *,
+    name: str | None = None,
+    color: str | None = None,
+    hidden: bool | None = None,
+    locked: bool | None = None,
+    class_name: str | None = None,
+    attributes: Attributes | None = None,
+) -> None:
+    """Set fields of an object; None: as before. Raises `InputError` for an unusable text."""
     with document.lock:
         now = document.snapshot
-        item = check_item(replace(now.objects.get(object_id), **changes))
+        changes: dict[str, Any] = {
+            "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
+            "attributes": attributes,
+        }  # fmt: skip
+        given = {key: value for key, value in changes.items() if value is not None}
+        item = check_item(replace(now.objects.get(object_id), **given))
         classes: dict[str, int | None] = {}
         if item.class_name and item.class_name not in now.classes:
             classes = {item.class_name: max([0, *now.classes.values()]) + 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +14,7 @@ from msgspec import Meta, Struct
 from aotlab import InputError
 from aotlab_studio.document.objects import Item, ObjectId
 from aotlab_studio.files import append_bytes, write_bytes
+from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
 ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
@@ -26,6 +26,8 @@ FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
 """largest number of states kept in memory; they share what they have in common"""
+MAX_DRAWN = 2**20
+"""largest number of frames in the lists of frames with drawn masks"""
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
@@ -55,6 +57,11 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     def background(self) -> bool:
         """Whether its job starts by itself, and again after an interruption."""
         return self.kind == "correction" and self.end is None
+
+    @property
+    def tracked(self) -> FrameRange:
+        """First and last frame that it tracks: not its reference frame at an end."""
+        return self.first + (self.first == self.start), self.last - (self.last == self.start)
 
     def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
@@ -217,11 +224,11 @@ class Log:
         """entry that set each layer that ever was; one that restores a version sets it again"""
         self.revision = 0
         """number of changes of what shows since the document was opened"""
-        self._states: OrderedDict[int, State] = OrderedDict()
+        self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._read: dict[int, State] = {}
         """what entries that read results have read, without what was drawn or typed"""
-        self._drawn: dict[int, dict[int, list[int]]] = {}
-        """frames with drawn masks by object and entry"""
+        self._drawn: LRUCache[list[int]] = LRUCache(MAX_DRAWN, len)
+        """frames with drawn masks by entry and object"""
         self.end = 0
         """bytes of the records"""
         self._load(read_bytes(path) if content is None else content)
@@ -238,17 +245,16 @@ class Log:
 
     def state(self, number: int) -> State:
         """Return the state after an entry; 0: the empty one."""
-        path = []
-        while number and number not in self._states:
+        path, state = [], State()
+        while number:
+            if (found := self._states.get(number)) is not None:
+                state = found
+                break
             path.append(number)
             number = self.entries[number].parent
-        state = self._states[number] if number else State()
-        if number:
-            self._states.move_to_end(number)
         for entry in reversed(path):
-            state = self._states[entry] = state.replace(self.entries[entry].values)
-            while len(self._states) > MAX_STATES:
-                self._states.popitem(last=False)
+            state = state.replace(self.entries[entry].values)
+            self._states.put(entry, state)
         return state
 
     def find_read(self, number: int) -> State:
@@ -276,19 +282,12 @@ class Log:
 
     def list_drawn(self, number: int, object_id: int) -> list[int]:
         """Return the frames on which an object has a drawn mask with pixels after an entry, in order."""
-        known, path = self._drawn.setdefault(object_id, {0: []}), []
-        while number not in known:
-            path.append(number)
-            number = self.entries[number].parent
-        frames = known[number]
-        for entry in reversed(path):
-            changed = self.entries[entry].values.keyframes
-            if changed:
-                state = self.state(entry)
-                rest = [frame for frame in frames if frame not in changed]
-                frames = sorted(rest + [frame for frame in changed if find_digest(state, frame, object_id)])
-            known[entry] = frames
-        return frames
+        state = self.state(number)
+
+        def list_frames() -> list[int]:
+            return sorted(frame for frame in state.keyframes if find_digest(state, frame, object_id))
+
+        return self._drawn.get_or_compute((number, object_id), list_frames)
 
     def back_up(self) -> None:
         """Copy the log to its backup, unless that is as long; raise `InputError` if that fails."""

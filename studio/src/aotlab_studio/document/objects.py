@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -49,17 +49,6 @@ class Item:
     def own_name(self) -> str:
         """Name that a person gave it; empty for the name of its class, or a number."""
         return "" if self.name in (self.class_name, f"object {self.id}") else self.name
-
-
-class ItemChanges(TypedDict, total=False):
-    """New values of an object's fields."""
-
-    name: str
-    color: str
-    hidden: bool
-    locked: bool
-    class_name: str
-    attributes: Attributes
 
 
 class ObjectList:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 
 import numpy as np
 from msgspec import Struct
@@ -68,6 +69,16 @@ def measure_scores(
     return scores
 
 
+def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
+    """Return the runs of frames on which an object is lost: unseen on `LostFlags.FRAMES` or more in a row.
+
+    Args:
+        seen: whether it is visible or drawn, by frame in order.
+    """
+    runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
+    return [run for visible, run in runs if not visible and len(run) >= LostFlags.FRAMES]
+
+
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
     """Return scores by resolved object id (0: removed); scores of one id are merged, weighted by area."""
     merged: dict[int, Score] = {}
@@ -81,16 +92,8 @@ def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> 
 def _merge(first: Score, second: Score) -> Score:
     area = first.area + second.area
     share = first.area / area if area else 0.5
-
-    def mean(value: float, other: float) -> float:
-        return share * value + (1 - share) * other
-
+    pairs = (first.confidence, second.confidence), (first.x, second.x), (first.y, second.y)
+    confidence, x, y = (share * one + (1 - share) * other for one, other in pairs)
     differ = [score.disagreement for score in (first, second) if score.disagreement is not None]
-    return Score(
-        mean(first.confidence, second.confidence),
-        area,
-        mean(first.x, second.x),
-        mean(first.y, second.y),
-        max(differ) if differ else None,
-        Signals(*map(max, astuple(first.signals), astuple(second.signals))),
-    )
+    signals = Signals(*map(max, astuple(first.signals), astuple(second.signals)))
+    return Score(confidence, area, x, y, max(differ, default=None), signals)

@@ -275,8 +275,8 @@ class Snapshot:
             and not self.open_layer(key).complete
             and not any(
                 other > key
-                and newer.first <= layer.first
-                and newer.last >= layer.last
+                and newer.first <= layer.tracked[0]
+                and newer.last >= layer.tracked[1]
                 and {*newer.objects} >= {each for each in layer.objects if self.resolve(each)}
                 for other, newer in layers.items()
             )

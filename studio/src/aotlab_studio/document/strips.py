@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import chain
 
 from aotlab.sdk import LostFlags
+from aotlab_studio.document.scores import find_lost
 from aotlab_studio.document.snapshot import Snapshot
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
@@ -31,8 +33,7 @@ def encode_frame(now: Snapshot, index: int) -> dict[int, str]:
 def _encode(now: Snapshot, frames: Sequence[int]) -> dict[int, dict[int, str]]:
     """Return the characters of all objects on annotated frames in a row, whichever way they were tracked."""
     rows: dict[int, dict[int, str]] = {}
-    unseen: dict[int, list[int]] = {}
-    """frames since an object was seen"""
+    seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in now.objects.ids}
     for index in frames:
         codes = rows[index] = dict.fromkeys(now.objects.ids, UNKNOWN)
         scores, drawn = now.scores(index), now.keyframe(index)
@@ -40,12 +41,10 @@ def _encode(now: Snapshot, frames: Sequence[int]) -> dict[int, dict[int, str]]:
             codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
         codes |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}
         for object_id in codes:
-            run = unseen.setdefault(object_id, [])
-            if object_id in drawn or object_id not in scores or scores[object_id].visible:
-                run.clear()
-                continue
-            run.append(index)
-            if len(run) >= LostFlags.FRAMES:
-                for each in run if len(run) == LostFlags.FRAMES else [index]:
-                    rows[each][object_id] = LOST
+            seen[object_id][index] = (
+                object_id in drawn or object_id not in scores or scores[object_id].visible
+            )
+    for object_id, own in seen.items():
+        for index in chain.from_iterable(find_lost(own)):
+            rows[index][object_id] = LOST
     return rows

@@ -71,7 +71,7 @@ class BatchPage {
     const { name, status, note, holder, author, error, sentences, digest } = clip;
     const address = encodeURIComponent(name);
     const link = createElement('a', { name, href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
-      createElement('img', { src: `thumbnail/${address}`, alt: '', loading: 'lazy' }), createElement('span', { textContent: name }));
+      createElement('img', { src: `thumbnail/${address}?digest=${digest}`, alt: '', loading: 'lazy' }), createElement('span', { textContent: name }));
     const checks = (error ? [error] : sentences).map((textContent) => createElement('li', { textContent }));
     const list = createElement('select', { name: `status of ${name}`, ariaLabel: `Status of ${name}` }, ...makeStatusOptions(status));
     const field = createElement('input', {

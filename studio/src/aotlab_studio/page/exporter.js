@@ -5,7 +5,7 @@ import { countText, createElement, element, onSubmit, readNumber } from './dom.j
 
 /** Outputs that are chosen together. @type {Record<string, string[]>} */
 const PRESETS = {
-  Masks: ['masks', 'overlay'], Editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
+  Masks: ['masks', 'overlay'], Editor: ['objects', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
 };
 
 export class Exporter {

@@ -63,6 +63,6 @@ export class EditHistory {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offer(await this.app.send('remove_keyframe', { frame, propagate: true }), `Drawn masks of frame ${frame} removed`);
+    this.offer(await this.app.send('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 }

@@ -99,7 +99,6 @@ export class App {
     const place = (first && loadSettings().places?.[state.project]) || {};
     if (place.chosen) this.chosen = place.chosen;
     this.tracking.showRange(state.range);
-    this.timeline.setClip(state.clip);
     this.clip.show(state);
     this.review.setNotes(state.notes);
     this.timeline.setStrips(state.strips);
@@ -109,7 +108,7 @@ export class App {
     if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
-    this.timeline.setOutdated(state.outdated);
+    this.timeline.set({ clip: state.clip, outdated: state.outdated });
     const problems = [...state.problems, state.conflict].filter(Boolean);
     this.showMessage(problems.join(' '), problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
@@ -269,7 +268,7 @@ export class App {
   }
 
   async fillHoles() {
-    this.history.reportTaken(await this.send('fill_holes', { ...this.target(), propagate: true }));
+    this.history.reportTaken(await this.send('fill_holes', this.target()));
   }
 
   /** Mark the chosen object as absent on this frame. */
@@ -277,9 +276,9 @@ export class App {
     return this.send('clear', this.target());
   }
 
-  /** @param {number} id @param {import('./protocol.js').ItemChanges} changes */
+  /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
   change(id, changes) {
-    return this.queue.push('change_object', { object_id: id, changes });
+    return this.queue.push('change_object', { object_id: id, ...changes });
   }
 
   /** @param {'hidden' | 'locked'} key */
@@ -322,11 +321,12 @@ function eventHandlers(app) {
     },
     range: ({ range, clip }) => {
       tracking.showRange(range);
-      timeline.setClip(clip);
+      timeline.set({ clip });
+      playback.showNumber();
     },
     history: ({ titles }) => app.history.setTitles(titles),
     job: ({ job }) => (job.background ? tracking.setCorrection(job) : tracking.setJob(job)),
-    outdated: ({ ranges }) => timeline.setOutdated(ranges),
+    outdated: ({ ranges }) => timeline.set({ outdated: ranges }),
     notes: ({ notes }) => review.setNotes(notes),
     status: ({ status, note, conflict }) => {
       app.clip.setStatus(status, note);

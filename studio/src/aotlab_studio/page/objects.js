@@ -87,7 +87,7 @@ export class ObjectFields {
     });
   }
 
-  /** Store the text of a field. @param {HTMLInputElement} field @param {import('./protocol.js').ItemChanges} changes */
+  /** Store the text of a field. @param {HTMLInputElement} field @param {Omit<import('./protocol.js').Actions['change_object']['message'], 'object_id'>} changes */
   async store(field, changes) {
     const [key, text] = [`${this.id} ${field.id}`, field.value];
     if (await this.app.change(this.id, changes)) this.refused.delete(key);

@@ -4,17 +4,22 @@
 import { connectPerson, createElement, createIconButton, drawIcon, element, elements, focusView } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
+import { showKey } from './shortcuts.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {import('./main.js').App} App */
-/** @typedef {{whileLoading?: boolean}} ButtonOptions whether it works while a frame is loading */
 
 /** @param {App} app */
 export function connectControls(app) {
   returnFocus();
   makeTools(app);
-  for (const [id, run, { whileLoading } = {}] of listButtons(app)) element(id).onclick = () => app.inputs.add(run, !whileLoading);
-  const { viewer } = app;
+  const { viewer, timeline } = app;
+  element('take-results').onclick = () => app.inputs.add(() => app.clip.takeResults(), true);
+  element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
+  element('open-versions').onclick = () => app.versions.open();
+  element('panels').onclick = togglePanels;
+  element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
+  element('zoom-out').onclick = () => timeline.zoomBy(2);
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
   element('note').onblur = () => app.review.storeNote();
@@ -38,42 +43,6 @@ function returnFocus() {
   };
   document.addEventListener('click', back, true);
   document.addEventListener('change', back);
-}
-
-/** @param {App} app @returns {[keyof import('./protocol.js').Elements, () => void, ButtonOptions?][]} id and action of each button */
-function listButtons(app) {
-  const { playback, tracking, review, history, timeline } = app;
-  const whileLoading = { whileLoading: true };
-  return [
-    ['next-clip', () => app.clip.next(), whileLoading],
-    ['take-results', () => app.clip.takeResults()],
-    ['undo', () => history.undo(), whileLoading],
-    ['redo', () => history.redo(), whileLoading],
-    ['export', () => app.exporter.open(), whileLoading],
-    ['open-versions', () => app.versions.open()],
-    ['help', () => element('help-dialog').showModal(), whileLoading],
-    ['panels', togglePanels, whileLoading],
-    ['add', () => app.addObject()],
-    ['merge', () => openMerge(app)],
-    ['delete', () => app.deleteObject()],
-    ['holes', () => app.fillHoles()],
-    ['absent', () => app.markAbsent()],
-    ['reset-frame', () => history.resetFrame()],
-    ['track', () => tracking.track('forward')],
-    ['forward', () => tracking.track('forward')],
-    ['backward', () => tracking.track('backward')],
-    ['both', () => tracking.track('both')],
-    ['drop', () => tracking.drop()],
-    ['pause', () => tracking.pause(), whileLoading],
-    ['stop', () => app.send('stop', {}), whileLoading],
-    ['checked', () => review.toggleChecked()],
-    ['play', () => playback.toggle(), whileLoading],
-    ['previous', () => playback.step(-1), whileLoading],
-    ['next-frame', () => playback.step(1), whileLoading],
-    ['next-check', () => review.next(), whileLoading],
-    ['zoom-in', () => timeline.zoomBy(1 / 2), whileLoading],
-    ['zoom-out', () => timeline.zoomBy(2), whileLoading],
-  ];
 }
 
 /** Show or hide the panels of a narrow window. */
@@ -100,7 +69,7 @@ function makeTools({ toolbox }) {
 /** @param {string} icon @param {string} textContent @param {string} key @param {object} values */
 function createToolButton(icon, textContent, key, values) {
   const button = createElement('button', values, drawIcon(icon), createElement('span', { textContent }));
-  button.dataset.key = key;
+  showKey(button, key);
   return button;
 }
 

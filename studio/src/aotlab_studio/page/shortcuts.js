@@ -31,7 +31,10 @@ export class Inputs {
   }
 }
 
-/** @typedef {{keys: string[], text: string, run: (key: string) => void, acts?: boolean}} Binding */
+/**
+ * Keys of one task, and the buttons that do the same; `acts`: it changes the frame that is shown, and waits for it.
+ * @typedef {{keys: string[], text: string, run: (key: string) => void, acts?: boolean, buttons?: (keyof import('./protocol.js').Elements)[], click?: () => void}} Binding
+ */
 
 /** @type {Record<string, string>} */
 const KEY_NAMES = {
@@ -61,8 +64,17 @@ export class Shortcuts {
     this.inputs = inputs;
     /** @type {Map<string, Binding>} */
     this.bindings = new Map();
-    for (const binding of Object.values(groups).flat()) for (const key of binding.keys) this.bindings.set(key, binding);
+    for (const binding of Object.values(groups).flat()) {
+      for (const key of binding.keys) this.bindings.set(key, binding);
+      binding.buttons?.forEach((id, index) => this.connectButton(element(id), binding, binding.keys[index] ?? binding.keys[0]));
+    }
     document.addEventListener('keydown', (event) => this.press(event));
+  }
+
+  /** Let a button do what a key does, or `click`, and name the key in its title. @param {HTMLElement} button @param {Binding} binding @param {string} key */
+  connectButton(button, { run, click = () => run(key), acts }, key) {
+    button.onclick = () => this.inputs.add(click, Boolean(acts));
+    showKey(button, key);
   }
 
   /** Run the binding of a key, unless a dialog is open or text is being typed. @param {KeyboardEvent} event */
@@ -84,7 +96,13 @@ export class Shortcuts {
   }
 }
 
-/** Fill the dialog of keys, and put the keys into the titles of buttons. @param {Shortcuts} shortcuts */
+/** Name a key in the title of a button. @param {HTMLElement} button @param {string} key */
+export function showKey(button, key) {
+  button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
+  button.title = `${button.title || button.getAttribute('aria-label') || button.textContent || ''} (${key})`;
+}
+
+/** Fill the dialog of keys. @param {Shortcuts} shortcuts */
 export function showKeys({ groups }) {
   element('single-keys').checked = loadSettings().singleKeys !== false;
   element('single-keys').onchange = () => saveSettings({ singleKeys: element('single-keys').checked });
@@ -94,16 +112,6 @@ export function showKeys({ groups }) {
       createElement('span', { textContent: text })));
     return createElement('section', {}, createElement('h3', { textContent: task }), createElement('ul', {}, ...lines));
   }));
-  for (const found of document.querySelectorAll('[data-key]')) {
-    const control = /** @type {HTMLElement} */ (found);
-    const key = control.dataset.key || '';
-    if (control.tagName === 'KBD') {
-      control.textContent = key;
-      continue;
-    }
-    control.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
-    control.title = `${control.title || control.getAttribute('aria-label') || control.textContent || ''} (${key})`;
-  }
 }
 
 const PAN_STEP = 80;
@@ -119,9 +127,9 @@ export function bindings(app) {
       { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving() },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
-      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape() },
-      { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo() },
-      { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo() },
+      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => app.send('stop', {}) },
+      { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo(), buttons: ['undo'] },
+      { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo(), buttons: ['redo'] },
     ],
     'Draw without a mouse': [
       { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor', run: (key) => moveCursor(app, key) },
@@ -130,42 +138,42 @@ export function bindings(app) {
       { keys: ['Shift+Enter'], text: 'use the tool at the cursor to remove', run: () => pressCursor(app, true), acts: true },
     ],
     Objects: [
-      { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
+      { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true, buttons: ['add'] },
       { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
       { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
-      { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true },
+      { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true, buttons: ['delete'], click: () => app.deleteObject() },
       { keys: ['F2'], text: 'rename the object', run: () => renameChosen(app) },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],
     'Masks of this frame': [
-      { keys: ['F'], text: 'fill holes', run: () => app.fillHoles(), acts: true },
-      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.markAbsent(), acts: true },
-      { keys: ['R'], text: 'remove what was drawn on this frame', run: () => app.history.resetFrame(), acts: true },
+      { keys: ['F'], text: 'fill holes', run: () => app.fillHoles(), acts: true, buttons: ['holes'] },
+      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.markAbsent(), acts: true, buttons: ['absent'] },
+      { keys: ['R'], text: 'remove what was drawn on this frame', run: () => app.history.resetFrame(), acts: true, buttons: ['reset-frame'] },
     ],
     'Frames and view': [
-      { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1) },
+      { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1), buttons: ['previous', 'next-frame'] },
       { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, forward', run: (key) => playback.step(key === 'Shift+←' ? -10 : 10) },
       { keys: ['Home', 'End'], text: 'first, last frame', run: (key) => playback.seek(key === 'Home' ? 0 : playback.count - 1) },
-      { keys: ['Space'], text: 'play, stop', run: () => playback.toggle() },
+      { keys: ['Space'], text: 'play, stop', run: () => playback.toggle(), buttons: ['play'] },
       { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined) },
       { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
       { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
     ],
     Track: [
-      { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true },
-      { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true },
-      { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true },
-      { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause() },
-      { keys: ['Shift+Delete'], text: 'clear tracking from this frame on', run: () => tracking.drop(), acts: true },
+      { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true, buttons: ['forward', 'track'] },
+      { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true, buttons: ['backward'] },
+      { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true, buttons: ['both'] },
+      { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause(), buttons: ['pause'] },
+      { keys: ['Shift+Delete'], text: 'clear tracking from this frame on', run: () => tracking.drop(), acts: true, buttons: ['drop'] },
     ],
     'Review and export': [
-      { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },
-      { keys: ['Q'], text: 'mark this frame as checked, as long as its masks stay', run: () => app.review.toggleChecked(), acts: true },
-      { keys: ['>'], text: 'next clip of the batch', run: () => app.clip.next() },
-      { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open() },
-      { keys: ['?'], text: 'keyboard shortcuts', run: () => element('help-dialog').showModal() },
+      { keys: ['.'], text: 'next frame to check', run: () => app.review.next(), buttons: ['next-check'] },
+      { keys: ['Q'], text: 'mark this frame as checked, as long as its masks stay', run: () => app.review.toggleChecked(), acts: true, buttons: ['checked'] },
+      { keys: ['>'], text: 'next clip of the batch', run: () => app.clip.next(), buttons: ['next-clip'] },
+      { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open(), buttons: ['export'] },
+      { keys: ['?'], text: 'keyboard shortcuts', run: () => element('help-dialog').showModal(), buttons: ['help'] },
     ],
   };
 }

@@ -175,11 +175,11 @@ export class Timeline {
     this.chosen = 0;
     /** @type {Map<number, string[]>} */
     this.rows = new Map();
-    /** @type {number[]} */
+    /** Frames to check. @type {number[]} */
     this.checks = [];
     /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
     this.outdated = [];
-    /** First and last frame that can be changed. @type {[number, number]} */
+    /** First and last frame that can be changed; the others are dimmed. @type {[number, number]} */
     this.clip = [0, Infinity];
     this.dragging = false;
     this.strips = document.createElement('canvas');
@@ -231,9 +231,9 @@ export class Timeline {
     return NAMES_WIDTH + (frame - this.first) * this.column;
   }
 
-  /** @param {number} count of frames */
-  setCount(count) {
-    this.count = count;
+  /** @param {Partial<Pick<Timeline, 'count' | 'outdated' | 'clip' | 'checks' | 'range'>>} values */
+  set(values) {
+    Object.assign(this, values);
     this.redraw();
   }
 
@@ -250,33 +250,6 @@ export class Timeline {
     for (const id of this.rows.keys()) if (!objects.some((object) => object.id === id)) this.rows.delete(id);
     this.thumbnails.setObjects(objects.filter((object) => !object.hidden));
     this.redraw();
-  }
-
-  /** @param {[number, number][]} outdated first and last frames with tracked masks older than a correction */
-  setOutdated(outdated) {
-    this.outdated = outdated;
-    const texts = outdated.map(([start, end]) => `${start} to ${end}`);
-    this.canvas.setAttribute('aria-description', texts.length ? `Outdated: ${texts.join(', ')}` : '');
-    this.redraw();
-  }
-
-  /** @param {[number, number]} clip first and last frame that can be changed; the others are dimmed */
-  setClip(clip) {
-    this.clip = clip;
-    this.app.playback.showNumber();
-    this.redraw();
-  }
-
-  /** @param {number[]} frames those to check */
-  setChecks(frames) {
-    this.checks = frames;
-    this.redraw();
-  }
-
-  /** @param {number | null} first of the range to track @param {number | null} last */
-  setRange(first, last) {
-    this.range = [first, last];
-    this.draw();
   }
 
   /** Return the places of the handles in CSS pixels. */
@@ -435,6 +408,8 @@ export class Timeline {
     this.canvas.ariaValueMax = String(this.count - 1);
     this.canvas.ariaValueNow = String(this.frame);
     this.canvas.ariaValueText = `Frame ${this.frame}; ${inView}`;
+    const outdated = this.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
+    this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
   /** Draw everything but the mark of the shown frame. @param {number} ratio */

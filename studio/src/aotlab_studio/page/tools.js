@@ -98,7 +98,7 @@ async function releaseBox(toolbox, first, last) {
  * @param {Point[]} points
  */
 async function releaseScribble(toolbox, points) {
-  const { app, removing, viewer: { size } } = toolbox;
+  const { removing, viewer: { size } } = toolbox;
   const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
   if (line.length < 2) {
     toolbox.points = [];
@@ -109,14 +109,24 @@ async function releaseScribble(toolbox, points) {
     ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
     : { scribble: toPairs(line) };
   toolbox.marks = [];
-  await toolbox.submit(async (place) => {
+  await mark(toolbox, prompts, [line[0], line[line.length - 1]]);
+}
+
+/**
+ * Correct the object's mask by points on it or beside it; away from the mask, they make a new object.
+ * @param {Toolbox} toolbox
+ * @param {Partial<Actions['suggest']['message']>} prompts
+ * @param {Point[]} ends
+ */
+function mark(toolbox, prompts, ends) {
+  const { app, removing } = toolbox;
+  return toolbox.submit(async (place) => {
     const { labels, id } = place;
     const present = hasMask(labels, id);
     if (removing && !present) {
       app.showMessage(NOTHING_TO_REMOVE);
       return undefined;
     }
-    const ends = [line[0], line[line.length - 1]];
     const isAway = Boolean(!removing && present && labels && ends.every((end) => isFarFrom(labels, id, end)));
     return suggest(toolbox, { ...prompts, refine: present && !isAway }, place, isAway);
   });
@@ -138,17 +148,7 @@ async function releaseMark(toolbox, point) {
   }
   const added = { point, positive };
   toolbox.marks.push(added);
-  const done = await toolbox.submit(async (place) => {
-    const { labels, id } = place;
-    const present = hasMask(labels, id);
-    if (!positive && !present) {
-      app.showMessage(NOTHING_TO_REMOVE);
-      return undefined;
-    }
-    const isAway = Boolean(positive && present && labels && isFarFrom(labels, id, point));
-    const points = { [positive ? 'positive' : 'negative']: toPairs([point]) };
-    return suggest(toolbox, { ...points, refine: present && !isAway }, place, isAway);
-  });
+  const done = await mark(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, [point]);
   if (!done) toolbox.marks = toolbox.marks.filter((one) => one !== added);
   toolbox.show();
 }
@@ -162,7 +162,7 @@ async function releaseMark(toolbox, point) {
  */
 async function suggest(toolbox, prompts, { frame, id: before, pendingObject }, isAway) {
   const { app } = toolbox;
-  const message = { ...prompts, frame, object_id: (!isAway && before) || null, propagate: true };
+  const message = { ...prompts, frame, object_id: (!isAway && before) || null };
   const answer = await app.request('suggest', message);
   if (!answer) return undefined;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
@@ -170,19 +170,17 @@ async function suggest(toolbox, prompts, { frame, id: before, pendingObject }, i
   else if (app.chosen === before) app.setChosen(id);
   if (isAway) toolbox.marks = [];
   app.history.reportTaken(answer);
+  const repeat = async (/** @type {Partial<Actions['suggest']['message']>} */ changes) => {
+    if (!(await app.send('undo', { step }))) return;
+    if (changes.object_id) app.choose(changes.object_id);
+    await app.send('suggest', { ...message, ...changes });
+  };
   if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
-    'Take them': async () => {
-      if (!(await app.send('undo', { step }))) return;
-      await app.send('suggest', { ...message, overwrite: true });
-    },
+    'Take them': () => repeat({ overwrite: true }),
   });
   if (!isAway) return answer;
   toast(`${app.getName(id)} is new`, {
-    [`More of ${app.getName(before)}`]: async () => {
-      if (!(await app.send('undo', { step }))) return;
-      app.choose(before);
-      await app.send('suggest', { ...message, object_id: before, extend: true });
-    },
+    [`More of ${app.getName(before)}`]: () => repeat({ object_id: before, extend: true }),
     Undo: () => app.history.undo(step),
   });
   return answer;
@@ -259,7 +257,7 @@ const reassign = {
       return;
     }
     const { chosen } = app;
-    const answer = await app.send('reassign', { ...app.target(), point: toPairs([point])[0], propagate: true });
+    const answer = await app.send('reassign', { ...app.target(), point: toPairs([point])[0] });
     app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
   },
 };
@@ -273,7 +271,7 @@ const split = {
   takesPoints: true,
   press: async (toolbox, point) => {
     const { app, app: { chosen } } = toolbox;
-    const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0], propagate: true });
+    const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0] });
     if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
   },
 };
@@ -315,7 +313,7 @@ export class Toolbox {
 
   /** Frame and object of the input, as messages name them. */
   get target() {
-    return { frame: this.pressed.frame, object_id: this.pressed.id || null, propagate: true };
+    return { frame: this.pressed.frame, object_id: this.pressed.id || null };
   }
 
   /** @param {string} name */

@@ -24,7 +24,7 @@ export class Tracking {
     for (const [field, value] of /** @type {const} */ ([['first', first], ['last', last]])) {
       if (document.activeElement !== element(field)) element(field).value = value; // not while it is being typed
     }
-    this.app.timeline.setRange(readNumber('first') ?? null, readNumber('last') ?? null);
+    this.app.timeline.set({ range: [readNumber('first') ?? null, readNumber('last') ?? null] });
   }
 
   /** Show the range that the server has. @param {[number, number] | null} range null: all */
@@ -37,7 +37,7 @@ export class Tracking {
   /** Store the range of the fields. */
   async sendRange() {
     const [first, last] = [readNumber('first') ?? null, readNumber('last') ?? null];
-    this.app.timeline.setRange(first, last);
+    this.app.timeline.set({ range: [first, last] });
     await this.app.send('set_range', { first, last });
   }
 
@@ -255,7 +255,7 @@ export class Review {
     const open = this.visits.filter((visit) => !visit.done);
     const listed = this.visits.slice(0, MAX_MARKED);
     for (const frame of this.thumbnails.keys()) if (!listed.some((visit) => visit.frame === frame)) this.thumbnails.delete(frame);
-    this.app.timeline.setChecks(open.slice(0, MAX_MARKED).map((visit) => visit.frame));
+    this.app.timeline.set({ checks: open.slice(0, MAX_MARKED).map((visit) => visit.frame) });
     element('review-empty').hidden = this.visits.length > 0;
     showChecks(element('review'), listed, this.app);
     replaceChildren(element('notes'), Object.entries(this.notes).map(([frame, text]) => createElement('li', {},

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aotlab.sdk import LostFlags
-from aotlab_studio.document.scores import Score
+from aotlab_studio.document.scores import Score, find_lost
 
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbors"""
@@ -73,13 +73,13 @@ def _check_object(
 ) -> list[Check]:
     """Return the checks of one object: the worst of neighboring frames with the same reason."""
     kept: dict[str, list[Check]] = {}
-    unseen = 0
+    seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}
+    lost = {run[LostFlags.FRAMES - 1] for run in find_lost(seen)}
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
-        unseen = 0 if index in skip or score.visible else unseen + 1
         if index in skip:
             continue
         severities = {
-            "lost": float(unseen == LostFlags.FRAMES),
+            "lost": float(index in lost),
             "unsure": _confidence_severity(score),
             "fragment": _share_severity(score.signals.fragment),
             "flip": _share_severity(score.signals.flip),
@@ -113,8 +113,8 @@ def _share_severity(share: float) -> float:
 
 
 def _confidence_severity(score: Score) -> float:
-    """0 at a confidence of 0.9 and above, 1 at 0.4."""
-    return min(1.0, max(0.0, (0.9 - score.confidence) / 0.5)) if score.area else 0.0
+    """0 at a confidence of 0.96 and above, `MIN_SEVERITY` at 0.82, 1 at 0.4."""
+    return min(1.0, max(0.0, (0.96 - score.confidence) / 0.56)) if score.area else 0.0
 
 
 def _area_severity(before: Score, after: Score) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from PIL import Image
 
 from aotlab import draw_overlay
 from aotlab.sdk import LostFlags, Output, TrackedFrame, align_columns, atomic_path
-from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.document.scores import Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import find_checks
@@ -22,6 +21,7 @@ from aotlab_studio.review.signals import ReviewSignals
 
 SCORES_FILE = "scores.json"
 """scores of all frames, beside the review, from which a project finds the same frames to check"""
+THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 """largest number of printed frames to check"""
 THUMBNAIL_HEIGHT, GAP = 180, 8
@@ -82,10 +82,8 @@ class ReviewFile(Output):
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
-            columns = [np.pad(image, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for image in images]
-            with atomic_path(self.path.with_name("thumbnail.jpg")) as temporary:
-                strip = np.concatenate(columns, axis=1)[:, :-GAP]
-                Image.fromarray(strip).save(temporary, format="JPEG", quality=85)
+            with atomic_path(self.path.with_name(THUMBNAIL)) as temporary:
+                Image.fromarray(join_thumbnails(images)).save(temporary, format="JPEG", quality=85)
 
     def summary(self) -> str:
         """Return the tables of objects and of frames to check, and a warning for every lost object."""
@@ -120,6 +118,12 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     ids = Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
     return draw_overlay(np.asarray(image), np.asarray(ids))
+
+
+def join_thumbnails(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return thumbnails side by side."""
+    columns = [np.pad(image, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for image in images]
+    return np.concatenate(columns, axis=1)[:, :-GAP]
 
 
 def review_video(
@@ -170,8 +174,7 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
 def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return counts and lost ranges of one object; a range starts at the first frame without the object."""
     own = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
-    runs = [(seen, list(run)) for seen, run in groupby(own, lambda index: own[index].visible)]
-    lost = [run for seen, run in runs if not seen and len(run) >= LostFlags.FRAMES]
+    lost = find_lost({index: score.visible for index, score in own.items()})
     visible = [score.confidence for score in own.values() if score.area]
     differ = [score.disagreement for score in own.values() if score.disagreement is not None]
     return {

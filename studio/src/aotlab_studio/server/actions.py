@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from inspect import Parameter, signature
-from typing import Any, get_type_hints, is_typeddict
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -22,6 +21,7 @@ from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import take_results
 from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Choice, Description, JobProgress
+from aotlab_studio.server.export import PROBABILITIES
 from aotlab_studio.server.session import Session
 from aotlab_studio.video import require_frame
 
@@ -30,7 +30,8 @@ NOBODY = Actor()
 
 def describe(session: Session) -> Description:
     """Return all that a page needs when it opens."""
-    document, kinds = session.document, {name: find_output(name) for name in list_outputs()}
+    document = session.document
+    kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
     with document.lock:
         now = document.snapshot
         return Description(
@@ -79,18 +80,13 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         values = msgspec.structs.asdict(msgspec.convert(fields, MESSAGES[name]))
     except (msgspec.ValidationError, OverflowError) as error:
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
-    for field, known in KNOWN_KEYS[name].items():
-        if unknown := fields[field].keys() - known:
-            raise InputError(
-                f"{name}: {field} has no field {min(unknown)[:40]!r}; give some of {', '.join(known)}"
-            )
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action = ACTIONS[name]
     if actor.message in session.document.log.messages:
         return _repeat(action, session.document.log.messages[actor.message], values)
-    view = session.act_as(replace(actor, propagates=values.pop("propagate", False)))
-    if action in (*PROPAGATING_ACTIONS, editing.clear):
+    view = session.act_as(actor)
+    if action in DRAWING_ACTIONS:
         session.runner.stop_background()
     before = session.document.head
     result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
@@ -120,21 +116,20 @@ def track(
 
 
 def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
-    """Return the type of an action's message: its parameters, and ``propagate`` for those that may."""
+    """Return the type of an action's message: its parameters."""
     hints = get_type_hints(action, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, parameter in list(signature(action).parameters.items())[1:]:
         required = parameter.default is Parameter.empty
         fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
-    fields += [("propagate", bool, False)] if action in PROPAGATING_ACTIONS else []
     return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-PROPAGATING_ACTIONS: Sequence[Callable[..., Any]] = (
-    editing.paint, editing.outline, editing.fill_holes, editing.remove_keyframe, editing.split_object,
+DRAWING_ACTIONS: Sequence[Callable[..., Any]] = (
+    editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, Session.suggest,
 )  # fmt: skip
-"""actions that change drawn masks of a frame; ``propagate``: track the change to the next keyframe"""
+"""actions that change drawn masks of a frame, which interrupt the tracking of corrections"""
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
@@ -151,10 +146,3 @@ ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_AC
 """actions by name"""
 MESSAGES = {name: _message(action) for name, action in ACTIONS.items()}
 """message type of each action"""
-KNOWN_KEYS = {
-    name: {
-        field: [*kind.__annotations__] for field, kind in get_type_hints(action).items() if is_typeddict(kind)
-    }
-    for name, action in ACTIONS.items()
-}
-"""keys of typed dicts, which msgspec does not check, by action and field"""

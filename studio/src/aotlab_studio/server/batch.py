@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import msgspec
+import numpy as np
 from starlette.types import ASGIApp
 
 from aotlab import InputError
@@ -23,17 +24,19 @@ from aotlab_studio.document.folder import (
     PROJECT_SUFFIX,
     digest_results,
     digest_values,
+    read_levels,
 )
-from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import read_job
 from aotlab_studio.lock import read_owner
-from aotlab_studio.protocol import Clip, ExportedClips, OutdatedPolicy
+from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import list_sentences
+from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail, join_thumbnails
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
-from aotlab_studio.server.batch_list import locate_video, read_entries
+from aotlab_studio.server.batch_list import REVIEW_FILE, locate_video, read_entries
 from aotlab_studio.server.session import Session, list_checks
+from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
 
@@ -71,16 +74,18 @@ class Batch:
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
         self._described: dict[str, tuple[list[Any], Clip]] = {}
         """by clip: sizes and times of its project's files, and what was read of them"""
-        self._waiting: dict[str, str] = {}
-        """clips that are going to be tracked, and who wants it"""
+        self._waiting: set[str] = set()
+        """clips that are being tracked, or going to be"""
         self._problems: dict[str, str] = {}
         """why the last tracking of a clip failed"""
-        self._queue: SimpleQueue[str | None] = SimpleQueue()
-        threading.Thread(target=self._track_queue, name="track all", daemon=True).start()
+        self._tracking = ThreadPoolExecutor(1, "track all")
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        return [self._describe(entry) for entry in read_entries(self.folder) or ()]
+        clips = [self._describe(entry) for entry in read_entries(self.folder) or ()]
+        if not (self.folder / REVIEW_FILE).is_file():  # otherwise, they are ranked by what was lost
+            clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
+        return [msgspec.structs.replace(clip, sentences=clip.sentences[:MAX_SENTENCES]) for clip in clips]
 
     # Opening
 
@@ -125,16 +130,16 @@ class Batch:
 
     def close(self) -> None:
         """Close all clips."""
+        self._tracking.shutdown(wait=False, cancel_futures=True)
         self._waiting.clear()
-        self._queue.put(None)
         for name in list(self._locks):
             with self._lock(name):
                 if name in self._open:
                     self._open.pop(name).session.close()
 
     @contextmanager
-    def _use(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip, for a person who need not be the one that has it open."""
+    def use(self, name: str, person: str) -> Iterator[Session]:
+        """Yield the session of a clip, for a person who need not be the one that has it open; raises as `enter`."""
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
@@ -174,27 +179,14 @@ class Batch:
 
     # Work on clips
 
-    def set_status(
-        self,
-        name: str,
-        person: str,
-        status: ClipStatus,
-        note: str = "",
-        outdated: OutdatedPolicy = "ask",
-        digest: str | None = None,
-    ) -> None:
-        """Store the status of a clip, as `Session.set_status`; raises `InputError` as `enter`."""
-        with self._use(name, person) as session:
-            session.set_status(status, note, outdated, digest)
-
     def track_all(self, person: str) -> int:
         """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
         chosen = [
             clip.name for clip in self.list_clips() if clip.untracked and clip.name not in self._waiting
         ]
         for name in chosen:
-            self._waiting[name] = person
-            self._queue.put(name)
+            self._waiting.add(name)
+            self._tracking.submit(self._track, name, person)
         return len(chosen)
 
     def export_all(self, outputs: list[str]) -> ExportedClips:
@@ -202,26 +194,20 @@ class Batch:
         opened = {name: found.session.document for name, found in self._open.items()}
         return export_clips(self.folder, outputs, opened)
 
-    def _track_queue(self) -> None:
-        """Track the clips of the queue, until the batch is closed."""
-        while (name := self._queue.get()) is not None:
-            if name not in self._waiting:  # closed, or queued twice
-                continue
-            try:
-                self._problems[name] = self._track(name, self._waiting[name])
-            except InputError as error:
-                self._problems[name] = str(error)
-            except Exception:  # the clips after it are tracked
-                log.exception("%s: tracking failed", name)
-                self._problems[name] = "internal error; the program's output has the details"
-            self._waiting.pop(name, None)
-
-    def _track(self, name: str, person: str) -> str:
-        """Track a clip in both directions from its first drawn mask; return why that failed, empty if it did not."""
-        with self._use(name, person) as session:
-            job = session.track(TrackRequest(next(iter(session.document.snapshot.keyframes), 0), "both"))
-            job.wait()
-            return job.problem or ""
+    def _track(self, name: str, person: str) -> None:
+        """Track a clip in both directions from its first drawn mask."""
+        try:
+            with self.use(name, person) as session:
+                start = next(iter(session.document.snapshot.keyframes), 0)
+                job = session.track(TrackRequest(start, "both"))
+                job.wait()
+                self._problems[name] = job.problem or ""
+        except InputError as error:
+            self._problems[name] = str(error)
+        except Exception:  # the clips after it are tracked
+            log.exception("%s: tracking failed", name)
+            self._problems[name] = "internal error; the program's output has the details"
+        self._waiting.discard(name)
 
     # Description
 
@@ -238,13 +224,12 @@ class Batch:
         sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
         sentences = [clip.conflict, *sentences] if clip.conflict else sentences
         holder = str(read_owner(project) or "")
-        return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences[:MAX_SENTENCES])
+        return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences)
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
-        found = self._open.get(name)
-        if found is not None:
-            return describe_clip(name, found.session.document)
+        if name in self._open:
+            return describe_clip(name, self._read_document(name, project))
         stamp = []
         record = self.folder / name / RECORD_FILE
         for path in (
@@ -257,8 +242,40 @@ class Batch:
                 info = path.stat()
                 stamp.append((path.name, info.st_mtime_ns, info.st_size))
         if name not in self._described or self._described[name][0] != stamp:
-            self._described[name] = stamp, describe_clip(name, Document.read(project))
+            self._described[name] = stamp, describe_clip(name, self._read_document(name, project))
         return self._described[name][1]
+
+    def _read_document(self, name: str, project: Path) -> Document:
+        """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
+        found = self._open.get(name)
+        return Document.read(project) if found is None else found.session.document
+
+    def draw_thumbnail(self, name: str) -> bytes:
+        """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
+
+        Without a project, it is of the results of tracking; without results, of the first frame. Raises `InputError`
+        for an unknown clip, or one that cannot be read.
+        """
+        entry, project, path = (
+            self._find_entry(name),
+            self._locate_project(name),
+            self.folder / name / THUMBNAIL,
+        )
+        has_project = (project / PROJECT_FILE).is_file()
+        if path.is_file() and not has_project:
+            return path.read_bytes()
+        frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
+        now = self._read_document(name, project).snapshot if has_project else None
+        if now is None or not now.annotated_frames:
+            return encode_jpeg(draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16)), None)
+        confidence = {
+            index: min((score.confidence for score in now.scores(index).values()), default=1.0)
+            for index in now.annotated_frames
+        }
+        shown = dict.fromkeys((min(confidence), min(confidence, key=confidence.__getitem__), max(confidence)))
+        return encode_jpeg(
+            join_thumbnails([draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]), None
+        )
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""

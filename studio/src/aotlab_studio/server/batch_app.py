@@ -8,32 +8,18 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from aotlab import InputError, open_frames
-from aotlab_studio.document.log import ClipStatus
-from aotlab_studio.protocol import OutdatedPolicy
+from aotlab import InputError
+from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
 from aotlab_studio.server.batch import Batch, OpenClip
-from aotlab_studio.server.batch_list import locate_video, read_entries
-from aotlab_studio.server.session import Note, OutdatedError
-from aotlab_studio.video import encode_jpeg
+from aotlab_studio.server.session import OutdatedError
 
-THUMBNAIL_WIDTH = 320
 RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
-
-
-class StatusMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of a request that sets the status of a clip."""
-
-    status: ClipStatus
-    note: Note = ""
-    outdated: OutdatedPolicy = "ask"
-    digest: str | None = None
-    """as in `Session.set_status`"""
 
 
 def build_batch_app(batch: Batch) -> Starlette:
@@ -73,13 +59,18 @@ class BatchEndpoints:
         return Response(msgspec.json.encode(clips), media_type="application/json", headers=NO_CACHE_HEADERS)
 
     async def set_status(self, request: Request) -> Response:
-        """Store the status of a clip."""
+        """Store the status of a clip, with the parameters of `Session.set_status`."""
         try:
-            stored = msgspec.json.decode(await read_body(request) or b"", type=StatusMessage)
+            stored = msgspec.json.decode(await read_body(request) or b"", type=MESSAGES["set_status"])
         except ValueError as error:
             return PlainTextResponse(f"status: {error}", 422)
         name, person = request.path_params["name"], read_person(request)
-        await run_in_threadpool(self._batch.set_status, name, person, **msgspec.structs.asdict(stored))
+
+        def store() -> None:
+            with self._batch.use(name, person) as session:
+                session.set_status(**msgspec.structs.asdict(stored))
+
+        await run_in_threadpool(store)
         return Response(status_code=204)
 
     async def track_all(self, request: Request) -> Response:
@@ -96,20 +87,13 @@ class BatchEndpoints:
         return Response(msgspec.json.encode(exported), media_type="application/json")
 
     async def get_thumbnail(self, request: Request) -> Response:
-        """Return the first, the least confident and the last frame of a clip, with masks; or its first frame."""
-        found = await run_in_threadpool(read_entries, self._batch.folder)
-        entries = {entry["name"]: entry for entry in found or ()}
-        name = request.path_params["name"]
-        path = self._batch.folder / name / "thumbnail.jpg"
-        if name not in entries:
-            return PlainTextResponse("no thumbnail", 404)
-        if path.is_file():
-            return FileResponse(path, headers=NO_CACHE_HEADERS)
-        video = locate_video(self._batch.folder, entries[name])
-        content = await run_in_threadpool(
-            lambda: encode_jpeg(next(iter(open_frames(video))), THUMBNAIL_WIDTH)
-        )
-        return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS)
+        """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""
+        try:
+            content = await run_in_threadpool(self._batch.draw_thumbnail, request.path_params["name"])
+        except InputError as error:
+            return PlainTextResponse(str(error), 404)
+        headers = CACHE_HEADERS if request.query_params.get("digest") else NO_CACHE_HEADERS
+        return Response(content, media_type="image/jpeg", headers=headers)
 
     async def serve_clip(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a clip's application answer."""

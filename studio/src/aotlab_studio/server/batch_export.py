@@ -127,7 +127,7 @@ def _export_clip(
         made = Path(temporary)
         export_masks(document.frames, now, made, names, classes=classes)
         record |= {"files": sorted(list_files(made)), "objects": now.objects_digest}
-        if not exported or any((results / file).is_dir() for file in exported):  # no list of files in folders
+        if not exported:
             stems = {document.frames.stem(index) for index in range(now.count)}
             exported.update(_list_tracked(results, own, {*record["files"]}, stems))
         exported.update({*os.listdir(made)}.difference(files.values()))  # scores and thumbnail of a review

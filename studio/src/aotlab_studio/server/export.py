@@ -61,6 +61,8 @@ def list_classes(now: Snapshot) -> dict[str, int | None]:
 
 RECORD_FILE = "export.json"
 """`make_record`, beside the outputs"""
+PROBABILITIES = ("mattes", "mattes16")
+"""outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
 

@@ -140,11 +140,6 @@ class Session:
         self.runner.close()
         self.document.close()
 
-    def prefetch(self) -> None:
-        """Decode frames for viewing in a thread until the session is closed; it waits while a job runs."""
-        arguments = (self._closed, lambda: self.runner.busy)
-        threading.Thread(target=self.document.frames.prefetch, args=arguments, name="warm").start()
-
     def suggest(
         self,
         frame: int,

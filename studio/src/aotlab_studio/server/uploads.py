@@ -30,6 +30,10 @@ BINARY_ID = 255
 """the id in a mask of 0 and 255"""
 MASK_SUFFIXES = (".png", ".json", ".xml", ".txt")
 """suffixes of the files of an archive that are read"""
+EXPORTED_MASKS = (*TRACKED_MASKS, "label_studio.json", "mots.txt", "yolo")
+"""files and folders with masks in an archive that the page exported, the best first"""
+YOLO_LABELS = "labels"
+"""name of the folder that makes the one around it masks in YOLO's format"""
 
 
 class UnclearObjectsError(InputError):
@@ -249,18 +253,18 @@ def _unpack(content: bytes, folder: Path) -> Path:
     if record in paths:  # an archive of the page
         paths.remove(record)
         record.unlink()
-        for path in (folder / name for name in TRACKED_MASKS):
+        for path in (folder / name for name in EXPORTED_MASKS):
             if path.exists():
                 return path
     texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
     images = [path for path in paths if path.suffix.lower() == ".png"]
     if len(texts) == 1 or (not texts and len(images) == 1):
         return (texts or images)[0]
-    if len(paths) == 1:
+    if len(paths) == 1 and paths[0].parent.name != YOLO_LABELS:
         return paths[0]
     if not paths:
         raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
-    while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
+    while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir() and inner[0].name != YOLO_LABELS:
         folder = inner[0]
     return folder
 
