@@ -12,10 +12,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from aotlab.networks.attention import LocalAttention
 from aotlab.networks.fast.attention import TiledLocalAttention
 from tests.engine.small_model import build
-from tests.shared import slow
 
 
-@pytest.mark.parametrize("preset", ["deaott", *slow("aost")])
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["deaott", "aost"])
 def test_frame_graph_has_no_duplicate_or_unused_operation(preset):
     model, _ = build(preset)
     model = model.eval()

@@ -35,7 +35,7 @@ LIMITS = {
     ("msdeaotl", MEMORY): Limits(75, 19, 11),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
-QUICK = [("aott", ORDINARY), ("r50_deaotl", MEMORY), ("msdeaotl", MEMORY)]
+QUICK = [("aott", ORDINARY), ("msdeaotl", MEMORY)]
 
 
 class CallRecorder:
