@@ -55,7 +55,7 @@ def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Folder and trackers of an export. Its prompt graph runs in PyTorch: converting it takes longer than all others."""
+    """Folder and trackers of an export. Its prompt graph runs in PyTorch: its conversion is the longest."""
     folder = tmp_path_factory.mktemp("exports") / "aott"
     runtime, plain = make(folder, "aott", "model.prompt_blocks=1", *FIFO, prompts=False)
     prompt, run = build_prompt_graph(plain.model), runtime.graphs.run
