@@ -142,7 +142,7 @@ def test_fresh_tracker_has_no_objects(tracker):
 def test_forgotten_object_has_no_pixel(tracker):
     frames = clip(3)
     tracker.step(frames[0], MASKS[0])
-    tracker.forget(1)
+    tracker.forget(np.uint8(1))
     prediction = tracker.step(frames[1])
     assert prediction.ids == tracker.ids == (2,)
     assert len(prediction.logits) == 2
@@ -159,10 +159,10 @@ def test_forgotten_object_has_no_pixel(tracker):
         ("reset", -1, "reset: length -1: give a number of frames from 1 on, or None"),
         ("reset", 2.5, "reset: length 2.5: give a number of frames"),
         ("reset", "a", "reset: length 'a': give a number of frames"),
-        ("forget", True, "object True is not tracked; choose one of .* as an integer"),
-        ("forget", 1.0, "object 1.0 is not tracked; choose one of .* as an integer"),
-        ("forget", "1", "object '1' is not tracked; choose one of .* as an integer"),
-        ("forget", [1], "is not tracked; choose one of .* as an integer"),
+        *(
+            ("forget", value, r"is not tracked; choose one of \[1, 2\]")
+            for value in (True, np.True_, 1.0, np.nan, "1", None, [1], np.array([1, 2]), 0, -1, 3, 2**70)
+        ),
     ],
 )
 def test_bad_arguments_change_nothing(tracker, method, argument, message):
@@ -236,23 +236,15 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
 @pytest.mark.parametrize(
     ("frame", "mask", "message"),
     [
-        (
-            np.zeros((HEIGHT, WIDTH), np.uint8),
-            MASKS[0],
-            "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of",
+        *(
+            (np.zeros(shape, np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of")
+            for shape in ((HEIGHT, WIDTH), (0, 9, 3))
         ),
-        (np.zeros((0, 9, 3), np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of"),
         (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected .*float64 of .*; read files first"),
         (None, MASKS[0], "frame: expected .*got NoneType"),
-        (
-            clip(1)[0],
-            MASKS[0][1:],
-            "mask: ndarray of shape .* does not match the frame .*; give one object id",
-        ),
-        (
-            clip(1)[0],
-            MASKS[0][None],
-            "mask: ndarray of shape .* does not match the frame .*; give one object id",
+        *(
+            (clip(1)[0], mask, "mask: ndarray of shape .* does not match the frame .*; give one object id")
+            for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])
         ),
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected integers, got float64; convert it"),
         (clip(1)[0], -MASKS[0], "mask: expected object ids from 0 to 2147483647, got int64 of -2 to 0"),
@@ -271,7 +263,9 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     assert "\n" not in sentences[0]
 
 
-@pytest.mark.parametrize("size", [(0, 5), (5.5, 5), (np.nan, 5), (5,), 5, (5, 2**16), "ab"])
+@pytest.mark.parametrize(
+    "size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (None, 5), (5,), 5, (5, 2**16), "ab"]
+)
 def test_bad_output_sizes_rejected(tracker, size):
     with pytest.raises(ValueError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768"):
         tracker.step(clip(1)[0], MASKS[0], size=size)
