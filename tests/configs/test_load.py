@@ -32,10 +32,7 @@ FILES = {
     "lists in lists": (r"nested too deeply", "a: " + "[" * 600 + "]" * 600),
     "a key twice": (r"line 4: found duplicate key every", "base: aott\nmemory:\n  every: 3\n  every: 4"),
     "a tag": (r"not readable as YAML \(line 1", "name: !!python/object/apply:os.system [ls]"),
-    "an alias of itself": (
-        r"aliases \(\*name\) are not supported",
-        "a: &a [*a]",
-    ),
+    "an alias of itself": (r"aliases \(\*name\) are not supported", "a: &a [*a]"),
     "an alias of nothing": (r"aliases", "a: *x"),
     "a list": (r"not a YAML mapping of settings", "[1, 2]"),
     "an open list": (r"line [12]", "a: ["),

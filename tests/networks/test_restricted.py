@@ -72,13 +72,7 @@ def test_no_foreground_has_zero_relevance():
 
 
 def small(method, **stage):
-    tree = {
-        "model": {
-            "method": method,
-            "dim": DIM,
-            "stages": [{"depth": 2, **stage}],
-        }
-    }
+    tree = {"model": {"method": method, "dim": DIM, "stages": [{"depth": 2, **stage}]}}
     return build_config(tree, "small.yaml").model
 
 
