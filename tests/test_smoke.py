@@ -97,10 +97,10 @@ def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path):
 
 def test_video_is_tracked_by_a_program(checkpoint, video, tmp_path):
     write_mask(tmp_path / "first.png", stripes([1, 2]))
-    frames, tracker = open_frames(video), Tracker(*load_model(checkpoint))
-    found = list(track(tracker, frames, {0: read_mask(tmp_path / "first.png")}))
-    assert [labels.shape for labels in (each.labels for each in found)] == [frames.size] * 4
-    assert (draw_overlay(frames.read(0), found[0].labels) != frames.read(0)).any()
+    first, frames = read_mask(tmp_path / "first.png"), open_frames(video)
+    track(Tracker(*load_model(checkpoint)), frames, {0: first}, tmp_path / "out")
+    assert (read_mask(tmp_path / "out" / "masks" / "00000.png") == first).all()
+    assert (draw_overlay(frames.read(0), first) != frames.read(0)).any()
 
 
 def test_image_is_masked_by_the_bundled_model(aotlab, tmp_path):
