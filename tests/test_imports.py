@@ -1,6 +1,7 @@
 """Imports between packages, and the one function that opens images."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -24,12 +25,18 @@ def sources(package):
     return sorted((ROOT / package).rglob("*.py"))
 
 
+@cache
+def find_imports(source):
+    """Nodes of all imports of a source."""
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
 def list_imports(source, package):
     """Full names of all modules that a source imports anywhere, also inside functions."""
-    for node in ast.walk(ast.parse(source)):
+    for node in find_imports(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = ".".join(filter(None, [package if node.level else "", node.module]))
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
