@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -88,11 +89,17 @@ def official_weights(variant: str) -> dict[str, torch.Tensor]:
     return filler.fill(golden_table(f"keys/{variant}"))
 
 
-def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = False) -> Any:
-    """A model with the reference's weights, in evaluation mode; ``fast``: its optimised copy in float32."""
+@lru_cache(4)
+def _build_golden_model(variant: str, overrides: tuple[str, ...]) -> Any:
     model = build_model(load_config(variant, overrides).model)
     model.load_state_dict(convert_published(official_weights(variant), model), strict=True)
-    return optimize(model, precision="float32") if fast else model.eval()
+    return model.eval()
+
+
+def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = False) -> Any:
+    """A copy of a model with the reference's weights, in evaluation mode; ``fast``: optimized in float32."""
+    model = _build_golden_model(variant, overrides)
+    return optimize(model, precision="float32") if fast else deepcopy(model)
 
 
 def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:

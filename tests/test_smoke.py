@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab import Prompt, Tracker, load_model, read_mask
+from aotlab import Prompt, Tracker, draw_overlay, load_model, open_frames, read_mask, track, write_mask
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.tools.main import main
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
 from tests import miniatures
 from tests.engine.small_model import build, clip, stripes
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
@@ -95,6 +95,14 @@ def test_video_is_tracked_from_a_box(aotlab, checkpoint, video, tmp_path):
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 4
 
 
+def test_video_is_tracked_by_a_program(checkpoint, video, tmp_path):
+    write_mask(tmp_path / "first.png", stripes([1, 2]))
+    first, frames = read_mask(tmp_path / "first.png"), open_frames(video)
+    track(Tracker(*load_model(checkpoint)), frames, {0: first}, tmp_path / "out")
+    assert (read_mask(tmp_path / "out" / "masks" / "00000.png") == first).all()
+    assert (draw_overlay(frames.read(0), first) != frames.read(0)).any()
+
+
 def test_image_is_masked_by_the_bundled_model(aotlab, tmp_path):
     image = SAMPLE / "JPEGImages" / "480p" / "pond" / "00000.jpg"
     aotlab("mask", image, "--box", "40,40,80,80", "--output", "mask.png")
@@ -129,7 +137,15 @@ def test_masks_are_converted(aotlab, video, tmp_path):
     assert json.loads((tmp_path / "masks.json").read_text())["annotations"]
 
 
-@pytest.mark.parametrize("line", ["export --config aott --print-config", "weights", "--help", "help track"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "export --config aott --print-config",
+        "weights",
+        "--help",
+        *(f"{name} --help" for name in (*COMMANDS, *STUDIO_COMMANDS)),
+    ],
+)
 def test_descriptions_are_printed(aotlab, capsys, line):
     aotlab(*line.split())
     assert capsys.readouterr().out

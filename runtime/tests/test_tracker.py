@@ -21,7 +21,14 @@ import aotlab
 import aotlab_runtime
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
-from aotlab.engine.export.graphs import EXPORT, EXPORTED_POLICIES, WEIGHTS_FILE, export_model
+from aotlab.engine.export.graphs import (
+    EXPORT,
+    EXPORTED_POLICIES,
+    PROMPTING,
+    WEIGHTS_FILE,
+    build_prompt_graph,
+    export_model,
+)
 from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
@@ -36,21 +43,32 @@ MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 SOURCE = Path(aotlab_runtime.__file__).parent
 
 
-def make(folder, preset, *overrides, half=False, tiny=True, video=(HEIGHT, WIDTH)):
+def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
     """Export a model of random weights; return trackers of the runtime and of PyTorch."""
     model, config = build(preset, *overrides, tiny=tiny)
     for name, parameter in model.named_parameters():
         if name.endswith("relative_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding
-    description = export_model(model, config, folder, video=video, half=half)
+    description = export_model(model, config, folder, video=video, **options)
     return aotlab_runtime.Tracker.from_export(folder, threads=1), Tracker(model, description.config)
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Folder and trackers of an export with a prompt network."""
+    """Folder and trackers of an export. Its prompt graph runs in PyTorch: its conversion is the longest."""
     folder = tmp_path_factory.mktemp("exports") / "aott"
-    return folder, *make(folder, "aott", "model.prompt_blocks=1", *FIFO)
+    runtime, plain = make(folder, "aott", "model.prompt_blocks=1", *FIFO, prompts=False)
+    prompt, run = build_prompt_graph(plain.model), runtime.graphs.run
+
+    def run_graph(name, tensors):
+        if name != "prompt":
+            return run(name, tensors)
+        with torch.inference_mode():
+            results = prompt(*(torch.from_numpy(np.ascontiguousarray(tensors[key])) for key in prompt.inputs))
+        return {key: result.numpy() for key, result in zip(prompt.outputs, results, strict=True)}
+
+    runtime.graphs.run, runtime.graphs.prompting = run_graph, PROMPTING
+    return folder, runtime, plain
 
 
 def assert_equal_masks(pair, masks, length=7, least=0.999):
@@ -66,27 +84,9 @@ def assert_equal_masks(pair, masks, length=7, least=0.999):
             )
 
 
-def test_exported_files_are_valid_onnx(exported):
-    axes = set()
-    for path in exported[0].glob("*.onnx"):
-        onnx.checker.check_model(path)
-        model = onnx.load(path, load_external_data=False)
-        shapes = [value.type.tensor_type.shape.dim for value in model.graph.input]
-        axes |= {side.dim_param for shape in shapes for side in shape if side.dim_param}
-    assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
-
-
-def test_exported_graphs_resize_without_antialias(exported):
-    """WebGPU and TensorRT do not support it."""
-    for path in exported[0].glob("*.onnx"):
-        for node in onnx.load(path, load_external_data=False).graph.node:
-            attributes = {attribute.name: attribute.i for attribute in node.attribute}
-            assert node.op_type != "Resize" or not attributes.get("antialias"), path
-
-
 def test_exported_weights_are_stored_once(exported):
     folder, _, plain = exported
-    size = 4 * sum(parameter.numel() for parameter in plain.model.parameters())
+    size = 4 * sum(x.numel() for name, x in plain.model.named_parameters() if not name.startswith("prompts."))
     assert (folder / WEIGHTS_FILE).stat().st_size < 1.15 * size
 
 
@@ -142,7 +142,7 @@ def test_fresh_tracker_has_no_objects(tracker):
 def test_forgotten_object_has_no_pixel(tracker):
     frames = clip(3)
     tracker.step(frames[0], MASKS[0])
-    tracker.forget(1)
+    tracker.forget(np.uint8(1))
     prediction = tracker.step(frames[1])
     assert prediction.ids == tracker.ids == (2,)
     assert len(prediction.logits) == 2
@@ -159,10 +159,10 @@ def test_forgotten_object_has_no_pixel(tracker):
         ("reset", -1, "reset: length -1: give a number of frames from 1 on, or None"),
         ("reset", 2.5, "reset: length 2.5: give a number of frames"),
         ("reset", "a", "reset: length 'a': give a number of frames"),
-        ("forget", True, "object True is not tracked; choose one of .* as an integer"),
-        ("forget", 1.0, "object 1.0 is not tracked; choose one of .* as an integer"),
-        ("forget", "1", "object '1' is not tracked; choose one of .* as an integer"),
-        ("forget", [1], "is not tracked; choose one of .* as an integer"),
+        *(
+            ("forget", value, r"is not tracked; choose one of \[1, 2\]")
+            for value in (True, np.True_, 1.0, np.nan, "1", None, [1], np.array([1, 2]), 0, -1, 3, 2**70)
+        ),
     ],
 )
 def test_bad_arguments_change_nothing(tracker, method, argument, message):
@@ -236,23 +236,15 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
 @pytest.mark.parametrize(
     ("frame", "mask", "message"),
     [
-        (
-            np.zeros((HEIGHT, WIDTH), np.uint8),
-            MASKS[0],
-            "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of",
+        *(
+            (np.zeros(shape, np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of")
+            for shape in ((HEIGHT, WIDTH), (0, 9, 3))
         ),
-        (np.zeros((0, 9, 3), np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of"),
         (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected .*float64 of .*; read files first"),
         (None, MASKS[0], "frame: expected .*got NoneType"),
-        (
-            clip(1)[0],
-            MASKS[0][1:],
-            "mask: ndarray of shape .* does not match the frame .*; give one object id",
-        ),
-        (
-            clip(1)[0],
-            MASKS[0][None],
-            "mask: ndarray of shape .* does not match the frame .*; give one object id",
+        *(
+            (clip(1)[0], mask, "mask: ndarray of shape .* does not match the frame .*; give one object id")
+            for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])
         ),
         (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: expected integers, got float64; convert it"),
         (clip(1)[0], -MASKS[0], "mask: expected object ids from 0 to 2147483647, got int64 of -2 to 0"),
@@ -271,7 +263,9 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     assert "\n" not in sentences[0]
 
 
-@pytest.mark.parametrize("size", [(0, 5), (5.5, 5), (np.nan, 5), (5,), 5, (5, 2**16), "ab"])
+@pytest.mark.parametrize(
+    "size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (None, 5), (5,), 5, (5, 2**16), "ab"]
+)
 def test_bad_output_sizes_rejected(tracker, size):
     with pytest.raises(ValueError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768"):
         tracker.step(clip(1)[0], MASKS[0], size=size)
@@ -291,13 +285,32 @@ PROMPTS = {
 }
 
 
-def test_prompted_masks_are_near_pytorch(exported):
+def assert_equal_prompted_masks(pair):
     frame = clip(1)[0]
     labels = [
         tracker.prompt(frame, {n: package.Prompt(**prompt) for n, prompt in PROMPTS.items()}).labels
-        for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True)
+        for tracker, package in zip(pair, (aotlab_runtime, aotlab), strict=True)
     ]
     assert (labels[0] == labels[1]).mean() >= 0.999
+
+
+def test_prompted_masks_are_near_pytorch(exported):
+    assert_equal_prompted_masks(exported[1:])
+
+
+@pytest.mark.slow  # converts the prompt graph
+def test_exported_graphs_are_valid_and_portable(tmp_path):
+    assert_equal_prompted_masks(make(tmp_path / "export", "aott", "model.prompt_blocks=1", *FIFO))
+    axes = set()
+    for path in (tmp_path / "export").glob("*.onnx"):
+        onnx.checker.check_model(path)
+        graph = onnx.load(path, load_external_data=False).graph
+        shapes = [value.type.tensor_type.shape.dim for value in graph.input]
+        axes |= {side.dim_param for shape in shapes for side in shape if side.dim_param}
+        for node in graph.node:  # WebGPU and TensorRT have no Resize with antialias
+            antialias = [item.i for item in node.attribute if item.name == "antialias"]
+            assert node.op_type != "Resize" or not any(antialias), path
+    assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
 
 
 def draw_parts(seed, height=480, width=854):

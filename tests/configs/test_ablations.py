@@ -5,14 +5,11 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.trainer import resolve_training
-from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
@@ -30,11 +27,6 @@ QUICK = ("window_0",)
 
 def load(name, overrides=()):
     return load_config(f"configs/ablations/{name}.yaml", overrides)
-
-
-def build_from(config):
-    torch.manual_seed(0)
-    return build_model(config.model)
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +82,9 @@ def test_row_trains_and_tracks(name, tmp_path, data):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(settings))  # JSON is YAML
     config = load_config(str(recipe))
-    before = build_from(config).state_dict()
-    checkpoint = run(config).checkpoint
-    lines = log_lines(config)
-    assert len(lines) == 2
-    assert all(np.isfinite(line["loss"]) and line["gradient_norm"] > 0 for line in lines)
-    model, trained = load_checkpoint(checkpoint)
-    assert trained.model == load(name).model
-    assert trained.memory == load(name).memory
-    after = model.state_dict()
-    assert before.keys() == after.keys()
+    model, trained = load_checkpoint(run(config).checkpoint)
+    assert all(line["gradient_norm"] > 0 for line in log_lines(config))
+    assert (trained.model, trained.memory) == (load(name).model, load(name).memory)
     predictions = track(Tracker(model, trained), clip(5), {0: stripes([1, 2])})
     assert all(prediction.logits.isfinite().all() for prediction in predictions)
     assert predictions[-1].labels.shape == (33, 49)

@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aotlab.configs.files import ROOT
+from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
@@ -30,9 +30,9 @@ from aotlab_studio.tracking.spans import track_span
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import tiny_settings as tiny_overrides
+from tests.shared import slow
 
-PRESETS = sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))
-QUICK = ("aott", "r50_deaotl")
+QUICK = ("aott", "deaott")
 SHALLOW = "model.stages.0.depth=1"
 GAPS = (
     "_aa.", "bicubic", "grid_sampler_3d", "trilinear3d", "linalg_", "_fft_", "mkldnn", "onednn", "_cudnn", "quantize",
@@ -53,10 +53,6 @@ def settings(preset, *overrides):
     return load_config(
         preset, ["model.max_objects=3", "memory.every=2", "compute.precision=float32", *overrides]
     )
-
-
-def unless_quick(preset):
-    return preset if preset in QUICK else pytest.param(preset, marks=pytest.mark.slow)
 
 
 def tiny_settings(preset="aott", *overrides):
@@ -94,7 +90,7 @@ def watch_host(monkeypatch):
     return fetched
 
 
-@pytest.mark.parametrize("preset", map(unless_quick, PRESETS))
+@pytest.mark.parametrize("preset", [*QUICK, *slow(*(name for name in list_presets() if name not in QUICK))])
 def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
     fetched = watch_host(monkeypatch)
     *frames, last = clip(6)
@@ -116,7 +112,7 @@ def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
     assert {name for name in recorder.dtypes if any(part in name for part in GAPS)} <= FALLBACK
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", *slow("float16")])
 def test_memory_of_a_lower_precision_is_of_that_type(precision):
     with fake_cuda():
         tracker = tracker_on_cuda(
@@ -129,7 +125,7 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
         assert prediction.logits.shape == (15, *frame.shape[:2])
 
 
-@pytest.mark.parametrize("policy", ["bounded_fifo", "restricted", "relevance_redundancy"])
+@pytest.mark.parametrize("policy", ["restricted", *slow("bounded_fifo", "relevance_redundancy")])
 def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
     overrides = [f"memory.policy={policy}", "memory.frames=2", SHALLOW]
@@ -144,7 +140,7 @@ def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
     assert counts == ([0, 0, 0, 0, 1, 0, 1] if relevance else [0] * 7)
 
 
-@pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
+@pytest.mark.parametrize("fused", [True, *slow(False)])
 def test_ensemble_of_scales_and_flips_stays_on_device(fused):
     with fake_cuda():
         config = tiny_settings()
@@ -155,12 +151,9 @@ def test_ensemble_of_scales_and_flips_stays_on_device(fused):
             assert prediction.logits.device == prediction.channels.device == CUDA
 
 
-@pytest.mark.parametrize(
-    "preset",
-    ["aott", *(pytest.param(name, marks=pytest.mark.slow) for name in ("deaott", "msdeaott", "r50_paotl"))],
-)
+@pytest.mark.parametrize("preset", ["tiny", *slow("aott", "deaott", "msdeaott", "r50_paotl")])
 def test_training_step_stays_on_device(preset):
-    config = settings(preset)
+    config = tiny_settings() if preset == "tiny" else settings(preset)
     with fake_cuda():
         model = on_cuda(config).train()
         clip_module, average = ClipModule(model, config.memory), EMA(model, 100, 0.1)

@@ -27,15 +27,11 @@ class Limits(NamedTuple):
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
     ("aott", ORDINARY): Limits(60, 15, 11),
-    ("r50_aotl", ORDINARY): Limits(60, 15, 11),
     ("r50_aotl", MEMORY): Limits(69, 16, 11),
-    ("r50_deaotl", ORDINARY): Limits(60, 16, 11),
     ("r50_deaotl", MEMORY): Limits(69, 17, 11),
-    ("msdeaotl", ORDINARY): Limits(66, 18, 11),
     ("msdeaotl", MEMORY): Limits(75, 19, 11),
 }
-"""by preset and kind of frame; AOTT remembers its reference frame alone"""
-QUICK = [("aott", ORDINARY), ("r50_deaotl", MEMORY), ("msdeaotl", MEMORY)]
+"""by preset and kind of frame; AOTT remembers its reference frame only"""
 
 
 class CallRecorder:
@@ -60,10 +56,7 @@ def ours(code: CodeType) -> bool:
 
 @pytest.mark.parametrize(
     ("preset", "kind"),
-    [
-        pytest.param(*case, id=" ".join(case), marks=[pytest.mark.slow] if case not in QUICK else [])
-        for case in LIMITS
-    ],
+    [pytest.param(*case, marks=[pytest.mark.slow] if "r50" in case[0] else []) for case in LIMITS],
 )
 def test_frame_path_is_short(preset: str, kind: str) -> None:
     """The third frame of a small video, or the first that long-term memory stores after the reference frame."""

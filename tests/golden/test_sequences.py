@@ -24,11 +24,7 @@ from tests.golden import filler
 from tests.shared import golden, golden_clip, golden_model, slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
-VARIANTS = [
-    "aott",
-    "deaott",
-    *slow("aots", "aotl", "r50_aotl", "swinb_aotl", "deaotl", "r50_deaotl"),
-]
+VARIANTS = ["aott", "deaott", *slow("aots", "aotl", "r50_aotl", "swinb_aotl", "deaotl", "r50_deaotl")]
 DEPTHS = [
     "aost/1",
     "aost/3",

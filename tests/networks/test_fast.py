@@ -24,6 +24,7 @@ from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.networks.test_models import CASES, images, masks, small, track
+from tests.shared import slow
 
 CPU = torch.device("cpu")
 SAMPLE = ROOT / "datasets" / "sample"
@@ -102,7 +103,7 @@ def test_bfloat16_masks_of_the_sample_equal_float32():
     assert np.mean(np.stack(labels["float32"]) == np.stack(labels["bfloat16"])) >= 0.997
 
 
-@pytest.mark.parametrize("preset", ["aott", "deaott", "r50_deaotl_rmem"])
+@pytest.mark.parametrize("preset", ["aott", "deaott", *slow("r50_deaotl_rmem")])
 def test_training_keeps_names_results_and_gradients(preset):
     torch.manual_seed(0)
     model = build_model(load_config(preset, ["model.stages.0.window=7"]).model).eval()

@@ -188,26 +188,6 @@ def test_copied_tracker_continues_equally(restricted, duplicate):
         assert torch.equal(other.step(frame).logits, tracker.step(frame).logits)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [0, -1, 3, None, "1", 2**70, [1], float("nan"), np.array([1, 2]), True, np.True_, 1.0, np.float32(1)],
-)
-def test_forgetting_untracked_object_rejected(restricted, number):
-    tracker = Tracker(*restricted)
-    tracker.step(clip(1)[0], FIRST)
-    with pytest.raises(InputError, match=r"is not tracked; choose one of \[1, 2\]"):
-        tracker.forget(number)
-    assert tracker.ids == (1, 2)
-
-
-@pytest.mark.parametrize("number", [1, np.uint8(1), np.int64(1)])
-def test_tracked_object_is_forgotten_by_any_integer(restricted, number):
-    tracker = Tracker(*restricted)
-    tracker.step(clip(1)[0], FIRST)
-    tracker.forget(number)
-    assert tracker.ids == (2,)
-
-
 def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     frames, tracker = clip(3), Tracker(*restricted)
     tracker.step(frames[0], FIRST)

@@ -146,8 +146,7 @@ def fill_disk(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("step", "newest"),
-    [(3, r".*0_video_000002\.pt"), (1, "the beginning, as no state was saved")],
+    ("step", "newest"), [(3, r".*0_video_000002\.pt"), (1, "the beginning, as no state was saved")]
 )
 def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, newest):
     config = recipe("run", phase(steps=4), overrides=["train.save_every=1", "train.keep=9"])
