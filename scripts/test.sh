@@ -42,8 +42,8 @@ command -v chromium chromium-browser google-chrome >/dev/null ||
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi
-# Three processes for two cores, as tests of pages and commands wait; one thread each. Files in the order of testpaths, as
+# One process more than cores, as tests of pages and commands wait; one thread each. Files in the order of testpaths, as
 # a long file of few tests would be the last by number. bash 3.2 (macOS) takes an empty array for an unset variable.
 cores=$(.venv/bin/python -c 'import os; print(len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)))')
-OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses $((cores * 3 / 2)) --dist loadfile --no-loadscope-reorder \
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses $((cores + 1)) --dist loadfile --no-loadscope-reorder \
     ${marks[@]+"${marks[@]}"} "$@"
