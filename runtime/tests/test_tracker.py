@@ -457,6 +457,7 @@ def damage_graph(folder, content=b"0"):
 
 DAMAGED_FOLDERS = {
     "damaged graph": (damage_graph, "encode.onnx: onnxruntime cannot load it"),
+    "another version": (lambda folder: rewrite(folder, version=9), "changed, or written by another version"),
     "no description": (lambda folder: (folder / "export.json").unlink(), "not an export"),
     "text": (lambda folder: (folder / "export.json").write_text("x"), "not an export"),
     "nested": (lambda folder: (folder / "export.json").write_text("[" * 100_000), "not an export"),
