@@ -382,6 +382,9 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
             for values, names in named:
                 for value, name in zip(values, names, strict=True):
                     value.name = name
+            inputs = converted.model.graph.inputs
+            # onnxruntime's OpenVINO provider confuses the inputs of a graph that does not use all of them
+            inputs[:] = [value for value in inputs if value.uses() or value.is_graph_output()]
             return converted.model_proto
     finally:
         logging.disable(disabled)
