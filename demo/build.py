@@ -77,7 +77,7 @@ def export(size: str, output: Path) -> None:
         folder = Path(temporary, "export")
         options = ["--half", "--size", SIZES[size], "--output", folder, "input.min_short_edge=null"]
         subprocess.run([sys.executable, "-m", "aotlab", "export", *options], check=True)
-        write_zip(output, [path for path in sorted(folder.iterdir()) if path.name != "relevance_inputs.onnx"])
+        write_zip(output, sorted(folder.iterdir()))
 
 
 def write_zip(output: Path, files: list[Path]) -> None:

@@ -10,7 +10,7 @@ import { segmentPrompt } from './prompts.js';
 /** @typedef {{policy: string, every: number, frames: number, newest: number | null, insertions: number | null, short_term_skip: number}} MemorySettings */
 
 /** Version of `export.json`. */
-const VERSION = 9;
+const VERSION = 10;
 /** Graphs of the tracker, in the order of a frame. */
 const GRAPHS = ['encode', 'assign_identities', 'reference', 'propagate', 'decode', 'memorize', 'prompt'];
 

@@ -29,6 +29,7 @@ from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
 from aotlab.engine.export.resize import resize_antialiased, resize_bicubic
+from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting.guided_filter import guided_filter
 from aotlab.engine.prompting.network import (
     COARSE_MARGIN,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
 MAX_FOLDED = 4096
 """elements of the largest table that is stored; larger ones are computed when a graph is loaded"""
-EXPORT = FileKind("export", 9, "export again")
+EXPORT = FileKind("export", 10, "export again")
 PROMPTING = {
     "click_radius": CLICK_RADIUS,
     "frame_edge": FRAME_EDGE,
@@ -78,6 +79,8 @@ EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
 EXAMPLE_FRAMES = 2
 """number of long-term frames that propagate is traced with; 1 would become a constant"""
+RELEVANCE_ROWS = 256
+"""queries whose attention is in memory at once"""
 EXAMPLE_SIDE = 40
 """height in pixels of the frame that encode is traced with"""
 
@@ -165,10 +168,19 @@ def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> di
     return {"logits": model.decode(PropagatedFrame(embeddings, [], []), features)}
 
 
-def _relevance_inputs(model: VOSModel, states_0_key: Tensor, memory_0_long_key: Tensor) -> dict[str, Any]:
-    """Return queries and keys of the first block, for memory policies."""
-    query, key = model.long_attention_inputs(states_0_key, memory_0_long_key)
-    return {"query": query, "key": key}
+def _relevance(
+    model: VOSModel,
+    states: list[BlockState],
+    memory_0_long_key: Tensor,
+    logits: Tensor,
+    sizes: list[tuple[int, int]],
+    tokens: int,
+) -> dict[str, Any]:
+    """Compute each stored frame's share of the foreground's attention, T; a stored frame has ``tokens`` keys."""
+    frames = memory_0_long_key.shape[1] // tokens
+    propagated = PropagatedFrame([], states, sizes)
+    found = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
+    return {"relevance": found.shares[0]}
 
 
 def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:
@@ -231,15 +243,24 @@ def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
             BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
             for block in memorize.results["memory"]
         ]
-        keys = {"states_0_key": states[0].key, "memory_0_long_key": memory[0].long.key}
+        decode = Graph(model, _decode, embeddings=embeddings, features=features)
+        relevance = Graph(
+            model,
+            _relevance,
+            states=states[:1],
+            memory_0_long_key=memory[0].long.key,
+            logits=decode.results["logits"],
+            sizes=sizes,
+            tokens=memory[0].long.key.shape[1] // EXAMPLE_FRAMES,
+        )
         return {
             "encode": encode,
             "assign_identities": identify,
             "reference": reference,
             "propagate": Graph(model, _propagate, features=features, memory=memory),
             "memorize": memorize,
-            "decode": Graph(model, _decode, embeddings=embeddings, features=features),
-            "relevance_inputs": Graph(model, _relevance_inputs, **keys),
+            "decode": decode,
+            "relevance": relevance,
         }
 
 
@@ -301,6 +322,8 @@ def export_model(
     with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
         graphs = build_graphs(model, size)
+        if config.memory.policy != "restricted":
+            del graphs["relevance"]
         if prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
         with (temporary / WEIGHTS_FILE).open("wb") as weights:
@@ -359,6 +382,9 @@ def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
             for values, names in named:
                 for value, name in zip(values, names, strict=True):
                     value.name = name
+            inputs = converted.model.graph.inputs
+            # onnxruntime's OpenVINO provider confuses the inputs of a graph that does not use all of them
+            inputs[:] = [value for value in inputs if value.uses() or value.is_graph_output()]
             return converted.model_proto
     finally:
         logging.disable(disabled)

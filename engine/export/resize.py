@@ -20,14 +20,15 @@ def resize_bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
 def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:
     """Return indices and weights, ``target`` each, of the four source pixels around each target pixel."""
     places = (torch.arange(target) + 0.5) * (source / target) - 0.5
+    first = places.floor()
+    fraction = places - first
+    near, far = (lambda x: (1.25 * x - 2.25) * x**2 + 1), (lambda x: ((3.75 - 0.75 * x) * x - 6) * x + 3)
+    # distances without abs, which OpenVINO 2026.4 drops if it knows the frame's size
+    weights = far(1 + fraction), near(fraction), near(1 - fraction), far(2 - fraction)
     taps = []
-    for offset in (-1, 0, 1, 2):
-        index = places.floor() + offset
-        distance = (places - index).abs()
-        near = (1.25 * distance - 2.25) * distance**2 + 1
-        far = ((3.75 - 0.75 * distance) * distance - 6) * distance + 3
-        weight = torch.where(distance <= 1, near, far)
-        taps.append((index.long().clamp(min=0).clamp(max=source - 1), weight))
+    for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
+        index = (first + offset).long()
+        taps.append((index.clamp(min=0).clamp(max=source - 1), weight))
     return taps
 
 

@@ -24,7 +24,12 @@ class FrameRelevance(NamedTuple):
 
 
 def compute_relevance(
-    model: VOSModel, propagated: PropagatedFrame, logits: Tensor, key: Tensor, frames: int
+    model: VOSModel,
+    propagated: PropagatedFrame,
+    logits: Tensor,
+    key: Tensor,
+    frames: int,
+    rows: int | None = None,
 ) -> FrameRelevance:
     """Compute the attention of a frame's foreground to long-term memory.
 
@@ -32,24 +37,28 @@ def compute_relevance(
         logits: its decoded logits B×(M+1)×h×w.
         key: B×(T·L)×C, keys of the first block's long-term memory.
         frames: T.
+        rows: see `attention_per_frame`.
     """
     # with aligned corners in models of both kinds, as published
     resized = F.interpolate(logits, propagated.sizes[0], mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query, key = model.long_attention_inputs(propagated.states[0].key, key)
-    shares = attention_per_frame(query, key, foreground, frames)
+    shares = attention_per_frame(query, key, foreground, frames, rows)
     return FrameRelevance(shares, key.transpose(1, 2).flatten(2).unflatten(1, (frames, -1)))
 
 
-def attention_per_frame(query: Tensor, key: Tensor, weight: Tensor, frames: int) -> Tensor:
+def attention_per_frame(
+    query: Tensor, key: Tensor, weight: Tensor, frames: int, rows: int | None = None
+) -> Tensor:
     """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 
     query: B×heads×L×c; key: B×heads×(T·L)×c; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without
     weight.
-    Queries run in chunks, so the full attention matrix is never in memory.
+    Queries run in chunks of ``rows`` (None: as many as have `MAX_CHUNK_WEIGHTS`), so the full attention matrix is never
+    in memory.
     """
     query, key = query.float(), key.mT.float() * query.shape[3] ** -0.5  # B×heads×c×(T·L)
-    rows = max(1, MAX_CHUNK_WEIGHTS // (query.shape[:2].numel() * key.shape[3]))
+    rows = rows or max(1, MAX_CHUNK_WEIGHTS // (query.shape[:2].numel() * key.shape[3]))
     attention_by_key = query.new_zeros(query.shape[0], key.shape[3])
     for queries, weights in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
         attention = (queries @ key).softmax(3)  # B×heads×rows×(T·L)

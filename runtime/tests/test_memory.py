@@ -10,9 +10,9 @@ import torch
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.memory.relevance import FrameRelevance, attention_per_frame
+from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
-from aotlab_runtime.memory import Memory, compute_relevance
+from aotlab_runtime.memory import Memory
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,3 @@ def test_the_same_frames_stay(settings):
         (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
         assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_relevance_equals_pytorch(weighted):
-    generator = torch.Generator().manual_seed(0)
-    query, key = (
-        torch.randn(1, 2, 300, 4, generator=generator),
-        torch.randn(1, 2, 900, 4, generator=generator),
-    )
-    weight = torch.rand(1, 300, generator=generator) * weighted
-    expected = attention_per_frame(query, key, weight, 3)[0].numpy()
-    found = compute_relevance(query[0].numpy(), key[0].numpy(), weight[0].numpy(), 3)
-    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-KIND, VERSION = "export", 9
+KIND, VERSION = "export", 10
 DESCRIPTION_FILE = "export.json"
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
@@ -21,11 +21,11 @@ GRAPHS = {
     "propagate": "features, long-term memory 1×(T·L)×C, short-term memory 1×L×C → embeddings, states",
     "decode": "embeddings, features → logits 1×(1+M)×h×w at stride 4, background first",
     "memorize": "states, identities → the frame's keys and values 1×L×C in long-term and short-term memory",
-    "relevance_inputs": "states, long-term memory → query 1×heads×L×C, key 1×heads×(T·L)×C, for RMem",
+    "relevance": "states, long-term memory, logits → share T of the foreground's attention to each stored frame (RMem)",
     "prompt": "crop H×W×3 uint8, planes of prompts 1×3×h×w, rough mask H×W → logits and refined logits H×W",
 }
 """inputs and outputs of the graphs of AOT, for M identities, T stored frames and L = h·w tokens at stride 16. Keys and
-values of DeAOT have other channels, and pyramids have inputs of each stage. Not every model has ``prompt``."""
+values of DeAOT have other channels, and pyramids have inputs of each stage. Not every model has the last two."""
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
     "cpu": CPU,

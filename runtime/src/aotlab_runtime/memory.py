@@ -16,8 +16,6 @@ BONUS = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
 PSEUDO_UPDATES = 8.0
 """number added to every frame's updates (RMem)"""
-MAX_ROWS = 256
-"""queries whose attention is in memory at once"""
 
 
 class Memory:
@@ -75,7 +73,7 @@ class Memory:
         return settings["policy"] == "restricted" and scored and self._is_due(self.last_index + 1)
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
-        """Store a tracked frame; ``relevance``: of `compute_relevance`, T, if `needs_relevance`."""
+        """Store a tracked frame; ``relevance``: of the stored frames to it, T, if `needs_relevance`."""
         self.last_index += 1
         stored = self._is_due(self.last_index)
         if stored:
@@ -163,27 +161,3 @@ def _split(tensors: Tensors) -> tuple[Tensors, Tensors]:
 def _append(stored: Tensors, added: Tensors, axis: int) -> Tensors:
     """Return tensors with a frame's appended along an axis; the frame's if nothing is stored."""
     return {name: np.concatenate([stored[name], x], axis) if stored else x for name, x in added.items()}
-
-
-def compute_relevance(query: np.ndarray, key: np.ndarray, foreground: np.ndarray, frames: int) -> np.ndarray:
-    """Return each frame's share of the foreground's attention: T, sums to 1, or all 0 if the frame has no foreground.
-
-    Args:
-        query: of the newest frame, heads×L×C.
-        key: of the T frames, heads×(T·L)×C.
-        foreground: probability that a token is not background, L.
-        frames: T.
-    """
-    received = np.zeros(key.shape[1], np.float32)
-    for queries, keys in zip(query, key * np.float32(query.shape[2] ** -0.5), strict=True):
-        for start in range(0, len(queries), MAX_ROWS):
-            rows = slice(start, start + MAX_ROWS)
-            received += foreground[rows] @ softmax(queries[rows] @ keys.T, axis=1)
-    shares = received.reshape(frames, -1).sum(1)
-    return shares / shares.sum() if shares.any() else shares
-
-
-def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
-    """Return probabilities along an axis."""
-    exponentials = np.exp(logits - logits.max(axis, keepdims=True))
-    return exponentials / exponentials.sum(axis, keepdims=True)

@@ -26,7 +26,7 @@ import numpy as np
 from aotlab_runtime.graphs import Graphs, InputError, Tensors, require
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
 from aotlab_runtime.inputs import convert_frame, convert_mask, convert_output_size
-from aotlab_runtime.memory import Memory, compute_relevance, softmax
+from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
 
 STATE_VERSION = 2
@@ -270,7 +270,9 @@ class Tracker:
         """Store a frame with its predicted labels H×W."""
         for group, readout in zip(groups, readouts, strict=True):
             memory = self.graphs.run("memorize", readout | self._assign_identities(group, labels))
-            relevance = self._compute_relevance(group, readout) if group.memory.needs_relevance else None
+            relevance = None
+            if group.memory.needs_relevance:
+                relevance = self.graphs.run("relevance", readout | group.memory.read())["relevance"]
             group.memory.add(memory, relevance)
 
     def _store_reference(
@@ -330,14 +332,11 @@ class Tracker:
         joined = joined.clip(1e-5, 1 - 1e-5)
         return np.log(joined / (1 - joined))
 
-    def _compute_relevance(self, group: Group, readout: Tensors) -> np.ndarray:
-        """Return the relevance of a group's stored frames to a frame."""
-        inputs = self.graphs.run("relevance_inputs", readout | group.memory.read())
-        height, width = (-(-side // self.graphs.stride) for side in self.graphs.network_size)
-        # with aligned corners in all models, as in RMem's code
-        background = softmax(resize(readout["logits"][0], (height, width), align_corners=True), axis=0)[0]
-        frames = len(group.memory.frames)
-        return compute_relevance(inputs["query"][0], inputs["key"][0], 1 - background.ravel(), frames)
+
+def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
+    """Return probabilities along an axis."""
+    exponentials = np.exp(logits - logits.max(axis, keepdims=True))
+    return exponentials / exponentials.sum(axis, keepdims=True)
 
 
 def compute_digest(tensors: Tensors) -> str:
