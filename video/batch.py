@@ -84,8 +84,9 @@ def run_jobs(
             log.info("%s to track, into %s", format_count(len(jobs), "video"), output)
             if restart:
                 _restart(jobs, output)
-        world.gather(None)  # other ranks wait until the main rank has claimed the folder
-        numbers = assign_by_cost([_video_bytes(job) for job in jobs], world.rank, world.ranks)
+        # other ranks wait until the main rank has claimed the folder, and use its sizes: files may still grow
+        sizes = world.gather([_video_bytes(job) for job in jobs])[0]
+        numbers = assign_by_cost(sizes, world.rank, world.ranks)
         records: list[JobRecord] = []
         for record in _run_until_stopped(runner, [jobs[number] for number in numbers], stop):
             records.append(record)
@@ -110,18 +111,17 @@ def run_shard(
     force: bool = False,
     restart: bool = False,
 ) -> list[JobRecord]:
-    """Track the unfinished jobs of one shard, longest first; return their records.
+    """Track the unfinished jobs of one shard, largest video first; return their records.
 
-    Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-    `summarize_jobs` merges their results. Arguments as in `run_jobs`.
+    Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again. Job
+    i is of shard i modulo their count. `summarize_jobs` merges their results. Arguments as in `run_jobs`.
 
     Raises:
         InputError: the output cannot be written, or holds another run's results.
     """
     inputs = result_settings(tracker, options)
     runner = JobRunner(output, tracker, options, inputs)
-    numbers = assign_by_cost([_video_bytes(job) for job in jobs], shard.index, shard.count)
-    shard_jobs = [jobs[number] for number in numbers]
+    shard_jobs = sorted(jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
         claim_folder(output, jobs, inputs, force=force)
     log.info("%s to track in shard %s, into %s", format_count(len(shard_jobs), "video"), shard, output)
@@ -376,7 +376,7 @@ def _list_removed(output: Path, earlier: Sequence[str], names: Collection[str]) 
 
 
 def _video_bytes(job: Job) -> int:
-    """Return the size of a video, for even distribution; 0 if unknown."""
+    """Return the size of a video, for the order of jobs; 0 if unknown."""
     path = Path(job.video)
     try:
         return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))

@@ -511,6 +511,18 @@ def test_shards_and_summary_match_one_run(clips, tracker, capsys):
     assert (clips.parent / "out" / "summary.csv").read_text() == (whole / "summary.csv").read_text()
 
 
+def test_shards_divide_videos_that_still_grow(clips, tracker, capsys):
+    whole = {path: path.read_bytes() for path in (clips / "a").iterdir()}
+    for path in whole:
+        path.write_bytes(b"")
+    assert run(clips, "--shard", "1/2") == 0
+    for path, content in whole.items():
+        path.write_bytes(content * 9)
+    assert run(clips, "--shard", "0/2") == 0
+    assert run(clips, "--summarize") == 0
+    assert "3 of 3 videos tracked" in capsys.readouterr().out
+
+
 def test_shard_reports_its_broken_job(clips, tracker, capsys):
     (clips / "c.png").write_bytes(b"no mask")
     assert run(clips, "--shard", "0/1") == 1
