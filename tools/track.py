@@ -234,7 +234,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
-    if result.interrupted:
+    if result.signal_number is not None:
         resumes = "; the same command resumes" if result.resumable else ""
         print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
         return SIGNAL_STATUS + result.signal_number

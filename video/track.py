@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -104,14 +103,17 @@ class TrackResult:
     """numbers of frames that follow a cut, if ``rules.cuts`` is set"""
     levels: Levels | None = None
     """black and white levels of images that are not shown as stored"""
-    interrupted: bool = False
-    """whether a signal stopped it"""
-    signal_number: int = int(signal.SIGINT)
-    """number of that signal"""
+    signal_number: int | None = None
+    """number of the signal that stopped it, if one did"""
     resumable: bool = False
     """whether another run with the same inputs resumes after an early stop"""
     error: str | None = None
     """reason for an early stop or missing outputs; None on success"""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal stopped it."""
+        return self.signal_number is not None
 
     @property
     def frames_per_second(self) -> float:
@@ -217,8 +219,7 @@ def track(
         corrupt_packets=source.corrupt_packets,
         cuts=tuple(cuts),
         levels=source.levels,
-        interrupted=stop.is_set(),
-        signal_number=stop.signal_number,
+        signal_number=stop.signal_number if stop.is_set() else None,
         resumable=progress is not None,
         error=message,
     )

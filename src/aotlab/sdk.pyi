@@ -47,7 +47,7 @@ from aotlab.media.video import (
     VideoReader as VideoReader,
     compute_fingerprint as compute_fingerprint,
 )
-from aotlab.tools.cli.command import command as command
+from aotlab.tools.cli.command import command as command, require_new_output as require_new_output
 from aotlab.tools.cli.options import (
     segmenter_options as segmenter_options,
     tracker_options as tracker_options,

@@ -290,6 +290,7 @@ def test_output_folder_may_be_text(tmp_path):
         Echo(), Source(), {0: MASK}, str(tmp_path / "out"), JobOptions(write="masks", progress=False)
     )
     assert result.written["masks"] == tmp_path / "out" / "masks"
+    assert (result.interrupted, result.signal_number) == (False, None)
 
 
 @pytest.mark.parametrize(
