@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,33 @@ from aotlab.video.labels import VideoLabels
 
 if TYPE_CHECKING:
     from supervision import Detections
+    from torch import Tensor
 
     from aotlab.engine.tracking.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class StoredPrediction:
+    """A `Prediction` from stored masks: of a frame tracked before an interruption, or of a project."""
+
+    labels: np.ndarray
+    """H×W object ids"""
+    confidence: Mapping[int, float]
+    """confidence of all objects tracked so far, by id"""
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+    cut: bool = False
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of all objects tracked so far."""
+        return tuple(self.confidence)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """(1+n)×H×W, 0 or 1."""
+        import torch
+
+        return torch.from_numpy(np.stack([self.labels == each for each in (0, *self.ids)]).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -42,8 +67,8 @@ class TrackedFrame:
     """index of the frame in its source"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
-    prediction: Any
-    """prediction with ``labels``; outputs other than masks and overlay need a full `Prediction`"""
+    prediction: Prediction | StoredPrediction
+    """masks, whose values are computed when they are read"""
     time: Fraction
     """time since the first frame in seconds"""
     max_id: int = 0
@@ -55,32 +80,6 @@ class TrackedFrame:
     def labels(self) -> np.ndarray:
         """H×W object ids."""
         return np.asarray(self.prediction.labels)
-
-    @property
-    def cut(self) -> bool:
-        """Whether the frame follows a cut; False without ``rules.cuts``."""
-        return bool(getattr(self.prediction, "cut", False))
-
-    @property
-    def disagreement(self) -> Mapping[int, float]:
-        """Disagreement of both directions by object id; empty for frames tracked in one direction."""
-        return getattr(self.prediction, "disagreement", {})
-
-
-@dataclass(frozen=True)
-class RestoredPrediction:
-    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
-
-    labels: np.ndarray
-    """H×W object ids"""
-    confidence: Mapping[int, float]
-    disagreement: Mapping[int, float] = field(default_factory=dict)
-    cut: bool = False
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """All objects tracked so far."""
-        return tuple(self.confidence)
 
 
 class Output:
@@ -376,9 +375,9 @@ class Outputs:
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
 
-        Files of single frames are not written again if the prediction was restored from them.
+        Files of single frames are not written again if the prediction was read from them.
         """
-        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, RestoredPrediction)
+        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, StoredPrediction)
         for output in self._outputs.values():
             if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OutputKind,
     Outputs,
-    RestoredPrediction,
+    StoredPrediction,
     TrackedFrame,
     find_output,
     list_outputs,
@@ -179,7 +179,7 @@ def track(
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress and sys.stderr.isatty())
         try:
             with bar, WriteBehind(outputs.write) as writer, closing(iter(reader)) as items:
-                predictions: Generator[tuple[int, np.ndarray, Any], None, None]
+                predictions: Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]
                 if options.both_directions:
                     predictions = track_both_directions(timed, items, masks, output, stop)
                 else:
@@ -190,7 +190,7 @@ def track(
                         tracked = TrackedFrame(
                             index, frame, prediction, source.time(index), max_id, annotated
                         )
-                        if tracked.cut:
+                        if prediction.cut:
                             cuts.append(frames.number(index))
                         writer.put(tracked)
                         bar.update()
@@ -231,7 +231,7 @@ def track_forward(
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     progress: Progress | None = None,
-) -> Generator[tuple[int, np.ndarray, Prediction | RestoredPrediction], None, None]:
+) -> Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
         if progress is not None and index <= progress.last:

@@ -77,7 +77,7 @@ from aotlab.video.merging import (
 from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,
-    RestoredPrediction as RestoredPrediction,
+    StoredPrediction as StoredPrediction,
     TrackedFrame as TrackedFrame,
     VideoFile as VideoFile,
     find_output as find_output,
