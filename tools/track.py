@@ -60,7 +60,12 @@ MASK_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of files that are no videos, but may be masks"""
 MAX_LISTED = 20
 """largest number of damaged frames, of cuts, and of unfinished videos, that are named"""
-DRY_RUN_STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done", "keep": "corrected"}
+DRY_RUN_STATUSES = {
+    "track": "to track",
+    "resume": "to resume",
+    "reuse": "done",
+    "keep_corrections": "corrected",
+}
 """status of a video in a dry run by its plan; `failed` if there is an error"""
 RANK_TIMEOUT = timedelta(days=30)
 """timeout of ranks that wait for longer jobs"""
@@ -410,7 +415,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
 
 def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
     """Warn of class names that differ only in letter case."""
-    from aotlab.video.labels import find_class_variants
+    from aotlab.video.classes import find_class_variants
 
     for sentence in find_class_variants(classes):
         print(f"warning: {sentence}", file=sys.stderr)

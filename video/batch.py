@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import CORRECTED_FILE, RECORD_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
@@ -21,17 +21,17 @@ from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, r
 from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
+from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import CheckedJob, Job, check_job, parse_class_names
-from aotlab.video.labels import CLASSES
 from aotlab.video.outputs import finish_batch, require_inputs_outside
-from aotlab.video.plan import EarlierList, Plan, RerunOptions, plan_job, plan_list
+from aotlab.video.plan import Plan, PreviousRun, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
-    find_earlier,
+    find_previous,
     is_filled,
     read_run,
     remove_results,
@@ -207,7 +207,7 @@ class JobRunner:
     def check(self, job: Job) -> tuple[Plan, CheckedJob | None]:
         """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
         input_digest, plan = self._plan(job)
-        if plan.action in ("reuse", "keep"):
+        if plan.action in ("reuse", "keep_corrections"):
             return plan, None
         checked = check_job(job, self._options, strict=True)
         plan = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
@@ -219,16 +219,16 @@ class JobRunner:
         # corrected results are kept whatever their inputs are, even if these are gone
         input_digest = "" if _is_corrected(folder) else digest_inputs(job, self._inputs)
         wanted = start_record(job, self._options, input_digest)
-        earlier = find_earlier(folder, wanted.outputs)
+        previous = find_previous(folder, wanted.outputs)
         repeatable = job.is_repeatable(self._options)
-        plan = plan_job(wanted, self._options, earlier, LIST_RERUN, repeatable=repeatable)
-        if plan.action == "keep":
+        plan = plan_job(wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
+        if plan.action == "keep_corrections":
             _warn_of_kept_classes(job, folder)
         return input_digest, plan
 
     def _run(self, job: Job, folder: Path) -> JobRecord | None:
         input_digest, plan = self._plan(job)
-        if plan.action == "keep":
+        if plan.action == "keep_corrections":
             log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
         elif plan.action == "reuse":
             log.info("%s: %s", job.name, plan.reason)
@@ -354,7 +354,7 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
         for path in (job.video, *(str(split_mask_value(value)[-1]) for value in job.masks))
     }
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
-    earlier = EarlierList(
+    previous = PreviousRun(
         settings,
         earlier_names,
         _list_removed(output, earlier_names, names),
@@ -362,9 +362,9 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
         # hidden files are locks and temporary files, perhaps of another machine
         other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
     )
-    plan = plan_list(earlier, names, inputs, force=force)
+    plan = plan_list(previous, names, inputs, force=force)
     plan.require_allowed(output)
-    for name in earlier.removed:
+    for name in previous.removed:
         if plan.action == "resume" or _is_corrected(output / name):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
     return plan
@@ -372,7 +372,7 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
 
 def _list_removed(output: Path, earlier: Sequence[str], names: Collection[str]) -> list[str]:
     """Return the jobs with results that were in the list of a run in a folder and are not in a new one."""
-    return sorted(name for name in {*earlier} - {*names} if (output / name / RECORD_FILE).exists())
+    return sorted(name for name in {*earlier} - {*names} if (output / name / JOB_RECORD).exists())
 
 
 def _video_bytes(job: Job) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
-from aotlab.media.job_record import RECORD_FILE
+from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
@@ -129,7 +129,7 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
         return False
     if is_folder(path):
-        return not (path / RECORD_FILE).exists() and any(
+        return not (path / JOB_RECORD).exists() and any(
             file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()
         )
     return path.suffix.lower() in VIDEO_SUFFIXES

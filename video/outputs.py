@@ -26,7 +26,7 @@ from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
 from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin, suggest_studio
-from aotlab.video.labels import VideoLabels
+from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -411,7 +411,7 @@ def open_outputs(
     kinds: Mapping[str, OutputKind],
     folder: Path,
     source: FrameSource,
-    labels: VideoLabels,
+    classes: ObjectClasses,
     frame_number: Callable[[int], int],
 ) -> dict[str, Output]:
     """Create outputs in a folder, by name; raise `InputError` if it cannot be written.
@@ -422,9 +422,9 @@ def open_outputs(
     outputs = {}
     for name, kind in kinds.items():
         output = outputs[name] = kind.open(folder / kind.file_name, source)
-        output.class_names.update(labels.class_names)
-        output.classes.update(labels.classes)
-        output.attributes.update(labels.attributes)
+        output.class_names.update(classes.class_names)
+        output.classes.update(classes.class_ids)
+        output.attributes.update(classes.attributes)
         output.frame_number = frame_number
     return outputs
 

@@ -21,8 +21,8 @@ from aotlab.utils.numbers import POSITIVE, require, require_range
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
+from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OutputKind,
     Outputs,
@@ -121,7 +121,7 @@ class TrackResult:
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
-DEFAULT_OPTIONS, NO_LABELS = JobOptions(), VideoLabels()
+DEFAULT_OPTIONS, NO_CLASSES = JobOptions(), ObjectClasses()
 
 
 def track(
@@ -132,7 +132,7 @@ def track(
     options: JobOptions = DEFAULT_OPTIONS,
     *,
     frames: FrameSelection | None = None,
-    labels: VideoLabels = NO_LABELS,
+    classes: ObjectClasses = NO_CLASSES,
     progress: Progress | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
@@ -144,7 +144,7 @@ def track(
         masks: H×W object ids by frame index; later masks may add objects.
         output: folder, created if missing.
         frames: frames to track; None: all.
-        labels: labels of the objects, for outputs that store them.
+        classes: classes and attributes of the objects, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
 
     Raises:
@@ -162,7 +162,7 @@ def track(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     outputs = Outputs(
-        open_outputs(options.outputs, require_writable(output), source, labels, frames.number),
+        open_outputs(options.outputs, require_writable(output), source, classes, frames.number),
         source,
         None if progress is None else progress.add_frame,
     )

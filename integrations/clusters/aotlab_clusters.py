@@ -17,7 +17,7 @@ import fsspec
 
 import aotlab
 from aotlab import InputError, Job, JobOptions, TrackerOptions
-from aotlab.sdk import RECORD_FILE
+from aotlab.sdk import JOB_RECORD
 
 MARKER = ".complete.json"
 """identity of the results, null until all are uploaded, and the files of jobs"""
@@ -153,7 +153,7 @@ def upload(local: Path, files: Any, root: str, identity: str) -> None:
     Raises:
         InputError: a file among the results that no job has uploaded.
     """
-    found = (path for path in local.rglob("*") if path.is_file() and path.name != RECORD_FILE)
+    found = (path for path in local.rglob("*") if path.is_file() and path.name != JOB_RECORD)
     paths = {path.relative_to(local).as_posix(): path for path in found}
     _, earlier = read_marker(files, root)
     present = {path.removeprefix(f"{root}/") for path in files.find(root)}

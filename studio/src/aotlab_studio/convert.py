@@ -158,8 +158,8 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
         writer.write(output, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
         if writer.images:
             store_images(source, annotations, output / "images")
-    counts = {"object": len(annotations.objects()), "frame": len(annotations.frames)}
-    return " on ".join(f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+    objects, frames = len(annotations.objects()), len(annotations.frames)
+    return f"{format_count(objects, 'object')} on {format_count(frames, 'frame')}"
 
 
 class Clip(NamedTuple):

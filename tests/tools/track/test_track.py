@@ -17,7 +17,7 @@ from PIL import Image
 
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.annotations import read_annotations
-from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -228,10 +228,10 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monke
         "aotlab.video.job.estimate_bytes", lambda names, *_: 2 * 10**12 * ("mattes16" in names)
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
-    save_record(tmp_path / "out" / RECORD_FILE, JobRecord("out", outputs=["masks"]))
+    save_record(tmp_path / "out" / JOB_RECORD, JobRecord("out", outputs=["masks"]))
     assert run(video, tmp_path, mask, more=["--dry-run", *more]) == 2
     assert words in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [RECORD_FILE, "00000.png", "masks"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
 
 
 def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):

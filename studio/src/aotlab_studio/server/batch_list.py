@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from aotlab import InputError
-from aotlab.sdk import IMAGE_SUFFIXES, RECORD_FILE, list_videos
+from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos
 from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
 from aotlab_studio.document.results import read_job
 from aotlab_studio.review.batch import rank_entries
@@ -49,7 +49,7 @@ def _list_videos(folder: Path) -> list[Path]:
 
     None in a project, in the results of a video, or in a folder of images other than masks beside videos.
     """
-    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, RECORD_FILE)):
+    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
     masks = {f"{path.stem}.png" for path in videos}

@@ -42,7 +42,7 @@ def list_classes(now: Snapshot) -> dict[str, int | None]:
     return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
 
 
-RECORD_FILE = "export.json"
+EXPORT_RECORD = "export.json"
 """`make_record`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""
