@@ -75,12 +75,11 @@ def run_jobs(
     Raises:
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
-    inputs = result_settings(tracker, options)
-    runner = JobRunner(output, replace(tracker, device=str(world.device)), options, inputs)
+    runner = JobRunner(output, replace(tracker, device=str(world.device)), options)
     outputs = add_review(options.write)
     with locked_output(output, world):
         if world.is_main:
-            claim_folder(output, jobs, inputs, force=force)
+            claim_folder(output, jobs, runner.inputs, force=force)
             log.info("%s to track, into %s", format_count(len(jobs), "video"), output)
             if restart:
                 _restart(jobs, output)
@@ -119,11 +118,10 @@ def run_shard(
     Raises:
         InputError: the output cannot be written, or holds another run's results.
     """
-    inputs = result_settings(tracker, options)
-    runner = JobRunner(output, tracker, options, inputs)
+    runner = JobRunner(output, tracker, options)
     shard_jobs = sorted(jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
     with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
-        claim_folder(output, jobs, inputs, force=force)
+        claim_folder(output, jobs, runner.inputs, force=force)
     log.info("%s to track in shard %s, into %s", format_count(len(shard_jobs), "video"), shard, output)
     if restart:
         _restart(shard_jobs, output)
@@ -160,10 +158,9 @@ def check_jobs(
     Raises:
         InputError: no job can be tracked, as in `run_jobs`.
     """
-    inputs = result_settings(tracker, options)
-    runner = JobRunner(output, tracker, options, inputs)
+    runner = JobRunner(output, tracker, options)
     with locked_output(output):
-        _plan_list(jobs, output, inputs, force=force)
+        _plan_list(jobs, output, runner.inputs, force=force)
         for job in jobs:
             try:
                 yield runner.check(job)
@@ -178,13 +175,12 @@ class JobRunner:
         output: folder that holds a folder per job.
         tracker: the model of all jobs, which is loaded once per combination of overrides.
         options: options of every job.
-        inputs: what the results of all jobs depend on, of `result_settings`.
     """
 
-    def __init__(
-        self, output: Path, tracker: TrackerOptions, options: JobOptions, inputs: dict[str, Any]
-    ) -> None:
-        self._output, self._inputs = output, inputs
+    def __init__(self, output: Path, tracker: TrackerOptions, options: JobOptions) -> None:
+        self.inputs = result_settings(tracker, options)
+        """what the results of all jobs depend on"""
+        self._output = output
         self._options = replace(options, write=add_review(options.write), progress=False)
         self._load_tracker = lru_cache(1)(tracker.load)
 
@@ -217,7 +213,7 @@ class JobRunner:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
         folder = self._output / job.name
         # corrected results are kept whatever their inputs are, even if these are gone
-        input_digest = "" if _is_corrected(folder) else digest_inputs(job, self._inputs)
+        input_digest = "" if _is_corrected(folder) else digest_inputs(job, self.inputs)
         wanted = start_record(job, self._options, input_digest)
         previous = find_previous(folder, wanted.outputs)
         repeatable = job.is_repeatable(self._options)

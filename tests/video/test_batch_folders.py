@@ -64,14 +64,14 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
     save_record(output / "a" / JOB_RECORD, replace(start_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
-        record = JobRunner(output, TrackerOptions(), JobOptions(write=("masks",)), {}).run(job)
+        record = JobRunner(output, TrackerOptions(), JobOptions(write=("masks",))).run(job)
     assert "in use by" in record.error
     assert read_job_record(output / "a").error == "not finished"
 
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     (output / "run").write_text("a file")
-    record = JobRunner(output, TrackerOptions(), JobOptions(write=("masks",)), {}).run(jobs[0])
+    record = JobRunner(output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0])
     assert record.error
 
 
