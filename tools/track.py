@@ -98,7 +98,7 @@ def parse_shard(text: str) -> Shard:
 
 @dataclass(frozen=True)
 class JobArguments:
-    """Options of the job of a single video; all but the last four are columns of a list of jobs."""
+    """Options of the job of a single video; the last four apply to all jobs of a list, too."""
 
     mask: tuple[str, ...]
     box: tuple[str, ...]
