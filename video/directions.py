@@ -176,8 +176,7 @@ def fuse_directions(forward: Prediction | None, backward: ObjectProbabilities, w
     if forward is None:
         nothing = torch.zeros_like(backward.probabilities[:1])
         forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
-    known = ObjectProbabilities(forward.ids, forward.probabilities)
-    merged = merge_directions(known, backward, dict.fromkeys((*forward.ids, *backward.ids), weight))
+    merged = merge_directions(forward, backward, dict.fromkeys((*forward.ids, *backward.ids), weight))
     shared = [object_id for object_id in forward.ids if object_id in backward.ids]
     disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
     logits, temperature = merged.probabilities.clamp(min=1e-30).log(), forward.temperature

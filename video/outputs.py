@@ -287,35 +287,28 @@ class OutputKind:
     """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
 
+def _frame_files(save: Callable[[Path, str, TrackedFrame], None]) -> Callable[[Path, FrameSource], Output]:
+    return partial(FrameFiles, save=save)
+
+
+_ALPHA_VIDEO = partial(VideoFile, draw=render_alpha)
 OUTPUTS = {
-    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
+    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", _frame_files(save_mask)),
     "objects": OutputKind(
         "objects",
         "one folder of black and white PNGs per object",
-        partial(FrameFiles, save=save_objects),
+        _frame_files(save_objects),
         per_object=True,
     ),
     "mattes": OutputKind(
-        "mattes",
-        "one folder of gray PNGs per object, 8 bits",
-        partial(FrameFiles, save=save_mattes),
-        0.2,
-        True,
+        "mattes", "one folder of gray PNGs per object, 8 bits", _frame_files(save_mattes), 0.2, True
     ),
     "mattes16": OutputKind(
-        "mattes16",
-        "the same with 16 bits",
-        partial(FrameFiles, save=partial(save_mattes, white=65535)),
-        1.5,
-        True,
+        "mattes16", "the same with 16 bits", _frame_files(partial(save_mattes, white=65535)), 1.5, True
     ),
-    "alpha": OutputKind("alpha", "RGBA PNGs", partial(FrameFiles, save=save_alpha), 2.0),
-    "prores": OutputKind(
-        "alpha.mov", "ProRes 4444 with alpha", partial(VideoFile, draw=render_alpha), 2.0, resumable=False
-    ),
-    "vp9": OutputKind(
-        "alpha.webm", "VP9 with alpha", partial(VideoFile, draw=render_alpha), 0.1, resumable=False
-    ),
+    "alpha": OutputKind("alpha", "RGBA PNGs", _frame_files(save_alpha), 2.0),
+    "prores": OutputKind("alpha.mov", "ProRes 4444 with alpha", _ALPHA_VIDEO, 2.0, resumable=False),
+    "vp9": OutputKind("alpha.webm", "VP9 with alpha", _ALPHA_VIDEO, 0.1, resumable=False),
     "overlay": OutputKind(
         "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay), 0.1
     ),
