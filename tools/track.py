@@ -344,21 +344,21 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
     """
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
-    from aotlab.video.batch import run_jobs, run_shard, summarize_jobs
+    from aotlab.video.batch import JobList
 
-    flags = {"force": run.force, "restart": run.restart}
+    videos = JobList(jobs, run.folder, run.tracker, run.options)
     if run.summarize:
-        records = summarize_jobs(jobs, run.folder, run.options.write)
+        records = videos.summarize()
         return max(report_jobs(records, len(jobs), run.folder), int(len(records) < len(jobs)))
     if run.shard is not None:
         with stop_flag() as stop:
-            records = run_shard(
-                jobs, run.folder, run.tracker, run.options, shard=run.shard, stop=stop, **flags
-            )
+            records = videos.track_shard(run.shard, stop, force=run.force, restart=run.restart)
         status = report_jobs(records, len(records), run.folder, f" in shard {run.shard}")
     else:
         with join_process_group(run.tracker.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-            records = run_jobs(jobs, run.folder, run.tracker, run.options, world=world, stop=stop, **flags)
+            tracker = replace(run.tracker, device=str(world.device))
+            videos = JobList(jobs, run.folder, tracker, run.options)
+            records = videos.track(world, stop, force=run.force, restart=run.restart)
         if not world.is_main:
             return 0
         status = report_jobs(records, len(jobs), run.folder)
@@ -379,14 +379,14 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
         wrong: wrong lines of the list, if any; the jobs are of the other lines.
     """
     from aotlab.media.job_record import read_job_record
-    from aotlab.video.batch import check_jobs
+    from aotlab.video.batch import JobList
 
     for problem in [] if wrong is None else wrong.problems:
         print(f"error: {problem}", file=sys.stderr)
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     counts, needed = Counter(failed=0 if wrong is None else wrong.lines), 0
     classes: dict[str, Mapping[int, str]] = {}
-    checks = check_jobs(jobs, run.folder, run.tracker, run.options, force=run.force)
+    checks = JobList(jobs, run.folder, run.tracker, run.options).check(force=run.force)
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
