@@ -123,18 +123,17 @@ class JobArguments:
 
     def require_no_column(self, *, listed: bool) -> None:
         """Raise `UsageError` for the first option that is a column of a list; ``listed``: whether there is one."""
-        columns = {
-            "mask": "masks", "box": "box", "point": "point", "not_point": "not_point", "class_names": "class",
-            "start": "start", "end": "end",
-        }  # fmt: skip
-        for name, column in columns.items():
-            if getattr(self, name) not in ((), None):
+        for name, column, value in (
+            ("--mask", "masks", self.mask), ("--box", "box", self.box), ("--point", "point", self.point),
+            ("--not-point", "not_point", self.not_point), ("--class", "class", self.class_names),
+            ("--start", "start", self.start), ("--end", "end", self.end),
+        ):  # fmt: skip
+            if value not in ((), None):
                 remedy = f"use the column {column} of --jobs"
-                if not listed and name in ("box", "point", "not_point"):
+                if not listed and column in ("box", "point", "not_point"):
                     # a shell makes two arguments of "1, 2"
                     remedy += ", or separate values by commas without spaces"
-                option = "mask" if name == "mask" else column.replace("_", "-")
-                raise UsageError(f"--{option}: applies to a single video; {remedy}")
+                raise UsageError(f"{name}: applies to a single video; {remedy}")
 
     def make_job(self, name: str, video: str) -> Job:
         """Return the job of a video."""
