@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
-from aotlab.media.job_record import MASKS_FOLDER, JOB_RECORD, read_job_record, require_tracked_frames
+from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
