@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
-from aotlab.media.job_record import MASKS_FOLDER, RECORD_FILE, read_job_record, require_tracked_frames
+from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, read_mask, resolve_void
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
@@ -80,7 +80,7 @@ def read_annotations(
     folder, record = path, read_job_record(path)
     if record is not None and record.error is not None:
         log.warning("%s: results of a run that did not end (%s)", folder, record.error)
-    if is_file(folder / RECORD_FILE):
+    if is_file(folder / JOB_RECORD):
         path = _find_tracked_masks(folder)
     if not is_folder(path):
         require_file(path, "expected a file of masks")

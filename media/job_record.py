@@ -14,7 +14,7 @@ from aotlab.utils.files import file_mode, is_file
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_json import load_record, save_record
 
-RECORD_FILE = ".track.json"
+JOB_RECORD = ".track.json"
 """name of the record in a folder of results"""
 CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
@@ -69,7 +69,7 @@ def read_job_record(folder: Path) -> JobRecord | None:
     Its video and masks have their present paths if they were moved together with the folder, or the video lies next to
     it.
     """
-    record = load_record(folder / RECORD_FILE, JobRecord)
+    record = load_record(folder / JOB_RECORD, JobRecord)
     if record is None:
         return None
     values = map(parse_frame_object, record.masks)
@@ -86,7 +86,7 @@ def read_job_record(folder: Path) -> JobRecord | None:
 
 def write_job_record(folder: Path, record: JobRecord) -> None:
     """Replace the record in a folder of results; raises `InputError` if it cannot be written."""
-    save_record(folder / RECORD_FILE, replace(record, folder=os.path.abspath(folder)))
+    save_record(folder / JOB_RECORD, replace(record, folder=os.path.abspath(folder)))
 
 
 def find_video(folder: Path, record: JobRecord) -> Path:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aotlab.media.job_record import MASKS_FOLDER, RECORD_FILE
+from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.files import is_file, require_file_name
 
 
 def find_masks(path: Path) -> Path:
     """Return the path of the masks in a folder of results, which also holds masks of prompts; other paths unchanged."""
-    return path / MASKS_FOLDER if is_file(path / RECORD_FILE) else path
+    return path / MASKS_FOLDER if is_file(path / JOB_RECORD) else path
 
 
 @dataclass(frozen=True)

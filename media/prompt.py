@@ -131,7 +131,12 @@ class Prompt:
 
 
 def parse_prompts(
-    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
+    boxes: Sequence[str],
+    points: Sequence[str],
+    negative_points: Sequence[str] = (),
+    *,
+    first_frame: int = 0,
+    with_frame: bool = True,
 ) -> dict[int, dict[int, Prompt]]:
     """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
 
@@ -142,6 +147,7 @@ def parse_prompts(
         points: points on an object.
         negative_points: points that are not on an object.
         first_frame: frame of prompts without one.
+        with_frame: whether texts may name a frame.
 
     Raises:
         InputError: a text of another form, a box without two pixels each way, two boxes for one object, or an object
@@ -150,7 +156,7 @@ def parse_prompts(
     options: dict[tuple[int, int], dict[str, Any]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):
         for text in texts:
-            frame, object_id, values = _parse_numbers(kind, text, first_frame)
+            frame, object_id, values = _parse_numbers(kind, text, first_frame, with_frame=with_frame)
             given = options.setdefault((frame, object_id), {"box": None, "points": [], "labels": []})
             if kind != "box":
                 given["points"].append(values)
@@ -209,18 +215,21 @@ def _make_mask(name: str, mask: Any) -> np.ndarray:
     return array
 
 
-def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:
+def _parse_numbers(
+    kind: str, text: str, first: int, *, with_frame: bool
+) -> tuple[int, int, tuple[float, ...]]:
     """Return frame, object id, and x, y or x, y, width, height."""
     text = "".join(text.split())
     frame, object_id, value = parse_frame_object(text)
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(value)
-    if match is None or not 0 < object_id < 65536:
+    if match is None or not 0 < object_id < 65536 or (frame is not None and not with_frame):
         form, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
+        place, number = ("[FRAME]", "40") if with_frame else ("", "")
         raise InputError(
-            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {form}, for example {example} or "
-            f"40:2={example}"
+            f"{kind} {text}: expected {place}[:ID]= with an id from 1 and {form}, for example {example} or "
+            f"{number}:2={example}"
         )
     values = tuple(map(float, match.groups()))
     if corners:

@@ -57,12 +57,11 @@ SKIPPED = {
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
-    r"aotlab agreement": "needs annotations of two people; studio/tests/annotation/test_agreement.py has them",
+    r"aotlab agreement": "needs annotations of two people; studio/tests/test_agreement.py has them",
     r"python -m research\.": "measures for minutes; research/tests runs it",
     r"import json\n\nimport httpx": "needs a server; studio/tests/annotation/test_server.py runs it",
     r"from aotlab_runtime import": "needs frames that a program has; runtime/tests tracks with an export",
     r"python integrations/text/": "needs a text detector; integrations/text/tests has one",
-    r"from aotlab_sam2 import": "needs transformers; integrations/transformers/tests runs it",
     r".*ytvos_davis\.yaml": "needs the training sets of the papers; tests/engine/training trains on drawn ones",
 }
 """first words of a command line or a Python block to the reason that it is not run"""

@@ -121,20 +121,20 @@ def install(environment, *what):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["wheel", "editable", "without links", "editable without links"])
-def test_installed_package_tracks(way, distributions, checkout, environment, tmp_path):
+@pytest.mark.parametrize("install_mode", ["wheel", "editable", "without links", "editable without links"])
+def test_installed_package_tracks(install_mode, distributions, checkout, environment, tmp_path):
     """The wheel was built from the source distribution."""
-    if "links" in way:
+    if "links" in install_mode:
         checkout = without_links(checkout, tmp_path / "copy")
-    what = next(distributions.glob("*.whl")) if way == "wheel" else checkout
-    install(environment, *(["--editable"] if "editable" in way else []), what)
+    what = next(distributions.glob("*.whl")) if install_mode == "wheel" else checkout
+    install(environment, *(["--editable"] if "editable" in install_mode else []), what)
     done = run(environment / PYTHON, "-c", TRACKS, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     objects, settings, old, package = done.stdout.splitlines()
     assert objects == "objects (7,) (64, 96)"
     assert settings == f"settings r50_deaotl {BUNDLED_CHECKPOINT.stem}"
     assert old == "old names []"
-    assert str(checkout if "editable" in way else environment) in package
+    assert str(checkout if "editable" in install_mode else environment) in package
     version = run((environment / PYTHON).with_name("aotlab"), "--version", cwd=tmp_path)
     assert version.stdout.startswith("aotlab ")
 
@@ -176,9 +176,11 @@ def run_pyright(pyright, folder, python, rule):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["wheel", "editable"])
-def test_pyright_resolves_a_users_script(way, pyright, distributions, checkout, environment, tmp_path):
-    what = ["--editable", checkout] if way == "editable" else [next(distributions.glob("*.whl"))]
+@pytest.mark.parametrize("install_mode", ["wheel", "editable"])
+def test_pyright_resolves_a_users_script(
+    install_mode, pyright, distributions, checkout, environment, tmp_path
+):
+    what = ["--editable", checkout] if install_mode == "editable" else [next(distributions.glob("*.whl"))]
     install(environment, *what)
     script = tmp_path / "user" / "script.py"
     script.parent.mkdir(parents=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from aotlab.tools.cli.options import (
     dataset_options,
     device,
     force,
+    gather,
     memory_options,
     model_options,
     precision_option,
@@ -66,19 +66,37 @@ RANK_TIMEOUT = timedelta(days=7)
 class ModelSet:
     """Models of an evaluation, whose predictions are averaged over test-time views."""
 
-    models: Sequence[tuple[Path, str | None]]
-    """checkpoint and preset of each; None: the checkpoint's own settings"""
-    weights: Sequence[float]
+    checkpoint: tuple[Path, ...]
+    config: tuple[str, ...]
+    weights: tuple[float, ...]
     overrides: tuple[str, ...]
     flip: bool
     scales: tuple[float, ...]
     feedback: str
 
+    def __post_init__(self) -> None:
+        count = len(self.checkpoint) or 1
+        if len(self.config) not in (0, 1, count):
+            raise UsageError(
+                f"--config: {len(self.config)} of them for {count} models; give none, one for all, or one for each"
+            )
+        if len(self.weights) not in (0, count):
+            raise UsageError(f"--weights: {len(self.weights)} of them for {count} models; give one for each")
+
+    @property
+    def models(self) -> list[tuple[Path, str | None, float]]:
+        """Checkpoint, preset and weight of each; None: the checkpoint's own settings."""
+        checkpoints, configs = self.checkpoint or [BUNDLED_CHECKPOINT], self.config or [None]
+        weights = self.weights or [1.0] * len(checkpoints)
+        return [
+            (path, configs[number % len(configs)], weights[number]) for number, path in enumerate(checkpoints)
+        ]
+
     def read_settings(self) -> Config:
         """Return the settings of the first model; raise `InputError` if they cannot be read."""
         from aotlab.networks.weights.checkpoints import read_settings
 
-        checkpoint, config = self.models[0]
+        checkpoint, config, _ = self.models[0]
         return read_settings(checkpoint, config=config, overrides=self.overrides)
 
     def load(self, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
@@ -87,38 +105,20 @@ class ModelSet:
         from aotlab.engine.tracking.tracker import Tracker
         from aotlab.utils.files import sha256
 
-        branches, origin = [], []
-        for (checkpoint, config), weight in zip(self.models, self.weights, strict=True):
+        branches, origin, scales = [], [], self.scales or (1.0,)
+        for checkpoint, config, weight in self.models:
             single = Tracker.from_pretrained(
                 checkpoint, config=config, overrides=self.overrides, device=device, protocol="published"
             )
             settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
             origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
-            if len(self.models) == 1 and not self.flip and self.scales == (1.0,):
+            if len(self.models) == 1 and not self.flip and scales == (1.0,):
                 return single, {"models": origin}
             branches += build_branches(
-                single.model, single.config, scales=self.scales, flip=self.flip, weight=weight, device=device
+                single.model, single.config, scales=scales, flip=self.flip, weight=weight, device=device
             )
-        views = {"flip": self.flip, "scales": list(self.scales), "feedback": self.feedback}
+        views = {"flip": self.flip, "scales": list(scales), "feedback": self.feedback}
         return Ensemble(branches, fused_feedback=self.feedback == "fused"), {"models": origin, **views}
-
-
-def pair_models(
-    checkpoints: Sequence[Path], configs: Sequence[str], weights: Sequence[float]
-) -> tuple[list[tuple[Path, str | None]], Sequence[float]]:
-    """Return checkpoint and preset of each model, and the weights; raise an error for different numbers of them."""
-    checkpoints = checkpoints or [BUNDLED_CHECKPOINT]
-    presets: Sequence[str | None] = configs or [None]
-    if len(presets) not in (1, len(checkpoints)):
-        raise UsageError(
-            f"--config: {len(presets)} of them for {len(checkpoints)} models; give none, one for all, or one for each"
-        )
-    if weights and len(weights) != len(checkpoints):
-        raise UsageError(
-            f"--weights: {len(weights)} of them for {len(checkpoints)} models; give one for each"
-        )
-    models = [(path, presets[number % len(presets)]) for number, path in enumerate(checkpoints)]
-    return models, weights or [1.0] * len(models)
 
 
 def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult) -> None:
@@ -170,25 +170,19 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
 @model_options(several="average models, each with its own --config", several_configs=True)
 @group("device and precision", device, precision_option())
 @memory_options(bounded=False)
+@gather("models", ModelSet)
 def main(
-    overrides: tuple[str, ...],
     *,
+    models: ModelSet,
     benchmark: BenchmarkOptions | None,
     all_frames: bool,
     output: Path | None,
     force: bool,
     restart: bool,
-    flip: bool,
-    scales: tuple[float, ...],
-    weights: tuple[float, ...],
-    feedback: str,
-    checkpoint: tuple[Path, ...],
-    config: tuple[str, ...],
     print_config: bool,
     device: str,
 ) -> int:
     """Evaluate; return 0, or 1 if a sequence failed."""
-    models = ModelSet(*pair_models(checkpoint, config, weights), overrides, flip, scales or (1.0,), feedback)
     if print_config:
         print_settings(models.read_settings())
         return 0
@@ -206,7 +200,7 @@ def main(
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
 
-    require_bounded(overrides, models.read_settings)
+    require_bounded(models.overrides, models.read_settings)
     with join_process_group(device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         reserve_cores(HELPER_THREADS)
         tracker, origin = models.load(str(world.device))

@@ -82,17 +82,18 @@ def main(
     from aotlab.media.masks import write_mask
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import parse_prompts
+    from aotlab.utils.value_syntax import parse_frame_object
 
-    prompts = parse_prompts(box, point, not_point, first_frame=-1)
-    if set(prompts) != {-1}:
+    if any(parse_frame_object(text).frame is not None for text in (*box, *point, *not_point)):
         raise InputError(f"{source}: boxes and points name a frame; leave it out, or choose it with --frame")
+    prompts = parse_prompts(box, point, not_point, with_frame=False)[0]
     image = read_frame(source, frame)
-    labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts[-1])
-    require_pixels(labels, prompts[-1])
-    write_mask(output, labels, max_id=max(prompts[-1]))
+    labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts)
+    require_pixels(labels, prompts)
+    write_mask(output, labels, max_id=max(prompts))
     with atomic_path(overlay) as temporary:
         Image.fromarray(draw_ids(draw_overlay(image, labels), labels)).save(temporary, quality=90)
-    counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[-1])
+    counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts)
     print(f"{output}: {counts}; drawn in {overlay.name}")
     return 0
 

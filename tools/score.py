@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from aotlab.tools.cli.command import (
     require_new_output,
     require_paths,
 )
-from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, force
+from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, force, gather
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
@@ -40,6 +40,43 @@ if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Results to score, what they are scored against, and what is written."""
+
+    folders: tuple[Path, ...]
+    results: tuple[Path, ...]
+    annotations: Path | None
+    benchmark: BenchmarkOptions | None
+    json_file: Path | None
+    workers: int
+    worst: int
+    draw_folder: Path | None
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for options that exclude or need each other."""
+        object.__setattr__(self, "results", self.results + self.folders)
+        if self.annotations is not None and self.benchmark is not None:
+            raise UsageError("--annotations: scores one video; leave out --dataset")
+        if self.annotations is not None and len(self.results) != 1:
+            raise UsageError("--annotations: scores one video; give its results as RESULTS")
+        if self.annotations is None and self.benchmark is None:
+            raise UsageError(
+                "missing: the benchmark as --dataset, or the masks of one video as --annotations"
+            )
+        if not self.results:
+            raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
+        if len(self.results) > 1 and self.worst:
+            raise UsageError("--worst: lists objects of one folder; give a single one")
+        if self.draw_folder is not None and self.worst == 0:
+            raise UsageError("--draw-worst needs --worst N: how many objects to draw")
+
+    def write_json(self, content: dict[str, Any]) -> None:
+        """Write scores to the file of ``--json``, if it is given."""
+        if self.json_file is not None:
+            write_text(self.json_file, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
@@ -69,51 +106,44 @@ def select_tracked(video: Video, masks: Path) -> Video:
     return replace(video, frames=frames, annotations=kept, reference_masks={0: frames[0]})
 
 
-def score_masks(
-    videos: list[Video],
-    results: Path,
-    *,
-    workers: int,
-    json_file: Path | None,
-    worst: int,
-    draw_folder: Path | None,
-) -> int:
+def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
 
     require_results(videos, results)
-    report = score_videos(videos, results, workers=workers, progress=True)
+    report = score_videos(videos, results, workers=options.workers, progress=True)
     layout = find_rules(videos).table
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
     with report_write_errors():
         # the same content as an evaluation run writes
-        write_json(json_file, {**table, "fps": None, "failures": report.failures})
+        options.write_json({**table, "fps": None, "failures": report.failures})
         if table:
             column = layout.columns[0]
-            items = worst_objects(table, worst, column)
-            print_worst(items, column, draw_worst(items, videos, results, report, draw_folder))
+            items = worst_objects(table, options.worst, column)
+            print_worst(items, column, draw_worst(items, videos, results, report, options.draw_folder))
     return 1 if report.failures else 0  # each was logged
 
 
-def compare_results(
-    videos: list[Video], folders: Sequence[Path], *, workers: int, json_file: Path | None
-) -> int:
+def compare_results(videos: list[Video], options: ScoreOptions) -> int:
     """Score several folders of results on their common sequences and print a row of each; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
-    for results in folders:
+    for results in options.results:
         require_results(videos, results)
     layout = find_rules(videos).table
     reports = {
-        str(results): score_videos(videos, results, workers=workers, progress=True) for results in folders
+        str(results): score_videos(videos, results, workers=options.workers, progress=True)
+        for results in options.results
     }
     common = set.intersection(*(set(report.scores) for report in reports.values()))
     if not common:
-        raise InputError(f"--results: no sequence is scored in all {len(folders)} folders; complete them")
+        raise InputError(
+            f"--results: no sequence is scored in all {len(options.results)} folders; complete them"
+        )
     tables = {
         folder: make_scores_table(
             {name: report.scores[name] for name in report.scores if name in common}, layout
@@ -128,23 +158,15 @@ def compare_results(
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
     with report_write_errors():
-        write_json(json_file, tables)
+        options.write_json(tables)
     return 1 if any(report.failures for report in reports.values()) else 0  # each was logged
 
 
-def write_json(path: Path | None, content: dict[str, Any]) -> None:
-    """Write scores as JSON; None: nowhere."""
-    if path is not None:
-        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def score_hota(
-    benchmark: BenchmarkOptions, folders: Sequence[Path], json_file: Path | None, *, worst: int
-) -> int:
+def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
     """Score by TrackEval's HOTA, write and print; return the exit status."""
-    if worst or len(folders) > 1:
+    if options.worst or len(options.results) > 1:
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
-    (results,) = folders
+    (results,) = options.results
     require_extra("hota")
     from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import score_burst_hota
@@ -162,7 +184,7 @@ def score_hota(
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
     with report_write_errors():
-        write_json(json_file, table)
+        options.write_json(table)
     return 0
 
 
@@ -225,29 +247,6 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
         print(f"{rank:4}  {value:5.1f}  {name}  {item}" + (f"  {path}" if path else ""))
 
 
-def require_combination(
-    annotations: Path | None,
-    benchmark: BenchmarkOptions | None,
-    results: Sequence[Path],
-    *,
-    worst: int,
-    draw_folder: Path | None,
-) -> None:
-    """Raise `UsageError` for options that exclude or need each other."""
-    if annotations is not None and benchmark is not None:
-        raise UsageError("--annotations: scores one video; leave out --dataset")
-    if annotations is not None and len(results) != 1:
-        raise UsageError("--annotations: scores one video; give its results as RESULTS")
-    if annotations is None and benchmark is None:
-        raise UsageError("missing: the benchmark as --dataset, or the masks of one video as --annotations")
-    if not results:
-        raise UsageError("RESULTS: missing; give a folder with <sequence>/<frame>.png")
-    if len(results) > 1 and worst:
-        raise UsageError("--worst: lists objects of one folder; give a single one")
-    if draw_folder is not None and worst == 0:
-        raise UsageError("--draw-worst needs --worst N: how many objects to draw")
-
-
 @command("aotlab score", "Score result PNGs by a benchmark's rules.")
 @click.argument(
     "folders",
@@ -276,39 +275,26 @@ def require_combination(
 @option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @force
-def main(
-    folders: tuple[Path, ...],
-    *,
-    annotations: Path | None,
-    benchmark: BenchmarkOptions | None,
-    results: tuple[Path, ...],
-    json_file: Path | None,
-    workers: int,
-    worst: int,
-    draw_folder: Path | None,
-    force: bool,
-) -> int:
+@gather("options", ScoreOptions)
+def main(*, options: ScoreOptions, force: bool) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
-    results += folders
-    require_combination(annotations, benchmark, results, worst=worst, draw_folder=draw_folder)
     require_extra("score")
-    for path in (json_file, draw_folder):
+    for path in (options.json_file, options.draw_folder):
         require_new_output(path, force=force)
-    if json_file is not None:
-        require_output(json_file)
-    if benchmark is not None and find_dataset(benchmark.dataset)[1].hota:
-        return score_hota(benchmark, results, json_file, worst=worst)
-    if annotations is not None:
-        video, parent = read_single(results[0], annotations)
-        videos, results = [video], (parent,)
+    if options.json_file is not None:
+        require_output(options.json_file)
+    results = options.results[0]
+    if options.benchmark is not None:
+        if find_dataset(options.benchmark.dataset)[1].hota:
+            return score_hota(options.benchmark, options)
+        videos = select_scorable(options.benchmark, options.results)
+        if len(options.results) > 1:
+            return compare_results(videos, options)
     else:
-        assert benchmark is not None
-        videos = select_scorable(benchmark, results)
-    if len(results) > 1:
-        return compare_results(videos, results, workers=workers, json_file=json_file)
-    return score_masks(
-        videos, results[0], workers=workers, json_file=json_file, worst=worst, draw_folder=draw_folder
-    )
+        assert options.annotations is not None
+        video, results = read_single(results, options.annotations)
+        videos = [video]
+    return score_masks(videos, results, options)
 
 
 if __name__ == "__main__":

@@ -55,13 +55,8 @@ def make_smoke_table(table: PaperTable, root: Path) -> PaperTable:
         for name, model in table.models.items()
     }
     rows = [replace(row, published={}) for row in table.rows]
-    return replace(
-        table,
-        models=models,
-        benchmarks=dict.fromkeys(table.benchmarks, benchmark),
-        rows=rows,
-        note=SMOKE_NOTE,
-    )
+    benchmarks = dict.fromkeys(table.benchmarks, benchmark)
+    return replace(table, models=models, benchmarks=benchmarks, rows=rows, note=SMOKE_NOTE)
 
 
 @dataclass
@@ -101,23 +96,11 @@ class TableRunner:
             weights = ["--weights", ",".join(model.weights)] if model.weights else []
             self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
             if benchmark.server is None:
-                scores = str(output / "scores.json")
-                self.call(
-                    "score",
-                    *list_benchmark_options(benchmark),
-                    "--results",
-                    str(output),
-                    "--json",
-                    scores,
-                    "--force",
-                )
+                files = ("--results", str(output), "--json", str(output / "scores.json"))
+                self.call("score", *list_benchmark_options(benchmark), *files, "--force")
             return output
-        arguments = (
-            *list_benchmark_options(benchmark),
-            *benchmark.options,
-            *list_model_options(model),
-            *model.options,
-        )
+        data = (*list_benchmark_options(benchmark), *benchmark.options)
+        arguments = (*data, *list_model_options(model), *model.options)
         if arguments not in self.done:
             more = ("--device", self.device, "--force", "--output", str(output))
             self.call("eval", *arguments, *more, ranks=self.ranks)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from aotlab.tools.cli.command import command, group, is_quiet, require_paths
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
     force,
+    gather,
     levels,
     prompt_options,
     quality,
@@ -58,7 +60,12 @@ MASK_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
 """suffixes of files that are no videos, but may be masks"""
 MAX_LISTED = 20
 """largest number of damaged frames, of cuts, and of unfinished videos, that are named"""
-DRY_RUN_STATUSES = {"track": "to track", "resume": "to resume", "reuse": "done", "keep": "corrected"}
+DRY_RUN_STATUSES = {
+    "track": "to track",
+    "resume": "to resume",
+    "reuse": "done",
+    "keep_corrections": "corrected",
+}
 """status of a video in a dry run by its plan; `failed` if there is an error"""
 RANK_TIMEOUT = timedelta(days=30)
 """timeout of ranks that wait for longer jobs"""
@@ -90,15 +97,102 @@ def parse_shard(text: str) -> Shard:
 
 
 @dataclass(frozen=True)
-class Run:
-    """Tracker, outputs and folder of a command line."""
+class JobArguments:
+    """Options of the job of a single video; the last four apply to all jobs of a list, too."""
 
-    tracker: TrackerOptions
-    options: JobOptions
-    output: Path
+    mask: tuple[str, ...]
+    box: tuple[str, ...]
+    point: tuple[str, ...]
+    not_point: tuple[str, ...]
+    class_names: tuple[str, ...]
+    start: int | None
+    end: int | None
+    levels: str | None
+    fps: str | None
+    segmenter: tuple[Path, Path] | None
+    segmenter_plugin: str | None
+
+    def require_valid(self) -> None:
+        """Raise `InputError` for levels or a rate of another form."""
+        if self.fps is not None or self.levels is not None:
+            from aotlab.media.frames import parse_rate
+            from aotlab.media.high_bit_depth import parse_levels
+
+            parse_rate(self.fps)
+            parse_levels(self.levels)
+
+    def require_no_column(self, *, listed: bool) -> None:
+        """Raise `UsageError` for the first option that is a column of a list; ``listed``: whether there is one."""
+        for name, column, value in (
+            ("--mask", "masks", self.mask), ("--box", "box", self.box), ("--point", "point", self.point),
+            ("--not-point", "not_point", self.not_point), ("--class", "class", self.class_names),
+            ("--start", "start", self.start), ("--end", "end", self.end),
+        ):  # fmt: skip
+            if value not in ((), None):
+                remedy = f"use the column {column} of --jobs"
+                if not listed and column in ("box", "point", "not_point"):
+                    # a shell makes two arguments of "1, 2"
+                    remedy += ", or separate values by commas without spaces"
+                raise UsageError(f"{name}: applies to a single video; {remedy}")
+
+    def make_job(self, name: str, video: str) -> Job:
+        """Return the job of a video."""
+        from aotlab.video.job import Job
+
+        job = Job(
+            name, video, self.mask, start=self.start, end=self.end, boxes=self.box, points=self.point,
+            not_points=self.not_point, classes=self.class_names,
+        )  # fmt: skip
+        return self.complete_job(job)
+
+    def complete_job(self, job: Job) -> Job:
+        """Return a job with the options that apply to all jobs, unless it has its own."""
+        plugin = (self.segmenter_plugin,) if self.segmenter_plugin else ()
+        segmenter = plugin or tuple(map(str, self.segmenter or ()))
+        return replace(job, levels=job.levels or self.levels, rate=job.rate or self.fps, segmenter=segmenter)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Options of a run, of one video or a list."""
+
+    video: tuple[str, ...]
+    jobs: Path | None
+    shard: Shard | None
+    summarize: bool
+    output: Path | None
     force: bool
     restart: bool
     dry_run: bool
+    tracker: TrackerOptions
+    write: tuple[str, ...]
+    no_overlay: bool
+    review: bool
+    both_directions: bool
+    remove: tuple[tuple[int, int], ...]
+    frame_numbers: str
+    realtime: bool
+    timeout: float
+
+    @property
+    def folder(self) -> Path:
+        """Output folder."""
+        return self.output or default_output([str(self.jobs)] if self.jobs else self.video)
+
+    @cached_property
+    def options(self) -> JobOptions:
+        """Outputs and how to track; raises `InputError` as `JobOptions`."""
+        from aotlab.video.track import JobOptions
+
+        names = dict.fromkeys([*(self.write or DEFAULT_WRITE), *(["review"] if self.review else [])])
+        return JobOptions(
+            write=tuple(name for name in names if name != "overlay" or not self.no_overlay),
+            both_directions=self.both_directions,
+            realtime=self.realtime,
+            timeout=self.timeout,
+            removals=self.remove,
+            by_name=self.frame_numbers == "file",
+        )
 
 
 def require_videos(sources: Sequence[str], *, several: bool) -> None:
@@ -155,26 +249,21 @@ def track_video(job: Job, run: Run) -> int:
 
     def print_header() -> None:
         if run.dry_run or not is_quiet():
-            print(f"{describe(checked)}, into {run.output}", flush=True)
+            print(f"{describe(checked)}, into {run.folder}", flush=True)
 
     digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
-    load = run.tracker.load
-    rerun, finished = (
-        RerunOptions(run.force, run.restart),
-        f"{run.output}: {FINISHED}; --restart tracks it again",
-    )
+    load, rerun = run.tracker.load, RerunOptions(run.force, run.restart)
     if run.dry_run:
-        if check_run(checked, run.output, load, digest, rerun).action == "reuse":
-            print(finished)
-            return 0
-        print_header()
-        require_space(run.output, checked.estimate_bytes())
-        return 0
-    result = track_job(checked, run.output, load, digest, rerun, on_start=print_header)
-    if result.reused:
-        print(finished)
-        return 0
-    return report_result(result, realtime=run.options.realtime)
+        reused = check_run(checked, run.folder, load, digest, rerun).action == "reuse"
+        if not reused:
+            print_header()
+            require_space(run.folder, checked.estimate_bytes())
+    else:
+        result = track_job(checked, run.folder, load, digest, rerun, on_start=print_header)
+        reused = result.reused
+    if reused:
+        print(f"{run.folder}: {FINISHED}; --restart tracks it again")
+    return 0 if reused or run.dry_run else report_result(result, realtime=run.realtime)
 
 
 def describe(checked: CheckedJob) -> str:
@@ -234,7 +323,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)
         return 1
-    if result.interrupted:
+    if result.signal_number is not None:
         resumes = "; the same command resumes" if result.resumable else ""
         print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
         return SIGNAL_STATUS + result.signal_number
@@ -246,40 +335,35 @@ def list_numbers(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:MAX_LISTED])) + ", ..." * (len(numbers) > MAX_LISTED)
 
 
-def track_list(
-    jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None, *, shard: Shard | None, summarize: bool
-) -> int:
+def track_list(jobs: Sequence[Job], run: Run) -> int:
     """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
 
     Raises:
         InputError: an output folder that cannot be written or holds results of another run.
     """
-    from aotlab.utils.processes import stop_flag
-
-    if run.dry_run:
-        return check_list(jobs, run, wrong)
-    if summarize:
-        from aotlab.video.batch import summarize_jobs
-
-        records = summarize_jobs(jobs, run.output, run.options.write)
-        return max(report_jobs(records, len(jobs), run.output), int(len(records) < len(jobs)))
     from aotlab.utils.distributed import join_process_group
-    from aotlab.video.batch import run_jobs, run_shard
+    from aotlab.utils.processes import stop_flag
+    from aotlab.video.batch import JobList
 
-    flags = {"force": run.force, "restart": run.restart}
-    if shard is not None:
+    videos = JobList(jobs, run.folder, run.tracker, run.options)
+    if run.summarize:
+        records = videos.summarize()
+        return max(report_jobs(records, len(jobs), run.folder), int(len(records) < len(jobs)))
+    if run.shard is not None:
         with stop_flag() as stop:
-            records = run_shard(jobs, run.output, run.tracker, run.options, shard=shard, stop=stop, **flags)
-        status = report_jobs(records, len(records), run.output, f" in shard {shard}")
+            records = videos.track_shard(run.shard, stop, force=run.force, restart=run.restart)
+        status = report_jobs(records, len(records), run.folder, f" in shard {run.shard}")
     else:
         with join_process_group(run.tracker.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-            records = run_jobs(jobs, run.output, run.tracker, run.options, world=world, stop=stop, **flags)
+            tracker = replace(run.tracker, device=str(world.device))
+            videos = JobList(jobs, run.folder, tracker, run.options)
+            records = videos.track(world, stop, force=run.force, restart=run.restart)
         if not world.is_main:
             return 0
-        status = report_jobs(records, len(jobs), run.output)
+        status = report_jobs(records, len(jobs), run.folder)
     if stop.is_set():
         ended = {record.name for record in records}
-        names = [] if shard else [job.name for job in jobs if job.name not in ended]
+        names = [] if run.shard else [job.name for job in jobs if job.name not in ended]
         listed = ", ".join(names[:MAX_LISTED]) + ", ..." * (len(names) > MAX_LISTED)
         unfinished = f", not finished: {listed}" if names else ""
         print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
@@ -294,14 +378,14 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
         wrong: wrong lines of the list, if any; the jobs are of the other lines.
     """
     from aotlab.media.job_record import read_job_record
-    from aotlab.video.batch import check_jobs
+    from aotlab.video.batch import JobList
 
     for problem in [] if wrong is None else wrong.problems:
         print(f"error: {problem}", file=sys.stderr)
     rows = [("video", "status", "frames", "fps", "size", "objects")]
     counts, needed = Counter(failed=0 if wrong is None else wrong.lines), 0
     classes: dict[str, Mapping[int, str]] = {}
-    checks = check_jobs(jobs, run.output, run.tracker, run.options, force=run.force)
+    checks = JobList(jobs, run.folder, run.tracker, run.options).check(force=run.force)
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
@@ -316,7 +400,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
             classes[job.name] = checked.class_names
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
-        elif status != "failed" and (record := read_job_record(run.output / job.name)) is not None:
+        elif status != "failed" and (record := read_job_record(run.folder / job.name)) is not None:
             cells, classes[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, status, *cells))
     for row in align_columns(rows, right=2):
@@ -324,13 +408,13 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     print_class_variants({name: names.values() for name, names in classes.items()})
     print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if needed:
-        require_space(run.output, needed)
+        require_space(run.folder, needed)
     return 1 if counts["failed"] else 0
 
 
 def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
     """Warn of class names that differ only in letter case."""
-    from aotlab.video.labels import find_class_variants
+    from aotlab.video.classes import find_class_variants
 
     for sentence in find_class_variants(classes):
         print(f"warning: {sentence}", file=sys.stderr)
@@ -462,108 +546,53 @@ def print_outputs() -> int:
 @tracker_options()
 @quality
 @flag("--dry-run", "check all inputs and write nothing")
-def main(
-    video: tuple[str, ...],
-    *,
-    tracker: TrackerOptions,
-    mask: tuple[str, ...],
-    output: Path | None,
-    write: tuple[str, ...],
-    no_overlay: bool,
-    review: bool,
-    force: bool,
-    restart: bool,
-    dry_run: bool,
-    box: tuple[str, ...],
-    point: tuple[str, ...],
-    not_point: tuple[str, ...],
-    segmenter: tuple[Path, Path] | None,
-    segmenter_plugin: str | None,
-    class_names: tuple[str, ...],
-    both_directions: bool,
-    remove: tuple[tuple[int, int], ...],
-    start: int | None,
-    end: int | None,
-    frame_numbers: str,
-    levels: str | None,
-    fps: str | None,
-    realtime: bool,
-    timeout: float,
-    jobs: Path | None,
-    shard: Shard | None,
-    summarize: bool,
-) -> int:
+@gather("run", Run)
+@gather("given", JobArguments)
+def main(given: JobArguments, run: Run) -> int:
     """Track one or several videos; return 1 if one ended early."""
-    if "help" in write:
+    if "help" in run.write:
         return print_outputs()
-    several = jobs is not None or len(video) > 1
-    require_videos(video, several=several)
-    of_one_video = {
-        "--mask": mask, "--box": box, "--point": point, "--not-point": not_point,
-        "--class": class_names, "--realtime": realtime, "--start": start is not None, "--end": end is not None,
-    }  # fmt: skip
-    refused = [name for name, value in of_one_video.items() if value]
-    if jobs and video:
-        raise UsageError(f"{strip_credentials(video[0])}: give a VIDEO or --jobs, not both")
-    if several and refused:
-        column = {"--mask": "masks", "--realtime": ""}.get(refused[0], refused[0][2:].replace("-", "_"))
-        remedy = "leave it out"
-        if column:
-            remedy = f"use the column {column} of --jobs"
-            if jobs is None and refused[0] in ("--box", "--point", "--not-point"):
-                # a shell makes two arguments of "1, 2"
-                remedy += ", or separate values by commas without spaces"
-        raise UsageError(f"{refused[0]}: applies to a single video; {remedy}")
-    if not several and (shard or summarize):
-        raise UsageError(f"{'--shard' if shard else '--summarize'}: applies to several videos; give --jobs")
-    if not (video or jobs):
+    several = run.jobs is not None or len(run.video) > 1
+    require_videos(run.video, several=several)
+    if run.jobs and run.video:
+        raise UsageError(f"{strip_credentials(run.video[0])}: give a VIDEO or --jobs, not both")
+    return track_several(given, run) if several else track_single(given, run)
+
+
+def track_single(given: JobArguments, run: Run) -> int:
+    """Track the video of a command line; return the exit status."""
+    if run.shard or run.summarize:
+        option = "--shard" if run.shard else "--summarize"
+        raise UsageError(f"{option}: applies to several videos; give --jobs")
+    if not run.video:
         raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    if not (several or mask or box or point or not_point):
+    if not (given.mask or given.box or given.point or given.not_point):
         raise UsageError(
-            f"{strip_credentials(video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
+            f"{strip_credentials(run.video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
         )
-    if fps is not None or levels is not None:
-        from aotlab.media.frames import parse_rate
-        from aotlab.media.high_bit_depth import parse_levels
-
-        parse_rate(fps)
-        parse_levels(levels)
-    output = output or default_output([str(jobs)] if jobs else video)
-    from aotlab.video.job import Job
-    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
-    from aotlab.video.track import JobOptions
-
-    outputs = [*(write or DEFAULT_WRITE), *(["review"] if review else [])]
-    options = JobOptions(
-        write=tuple(name for name in dict.fromkeys(outputs) if name != "overlay" or not no_overlay),
-        both_directions=both_directions,
-        realtime=realtime,
-        timeout=timeout,
-        removals=remove,
-        by_name=frame_numbers == "file",
-    )
-    run = Run(tracker, options, output, force, restart, dry_run)
-    segmenter_names = (segmenter_plugin,) if segmenter_plugin else tuple(map(str, segmenter or ()))
-    if several:
-        wrong = None
-        try:
-            listed = read_jobs(jobs) if jobs else require_masks(list_video_jobs(video))
-        except WrongLinesError as error:
-            if not dry_run:
-                raise
-            listed, wrong = error.jobs, error
-        listed = [
-            replace(job, levels=job.levels or levels, rate=job.rate or fps, segmenter=segmenter_names)
-            for job in listed
-        ]
-        return track_list(listed, run, wrong, shard=shard, summarize=summarize)
-    require_paths(*(parse_frame_object(value).value for value in mask))
+    given.require_valid()
+    require_paths(*(parse_frame_object(value).value for value in given.mask))
     require_extra("video")
-    job = Job(
-        output.name, video[0], mask, levels=levels, start=start, end=end, boxes=box, points=point,
-        not_points=not_point, segmenter=segmenter_names, classes=class_names, rate=fps,
-    )  # fmt: skip
-    return track_video(job, run)
+    return track_video(given.make_job(run.folder.name, run.video[0]), run)
+
+
+def track_several(given: JobArguments, run: Run) -> int:
+    """Track the videos or the list of a command line; return the exit status."""
+    from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
+
+    given.require_no_column(listed=run.jobs is not None)
+    if run.realtime:
+        raise UsageError("--realtime: applies to a single video; leave it out")
+    given.require_valid()
+    wrong = None
+    try:
+        jobs = read_jobs(run.jobs) if run.jobs else require_masks(list_video_jobs(run.video))
+    except WrongLinesError as error:
+        if not run.dry_run:
+            raise
+        jobs, wrong = error.jobs, error
+    jobs = list(map(given.complete_job, jobs))
+    return check_list(jobs, run, wrong) if run.dry_run else track_list(jobs, run)
 
 
 if __name__ == "__main__":

@@ -30,14 +30,8 @@ def main(*, tracker: TrackerOptions) -> int:
     from aotlab.engine.benchmark.vot import COLOR, serve
 
     loaded = tracker.load()
-    server = trax.Server(
-        [trax.Region.MASK],
-        [trax.Image.PATH],
-        [COLOR],
-        tracker_name="aotlab",
-        tracker_family="AOT",
-        multiobject=True,
-    )
+    formats = ([trax.Region.MASK], [trax.Image.PATH], [COLOR])
+    server = trax.Server(*formats, tracker_name="aotlab", tracker_family="AOT", multiobject=True)
     try:
         serve(server, loaded, trax.Mask.create)
     except InputError as error:

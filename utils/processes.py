@@ -75,8 +75,8 @@ def exit_with_parent() -> None:
 class StopFlag(threading.Event):
     """Flag set by a signal."""
 
-    signal_number = int(signal.SIGINT)
-    """number of the signal"""
+    signal_number: int = signal.SIGINT
+    """number of the signal, if one has set it"""
 
 
 @contextmanager

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import CORRECTED_FILE, RECORD_FILE, JobRecord, read_job_record, write_job_record
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
@@ -21,17 +22,17 @@ from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, r
 from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
+from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import CheckedJob, Job, check_job, parse_class_names
-from aotlab.video.labels import CLASSES
 from aotlab.video.outputs import finish_batch, require_inputs_outside
-from aotlab.video.plan import EarlierList, Plan, RerunOptions, plan_job, plan_list
+from aotlab.video.plan import Plan, PreviousRun, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
     UNFINISHED,
-    find_earlier,
+    find_previous,
     is_filled,
     read_run,
     remove_results,
@@ -50,143 +51,122 @@ CLAIM_TIMEOUT = 60.0
 """seconds to wait while another shard claims the folder"""
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    output: Path,
-    tracker: TrackerOptions,
-    options: JobOptions,
-    *,
-    world: World,
-    stop: threading.Event,
-    force: bool = False,
-    restart: bool = False,
-) -> list[JobRecord]:
-    """Track all unfinished jobs; every rank must call it and gets all records in order.
-
-    Args:
-        output: folder that holds a folder per job, ``summary.csv``, ``classes.json`` and the files of
-            `Output.finish_batch`.
-        tracker: the model of all jobs; it runs on the device of ``world``.
-        options: options of every job; an installed review is always written.
-        stop: flag that stops the run; the current job resumes next time.
-        force: replace the results of another run.
-        restart: run finished jobs again.
-
-    Raises:
-        InputError: the output cannot be written, is in use by another process, or holds another run's results.
-    """
-    inputs = result_settings(tracker, options)
-    runner = JobRunner(output, replace(tracker, device=str(world.device)), options, inputs)
-    outputs = add_review(options.write)
-    with locked_output(output, world):
-        if world.is_main:
-            claim_folder(output, jobs, inputs, force=force)
-            log.info("%s to track, into %s", format_count(len(jobs), "video"), output)
-            if restart:
-                _restart(jobs, output)
-        world.gather(None)  # other ranks wait until the main rank has claimed the folder
-        numbers = assign_by_cost([_video_bytes(job) for job in jobs], world.rank, world.ranks)
-        records: list[JobRecord] = []
-        for record in _run_until_stopped(runner, [jobs[number] for number in numbers], stop):
-            records.append(record)
-            if world.ranks == 1 and len(records) % 20 == 0:
-                write_summary(output, [record.name for record in records], records, outputs)
-        gathered = [record for part in world.gather(records, f"{RESUME_ADVICE} {output}") for record in part]
-        order = {job.name: place for place, job in enumerate(jobs)}
-        records = sorted(gathered, key=lambda record: order[record.name])
-        if world.is_main:
-            write_summary(output, [job.name for job in jobs], records, outputs)
-        return records
-
-
-def run_shard(
-    jobs: Sequence[Job],
-    output: Path,
-    tracker: TrackerOptions,
-    options: JobOptions,
-    *,
-    shard: Shard,
-    stop: threading.Event,
-    force: bool = False,
-    restart: bool = False,
-) -> list[JobRecord]:
-    """Track the unfinished jobs of one shard, longest first; return their records.
-
-    Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-    `summarize_jobs` merges their results. Arguments as in `run_jobs`.
-
-    Raises:
-        InputError: the output cannot be written, or holds another run's results.
-    """
-    inputs = result_settings(tracker, options)
-    runner = JobRunner(output, tracker, options, inputs)
-    numbers = assign_by_cost([_video_bytes(job) for job in jobs], shard.index, shard.count)
-    shard_jobs = [jobs[number] for number in numbers]
-    with locked(make_folder(output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
-        claim_folder(output, jobs, inputs, force=force)
-    log.info("%s to track in shard %s, into %s", format_count(len(shard_jobs), "video"), shard, output)
-    if restart:
-        _restart(shard_jobs, output)
-    return list(_run_until_stopped(runner, shard_jobs, stop))
-
-
-def summarize_jobs(jobs: Sequence[Job], output: Path, outputs: Sequence[str]) -> list[JobRecord]:
-    """Write the summary of a list that was tracked in shards; return the records of the jobs that have ended.
+class JobList:
+    """A list of videos, each tracked into its own folder. A failing job does not stop the others.
 
     Args:
         jobs: the whole list.
-        output: folder of the run.
-        outputs: names of the outputs.
-
-    Raises:
-        InputError: no such folder, or it is in use.
-    """
-    if not output.is_dir():
-        raise InputError(f"output {output}: no such folder; give the one that the jobs were tracked into")
-    with locked(output / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
-        found = [read_job_record(output / job.name) for job in jobs]
-        records = [record for record in found if record is not None and record.error != UNFINISHED]
-        write_summary(output, [job.name for job in jobs], records, add_review(outputs))
-    return records
-
-
-def check_jobs(
-    jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions, *, force: bool = False
-) -> Iterator[tuple[Plan, CheckedJob | None] | InputError]:
-    """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; nothing is written.
-
-    Everything is checked that `run_jobs` would refuse.
-
-    Raises:
-        InputError: no job can be tracked, as in `run_jobs`.
-    """
-    inputs = result_settings(tracker, options)
-    runner = JobRunner(output, tracker, options, inputs)
-    with locked_output(output):
-        _plan_list(jobs, output, inputs, force=force)
-        for job in jobs:
-            try:
-                yield runner.check(job)
-            except InputError as error:
-                yield error
-
-
-class JobRunner:
-    """Tracks the jobs of a list one after the other into their folders.
-
-    Args:
-        output: folder that holds a folder per job.
+        output: folder that holds a folder per job, ``summary.csv``, ``classes.json`` and the files of
+            `Output.finish_batch`.
         tracker: the model of all jobs, which is loaded once per combination of overrides.
-        options: options of every job.
-        inputs: what the results of all jobs depend on, of `result_settings`.
+        options: options of every job; an installed review is always written.
     """
 
     def __init__(
-        self, output: Path, tracker: TrackerOptions, options: JobOptions, inputs: dict[str, Any]
+        self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions
     ) -> None:
-        self._output, self._inputs = output, inputs
-        self._options = replace(options, write=add_review(options.write), progress=False)
+        self._jobs, self._output = jobs, output
+        review = {"review"} & list_plugins(OUTPUTS).keys()
+        self._outputs = tuple(dict.fromkeys((*options.write, *review)))
+        self._options = replace(options, write=self._outputs, progress=False)
+        self._result_settings = partial(result_settings, tracker, options)
         self._load_tracker = lru_cache(1)(tracker.load)
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """What the results of all jobs depend on."""
+        return self._result_settings()
+
+    def track(
+        self, world: World, stop: threading.Event, *, force: bool = False, restart: bool = False
+    ) -> list[JobRecord]:
+        """Track all unfinished jobs; every rank must call it and gets all records in order.
+
+        Args:
+            world: the ranks; this one's tracker runs on its device.
+            stop: flag that stops the run; the current job resumes next time.
+            force: replace the results of another run.
+            restart: run finished jobs again.
+
+        Raises:
+            InputError: the output cannot be written, is in use by another process, or holds another run's results.
+        """
+        with locked_output(self._output, world):
+            if world.is_main:
+                claim_folder(self._output, self._jobs, self.inputs, force=force)
+                log.info("%s to track, into %s", format_count(len(self._jobs), "video"), self._output)
+                if restart:
+                    _restart(self._jobs, self._output)
+            # other ranks wait until the main rank has claimed the folder, and use its sizes: files may still grow
+            sizes = world.gather([_video_bytes(job) for job in self._jobs])[0]
+            records: list[JobRecord] = []
+            for record in self._run_until_stopped(
+                [self._jobs[number] for number in assign_by_cost(sizes, world.rank, world.ranks)], stop
+            ):
+                records.append(record)
+                if world.ranks == 1 and len(records) % 20 == 0:
+                    write_summary(self._output, [each.name for each in records], records, self._outputs)
+            parts = world.gather(records, f"{RESUME_ADVICE} {self._output}")
+            order = {job.name: place for place, job in enumerate(self._jobs)}
+            records = sorted(chain.from_iterable(parts), key=lambda record: order[record.name])
+            if world.is_main:
+                write_summary(self._output, list(order), records, self._outputs)
+            return records
+
+    def track_shard(
+        self, shard: Shard, stop: threading.Event, *, force: bool = False, restart: bool = False
+    ) -> list[JobRecord]:
+        """Track the unfinished jobs of one shard, largest video first; return their records.
+
+        Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
+        Job i is of shard i modulo their count. `summarize` merges their results. Arguments and errors as of `track`.
+        """
+        jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
+        with locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output):
+            claim_folder(self._output, self._jobs, self.inputs, force=force)
+        log.info("%s to track in shard %s, into %s", format_count(len(jobs), "video"), shard, self._output)
+        if restart:
+            _restart(jobs, self._output)
+        return list(self._run_until_stopped(jobs, stop))
+
+    def summarize(self) -> list[JobRecord]:
+        """Write the summary of a list that was tracked in shards; return the records of the jobs that have ended.
+
+        Raises:
+            InputError: no such folder, or it is in use.
+        """
+        output, names = self._output, [job.name for job in self._jobs]
+        if not output.is_dir():
+            raise InputError(f"output {output}: no such folder; give the one that the jobs were tracked into")
+        with locked(output / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
+            found = [read_job_record(output / name) for name in names]
+            records = [record for record in found if record is not None and record.error != UNFINISHED]
+            write_summary(output, names, records, self._outputs)
+        return records
+
+    def check(self, *, force: bool = False) -> Iterator[tuple[Plan, CheckedJob | None] | InputError]:
+        """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
+
+        Everything is checked that `track` would refuse.
+
+        Raises:
+            InputError: no job can be tracked, as in `track`.
+        """
+        with locked_output(self._output):
+            _plan_list(self._jobs, self._output, self.inputs, force=force)
+            for job in self._jobs:
+                try:
+                    yield self._check(job)
+                except InputError as error:
+                    yield error
+
+    def _run_until_stopped(self, jobs: Sequence[Job], stop: threading.Event) -> Iterator[JobRecord]:
+        """Run jobs until the flag is set; yield their records."""
+        for job in jobs:
+            record = None if stop.is_set() else self.run(job)
+            if record is None:
+                return
+            yield record
 
     def run(self, job: Job) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
@@ -204,10 +184,10 @@ class JobRunner:
         log.info("%s: failed", job.name)
         return record
 
-    def check(self, job: Job) -> tuple[Plan, CheckedJob | None]:
+    def _check(self, job: Job) -> tuple[Plan, CheckedJob | None]:
         """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
         input_digest, plan = self._plan(job)
-        if plan.action in ("reuse", "keep"):
+        if plan.action in ("reuse", "keep_corrections"):
             return plan, None
         checked = check_job(job, self._options, strict=True)
         plan = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
@@ -217,18 +197,18 @@ class JobRunner:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
         folder = self._output / job.name
         # corrected results are kept whatever their inputs are, even if these are gone
-        input_digest = "" if _is_corrected(folder) else digest_inputs(job, self._inputs)
+        input_digest = "" if _is_corrected(folder) else digest_inputs(job, self.inputs)
         wanted = start_record(job, self._options, input_digest)
-        earlier = find_earlier(folder, wanted.outputs)
+        previous = find_previous(folder, wanted.outputs)
         repeatable = job.is_repeatable(self._options)
-        plan = plan_job(wanted, self._options, earlier, LIST_RERUN, repeatable=repeatable)
-        if plan.action == "keep":
+        plan = plan_job(wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
+        if plan.action == "keep_corrections":
             _warn_of_kept_classes(job, folder)
         return input_digest, plan
 
     def _run(self, job: Job, folder: Path) -> JobRecord | None:
         input_digest, plan = self._plan(job)
-        if plan.action == "keep":
+        if plan.action == "keep_corrections":
             log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
         elif plan.action == "reuse":
             log.info("%s: %s", job.name, plan.reason)
@@ -273,20 +253,6 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
         with suppress(InputError):
             write_job_record(folder, record)
     return record
-
-
-def add_review(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Return the outputs of a list's jobs, which have a review if one is installed."""
-    return tuple(dict.fromkeys((*outputs, *({"review"} & list_plugins(OUTPUTS).keys()))))
-
-
-def _run_until_stopped(runner: JobRunner, jobs: Sequence[Job], stop: threading.Event) -> Iterator[JobRecord]:
-    """Run jobs until the flag is set; yield their records."""
-    for job in jobs:
-        record = None if stop.is_set() else runner.run(job)
-        if record is None:
-            return
-        yield record
 
 
 def _restart(jobs: Sequence[Job], output: Path) -> None:
@@ -354,7 +320,7 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
         for path in (job.video, *(str(split_mask_value(value)[-1]) for value in job.masks))
     }
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
-    earlier = EarlierList(
+    previous = PreviousRun(
         settings,
         earlier_names,
         _list_removed(output, earlier_names, names),
@@ -362,9 +328,9 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
         # hidden files are locks and temporary files, perhaps of another machine
         other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
     )
-    plan = plan_list(earlier, names, inputs, force=force)
+    plan = plan_list(previous, names, inputs, force=force)
     plan.require_allowed(output)
-    for name in earlier.removed:
+    for name in previous.removed:
         if plan.action == "resume" or _is_corrected(output / name):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
     return plan
@@ -372,11 +338,11 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
 
 def _list_removed(output: Path, earlier: Sequence[str], names: Collection[str]) -> list[str]:
     """Return the jobs with results that were in the list of a run in a folder and are not in a new one."""
-    return sorted(name for name in {*earlier} - {*names} if (output / name / RECORD_FILE).exists())
+    return sorted(name for name in {*earlier} - {*names} if (output / name / JOB_RECORD).exists())
 
 
 def _video_bytes(job: Job) -> int:
-    """Return the size of a video, for even distribution; 0 if unknown."""
+    """Return the size of a video, for the order of jobs; 0 if unknown."""
     path = Path(job.video)
     try:
         return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))

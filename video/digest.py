@@ -40,10 +40,8 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
     if isinstance(tracker, TrackerOptions):
         checkpoint, settings = sha256(tracker.resolve_checkpoint()), tracker.settings_as_yaml()
     else:
-        checkpoint, settings = (
-            tracker.checkpoint_digest or tracker.fingerprint["weights"],
-            to_yaml(tracker.config),
-        )
+        checkpoint = tracker.checkpoint_digest or tracker.fingerprint["weights"]
+        settings = to_yaml(tracker.config)
     inputs: dict[str, Any] = {
         "checkpoint": checkpoint,
         "settings": settings,

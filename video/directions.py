@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,14 +28,6 @@ from aotlab.video.merging import (
 
 FrameResult = tuple[int, np.ndarray, Prediction]
 """index of a frame in its source, H×W×3 uint8 RGB, and its prediction"""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class MergedPrediction(Prediction):
-    """Prediction of both directions."""
-
-    disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
-    """1 − IoU of the forward and backward masks by object id; only for objects given in both directions"""
 
 
 class AnnotatedFrame(NamedTuple):
@@ -173,9 +165,7 @@ def _track_gap(
     return len(gap) in cuts
 
 
-def fuse_directions(
-    forward: Prediction | None, backward: ObjectProbabilities, weight: float
-) -> MergedPrediction:
+def fuse_directions(forward: Prediction | None, backward: ObjectProbabilities, weight: float) -> Prediction:
     """Return the weighted mean of the probabilities of both directions.
 
     Args:
@@ -186,12 +176,11 @@ def fuse_directions(
     if forward is None:
         nothing = torch.zeros_like(backward.probabilities[:1])
         forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
-    known = ObjectProbabilities(forward.ids, forward.probabilities)
-    merged = merge_directions(known, backward, dict.fromkeys((*forward.ids, *backward.ids), weight))
+    merged = merge_directions(forward, backward, dict.fromkeys((*forward.ids, *backward.ids), weight))
     shared = [object_id for object_id in forward.ids if object_id in backward.ids]
     disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
     logits, temperature = merged.probabilities.clamp(min=1e-30).log(), forward.temperature
-    return MergedPrediction(
+    return Prediction(
         merged.ids, logits, merged.probabilities.max(0).indices, disagreement=disagreement,
         temperature=temperature,
     )  # fmt: skip

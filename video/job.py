@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt, parse_prompts
@@ -19,6 +21,9 @@ from aotlab.video.track import JobOptions, group_removals
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
+
+PROMPT_FIELDS = ("boxes", "points", "not_points")
+"""fields of `Job` with `parse_prompts`'s texts"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Job:
     end: int | None = None
     """number of the last frame to track; None: the last of the video"""
     boxes: tuple[str, ...] = ()
-    """boxes around objects without a mask, see `parse_prompts`"""
+    """boxes around objects without a mask, see `parse_prompts`; numbers are accepted for object 1, as for points"""
     points: tuple[str, ...] = ()
     """points on objects"""
     not_points: tuple[str, ...] = ()
@@ -55,7 +60,7 @@ class Job:
     def __post_init__(self) -> None:
         object.__setattr__(self, "video", str(self.video))
         for name in ("masks", "overrides", "boxes", "points", "not_points", "segmenter", "classes"):
-            value = getattr(self, name)
+            value = join_numbers(getattr(self, name)) if name in PROMPT_FIELDS else getattr(self, name)
             values = (value,) if isinstance(value, str | Path) else value
             object.__setattr__(self, name, tuple(map(str, values)))
 
@@ -152,6 +157,18 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     return CheckedJob(
         job, options, source, frames, masks, prompts, masks.annotations.class_names | class_names
     )
+
+
+def join_numbers(values: Any) -> Any:
+    """Return boxes or points, or only one, whose numbers become texts; other values stay."""
+
+    def is_numbers(value: Any) -> bool:
+        return isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Real) for x in value)
+
+    values = [values] if is_numbers(values) else values
+    if not isinstance(values, list | tuple):
+        return values
+    return [",".join(map(str, value)) if is_numbers(value) else value for value in values]
 
 
 def parse_class_names(values: Sequence[str]) -> dict[int, str]:

@@ -11,13 +11,14 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
-from aotlab.media.job_record import RECORD_FILE
+from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
@@ -32,56 +33,18 @@ from aotlab.utils.files import (
     sibling_path,
 )
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
-from aotlab.video.inputs import resolve_mask_value
-from aotlab.video.job import MASK_SUFFIXES, Job, parse_class_names
+from aotlab.video.inputs import resolve_mask_value, split_mask_value
+from aotlab.video.job import MASK_SUFFIXES, PROMPT_FIELDS, Job, join_numbers, parse_class_names
 
 log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (
-    ".mp4",
-    ".mov",
-    ".mkv",
-    ".avi",
-    ".webm",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".mxf",
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".vob",
-    ".3gp",
-    ".flv",
-    ".ogv",
-    ".wmv",
-    ".gif",
-    ".tif",
-    ".tiff",
-)
+    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",
+    ".flv", ".ogv", ".wmv", ".gif", ".tif", ".tiff",
+)  # fmt: skip
 """suffixes of videos in a folder of videos"""
-OBJECT_FIELDS = {
-    "masks": "masks",
-    "box": "boxes",
-    "point": "points",
-    "not_point": "not_points",
-    "class": "classes",
-}
-"""columns of several values, to the field of `Job`"""
-EXPECTED_VALUES = {
-    "masks": 'a file or a list of files, for example ["a.png", "40=b.png"]',
-    "box": 'X,Y,W,H as text or numbers, or a list of these, for example ["1,2,30,40", ":2=5,6,70,80"]',
-    "point": 'X,Y as text or numbers, or a list of these, for example ["1,2", ":2=5,6"]',
-    "not_point": 'X,Y as text or numbers, or a list of these, for example ["1,2", ":2=5,6"]',
-    "class": 'a name or a list of names, for example ["cat", ":2=dog"]',
-    "overrides": 'a list of settings, for example ["memory.every=2"]',
-}
-"""form of the values in JSON lines, for messages"""
 MAX_LISTED = 10
 """largest number of further wrong lines that are named"""
-Value = TypeVar("Value")
-FIELDS = ("video", *OBJECT_FIELDS, "name", "overrides", "levels", "fps", "start", "end")
-"""columns of a list"""
 
 
 class WrongLinesError(InputError):
@@ -166,7 +129,7 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
         return False
     if is_folder(path):
-        return not (path / RECORD_FILE).exists() and any(
+        return not (path / JOB_RECORD).exists() and any(
             file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()
         )
     return path.suffix.lower() in VIDEO_SUFFIXES
@@ -192,7 +155,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         if len(columns) == 1 and re.search("[;\t]", columns[0]):
             raise csv.Error("columns are separated by commas, and several values of one column by ;")
         for column in columns:
-            _require_field(column, f"{path}, line 1", "column")
+            _require_column(column, f"{path}, line 1: unknown column")
         if "video" not in columns or len({*columns}) < len(columns):
             raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
         for row in reader:
@@ -200,7 +163,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             if None in row:
                 raise csv.Error("more values than the header has; use quotes")
             row = {key: value.strip() for key, value in row.items()}
-            for key in OBJECT_FIELDS.keys() & row.keys():
+            for key in LIST_COLUMNS.keys() - {"overrides"} & row.keys():
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
             yield number, {**row, "overrides": shlex.split(row.get("overrides", ""))}
     except InputError:
@@ -212,57 +175,62 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _read_job(row: Any, place: str, folder: Path) -> tuple[Job | None, list[InputError]]:
     """Return the job of a row, or None and a problem of each wrong value."""
-    problems: list[InputError] = []
-
-    def check(read: Callable[..., Value], *arguments: Any) -> Value | None:
-        try:
-            with reading(place, "correct this line"):
-                return read(*arguments)
-        except InputError as error:
-            problems.append(error)
-            return None
-
-    fields: dict[str, Any] = row if isinstance(row, dict) else {}
-    for field in fields:
-        check(_require_field, field, place, "field")
-    lists = {key: check(_read_list, key, fields.get(key)) or [] for key in EXPECTED_VALUES}
+    cells: dict[str, Any] = row if isinstance(row, dict) else {}
+    values, problems = dict[str, Any](), list[InputError]()
+    for column in (*(name for name in cells if name not in COLUMNS), *COLUMNS):
+        with _collecting(problems, place):
+            _require_column(column, "unknown field")
+            field, read = COLUMNS[column]
+            values[field] = read(cells.get(column))
+    if values.keys() >= {*PROMPT_FIELDS}:
+        with _collecting(problems, place):
+            parse_prompts(*(values[field] for field in PROMPT_FIELDS), first_frame=values.get("start") or 0)
     if not problems:
-        check(_require_objects, fields.get("video"), lists)
-    video = str(fields.get("video", ""))
-    name = fields.get("name") or (base_name(folder / strip_credentials(video)) if Path(video).name else "")
-    name = check(require_file_name, name, place)
-    levels, rate = check(_read_levels, fields.get("levels")), check(_read_rate, fields.get("fps"))
-    start, end = (check(_read_frame_number, key, fields.get(key)) for key in ("start", "end"))
-    masks = [check(resolve_mask_value, mask, folder) for mask in lists["masks"]]
-    check(parse_class_names, lists["class"])
-    boxes, points, not_points = (lists[key] for key in ("box", "point", "not_point"))
-    if None not in (check(parse_prompts, boxes, []), check(parse_prompts, [], points)):
-        check(partial(parse_prompts, first_frame=start or 0), boxes, points, not_points)
-    if problems:
-        return None, problems
-    if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
-        video = _locate(video, folder, place)
-    values: dict[str, Any] = {OBJECT_FIELDS[key]: lists[key] for key in OBJECT_FIELDS} | {"masks": masks}
-    job = Job(
-        str(name), video, overrides=tuple(lists["overrides"]), levels=levels, start=start, end=end, rate=rate,
-        **values,
-    )  # fmt: skip
-    return job, []
+        with _collecting(problems, place):
+            return _make_job(values, place, folder), []
+    return None, problems
 
 
-def _read_list(key: str, value: Any) -> list[str]:
-    """Return the values of a field with several; raise `InputError` for other types."""
-    values = [value] if isinstance(value, str) and value else value or []
-    if key in ("box", "point", "not_point"):
-        values = _format_numbers(values)
-    if not _is_text_list(values):
-        raise InputError(f"{key}: expected {EXPECTED_VALUES[key]}")
-    return list(values)
+@contextmanager
+def _collecting(problems: list[InputError], place: str) -> Iterator[None]:
+    """Add the error of the block, if there is one, to the problems."""
+    try:
+        with reading(place, "correct this line"):
+            yield
+    except InputError as error:
+        problems.append(error)
 
 
-def _require_objects(video: Any, lists: dict[str, list[str]]) -> None:
-    if not (_is_text_list([video]) and (lists["masks"] or lists["box"] or lists["point"])):
+def _make_job(values: dict[str, Any], place: str, folder: Path) -> Job:
+    """Return the job of the fields in a row, with paths relative to the list's folder; warn if its video is missing."""
+    video = values["video"]
+    has_objects = values["masks"] or values["boxes"] or values["points"]
+    if not (isinstance(video, str) and video and has_objects):
         raise InputError("expected a video, its masks, box or point")
+    name = values["name"] or (base_name(folder / strip_credentials(video)) if Path(video).name else "")
+    masks = [resolve_mask_value(mask, folder) for mask in values["masks"]]
+    if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
+        path = folder / video
+        if path != Path(video) and not file_mode(path):  # its job fails later and alone
+            log.warning("%s: %s: no such file or folder; paths are relative to the list", place, path)
+        video = os.path.join(folder, video)
+    return Job(**values | {"name": require_file_name(name, "name"), "video": video, "masks": masks})
+
+
+def _require_column(name: str, problem: str) -> None:
+    """Raise `InputError` that begins with ``problem`` unless a list has columns of this name."""
+    require_known(name, COLUMNS, f"{problem} {name!r}", f"expected {', '.join(COLUMNS)}")
+
+
+def _read_texts(column: str, value: Any) -> list[str]:
+    """Return the values of one of `LIST_COLUMNS`."""
+    field, form, check = LIST_COLUMNS[column]
+    values = [value] if isinstance(value, str) and value else value or []
+    values = join_numbers(values) if field in PROMPT_FIELDS else values
+    if not (isinstance(values, list) and all(isinstance(text, str) and text for text in values)):
+        raise InputError(f"{column}: expected {form}")
+    check(values)
+    return values
 
 
 def _read_levels(value: Any) -> str | None:
@@ -275,40 +243,41 @@ def _read_rate(value: Any) -> str | None:
     return None if value in (None, "") else str(parse_rate(value))
 
 
-def _read_frame_number(key: str, value: Any) -> int | None:
+def _read_frame_number(column: str, value: Any) -> int | None:
     text = "" if value is None else str(value)
     if text and not re.fullmatch("[0-9]{1,9}", text):
-        raise InputError(f"{key} {text[:40]}: expected a frame number, for example 100")
+        raise InputError(f"{column} {text[:40]}: expected a frame number, for example 100")
     return int(text) if text else None
 
 
-def _locate(video: str, folder: Path, place: str) -> str:
-    """Return the path of a video relative to its list; warn if it is missing, as its job fails later and alone."""
-    path = os.path.join(folder, video)
-    if not os.path.isabs(video) and not file_mode(Path(path)):
-        log.warning("%s: %s: no such file or folder; paths are relative to the list", place, path)
-    return path
-
-
-def _require_field(name: str, place: str, kind: str) -> None:
-    """Raise `InputError` about an unknown ``kind`` ("column" or "field") unless a list has columns of this name."""
-    require_known(name, FIELDS, f"{place}: unknown {kind} {name!r}", f"expected {', '.join(FIELDS)}")
-
-
-def _format_numbers(values: Any) -> Any:
-    """Return a list of numbers, or of lists of numbers, as texts; any other value unchanged."""
-    if not isinstance(values, list) or not values:
-        return values
-    rows = values if isinstance(values[0], list) else [values]
-    return [",".join(map(str, row)) for row in rows] if all(map(_is_number_list, rows)) else values
-
-
-def _is_number_list(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) in (int, float) for value in values)
-
-
-def _is_text_list(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(text, str) and text for text in values)
+POINT_FORM = 'X,Y as text or numbers, or a list of these, for example ["1,2", ":2=5,6"]'
+LIST_COLUMNS: dict[str, tuple[str, str, Callable[[list[str]], object]]] = {
+    "masks": (
+        "masks",
+        'a file or a list of files, for example ["a.png", "40=b.png"]',
+        lambda masks: [split_mask_value(mask) for mask in masks],
+    ),
+    "box": (
+        "boxes",
+        'X,Y,W,H as text or numbers, or a list of these, for example ["1,2,30,40", ":2=5,6,70,80"]',
+        lambda boxes: parse_prompts(boxes, []),
+    ),
+    "point": ("points", POINT_FORM, lambda points: parse_prompts([], points)),
+    "not_point": ("not_points", POINT_FORM, len),
+    "class": ("classes", 'a name or a list of names, for example ["cat", ":2=dog"]', parse_class_names),
+    "overrides": ("overrides", 'a list of settings, for example ["memory.every=2"]', len),
+}
+"""columns of several values: the field of `Job`, the values in JSON lines, a function that raises for wrong ones"""
+COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "video": ("video", lambda value: value),
+    **{name: (column[0], partial(_read_texts, name)) for name, column in LIST_COLUMNS.items()},
+    "name": ("name", lambda value: value and require_file_name(value, "name")),
+    "levels": ("levels", _read_levels),
+    "fps": ("rate", _read_rate),
+    "start": ("start", partial(_read_frame_number, "start")),
+    "end": ("end", partial(_read_frame_number, "end")),
+}
+"""columns of a list: the field of `Job` that each sets, and the function that reads its cells"""
 
 
 def _require_different_names(jobs: list[Job], place: str, remedy: str) -> list[Job]:

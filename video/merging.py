@@ -100,7 +100,7 @@ class PredictionFile(AbstractContextManager["PredictionFile"]):
 
 
 def merge_directions(
-    forward: ObjectProbabilities, backward: ObjectProbabilities, weights: Mapping[int, float]
+    forward: ObjectProbabilities | Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
 ) -> ObjectProbabilities:
     """Return the weighted mean of both directions, object by object; the background has what they leave.
 

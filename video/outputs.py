@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,37 @@ from aotlab.utils.files import atomic_path, is_folder, real_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
 from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin, suggest_studio
-from aotlab.video.labels import VideoLabels
+from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
     from supervision import Detections
+    from torch import Tensor
 
     from aotlab.engine.tracking.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class StoredPrediction:
+    """A `Prediction` from stored masks: of a frame tracked before an interruption, or of a project."""
+
+    labels: np.ndarray
+    """H×W object ids"""
+    confidence: Mapping[int, float]
+    """confidence of all objects tracked so far, by id"""
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+    cut: bool = False
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of all objects tracked so far."""
+        return tuple(self.confidence)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """(1+n)×H×W, 0 or 1."""
+        import torch
+
+        return torch.from_numpy(np.stack([self.labels == each for each in (0, *self.ids)]).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -42,8 +67,8 @@ class TrackedFrame:
     """index of the frame in its source"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
-    prediction: Any
-    """prediction with ``labels``; outputs other than masks and overlay need a full `Prediction`"""
+    prediction: Prediction | StoredPrediction
+    """masks, whose values are computed when they are read"""
     time: Fraction
     """time since the first frame in seconds"""
     max_id: int = 0
@@ -55,32 +80,6 @@ class TrackedFrame:
     def labels(self) -> np.ndarray:
         """H×W object ids."""
         return np.asarray(self.prediction.labels)
-
-    @property
-    def cut(self) -> bool:
-        """Whether the frame follows a cut; False without ``rules.cuts``."""
-        return bool(getattr(self.prediction, "cut", False))
-
-    @property
-    def disagreement(self) -> Mapping[int, float]:
-        """Disagreement of both directions by object id; empty for frames tracked in one direction."""
-        return getattr(self.prediction, "disagreement", {})
-
-
-@dataclass(frozen=True)
-class RestoredPrediction:
-    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
-
-    labels: np.ndarray
-    """H×W object ids"""
-    confidence: Mapping[int, float]
-    disagreement: Mapping[int, float] = field(default_factory=dict)
-    cut: bool = False
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """All objects tracked so far."""
-        return tuple(self.confidence)
 
 
 class Output:
@@ -288,35 +287,28 @@ class OutputKind:
     """whether ids and confidences suffice to write the frames of an interrupted run again"""
 
 
+def _frame_files(save: Callable[[Path, str, TrackedFrame], None]) -> Callable[[Path, FrameSource], Output]:
+    return partial(FrameFiles, save=save)
+
+
+_ALPHA_VIDEO = partial(VideoFile, draw=render_alpha)
 OUTPUTS = {
-    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
+    "masks": OutputKind(MASKS_FOLDER, "palette PNGs, one id per pixel", _frame_files(save_mask)),
     "objects": OutputKind(
         "objects",
         "one folder of black and white PNGs per object",
-        partial(FrameFiles, save=save_objects),
+        _frame_files(save_objects),
         per_object=True,
     ),
     "mattes": OutputKind(
-        "mattes",
-        "one folder of gray PNGs per object, 8 bits",
-        partial(FrameFiles, save=save_mattes),
-        0.2,
-        True,
+        "mattes", "one folder of gray PNGs per object, 8 bits", _frame_files(save_mattes), 0.2, True
     ),
     "mattes16": OutputKind(
-        "mattes16",
-        "the same with 16 bits",
-        partial(FrameFiles, save=partial(save_mattes, white=65535)),
-        1.5,
-        True,
+        "mattes16", "the same with 16 bits", _frame_files(partial(save_mattes, white=65535)), 1.5, True
     ),
-    "alpha": OutputKind("alpha", "RGBA PNGs", partial(FrameFiles, save=save_alpha), 2.0),
-    "prores": OutputKind(
-        "alpha.mov", "ProRes 4444 with alpha", partial(VideoFile, draw=render_alpha), 2.0, resumable=False
-    ),
-    "vp9": OutputKind(
-        "alpha.webm", "VP9 with alpha", partial(VideoFile, draw=render_alpha), 0.1, resumable=False
-    ),
+    "alpha": OutputKind("alpha", "RGBA PNGs", _frame_files(save_alpha), 2.0),
+    "prores": OutputKind("alpha.mov", "ProRes 4444 with alpha", _ALPHA_VIDEO, 2.0, resumable=False),
+    "vp9": OutputKind("alpha.webm", "VP9 with alpha", _ALPHA_VIDEO, 0.1, resumable=False),
     "overlay": OutputKind(
         "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay), 0.1
     ),
@@ -376,9 +368,9 @@ class Outputs:
     def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
 
-        Files of single frames are not written again if the prediction was restored from them.
+        Files of single frames are not written again if the prediction was read from them.
         """
-        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, RestoredPrediction)
+        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, StoredPrediction)
         for output in self._outputs.values():
             if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)
@@ -412,7 +404,7 @@ def open_outputs(
     kinds: Mapping[str, OutputKind],
     folder: Path,
     source: FrameSource,
-    labels: VideoLabels,
+    classes: ObjectClasses,
     frame_number: Callable[[int], int],
 ) -> dict[str, Output]:
     """Create outputs in a folder, by name; raise `InputError` if it cannot be written.
@@ -423,9 +415,9 @@ def open_outputs(
     outputs = {}
     for name, kind in kinds.items():
         output = outputs[name] = kind.open(folder / kind.file_name, source)
-        output.class_names.update(labels.class_names)
-        output.classes.update(labels.classes)
-        output.attributes.update(labels.attributes)
+        output.class_names.update(classes.class_names)
+        output.classes.update(classes.class_ids)
+        output.attributes.update(classes.attributes)
         output.frame_number = frame_number
     return outputs
 

@@ -41,7 +41,7 @@ class RerunOptions:
 
 
 @dataclass(frozen=True)
-class EarlierJob:
+class PreviousResults:
     """Results of an earlier run in a job's folder."""
 
     record: JobRecord | None = None
@@ -59,7 +59,7 @@ class EarlierJob:
 
 
 @dataclass(frozen=True)
-class EarlierList:
+class PreviousRun:
     """Results of an earlier run in the folder of a list of jobs."""
 
     settings: Any = None
@@ -78,7 +78,7 @@ class EarlierList:
 class Plan:
     """Action of a run on the results in its folder."""
 
-    action: Literal["track", "resume", "reuse", "keep", "refuse"]
+    action: Literal["track", "resume", "reuse", "keep_corrections", "refuse"]
     """track from the first frame and replace what is there, resume, reuse finished results, keep corrected ones"""
     reason: str = ""
     """reason to reuse, keep or refuse results"""
@@ -90,68 +90,73 @@ class Plan:
 
 
 def plan_job(
-    wanted: JobRecord, options: JobOptions, earlier: EarlierJob, rerun: RerunOptions, *, repeatable: bool
+    wanted: JobRecord,
+    options: JobOptions,
+    previous: PreviousResults,
+    rerun: RerunOptions,
+    *,
+    repeatable: bool,
 ) -> Plan:
     """Return what a run does about one video.
 
     Args:
         wanted: record of this run before its first frame.
         options: outputs and how to track.
-        earlier: what the folder has.
+        previous: what the folder has.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
     """
-    if earlier.record is not None and earlier.corrected and rerun.in_list:
-        return Plan("keep", "corrected masks are kept")
-    record = earlier.record or JobRecord(wanted.name)
+    if previous.record is not None and previous.corrected and rerun.in_list:
+        return Plan("keep_corrections", "corrected masks are kept")
+    record = previous.record or JobRecord(wanted.name)
     # a list tracks a stream once, a single run each time
     same = record.input_digest == wanted.input_digest and (repeatable or rerun.in_list)
     ended, outputs = record.error is None, {*wanted.outputs}
     complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
     if same and not rerun.restart:
-        if ended and complete and outputs <= earlier.existing and earlier.has_all_masks:
+        if ended and complete and outputs <= previous.existing and previous.has_all_masks:
             return Plan("reuse", FINISHED)
         if not complete and not rerun.in_list:
             return Plan("refuse", _describe_outputs(record, options))
-    if earlier.record is not None and earlier.corrected:
+    if previous.record is not None and previous.corrected:
         return Plan(
             "refuse", "holds corrected masks; choose another folder, or delete this one to track it again"
         )
-    if earlier.list_folder:
+    if previous.list_folder:
         return Plan("refuse", "holds the results of a list of videos; choose another folder")
-    foreign = (earlier.existing & outputs) - {*record.outputs}
+    foreign = (previous.existing & outputs) - {*record.outputs}
     if foreign:
         return _refuse_foreign(min(foreign))
-    others = earlier.existing & {*record.outputs}
+    others = previous.existing & {*record.outputs}
     if others and not (same or rerun.force or rerun.in_list):
         fields = COMPARED_FIELDS.items()
         changed = [name for key, name in fields if getattr(record, key) != getattr(wanted, key)]
         causes = f"; changed: {', '.join(changed)}" if changed else ""
         return _refuse_results(f"results of other inputs ({min(others)}{causes})")
     resumable = repeatable and Progress.supports(options.outputs, both_directions=options.both_directions)
-    resumes = same and complete and resumable and earlier.has_progress and not rerun.restart
+    resumes = same and complete and resumable and previous.has_progress and not rerun.restart
     return Plan("resume" if resumes else "track")
 
 
 def plan_list(
-    earlier: EarlierList, names: Collection[str], settings: Mapping[str, Any], *, force: bool
+    previous: PreviousRun, names: Collection[str], settings: Mapping[str, Any], *, force: bool
 ) -> Plan:
     """Return what a list does about the folder of its results; `plan_job` decides about each job afterwards.
 
     Args:
-        earlier: what the folder has.
+        previous: what the folder has.
         names: names of the jobs.
         settings: `result_settings` of this run.
         force: replace results of another run.
     """
-    if earlier.settings is None:
-        if earlier.run_file is not None:
-            return _refuse_foreign(earlier.run_file)
-        problem = "other files" if earlier.other_files else None
-    elif earlier.removed and not {*names} & {*earlier.jobs}:
-        problem = f"results of other jobs ({earlier.removed[0]}{', …' * (len(earlier.removed) > 1)})"
+    if previous.settings is None:
+        if previous.run_file is not None:
+            return _refuse_foreign(previous.run_file)
+        problem = "other files" if previous.other_files else None
+    elif previous.removed and not {*names} & {*previous.jobs}:
+        problem = f"results of other jobs ({previous.removed[0]}{', …' * (len(previous.removed) > 1)})"
     else:
-        problem = _describe_settings(earlier.settings, settings)
+        problem = _describe_settings(previous.settings, settings)
         if problem is None:
             return Plan("resume")
     return Plan("track") if problem is None or force else _refuse_results(problem)

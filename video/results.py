@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.media.job_record import (
     CORRECTED_FILE,
-    RECORD_FILE,
+    JOB_RECORD,
     JobRecord,
     has_all_masks,
     read_job_record,
@@ -25,7 +25,7 @@ from aotlab.utils.versioned_json import FileKind, read_versioned
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
-from aotlab.video.plan import EarlierJob, RerunOptions, plan_job
+from aotlab.video.plan import PreviousResults, RerunOptions, plan_job
 from aotlab.video.resume import STATE_FILE, Progress
 from aotlab.video.track import JobOptions, TrackResult
 
@@ -59,11 +59,11 @@ def start_record(job: Job, options: JobOptions | None = None, input_digest: str 
     )  # fmt: skip
 
 
-def find_earlier(folder: Path, outputs: Collection[str]) -> EarlierJob:
+def find_previous(folder: Path, outputs: Collection[str]) -> PreviousResults:
     """Return what an earlier run left in a job's folder, of its outputs and of the ``outputs`` of this one."""
     record = read_job_record(folder)
     names = {*outputs, *([] if record is None else filter(is_file_name, record.outputs))}
-    return EarlierJob(
+    return PreviousResults(
         record,
         frozenset(name for name in names if is_filled(folder / name)),
         has_all_masks=record is not None and record.error is None and has_all_masks(folder, record),
@@ -88,7 +88,7 @@ def read_run(output: Path) -> tuple[Any, list[str]]:
 
 def list_job_folders(output: Path) -> list[Path]:
     """Return the folders of a list's jobs in natural order, tracked or not; without a list, those with a record."""
-    names = read_run(output)[1] or [path.parent.name for path in output.glob(f"*/{RECORD_FILE}")]
+    names = read_run(output)[1] or [path.parent.name for path in output.glob(f"*/{JOB_RECORD}")]
     return [output / name for name in order_names(names)]
 
 
@@ -105,7 +105,7 @@ def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
                 remove(file)
         with suppress(OSError):
             path.rmdir()  # if it is empty
-    for name in (STATE_FILE, RECORD_FILE):
+    for name in (STATE_FILE, JOB_RECORD):
         remove(folder / name)
 
 
@@ -124,22 +124,22 @@ class JobResults:
     def __init__(self, folder: Path, checked: CheckedJob, input_digest: str, rerun: RerunOptions) -> None:
         self.checked, self._folder = checked, folder
         self.record = _start_checked_record(checked, input_digest)
-        earlier = find_earlier(folder, self.record.outputs)
-        self._earlier = earlier.record or JobRecord(checked.job.name)
-        self.plan = plan_job(self.record, checked.options, earlier, rerun, repeatable=checked.repeatable)
+        previous = find_previous(folder, self.record.outputs)
+        self._previous = previous.record or JobRecord(checked.job.name)
+        self.plan = plan_job(self.record, checked.options, previous, rerun, repeatable=checked.repeatable)
         self.plan.require_allowed(folder)
         if not self.finished:
-            names = {*self.record.outputs, *filter(is_file_name, self._earlier.outputs)}
+            names = {*self.record.outputs, *filter(is_file_name, self._previous.outputs)}
             require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is to be tracked."""
-        return self.plan.action in ("reuse", "keep")
+        return self.plan.action in ("reuse", "keep_corrections")
 
     def load_result(self) -> TrackResult:
         """Return the result of the finished earlier run."""
-        record, kinds = self._earlier, self.checked.options.outputs
+        record, kinds = self._previous, self.checked.options.outputs
         written = {name: self._folder / kind.file_name for name, kind in kinds.items()}
         return TrackResult(record.frames, record.seconds, written, reused=True)
 
@@ -180,7 +180,7 @@ class JobResults:
 
     def remove_temporary_files(self) -> None:
         """Remove temporary files of a killed run."""
-        remove_temporary_files(filter(is_file_name, self._earlier.outputs), self._folder)
+        remove_temporary_files(filter(is_file_name, self._previous.outputs), self._folder)
 
     def save(self, result: TrackResult) -> None:
         """Save the record of a run that has ended."""

@@ -12,7 +12,7 @@ from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
-from aotlab.video.outputs import OutputKind, RestoredPrediction, TrackedFrame
+from aotlab.video.outputs import OutputKind, StoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"
 """name of the file in the output folder"""
@@ -64,10 +64,10 @@ class Progress:
             self._confidence, self.last = content["confidence"], int(content["last"])
             self._cuts = list(content["cuts"])
 
-    def restore(self, index: int) -> RestoredPrediction:
+    def restore(self, index: int) -> StoredPrediction:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
         labels = read_mask(self._masks / f"{self._stem(index)}.png")
-        return RestoredPrediction(labels, self._confidence[index], cut=index in self._cuts)
+        return StoredPrediction(labels, self._confidence[index], cut=index in self._cuts)
 
     def keep_state(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
@@ -77,10 +77,10 @@ class Progress:
 
     def add_frame(self, tracked: TrackedFrame) -> None:
         """Add a frame whose outputs are written; save its state if it was kept."""
-        if isinstance(tracked.prediction, RestoredPrediction):
+        if isinstance(tracked.prediction, StoredPrediction):
             return
         prediction = tracked.prediction
-        if tracked.cut:
+        if prediction.cut:
             self._cuts.append(tracked.index)
         self._confidence[tracked.index] = (
             dict(prediction.confidence) if self._has_confidence else dict.fromkeys(prediction.ids, 1.0)

@@ -17,10 +17,10 @@ from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
 from aotlab.utils.streaming import HELPER_THREADS
+from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.labels import VideoLabels
 from aotlab.video.plan import Plan, RerunOptions
 from aotlab.video.results import PROMPT_MASKS, JobResults
 from aotlab.video.track import JobOptions, TrackResult, track
@@ -113,9 +113,9 @@ def track_job(
                 values = [*checked.job.masks, *_write_masks(checked, drawn, folder / PROMPT_MASKS)]
                 masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
             masks.annotations.class_names = dict(checked.class_names)
-            labels = VideoLabels.from_annotations(masks.annotations, class_list)
+            classes = ObjectClasses.from_annotations(masks.annotations, class_list)
             result = track(
-                tracker, checked.source, masks, folder, checked.options, frames=checked.frames, labels=labels,
+                tracker, checked.source, masks, folder, checked.options, frames=checked.frames, classes=classes,
                 progress=progress,
             )  # fmt: skip
         results.save(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,12 +21,12 @@ from aotlab.utils.numbers import POSITIVE, require, require_range
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
+from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
-from aotlab.video.labels import VideoLabels
 from aotlab.video.outputs import (
     OutputKind,
     Outputs,
-    RestoredPrediction,
+    StoredPrediction,
     TrackedFrame,
     find_output,
     list_outputs,
@@ -104,14 +103,17 @@ class TrackResult:
     """numbers of frames that follow a cut, if ``rules.cuts`` is set"""
     levels: Levels | None = None
     """black and white levels of images that are not shown as stored"""
-    interrupted: bool = False
-    """whether a signal stopped it"""
-    signal_number: int = int(signal.SIGINT)
-    """number of that signal"""
+    signal_number: int | None = None
+    """number of the signal that stopped it, if one did"""
     resumable: bool = False
     """whether another run with the same inputs resumes after an early stop"""
     error: str | None = None
     """reason for an early stop or missing outputs; None on success"""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal stopped it."""
+        return self.signal_number is not None
 
     @property
     def frames_per_second(self) -> float:
@@ -119,7 +121,7 @@ class TrackResult:
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
-DEFAULT_OPTIONS, NO_LABELS = JobOptions(), VideoLabels()
+DEFAULT_OPTIONS, NO_CLASSES = JobOptions(), ObjectClasses()
 
 
 def track(
@@ -130,7 +132,7 @@ def track(
     options: JobOptions = DEFAULT_OPTIONS,
     *,
     frames: FrameSelection | None = None,
-    labels: VideoLabels = NO_LABELS,
+    classes: ObjectClasses = NO_CLASSES,
     progress: Progress | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
@@ -142,7 +144,7 @@ def track(
         masks: H×W object ids by frame index; later masks may add objects.
         output: folder, created if missing.
         frames: frames to track; None: all.
-        labels: labels of the objects, for outputs that store them.
+        classes: classes and attributes of the objects, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
 
     Raises:
@@ -160,7 +162,7 @@ def track(
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
     outputs = Outputs(
-        open_outputs(options.outputs, require_writable(output), source, labels, frames.number),
+        open_outputs(options.outputs, require_writable(output), source, classes, frames.number),
         source,
         None if progress is None else progress.add_frame,
     )
@@ -177,7 +179,7 @@ def track(
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress and sys.stderr.isatty())
         try:
             with bar, WriteBehind(outputs.write) as writer, closing(iter(reader)) as items:
-                predictions: Generator[tuple[int, np.ndarray, Any], None, None]
+                predictions: Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]
                 if options.both_directions:
                     predictions = track_both_directions(timed, items, masks, output, stop)
                 else:
@@ -188,7 +190,7 @@ def track(
                         tracked = TrackedFrame(
                             index, frame, prediction, source.time(index), max_id, annotated
                         )
-                        if tracked.cut:
+                        if prediction.cut:
                             cuts.append(frames.number(index))
                         writer.put(tracked)
                         bar.update()
@@ -217,8 +219,7 @@ def track(
         corrupt_packets=source.corrupt_packets,
         cuts=tuple(cuts),
         levels=source.levels,
-        interrupted=stop.is_set(),
-        signal_number=stop.signal_number,
+        signal_number=stop.signal_number if stop.is_set() else None,
         resumable=progress is not None,
         error=message,
     )
@@ -230,7 +231,7 @@ def track_forward(
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     progress: Progress | None = None,
-) -> Generator[tuple[int, np.ndarray, Prediction | RestoredPrediction], None, None]:
+) -> Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
         if progress is not None and index <= progress.last:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,6 +47,8 @@ class Prediction:
     """whether the frame follows a cut, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
+    disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
+    """1 − IoU of the masks of both directions by object id, of objects that both have"""
     _host_copy: HostCopy | None = field(default=None, init=False)
     """copies of `channels` and, if asked for, of the values of `confidence`"""
 

@@ -17,9 +17,8 @@ import fsspec
 
 import aotlab
 from aotlab import InputError, Job, JobOptions, TrackerOptions
+from aotlab.sdk import JOB_RECORD
 
-RECORD = ".track.json"
-"""aotlab's record of a local job, which names local paths"""
 MARKER = ".complete.json"
 """identity of the results, null until all are uploaded, and the files of jobs"""
 
@@ -154,7 +153,7 @@ def upload(local: Path, files: Any, root: str, identity: str) -> None:
     Raises:
         InputError: a file among the results that no job has uploaded.
     """
-    found = (path for path in local.rglob("*") if path.is_file() and path.name != RECORD)
+    found = (path for path in local.rglob("*") if path.is_file() and path.name != JOB_RECORD)
     paths = {path.relative_to(local).as_posix(): path for path in found}
     _, earlier = read_marker(files, root)
     present = {path.removeprefix(f"{root}/") for path in files.find(root)}

@@ -75,12 +75,12 @@ def find_untracked(
     corners = corners.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
     kept = nms(corners, torch.tensor([float(detection.score) for detection in detections]), max_iou)
     kept = kept[(corners[kept, 2:] - corners[kept, :2] >= 2).all(1)]
-    tracked = [_find_largest_component(labels == object_id) for object_id in np.setdiff1d(labels, 0)]
+    tracked = [_box_largest_component(labels == object_id) for object_id in np.setdiff1d(labels, 0)]
     free = kept[(box_iou(corners[kept], torch.tensor(tracked).reshape(-1, 4)) <= max_iou).all(1)]
     return [replace(detections[index], box=tuple(corners[index].tolist())) for index in free.tolist()]
 
 
-def _find_largest_component(mask: np.ndarray) -> tuple[float, float, float, float]:
+def _box_largest_component(mask: np.ndarray) -> tuple[float, float, float, float]:
     """Return the box of the largest component of a mask H×W bool: left, top, right, bottom."""
     components = cv2.connectedComponentsWithStats(mask.astype(np.uint8))[2][1:].astype(float)
     left, top, width, height, _ = components[components[:, 4].argmax()]

@@ -1,4 +1,4 @@
-"""Video object segmentation with AOT, DeAOT, MSDeAOT and AOST: ``from aotlab import Tracker``.
+"""Video object segmentation with AOT, DeAOT, MSDeAOT, PAOT and AOST: ``from aotlab import Tracker``.
 
 ``__init__.pyi`` lists the public names. They are imported when they are first asked for, so that ``import aotlab``
 loads no PyTorch. `aotlab.sdk` has the names for plug-ins and programs on top of these.

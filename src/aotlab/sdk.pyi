@@ -16,7 +16,7 @@ from aotlab.media.frames import FrameSource as FrameSource, store_frame as store
 from aotlab.media.images import decode_image as decode_image
 from aotlab.media.job_record import (
     CORRECTED_FILE as CORRECTED_FILE,
-    RECORD_FILE as RECORD_FILE,
+    JOB_RECORD as JOB_RECORD,
     JobRecord as JobRecord,
     find_video as find_video,
     read_job_record as read_job_record,
@@ -47,7 +47,7 @@ from aotlab.media.video import (
     VideoReader as VideoReader,
     compute_fingerprint as compute_fingerprint,
 )
-from aotlab.tools.cli.command import command as command
+from aotlab.tools.cli.command import command as command, require_new_output as require_new_output
 from aotlab.tools.cli.options import (
     segmenter_options as segmenter_options,
     tracker_options as tracker_options,
@@ -60,9 +60,9 @@ from aotlab.utils.numbers import align_columns as align_columns, format_count as
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
 from aotlab.video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos
-from aotlab.video.labels import (
+from aotlab.video.classes import (
     CLASSES as CLASSES,
-    VideoLabels as VideoLabels,
+    ObjectClasses as ObjectClasses,
     add_class_ids as add_class_ids,
     find_class_variants as find_class_variants,
     merge_class_ids as merge_class_ids,
@@ -77,7 +77,7 @@ from aotlab.video.merging import (
 from aotlab.video.outputs import (
     LostFlags as LostFlags,
     Output as Output,
-    RestoredPrediction as RestoredPrediction,
+    StoredPrediction as StoredPrediction,
     TrackedFrame as TrackedFrame,
     VideoFile as VideoFile,
     find_output as find_output,

@@ -39,6 +39,16 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
     assert rows[:4] == ["frame,object,J", "0,1,1.0000", "0,2,1.0000", "1,1,0.5000"]
 
 
+def test_existing_table_is_replaced_only_with_force(annotations, tmp_path, capsys):
+    (tmp_path / "j.csv").write_text("mine")
+    command = [*annotations, "--csv", str(tmp_path / "j.csv")]
+    assert main(command) == 2
+    assert "replace it with --force" in capsys.readouterr().err
+    assert (tmp_path / "j.csv").read_text() == "mine"
+    assert main([*command, "--force"]) == 0
+    assert (tmp_path / "j.csv").read_text().startswith("frame,object,J")
+
+
 def test_annotations_of_different_frames_rejected(annotations, tmp_path, capsys):
     for index in range(3):
         (tmp_path / "second" / f"{index:05d}.png").rename(tmp_path / "second" / f"{index + 4:05d}.png")

@@ -23,9 +23,9 @@ def test_shipped_sample_is_clean(capsys):
     }  # fmt: skip
 
 
-def test_missing_folder_is_called_as_in_the_help(capsys):
+def test_missing_folder_is_named(capsys):
     assert main(["nowhere"]) == 2
-    assert capsys.readouterr().err.startswith("error: PATH: nowhere: no such file or folder")
+    assert capsys.readouterr().err.startswith("error: nowhere: no such file or folder")
 
 
 def test_error_gives_status_1_and_a_line(tmp_path, capsys):

@@ -133,7 +133,7 @@ def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, cap
 def test_prompted_job_loads_the_model_once(video, tmp_path, monkeypatch):
     built, build = [], checkpoints.build_model
     monkeypatch.setattr(checkpoints, "build_model", lambda config: built.append(config) or build(config))
-    job = Job("clip", str(video), (), boxes=("3,3,14,14",), end=1)
+    job = Job("clip", str(video), (), boxes=[(3, 3, 14, 14)], end=1)
     run_job(job, tmp_path / "out", options=JobOptions(progress=False))
     assert len(built) == 1
 
@@ -225,6 +225,7 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     [
         (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
         (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
+        (["clip/00003.png", "--box", "nan,1,2,3"], "box nan,1,2,3: expected [:ID]= with an id from 1"),
         (["none.png", "--box", "9,3,14,14"], "no such file"),
         (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),
         (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),

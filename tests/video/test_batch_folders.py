@@ -9,13 +9,13 @@ from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.media.job_record import RECORD_FILE, JobRecord, read_job_record
+from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.versioned_json import save_record, wrap
-from aotlab.video.batch import RUN_FILE, RUN_KIND, JobRunner, claim_folder, write_summary
+from aotlab.video.batch import RUN_FILE, RUN_KIND, JobList, claim_folder, write_summary
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.results import list_job_folders, start_record
@@ -62,16 +62,16 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
         Image.fromarray(frame).save(tmp_path / "a" / f"{index:05d}.png")
     write_mask(tmp_path / "a.png", masks[0])
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
-    save_record(output / "a" / RECORD_FILE, replace(start_record(job), error="not finished"))
+    save_record(output / "a" / JOB_RECORD, replace(start_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
-        record = JobRunner(output, TrackerOptions(), JobOptions(write=("masks",)), {}).run(job)
+        record = JobList([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job)
     assert "in use by" in record.error
     assert read_job_record(output / "a").error == "not finished"
 
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     (output / "run").write_text("a file")
-    record = JobRunner(output, TrackerOptions(), JobOptions(write=("masks",)), {}).run(jobs[0])
+    record = JobList(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0])
     assert record.error
 
 
@@ -93,12 +93,12 @@ def test_damaged_record_of_a_run_is_replaced_by_force(output, jobs, content):
 def test_results_of_a_removed_job_stay(output, jobs, caplog):
     claim_folder(output, jobs, INPUTS, force=False)
     for job in jobs:
-        save_record(output / job.name / RECORD_FILE, start_record(job))
+        save_record(output / job.name / JOB_RECORD, start_record(job))
     kept, removed = jobs[:1], jobs[1].name
     claim_folder(output, kept, INPUTS, force=False)
     assert f"{removed}: not in the list any more; its results stay in {output / removed}" in caplog.text
     assert [folder.name for folder in list_job_folders(output)] == [kept[0].name]
-    assert (output / removed / RECORD_FILE).exists()
+    assert (output / removed / JOB_RECORD).exists()
     with pytest.raises(InputError, match="results of other jobs"):
         claim_folder(output, [replace(jobs[0], name="other")], INPUTS, force=False)
 
@@ -114,7 +114,7 @@ def test_record_of_a_job_is_read_as_saved(output, jobs, tmp_path, monkeypatch):
     record = start_record(Job("a", "a.mp4", ("3=a.png", "b.png")))
     assert record.video == str(tmp_path / "a.mp4")
     assert record.masks == [f"3={tmp_path / 'a.png'}", str(tmp_path / "b.png")]
-    save_record(output / RECORD_FILE, record)
+    save_record(output / JOB_RECORD, record)
     assert read_job_record(output) == record
 
 

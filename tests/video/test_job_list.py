@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from aotlab.media.job_record import RECORD_FILE
+from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
 from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
@@ -74,7 +74,7 @@ def test_results_beside_videos_are_no_video(tmp_path):
     results = tmp_path / "bus.tracked"
     results.mkdir()
     Image.new("RGB", (4, 4)).save(results / "thumbnail.jpg")
-    (results / RECORD_FILE).write_text("{}")
+    (results / JOB_RECORD).write_text("{}")
     assert [job.name for job in read_jobs(tmp_path)] == ["bus"]
 
 

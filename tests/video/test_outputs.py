@@ -16,7 +16,7 @@ from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils import errors
 from aotlab.utils.errors import InputError
-from aotlab.video.labels import VideoLabels
+from aotlab.video.classes import ObjectClasses
 from aotlab.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
 from aotlab.video.track import JobOptions, track
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
@@ -119,8 +119,8 @@ def test_lost_objects_are_flagged(source, tmp_path):
 def test_labels_and_attributes_of_objects_are_in_the_files(models, source, tmp_path):
     attributes = {4: {0: {"wild": True}}}
     options = JobOptions(write=("coco",), progress=False)
-    labels = VideoLabels(class_names={4: "fish"}, attributes=attributes)
-    track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options, labels=labels)
+    classes = ObjectClasses(class_names={4: "fish"}, attributes=attributes)
+    track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options, classes=classes)
     tree = json.loads((tmp_path / "coco.json").read_text())
     assert [one["name"] for one in tree["categories"]] == ["fish", "object"]
     assert all(one["attributes"].get("wild", False) == (one["track_id"] == 4) for one in tree["annotations"])

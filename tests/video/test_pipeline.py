@@ -60,7 +60,7 @@ class Echo:
         self.seen.append(number)
         self.at.get(number, lambda: None)()
         time.sleep(self.delay)
-        probabilities = SimpleNamespace(ids=(1,), labels=MASK, confidence={1: 1.0})
+        probabilities = SimpleNamespace(ids=(1,), labels=MASK, confidence={1: 1.0}, cut=False)
         return probabilities
 
 
@@ -93,7 +93,7 @@ def test_frames_pass_in_order(tmp_path):
 def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
     step = Echo.step
     monkeypatch.setattr(
-        Echo, "step", lambda *args: SimpleNamespace(**vars(step(*args)), cut=args[1][0, 0, 0] == 4)
+        Echo, "step", lambda *args: SimpleNamespace(**vars(step(*args)) | {"cut": args[1][0, 0, 0] == 4})
     )
     monkeypatch.setattr(FrameSelection, "number", lambda self, index: index + 100)
     assert track(Echo(), Source(), {0: MASK}, tmp_path, QUIET).cuts == (104,)
@@ -290,6 +290,7 @@ def test_output_folder_may_be_text(tmp_path):
         Echo(), Source(), {0: MASK}, str(tmp_path / "out"), JobOptions(write="masks", progress=False)
     )
     assert result.written["masks"] == tmp_path / "out" / "masks"
+    assert (result.interrupted, result.signal_number) == (False, None)
 
 
 @pytest.mark.parametrize(

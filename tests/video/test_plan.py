@@ -6,12 +6,12 @@ import pytest
 
 from aotlab.media.job_record import JobRecord
 from aotlab.utils.errors import InputError
-from aotlab.video.plan import EarlierJob, EarlierList, RerunOptions, plan_job, plan_list
+from aotlab.video.plan import PreviousResults, PreviousRun, RerunOptions, plan_job, plan_list
 from aotlab.video.track import JobOptions
 
 MASKS, BOTH = ["masks"], ["masks", "coco.json"]
 WANTED = JobRecord("a", "/a.mp4", "digest", error="not finished", written=BOTH, outputs=BOTH)
-DONE = EarlierJob(replace(WANTED, error=None), frozenset(BOTH))
+DONE = PreviousResults(replace(WANTED, error=None), frozenset(BOTH))
 STOPPED = replace(DONE, record=WANTED, has_progress=True)
 FEWER = replace(DONE, record=replace(DONE.record, written=MASKS, outputs=MASKS), existing=frozenset(MASKS))
 OTHER = replace(DONE, record=replace(DONE.record, input_digest="other", video="/b.mp4"))
@@ -23,7 +23,7 @@ ONCE, FORCE, RESTART, LIST = (
 @pytest.mark.parametrize(
     ("earlier", "rerun", "repeatable", "action"),
     [
-        (EarlierJob(), ONCE, True, "track"),
+        (PreviousResults(), ONCE, True, "track"),
         (DONE, ONCE, True, "reuse"),
         (DONE, LIST, True, "reuse"),
         (DONE, RESTART, True, "track"),
@@ -44,18 +44,18 @@ ONCE, FORCE, RESTART, LIST = (
         (OTHER, RESTART, True, "refuse"),
         (OTHER, FORCE, True, "track"),
         (OTHER, LIST, True, "track"),
-        (EarlierJob(existing=frozenset(MASKS)), RerunOptions(True, True, True), True, "refuse"),
-        (EarlierJob(list_folder=True), FORCE, True, "refuse"),
+        (PreviousResults(existing=frozenset(MASKS)), RerunOptions(True, True, True), True, "refuse"),
+        (PreviousResults(list_folder=True), FORCE, True, "refuse"),
         (replace(DONE, corrected=True), ONCE, True, "reuse"),
         (replace(OTHER, corrected=True), RerunOptions(force=True, restart=True), True, "refuse"),
-        (replace(OTHER, corrected=True), LIST, True, "keep"),
-        (EarlierJob(existing=frozenset(MASKS), corrected=True), LIST, True, "refuse"),
+        (replace(OTHER, corrected=True), LIST, True, "keep_corrections"),
+        (PreviousResults(existing=frozenset(MASKS), corrected=True), LIST, True, "refuse"),
     ],
 )
 def test_job_is_tracked_resumed_reused_or_refused(earlier, rerun, repeatable, action):
     plan = plan_job(WANTED, JobOptions(("masks", "coco")), earlier, rerun, repeatable=repeatable)
     assert plan.action == action
-    assert bool(plan.reason) == (action in ("reuse", "keep", "refuse"))
+    assert bool(plan.reason) == (action in ("reuse", "keep_corrections", "refuse"))
 
 
 def test_refusal_names_the_changed_inputs():
@@ -67,15 +67,15 @@ def test_refusal_names_the_changed_inputs():
 
 
 SETTINGS = {"write": ["coco", "masks"], "checkpoint": "x"}
-EARLIER = EarlierList(SETTINGS, ["a"], other_files=True)
+EARLIER = PreviousRun(SETTINGS, ["a"], other_files=True)
 
 
 @pytest.mark.parametrize(
     ("earlier", "actions"),
     [
-        (EarlierList(), ("track", "track")),
-        (EarlierList(other_files=True), ("refuse", "track")),
-        (EarlierList(other_files=True, run_file="summary.csv"), ("refuse", "refuse")),
+        (PreviousRun(), ("track", "track")),
+        (PreviousRun(other_files=True), ("refuse", "track")),
+        (PreviousRun(other_files=True, run_file="summary.csv"), ("refuse", "refuse")),
         (EARLIER, ("resume", "resume")),
         (replace(EARLIER, run_file="summary.csv"), ("resume", "resume")),
         (replace(EARLIER, settings={**SETTINGS, "write": ["coco", "masks", "x"]}), ("resume", "resume")),

@@ -217,11 +217,11 @@ def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
         message = message.replace(f"Option '{error.option_name}'", f"{error.option_name}:")
     elif isinstance(error, click.BadParameter) and error.param is not None:
         name = max(error.param.opts, key=len)
-        subject = name
-        if not name.startswith("-"):  # an argument, called as in the help
+        if name.startswith("-"):
+            message = f"{name}: {message or 'missing'}"
+        elif not message:  # an argument, called as in the help
             metavar = error.param.type.get_metavar(error.param, error.ctx) if error.ctx is not None else None
-            subject = error.param.metavar or metavar or name.upper()
-        message = f"{subject}: {message or 'missing'}"
+            message = f"{error.param.metavar or metavar or name.upper()}: missing"
     return message if message.endswith("?") else f"{message}; see {program} --help"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,24 @@ quality = option(
 )
 print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
+
+
+def gather(name: str, kind: type[Any]) -> Decorator:
+    """Return a decorator that gives the function the parameters named like a dataclass's fields as one, ``name``.
+
+    The decorators of the options stand above it.
+    """
+
+    def decorate(main: Any) -> Any:
+        @wraps(main)
+        def run(**values: Any) -> int:
+            own = {field.name: values.pop(field.name) for field in fields(kind)}
+            status: int = main(**values, **{name: kind(**own)})
+            return status
+
+        return run
+
+    return decorate
 
 
 def precision_option(key: str = "compute.precision") -> Decorator:

@@ -64,19 +64,17 @@ def signals_as_exceptions() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    replaced = [
-        number for number in STOP_SIGNALS if before[number] in (signal.SIG_DFL, signal.default_int_handler)
-    ]
+    default = (signal.SIG_DFL, signal.default_int_handler)
+    replaced = {each: handler for each in STOP_SIGNALS if (handler := signal.getsignal(each)) in default}
     raised: list[tuple[float, int, BaseException]] = []
     report = sys.unraisablehook
 
     def repeat(ignored: sys.UnraisableHookArgs) -> None:
-        if not raised or ignored.exc_value is not raised[-1][-1]:
+        if raised and ignored.exc_value is raised[-1][-1]:
+            _, number, _ = raised.pop()
+            threading.Timer(REPEAT_SECONDS, os.kill, (os.getpid(), number)).start()
+        else:
             report(ignored)
-            return
-        _, number, _ = raised.pop()
-        threading.Timer(REPEAT_SECONDS, os.kill, (os.getpid(), number)).start()
 
     def end(number: int, _: FrameType | None) -> None:
         now = time.monotonic()
@@ -96,6 +94,6 @@ def signals_as_exceptions() -> Iterator[None]:
             raise
         raise raised[-1][-1] from error
     finally:
-        for number in replaced:
-            signal.signal(number, before[number])
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
         sys.unraisablehook = report

@@ -18,6 +18,7 @@ from aotlab.sdk import (
     command,
     read_annotations,
     region_similarity,
+    require_new_output,
 )
 
 MAX_LISTED = 10
@@ -59,8 +60,10 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
 @click.argument("second", metavar="SECOND", type=Path, help="file or folder of masks, as for track --mask")
 @click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
 @click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
-def main(first: Path, second: Path, *, video: Path, table: Path | None) -> int:
+@click.option("--force", is_flag=True, help="replace FILE")
+def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Print J by object and the frames that differ most; write J by object and frame."""
+    require_new_output(table, force=force)
     source = open_frames(video)
     info = VideoInfo.from_source(source)
     one, other = read_annotations(first, info), read_annotations(second, info)

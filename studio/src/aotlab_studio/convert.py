@@ -10,9 +10,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click import UsageError
@@ -56,8 +57,6 @@ from aotlab_studio.formats.yolo import format_labels, format_settings
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
-MERGED_FORMATS = ("coco", "yolo", "masks")
-"""formats of a data set of several videos"""
 
 
 @command("aotlab convert", "Convert masks of a video between formats.")
@@ -108,7 +107,8 @@ def main(
         made = Path(folder) / output.name
         problems: list[str] = []
         if video is None:
-            result, problems = merge_results(masks, made, to, split)
+            merged = merge_results(masks, made, to, split)
+            result, problems = merged.describe(), merged.problems
         else:
             result = convert(masks, video, made, to)
         for path in Path(folder).iterdir():  # some formats write two files
@@ -157,79 +157,141 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
         writer = find_mask_writer(form)
         writer.write(output, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
         if writer.images:
-            for _ in store_images(source, annotations, output / "images"):
-                pass
-    counts = {"object": len(annotations.objects()), "frame": len(annotations.frames)}
-    return " on ".join(f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+            store_images(source, annotations, output / "images")
+    objects, frames = len(annotations.objects()), len(annotations.frames)
+    return f"{format_count(objects, 'object')} on {format_count(frames, 'frame')}"
 
 
-def merge_results(results: Path, output: Path, form: str, share: float) -> tuple[str, list[str]]:
+class Clip(NamedTuple):
+    """A tracked video with the masks of its results."""
+
+    name: str
+    source: FrameSource
+    annotations: Annotations
+
+
+@dataclass
+class MergedClips:
+    """Videos of a data set, and those that it lacks."""
+
+    train: list[Clip]
+    val: list[Clip] = field(default_factory=list)
+    classes: dict[str, int] = field(default_factory=dict)
+    """class ids by name"""
+    rejected: list[str] = field(default_factory=list)
+    in_progress: list[str] = field(default_factory=list)
+    """names of merged videos without their present corrections"""
+    problems: list[str] = field(default_factory=list)
+    """why each other video is left out"""
+
+    @property
+    def parts(self) -> dict[str, list[Clip]]:
+        """Parts that are not empty."""
+        return {"train": self.train} | ({"val": self.val} if self.val else {})
+
+    def describe(self) -> str:
+        """Return the numbers of videos and classes, and the names of rejected and unfinished ones."""
+        text = (
+            f"{format_count(len(self.train), 'video')} in train, {len(self.val)} in val, {len(self.classes)} "
+        )
+        text += "class" if len(self.classes) == 1 else "classes"
+        if self.rejected:
+            text += f"; rejected, and left out: {', '.join(self.rejected)}"
+        if self.in_progress:
+            text += f"; in progress, and without their corrections: {', '.join(self.in_progress)}"
+        return text
+
+
+def merge_results(results: Path, output: Path, form: str, share: float) -> MergedClips:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
     Every finished or corrected video that is not rejected is in one of the two, with the frames that have masks. Class
-    ids are the same in both; classes without an object are left out. ``masks`` gives ``JPEGImages`` and ``Annotations``
-    of a folder per video, as training reads them, and the classes in ``meta.json``, as in YouTube-VOS.
-
-    Returns:
-        the numbers of videos and classes as text, and why each of the other videos is left out.
+    ids are the same in both; classes without an object are left out.
 
     Raises:
         InputError: too few videos can be used, or two class names differ only in letter case.
     """
-    clips, problems = dict[Path, tuple[FrameSource, Annotations]](), list[str]()
-    rejected, in_progress = list[str](), list[str]()
+    merged = collect_clips(results)
+    clips = merged.train
+    if len(clips) < (2 if share < 1 else 1):
+        nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
+        advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
+        advice = merged.problems[0] if merged.problems else advice
+        raise InputError(f"{results}: holds {format_count(len(clips), 'tracked video')}; {advice}")
+    names = {clip.name: dict.fromkeys(clip.annotations.class_names.values()) for clip in clips}
+    for problem in find_class_variants(names):
+        raise InputError(f"{results}: {problem}")
+    count = 0 if share == 1 else min(max(1, round((1 - share) * len(clips))), len(clips) - 1)
+    step = len(clips) / max(count, 1)  # the video in the middle of each of `count` equal parts is held back
+    held_back = {int((part + 0.5) * step) for part in range(count)}
+    merged.classes = merge_classes(results, [clip.annotations for clip in clips])
+    for clip in clips:
+        clip.annotations.classes = merged.classes
+    merged.val = [clip for index, clip in enumerate(clips) if index in held_back]
+    merged.train = [clip for index, clip in enumerate(clips) if index not in held_back]
+    MERGED_FORMATS[form](merged, output)
+    return merged
+
+
+def collect_clips(results: Path) -> MergedClips:
+    """Return the videos of a list that can be used, in order, and the names of the others."""
+    found = MergedClips([])
     for folder in list_job_folders(results):
         try:
             status = read_status(folder)
             if status == "rejected":
-                rejected.append(folder.name)
+                found.rejected.append(folder.name)
             else:
-                clips[folder] = read_clip(folder)
+                found.train.append(Clip(folder.name, *read_clip(folder)))
             if status == "in progress":
-                in_progress.append(folder.name)
+                found.in_progress.append(folder.name)
         except InputError as error:
-            problems.append(f"{folder.name}: {error}; left out")
-    folders = list(clips)
-    if len(folders) < (2 if share < 1 else 1):
-        nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
-        advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
-        advice = problems[0] if problems else advice
-        raise InputError(f"{results}: holds {format_count(len(folders), 'tracked video')}; {advice}")
-    names = {folder.name: dict.fromkeys(clip.class_names.values()) for folder, (_, clip) in clips.items()}
-    for problem in find_class_variants(names):
-        raise InputError(f"{results}: {problem}")
-    count = 0 if share == 1 else min(max(1, round((1 - share) * len(folders))), len(folders) - 1)
-    step = len(folders) / max(count, 1)  # the video in the middle of each of `count` equal parts is held back
-    held_back = {folders[int((part + 0.5) * step)] for part in range(count)}
-    classes = merge_classes(results, [clip for _, clip in clips.values()])
-    trees: dict[str, dict[str, Any]] = {}
-    for job, (source, clip) in clips.items():
-        part, name = "val" if job in held_back else "train", job.name
-        clip.classes = classes
-        folder = output / part / ("JPEGImages" if form == "masks" else "images") / name
-        images = [f"{name}/{path.name}" for path in store_images(source, clip, folder)]
-        if form == "masks":
-            write_masks(clip, output / part / "Annotations" / name)
-            videos = trees.setdefault(part, {"videos": {}})["videos"]
-            videos[name] = {"objects": describe_objects(clip)}
-        elif form == "coco":
+            found.problems.append(f"{folder.name}: {error}; left out")
+    return found
+
+
+def write_merged_masks(merged: MergedClips, output: Path) -> None:
+    """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
+    for part, clips in merged.parts.items():
+        videos = {}
+        for name, source, masks in clips:
+            store_images(source, masks, output / part / "JPEGImages" / name)
+            write_masks(masks, output / part / "Annotations" / name)
+            videos[name] = {"objects": describe_objects(masks)}
+        write_tree(output / part / "meta.json", {"videos": videos})
+
+
+def write_merged_coco(merged: MergedClips, output: Path) -> None:
+    """Write one COCO file of each part, and its images."""
+    for part, clips in merged.parts.items():
+        tree = None
+        for name, source, masks in clips:
+            paths = store_images(source, masks, output / part / "images" / name)
             info = VideoInfo(name, source.size, source.length, str(source.rate))
-            trees[part] = merge_trees(trees.get(part), format_coco(clip, info), images)
-        else:
-            clip.stems = {frame: f"{name}/{stem}" for frame, stem in clip.stems.items()}
-            for file, text in format_labels(clip).items():
+            images = [f"{name}/{path.name}" for path in paths]
+            tree = merge_trees(tree, format_coco(masks, info), images)
+        write_tree(output / f"{part}.json", tree)
+
+
+def write_merged_yolo(merged: MergedClips, output: Path) -> None:
+    """Write images and labels of each part, and ``data.yaml``."""
+    for part, clips in merged.parts.items():
+        for name, source, masks in clips:
+            store_images(source, masks, output / part / "images" / name)
+            masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
+            for file, text in format_labels(masks).items():
                 write_bytes(output / part / file, text.encode())
-    for part, tree in trees.items():
-        path = output / (f"{part}/meta.json" if form == "masks" else f"{part}.json")
-        write_bytes(path, f"{json.dumps(tree)}\n".encode())
-    if form == "yolo":
-        settings = format_settings(classes, "train/images", f"{'val' if count else 'train'}/images")
-        write_bytes(output / "data.yaml", settings.encode())
-    kinds = "class" if len(classes) == 1 else "classes"
-    train = format_count(len(folders) - count, "video")
-    notes = f"; rejected, and left out: {', '.join(rejected)}" if rejected else ""
-    notes += f"; in progress, and without their corrections: {', '.join(in_progress)}" if in_progress else ""
-    return f"{train} in train, {count} in val, {len(classes)} {kinds}{notes}", problems
+    settings = format_settings(merged.classes, "train/images", f"{[*merged.parts][-1]}/images")
+    write_bytes(output / "data.yaml", settings.encode())
+
+
+MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}
+"""formats of a data set of several videos"""
+
+
+def write_tree(path: Path, tree: Any) -> None:
+    """Write JSON in one line."""
+    write_bytes(path, f"{json.dumps(tree)}\n".encode())
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
@@ -309,13 +371,15 @@ def read_objects(masks: Path, source: FrameSource) -> Annotations:
     return annotations
 
 
-def store_images(source: FrameSource, annotations: Annotations, folder: Path) -> Iterator[Path]:
-    """Store the annotated frames of a video, and yield their paths."""
+def store_images(source: FrameSource, annotations: Annotations, folder: Path) -> list[Path]:
+    """Store the annotated frames of a video; return their paths."""
+    paths = []
     for index, image in zip(range(max(annotations.frames) + 1), source, strict=False):
         if index in annotations.frames:
             path = folder / source.stem(index)
             store_frame(source, index, image, path)
-            yield next(path.parent.glob(f"{glob.escape(path.name)}.*"))
+            paths.append(next(path.parent.glob(f"{glob.escape(path.name)}.*")))
+    return paths
 
 
 def merge_trees(merged: dict[str, Any] | None, tree: dict[str, Any], images: list[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aotlab.sdk import command
+from aotlab.sdk import command, format_count
 
 
 @command("aotlab export-clips", "Write the corrected masks of a list of videos into its results.")
@@ -27,8 +27,7 @@ def main(folder: Path, *, write: str) -> int:
     exported = export_clips(folder, [name.strip() for name in write.split(",") if name.strip()])
     for problem in exported.problems:
         print(f"error: {problem}", file=sys.stderr)
-    count = len(exported.names)
-    print(f"{folder}: {count} corrected clip{'s' * (count != 1)} exported")
+    print(f"{folder}: {format_count(len(exported.names), 'corrected clip')} exported")
     if exported.left_out:
         print(f"left out: {', '.join(exported.left_out)}")
     if not (exported.names or exported.problems):

@@ -235,6 +235,13 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
+@pytest.mark.parametrize("content", [b"[{", b'[{"status": "lost"}]', b"[1]"])
+def test_damaged_reviews_are_named(tmp_path, content):
+    (tmp_path / "review.json").write_bytes(content)
+    with pytest.raises(InputError, match="not the reviews of a list"):
+        read_entries(tmp_path)
+
+
 def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
     folder = tmp_path / "videos"
     for name in ("one", "two", "three"):

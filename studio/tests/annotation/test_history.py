@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import Header, StoredVideo
+from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import TrackRequest, list_layer_ids, plan_request
@@ -26,7 +26,7 @@ from aotlab_studio.document.scores import Score
 
 COUNT, SIZE = 7, (2, 3)
 PIXELS = range(6)
-HEADER = Header(4, "test", StoredVideo("clip", COUNT, SIZE, {}))
+HEADER = Header(FORMAT_VERSION, "test", StoredVideo("clip", COUNT, SIZE, {}))
 frames = st.integers(0, COUNT - 1)
 masks = st.frozensets(st.sampled_from(PIXELS))
 steps: Counter[str] = Counter()

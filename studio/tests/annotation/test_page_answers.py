@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab import InputError
 from aotlab_studio.document import editing
@@ -18,7 +19,7 @@ from aotlab_studio.protocol import FrameEvent
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
-from studio.tests.annotation.clips import draw, hold, refresh_review, wait_until
+from studio.tests.annotation.clips import draw, hold, refresh_review, truth, wait_until
 from tests.shared import slow
 
 pytestmark = needs_browser
@@ -486,6 +487,21 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
     new_page.chosen("object 1")
+
+
+def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    wire = Wire(new_page, "paint")
+    draw_stroke(new_page, (5, 5), (20, 5))
+    new_page.until(lambda: wire.held)
+    draw_stroke(new_page, (5, 30), (20, 30))
+    new_page.tab.set_input_files("#load", tmp_path / "masks.png")
+    new_page.tab.wait_for_timeout(300)
+    wire.actions = ()
+    wire.release()
+    new_page.status("A mask on frame 0")
+    new_page.tab.wait_for_selector("#stage[aria-busy=false]")
+    assert (new_page.labels(0) == truth(0)).all()
 
 
 @pytest.mark.parametrize("field", ["#note", *slow("#clip-note", "#last", "#class")])

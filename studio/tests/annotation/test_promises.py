@@ -276,6 +276,12 @@ def test_classes_of_results_are_offered(tmp_path):
     session.close()
 
 
+@pytest.mark.parametrize("range", [(8, 3), (0, LENGTH)])
+def test_invalid_range_rejected(session, range):
+    with pytest.raises(InputError, match=f"range {range[0]} to {range[1]}: not in order within the frames"):
+        editing.set_range(session.document, *range)
+
+
 def test_s13_range_belongs_to_the_document(session, folder, tmp_path):
     run_action(session, {"do": "set_range", "first": 3, "last": 8})
     assert describe(session).range == (3, 8)

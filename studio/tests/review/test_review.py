@@ -1,14 +1,13 @@
 """Reviews: scores, signals of wrong masks, frames to check, the output, the list of a batch."""
 
 import json
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import LostFlags, TrackedFrame
+from aotlab.sdk import LostFlags, StoredPrediction, TrackedFrame
 from aotlab_studio.document.masks import LayerFile
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
@@ -18,19 +17,6 @@ from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_revie
 from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
-
-
-@dataclass
-class Result:
-    """Stand-in for a prediction."""
-
-    labels: np.ndarray
-    confidence: dict[int, float]
-    disagreement: dict[int, float] = field(default_factory=dict)
-
-    @property
-    def ids(self):
-        return tuple(self.confidence)
 
 
 @pytest.fixture
@@ -48,7 +34,7 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
     for index, frame in enumerate(source):
         labels = np.zeros((30, 40), np.uint8)
         labels[5:15, 5:15] = 4 * (index < 3)
-        result = Result(labels, {4: 0.9 if index < 3 else 0.0})
+        result = StoredPrediction(labels, {4: 0.9 if index < 3 else 0.0})
         output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))
     output.finish()
     review = json.loads((tmp_path / "out" / "review.json").read_text())
@@ -64,8 +50,7 @@ def test_review_names_cuts(source, tmp_path):
     output = ReviewFile(tmp_path / "out" / "review.json", source)
     output.frame_number = lambda index: index + 100
     for index, frame in enumerate(source):
-        result = Result(np.ones((30, 40), np.uint8), {1: 0.9})
-        result.cut = index in (2, 5)
+        result = StoredPrediction(np.ones((30, 40), np.uint8), {1: 0.9}, cut=index in (2, 5))
         output.write(str(index), TrackedFrame(index, frame, result, source.time(index)))
     output.finish()
     assert json.loads((tmp_path / "out" / "review.json").read_text())["cuts"] == [2, 5]

@@ -55,7 +55,7 @@ def test_every_video_gets_a_folder_and_a_row(clips, tracker, capsys):
     assert json.loads((out / "classes.json").read_text()) == {"object": 1}
 
 
-def test_broken_job_is_skipped_and_run_again(clips, capsys):
+def test_broken_job_is_skipped_and_run_again(clips, capsys, caplog):
     out = clips.parent / "out"
     good = (clips / "b" / "00001.png").read_bytes()
     (clips / "b" / "00001.png").write_bytes(b"broken")
@@ -64,6 +64,8 @@ def test_broken_job_is_skipped_and_run_again(clips, capsys):
     err = capsys.readouterr().err
     assert "error: b:" in err
     assert "error: c:" in err
+    assert "c: failed" in caplog.text
+    assert "c.png" not in caplog.text  # explained once
     rows = csv.DictReader((out / "summary.csv").open())
     assert [row["status"] for row in rows] == ["done", "failed", "failed"]
     assert (out / "a" / "masks" / "00002.png").is_file()
@@ -311,14 +313,6 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, more)
     assert "to track" not in capsys.readouterr().out + caplog.text
 
 
-def test_failure_is_explained_once(clips, capsys, caplog):
-    (clips / "c.png").write_bytes(b"no mask")
-    assert run(clips) == 1
-    assert "c: failed" in caplog.text
-    assert "c.png" not in caplog.text
-    assert "error: c: " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("more", [["--write", "objects"], ["memory.every=9"]])
 def test_results_of_other_settings_need_force(clips, capsys, more):
     out = clips.parent / "out"
@@ -509,6 +503,18 @@ def test_shards_and_summary_match_one_run(clips, tracker, capsys):
     assert run(clips, "--summarize") == 0
     assert results(clips.parent / "out") == results(whole)
     assert (clips.parent / "out" / "summary.csv").read_text() == (whole / "summary.csv").read_text()
+
+
+def test_shards_divide_videos_that_still_grow(clips, tracker, capsys):
+    whole = {path: path.read_bytes() for path in (clips / "a").iterdir()}
+    for path in whole:
+        path.write_bytes(b"")
+    assert run(clips, "--shard", "1/2") == 0
+    for path, content in whole.items():
+        path.write_bytes(content * 9)
+    assert run(clips, "--shard", "0/2") == 0
+    assert run(clips, "--summarize") == 0
+    assert "3 of 3 videos tracked" in capsys.readouterr().out
 
 
 def test_shard_reports_its_broken_job(clips, tracker, capsys):

@@ -25,7 +25,6 @@ from aotlab_studio.document.painting import (
     limit_to_prompt,
 )
 from aotlab_studio.document.planning import list_layer_ids, plan_correction
-from aotlab_studio.video import require_frame
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -355,9 +354,12 @@ def toggle_checked(document: Document, frame: int) -> bool:
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
     """Set the range to track, ``last`` included; None: from the start, to the end."""
     now = document.snapshot
-    chosen = (now.clip[0] if first is None else first, now.clip[1] if last is None else last)
-    for index in chosen:
-        require_frame(index, now.count)
+    start, end = now.clip
+    chosen = (start if first is None else first, end if last is None else last)
+    if not start <= chosen[0] <= chosen[1] <= end:
+        raise InputError(
+            f"range {chosen[0]} to {chosen[1]}: not in order within the frames to track, {start} to {end}; give others"
+        )
     document.edit("range", State(ranges={"track": None if chosen == (0, now.count - 1) else chosen}))
 
 

@@ -137,6 +137,7 @@ export async function loadMasks(app) {
   element('load').value = '';
   if (!file) return;
   app.showMessage('Loading the masks…');
+  await app.queue.last; // drawings that are on their way come before
   const { playback } = app;
   const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.chosen || null}`;
   let answer = await fetch(address, { method: 'POST', body: file });

@@ -55,10 +55,10 @@ class ReviewFile(Output):
         prediction, labels = tracked.prediction, tracked.labels
         signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
         self._scores[tracked.index] = measure_scores(
-            labels, prediction.ids, prediction.confidence, tracked.disagreement, signals
+            labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
         )
         self._drawn[tracked.index] = tracked.given_ids
-        if tracked.cut:
+        if prediction.cut:
             self._cuts.append(tracked.index)
         confidence = min(prediction.confidence.values(), default=1.0)
         image = draw_thumbnail(tracked.frame, labels)

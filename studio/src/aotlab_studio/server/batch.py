@@ -16,7 +16,7 @@ import numpy as np
 from starlette.types import ASGIApp
 
 from aotlab import InputError
-from aotlab.sdk import RECORD_FILE
+from aotlab.sdk import JOB_RECORD
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import (
     LOG_FILE,
@@ -231,7 +231,7 @@ class Batch:
         if name in self._open:
             return describe_clip(name, self._read_document(name, project))
         stamp = []
-        record = self.folder / name / RECORD_FILE
+        record = self.folder / name / JOB_RECORD
         for path in (
             record,
             project / PROJECT_FILE,

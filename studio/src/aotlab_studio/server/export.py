@@ -5,9 +5,8 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,7 +15,7 @@ from aotlab import InputError, draw_overlay
 from aotlab.sdk import (
     FrameSource,
     Output,
-    RestoredPrediction,
+    StoredPrediction,
     TrackedFrame,
     VideoFile,
     atomic_path,
@@ -28,22 +27,6 @@ from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-class StoredPrediction(RestoredPrediction):
-    """Masks of one frame with the interface of `Prediction`."""
-
-    @cached_property
-    def probabilities(self) -> Tensor:
-        """(1+n)×H×W, 0 or 1: a project stores no probabilities."""
-        import torch
-
-        return torch.from_numpy(
-            np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32)
-        )
 
 
 def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
@@ -59,7 +42,7 @@ def list_classes(now: Snapshot) -> dict[str, int | None]:
     return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
 
 
-RECORD_FILE = "export.json"
+EXPORT_RECORD = "export.json"
 """`make_record`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""

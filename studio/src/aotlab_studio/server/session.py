@@ -33,7 +33,7 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.export import RECORD_FILE, export_masks, make_record, write_archive
+from aotlab_studio.server.export import EXPORT_RECORD, export_masks, make_record, write_archive
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame
@@ -248,11 +248,11 @@ class Session:
         with self._exporting(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
             written = Path(made)
             export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
-            record["files"] = [*sorted(list_files(written)), RECORD_FILE, self.archive.name]
-            write_json(written / RECORD_FILE, record)
+            record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
+            write_json(written / EXPORT_RECORD, record)
             write_archive(sorted(written.iterdir()), written / self.archive.name)
             folder.mkdir(exist_ok=True)
-            replace_written(written, folder, read_export(folder / RECORD_FILE).files)
+            replace_written(written, folder, read_export(folder / EXPORT_RECORD).files)
         annotated = [index for index in now.annotated_frames if first <= index <= end]
         unclassed = sum(not item.class_name for item in now.objects)
         return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)

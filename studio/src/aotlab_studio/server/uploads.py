@@ -20,7 +20,7 @@ from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
-from aotlab_studio.server.export import RECORD_FILE
+from aotlab_studio.server.export import EXPORT_RECORD
 from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
@@ -249,7 +249,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
         raise
     except Exception as error:  # each compression method has its own errors
         raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
-    record = folder / RECORD_FILE
+    record = folder / EXPORT_RECORD
     if record in paths:  # an archive of the page
         paths.remove(record)
         record.unlink()

@@ -23,7 +23,7 @@ from aotlab_studio.review.signals import ReviewSignals
 
 if TYPE_CHECKING:
     from aotlab import Tracker
-    from aotlab_studio.tracking.spans import TrackedFrame
+    from aotlab_studio.tracking.spans import SpanFrame
 
 MakeTracker = Callable[[], "Tracker"]
 SPEED_FRAMES = 20
@@ -164,7 +164,7 @@ class TrackingJob:
             self._times.append(time.perf_counter())
             self._set_status("running")
 
-    def _store(self, result: TrackedFrame) -> bool:
+    def _store(self, result: SpanFrame) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
         document, index = self._document, result.index
         image = document.frames.read(index, "track")

@@ -19,7 +19,7 @@ MAX_REFERENCES = 4
 
 
 @dataclass(frozen=True)
-class TrackedFrame:
+class SpanFrame:
     """Tracking result on one frame."""
 
     index: int
@@ -37,7 +37,7 @@ class TrackedFrame:
 
 def track_span(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
-) -> Iterator[TrackedFrame]:
+) -> Iterator[SpanFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
     The caller stores the results.
@@ -76,7 +76,7 @@ def _add_references(
 
 def _track_one_way(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
-) -> Iterator[TrackedFrame]:
+) -> Iterator[SpanFrame]:
     """Track away from a reference; keyframes on the way are further references.
 
     A GPU computes the next frame while a result is copied and stored.
@@ -88,13 +88,13 @@ def _track_one_way(
             step[1].start_host_copy(confidence=True)
         pending.append(step)
         if len(pending) > on_gpu:
-            yield _tracked_frame(*pending.pop(0))
-    yield from (_tracked_frame(*step) for step in pending)
+            yield _make_frame(*pending.pop(0))
+    yield from (_make_frame(*step) for step in pending)
 
 
 def _track_both_ways(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
-) -> Iterator[TrackedFrame]:
+) -> Iterator[SpanFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
     before, after = span.forward_from, span.backward_from
     assert before is not None
@@ -108,13 +108,13 @@ def _track_both_ways(
             if index > before:
                 stored.store(index, prediction)
                 absent_backward[index] = absent_ids
-            found = _tracked_frame(index, prediction, absent_ids)
+            found = _make_frame(index, prediction, absent_ids)
             yield replace(found, provisional=index > before)
         for index, prediction, absent_ids in _step_frames(
             tracker, frames, snapshot, before, range(before + 1, span.last + 1)
         ):
             if index >= after:
-                yield _tracked_frame(index, prediction, absent_ids)
+                yield _make_frame(index, prediction, absent_ids)
                 continue
             forward = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
             backward = stored.load(index)
@@ -137,8 +137,8 @@ def _step_frames(
         yield index, prediction, absent_ids
 
 
-def _tracked_frame(index: int, prediction: Prediction, absent_ids: frozenset[int]) -> TrackedFrame:
-    return TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence, absent_ids=absent_ids)
+def _make_frame(index: int, prediction: Prediction, absent_ids: frozenset[int]) -> SpanFrame:
+    return SpanFrame(index, np.asarray(prediction.labels), prediction.confidence, absent_ids=absent_ids)
 
 
 def _weigh_backward(
@@ -169,7 +169,7 @@ def merge_frame(
     backward: ObjectProbabilities,
     weights: Mapping[int, float],
     absent_ids: frozenset[int],
-) -> TrackedFrame:
+) -> SpanFrame:
     """Return the weighted mean of both directions, object by object.
 
     Args:
@@ -188,4 +188,4 @@ def merge_frame(
     both = [object_id for object_id in merged.ids if 0 < weights[object_id] < 1]
     disagreement = measure_disagreement(both, forward.labels, backward.labels)
     labels = merged.labels.astype(np.uint16)
-    return TrackedFrame(index, labels, confidence, disagreement, absent_ids - {*merged.ids})
+    return SpanFrame(index, labels, confidence, disagreement, absent_ids - {*merged.ids})

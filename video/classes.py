@@ -1,4 +1,4 @@
-"""Labels of a video's objects: class names, class ids and attributes; class ids shared by a list of videos."""
+"""Class names, class ids and attributes of a video's objects; class ids shared by a list of videos."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class VideoLabels:
-    """Labels of the objects of a video, for outputs that store them."""
+class ObjectClasses:
+    """Classes and attributes of the objects of a video, for outputs that store them."""
 
     class_names: Mapping[int, str] = field(default_factory=dict)
     """class names by object id"""
-    classes: Mapping[str, int] = field(default_factory=dict)
+    class_ids: Mapping[str, int] = field(default_factory=dict)
     """class ids by class name"""
     attributes: AttributeTable = field(default_factory=dict)
     """attributes of the objects"""
 
     @classmethod
-    def from_annotations(cls, annotations: Annotations, class_list: Path | None = None) -> VideoLabels:
-        """Return the labels of a video, with the class ids of ``class_list``, see `merge_class_ids`."""
+    def from_annotations(cls, annotations: Annotations, class_list: Path | None = None) -> ObjectClasses:
+        """Return the classes of a video, with the class ids of ``class_list``, see `merge_class_ids`."""
         classes = annotations.class_ids()
         if class_list is not None:  # names without an id in the masks may have any
             classes = merge_class_ids(class_list, {name: annotations.classes.get(name) for name in classes})

@@ -7,7 +7,7 @@ import pytest
 
 from aotlab.media.regions import Annotations, Region
 from aotlab.utils.errors import InputError
-from aotlab.video.labels import VideoLabels, merge_class_ids
+from aotlab.video.classes import ObjectClasses, merge_class_ids
 
 
 def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):
@@ -28,7 +28,7 @@ def test_names_without_class_ids_take_the_shared_ones(tmp_path, caplog):
     merge_class_ids(path, {"cat": 1, "block": 2})
     annotations = Annotations((2, 2), {0: [Region(1, np.array([4])), Region(2, np.array([4]))]})
     annotations.class_names = {1: "block", 2: "bus"}
-    assert VideoLabels.from_annotations(annotations, path).classes == {"cat": 1, "block": 2, "bus": 3}
+    assert ObjectClasses.from_annotations(annotations, path).class_ids == {"cat": 1, "block": 2, "bus": 3}
     assert not caplog.text
 
 
