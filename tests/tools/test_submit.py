@@ -197,6 +197,16 @@ def test_broken_archive_is_named(mose, capsys, problem):
     assert last.startswith(f"error: {mose.archive}: {f'{len(problems)} invalid masks' if problems else ''}")
 
 
+@pytest.mark.parametrize(("name", "suffix"), [("davis2017", ".zip"), ("burst", ".json"), ("visor", ".zip")])
+def test_output_of_another_suffix_is_not_replaced(name, suffix, tmp_path, capsys):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"mine")
+    line = ["--dataset", name, "--root", str(tmp_path), "--results", str(tmp_path), "--output", str(film), "--force"]
+    assert main(line) == 2
+    assert f"film.mp4: cannot be written in a format of this name; give one that ends in {suffix}" in lines(capsys)[0]
+    assert film.read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])
 def test_data_set_without_a_server_rejected(name, tmp_path, capsys):
     assert main(["--dataset", name, "--root", str(tmp_path), "--check", "a.zip"]) == 2
