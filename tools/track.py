@@ -489,7 +489,7 @@ def print_outputs() -> int:
     ),
     flag(
         "--both-directions",
-        "track forward and backward from every --mask and prompt and merge; an object that one lacks keeps its mask there",
+        "track forward and backward from every --mask and prompt and merge; each is about the objects that it contains",
     ),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )

@@ -65,6 +65,10 @@ class JobOptions:
             object.__setattr__(self, "write", (self.write,))
         require(bool(self.write), f"write: no output; give some of {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
+        require(
+            isinstance(self.removals, list | tuple) and all(map(_is_pair, self.removals)),
+            "removals: expected pairs of frame number and object id, such as [(30, 2)]",
+        )
         require_range(self.timeout, POSITIVE, "timeout")
         require(
             not (self.both_directions and self.realtime),
@@ -75,6 +79,10 @@ class JobOptions:
     def outputs(self) -> dict[str, OutputKind]:
         """Outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(x, Integral) for x in value)
 
 
 @dataclass(frozen=True)

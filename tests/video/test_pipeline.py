@@ -26,6 +26,7 @@ from tests.limits import limit_file_size
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = JobOptions(progress=False)
+SIX_FRAMES = VideoInfo("six", (32, 32), 6)
 
 
 class Source:
@@ -285,9 +286,13 @@ def test_earlier_video_is_forgotten(tmp_path):
         ({"0": MASK}, None, "masks: expected masks by frame index"),
         ({0: MASK}, range(2), "frames: expected a FrameSelection, got range"),
         ({-1: MASK}, None, "mask of frame -1: not a frame to track; give one from 0 to the end"),
-        ({0: MASK, 9: MASK}, FrameSelection(VideoInfo("a", (32, 32), 6, "25")), "mask of frame 9: not a frame to track; give one from 0 to 5"),
+        (
+            {0: MASK, 9: MASK},
+            FrameSelection(SIX_FRAMES),
+            "mask of frame 9: not a frame to track; give one from 0 to 5",
+        ),
     ],
-)  # fmt: skip
+)
 def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
     tracker = Echo()
     with pytest.raises(InputError, match=words):

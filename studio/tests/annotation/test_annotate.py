@@ -55,6 +55,9 @@ def never_loaded(monkeypatch):
         (["{video}", "--segmenter", "a.onnx", "b.onnx"], "a.onnx: no such file"),
         (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
         (["{video}", "--host", "192.0.2.1"], "cannot listen there"),
+        (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
+        (["{video}", "--depth", "3"], "model.depth: this model has one depth"),
+        (["{video}", "--device", "cuda:99"], "device cuda:99: not usable here"),
     ],
 )
 def test_invalid_options_rejected(video, options, words, capsys):

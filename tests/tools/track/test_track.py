@@ -161,6 +161,7 @@ REFUSED = [
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
     (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
+    (["video", "--mask", "first.png", "--segmenter-plugin", "foo"], "segmenter foo: not installed"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate a list by commas"),
