@@ -107,7 +107,7 @@ def report_problems(problems: Sequence[str], archive: Path) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        raise InputError(f"{archive}: {len(problems)} invalid masks, listed above; correct them")
+        raise InputError(f"{archive}: masks are missing or invalid, as listed above; correct them")
 
 
 SUBMITTED = [

@@ -344,11 +344,13 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
     from aotlab.video.batch import JobList
+    from aotlab.video.job_list import warn_of_missing_videos
 
     videos = JobList(jobs, run.folder, run.tracker, run.options)
     if run.summarize:
         records = videos.summarize()
         return max(report_jobs(records, len(jobs), run.folder), int(len(records) < len(jobs)))
+    warn_of_missing_videos(jobs)
     if run.shard is not None:
         with stop_flag() as stop:
             records = videos.track_shard(run.shard, stop, force=run.force, restart=run.restart)
@@ -383,13 +385,15 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     for problem in [] if wrong is None else wrong.problems:
         print(f"error: {problem}", file=sys.stderr)
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    counts, needed = Counter(failed=0 if wrong is None else wrong.lines), 0
+    rows += [(f"line {number}", "failed", *("",) * 4) for number in ([] if wrong is None else wrong.lines)]
+    counts, needed = Counter(failed=len(rows) - 1), 0
     classes: dict[str, Mapping[int, str]] = {}
     checks = JobList(jobs, run.folder, run.tracker, run.options).check(force=run.force)
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
-            print(f"error: {job.name}: {check}", file=sys.stderr)
+            place = f" ({job.place})" if job.place else ""
+            print(f"error: {job.name}{place}: {check}", file=sys.stderr)
         else:
             status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
         counts[status] += 1

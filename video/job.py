@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ class Job:
     mask files"""
     rate: str | None = None
     """frames per second of an image folder or TIFF stack, as in `open_frames`"""
+    place: str = field(default="", compare=False)
+    """line of a list it is from, for messages"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "video", str(self.video))

@@ -249,14 +249,17 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
 
 
 def test_dry_run_names_all_wrong_cells(clips, capsys):
-    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,"]
+    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
     (clips / "jobs.csv").write_text("\n".join(["video,masks,start,end,box", *rows]))
     (clips / "c.png").write_bytes(b"no mask")
     assert run(clips / "jobs.csv", "--dry-run") == 1
     streams = capsys.readouterr()
-    words = ["jobs.csv, line 2: start x:", "jobs.csv, line 3: end y:", "jobs.csv, line 4: box 1,2:", "c: "]
-    assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 4
-    assert streams.out.splitlines()[-1] == "4 failed"
+    words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
+    assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
+    assert "error: c (jobs.csv, line 5): c.png: not" in streams.err.replace(f"{clips}/", "")
+    rows = [line.split()[:-1] for line in streams.out.splitlines()[1:]]
+    assert rows == [["line", "2"], ["line", "3"], ["line", "4"], ["c"], ["d"], ["5"]]
+    assert streams.out.splitlines()[-1] == "5 failed"
 
 
 def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
@@ -292,7 +295,7 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     (clips / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert run(clips / "jobs.jsonl", "--dry-run") == 1
     streams = capsys.readouterr()
-    assert "error: a:" in streams.err
+    assert f"error: a ({clips / 'jobs.jsonl'}, line 1):" in streams.err
     assert "did you mean memory.every?" in streams.err
     assert "1 failed, 1 to track" in streams.out
     save(clips / "out" / "mine.png", 1)
