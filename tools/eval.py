@@ -85,7 +85,9 @@ class ModelSet:
         if len(self.weights) not in (0, count):
             raise UsageError(f"--weights: {weights} for {models}; give one for each")
         if self.feedback == "fused" and self.is_single:
-            raise UsageError("--feedback fused: has no effect without --flip, --scales or several --checkpoint")
+            raise UsageError(
+                "--feedback fused: has no effect without --flip, --scales or several --checkpoint"
+            )
 
     @property
     def is_single(self) -> bool:

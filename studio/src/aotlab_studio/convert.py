@@ -229,7 +229,9 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> Merge
     merged.train = [clip for clip in clips if clip.name not in held_back]
     if not merged.train or (held_back and not merged.val):
         part = "val" if merged.train else "train"
-        raise InputError(f"{results}: no video is left for {part}; see why videos are left out, or change --split")
+        raise InputError(
+            f"{results}: no video is left for {part}; see why videos are left out, or change --split"
+        )
     MERGED_FORMATS[form](merged, output)
     return merged
 
@@ -299,12 +301,6 @@ MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks":
 def write_tree(path: Path, tree: Any) -> None:
     """Write JSON in one line."""
     write_bytes(path, f"{json.dumps(tree)}\n".encode())
-
-
-def choose_held_back(folders: Sequence[Path], share: float) -> set[Path]:
-    """Return the folders of the videos that go to ``val``: the middle one of each of as many equal parts."""
-    count = 0 if share == 1 else min(max(1, round((1 - share) * len(folders))), len(folders) - 1)
-    return {folders[int((part + 0.5) * len(folders) / count)] for part in range(count)}
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
