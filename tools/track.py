@@ -199,7 +199,11 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
     """Raise an error for the first file that does not exist, and among several for an image or mask file."""
     for source in sources:
         if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
-            require_existing(Path(source), "put a path with spaces in quotes, and separate a list by commas")
+            advice = (
+                "put a path with spaces in quotes"
+                + several * ", and separate the values of an option by commas"
+            )
+            require_existing(Path(source), advice)
         if several and Path(source).suffix.lower() in MASK_FILES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
 
@@ -273,12 +277,15 @@ def describe(checked: CheckedJob) -> str:
     count = checked.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
     height, width = checked.source.size
-    objects = format_count(len(checked.objects), "object")
+    objects = f"{format_count(len(checked.objects), 'object')} to track"
     rate = ""
     if isinstance(checked.source, ImageFrames):
         rate = f", {float(checked.source.rate):.5g} frames per second"
         rate += "" if checked.job.rate else " (--fps changes it)"
-    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects} to track{rate}"
+    given = len({*checked.masks, *checked.prompts})
+    if given > 1:
+        objects += f", masks given for {'all ' if given == count else ''}{given} frames"
+    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
 def require_space(output: Path, needed: int) -> None:
@@ -388,6 +395,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     rows += [(f"line {number}", "failed", *("",) * 4) for number in ([] if wrong is None else wrong.lines)]
     counts, needed = Counter(failed=len(rows) - 1), 0
     classes: dict[str, Mapping[int, str]] = {}
+    without_class = list[str]()
     checks = JobList(jobs, run.folder, run.tracker, run.options).check(force=run.force)
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
@@ -404,12 +412,16 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
             classes[job.name] = checked.class_names
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
+            if unnamed := len(checked.objects - checked.class_names.keys()):
+                without_class.append(f"{format_count(unnamed, 'object')} of {job.name}")
         elif status != "failed" and (record := read_job_record(run.folder / job.name)) is not None:
             cells, classes[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, status, *cells))
     for row in align_columns(rows, right=2):
         print("  ".join(row).rstrip())
     print_class_variants({name: names.values() for name, names in classes.items()})
+    if without_class and any(classes.values()):
+        print(f"without a class: {', '.join(without_class)}")
     print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if needed:
         require_space(run.folder, needed)
@@ -463,9 +475,9 @@ def print_outputs() -> int:
         metavar="[[FRAME][:ID]=]FILE",
         multiple=True,
         type=FileName(str),
-        help="PNG with one object id per pixel (0: background) for FRAME (default: the first), with ID of this object "
-        "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; repeat "
-        "it for several",
+        help="PNG with one object id per pixel (0: background) for FRAME (default: the first); ID renames its only "
+        "object, while a box or point without ID is for object 1; or annotations of several frames: COCO, a folder of "
+        "masks, or a format of an installed package; repeat it for several",
     ),
     option(
         "--output",

@@ -297,7 +297,11 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 def _require_different_names(jobs: list[Job], place: str, remedy: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
-    for name, count in Counter(job.name.lower() for job in jobs).most_common(1):
+    for folded, count in Counter(job.name.lower() for job in jobs).most_common(1):
         if count > 1:
-            raise InputError(f"{place}: {count} jobs are called {name}; {remedy}")
+            names = dict.fromkeys(job.name for job in jobs if job.name.lower() == folded)
+            problem = f"{count} jobs are called {folded}"
+            if len(names) > 1:
+                problem = f"jobs {' and '.join(names)} differ only in letter case"
+            raise InputError(f"{place}: {problem}; {remedy}")
     return jobs

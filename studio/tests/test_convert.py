@@ -341,7 +341,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     session = open_session(results / "a")
     draw(session, 3, 1)
     editing.clear(session.document, 3, 2)
-    assert "in progress, and without their corrections: a" in merge(0)
+    assert "in progress, and without corrections since the last export: a" in merge(0)
     session.document.set_status("accepted", "", session.document.snapshot.list_outdated())
     assert (
         f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out"

@@ -117,8 +117,9 @@ def test_folder_has_masks_beside_videos(tmp_path):
         (
             "a.csv",
             "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
-            "2 jobs are called a; give each its own in the column name",
+            "jobs a and A differ only in letter case; give each its own in the column name",
         ),
+        ("a.csv", "video,masks\na.mp4,a.png\nb/a.mp4,a.png\n", "2 jobs are called a; give each its own"),
         ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),

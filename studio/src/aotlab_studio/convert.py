@@ -197,7 +197,9 @@ class MergedClips:
         if self.rejected:
             text += f"; rejected, and left out: {', '.join(self.rejected)}"
         if self.in_progress:
-            text += f"; in progress, and without their corrections: {', '.join(self.in_progress)}"
+            text += (
+                f"; in progress, and without corrections since the last export: {', '.join(self.in_progress)}"
+            )
         return text
 
 

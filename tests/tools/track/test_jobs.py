@@ -235,6 +235,7 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     assert run(clips, "--dry-run") == 1
     streams = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
+    assert "b.png: 16×16, but its frame is 48×32; give one of that size" in streams.err
     table = streams.out.splitlines()
     assert table[0].split() == ["video", "status", "frames", "fps", "size", "objects"]
     assert table[3:5] == ["c      to track       3   24  48×32        1", "d      failed"]
@@ -260,6 +261,13 @@ def test_dry_run_names_all_wrong_cells(clips, capsys):
     rows = [line.split()[:-1] for line in streams.out.splitlines()[1:]]
     assert rows == [["line", "2"], ["line", "3"], ["line", "4"], ["c"], ["d"], ["5"]]
     assert streams.out.splitlines()[-1] == "5 failed"
+
+
+def test_dry_run_counts_objects_without_a_class(clips, capsys):
+    rows = ['a,,"1,1,9,9;:2=9,9,9,9;:3=5,5,9,9",cat', "b,b.png,,"]
+    (clips / "jobs.csv").write_text("\n".join(["video,masks,box,class", *rows]))
+    assert run(clips / "jobs.csv", "--dry-run") == 0
+    assert "without a class: 2 objects of a, 1 object of b\n" in capsys.readouterr().out
 
 
 def test_classes_in_different_letter_case_are_warned_of(clips, capsys):

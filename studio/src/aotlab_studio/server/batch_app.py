@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_args
 
 import msgspec
 from starlette.applications import Starlette
@@ -63,7 +64,7 @@ class BatchEndpoints:
         try:
             stored = msgspec.json.decode(await read_body(request) or b"", type=MESSAGES["set_status"])
         except ValueError as error:
-            return PlainTextResponse(f"status: {error}", 422)
+            return PlainTextResponse(f"status: {error}; give one of {', '.join(get_args(ClipStatus))}", 422)
         name, person = request.path_params["name"], read_person(request)
 
         def store() -> None:
