@@ -199,10 +199,9 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
     """Raise an error for the first file that does not exist, and among several for an image or mask file."""
     for source in sources:
         if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
-            advice = (
-                "put a path with spaces in quotes"
-                + several * ", and separate the values of an option by commas"
-            )
+            advice = "put a path with spaces in quotes"
+            if several:
+                advice += ", and separate the values of an option by commas"
             require_existing(Path(source), advice)
         if several and Path(source).suffix.lower() in MASK_FILES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
@@ -505,7 +504,7 @@ def print_outputs() -> int:
     ),
     flag(
         "--both-directions",
-        "track forward and backward from every --mask and prompt and merge; each is about the objects that it contains",
+        "track forward and backward from every mask and prompt and merge; objects that one lacks keep their masks",
     ),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )

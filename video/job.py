@@ -74,9 +74,7 @@ class Job:
         for name, form in TEXT_FIELDS.items():
             value = join_numbers(getattr(self, name)) if name in PROMPT_FIELDS else getattr(self, name)
             if name == "classes" and isinstance(value, Mapping):
-                value = [
-                    isinstance(text, str) and f":{object_id}={text}" for object_id, text in value.items()
-                ]
+                value = [f":{key}={text}" if isinstance(text, str) else text for key, text in value.items()]
             values = (value,) if isinstance(value, str | Path) else value
             if not (
                 isinstance(values, list | tuple) and all(isinstance(text, str | Path) for text in values)

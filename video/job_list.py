@@ -175,10 +175,10 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _make_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object; raise `ValueError` if it has a key twice, of which Python would keep the last."""
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        raise ValueError(f"{', '.join(key for key, _ in pairs)}: expected each key once")
-    return row
+    for key, count in Counter(key for key, _ in pairs).most_common(1):
+        if count > 1:
+            raise ValueError(f"the key {key[:40]!r} {count} times")
+    return dict(pairs)
 
 
 def _read_job(row: Any, place: str, folder: Path) -> tuple[Job | None, list[InputError]]:

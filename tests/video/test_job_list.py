@@ -104,7 +104,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
         (
             "a.jsonl",
             '{"video": "a.mp4", "masks": ["a.png"], "masks": ["b.png"]}',
-            "line 1: not readable as JSON .video, masks, masks: expected each key once",
+            "line 1: not readable as JSON .the key 'masks' 2 times",
         ),
         ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
         ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
