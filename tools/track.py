@@ -355,12 +355,12 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
     videos = JobList(jobs, run.folder, run.tracker, run.options)
     if run.summarize:
         records = videos.summarize()
-        return max(report_jobs(records, len(jobs), run.folder), int(len(records) < len(jobs)))
+        return max(report_jobs(records, jobs, run.folder), int(len(records) < len(jobs)))
     warn_of_missing_videos(jobs)
     if run.shard is not None:
         with stop_flag() as stop:
             records = videos.track_shard(run.shard, stop, force=run.force, restart=run.restart)
-        status = report_jobs(records, len(records), run.folder, f" in shard {run.shard}")
+        status = report_jobs(records, jobs, run.folder, f" in shard {run.shard}")
     else:
         with join_process_group(run.tracker.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
             tracker = replace(run.tracker, device=str(world.device))
@@ -368,7 +368,7 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
             records = videos.track(world, stop, force=run.force, restart=run.restart)
         if not world.is_main:
             return 0
-        status = report_jobs(records, len(jobs), run.folder)
+        status = report_jobs(records, jobs, run.folder)
     if stop.is_set():
         ended = {record.name for record in records}
         names = [] if run.shard else [job.name for job in jobs if job.name not in ended]
@@ -399,8 +399,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
-            place = f" ({job.place})" if job.place else ""
-            print(f"error: {job.name}{place}: {check}", file=sys.stderr)
+            print(f"error: {job.title}: {check}", file=sys.stderr)
         else:
             status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
         counts[status] += 1
@@ -435,13 +434,14 @@ def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
         print(f"warning: {sentence}", file=sys.stderr)
 
 
-def report_jobs(records: Sequence[JobRecord], count: int, output: Path, where: str = "") -> int:
-    """Print how many of ``count`` videos were tracked and the errors of the others; return 1 if one failed, else 0."""
+def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: str = "") -> int:
+    """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
     failed = [record for record in records if record.error is not None]
-    results = output if where else output / "summary.csv"
-    print(f"{len(records) - len(failed)} of {format_count(count, 'video')} tracked{where}: {results}")
+    results = output if shard else output / "summary.csv"
+    count, titles = len(records if shard else jobs), {job.name: job.title for job in jobs}
+    print(f"{len(records) - len(failed)} of {format_count(count, 'video')} tracked{shard}: {results}")
     for record in failed:
-        print(f"error: {record.name}: {record.error}", file=sys.stderr)
+        print(f"error: {titles[record.name]}: {record.error}", file=sys.stderr)
     print_class_variants({record.name: record.class_names.values() for record in records})
     return 1 if failed else 0
 

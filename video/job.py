@@ -87,6 +87,11 @@ class Job:
                 raise InputError(f"{name} {number!r}: expected the number of a frame, such as 100")
 
     @property
+    def title(self) -> str:
+        """Name and line of a list, for messages."""
+        return f"{self.name} ({self.place})" if self.place else self.name
+
+    @property
     def has_prompts(self) -> bool:
         """Whether masks are to be made from prompts."""
         return bool(self.boxes or self.points or self.not_points)

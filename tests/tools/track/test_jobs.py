@@ -62,7 +62,7 @@ def test_broken_job_is_skipped_and_run_again(clips, capsys, caplog):
     (clips / "c.png").write_bytes(b"no mask")
     assert run(clips) == 1
     err = capsys.readouterr().err
-    assert "error: b:" in err
+    assert "error: b (" in err
     assert "error: c:" in err
     assert "c: failed" in caplog.text
     assert "c.png" not in caplog.text  # explained once
@@ -82,7 +82,7 @@ def test_finished_job_stays_finished_while_its_video_is_missing(clips, tracker, 
     out = str(clips.parent / "out")
     command = ["--jobs", str(clips / "jobs.csv"), "--output", out, "--write", "masks,coco"]
     assert cli.main(command) == 1
-    assert "error: b:" in capsys.readouterr().err
+    assert "error: b (" in capsys.readouterr().err
     video.rename(clips / "b")
     assert cli.main(command) == 0
     assert tracker.steps == 9
@@ -224,6 +224,15 @@ def test_clip_without_mask_fails_alone(clips, capsys):
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
     save(clips / "a.png", 1)
     assert run(clips) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_errors_of_a_clip_name_its_line(clips, capsys, more):
+    (clips / "jobs.csv").write_text("video,masks,start\na,a.png,\nb,b.png,9\n")
+    assert run(clips / "jobs.csv", *more) == 1
+    assert (
+        f"error: b ({clips / 'jobs.csv'}, line 3): start 9: not a frame to track" in capsys.readouterr().err
+    )
 
 
 def test_dry_run_checks_all_clips(clips, tracker, capsys):
