@@ -62,7 +62,7 @@ def test_broken_job_is_skipped_and_run_again(clips, capsys, caplog):
     (clips / "c.png").write_bytes(b"no mask")
     assert run(clips) == 1
     err = capsys.readouterr().err
-    assert "error: b (" in err
+    assert "error: b:" in err
     assert "error: c:" in err
     assert "c: failed" in caplog.text
     assert "c.png" not in caplog.text  # explained once
