@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from aotlab import InputError
+from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
 from aotlab_studio.server.batch import Batch, OpenClip
