@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +39,18 @@ class ExpectedSequence:
 
 
 def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[str]:
-    """Return a line for each missing or invalid ``results/<sequence>/<frame>.png``; further files are ignored."""
-    problems = []
+    """Return a line for each invalid ``results/<sequence>/<frame>.png``, and one for a sequence's missing ones.
+
+    Further files are ignored.
+    """
+    problems, missing = list[str](), dict[str, list[str]]()
     for item, stem in _iterate_frames(expected, "checking"):
         path = results / item.name / f"{stem}.png"
-        problem = find_mask_problem(path.read_bytes(), item) if is_file(path) else "missing"
-        if problem is not None:
+        if not is_file(path):
+            missing.setdefault(item.name, []).append(str(path))
+        elif problem := find_mask_problem(path.read_bytes(), item):
             problems.append(f"{path}: {problem}")
-    return problems
+    return problems + _describe_missing(missing)
 
 
 def write_archive(
@@ -73,7 +77,7 @@ def write_archive(
 
 
 def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: str = "") -> list[str]:
-    """Return a line for each missing, invalid or unexpected entry of a zip; raises `InputError` for another file."""
+    """Return the problems of a zip's entries as `check_results`, and unexpected ones; `InputError` for another file."""
     require_file(archive, "give a zip written by submit")
     with reading(archive, "write it again", kind="a readable zip"), zipfile.ZipFile(archive) as file:
         counts = Counter(name for name in file.namelist() if not name.endswith("/"))
@@ -83,12 +87,19 @@ def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: s
             return [f"no entry has an expected path: {first}; expected paths like {min(expected_entries)}"]
         problems = [f"{name}: unexpected" for name in sorted(counts.keys() - expected_entries)]
         problems += [f"{name}: duplicate entry" for name in sorted(expected_entries) if counts[name] > 1]
+        missing = dict[str, list[str]]()
         for item, stem in _iterate_frames(expected, "checking"):
             name = _entry_name(folder, item, stem)
-            problem = _find_entry_problem(file, name, item) if name in counts else "missing"
-            if problem is not None:
+            if name not in counts:
+                missing.setdefault(item.name, []).append(name)
+            elif problem := _find_entry_problem(file, name, item):
                 problems.append(f"{name}: {problem}")
-        return problems
+        return problems + _describe_missing(missing)
+
+
+def _describe_missing(missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a line for the missing masks of each sequence."""
+    return [f"{names[0]}: missing ({len(names)} in all)" for names in missing.values()]
 
 
 def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:

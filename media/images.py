@@ -116,7 +116,7 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
     if image.shape[:2] != tuple(size):
         height, width = image.shape[:2]
         raise InputError(
-            f"{subject}: {width}×{height}, but {other} is {size[1]}×{size[0]}; give images of one size"
+            f"{subject}: {width}×{height}, but {other} is {size[1]}×{size[0]}; give one of that size"
         )
     return image
 

@@ -42,8 +42,10 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the sizes differ, or the frame is not uint8.
     """
-    if frame.shape[:2] != labels.shape or frame.dtype != np.uint8:
-        raise ValueError(f"labels of shape {labels.shape} do not fit a frame of {frame.dtype} {frame.shape}")
+    if frame.dtype != np.uint8:
+        raise ValueError(f"frame: expected uint8 from 0 to 255, got {frame.dtype}")
+    if frame.shape[:2] != labels.shape:
+        raise ValueError(f"labels of shape {labels.shape} do not fit a frame of {frame.shape}")
     import cv2
 
     image = frame.copy()

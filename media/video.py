@@ -58,6 +58,11 @@ def open_frames(
         InputError: no such source, not a video, no frames, or the first frame cannot be read; ``levels`` or ``rate``
             are invalid, or given for a video file or a stream.
     """
+    if not isinstance(source, str | Path):
+        kind = type(source).__name__
+        raise InputError(
+            f"source: expected a path or an address, or a camera as text, such as '0'; got {kind}"
+        )
     path, address = Path(source), ADDRESS.fullmatch(str(source))
     if address and address[1].lower() == "file":
         raise InputError(

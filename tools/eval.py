@@ -50,6 +50,7 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
+from aotlab.utils.numbers import format_count
 from aotlab.utils.processes import stop_flag
 
 if TYPE_CHECKING:
@@ -76,12 +77,22 @@ class ModelSet:
 
     def __post_init__(self) -> None:
         count = len(self.checkpoint) or 1
+        models, weights = format_count(count, "model"), format_count(len(self.weights), "weight")
         if len(self.config) not in (0, 1, count):
             raise UsageError(
-                f"--config: {len(self.config)} of them for {count} models; give none, one for all, or one for each"
+                f"--config: given {len(self.config)} times for {models}; give none, one for all, or one for each"
             )
         if len(self.weights) not in (0, count):
-            raise UsageError(f"--weights: {len(self.weights)} of them for {count} models; give one for each")
+            raise UsageError(f"--weights: {weights} for {models}; give one for each")
+        if self.feedback == "fused" and self.is_single:
+            raise UsageError(
+                "--feedback fused: has no effect without --flip, --scales or several --checkpoint"
+            )
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is nothing to average."""
+        return len(self.checkpoint) <= 1 and not self.flip and self.scales in ((), (1.0,))
 
     @property
     def models(self) -> list[tuple[Path, str | None, float]]:
@@ -112,7 +123,7 @@ class ModelSet:
             )
             settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
             origin.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
-            if len(self.models) == 1 and not self.flip and scales == (1.0,):
+            if self.is_single:
                 return single, {"models": origin}
             branches += build_branches(
                 single.model, single.config, scales=scales, flip=self.flip, weight=weight, device=device

@@ -21,7 +21,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     settings,
 )
-from aotlab.tools.cli.types import Folder, Size, flag, number, option
+from aotlab.tools.cli.types import Choice, Folder, Size, flag, number, option
 from aotlab.utils.errors import RunStopped, require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -82,9 +82,9 @@ def check_export(
 )
 @option(
     "--provider",
-    metavar="NAME",
+    type=Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
     default="cpu",
-    help="execution provider for --verify: cpu, cuda, tensorrt, coreml, directml, openvino (default: cpu)",
+    help="execution provider for --verify",
 )
 @group("output", option("--output", type=Folder, help="folder to write"), force)
 @model_options(untrained=True)
@@ -118,6 +118,9 @@ def main(
     require_extra("export", *EXPORT_PACKAGES)
     if verify:
         require_module("aotlab_runtime", "./runtime in a checkout")
+        from aotlab.engine.export.verify import require_provider
+
+        require_provider(provider)
     model, loaded = build_or_load(path, config=config, overrides=overrides)
     description = export_model(
         model, loaded, output, video=size[::-1], half=half, prompts=not no_prompts, force=force

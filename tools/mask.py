@@ -13,7 +13,7 @@ from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import force, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import atomic_path, is_folder, real_path, require_output, sibling_path
+from aotlab.utils.files import atomic_path, is_folder, real_path, sibling_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,13 +68,12 @@ def main(
     if not (box or point or not_point):
         raise UsageError(f"{source}: no object to mask; draw a box with --box X,Y,W,H or give --point X,Y")
     number = f".{frame}" if frame else ""
-    output = require_output(output or sibling_path(source, f"{number}.mask.png"), ".png")
+    output = output or sibling_path(source, f"{number}.mask.png")
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}.overlay.jpg")
-    require_output(overlay)
     if real_path(source) in (real_path(output), real_path(overlay)):
         raise UsageError(f"--output {output}: is the image itself; give another name")
-    for path in (output, overlay):
-        require_new_output(path, force=force)
+    require_new_output(output, ".png", force=force)
+    require_new_output(overlay, ".jpg", force=force)
     from PIL import Image
 
     from aotlab.engine.prompting.load import load_segmenter

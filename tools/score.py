@@ -34,7 +34,7 @@ from aotlab.tools.cli.command import (
 from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, force, gather
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, real_path, require_output, write_text
+from aotlab.utils.files import is_folder, real_path, write_text
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
@@ -279,10 +279,8 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
 def main(*, options: ScoreOptions, force: bool) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
     require_extra("score")
-    for path in (options.json_file, options.draw_folder):
-        require_new_output(path, force=force)
-    if options.json_file is not None:
-        require_output(options.json_file)
+    require_new_output(options.json_file, ".json", force=force)
+    require_new_output(options.draw_folder, force=force)
     results = options.results[0]
     if options.benchmark is not None:
         if find_dataset(options.benchmark.dataset)[1].hota:

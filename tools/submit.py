@@ -61,11 +61,11 @@ def write_polygons(root: Path, split: str, videos: Sequence[Video], results: Pat
 
 
 OTHER_WRITERS = {
-    "sav": ("folders of objects", write_object_folders),
-    "burst": ("a JSON file", write_run_lengths),
-    "visor": ("a JSON file of polygons", write_polygons),
+    "sav": ("folders of objects", (), write_object_folders),
+    "burst": ("a JSON file", (".json",), write_run_lengths),
+    "visor": ("a JSON file of polygons", (".zip",), write_polygons),
 }
-"""what is submitted instead of an archive of masks, and its writer, by data set"""
+"""what is submitted instead of an archive of masks, its suffixes, and its writer, by data set"""
 
 
 def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: Path | None) -> int:
@@ -107,7 +107,7 @@ def report_problems(problems: Sequence[str], archive: Path) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        raise InputError(f"{archive}: {len(problems)} invalid masks, listed above; correct them")
+        raise InputError(f"{archive}: masks are missing or invalid, as listed above; correct them")
 
 
 SUBMITTED = [
@@ -139,8 +139,8 @@ def main(
     if check is not None and len(missing) < 2:
         raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
     name, data = find_dataset(dataset)
-    kind, write = OTHER_WRITERS.get(name, (None, None))
-    require_new_output(output, force=force)
+    kind, suffixes, write = OTHER_WRITERS.get(name, (None, (".zip",), None))
+    require_new_output(output, *suffixes, force=force)
     if kind is not None and check is not None:
         raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if kind is None and data.archive_root is None:

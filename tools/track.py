@@ -199,7 +199,10 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
     """Raise an error for the first file that does not exist, and among several for an image or mask file."""
     for source in sources:
         if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
-            require_existing(Path(source), "put a path with spaces in quotes, and separate a list by commas")
+            advice = "put a path with spaces in quotes"
+            if several:
+                advice += ", and separate the values of an option by commas"
+            require_existing(Path(source), advice)
         if several and Path(source).suffix.lower() in MASK_FILES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
 
@@ -273,12 +276,15 @@ def describe(checked: CheckedJob) -> str:
     count = checked.frames.count
     frames = "frames until its end" if count is None else format_count(count, "frame")
     height, width = checked.source.size
-    objects = format_count(len(checked.objects), "object")
+    objects = f"{format_count(len(checked.objects), 'object')} to track"
     rate = ""
     if isinstance(checked.source, ImageFrames):
         rate = f", {float(checked.source.rate):.5g} frames per second"
         rate += "" if checked.job.rate else " (--fps changes it)"
-    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects} to track{rate}"
+    given = len({*checked.masks, *checked.prompts})
+    if given > 1:
+        objects += f", masks given for {'all ' if given == count else ''}{given} frames"
+    return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 
 def require_space(output: Path, needed: int) -> None:
@@ -344,15 +350,17 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
     from aotlab.video.batch import JobList
+    from aotlab.video.job_list import warn_of_missing_videos
 
     videos = JobList(jobs, run.folder, run.tracker, run.options)
     if run.summarize:
         records = videos.summarize()
-        return max(report_jobs(records, len(jobs), run.folder), int(len(records) < len(jobs)))
+        return max(report_jobs(records, jobs, run.folder), int(len(records) < len(jobs)))
+    warn_of_missing_videos(jobs)
     if run.shard is not None:
         with stop_flag() as stop:
             records = videos.track_shard(run.shard, stop, force=run.force, restart=run.restart)
-        status = report_jobs(records, len(records), run.folder, f" in shard {run.shard}")
+        status = report_jobs(records, jobs, run.folder, f" in shard {run.shard}")
     else:
         with join_process_group(run.tracker.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
             tracker = replace(run.tracker, device=str(world.device))
@@ -360,7 +368,7 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
             records = videos.track(world, stop, force=run.force, restart=run.restart)
         if not world.is_main:
             return 0
-        status = report_jobs(records, len(jobs), run.folder)
+        status = report_jobs(records, jobs, run.folder)
     if stop.is_set():
         ended = {record.name for record in records}
         names = [] if run.shard else [job.name for job in jobs if job.name not in ended]
@@ -383,13 +391,15 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     for problem in [] if wrong is None else wrong.problems:
         print(f"error: {problem}", file=sys.stderr)
     rows = [("video", "status", "frames", "fps", "size", "objects")]
-    counts, needed = Counter(failed=0 if wrong is None else wrong.lines), 0
+    rows += [(f"line {number}", "failed", *("",) * 4) for number in ([] if wrong is None else wrong.lines)]
+    counts, needed = Counter(failed=len(rows) - 1), 0
     classes: dict[str, Mapping[int, str]] = {}
+    without_class = list[str]()
     checks = JobList(jobs, run.folder, run.tracker, run.options).check(force=run.force)
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
-            print(f"error: {job.name}: {check}", file=sys.stderr)
+            print(f"error: {job.title}: {check}", file=sys.stderr)
         else:
             status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
         counts[status] += 1
@@ -400,12 +410,16 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
             frames, rate = "unknown" if count is None else str(count), f"{float(checked.source.rate):.5g}"
             classes[job.name] = checked.class_names
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
+            if unnamed := len(checked.objects - checked.class_names.keys()):
+                without_class.append(f"{format_count(unnamed, 'object')} of {job.name}")
         elif status != "failed" and (record := read_job_record(run.folder / job.name)) is not None:
             cells, classes[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, status, *cells))
     for row in align_columns(rows, right=2):
         print("  ".join(row).rstrip())
     print_class_variants({name: names.values() for name, names in classes.items()})
+    if without_class and any(classes.values()):
+        print(f"without a class: {', '.join(without_class)}")
     print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if needed:
         require_space(run.folder, needed)
@@ -420,13 +434,14 @@ def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
         print(f"warning: {sentence}", file=sys.stderr)
 
 
-def report_jobs(records: Sequence[JobRecord], count: int, output: Path, where: str = "") -> int:
-    """Print how many of ``count`` videos were tracked and the errors of the others; return 1 if one failed, else 0."""
+def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: str = "") -> int:
+    """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
     failed = [record for record in records if record.error is not None]
-    results = output if where else output / "summary.csv"
-    print(f"{len(records) - len(failed)} of {format_count(count, 'video')} tracked{where}: {results}")
+    results = output if shard else output / "summary.csv"
+    count, titles = len(records if shard else jobs), {job.name: job.title for job in jobs}
+    print(f"{len(records) - len(failed)} of {format_count(count, 'video')} tracked{shard}: {results}")
     for record in failed:
-        print(f"error: {record.name}: {record.error}", file=sys.stderr)
+        print(f"error: {titles[record.name]}: {record.error}", file=sys.stderr)
     print_class_variants({record.name: record.class_names.values() for record in records})
     return 1 if failed else 0
 
@@ -459,9 +474,9 @@ def print_outputs() -> int:
         metavar="[[FRAME][:ID]=]FILE",
         multiple=True,
         type=FileName(str),
-        help="PNG with one object id per pixel (0: background) for FRAME (default: the first), with ID of this object "
-        "only; or annotations of several frames: COCO, a folder of masks, or a format of an installed package; repeat "
-        "it for several",
+        help="PNG with one object id per pixel (0: background) for FRAME (default: the first); ID renames its only "
+        "object, while a box or point without ID is for object 1; or annotations of several frames: COCO, a folder of "
+        "masks, or a format of an installed package; repeat it for several",
     ),
     option(
         "--output",
@@ -489,7 +504,7 @@ def print_outputs() -> int:
     ),
     flag(
         "--both-directions",
-        "track forward and backward from every --mask and merge; each mask must label every object in its frame",
+        "track forward and backward from every mask and prompt and merge; objects that one lacks keep their masks",
     ),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )

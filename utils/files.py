@@ -356,7 +356,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
     """Check that an output file can be written, before long work starts.
 
     Args:
-        suffixes: allowed suffixes; empty: any.
+        suffixes: allowed suffixes, "" for a name without one; empty: any.
 
     Raises:
         InputError: another suffix, not a regular file, or the folder cannot be written.
@@ -364,7 +364,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(
             f"{_shorten_path(path)}: cannot be written in a format of this name; "
-            f"give one that ends in {' or '.join(suffixes)}"
+            f"give one that ends in {' or '.join(filter(None, suffixes))}"
         )
     require_regular_file(path)
     require_writable(path.parent)

@@ -331,7 +331,8 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
     plan = plan_list(previous, names, inputs, force=force)
     plan.require_allowed(output)
     for name in previous.removed:
-        if plan.action == "resume" or _is_corrected(output / name):
+        has_results = any(path.name[0] != "." for path in (output / name).iterdir())
+        if has_results and (plan.action == "resume" or _is_corrected(output / name)):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
     return plan
 

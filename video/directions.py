@@ -1,14 +1,15 @@
 """Bidirectional tracking between annotated frames.
 
-Each mask must label every object in its frame. Masks are kept as given, and memory is reset at each, so only the frames
-between two masks and the predictions of one direction are stored at a time, on disk.
+Objects that a mask does not contain keep their tracked masks, as in one direction, and so do objects from their removal
+on. A mask of all objects resets the memory. Only the frames between two masks and the predictions of one direction are
+stored at a time, on disk.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +40,8 @@ class AnnotatedFrame(NamedTuple):
     """H×W×3 uint8 RGB"""
     mask: np.ndarray
     """H×W object ids"""
+    complete: bool = True
+    """whether the mask contains all objects tracked until then"""
 
 
 class TimedTracker:
@@ -48,10 +51,19 @@ class TimedTracker:
         self.tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))
         self.seconds = 0.0
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
-        """Step the tracker, see `Tracker.step`."""
-        start = time.perf_counter()
-        prediction = self.tracker.step(frame, mask)
+    def step(
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray | None = None,
+        removed: Iterable[int] = (),
+        *,
+        tracker: Tracker | None = None,
+    ) -> Prediction:
+        """Forget the ``removed`` objects and step the tracker, or another of its model; see `Tracker.step`."""
+        tracker, start = tracker or self.tracker, time.perf_counter()
+        for object_id in removed:
+            tracker.forget(object_id)
+        prediction = tracker.step(frame, mask)
         self._labels.wait(prediction)
         self.seconds += time.perf_counter() - start
         return prediction
@@ -61,20 +73,22 @@ def track_both_directions(
     timed: TimedTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
+    removals: Mapping[int, Sequence[int]],
     folder: Path,
     stop: threading.Event,
 ) -> Generator[FrameResult, None, None]:
     """Yield every frame with the merged prediction from the annotated frames on either side.
 
     Args:
-        timed: tracker to run forward and backward in turn.
+        timed: tracker to run forward; a fresh one runs backward.
         frames: indices and images in order. Frames after the last annotated one are tracked forward.
-        masks: H×W object ids by frame index; each labels all objects.
+        masks: H×W object ids by frame index; 0: keep the prediction.
+        removals: object ids by frame index.
         folder: folder with space for the frames between two masks.
         stop: flag that stops within a frame.
     """
     before: AnnotatedFrame | None = None
-    frames = iter(frames)
+    frames, reverse = iter(frames), timed.tracker.fresh()
     while not stop.is_set():
         with SpillFile(folder, compress=False) as gap:
             indices: list[int] = []
@@ -82,18 +96,27 @@ def track_both_directions(
                 after = _read_gap(frames, masks, gap, indices)
             except Exception:
                 # track the frames received until then
-                yield from _track_gap_forward(timed, before, gap, indices, stop)
+                yield from _track_gap_forward(timed, before, gap, indices, removals, stop)
                 raise
             if after is None:
-                yield from _track_gap_forward(timed, before, gap, indices, stop)
+                yield from _track_gap_forward(timed, before, gap, indices, removals, stop)
                 return
-            cut = yield from _track_gap(timed, (before, after), gap, indices, stop)
+            cut = yield from _track_gap(timed, reverse, (before, after), gap, indices, removals, stop)
+        removed = removals.get(after.frame_index, ())
         if not stop.is_set():
-            timed.tracker.reset()
-            yield after.frame_index, after.frame, replace(timed.step(after.frame, after.mask), cut=cut)
-        before = after
+            complete = {*timed.tracker.ids} - {*removed} <= {*np.unique(after.mask).tolist()}
+            if complete:
+                timed.tracker.reset()
+                removed = ()
+            yield (
+                after.frame_index,
+                after.frame,
+                replace(timed.step(after.frame, after.mask, removed), cut=cut),
+            )
+            before = after._replace(complete=complete)
         if after.frame_index == max(masks):
-            yield from ((index, frame, timed.step(frame)) for index, frame in frames)
+            for index, frame in frames:
+                yield index, frame, timed.step(frame, removed=removals.get(index, ()))
             return
 
 
@@ -112,29 +135,38 @@ def _read_gap(
     return None
 
 
+def _start_gap(timed: TimedTracker, before: AnnotatedFrame | None, length: int) -> None:
+    """Prepare the tracker for a gap of ``length`` frames; after a mask of some objects it keeps its memory."""
+    if before is None or before.complete:
+        timed.tracker.reset(length + 1)
+        if before is not None and length:
+            timed.step(before.frame, before.mask)
+
+
 def _track_gap_forward(
     timed: TimedTracker,
     before: AnnotatedFrame | None,
     gap: SpillFile,
     indices: list[int],
+    removals: Mapping[int, Sequence[int]],
     stop: threading.Event,
 ) -> Iterator[FrameResult]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
-    timed.tracker.reset(len(gap) + 1)
-    if before is not None and indices:
-        timed.step(before.frame, before.mask)
+    _start_gap(timed, before, len(gap))
     for position, index in enumerate(indices):
         if stop.is_set():
             return
         frame = gap[position]
-        yield index, frame, timed.step(frame)
+        yield index, frame, timed.step(frame, removed=removals.get(index, ()))
 
 
 def _track_gap(
     timed: TimedTracker,
+    reverse: Tracker,
     annotated: tuple[AnnotatedFrame | None, AnnotatedFrame],
     gap: SpillFile,
     indices: list[int],
+    removals: Mapping[int, Sequence[int]],
     stop: threading.Event,
 ) -> Generator[FrameResult, None, bool]:
     """Yield the frames of a gap with their merged predictions; return whether it ends with a cut."""
@@ -142,42 +174,48 @@ def _track_gap(
     if not indices:  # the tracker has just seen the annotated frame before
         return before is not None and timed.tracker.is_cut(after.frame)
     cuts: set[int] = set()
+    removed = {object_id for index in (*indices, after.frame_index) for object_id in removals.get(index, ())}
     with PredictionFile(gap.folder) as backward:
-        timed.tracker.reset(len(gap) + 1)
-        timed.step(after.frame, after.mask)
+        reverse.reset(len(gap) + 1)
+        timed.step(after.frame, after.mask, tracker=reverse)
         for position in reversed(range(len(gap))):
             if stop.is_set():
                 return False
-            prediction = timed.step(gap[position])
+            prediction = timed.step(gap[position], tracker=reverse)
             backward.store(position, prediction)
             if prediction.cut:  # between this frame and the next
                 cuts.add(position + 1)
-        timed.tracker.reset(len(gap) + 1)
-        if before is not None:
-            timed.step(before.frame, before.mask)
+        reverse.reset()  # frees its memory
+        _start_gap(timed, before, len(gap))
         for position, index in enumerate(indices):
             if stop.is_set():
                 return False
-            forward = None if before is None else timed.step(gap[position])
-            fused = fuse_directions(forward, backward.load(position), (position + 1) / (len(gap) + 1))
+            frame, weight = gap[position], (position + 1) / (len(gap) + 1)
+            forward = None if before is None else timed.step(frame, removed=removals.get(index, ()))
+            fused = fuse_directions(forward, backward.load(position), weight, removed)
             cut = position in cuts or (forward is not None and forward.cut)
-            yield index, gap[position], replace(fused, cut=cut)
+            yield index, frame, replace(fused, cut=cut)
     return len(gap) in cuts
 
 
-def fuse_directions(forward: Prediction | None, backward: ObjectProbabilities, weight: float) -> Prediction:
-    """Return the weighted mean of the probabilities of both directions.
+def fuse_directions(
+    forward: Prediction | None, backward: ObjectProbabilities, weight: float, removed: Collection[int] = ()
+) -> Prediction:
+    """Return the weighted mean of the probabilities of both directions; objects of one direction are as it has them.
 
     Args:
         forward: prediction from the annotated frame before; None: use only ``backward``.
         backward: prediction from the annotated frame after.
         weight: weight of ``backward``, 0 at the annotated frame before to 1 at the one after.
+        removed: objects that only ``forward`` decides, as they are removed between the annotated frames.
     """
     if forward is None:
         nothing = torch.zeros_like(backward.probabilities[:1])
-        forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
-    merged = merge_directions(forward, backward, dict.fromkeys((*forward.ids, *backward.ids), weight))
+        forward = Prediction((), nothing, nothing[0].long())
     shared = [object_id for object_id in forward.ids if object_id in backward.ids]
+    weights = {**dict.fromkeys(forward.ids, 0.0), **dict.fromkeys(backward.ids, 1.0)}
+    weights |= dict.fromkeys(shared, weight) | dict.fromkeys(removed, 0.0)
+    merged = merge_directions(forward, backward, weights)
     disagreement = measure_disagreement(shared, np.asarray(forward.labels), backward.labels)
     logits, temperature = merged.probabilities.clamp(min=1e-30).log(), forward.temperature
     return Prediction(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Real
+from dataclasses import dataclass, field
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
@@ -24,6 +25,14 @@ MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 
 PROMPT_FIELDS = ("boxes", "points", "not_points")
 """fields of `Job` with `parse_prompts`'s texts"""
+TEXT_FIELDS = {
+    "masks": "files, as texts or paths; write an array with write_mask, or give it to track",
+    "overrides": 'settings, such as ["memory.every=2"]',
+    **dict.fromkeys(PROMPT_FIELDS, "texts or numbers, see Job"),
+    "segmenter": "two ONNX files or the name of a plug-in",
+    "classes": 'class names, such as ["cat", ":2=dog"] or {1: "cat", 2: "dog"}',
+}
+"""fields of `Job` with several texts, and their form for messages"""
 
 
 @dataclass(frozen=True)
@@ -53,16 +62,34 @@ class Job:
     segmenter: tuple[str, ...] = ()
     """segmenter of the prompts: two ONNX files, or the name of a plug-in; empty: the checkpoint's own"""
     classes: tuple[str, ...] = ()
-    """class names of objects, ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
+    """class names of objects, ``[:ID]=NAME`` or NAME for object 1, or a dict by object id; they replace the names in
+    mask files"""
     rate: str | None = None
     """frames per second of an image folder or TIFF stack, as in `open_frames`"""
+    place: str = field(default="", compare=False)
+    """line of a list it is from, for messages"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "video", str(self.video))
-        for name in ("masks", "overrides", "boxes", "points", "not_points", "segmenter", "classes"):
+        for name, form in TEXT_FIELDS.items():
             value = join_numbers(getattr(self, name)) if name in PROMPT_FIELDS else getattr(self, name)
+            if name == "classes" and isinstance(value, Mapping):
+                value = [f":{key}={text}" if isinstance(text, str) else text for key, text in value.items()]
             values = (value,) if isinstance(value, str | Path) else value
+            if not (
+                isinstance(values, list | tuple) and all(isinstance(text, str | Path) for text in values)
+            ):
+                raise InputError(f"{name}: expected {form}, got {type(value).__name__}")
             object.__setattr__(self, name, tuple(map(str, values)))
+        for name in ("start", "end"):
+            number = getattr(self, name)
+            if not isinstance(number, Integral | None) or isinstance(number, bool):
+                raise InputError(f"{name} {number!r}: expected the number of a frame, such as 100")
+
+    @property
+    def title(self) -> str:
+        """Name and line of a list, for messages."""
+        return f"{self.name} ({self.place})" if self.place else self.name
 
     @property
     def has_prompts(self) -> bool:
@@ -131,6 +158,8 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         )
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
+    if len(job.segmenter) == 1:  # also if no prompt needs it
+        find_segmenter(job.segmenter[0])
     numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
     if numbered and not Path(job.video).exists():
         raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")

@@ -61,7 +61,7 @@ class WrongLinesError(InputError):
         listed = ", ".join(map(str, others[:MAX_LISTED])) + ", …" * (len(others) > MAX_LISTED)
         super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
         self.problems, self.jobs = [problem for _, problem in problems], jobs
-        self.lines = len(others) + 1
+        self.lines = [first, *others]
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -148,7 +148,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         if is_json:
             for number, line in enumerate(text.split("\n"), start=1):
                 if line.strip():
-                    yield number, json.loads(line)
+                    yield number, json.loads(line, object_pairs_hook=_make_row)
             return
         reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
         columns = reader.fieldnames or []
@@ -171,6 +171,14 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     except (csv.Error, ValueError, RecursionError) as error:
         kind = "JSON" if is_json else "CSV"
         raise InputError(f"{path}, line {number}: not readable as {kind} ({error})") from error
+
+
+def _make_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise `ValueError` if it has a key twice, of which Python would keep the last."""
+    for key, count in Counter(key for key, _ in pairs).most_common(1):
+        if count > 1:
+            raise ValueError(f"the key {key[:40]!r} {count} times")
+    return dict(pairs)
 
 
 def _read_job(row: Any, place: str, folder: Path) -> tuple[Job | None, list[InputError]]:
@@ -202,19 +210,26 @@ def _collecting(problems: list[InputError], place: str) -> Iterator[None]:
 
 
 def _make_job(values: dict[str, Any], place: str, folder: Path) -> Job:
-    """Return the job of the fields in a row, with paths relative to the list's folder; warn if its video is missing."""
+    """Return the job of the fields in a row, with paths relative to the list's folder."""
     video = values["video"]
-    has_objects = values["masks"] or values["boxes"] or values["points"]
-    if not (isinstance(video, str) and video and has_objects):
-        raise InputError("expected a video, its masks, box or point")
+    if not (isinstance(video, str) and video):
+        raise InputError("expected a video")
     name = values["name"] or (base_name(folder / strip_credentials(video)) if Path(video).name else "")
     masks = [resolve_mask_value(mask, folder) for mask in values["masks"]]
     if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
-        path = folder / video
-        if path != Path(video) and not file_mode(path):  # its job fails later and alone
-            log.warning("%s: %s: no such file or folder; paths are relative to the list", place, path)
         video = os.path.join(folder, video)
-    return Job(**values | {"name": require_file_name(name, "name"), "video": video, "masks": masks})
+    name = require_file_name(name, "name")
+    return Job(**values | {"name": name, "video": video, "masks": masks, "place": place})
+
+
+def warn_of_missing_videos(jobs: Sequence[Job]) -> None:
+    """Warn of videos of a list that do not exist, as each job fails later and alone."""
+    for job in jobs:
+        stands_for_stream = ADDRESS.fullmatch(job.video) or CAMERA_NUMBER.fullmatch(job.video)
+        if job.place and not stands_for_stream and not file_mode(Path(job.video)):
+            log.warning(
+                "%s: %s: no such file or folder; paths are relative to the list", job.place, job.video
+            )
 
 
 def _require_column(name: str, problem: str) -> None:
@@ -282,7 +297,11 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 def _require_different_names(jobs: list[Job], place: str, remedy: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
-    for name, count in Counter(job.name.lower() for job in jobs).most_common(1):
+    for folded, count in Counter(job.name.lower() for job in jobs).most_common(1):
         if count > 1:
-            raise InputError(f"{place}: {count} jobs are called {name}; {remedy}")
+            names = dict.fromkeys(job.name for job in jobs if job.name.lower() == folded)
+            problem = f"{count} jobs are called {folded}"
+            if len(names) > 1:
+                problem = f"jobs {' and '.join(names)} differ only in letter case"
+            raise InputError(f"{place}: {problem}; {remedy}")
     return jobs

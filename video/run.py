@@ -105,7 +105,6 @@ def track_job(
         on_start()
         results.remove_temporary_files()
         drawn = {} if segmenter is None else _segment_prompts(checked, segmenter)
-        tracker.reset(checked.frames.count)
         progress = results.open_progress(tracker)
         with results.record_run():
             masks = checked.masks

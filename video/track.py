@@ -8,6 +8,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,17 +65,24 @@ class JobOptions:
             object.__setattr__(self, "write", (self.write,))
         require(bool(self.write), f"write: no output; give some of {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
+        require(
+            isinstance(self.removals, list | tuple) and all(map(_is_pair, self.removals)),
+            "removals: expected pairs of frame number and object id, such as [(30, 2)]",
+        )
         require_range(self.timeout, POSITIVE, "timeout")
         require(
-            not (self.both_directions and (self.realtime or self.removals)),
-            "both directions: cannot go with realtime, as later frames are needed, or with remove, as each mask shows "
-            "all objects of its frame; give one of them",
+            not (self.both_directions and self.realtime),
+            "both directions: cannot go with realtime, as later frames are needed; give one of them",
         )
 
     @cached_property
     def outputs(self) -> dict[str, OutputKind]:
         """Outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(x, Integral) for x in value)
 
 
 @dataclass(frozen=True)
@@ -140,15 +148,15 @@ def track(
     A bad frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
 
     Args:
-        tracker: needs ``reset`` for both directions and ``forget`` for removals.
-        masks: H×W object ids by frame index; later masks may add objects.
+        tracker: a `Tracker`, which forgets earlier videos first.
+        masks: H×W object ids by frame index, of frames to track; later masks may add objects.
         output: folder, created if missing.
         frames: frames to track; None: all.
         classes: classes and attributes of the objects, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
 
     Raises:
-        InputError: the output folder is not writable, a removal is of no object, or the first frame failed.
+        InputError: no masks, the output folder is not writable, a removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
@@ -157,7 +165,15 @@ def track(
         raise InputError(
             f"source {source}: expected frames; give open_frames({str(source)!r}), or use run_job"
         )
+    if not (isinstance(masks, Mapping) and masks and all(isinstance(index, Integral) for index in masks)):
+        raise InputError("masks: expected masks by frame index, with at least one; give {0: mask}")
+    if not isinstance(frames, FrameSelection | None):
+        raise InputError(
+            f"frames: expected a FrameSelection, got {type(frames).__name__}; use Job's start and end"
+        )
     output, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
+    for index in masks:
+        frames.require(index, f"mask of frame {index}")
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
@@ -166,6 +182,8 @@ def track(
         source,
         None if progress is None else progress.add_frame,
     )
+    if progress is None or progress.last < 0:
+        tracker.reset(frames.count)
     timed, cuts = TimedTracker(tracker), list[int]()
     required = {*masks, *removals}
     problem: Exception | None = None
@@ -181,7 +199,7 @@ def track(
             with bar, WriteBehind(outputs.write) as writer, closing(iter(reader)) as items:
                 predictions: Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]
                 if options.both_directions:
-                    predictions = track_both_directions(timed, items, masks, output, stop)
+                    predictions = track_both_directions(timed, items, masks, removals, output, stop)
                 else:
                     predictions = track_forward(timed, items, masks, removals, progress)
                 with closing(predictions):
@@ -237,9 +255,7 @@ def track_forward(
         if progress is not None and index <= progress.last:
             yield index, frame, progress.restore(index)
             continue
-        for object_id in removals.get(index, ()):
-            timed.tracker.forget(object_id)
-        prediction = timed.step(frame, masks.get(index))
+        prediction = timed.step(frame, masks.get(index), removals.get(index, ()))
         if progress is not None:
             progress.keep_state(index, timed.tracker)
         yield index, frame, prediction

@@ -183,7 +183,7 @@ def open_dataset(
     enabled = {option: True for option, chosen in options.items() if chosen}
     for option in enabled.keys() - dataset.options:
         able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
-        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only {able} support it")
+        raise InputError(f"--{option.replace('_', '-')}: not for {key}; only for {able}")
     source = f"; get it from {dataset.source}" if dataset.source else ""
     folder = root if root is not None else find_default_root(key)
     return dataset.read(require_folder(folder, f"{key} as {dataset.layout}{source}"), split, **enabled)

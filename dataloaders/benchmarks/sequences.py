@@ -159,7 +159,13 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
     if not frames:
-        raise InputError(f"{images}: no frame here; expected 00000.jpg, 00001.jpg and so on")
+        folder = next((path.name for path in sorted(images.iterdir()) if is_folder(path)), None)
+        found = (
+            "no frame"
+            if folder is None
+            else f"no frame, but the folder {folder}, as in another data set's layout"
+        )
+        raise InputError(f"{images}: {found}; expected 00000.jpg, 00001.jpg and so on")
     return frames
 
 

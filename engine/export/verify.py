@@ -34,6 +34,16 @@ class Agreement(NamedTuple):
     """median seconds per frame of PyTorch"""
 
 
+def require_provider(name: str) -> None:
+    """Raise `InputError` unless the runtime has this execution provider."""
+    from aotlab_runtime import graphs
+
+    try:
+        graphs.find_provider(name)
+    except graphs.InputError as error:
+        raise InputError(str(error)) from error
+
+
 def verify_export(
     model: VOSModel,
     config: Config,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +39,19 @@ def load_segmenter(
 
         return OnnxSegmenter(*onnx)
     if plugin is not None:
-        installed = list_plugins(SEGMENTERS)
-        if plugin not in installed:
-            names = ", ".join(sorted(installed)) or "none"
-            remedy = suggest(plugin, installed, f"installed segmenters: {names}")
-            raise InputError(f"segmenter {plugin}: not installed; {remedy}")
-        segmenter: PromptSegmenter = load_plugin(installed[plugin])()
+        segmenter: PromptSegmenter = load_plugin(find_segmenter(plugin))()
         return segmenter
     return CheckpointSegmenter(checkpoint, device)
+
+
+def find_segmenter(plugin: str) -> EntryPoint:
+    """Return the entry point of an installed segmenter; raise `InputError` for any other name."""
+    installed = list_plugins(SEGMENTERS)
+    if plugin not in installed:
+        names = ", ".join(sorted(installed)) or "none"
+        remedy = suggest(plugin, installed, f"installed segmenters: {names}")
+        raise InputError(f"segmenter {plugin}: not installed; {remedy}")
+    return installed[plugin]
 
 
 class CheckpointSegmenter(PromptSegmenter):

@@ -50,6 +50,13 @@ class TrackerOptions:
         config = apply_protocol(config, "bounded", self.overrides)
         return replace(config, rules=drop_unavailable_rules(config.rules))
 
+    def check(self) -> None:
+        """Raise `InputError` for a device or settings that `load` would refuse, without loading the model."""
+        from aotlab.utils.devices import pick_device
+
+        pick_device(self.device)
+        self.read_settings()
+
     def settings_as_yaml(self) -> str:
         """Return the settings as ``--print-config`` prints them; raise `InputError` as `read_settings` does."""
         from aotlab.configs.load import to_yaml

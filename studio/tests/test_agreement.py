@@ -47,6 +47,8 @@ def test_existing_table_is_replaced_only_with_force(annotations, tmp_path, capsy
     assert (tmp_path / "j.csv").read_text() == "mine"
     assert main([*command, "--force"]) == 0
     assert (tmp_path / "j.csv").read_text().startswith("frame,object,J")
+    assert main([*annotations, "--csv", str(tmp_path / "film.mp4"), "--force"]) == 2
+    assert "give one that ends in .csv" in capsys.readouterr().err
 
 
 def test_annotations_of_different_frames_rejected(annotations, tmp_path, capsys):

@@ -85,7 +85,7 @@ def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
         main([str(tmp_path / "in.json"), str(video), "--to", "masks", "--video", str(video), "--force"]) == 2
     )
     first, second = capsys.readouterr().err.splitlines()
-    assert "exists; give another name, or replace it with --force" in first
+    assert "exists; choose another name, or replace it with --force" in first
     assert "would replace the input" in second
 
 
@@ -156,11 +156,37 @@ def test_project_folder_is_converted(tmp_path):
 
 def test_output_without_suffix_is_warned_of(video, tmp_path, capsys):
     find_mask_writer("cvat").write(tmp_path / "in.xml", tracked(), VIDEO)
-    for name in ("out", "out.json"):
-        assert (
-            main([str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video)]) == 0
-        )
-    assert capsys.readouterr().err.count("has no suffix; other programs expect out.json") == 1
+    for name, code in (("out", 0), ("out.json", 0), ("out.txt", 2), ("out.mp4", 2)):
+        line = [str(tmp_path / "in.xml"), str(tmp_path / name), "--to", "coco", "--video", str(video)]
+        assert main(line) == code
+    said = capsys.readouterr().err
+    assert said.count("has no suffix; other programs expect out.json") == 1
+    assert said.count("cannot be written in a format of this name; give one that ends in .json") == 2
+    assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "more"),
+    [
+        ("clips.csv", ["--to", "coco", "--merge"]),
+        ("film.mp4", ["--to", "masks"]),
+        ("notes.txt", ["--to", "coco"]),
+        ("film.mp4", ["--to", "cvat"]),
+        ("photos", ["--to", "coco"]),
+    ],
+)
+def test_force_replaces_no_file_of_another_kind(tmp_path, out, more):
+    results = write_results(tmp_path, ["a", "b"])
+    source = (
+        [str(results)] if "--merge" in more else [str(results / "a"), "--video", str(tmp_path / "videos/a")]
+    )
+    path = tmp_path / out
+    if path.suffix:
+        path.write_text("mine")
+    else:
+        path.mkdir()
+    assert main([*source, str(path), *more, "--force"]) == 2
+    assert path.read_text() == "mine" if path.suffix else path.is_dir()
 
 
 def read_parts(root):
@@ -189,6 +215,22 @@ def test_videos_are_merged_and_split_to_coco(tmp_path, part):
     assert all((labels == truth(int(name[2:7]))).all() for (_, name), labels in found.items())
     read = read_annotations(out / f"{part}.json", VideoInfo(names[0], (HEIGHT, WIDTH), CLIP_LENGTH))
     assert (read.mask(2) == truth(2)).all()
+
+
+def test_video_left_out_does_not_change_the_split(tmp_path, capsys):
+    names = [f"clip{number}" for number in range(6)]
+    results, parts = write_results(tmp_path, names), []
+    for left_out in (None, "clip0", "clip5"):
+        if left_out:
+            change_record(results / left_out, error="not finished")
+        out = tmp_path / f"without {left_out}"
+        assert main([str(results), str(out), "--to", "coco", "--merge", "--split", "0.6"]) == bool(left_out)
+        parts.append({folder.name for folder in (out / "val" / "images").iterdir()})
+    assert parts == [{"clip1", "clip4"}] * 3
+    for name in parts[0]:
+        change_record(results / name, error="not finished")
+    assert main([str(results), str(tmp_path / "o"), "--to", "coco", "--merge", "--split", "0.6"]) == 2
+    assert "no video is left for val" in capsys.readouterr().err
 
 
 def test_classes_of_the_record_name_masks(tmp_path):
@@ -249,17 +291,19 @@ def test_unfinished_and_broken_videos_are_left_out(tmp_path, capsys):
     change_record(results / "a", error="not finished")
     (results / "b" / ".track.json").unlink()
     change_record(results / "c", video=str(tmp_path / "gone.mp4"))
-    jobs = {"settings": {}, "jobs": ["a", "b", "c", "d"]}  # e was removed from the list
+    jobs = {"settings": {}, "jobs": ["a", "b", "b2", "c", "d"]}  # e was removed from the list
     write_versioned(results / ".jobs.json", RUN_KIND, jobs)
     assert main([str(results), str(out), "--to", "coco", "--merge"]) == 1
     assert [folder.name for folder in (out / "train" / "images").iterdir()] == ["d"]
     first, second, third = capsys.readouterr().err.splitlines()
     assert first == "error: a: not finished; left out"
-    assert second.startswith("error: b: no record of its tracking")
+    assert second.startswith("error: b, b2: no record of its tracking")  # as after a killed batch
     assert "gone.mp4" in third
     change_record(results / "d", error="not finished", video=str(tmp_path / "gone.mp4"))
     assert main([str(results), str(out), "--to", "coco", "--merge", "--force"]) == 2
-    assert "holds 0 tracked videos; a: not finished" in capsys.readouterr().err
+    assert re.search(
+        "holds 0 tracked videos; a, d: not finished; .*; b, b2: no record", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -297,7 +341,7 @@ def test_corrections_are_merged_after_their_export_only(tmp_path, capsys):
     session = open_session(results / "a")
     draw(session, 3, 1)
     editing.clear(session.document, 3, 2)
-    assert "in progress, and without their corrections: a" in merge(0)
+    assert "in progress, and without corrections since the last export: a" in merge(0)
     session.document.set_status("accepted", "", session.document.snapshot.list_outdated())
     assert (
         f"error: a: its accepted masks are not exported; run aotlab export-clips {results}; left out"

@@ -40,6 +40,8 @@ def test_frame_is_not_modified():
 def test_labels_of_another_size_rejected():
     with pytest.raises(ValueError, match="do not fit"):
         draw_overlay(gray(), square(1)[:10])
+    with pytest.raises(ValueError, match="frame: expected uint8 from 0 to 255, got float64"):
+        draw_overlay(gray() / 255, square(1))
 
 
 def test_images_are_joined_with_white_gaps():

@@ -246,8 +246,9 @@ def test_second_run_finds_all_and_other_settings_need_force(data, checkpoint, tm
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--weights", "1,2"], "--weights: 2 of them for 1 models"),
-        (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 models"),
+        (["--weights", "1,2"], "--weights: 2 weights for 1 model; give one for each"),
+        (["--config", "aott", "--config", "aotl"], "--config: given 2 times for 1 model"),
+        (["--feedback", "fused"], "--feedback fused: has no effect without --flip, --scales"),
     ],
 )
 def test_options_that_do_not_fit_together_rejected(data, tmp_path, capsys, more, message):

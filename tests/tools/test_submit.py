@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -126,15 +127,24 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, capsys):
     assert not mose.archive.exists()
     *problems, last = lines(capsys)
     assert [problem.partition(".png: ")[2].split(" (")[0] for problem in problems] == [
-        "missing",
         "mode RGB with 8 bits; expected an 8-bit palette PNG",
         "6×5; expected 64×48",
         "unknown ids 3, 6; the objects are 1, 2",
         "not a readable PNG",
         "mode I;16 with 16 bits; expected an 8-bit palette PNG",
         "a BMP file; expected PNG",
+        "missing",
     ]
-    assert last.startswith(f"error: {mose.results}: 7 invalid masks")
+    assert last.startswith(f"error: {mose.results}: masks are missing or invalid")
+
+
+def test_missing_masks_take_a_line_per_sequence(mose, capsys):
+    for path in sorted(mose.results.glob("*/*.png")):
+        path.unlink()
+    assert mose.write() == 2
+    *problems, _ = lines(capsys)
+    assert len(problems) == 2
+    assert all(re.search(r"00000\.png: missing \([2-9] in all\)$", problem) for problem in problems)
 
 
 def duplicate(run):
@@ -194,7 +204,30 @@ def test_broken_archive_is_named(mose, capsys, problem):
     assert mose.check() == 2
     *problems, last = lines(capsys)
     assert any(problem in line for line in (*problems, last))
-    assert last.startswith(f"error: {mose.archive}: {f'{len(problems)} invalid masks' if problems else ''}")
+    assert last.startswith(f"error: {mose.archive}: {'masks are missing or invalid' if problems else ''}")
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("davis2017", ".zip"), ("burst", ".json"), ("visor", ".zip")])
+def test_output_of_another_suffix_is_not_replaced(name, suffix, tmp_path, capsys):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"mine")
+    line = [
+        "--dataset",
+        name,
+        "--root",
+        str(tmp_path),
+        "--results",
+        str(tmp_path),
+        "--output",
+        str(film),
+        "--force",
+    ]
+    assert main(line) == 2
+    assert (
+        f"film.mp4: cannot be written in a format of this name; give one that ends in {suffix}"
+        in lines(capsys)[0]
+    )
+    assert film.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])
@@ -242,5 +275,5 @@ def test_time_to_check_an_archive_is_proportional_to_its_entries(tmp_path, monke
     names = [Name(f"a/{stem}.png") for stem in stems]
     monkeypatch.setattr(zipfile.ZipFile, "namelist", lambda self: names)
     expected = [ExpectedSequence("a", stems, (2, 2), frozenset({1}))]
-    assert len(check_archive(tmp_path / "a.zip", expected)) == len(stems)
+    assert len(check_archive(tmp_path / "a.zip", expected)) == len(stems)  # none is a PNG
     assert comparisons < 10 * len(stems)

@@ -96,6 +96,10 @@ def test_results_of_a_removed_job_stay(output, jobs, caplog):
         save_record(output / job.name / JOB_RECORD, start_record(job))
     kept, removed = jobs[:1], jobs[1].name
     claim_folder(output, kept, INPUTS, force=False)
+    assert "its results stay" not in caplog.text  # it has none
+    claim_folder(output, jobs, INPUTS, force=False)
+    (output / removed / "masks").mkdir()
+    claim_folder(output, kept, INPUTS, force=False)
     assert f"{removed}: not in the list any more; its results stay in {output / removed}" in caplog.text
     assert [folder.name for folder in list_job_folders(output)] == [kept[0].name]
     assert (output / removed / JOB_RECORD).exists()

@@ -26,18 +26,15 @@ def later(ids, rows):
     return ObjectProbabilities(ids, torch.tensor(rows)[:, None])
 
 
-def both(tracker, frames, masks, folder, stop=None):
-    return list(
-        track_both_directions(
-            TimedTracker(tracker), enumerate(frames), masks, folder, stop or threading.Event()
-        )
-    )
+def both(tracker, frames, masks, folder, stop=None, removals=None):
+    timed, stop = TimedTracker(tracker), stop or threading.Event()
+    return list(track_both_directions(timed, enumerate(frames), masks, removals or {}, folder, stop))
 
 
 @pytest.fixture(scope="module")
 def keyed(models, tmp_path_factory):
     """A clip annotated on frames 2 and 6 of 9, and what both directions make of it."""
-    frames, masks = clip(9), {2: stripes([4, 9]), 6: stripes([0, 9, 7])}
+    frames, masks = clip(9), {2: stripes([4, 9]), 6: stripes([4, 9, 7])}
     results = both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("room"))
     return frames, masks, results
 
@@ -69,15 +66,40 @@ def test_directions_are_weighted_by_distance(models, keyed):
         earlier, later = forward[index - 2].probabilities, backward[6 - index].probabilities
         assert results[index][2].ids == (4, 9, 7)
         expected = torch.zeros(4, *earlier.shape[1:])
-        expected[:3] = (1 - weight) * earlier  # background, 4, 9
-        expected[[0, 3, 2]] += weight * later  # background, 7, 9
+        expected[1:3] = (1 - weight) * earlier[1:] + weight * later[[1, 3]]  # 4, 9
+        expected[3] = later[2]  # 7, which only the mask after has
+        expected[0] = (1 - expected[1:].sum(0)).clamp(min=0)
+        expected /= expected.sum(0)
         # half a step of 1/255, and as much again from making the sum 1
         torch.testing.assert_close(results[index][2].probabilities, expected, atol=0.01, rtol=0)
 
 
-def test_object_of_one_side_appears_halfway():
-    ahead, backward = answer((1,), [[1.0], [0.0]]), later((8,), [[0.0], [1.0]])
-    assert [fuse_directions(ahead, backward, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
+def test_object_of_one_mask_keeps_its_direction():
+    """As in the studio: a mask says nothing about objects that it does not contain."""
+    ahead, backward = answer((1,), [[0.3, 1.0], [0.7, 0.0]]), later((8,), [[1.0, 0.0], [0.0, 1.0]])
+    for weight in (0.1, 0.9):
+        assert fuse_directions(ahead, backward, weight).labels.tolist() == [[1, 8]]
+    assert fuse_directions(ahead, backward, 0.9, {8}).labels.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("last", [{}, {6: stripes([4, 9, 5])}])
+def test_mask_of_one_object_leaves_the_others(models, tmp_path, last):
+    frames, masks = clip(7), {0: stripes([4, 9]), 3: np.where(stripes([0, 0, 5]), 5, 0), **last}
+    results = both(Tracker(*models["aott"]), frames, masks, tmp_path)
+    forward = run(Tracker(*models["aott"]), frames, masks)
+    assert {4, 9, 5} <= {*np.unique(results[3][2].labels)}
+    for index in range(3, 6 if last else 7):
+        assert results[index][2].ids == (4, 9, 5)
+    for index in (3, *(() if last else (4, 5, 6))):  # the memory of earlier masks is kept
+        assert (results[index][2].labels == forward[index].labels).all()
+
+
+def test_removed_object_has_no_pixel_until_it_is_given_again(models, tmp_path):
+    frames, masks = clip(7), {0: stripes([4, 9]), 5: stripes([4, 9])}
+    results = both(Tracker(*models["aott"]), frames, masks, tmp_path, removals={3: [9], 6: [4]})
+    shown = [{*np.unique(prediction.labels).tolist()} for _, _, prediction in results]
+    assert [9 in ids for ids in shown] == [True, True, True, False, False, True, 9 in shown[6]]
+    assert [4 in ids for ids in shown[5:]] == [True, False]
 
 
 def test_disagreement_is_of_common_objects():
@@ -118,7 +140,7 @@ def test_broken_source_is_tracked_forward(models, tmp_path):
     with pytest.raises(InputError, match="frame 3"):
         found.extend(
             track_both_directions(
-                TimedTracker(Tracker(*models["aott"])), broken(), masks, tmp_path, threading.Event()
+                TimedTracker(Tracker(*models["aott"])), broken(), masks, {}, tmp_path, threading.Event()
             )
         )
     forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
@@ -158,6 +180,11 @@ def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
 
 class ColorTracker:
     """Sees a cut where a frame's color differs from the last one's."""
+
+    ids = (1,)
+
+    def fresh(self):
+        return ColorTracker()
 
     def reset(self, length=None):
         self.last = None

@@ -13,6 +13,8 @@ from aotlab.media.regions import VideoInfo
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video.inputs import FrameSelection, load_masks, split_mask_value
+from aotlab.video.job import Job
+from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
 from tests.numbered_videos import cut_end
 
@@ -248,3 +250,30 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     monkeypatch.setattr(VideoFrames, "__iter__", None)  # decodes from the beginning
     assert [index for index, _ in FrameSelection(source, 34).read(source)] == list(range(34, 40))
     assert len(decoded) < 20
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"masks": labels(1)}, "masks: expected files, as texts or paths; write an array with write_mask"),
+        ({"masks": [labels(1)]}, "masks: expected files"),
+        ({"classes": [1]}, 'classes: expected class names, such as \\["cat", ":2=dog"\\] or {1: "cat"'),
+        ({"classes": {1: 2}}, "classes: expected class names"),
+        ({"overrides": {"memory.every": 2}}, "overrides: expected settings, such as"),
+        ({"end": "1"}, "end '1': expected the number of a frame, such as 100"),
+        ({"start": 1.5}, "start 1.5: expected the number of a frame"),
+    ],
+)
+def test_job_names_a_field_of_another_type(fields, words):
+    with pytest.raises(InputError, match=words):
+        Job("a", "a.mp4", **fields)
+
+
+def test_job_takes_class_names_by_object_id():
+    assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == (":1=cat", ":7=dog")
+
+
+@pytest.mark.parametrize("removals", [{1: 9}, 5, [(1, "2")], (30, 2)])
+def test_removals_of_another_form_rejected(removals):
+    with pytest.raises(InputError, match=r"removals: expected pairs .*, such as \[\(30, 2\)\]"):
+        JobOptions(removals=removals)

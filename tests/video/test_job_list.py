@@ -8,7 +8,7 @@ from PIL import Image
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
-from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
+from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs, warn_of_missing_videos
 from tests.drawn_clips import write_plain
 from tests.limits import make_pipe
 from tests.tools.track.runs import save
@@ -100,7 +100,12 @@ def test_folder_has_masks_beside_videos(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("a.csv", "video\na.mp4\n", "line 2: expected a video, its masks, box or point"),
+        ("a.csv", "video,box\n,\n", "line 2: expected a video$"),
+        (
+            "a.jsonl",
+            '{"video": "a.mp4", "masks": ["a.png"], "masks": ["b.png"]}',
+            "line 1: not readable as JSON .the key 'masks' 2 times",
+        ),
         ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
         ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
         (
@@ -109,12 +114,12 @@ def test_folder_has_masks_beside_videos(tmp_path):
             "line 3: class Dog: line 2 has dog; write both alike",
         ),
         ("a.csv", "video,masks\n", "holds no videos; give a header"),
-        ("a.csv", "video,masks\na.mp4,\n", "line 2"),
         (
             "a.csv",
             "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
-            "2 jobs are called a; give each its own in the column name",
+            "jobs a and A differ only in letter case; give each its own in the column name",
         ),
+        ("a.csv", "video,masks\na.mp4,a.png\nb/a.mp4,a.png\n", "2 jobs are called a; give each its own"),
         ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
@@ -157,7 +162,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
             r"a.csv, line 1: unknown column 'mask'; did you mean masks\?$",
         ),
         ("a.jsonl", "{", "line 1"),
-        ("a.jsonl", "5", "expected a video, its masks"),
+        ("a.jsonl", "5", "line 1: expected a video$"),
         ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box: expected X,Y,W,H as text or numbers"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
     ],
@@ -170,7 +175,7 @@ def test_invalid_list_names_its_line(tmp_path, name, text, words):
 
 
 def test_all_wrong_lines_are_named(tmp_path):
-    (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\nc,,\nd,m,-1\n")
+    (tmp_path / "a.csv").write_text("video,masks,start\na,m,x\nb,m,\n,m,\nd,m,-1\n")
     with pytest.raises(InputError, match=r"line 2: start x: .*; also to correct: line 4, 5$"):
         read_jobs(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("video,masks,start,end,fps\na,m,x,y,z\nb,m,1,,\n")
@@ -180,9 +185,16 @@ def test_all_wrong_lines_are_named(tmp_path):
     assert [job.name for job in raised.value.jobs] == ["b"]
 
 
+def test_row_without_objects_is_a_job_that_fails_alone(tmp_path):
+    """As a video without masks in a folder: it can be drawn in the studio."""
+    (tmp_path / "a.csv").write_text("video,masks\na.mp4,\n")
+    (job,) = read_jobs(tmp_path / "a.csv")
+    assert (job.name, job.masks, job.place) == ("a", (), f"{tmp_path / 'a.csv'}, line 2")
+
+
 def test_missing_video_of_a_list_is_warned_of(tmp_path, caplog):
     (tmp_path / "a.csv").write_text("video,masks\na.mp4,a.png\n")
-    assert len(read_jobs(tmp_path / "a.csv")) == 1
+    warn_of_missing_videos(read_jobs(tmp_path / "a.csv"))
     assert "a.csv, line 2" in caplog.text
     assert "a.mp4: no such file or folder; paths are relative to the list" in caplog.text
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import read_mask
+from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video import outputs
@@ -25,6 +26,7 @@ from tests.limits import limit_file_size
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = JobOptions(progress=False)
+SIX_FRAMES = VideoInfo("six", (32, 32), 6)
 
 
 class Source:
@@ -54,6 +56,9 @@ class Echo:
 
     def __init__(self, at=None, delay=0.0):
         self.at, self.delay, self.seen = at or {}, delay, []
+
+    def reset(self, length=None):
+        pass
 
     def step(self, frame, mask=None):
         number = int(frame[0, 0, 0])
@@ -260,12 +265,45 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
     assert all(9 not in ids for ids in seen[3:])
 
 
+class Used(Echo):
+    """Remembers whether it was reset."""
+
+    def reset(self, length=None):
+        self.seen.append(f"reset {length}")
+
+
+def test_earlier_video_is_forgotten(tmp_path):
+    tracker = Used()
+    track(tracker, Source(2), {0: MASK}, tmp_path, QUIET)
+    assert tracker.seen == ["reset None", 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("masks", "frames", "words"),
+    [
+        ({}, None, "masks: expected masks by frame index, with at least one"),
+        (MASK, None, "masks: expected masks by frame index"),
+        ({"0": MASK}, None, "masks: expected masks by frame index"),
+        ({0: MASK}, range(2), "frames: expected a FrameSelection, got range"),
+        ({-1: MASK}, None, "mask of frame -1: not a frame to track; give one from 0 to the end"),
+        (
+            {0: MASK, 9: MASK},
+            FrameSelection(SIX_FRAMES),
+            "mask of frame 9: not a frame to track; give one from 0 to 5",
+        ),
+    ],
+)
+def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
+    tracker = Echo()
+    with pytest.raises(InputError, match=words):
+        track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)
+    assert (tracker.seen, [*tmp_path.iterdir()]) == ([], [])
+
+
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])
 def test_removal_of_an_absent_object_rejected(tmp_path, removal):
     tracker = Echo()
     options = JobOptions(progress=False, removals=(removal,))
-    with pytest.raises(InputError, match="remove"):
-        JobOptions(both_directions=True, removals=(removal,))
     with pytest.raises(InputError, match=rf"remove {removal[0]}:{removal[1]}: no mask of an earlier frame"):
         track(tracker, Source(), {0: MASK, 2: MASK * 2}, tmp_path, options)
     assert tracker.seen == []

@@ -34,7 +34,7 @@ from aotlab.utils.errors import (
     is_out_of_memory,
     report_internal_error,
 )
-from aotlab.utils.files import file_mode, is_folder
+from aotlab.utils.files import file_mode, is_folder, require_output
 
 INTERNAL_ERROR = 70
 """exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
@@ -232,11 +232,24 @@ def require_paths(*paths: str | Path | None) -> None:
             parse_existing(str(path))
 
 
-def require_new_output(path: Path | None, *, force: bool) -> None:
-    """Raise `InputError` if an output exists, unless it is an empty folder or ``force``; None: no output."""
-    if path is None or force or not file_mode(path):
+def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
+    """Check an output before long work starts: a file with one of these suffixes, or a folder if there are none.
+
+    Args:
+        path: the output; None: none is written.
+        suffixes: allowed suffixes of a file.
+        force: accept an existing file in place of a file, and a folder in place of a folder.
+
+    Raises:
+        InputError: another suffix, a file in place of a folder or a folder in place of a file, or it exists.
+    """
+    if path is None:
         return
-    if not is_folder(path) or any(path.iterdir()):
+    if suffixes:
+        require_output(path, *suffixes)
+    elif file_mode(path) and not is_folder(path):
+        raise InputError(f"{path}: a file, but the output is a folder; choose another name")
+    if not force and file_mode(path) and (suffixes or any(path.iterdir())):
         raise InputError(f"{path}: exists; choose another name, or replace it with --force")
 
 

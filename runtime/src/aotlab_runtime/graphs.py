@@ -79,7 +79,7 @@ class Graphs:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        providers = list(dict.fromkeys((_find_provider(provider), CPU)))
+        providers = list(dict.fromkeys((find_provider(provider), CPU)))
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         for path in (folder / f"{name}.onnx" for name in GRAPHS if f"{name}.onnx" in description["sha256"]):
             try:
@@ -96,7 +96,8 @@ class Graphs:
         return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def _find_provider(name: str) -> str:
+def find_provider(name: str) -> str:
+    """Return onnxruntime's name of one of `PROVIDERS`; raise `InputError` if it is not available."""
     available = onnxruntime.get_available_providers()
     names = {short: provider for short, provider in PROVIDERS.items() if provider in available}
     require(

@@ -63,7 +63,7 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
 @click.option("--force", is_flag=True, help="replace FILE")
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Print J by object and the frames that differ most; write J by object and frame."""
-    require_new_output(table, force=force)
+    require_new_output(table, ".csv", force=force)
     source = open_frames(video)
     info = VideoInfo.from_source(source)
     one, other = read_annotations(first, info), read_annotations(second, info)

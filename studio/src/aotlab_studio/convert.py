@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -38,6 +37,7 @@ from aotlab.sdk import (
     list_mask_formats,
     read_annotations,
     read_class_ids,
+    require_new_output,
     require_same_video,
     store_frame,
 )
@@ -100,8 +100,9 @@ def main(
     inputs = [path.resolve() for path in (masks, video) if path is not None]
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
+    suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
     restore_entries(output.parent)
-    require_replaceable(output, force=force)
+    require_replaceable(output, *([suffix, ""] if suffix else []), force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / output.name
@@ -112,11 +113,11 @@ def main(
         else:
             result = convert(masks, video, made, to)
         for path in Path(folder).iterdir():  # some formats write two files
-            require_replaceable(output.with_name(path.name), force=force)
+            suffixes = [path.suffix] if path.is_file() else []
+            require_replaceable(output.with_name(path.name), *suffixes, force=force)
             if path.is_dir():
                 write_json(path / RECORD, {"files": sorted(list_files(path))})
         move_entries(Path(folder), output.parent)
-    suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
     if suffix and not output.suffix:
         print(
             f"warning: {output}: has no suffix; other programs expect {output.name}{suffix}", file=sys.stderr
@@ -127,23 +128,16 @@ def main(
     return 1 if problems else 0
 
 
-def require_replaceable(output: Path, *, force: bool) -> None:
-    """Raise `InputError` if an output exists, unless it is an empty folder.
-
-    Args:
-        force: accept a file, and a folder in which a conversion has written everything.
-    """
-    if not os.path.lexists(output) or (output.is_dir() and not any(output.iterdir())):
-        return
-    if output.is_dir():
+def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
+    """Check an output as `require_new_output`; with ``force`` too, a conversion must have written all in a folder."""
+    if output.is_dir() and not suffixes:
         written = read_export(output / RECORD).files | {RECORD}
         other = next((name for name in list_files(output) if name not in written), None)
         if other is not None:
             raise InputError(
                 f"{output}: holds {other}, which aotlab convert did not write; give another name"
             )
-    if not force:
-        raise InputError(f"{output}: exists; give another name, or replace it with --force")
+    require_new_output(output, *suffixes, force=force)
 
 
 def convert(masks: Path, video: Path, output: Path, form: str) -> str:
@@ -181,8 +175,13 @@ class MergedClips:
     rejected: list[str] = field(default_factory=list)
     in_progress: list[str] = field(default_factory=list)
     """names of merged videos without their present corrections"""
-    problems: list[str] = field(default_factory=list)
-    """why each other video is left out"""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """names of the other videos by the reason"""
+
+    @property
+    def problems(self) -> list[str]:
+        """Sentences about the videos that are left out."""
+        return [f"{', '.join(names)}: {reason}; left out" for reason, names in self.left_out.items()]
 
     @property
     def parts(self) -> dict[str, list[Clip]]:
@@ -198,7 +197,9 @@ class MergedClips:
         if self.rejected:
             text += f"; rejected, and left out: {', '.join(self.rejected)}"
         if self.in_progress:
-            text += f"; in progress, and without their corrections: {', '.join(self.in_progress)}"
+            text += (
+                f"; in progress, and without corrections since the last export: {', '.join(self.in_progress)}"
+            )
         return text
 
 
@@ -216,19 +217,23 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> Merge
     if len(clips) < (2 if share < 1 else 1):
         nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
         advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
-        advice = merged.problems[0] if merged.problems else advice
+        advice = "; ".join(merged.problems) or advice
         raise InputError(f"{results}: holds {format_count(len(clips), 'tracked video')}; {advice}")
     names = {clip.name: dict.fromkeys(clip.annotations.class_names.values()) for clip in clips}
     for problem in find_class_variants(names):
         raise InputError(f"{results}: {problem}")
-    count = 0 if share == 1 else min(max(1, round((1 - share) * len(clips))), len(clips) - 1)
-    step = len(clips) / max(count, 1)  # the video in the middle of each of `count` equal parts is held back
-    held_back = {int((part + 0.5) * step) for part in range(count)}
     merged.classes = merge_classes(results, [clip.annotations for clip in clips])
     for clip in clips:
         clip.annotations.classes = merged.classes
-    merged.val = [clip for index, clip in enumerate(clips) if index in held_back]
-    merged.train = [clip for index, clip in enumerate(clips) if index not in held_back]
+    # of all videos of the list, so that one that is left out does not change the part of another
+    held_back = choose_held_back(list_job_folders(results), share)
+    merged.val = [clip for clip in clips if clip.name in held_back]
+    merged.train = [clip for clip in clips if clip.name not in held_back]
+    if not merged.train or (held_back and not merged.val):
+        part = "val" if merged.train else "train"
+        raise InputError(
+            f"{results}: no video is left for {part}; see why videos are left out, or change --split"
+        )
     MERGED_FORMATS[form](merged, output)
     return merged
 
@@ -246,8 +251,14 @@ def collect_clips(results: Path) -> MergedClips:
             if status == "in progress":
                 found.in_progress.append(folder.name)
         except InputError as error:
-            found.problems.append(f"{folder.name}: {error}; left out")
+            found.left_out.setdefault(str(error), []).append(folder.name)
     return found
+
+
+def choose_held_back(folders: Sequence[Path], share: float) -> set[str]:
+    """Return the names of the videos that go to ``val``: the middle one of each of as many equal parts."""
+    count = 0 if share == 1 else min(max(1, round((1 - share) * len(folders))), len(folders) - 1)
+    return {folders[int((part + 0.5) * len(folders) / count)].name for part in range(count)}
 
 
 def write_merged_masks(merged: MergedClips, output: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -54,11 +55,18 @@ def never_loaded(monkeypatch):
         (["none.mp4"], "none.mp4: no such file"),
         (["{video}", "--segmenter", "a.onnx", "b.onnx"], "a.onnx: no such file"),
         (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-        (["{video}", "--host", "192.0.2.1"], "cannot listen there"),
+        (["{video}", "--host", "192.0.2.1"], "give an address of this machine, such as 127.0.0.1"),
+        (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
+        (["{video}", "--port", "{port}"], "choose another port"),
+        (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
+        (["{video}", "--depth", "3"], "model.depth: this model has one depth"),
+        (["{video}", "--device", "cuda:99"], "device cuda:99: not usable here"),
     ],
 )
 def test_invalid_options_rejected(video, options, words, capsys):
-    assert cli.main([option.format(video=video) for option in options]) == 2
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main([option.format(video=video, port=port) for option in options]) == 2
     assert words in capsys.readouterr().err
 
 

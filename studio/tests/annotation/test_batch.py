@@ -172,7 +172,9 @@ def test_second_person_is_refused_and_released_later(batch, served):
 
 def test_invalid_status_rejected(served):
     post = partial(served.get, "/clips/a", method="POST", origin=served.address)
-    assert post(content=b'{"status": "perfect"}').status_code == 422
+    refused = post(content=b'{"status": "perfect"}')
+    assert refused.status_code == 422
+    assert refused.text.endswith("; give one of open, in progress, corrected, accepted, rejected")
     assert post(content=b"[").status_code == 422
     assert served.get("/clips/a", method="POST", content=b'{"status": "open"}').status_code == 403
 

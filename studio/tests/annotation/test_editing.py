@@ -37,6 +37,16 @@ def test_eraser_changes_only_the_chosen_object(session):
     assert set(session.document.snapshot.keyframe(0)) == {1, 2}
 
 
+def test_name_follows_the_class_that_it_is(session):
+    editing.add_object(session.document, "rabbit")
+    editing.change_object(session.document, 1, class_name="rabbit")
+    editing.change_object(session.document, 1, class_name="hare")
+    assert session.document.snapshot.objects.get(1).own_name == ""
+    editing.change_object(session.document, 1, name="Bob")
+    editing.change_object(session.document, 1, class_name="dog")
+    assert session.document.snapshot.objects.get(1).own_name == "Bob"
+
+
 def test_stroke_that_changes_no_pixel_does_nothing(session):
     draw(session, 0, 1)
     run_action(session, {"do": "track", "frame": 0})

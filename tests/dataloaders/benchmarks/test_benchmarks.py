@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
 from aotlab.media.images import read_image
@@ -68,11 +69,17 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
         open_dataset(name, tmp_path)
 
 
+def test_layout_of_another_data_set_is_suspected():
+    sample = Path(__file__).parents[3] / "datasets" / "sample"
+    with pytest.raises(
+        InputError, match="JPEGImages: no frame, but the folder 480p, as in another data set's layout"
+    ):
+        list_frames(sample / "JPEGImages")
+
+
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
 def test_inapplicable_option_rejected(make, option):
-    with pytest.raises(
-        InputError, match=rf"^--{option.replace('_', '-')}: not for davis2017; only .* support it"
-    ):
+    with pytest.raises(InputError, match=rf"^--{option.replace('_', '-')}: not for davis2017; only for "):
         open_dataset("davis2017", make("davis2017"), **{option: True})
 
 

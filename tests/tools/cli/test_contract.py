@@ -117,6 +117,11 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
         r"there\S*: exists; choose another name, or replace it with --force", capsys.readouterr().err
     )
     assert (tmp_path / "there.png").read_bytes() == (tmp_path / "there.json").read_bytes() == b"mine"
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"mine")
+    assert main([*line[:-1], "film.mp4", "--force"]) == 2  # a file of another kind
+    assert re.search("film.mp4: (cannot be written in a format|a file, but)", capsys.readouterr().err)
+    assert film.read_bytes() == b"mine"
 
 
 @pytest.fixture

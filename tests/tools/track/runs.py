@@ -18,6 +18,10 @@ class Repeater:
     model = SimpleNamespace(prompts=object())
     segmenter = None
     loads = steps = 0
+    ids = ()
+
+    def fresh(self):
+        return type(self)()
 
     @classmethod
     def from_pretrained(cls, path, *, config=None, overrides=(), device="cpu"):

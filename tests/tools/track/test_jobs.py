@@ -82,7 +82,7 @@ def test_finished_job_stays_finished_while_its_video_is_missing(clips, tracker, 
     out = str(clips.parent / "out")
     command = ["--jobs", str(clips / "jobs.csv"), "--output", out, "--write", "masks,coco"]
     assert cli.main(command) == 1
-    assert "error: b:" in capsys.readouterr().err
+    assert "error: b (" in capsys.readouterr().err
     video.rename(clips / "b")
     assert cli.main(command) == 0
     assert tracker.steps == 9
@@ -226,6 +226,15 @@ def test_clip_without_mask_fails_alone(clips, capsys):
     assert run(clips) == 0
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_errors_of_a_clip_name_its_line(clips, capsys, more):
+    (clips / "jobs.csv").write_text("video,masks,start\na,a.png,\nb,b.png,9\n")
+    assert run(clips / "jobs.csv", *more) == 1
+    assert (
+        f"error: b ({clips / 'jobs.csv'}, line 3): start 9: not a frame to track" in capsys.readouterr().err
+    )
+
+
 def test_dry_run_checks_all_clips(clips, tracker, capsys):
     write_plain(clips / "d", 3)
     write_plain(clips / "e", 3)
@@ -235,6 +244,7 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     assert run(clips, "--dry-run") == 1
     streams = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in streams.err.splitlines()] == ["a", "b", "d"]
+    assert "b.png: 16×16, but its frame is 48×32; give one of that size" in streams.err
     table = streams.out.splitlines()
     assert table[0].split() == ["video", "status", "frames", "fps", "size", "objects"]
     assert table[3:5] == ["c      to track       3   24  48×32        1", "d      failed"]
@@ -249,14 +259,24 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
 
 
 def test_dry_run_names_all_wrong_cells(clips, capsys):
-    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,"]
+    rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
     (clips / "jobs.csv").write_text("\n".join(["video,masks,start,end,box", *rows]))
     (clips / "c.png").write_bytes(b"no mask")
     assert run(clips / "jobs.csv", "--dry-run") == 1
     streams = capsys.readouterr()
-    words = ["jobs.csv, line 2: start x:", "jobs.csv, line 3: end y:", "jobs.csv, line 4: box 1,2:", "c: "]
-    assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 4
-    assert streams.out.splitlines()[-1] == "4 failed"
+    words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
+    assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
+    assert "error: c (jobs.csv, line 5): c.png: not" in streams.err.replace(f"{clips}/", "")
+    rows = [line.split()[:-1] for line in streams.out.splitlines()[1:]]
+    assert rows == [["line", "2"], ["line", "3"], ["line", "4"], ["c"], ["d"], ["5"]]
+    assert streams.out.splitlines()[-1] == "5 failed"
+
+
+def test_dry_run_counts_objects_without_a_class(clips, capsys):
+    rows = ['a,,"1,1,9,9;:2=9,9,9,9;:3=5,5,9,9",cat', "b,b.png,,"]
+    (clips / "jobs.csv").write_text("\n".join(["video,masks,box,class", *rows]))
+    assert run(clips / "jobs.csv", "--dry-run") == 0
+    assert "without a class: 2 objects of a, 1 object of b\n" in capsys.readouterr().out
 
 
 def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
@@ -292,7 +312,7 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     (clips / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert run(clips / "jobs.jsonl", "--dry-run") == 1
     streams = capsys.readouterr()
-    assert "error: a:" in streams.err
+    assert f"error: a ({clips / 'jobs.jsonl'}, line 1):" in streams.err
     assert "did you mean memory.every?" in streams.err
     assert "1 failed, 1 to track" in streams.out
     save(clips / "out" / "mine.png", 1)

@@ -161,9 +161,10 @@ REFUSED = [
     (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
     (["video", "--mask", "first.png", "--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
     (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
+    (["video", "--mask", "first.png", "--segmenter-plugin", "foo"], "segmenter foo: not installed"),
     (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
-    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate a list by commas"),
+    (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate the values of an option by commas"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use the column box of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "use the column masks of --jobs; see aotlab track --help"),
@@ -188,6 +189,11 @@ def test_invalid_line_is_refused_before_loading(
     before = sorted(tmp_path.iterdir())
     assert words in refused(capsys, tracker, main([*line, "--output", "out"]))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_missing_video_is_no_list(mask, tmp_path, capsys, tracker):
+    said = refused(capsys, tracker, main(["none.mp4", "--mask", str(mask)]))
+    assert said.rstrip().endswith("none.mp4: no such file or folder; put a path with spaces in quotes")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +246,7 @@ def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
 
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
-    assert "4 frames of 48×32, 2 objects to track" in capsys.readouterr().out
+    assert "4 frames of 48×32, 2 objects to track, masks given for 2 frames" in capsys.readouterr().out
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "1:2=9000,9000,50,50"]) == 2
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
     assert run(video, tmp_path, f"9={mask}", more=["--dry-run"]) == 2

@@ -277,7 +277,10 @@ def change_object(
             "attributes": attributes,
         }  # fmt: skip
         given = {key: value for key, value in changes.items() if value is not None}
-        item = check_item(replace(now.objects.get(object_id), **given))
+        before = now.objects.get(object_id)
+        item = check_item(replace(before, **given))
+        if before.name == item.name == before.class_name:  # called by its class
+            item = replace(item, name=item.class_name or f"object {item.id}")
         classes: dict[str, int | None] = {}
         if item.class_name and item.class_name not in now.classes:
             classes = {item.class_name: max([0, *now.classes.values()]) + 1}

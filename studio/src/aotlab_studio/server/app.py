@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import secrets
@@ -329,9 +330,9 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
     except (OSError, OverflowError) as error:
-        raise InputError(
-            f"host {host}, port {port}: cannot listen there ({error}); choose another port"
-        ) from error
+        taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        remedy = "choose another port" if taken else "give an address of this machine, such as 127.0.0.1"
+        raise InputError(f"host {host}, port {port}: cannot listen there ({error}); {remedy}") from error
 
 
 def _parse_index(request: Request) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_args
 
 import msgspec
 from starlette.applications import Starlette
@@ -13,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from aotlab import InputError
+from aotlab_studio.document.log import ClipStatus
 from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, NO_CACHE_HEADERS, make_page_routes, read_body, read_person
 from aotlab_studio.server.batch import Batch, OpenClip
@@ -63,7 +65,7 @@ class BatchEndpoints:
         try:
             stored = msgspec.json.decode(await read_body(request) or b"", type=MESSAGES["set_status"])
         except ValueError as error:
-            return PlainTextResponse(f"status: {error}", 422)
+            return PlainTextResponse(f"status: {error}; give one of {', '.join(get_args(ClipStatus))}", 422)
         name, person = request.path_params["name"], read_person(request)
 
         def store() -> None:

@@ -45,6 +45,9 @@ class TrackerLoader:
     Args:
         options: of the command line; their checkpoint is chosen first.
         checkpoints: more that the page offers, besides `list_models`.
+
+    Raises:
+        InputError: settings or a device that `TrackerOptions.load` would refuse.
     """
 
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
@@ -60,6 +63,9 @@ class TrackerLoader:
             self._models.setdefault(name, path)
         self.choice = ModelChoice(list(self._models), next(iter(self._models)))
         self._lock = threading.Lock()
+        if options != TrackerOptions(options.checkpoint):  # the default is not checked, as that loads PyTorch
+            for path in self._own:
+                replace(options, checkpoint=path).check()
         self._loaded: tuple[str, Tracker] | None = None
 
     def __call__(self) -> Tracker:
