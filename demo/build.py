@@ -64,7 +64,7 @@ def build_code(output: Path) -> None:
 
 
 def describe_license(package: Path) -> str:
-    """Return a package's name, version and licence, and the text if it has one."""
+    """Return a package's name, version and license, and the text if it has one."""
     description = json.loads((package / "package.json").read_text("utf-8"))
     texts = [path.read_text("utf-8") for path in package.glob("LICENSE*")]
     title = f"{package.name} {description['version']}: {description['license']}, https://www.npmjs.com/package/{package.name}"

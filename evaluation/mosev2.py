@@ -63,7 +63,7 @@ METRIC = ObjectMetric(measure_object, num_values=4)
 def match_contours_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
     """Return F of two H×W bool masks cropped to their `find_object_slices`, with a fractional radius.
 
-    The published scorer samples its disk from ``-radius`` in steps of one, so it is off-centre by the fraction. Below
+    The published scorer samples its disk from ``-radius`` in steps of one, so it is off-center by the fraction. Below
     one pixel that disk is empty; here such frames get a tolerance of one pixel.
     """
     if radius < 1 or radius == int(radius):

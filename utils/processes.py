@@ -35,7 +35,7 @@ def lower_priority() -> None:
 
 @contextmanager
 def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
-    """Yield a process pool; if the block fails, pending work is cancelled.
+    """Yield a process pool; if the block fails, pending work is canceled.
 
     Args:
         workers: number of processes.

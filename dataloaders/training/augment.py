@@ -168,7 +168,7 @@ def mirror_matrix(width: float) -> np.ndarray:
 
 
 def random_affine_matrix(height: int, width: int, rng: Generator) -> np.ndarray:
-    """Draw a 3×3 map about the centre: rotation ±20°, scale 0.9 to 1.1, shear ±10°, shift up to a tenth."""
+    """Draw a 3×3 map about the center: rotation ±20°, scale 0.9 to 1.1, shear ±10°, shift up to a tenth."""
     angle, shear = math.radians(rng.uniform(-20, 20)), math.tan(math.radians(rng.uniform(-10, 10)))
     scale = rng.uniform(0.9, 1.1)
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
@@ -264,7 +264,7 @@ def spline_coordinates(
 
 
 def _cell_centers(box: tuple[int, int, int, int], count: int) -> np.ndarray:
-    """Return column and row of the centres of count×count cells that fill a box: count×count×2."""
+    """Return column and row of the centers of count×count cells that fill a box: count×count×2."""
     left, top, columns, rows = box
     steps = (np.arange(count) + 0.5) / count
     return np.stack(np.meshgrid(left + steps * columns, top + steps * rows), axis=-1)

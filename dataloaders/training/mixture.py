@@ -161,7 +161,7 @@ def build_clip_loader(
     )
     batches = iter(loader)
     # PyTorch would raise a worker's death at any line of the main thread, even in the middle of an
-    # optimiser step; without its handler the next batch raises it.
+    # optimizer step; without its handler the next batch raises it.
     if before is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, before)
     return _raise_errors(batches)
@@ -249,9 +249,9 @@ class Motion:
     """Motion of pasted objects from the first frame to the last; lengths in pixels."""
 
     start: np.ndarray
-    """column and row of the objects' centre on the first frame, (2,)"""
+    """column and row of the objects' center on the first frame, (2,)"""
     shift: np.ndarray
-    """shift of the centre on the last frame, (2,)"""
+    """shift of the center on the last frame, (2,)"""
     scale: float
     """scale on the first frame"""
     growth: float
@@ -260,7 +260,7 @@ class Motion:
     """rotation from the first frame to the last, in radians"""
 
     def at(self, time: float, center: np.ndarray) -> np.ndarray:
-        """Return the 3×3 map of objects around ``centre`` at a time from 0 to 1."""
+        """Return the 3×3 map of objects around ``center`` at a time from 0 to 1."""
         scale, angle = self.scale * math.exp(self.growth * time), self.turn * time
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
@@ -314,7 +314,7 @@ def random_entering_motion(box: tuple[int, int, int, int], crop: int, rng: Gener
     motion = random_motion(box, crop, rng)
     axis, far = int(rng.integers(2)), rng.random() < 0.5
     size = motion.scale * box[2 + axis]
-    outside = (0.5 - 0.4 * rng.random() ** 2) * size  # distance of the centre from the border
+    outside = (0.5 - 0.4 * rng.random() ** 2) * size  # distance of the center from the border
     start, shift = motion.start.copy(), motion.shift.copy()
     start[axis] = crop + outside if far else -outside
     shift[axis] = (outside + rng.uniform(0.1, 0.5) * crop) * (-1 if far else 1)

@@ -20,8 +20,8 @@ import { HEIGHT, Video, WIDTH, encodeWebm } from './video.js';
  * @property {ReadonlyMap<number, Prompt>} prompts of the objects on the shown frame, by id
  */
 
-/** What is shown when an activity is cancelled; others end by themselves. @type {Partial<Record<Activity, string>>} */
-const CANCELLED = { open: 'Opening cancelled', track: 'Tracking cancelled', export: 'Download cancelled' };
+/** What is shown when an activity is canceled; others end by themselves. @type {Partial<Record<Activity, string>>} */
+const CANCELED = { open: 'Opening canceled', track: 'Tracking canceled', export: 'Download canceled' };
 
 /** Number of changes that can be undone. */
 const MAX_UNDO = 20;
@@ -93,7 +93,7 @@ function updateControls() {
   const enabled = [
     ['play', video !== null && (idle || playing)], ['frame', video !== null && (idle || playing)],
     ['add', idle && marked && objectCount < COLOURS.length], ['clear', idle && marked], ['undo', idle && history.length > 0],
-    ['track', idle && Boolean(model?.backend) && store.frames.has(position)], ['cancel', activity !== null && activity.name in CANCELLED],
+    ['track', idle && Boolean(model?.backend) && store.frames.has(position)], ['cancel', activity !== null && activity.name in CANCELED],
     ['size', idle], ['compute', idle], ['file', idle], ['masks', idle && marked], ['overlay', idle && marked],
   ];
   for (const [id, value] of enabled) /** @type {HTMLButtonElement} */ (element(id)).disabled = !value;
@@ -209,7 +209,7 @@ async function perform(name, run) {
 function cancel() {
   if (!state.activity) return;
   state.activity.controller.abort();
-  showStatus(CANCELLED[state.activity.name] ?? '');
+  showStatus(CANCELED[state.activity.name] ?? '');
   state.activity = null;
   updateControls();
 }

@@ -115,9 +115,9 @@ function findCrop(corners, whole, margin, shortest) {
   return { top: y, left: x, height, width };
 }
 
-/** Return start and length. @param {number} centre @param {number} side @param {number} limit */
-function placeSide(centre, side, limit) {
-  const start = round(Math.min(Math.max(centre - side / 2, 0), Math.max(0, limit - side)));
+/** Return start and length. @param {number} center @param {number} side @param {number} limit */
+function placeSide(center, side, limit) {
+  const start = round(Math.min(Math.max(center - side / 2, 0), Math.max(0, limit - side)));
   return [start, Math.min(limit, start + round(side)) - start];
 }
 

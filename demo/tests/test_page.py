@@ -1,4 +1,4 @@
-"""The built page in a headless Chromium: PyTorch's masks, no requests, cancelling, downloads, refusals, axe."""
+"""The built page in a headless Chromium: PyTorch's masks, no requests, canceling, downloads, refusals, axe."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_sample_tracked_without_requests(loaded, address, tmp_path):
     loaded.click("#track")
     loaded.wait_for_function(f"parseInt(document.getElementById('position').textContent) > {TRACKED}")
     loaded.click("#cancel", timeout=2000)
-    assert loaded.inner_text("#status") == "Tracking cancelled"
+    assert loaded.inner_text("#status") == "Tracking canceled"
     assert loaded.is_enabled("#track")
     assert "frames/s" in loaded.inner_text("#speed")
     masks = download_masks(loaded)

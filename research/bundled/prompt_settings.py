@@ -39,7 +39,7 @@ class PromptTraining:
     sources: list[PromptSource] = field(default_factory=list)
     """sets to draw images from"""
     steps: Count = 2000
-    """steps of the optimiser"""
+    """steps of the optimizer"""
     batch: Count = 8
     """objects per step"""
     size: CropEdge = 193

@@ -137,6 +137,6 @@ def test_run_leaves_a_checkpoint_that_tracks(tmp_path):
     assert tracker.step(frames[1]).labels.shape == (64, 80)
 
 
-def test_recipe_without_its_option_is_recognised(capsys):
+def test_recipe_without_its_option_is_recognized(capsys):
     assert main(["mine.yaml"]) == 2
     assert "error: mine.yaml: did you mean --config mine.yaml?" in capsys.readouterr().err

@@ -749,13 +749,13 @@ def test_lost_server_leaves_no_unhandled_rejection(page, served):
     page.until(lambda: any("Failed to fetch" in text for text in page.tab.evaluate("window.said")))
 
 
-def test_export_can_be_cancelled(page, session, monkeypatch):
+def test_export_can_be_canceled(page, session, monkeypatch):
     draw(session, 0, 1)
     read = session.document.frames.read
 
     def slow(index, reader="view"):
         if reader == "export":
-            session._export_cancelled.wait(60)
+            session._export_canceled.wait(60)
         return read(index, reader)
 
     monkeypatch.setattr(session.document.frames, "read", slow)
@@ -764,7 +764,7 @@ def test_export_can_be_cancelled(page, session, monkeypatch):
     assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
     page.tab.click("#export-cancel")
-    page.status("export: cancelled")
+    page.status("export: canceled")
     assert not (session.document.folder / "export" / "clip.zip").exists()
 
 

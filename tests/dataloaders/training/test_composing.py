@@ -91,8 +91,8 @@ def test_ignored_pixels_of_the_first_clip_stay_ignored():
 def test_motion_starts_at_its_position_and_scale(crop):
     box = 10, 20, 30, 20
     motion = random_motion(box, crop, rng())
-    centre = np.array([25.0, 30.0])
-    assert np.allclose((motion.at(0, centre) @ [25, 30, 1])[:2], motion.start)
-    assert np.allclose((motion.at(1, centre) @ [25, 30, 1])[:2], motion.start + motion.shift)
-    assert np.isclose(np.linalg.det(motion.at(0, centre)), motion.scale**2)
+    center = np.array([25.0, 30.0])
+    assert np.allclose((motion.at(0, center) @ [25, 30, 1])[:2], motion.start)
+    assert np.allclose((motion.at(1, center) @ [25, 30, 1])[:2], motion.start + motion.shift)
+    assert np.isclose(np.linalg.det(motion.at(0, center)), motion.scale**2)
     assert motion.scale * 30 <= 0.6 * crop

@@ -48,9 +48,9 @@ def test_affine_maps_stay_within_their_limits():
     assert area.max() <= 1.1**2 + 1e-9
     turns = np.degrees(np.arctan2(moves[:, 1, 0], moves[:, 0, 0]))
     assert 18 < np.abs(turns).max() <= 20 + 1e-9
-    centres = moves @ [100, 50, 1]
-    assert 18 < np.abs(centres[:, 0] - 100).max() <= 20 + 1e-9
-    assert 9 < np.abs(centres[:, 1] - 50).max() <= 10 + 1e-9
+    centers = moves @ [100, 50, 1]
+    assert 18 < np.abs(centers[:, 0] - 100).max() <= 20 + 1e-9
+    assert 9 < np.abs(centers[:, 1] - 50).max() <= 10 + 1e-9
 
 
 def test_flip_is_exact():

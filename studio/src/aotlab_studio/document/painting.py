@@ -89,7 +89,7 @@ def limit_to_prompt(
 
 
 def _to_fixed_point(point: Point) -> tuple[int, int]:
-    """Convert a point to OpenCV's units, in which pixel centres are integers."""
+    """Convert a point to OpenCV's units, in which pixel centers are integers."""
     return round((point[0] - 0.5) * 2**SUBPIXEL_BITS), round((point[1] - 0.5) * 2**SUBPIXEL_BITS)
 
 

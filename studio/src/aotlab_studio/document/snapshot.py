@@ -215,7 +215,7 @@ class Snapshot:
     def _measure_scores(
         self, index: int, tracked: dict[int, Score], drawn: dict[int, str]
     ) -> dict[int, Score]:
-        """Return the scores with area and centre of the pixels that show."""
+        """Return the scores with area and center of the pixels that show."""
         found = dict(tracked)
         try:
             labels = self.labels(index)

@@ -1,1 +1,1 @@
-"""Masks in formats of other labelling tools."""
+"""Masks in formats of other labeling tools."""

@@ -105,7 +105,7 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
 
 
 def format_interface(annotations: Annotations) -> str:
-    """Return the labelling interface that shows the predictions of `format_label_studio`."""
+    """Return the labeling interface that shows the predictions of `format_label_studio`."""
     view = Element("View")
     SubElement(view, "Image", name="image", value="$image")
     labels = SubElement(view, "BrushLabels", name="tag", toName="image")

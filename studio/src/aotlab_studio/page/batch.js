@@ -144,7 +144,7 @@ class BatchPage {
     else if (this.checkPerson()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
   }
 
-  /** Ask for the person's name; return whether it is there. @param {Event} [event] cancelled without the name */
+  /** Ask for the person's name; return whether it is there. @param {Event} [event] canceled without the name */
   checkPerson(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();

@@ -131,7 +131,7 @@ export function toast(text, buttons = {}) {
 }
 
 /**
- * Show a dialog; return the value of the button that closed it, empty if it was cancelled.
+ * Show a dialog; return the value of the button that closed it, empty if it was canceled.
  * @param {HTMLDialogElement} dialog
  * @returns {Promise<string>}
  */
@@ -142,7 +142,7 @@ export function showDialog(dialog) {
 }
 
 /**
- * Ask what to do about outdated frames; return the choice, empty if cancelled.
+ * Ask what to do about outdated frames; return the choice, empty if canceled.
  * @param {import('./protocol.js').Failure} refusal
  */
 export async function askOutdated({ error, choices }) {

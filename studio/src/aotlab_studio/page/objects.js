@@ -161,7 +161,7 @@ export async function loadMasks(app) {
  * Ask which objects a file's objects are.
  * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
- * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: cancelled
+ * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: canceled
  */
 async function matchObjects(objects, items) {
   const lists = objects.map(({ target }) => {

@@ -454,9 +454,9 @@ export class Toolbox {
     this.points = [];
     this.sent.push(sketch);
     const done = await answer.catch(() => undefined); // shown by the queue
-    const cancelled = !this.sent.includes(sketch);
+    const canceled = !this.sent.includes(sketch);
     this.sent = this.sent.filter((one) => one !== sketch);
-    if (!done && !cancelled && tool.takesPoints && !this.points.length) this.points = points;
+    if (!done && !canceled && tool.takesPoints && !this.points.length) this.points = points;
     this.show();
     return done;
   }

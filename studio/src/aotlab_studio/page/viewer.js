@@ -128,7 +128,7 @@ export class Viewer {
     return (pixels * this.ratio) / this.zoom;
   }
 
-  /** Zoom about a point of the canvas, or about its centre. @param {number} factor @param {Point} [about] CSS pixels */
+  /** Zoom about a point of the canvas, or about its center. @param {number} factor @param {Point} [about] CSS pixels */
   zoomBy(factor, about) {
     const x = about ? about.x * this.ratio : this.canvas.width / 2;
     const y = about ? about.y * this.ratio : this.canvas.height / 2;

@@ -126,7 +126,7 @@ def _area_severity(before: Score, after: Score) -> float:
 
 
 def _jump_severity(before: Score, after: Score) -> float:
-    """Movement of the centre relative to the object's extent."""
+    """Movement of the center relative to the object's extent."""
     if not before.area or not after.area:
         return 0.0
     distance = ((before.x - after.x) ** 2 + (before.y - after.y) ** 2) ** 0.5

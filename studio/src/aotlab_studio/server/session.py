@@ -70,7 +70,7 @@ class Session:
         self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
-        self._export_cancelled = threading.Event()
+        self._export_canceled = threading.Event()
 
     def act_as(self, actor: Actor) -> Session:
         """Return a view of this session whose edits an actor makes, as `Document.act_as`."""
@@ -232,7 +232,7 @@ class Session:
 
         Raises:
             InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
-                runs, or cancelled.
+                runs, or canceled.
         """
         clip, count = self.document.snapshot.clip, self.document.frames.count
         for index in (first, count - 1 if last is None else last):
@@ -259,14 +259,14 @@ class Session:
 
     def cancel_export(self) -> None:
         """Stop a running export; it leaves no file."""
-        self._export_cancelled.set()
+        self._export_canceled.set()
 
     @contextmanager
     def _exporting(self) -> Iterator[None]:
         """Run one export at a time; raise `InputError` during another one."""
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
-        self._export_cancelled.clear()
+        self._export_canceled.clear()
         try:
             yield
         finally:
@@ -290,8 +290,8 @@ class Session:
 
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
-        if self._closed.is_set() or self._export_cancelled.is_set():
-            raise InputError("export: cancelled; nothing was written")
+        if self._closed.is_set() or self._export_canceled.is_set():
+            raise InputError("export: canceled; nothing was written")
 
 
 def list_checks(now: Snapshot) -> list[Check]:
