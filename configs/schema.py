@@ -183,8 +183,11 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     for number, stage in enumerate(stages):
         dim = model_dim if stage.dim is None else stage.dim
         name = "model.dim" if stage.dim is None else f"model.stages.{number}.dim"
-        heads = [count for count in (stage.heads, stage.self_heads) if count is not None and dim % count]
-        require(not heads, f"{name} {dim} must be a multiple of heads in model.stages.{number}, got {heads}")
+        for heads in (stage.heads, stage.self_heads):
+            require(
+                heads is None or dim % heads == 0,
+                f"{name} {dim} must be a multiple of the heads of model.stages.{number}, got {heads}",
+            )
         require(
             stage.identity_stride is None or stage.identity_stride >= stage.stride,
             f"model.stages.{number}.identity_stride must be at least stride {stage.stride}, got "

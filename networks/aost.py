@@ -133,7 +133,7 @@ class AOST(VOSModel):
         With a shared block only the last output is normalized, as in the published code. Training decodes shallower
         depths from the others, which tracking at that depth normalizes.
         """
-        x = self.repeat_for_groups(features, memory, id_embeddings)
+        x = self.expand_to_groups(features, memory, id_embeddings)
         size = (x.shape[2], x.shape[3])
         id_embedding = id_embeddings[0] if id_embeddings else None
         outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)

@@ -129,7 +129,7 @@ class AOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = self.repeat_for_groups(features, memory, id_embeddings)
+        x = self.expand_to_groups(features, memory, id_embeddings)
         size = (x.shape[2], x.shape[3])
         id_embedding = id_embeddings[0] if id_embeddings else None
         outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)

@@ -1,4 +1,4 @@
-"""Table of methods, and models of configs with random weights."""
+"""Class of each method, and models with random weights."""
 
 from __future__ import annotations
 

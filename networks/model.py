@@ -219,9 +219,7 @@ class VOSModel(nn.Module, ABC):
             id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
 
-    def repeat_for_groups(
-        self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
-    ) -> Tensor:
+    def expand_to_groups(self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]) -> Tensor:
         """Return the projected map B×C×h×w, expanded to every group of objects; see `propagate`."""
         if not memory and not id_embeddings:
             raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")

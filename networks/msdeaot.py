@@ -73,7 +73,7 @@ class MSDeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        x = self.repeat_for_groups(features, memory, id_embeddings)
+        x = self.expand_to_groups(features, memory, id_embeddings)
         id_embedding16, id_embedding8 = id_embeddings or (None, None)
         blocks16, blocks8 = self.active_blocks[: len(self.blocks16)], self.active_blocks[len(self.blocks16) :]
         memory16, memory8 = memory[: len(blocks16)], memory[len(blocks16) :]

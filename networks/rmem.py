@@ -96,7 +96,7 @@ class RecurrentLSTTBlock(Block):
         return x, RecurrentState(query, tokens, short_output)
 
     def memorize_reference(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
-        """Return long-term memory also in place of short-term memory, which is not known yet."""
+        """Use long-term memory as short-term memory too; there is none yet."""
         long = KeyValue(state.key, self.value(state.tokens + id_embedding))
         return BlockMemory(long, long)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -34,6 +35,15 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 def pytest_configure(config):
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "thorough")
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    """Commands in this process set the level of messages, as --quiet; restore it."""
+    logger = logging.getLogger("aotlab")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture

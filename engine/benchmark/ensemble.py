@@ -32,8 +32,9 @@ class Branch:
     """weight of its probabilities in the mean, above 0"""
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame that is mirrored if the branch mirrors; as `Tracker.predict`."""
-        return self.tracker.predict(frame[:, ::-1] if self.flip else frame, mask, size)
+        """Predict the masks of a frame, mirrored if the branch mirrors; ``mask``: given mask H×W, not mirrored."""
+        input_size = self.tracker.video.input_size or self.tracker.choose_input_size(frame, mask)
+        return self.tracker.predict(frame[:, ::-1] if self.flip else frame, size, input_size)
 
     def mirror(self, maps: Tensor) -> Tensor:
         """Mirror maps ...×W if the branch mirrors."""

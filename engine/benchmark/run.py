@@ -73,7 +73,7 @@ def _track_frames(
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame; objects that may overlap are tracked in layers."""
     layers = LayeredTracker(tracker, len(video.frames)) if video.object_folders else None
-    labels, known = LabelPipeline(tracker.device), set[int]()
+    pipeline, known = LabelPipeline(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         shape = (frame.shape[0], frame.shape[1])
         size, mask_source = video.output_size(*shape), video.reference_masks.get(index)
@@ -87,7 +87,7 @@ def _track_frames(
         prediction: Prediction | LayeredPrediction = (
             layers.step(frame, objects) if layers else tracker.step(frame, mask, size=size)
         )
-        labels.wait(prediction)
+        pipeline.wait(prediction)
         seconds = time.perf_counter() - start
         # benchmarks expect the given mask itself in the first frame
         result = resize_labels(mask, size) if mask is not None and not known else prediction

@@ -44,7 +44,7 @@ class MemoryPolicy:
         return Decision(store=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the statistics of earlier frames that `decide` reads, in containers and numbers."""
+        """Return a copy of the statistics that `decide` needs, as plain Python values."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -86,9 +86,9 @@ class FrameBuffer:
     """
 
     def __init__(self, capacity: int | None = None) -> None:
-        """``capacity``: largest number of frames; None: unbounded. The room grows by half."""
+        """``capacity``: largest number of frames; None: unbounded. A full buffer grows by half."""
         self._capacity = capacity
-        self._stores: tuple[Tensor, ...] = ()  # keys and values
+        self._stores: tuple[Tensor, ...] = ()  # keys and values, B×T×L×C
         self._count = 0
         self.allocated_frames = 0
         """number of frames that fit"""
@@ -96,7 +96,7 @@ class FrameBuffer:
     def append(self, frame: KeyValue) -> None:
         """Copy a frame after the others; the first is stored without a copy."""
         if not self._stores:
-            self._stores, self._count, self.allocated_frames = frame, 1, 1
+            self._stores, self._count, self.allocated_frames = tuple(x[:, None] for x in frame), 1, 1
             return
         if self._count == self.allocated_frames:
             grown = self._count + 1 + self._count // 2
@@ -104,23 +104,20 @@ class FrameBuffer:
                 self.read(), self._count, grown if self._capacity is None else min(grown, self._capacity)
             )
         for store, x in zip(self._stores, frame, strict=True):
-            store[:, self._count * x.shape[1] : (self._count + 1) * x.shape[1]] = x
+            store[:, self._count] = x
         self._count += 1
 
     def drop(self, indices: Sequence[int]) -> None:
         """Drop a frame of each group, which may differ; later frames move forward."""
         for store in self._stores:
-            tokens = store.shape[1] // self.allocated_frames
             for row, index in zip(store, indices, strict=True):
-                for start in range(index * tokens, (self._count - 1) * tokens, tokens):
-                    row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
+                for position in range(index, self._count - 1):
+                    row[position] = row[position + 1]
         self._count -= 1
 
     def read(self) -> KeyValue:
         """Return views of all frames, tokens in order."""
-        key, value = self._stores
-        used = key.shape[1] // self.allocated_frames * self._count
-        return KeyValue(key[:, :used], value[:, :used])
+        return KeyValue(*(store[:, : self._count].flatten(1, 2) for store in self._stores))
 
     def load(self, frames: KeyValue, count: int, allocated_frames: int) -> None:
         """Copy ``count`` frames, as `read` returns them, to tensors for ``allocated_frames``."""
@@ -129,9 +126,10 @@ class FrameBuffer:
 
 
 def _copy_to_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tensor:
-    """Copy the tokens of ``frames`` to a tensor for ``allocated_frames``."""
-    store = used.new_empty(len(used), used.shape[1] // frames * allocated_frames, used.shape[2])
-    store[:, : used.shape[1]] = used
+    """Copy ``frames`` B×(T·L)×C to a tensor B×T×L×C for ``allocated_frames``."""
+    used = used.unflatten(1, (frames, -1))
+    store = used.new_empty(len(used), allocated_frames, *used.shape[2:])
+    store[:, :frames] = used
     return store
 
 

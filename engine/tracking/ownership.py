@@ -19,7 +19,7 @@ from aotlab.engine.tracking.objects import ObjectTable
 MIN_PIXELS = 200 / (480 * 854)
 """smallest area of a component, relative to the frame"""
 GOOD_FRAMES = 15
-"""number of frames over whose areas the usual area is the median"""
+"""the usual area is the median over this many frames"""
 LOST_AREA = 0.4
 """area below which an object is lost, relative to its median"""
 CLAIM_AREA_RANGE = 0.2, 4.0

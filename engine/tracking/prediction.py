@@ -54,6 +54,8 @@ class Prediction:
 
     def start_host_copy(self, *, confidence: bool = False) -> None:
         """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
+        if not self.channels.is_cuda:
+            return
         tensors = [self.channels.to(torch.int16), *([self._mean_probabilities] if confidence else [])]
         object.__setattr__(self, "_host_copy", HostCopy(tensors))
 

@@ -212,7 +212,8 @@ class Tracker:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        predicted = self.predict(frame, mask, size)
+        input_size = self.video.input_size or self.choose_input_size(frame, mask)
+        predicted = self.predict(frame, size, input_size)
         logits, channels = self.commit(predicted, mask)
         logits, channels = self.video.objects.remove_forgotten(logits, channels)
         return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
@@ -256,27 +257,30 @@ class Tracker:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
         return self.video.cuts is not None and self.video.cuts.is_cut(make_thumbnail(frame))
 
-    @torch.inference_mode()
-    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3 uint8 at ``size``; memory is unchanged.
+    def choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
+        """Return (height, width) in the network of a video's frames H×W×3, by its first mask H×W."""
+        return network_size(
+            (frame.shape[0], frame.shape[1]),
+            self.config.input,
+            align_corners=self.config.model.align_corners,
+            min_object_area=None if mask is None else find_smallest_area(mask),
+        )
 
-        ``mask``: object ids H×W that `commit` will be given, required for a video's first stored frame: it may decide
-        the size in the network.
+    @torch.inference_mode()
+    def predict(self, frame: np.ndarray, size: ImageSize, input_size: ImageSize) -> PredictedFrame:
+        """Predict the masks of a frame H×W×3 uint8; nothing changes.
+
+        Args:
+            frame: of the video.
+            size: (height, width) of the prediction.
+            input_size: (height, width) of the video's frames in the network.
         """
-        video, input_size = self.video, self.video.input_size
+        video = self.video
         revision = video.revision
         reassigned: list[Reassignment] = []
         thumbnail = None if video.cuts is None else make_thumbnail(frame)
         cut = video.cuts is not None and thumbnail is not None and video.cuts.is_cut(thumbnail)
         with self.autocast:
-            if input_size is None:
-                assert mask is not None
-                input_size = network_size(
-                    (frame.shape[0], frame.shape[1]),
-                    self.config.input,
-                    align_corners=self.config.model.align_corners,
-                    min_object_area=find_smallest_area(mask),
-                )
             features = self._encode(frame, input_size)
             decoded_frames = [
                 segment_frame(self.model, bank, features, short_term=not cut) for bank in video.banks
@@ -290,17 +294,9 @@ class Tracker:
             if video.ownership is not None and not cut:
                 channels, reassigned = video.ownership.correct(frame, logits, channels, video.objects)
         return PredictedFrame(
-            revision,
-            frame,
-            thumbnail,
-            cut,
-            input_size,
-            features,
-            decoded_frames,
-            logits,
-            channels,
-            reassigned,
-        )
+            revision=revision, frame=frame, thumbnail=thumbnail, cut=cut, input_size=input_size, features=features,
+            decoded_frames=decoded_frames, logits=logits, channels=channels, reassigned=reassigned,
+        )  # fmt: skip
 
     @torch.inference_mode()
     def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_card, read_weights
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
-from aotlab.networks.weights.zoo import resolve_checkpoint
+from aotlab.networks.weights.zoo import HUB_PREFIX, resolve_checkpoint
 from aotlab.utils.errors import InputError
 
 CPU = torch.device("cpu")
@@ -37,14 +37,19 @@ def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel
     model = build_model(config.model)
     settings = config.train
     if settings.start_from is not None:
-        load_weights(model, resolve_checkpoint(resolve_path(settings.start_from)), config.name)
+        load_weights(model, resolve_weights(settings.start_from), config.name)
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
-        warm_start(model, resolve_checkpoint(resolve_path(settings.warm_start)))
+        warm_start(model, resolve_weights(settings.warm_start))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     prepare_model(model, settings, device)
     return model
+
+
+def resolve_weights(setting: str) -> Path:
+    """Return the file of a setting: as `resolve_checkpoint`, with paths also below the project's root."""
+    return resolve_checkpoint(setting if setting.startswith(HUB_PREFIX) else resolve_path(setting))
 
 
 def load_encoder(encoder: Encoder, source: str, name: str) -> None:
@@ -53,7 +58,7 @@ def load_encoder(encoder: Encoder, source: str, name: str) -> None:
     Raises:
         InputError: no such file or download, or weights of another encoder.
     """
-    weights = None if source == "torchvision" else read_weights(resolve_checkpoint(resolve_path(source)))
+    weights = None if source == "torchvision" else read_weights(resolve_weights(source))
     try:
         if weights is None:
             if encoder.torchvision_weights is None:
@@ -103,7 +108,7 @@ def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) 
 def read_start_phases(config: Config) -> list[PhaseRecord]:
     """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
     start = config.train.start_from
-    card = read_card(resolve_checkpoint(resolve_path(start))) if start is not None else None
+    card = read_card(resolve_weights(start)) if start is not None else None
     return card.phases if card is not None else []
 
 

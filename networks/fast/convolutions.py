@@ -53,10 +53,10 @@ class FusedBottleneck(nn.Module):
 
     def __init__(self, block: Bottleneck) -> None:
         super().__init__()
-        self.conv1 = fold_norm(block.conv1, block.bn1, "relu")
-        self.conv2 = fold_norm(block.conv2, block.bn2, "relu")
-        self.conv3 = fold_norm(block.conv3, block.bn3, "relu")
-        self.downsample = None if block.downsample is None else fold_norm(*block.downsample)
+        self.conv1 = fuse_norm(block.conv1, block.bn1, "relu")
+        self.conv2 = fuse_norm(block.conv2, block.bn2, "relu")
+        self.conv3 = fuse_norm(block.conv3, block.bn3, "relu")
+        self.downsample = None if block.downsample is None else fuse_norm(*block.downsample)
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W to B×C'×H'×W'."""
@@ -70,8 +70,8 @@ class FusedInvertedResidual(nn.Module):
     def __init__(self, block: InvertedResidual) -> None:
         super().__init__()
         *layers, last, norm = block.conv
-        self.layers = nn.Sequential(*(fold_norm(conv, bn, "relu6") for conv, bn, _ in layers))
-        self.last = fold_norm(last, norm)
+        self.layers = nn.Sequential(*(fuse_norm(conv, bn, "relu6") for conv, bn, _ in layers))
+        self.last = fuse_norm(last, norm)
         self.residual = block.use_res_connect
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class FusedInvertedResidual(nn.Module):
 
 def fuse_resnet(encoder: ResNet50) -> None:
     """Fuse the stem and the blocks of every layer, in place."""
-    encoder.conv1 = fold_norm(encoder.conv1, encoder.bn1, "relu")
+    encoder.conv1 = fuse_norm(encoder.conv1, encoder.bn1, "relu")
     encoder.bn1, encoder.relu = nn.Identity(), nn.Identity()
     for layer in (encoder.layer1, encoder.layer2, encoder.layer3):
         for index, block in enumerate(layer):
@@ -94,7 +94,7 @@ def fuse_mobilenet(encoder: MobileNetV2) -> None:
         if isinstance(block, InvertedResidual):
             encoder.features[index] = FusedInvertedResidual(block)
         else:
-            encoder.features[index] = fold_norm(block[0], block[1], "relu6")
+            encoder.features[index] = fuse_norm(block[0], block[1], "relu6")
 
 
 FUSIONS: dict[type[nn.Module], Callable] = {ResNet50: fuse_resnet, MobileNetV2: fuse_mobilenet}
@@ -107,7 +107,7 @@ def fuse_encoder(encoder: nn.Module) -> None:
         FUSIONS[type(encoder)](encoder)
 
 
-def fold_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, activation: str | None = None) -> FusedConv2d:
+def fuse_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, activation: str | None = None) -> FusedConv2d:
     """Return one convolution with constant weights that does all three."""
     assert conv.bias is None, "a convolution before a norm has no bias"
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
@@ -137,7 +137,7 @@ class FoldedNorm(FrozenBatchNorm2d):
         return x
 
 
-class FoldedConv2d(nn.Conv2d):
+class NormScaledConv2d(nn.Conv2d):
     """Convolution without bias and the frozen norm after it; parameters and their names are the same."""
 
     norm: tuple[FrozenBatchNorm2d]
@@ -157,5 +157,5 @@ def fold_training_norms(encoder: nn.Module) -> None:
         for conv, norm in pairwise(parent.children()):
             if type(conv) is nn.Conv2d and type(norm) is FrozenBatchNorm2d:
                 # keeps parameters and their names, which are saved
-                conv.__class__, norm.__class__ = FoldedConv2d, FoldedNorm
+                conv.__class__, norm.__class__ = NormScaledConv2d, FoldedNorm
                 conv.norm = (norm,)  # type: ignore[assignment]

@@ -99,9 +99,8 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
         return path / HUB_FILE
     if is_file(path):
         return path
-    names = (
-        () if path.suffix else tuple(list_published_weights())
-    )  # names have none; reading them imports YAML
+    # names have no suffix; reading them imports YAML
+    names = () if path.suffix else tuple(list_published_weights())
     if name in names and not os.path.exists(path):
         return find_weights(name) or download_weights(name)
     remedy = suggest(path.name, (BUNDLED, *names), "give a file, or a name of aotlab weights list")
@@ -123,6 +122,7 @@ def load_model(
     """
     from aotlab.networks.weights.checkpoints import load_checkpoint
 
+    overrides = (overrides,) if isinstance(overrides, str) else overrides
     return load_checkpoint(resolve_checkpoint(checkpoint), config=config, overrides=overrides)
 
 
@@ -136,7 +136,7 @@ def find_published_file(file: str) -> Path:
     """Return a published checkpoint by its original file name: in the project's folder, else as stored by name.
 
     Returns:
-        an existing file, or its path in the project's folder.
+        the file, or the path in the project's folder where it would be.
     """
     path = PRETRAINED_FOLDER / file
     stored = [

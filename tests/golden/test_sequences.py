@@ -108,8 +108,8 @@ class ReferenceOnTies(Tracker):
         super().__init__(*arguments, optimize=optimize)
         self.ties: list[float] = []
 
-    def predict(self, frame, mask, size):
-        predicted = super().predict(frame, mask, size)
+    def predict(self, *arguments):
+        predicted = super().predict(*arguments)
         if not predicted.decoded_frames:
             return predicted
         wanted = self.video.objects.add_objects(self.reference)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aotlab.engine.benchmark.records import SequenceRecord
 from aotlab.media.job_record import JobRecord
+from aotlab.utils import versioned_json
 from aotlab.utils.versioned_json import (
     RUN_RECORD,
     read_versioned,
@@ -41,7 +42,9 @@ def test_changed_field_rejected(tmp_path, name, caplog):
         if changed != tree:
             caplog.clear()
             assert read_versioned(path, kind, dict) is None
-            (message,) = caplog.messages
+            (message,) = [
+                record.getMessage() for record in caplog.records if record.name == versioned_json.log.name
+            ]
             assert message.endswith(kind.remedy)
             assert "\n" not in message
 

@@ -123,8 +123,8 @@ def segment_prompts(
     Raises:
         InputError: the model takes no prompts.
     """
-    facts = graphs.prompting
-    require(facts, "this export takes no prompts; export a model with a prompt network, or give a mask")
+    sizes = graphs.prompting
+    require(sizes, "this export takes no prompts; export a model with a prompt network, or give a mask")
     excluded = np.zeros(frame.shape[:2], bool) if exclude is None else exclude
     points = [prompt.positive for prompt in prompts]
     prompts = [  # points on other objects are points off this one
@@ -133,16 +133,16 @@ def segment_prompts(
     ]
     logits = np.empty((len(prompts), *excluded.shape), np.float32)
     for object_logits, prompt in zip(logits, prompts, strict=True):
-        crop, edge = np.s_[0 : len(frame), 0 : frame.shape[1]], facts["frame_edge"]
+        crop, edge = np.s_[0 : len(frame), 0 : frame.shape[1]], sizes["frame_edge"]
         if prompt.box is not None:
-            crop, edge = find_crop(facts, prompt, frame.shape, facts["coarse_margin"]), facts["crop_edge"]
+            crop, edge = find_crop(sizes, prompt, frame.shape, sizes["coarse_margin"]), sizes["crop_edge"]
         object_logits[:] = segment_crop(graphs, frame, crop, edge, prompt)
     logits[:, excluded] = EXCLUDED
     strongest = logits.max(0)
     rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     for object_logits, prompt, mask in zip(logits, prompts, rough_masks, strict=True):
-        crop = find_crop(facts, prompt, frame.shape, facts["refine_margin"], mask)
-        object_logits[:] = segment_crop(graphs, frame, crop, facts["crop_edge"], prompt, mask)
+        crop = find_crop(sizes, prompt, frame.shape, sizes["refine_margin"], mask)
+        object_logits[:] = segment_crop(graphs, frame, crop, sizes["crop_edge"], prompt, mask)
         object_logits[excluded] = EXCLUDED
         object_logits[find_far_from_prompt(object_logits > 0, prompt)] = EXCLUDED
     return logits
@@ -174,7 +174,7 @@ def segment_crop(
 
 
 def find_crop(
-    facts: Mapping[str, float],
+    sizes: Mapping[str, float],
     prompt: CheckedPrompt,
     shape: Sequence[int],
     margin: float,
@@ -183,7 +183,7 @@ def find_crop(
     """Return the crop around a prompt, square where a frame of (height, width) allows.
 
     Args:
-        facts: see `Graphs.prompting`.
+        sizes: see `Graphs.prompting`.
         margin: margin on each side, as a fraction of the longer side.
         mask: rough mask H×W in 0 to 1; counts if there is no box.
     """
@@ -194,7 +194,7 @@ def find_crop(
         rows, columns = np.nonzero(mask > 0.5)
         corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    side = max(facts["min_crop"], (1 + 2 * margin) * float((high - low).max()))
+    side = max(sizes["min_crop"], (1 + 2 * margin) * float((high - low).max()))
     x, y = (low + high) / 2
     return _place_side(y, side, shape[0]), _place_side(x, side, shape[1])
 

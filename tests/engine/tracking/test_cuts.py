@@ -59,7 +59,7 @@ def test_frame_is_scaled_down_once(model, monkeypatch):
 def test_asking_for_a_cut_changes_nothing(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], stripes([1]))
-    predicted = tracker.predict(frames[1], None, frames.shape[1:3])
+    predicted = tracker.predict(frames[1], frames.shape[1:3], tracker.video.input_size)
     assert tracker.is_cut(frames[3])
     tracker.commit(predicted, None)
     assert not tracker.is_cut(frames[2])

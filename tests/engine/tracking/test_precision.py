@@ -54,6 +54,6 @@ def test_unoptimized_tracker_runs_the_model_itself():
     tracker = Tracker(model, config, optimize=False)
     frames = clip()
     tracker.step(frames[0], stripes([1, 2]))
-    tracker.commit(tracker.predict(frames[1], None, frames.shape[1:3]), None)
+    tracker.commit(tracker.predict(frames[1], frames.shape[1:3], tracker.video.input_size), None)
     assert tracker.model is model
     assert tracker.video.banks[0].read()[0].long.key.dtype == torch.bfloat16  # autocast

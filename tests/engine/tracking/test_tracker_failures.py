@@ -191,7 +191,7 @@ def test_copied_tracker_continues_equally(restricted, duplicate):
 def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     frames, tracker = clip(3), Tracker(*restricted)
     tracker.step(frames[0], FIRST)
-    predicted = tracker.predict(frames[1], None, FIRST.shape)
+    predicted = tracker.predict(frames[1], FIRST.shape, tracker.video.input_size)
     tracker.forget(1)
     with pytest.raises(InputError, match="another thread is using it"):
         tracker.commit(predicted, None)

@@ -4,7 +4,6 @@ import logging
 import os
 import subprocess
 import sys
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -93,12 +92,10 @@ def test_lists_are_separated_by_commas_and_extended():
 
 
 @pytest.mark.parametrize(("option", "level"), [("-q", logging.ERROR), ("-v", logging.DEBUG)])
-def test_quiet_and_verbose_set_the_level_of_messages(request, monkeypatch, option, level):
+def test_quiet_and_verbose_set_the_level_of_messages(monkeypatch, option, level):
     monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
-    logger = logging.getLogger("aotlab")
-    request.addfinalizer(partial(logger.setLevel, logger.level))
     assert example([option]) == 0
-    assert logger.level == level
+    assert logging.getLogger("aotlab").level == level
     assert os.environ.pop("AOTLAB_DEBUG", None) == ("1" if option == "-v" else None)
 
 

@@ -1,6 +1,5 @@
 """``aotlab track`` on one video, with a tracker that repeats the last mask."""
 
-import logging
 import os
 import re
 import signal
@@ -8,7 +7,6 @@ import sys
 import threading
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -80,9 +78,7 @@ def test_first_line_says_where_results_are(video, mask, capsys):
 
 
 @pytest.mark.parametrize("more", [[], ["-q"]])
-def test_quiet_run_prints_results_only(request, video, mask, tmp_path, capsys, monkeypatch, more):
-    log = logging.getLogger("aotlab")
-    request.addfinalizer(partial(log.setLevel, log.level))
+def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatch, more):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run(video, tmp_path, mask, more=more) == 0
     captured = capsys.readouterr()
