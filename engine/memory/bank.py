@@ -117,7 +117,8 @@ class FrameBuffer:
 
     def read(self) -> KeyValue:
         """Return views of all frames, tokens in order."""
-        return KeyValue(*(store[:, : self._count].flatten(1, 2) for store in self._stores))
+        key, value = self._stores
+        return KeyValue(key[:, : self._count].flatten(1, 2), value[:, : self._count].flatten(1, 2))
 
     def load(self, frames: KeyValue, count: int, allocated_frames: int) -> None:
         """Copy ``count`` frames, as `read` returns them, to tensors for ``allocated_frames``."""

@@ -221,7 +221,7 @@ def test_sine_positions_distinguish_tokens(sine):
         ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0.depth", "at least 1"]),
         ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
         ([{"dim": 128}], {}, ["model.stages.0.dim", "model.dim 256", "128"]),
-        ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1.dim 64", "heads", "[3]"]),
+        ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1.dim 64", "heads", "got 3"]),
         ([{"heads": 0}], {}, ["model.stages.0.heads", "at least 1", "0"]),
         ([{}, {"stride": 8, "memory_stride": 0}], {}, ["model.stages.1.memory_stride", "at least 1", "0"]),
         ([{}, {"stride": 8, "self_stride": -2}], {}, ["model.stages.1.self_stride", "-2"]),

@@ -139,6 +139,7 @@ def test_start_from_requires_the_same_architecture(recipe):
             r"torchvision has no weights of this .*give a file of tiny weights",
         ),
         (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
+        (["train.start_from=hf://"], "hf://"),
         (["train.phases.0.sources.0.path=gone"], "gone"),
         (["train.accumulate=2"], r"train\.phases\.batch"),
     ],

@@ -87,8 +87,9 @@ def test_half_precision_checkpoint(tmp_path, model, config):
 
 def test_overrides_change_stored_settings(tmp_path, model, config):
     save_checkpoint(tmp_path / "small.safetensors", model, config)
-    _, settings = load_checkpoint(tmp_path / "small.safetensors", overrides=["memory.every=9"])
-    assert (settings.memory.every, settings.model) == (9, config.model)
+    for overrides in (["memory.every=9"], "memory.every=9"):
+        _, settings = load_model(tmp_path / "small.safetensors", overrides=overrides)
+        assert (settings.memory.every, settings.model) == (9, config.model)
 
 
 def test_config_replaces_stored_settings(tmp_path, aott):
