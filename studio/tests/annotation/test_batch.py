@@ -470,6 +470,29 @@ def test_status_that_waits_for_corrections_blocks_nobody(batch):
     assert statuses(batch)["a"] == "accepted"
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda session: draw(session, 3, 1),
+        lambda session: editing.change_object(session.document, 1, class_name="dog"),
+    ],
+    ids=["mask", "object"],
+)
+def test_edit_while_a_status_waits_refuses_it(batch, served, edit):
+    session = batch.enter("a", "Ann", page=False).session
+    session.runner.wait = lambda seconds: edit(session.act_as(Actor("Bob")))
+    (digest,) = [clip.digest for clip in batch.list_clips() if clip.name == "a"]
+    answer = served.get(
+        "/clips/a", method="POST", cookie=False, Cookie=f"{served.cookie}; aotlab_person=Ann",
+        origin=served.address,
+        content=json.dumps({"status": "accepted", "outdated": "wait", "digest": digest}).encode(),
+    )  # fmt: skip
+    assert (answer.status_code, answer.text) == (
+        409, "a: changed while waiting; look at it, then set the status again",
+    )  # fmt: skip
+    assert statuses(batch)["a"] == "in progress"
+
+
 def test_same_video_opens_clips_of_a_list(results):
     open_document(results / "a").close()
     frame = results.parent / "videos" / "a" / "00000.png"

@@ -158,6 +158,15 @@ def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     assert describe(session).status == "accepted"
 
 
+def test_s6_acceptance_waits_for_corrections(session, short_pause):
+    draw(session, 0, 1)
+    session.track(TrackRequest(0)).wait()
+    run_action(session, box(1, 1, square(50, 2, 6)))
+    status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.digest}
+    run_action(session, status)
+    assert (describe(session).status, session.document.snapshot.list_outdated()) == ("accepted", [])
+
+
 def test_s6_repeated_acceptance_is_stored_once(folder):
     session, message = open_session(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)

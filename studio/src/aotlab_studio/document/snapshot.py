@@ -246,6 +246,12 @@ class Snapshot:
         ]
         return hashlib.sha256(repr((items, self.classes, self.attributes)).encode()).hexdigest()[:32]
 
+    def has_same_edits(self, other: Snapshot) -> bool:
+        """Whether people drew, requested and named the same in another snapshot; tracked masks may differ."""
+        mine, others = self.state, other.state
+        same = mine.keyframes == others.keyframes and mine.layers == others.layers
+        return same and self.objects_digest == other.objects_digest
+
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
         return hashlib.sha256(self._describe(index).encode()).hexdigest()[:32]

@@ -101,15 +101,23 @@ class Session:
     ) -> None:
         """Store the status of the masks as they show; raise `InputError` as `check_outdated`.
 
+        Waiting may change tracked masks; an edit meanwhile raises `InputError`.
+
         Args:
             digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
         """
-        if outdated == "wait":
-            self._require_seen(digest)
-            self.runner.wait(MAX_WAIT)
-            digest = None
         with self.document.lock:
             self._require_seen(digest)
+            seen = self.document.snapshot
+        if outdated == "wait":
+            self.runner.wait(MAX_WAIT)
+        with self.document.lock:
+            if outdated != "wait":
+                self._require_seen(digest)
+            elif not self.document.snapshot.has_same_edits(seen):
+                raise InputError(
+                    f"{self.document.frames.name}: changed while waiting; look at it, then set the status again"
+                )
             known = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
             self.document.set_status(status, note, known)
             if status in (*EXPORTED_STATUSES, "rejected") and self.document.snapshot.objects.ids:
