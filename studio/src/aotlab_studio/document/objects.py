@@ -103,6 +103,11 @@ def check_item(item: Item) -> Item:
             raise InputError(
                 f"class or attribute {text[:80]!r}: expected up to {NAME_LENGTH} printable characters"
             )
+    for name, value in item.attributes.items():
+        if "," in name + value or "=" in name:  # they separate attributes in the page
+            raise InputError(
+                f"attribute {name!r}: expected a name without a comma or =, and a value without a comma"
+            )
     if not re.fullmatch("#[0-9a-f]{6}", item.color):
         raise InputError(f"color {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
     return item
