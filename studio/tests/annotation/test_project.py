@@ -23,11 +23,12 @@ from aotlab_studio.document.folder import (
     compute_fingerprint,
     locate_project,
 )
-from aotlab_studio.document.log import Log, StatusRecord
+from aotlab_studio.document.log import Layer, Log, State, StatusRecord
 from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.recovery import recover_project
 from aotlab_studio.document.results import open_document
+from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
 from aotlab_studio.server.actions import run_action, strips
@@ -579,6 +580,17 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert strips(document)[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
+
+
+def test_scores_of_the_same_mask_tracked_again_are_new(session):
+    draw(session, 0, 1)
+    draw(session, 5, 2)
+    document, index, seen = session.document, 5, []
+    for layer_id, confidence in ((1, 0.9), (2, 0.4)):
+        document.edit("track", State(layers={layer_id: Layer([1], 1, 9)}))
+        document.add_result(layer_id, Result(index, {1: Score(confidence, 100, 0.0, 0.0)}), truth(index) == 1)
+        seen.append(document.snapshot.scores(index)[1].confidence)
+    assert seen == [0.9, 0.4]
 
 
 def test_edits_of_another_program_are_never_cut_off(tmp_path):

@@ -209,7 +209,7 @@ class Snapshot:
         found = merge_scores(tracked, self.resolve)
         if not drawn and len(layers) < 2:
             return found
-        content = self._describe(index)
+        content = self._describe(index), *found.items()
         return self.layers.scores.get_or_compute(content, lambda: self._measure_scores(index, found, drawn))
 
     def _measure_scores(
