@@ -23,7 +23,7 @@ from aotlab_studio.document.folder import (
     compute_fingerprint,
     locate_project,
 )
-from aotlab_studio.document.log import Layer, Log, State, StatusRecord
+from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.recovery import recover_project
@@ -548,6 +548,14 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
         session.document.restore_version(2)
+
+
+@pytest.mark.parametrize("time", ["", "yesterday"])
+def test_version_without_a_readable_time_is_listed(session, time):
+    draw(session, 0, 1)
+    document = session.document
+    document.log.append(VersionRecord(document.head, "kept", time=time))
+    assert [(each.title, each.date) for each in document.list_versions()] == [("kept", "unknown time")]
 
 
 def test_layers_beyond_reach_of_redo_are_removed(folder, monkeypatch):

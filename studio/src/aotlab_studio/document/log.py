@@ -355,8 +355,11 @@ def find_digest(state: State, frame: int, object_id: int) -> str:
 
 
 def format_time(text: str) -> str:
-    """Return the local date and time of a record, in minutes."""
-    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    """Return the local date and time of a record, in minutes; ``unknown time`` if it has none that can be read."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):
+        return "unknown time"
 
 
 def utc_now() -> str:
