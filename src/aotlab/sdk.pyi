@@ -29,6 +29,7 @@ from aotlab.media.matching import (
     order_names as order_names,
     require_different_images as require_different_images,
 )
+from aotlab.media.overlay import concat_images as concat_images
 from aotlab.media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,

@@ -52,7 +52,7 @@ def open_clip(batch, name):
 
 
 def read_status(batch):
-    return [Document.read(path).status[0] for path in sorted(batch.glob("*.aotlab"))]
+    return [Document.read(path).status.value for path in sorted(batch.glob("*.aotlab"))]
 
 
 def test_corrected_clips_are_exported_by_one_command(batch, capsys):

@@ -343,7 +343,7 @@ def read_status(folder: Path) -> ClipStatus:
     exported, remedy = read_export(folder / CORRECTED_FILE), f"run aotlab export-clips {folder.parent}"
     project = folder.with_name(folder.name + PROJECT_SUFFIX)
     document = Document.read(project) if (project / PROJECT_FILE).is_file() else None
-    status: ClipStatus = "open" if document is None else document.status[0]
+    status: ClipStatus = "open" if document is None else document.status.value
     if status == "rejected":
         return status
     for file in sorted(exported.files):

@@ -28,7 +28,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.results import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.review.checks import Check
-from aotlab_studio.review.output import GAP, THUMBNAIL_HEIGHT, draw_thumbnail
+from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch_app
 from aotlab_studio.server.actions import run_action
@@ -311,7 +311,7 @@ def test_thumbnail_shows_the_masks_of_a_project(tmp_path):
     with closing(open_session(tmp_path / "one")) as session:
         for index in (3, 5):
             draw(session, index, 1)
-    assert read().shape == (height, 2 * width + GAP, 3)
+    assert read().shape == (height, 2 * width + 8, 3)
     assert abs(read()[:, :width] - draw_thumbnail(image(3), truth(3) == 1)).mean() < 3
     batch.close()
 

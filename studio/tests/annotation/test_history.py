@@ -473,7 +473,7 @@ class History(RuleBasedStateMachine):
         found = {(frame, each) for frame, each in product(range(COUNT), now.locked) if outdated[each][frame]}
         expected = {pair for pair in product(range(COUNT), now.locked) if self.model.is_outdated(*pair)}
         assert found == expected
-        if self.document.status[0] == "accepted":
+        if self.document.status.value == "accepted":
             assert not found
             assert self.model.accepted == [self.model.show(frame) for frame in range(COUNT)]
 

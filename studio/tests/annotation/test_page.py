@@ -720,7 +720,7 @@ def test_killed_tracking_ends_an_acceptance(page, served, folder):
     draw(session, 0, 1)
     session.track(TrackRequest(0)).wait()
     page.tab.select_option("#clip-status", "accepted")
-    page.until(lambda: session.document.status[0] == "accepted")
+    page.until(lambda: session.document.status.value == "accepted")
     hold(session, 4)
     session.track(TrackRequest(0))
     page.until(lambda: session.job.done >= 2)
@@ -1312,6 +1312,6 @@ def test_accepted_masks_are_in_progress_after_an_edit(page, session):
     with page.done():
         page.tab.select_option("#clip-status", "accepted")
     page.until(lambda: page.tab.input_value("#clip-status") == "accepted")
-    assert session.document.status[0] == "accepted"
+    assert session.document.status.value == "accepted"
     page.key_done("m")
     page.until(lambda: page.tab.input_value("#clip-status") == "in progress")

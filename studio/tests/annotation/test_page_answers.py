@@ -466,7 +466,7 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     page.tab.close(run_before_unload=True)
     closed.set()
     document = served.session.document
-    wait_until(lambda: document.status[1] == "ear missing")
+    wait_until(lambda: document.status.note == "ear missing")
     served.close()  # after all requests
     assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
     assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))
@@ -629,7 +629,7 @@ def test_refused_text_stays_in_its_field(context, served, field):
     def stored():
         return {
             "note": document.snapshot.notes.get(0), "name": document.snapshot.objects.get(1).name,
-            "clip-note": document.status[1], "class": document.snapshot.objects.get(1).class_name,
+            "clip-note": document.status.note, "class": document.snapshot.objects.get(1).class_name,
         }[field]  # fmt: skip
 
     page.until(lambda: stored() == "fishes")

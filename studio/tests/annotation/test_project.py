@@ -212,7 +212,7 @@ def look(video):
         assert all(index < 3 for index in [*document.snapshot.keyframes, *document.snapshot.tracked_frames])
         assert all(document.snapshot.scores(index) is not None for index in range(3))
         document.snapshot.list_outdated()
-        assert document.status[0] == "in progress"
+        assert document.status.value == "in progress"
     finally:
         document.close()
     return True
@@ -467,7 +467,7 @@ def test_damaged_mask_is_named_and_never_shown(folder, content):
             assert problem.startswith(
                 f"frame 4: the drawn mask of object 1 is missing or damaged ({path}); draw"
             )
-            assert (document.status[0], document.snapshot.list_outdated()) == ("in progress", [(4, 4)])
+            assert (document.status.value, document.snapshot.list_outdated()) == ("in progress", [(4, 4)])
             with pytest.raises(InputError, match=r"export: 1 frame is outdated \(4\): .* a mask is damaged"):
                 again.export(["masks"])
             if case == "draw beside it":
@@ -483,7 +483,7 @@ def test_damaged_mask_is_named_and_never_shown(folder, content):
     path.write_bytes(kept)
     with closing(open_session(folder)) as restored:
         assert restored.document.problems == []
-        assert restored.document.status[0] == "accepted"
+        assert restored.document.status.value == "accepted"
 
 
 @pytest.mark.parametrize("name", [".lock", "masks", "layers", "export"])

@@ -174,7 +174,7 @@ def test_s6_repeated_acceptance_is_stored_once(folder):
     draw(session, 1, 2)
     for _ in ("same program", "started again"):
         run_action(session, message, Actor("Ann", message=7))
-        assert session.document.status[0] == "in progress"
+        assert session.document.status.value == "in progress"
         assert len(session.document.log.versions) == 1
         session.close()
         session = open_session(folder)
@@ -191,7 +191,7 @@ def test_s6_killed_tracking_is_not_accepted(folder):
     wait_until(lambda: session.job.done >= 2)
     session.close()
     read = Document.read(session.document.folder)
-    assert read.status[0] == "in progress"
+    assert read.status.value == "in progress"
     assert read.snapshot.list_outdated()[-1][1] == LENGTH - 1
     again = open_session(folder)
     with pytest.raises(InputError, match=r"accepted: .* frames are outdated .* tracking was cut off"):
@@ -415,7 +415,7 @@ def test_damaged_mask_is_repaired_by_drawing_it_again(folder):
 def test_message_with_an_unknown_field_rejected(session):
     with pytest.raises(InputError, match=r"set_status: .*outdatd"):
         run_action(session, {"do": "set_status", "status": "accepted", "outdatd": "proceed"})
-    assert session.document.status[0] == "open"
+    assert session.document.status.value == "open"
 
 
 @pytest.mark.parametrize(

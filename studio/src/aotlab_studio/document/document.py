@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from msgspec import Meta
@@ -74,6 +74,13 @@ class Actor:
     """id of the page; until `Document.forget_page`, no other one can undo or redo the edit"""
     message: int | None = None
     """id of the page's message, if it may arrive again"""
+
+
+class Status(NamedTuple):
+    """Status of a video, and the note of who set it."""
+
+    value: ClipStatus
+    note: str = ""
 
 
 class Document:
@@ -215,7 +222,7 @@ class Document:
     @property
     def conflict(self) -> str:
         """Sentence about masks that were tracked again since; empty without them, or if a status keeps them."""
-        if not self.has_new_results or self.status[0] in EXPORTED_STATUSES:
+        if not self.has_new_results or self.status.value in EXPORTED_STATUSES:
             return ""
         return (
             "tracked again since these masks were read, or read by an older version: take the new results, where drawn "
@@ -323,7 +330,7 @@ class Document:
             self.emit_status()
 
     @property
-    def status(self) -> tuple[ClipStatus, str]:
+    def status(self) -> Status:
         """Status and its note.
 
         It holds as long as exports are the same, no other frame is outdated, and the video is not tracked again.
@@ -331,7 +338,7 @@ class Document:
         with self.lock:
             record, now = self.log.status, self.snapshot
             if record is None:
-                return ("in progress" if self.edited else "open"), ""
+                return Status("in progress" if self.edited else "open")
             still_valid = record.results in (None, digest_results(self.results))
             still_valid &= record.objects in ("", now.objects_digest) and record.digest == now.digest
             if record.status in EXPORTED_STATUSES:
@@ -339,14 +346,14 @@ class Document:
                 still_valid &= all(
                     known.issuperset(range(first, last + 1)) for first, last in now.list_outdated()
                 )
-            return record.status if still_valid else "in progress", record.note
+            return Status(record.status if still_valid else "in progress", record.note)
 
     @property
     def status_author(self) -> str:
         """Author of the status; of the last edit if edits have made it *in progress*; empty: unknown."""
         with self.lock:
             record, edit = self.log.status, self.log.entries.get(self.log.head)
-            if record is not None and self.status[0] == record.status:
+            if record is not None and self.status.value == record.status:
                 return record.author
             return edit.author if edit is not None else ""
 

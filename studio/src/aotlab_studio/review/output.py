@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import LostFlags, Output, TrackedFrame, align_columns, atomic_path
+from aotlab.sdk import LostFlags, Output, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import write_batch_review
@@ -24,8 +24,8 @@ SCORES_FILE = "scores.json"
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 """largest number of printed frames to check"""
-THUMBNAIL_HEIGHT, GAP = 180, 8
-"""height of a thumbnail, and white columns between two, in pixels"""
+THUMBNAIL_HEIGHT = 180
+"""height of a thumbnail in pixels"""
 MAX_WIDTH = 2000
 """largest width of a frame in a thumbnail, as a JPEG has at most 65 535 columns"""
 
@@ -83,7 +83,7 @@ class ReviewFile(Output):
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
         if images:
             with atomic_path(self.path.with_name(THUMBNAIL)) as temporary:
-                Image.fromarray(join_thumbnails(images)).save(temporary, format="JPEG", quality=85)
+                Image.fromarray(concat_images(images)).save(temporary, format="JPEG", quality=85)
 
     def summary(self) -> str:
         """Return the tables of objects and of frames to check, and a warning for every lost object."""
@@ -118,12 +118,6 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     ids = Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
     return draw_overlay(np.asarray(image), np.asarray(ids))
-
-
-def join_thumbnails(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Return thumbnails side by side."""
-    columns = [np.pad(image, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for image in images]
-    return np.concatenate(columns, axis=1)[:, :-GAP]
 
 
 def review_video(

@@ -16,7 +16,7 @@ import numpy as np
 from starlette.types import ASGIApp
 
 from aotlab import InputError
-from aotlab.sdk import JOB_RECORD
+from aotlab.sdk import JOB_RECORD, concat_images
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import (
     LOG_FILE,
@@ -31,7 +31,7 @@ from aotlab_studio.document.results import read_job
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import list_sentences
-from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail, join_thumbnails
+from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
 from aotlab_studio.server.batch_list import REVIEW_FILE, locate_video, read_entries
@@ -274,7 +274,7 @@ class Batch:
         }
         shown = dict.fromkeys((min(confidence), min(confidence, key=confidence.__getitem__), max(confidence)))
         return encode_jpeg(
-            join_thumbnails([draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]), None
+            concat_images([draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]), None
         )
 
     def _describe_tracking(self, name: str) -> list[str]:

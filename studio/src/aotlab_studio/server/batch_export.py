@@ -66,13 +66,13 @@ def export_clips(
             if (project / PROJECT_FILE).is_file():
                 stored = Document.read(project)
                 status = stored.log.status.status if stored.log.status else "open"
-                if stored.status[0] in EXPORTED_STATUSES:
+                if stored.status.value in EXPORTED_STATUSES:
                     names.append(name)
                     classes |= list_classes(stored.snapshot)
                 elif stored.has_new_results and status in EXPORTED_STATUSES:
                     problems.append(f"{name}: tracked again since it was {status}; set its status again")
                 else:
-                    left_out.append(f"{name} ({stored.status[0]})")
+                    left_out.append(f"{name} ({stored.status.value})")
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not (projects or any(read_job(path) for path in folder.glob("*"))):
