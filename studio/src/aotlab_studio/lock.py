@@ -95,7 +95,7 @@ class FolderLock:
         write_bytes(self._lease, msgspec.json.encode(self._owner))
 
     def require_held(self, max_age: float = LEASE_SECONDS / 2) -> None:
-        """Raise `InputError` if the folder is released, or another program has taken it over, as this computer slept.
+        """Raise `InputError` if the folder is released, or another program took it over while this computer was asleep.
 
         Args:
             max_age: seconds since the lease was touched for which it counts as this program's.

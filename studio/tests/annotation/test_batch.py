@@ -349,7 +349,7 @@ def test_edited_clip_keeps_its_masks_until_new_ones_are_taken(results, batch):
         replace_results(results, "a", shift)
         (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
         assert (clip.status, clip.sentences[0]) == ("in progress", clip.conflict)
-        assert clip.conflict.startswith("tracked again since")
+        assert clip.conflict.startswith("the clip was tracked again")
         exported = batch.export_all([])
         assert exported.names == []
         assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
@@ -380,7 +380,7 @@ def test_edited_clip_of_an_unknown_tracking_offers_the_results(results, batch):
     log = results / "a.aotlab" / "log.jsonl"
     log.write_text(re.sub(',"results":"[0-9a-f]+"', "", log.read_text()))
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
-    assert "read by an older version: take the new results" in clip.conflict
+    assert "take the new results" in clip.conflict
 
 
 def test_status_is_refused_for_masks_that_nobody_saw(results, batch, served):
@@ -688,7 +688,7 @@ def test_page_offers_the_results_of_another_tracking(context, served, results, b
     replace_results(results, "a", 3, range(2, 6))
     tab = open_list(context, served)
     tab.click("#clips a >> text=a")
-    tab.wait_for_selector("#status >> text=tracked again since these masks were read")
+    tab.wait_for_selector("#status >> text=the clip was tracked again")
     assert "not in the job" not in tab.inner_text("#time")
     tab.click("#take-results")
     tab.wait_for_selector("#time >> text=not in the job (frames 2 to 5)")
@@ -696,6 +696,15 @@ def test_page_offers_the_results_of_another_tracking(context, served, results, b
     tab.click(".toast >> text=Undo")
     tab.wait_for_selector("#take-results")
     tab.close()
+
+
+@needs_browser
+def test_list_says_who_has_a_clip_open(context, served, batch):
+    found = batch.enter("a", "Ann", page=True)
+    tab = open_list(context, served)
+    tab.wait_for_selector("#clips td:last-child >> text=in use by Ann on")
+    tab.close()
+    batch.leave("a", found, page=True)
 
 
 @needs_browser

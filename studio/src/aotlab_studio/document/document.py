@@ -92,7 +92,7 @@ class Document:
         header: of the project.
         folder: of the project.
         frames: the video, or its stored size and number of frames for a document that is only read.
-        lock: held by who changes the document.
+        lock: lock required to change the document; None: read-only.
 
     A damaged log raises `InputError`.
     """
@@ -102,7 +102,7 @@ class Document:
     ) -> None:
         self.header, self.folder, self.folder_lock = header, folder, lock
         self.results = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
-        """folder of the results that it corrects, if that is one"""
+        """results folder being corrected, if it exists"""
         self._frames = frames
         self.log = Log(folder / LOG_FILE)
         self.masks = MaskStore(folder / "masks", frames.size)
@@ -224,10 +224,7 @@ class Document:
         """Sentence about masks that were tracked again since; empty without them, or if a status keeps them."""
         if not self.has_new_results or self.status.value in EXPORTED_STATUSES:
             return ""
-        return (
-            "tracked again since these masks were read, or read by an older version: take the new results, where drawn "
-            "masks stay, or keep these masks by setting the status to corrected or accepted"
-        )
+        return "the clip was tracked again; take the new results (your drawings stay) or keep these masks"
 
     @property
     def digest(self) -> str:

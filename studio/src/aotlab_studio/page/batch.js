@@ -86,7 +86,7 @@ class BatchPage {
       createElement('th', { scope: 'row' }, link),
       createElement('td', {}, createElement('ul', {}, ...checks)),
       createElement('td', { className: status.replace(' ', '-') }, list, field),
-      createElement('td', { textContent: holder ? `open: ${holder}` : author }));
+      createElement('td', { textContent: holder ? `in use by ${holder}` : author }));
   }
 
   /** @param {string} name @param {{status: string, note: string, digest: string, outdated?: string}} message `digest`: of the masks that the row is about */

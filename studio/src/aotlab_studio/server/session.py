@@ -165,7 +165,7 @@ class Session:
         Args:
             object_id: the object; None: a new one.
             positive: clicks on the object.
-            negative: clicks beside it.
+            negative: clicks off the object.
             scribble: points of a stroke on the object.
             refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
             extend: as in `editing.apply_suggestion`.
