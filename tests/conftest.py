@@ -39,11 +39,8 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True)
 def log_level():
-    """Commands in this process set the level of messages, as --quiet; restore it."""
-    logger = logging.getLogger("aotlab")
-    level = logger.level
-    yield
-    logger.setLevel(level)
+    """Undo the level of messages of commands that ran in this process, also in fixtures of a module."""
+    logging.getLogger("aotlab").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
