@@ -112,7 +112,8 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     height, width = annotations.size
     classes = annotations.class_ids()
     length = max(annotations.frames, default=-1) + 1 if video.length is None else video.length
-    files = {frame: f"{video.name}/{annotations.stem(frame)}.jpg" for frame in sorted(annotations.frames)}
+    frames = sorted(annotations.frames)
+    files = {frame: video.image_name(frame, annotations.stem(frame)) for frame in frames}
     return {
         "info": {"description": f"{video.name}: tracked objects", "rate": video.rate},
         "categories": [{"id": index, "name": name, "supercategory": ""} for name, index in classes.items()],

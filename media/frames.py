@@ -81,6 +81,10 @@ class FrameSource(Protocol):
         """Return the stem of output files of a frame: its number with at least five digits, or the image's name."""
         return f"{index:05d}"
 
+    def file(self, index: int) -> Path | None:
+        """Return the image file of a frame; None if it has none of its own."""
+        return None
+
     def read(self, index: int) -> np.ndarray:
         """Return a frame, H×W×3 uint8 RGB, in any order; thread-safe.
 
@@ -176,8 +180,10 @@ def parse_rate(rate: RateOption) -> Fraction:
     raise InputError(f"fps {str(rate)[:40]}: expected frames per second, for example 25 or 30000/1001")
 
 
-def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> None:
+def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> Path:
     """Copy the image file of a frame, as a hard link if possible; write a frame without an 8-bit file as JPEG.
+
+    Return the written file.
 
     Args:
         source: source of the frame.
@@ -193,11 +199,12 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
     with atomic_path(path) as temporary:
         if file is None:
             Image.fromarray(frame).save(temporary, format="JPEG", quality=95)
-            return
+            return path
         try:
             os.link(real_path(file), temporary)
         except OSError:  # another disk, or no links here
             shutil.copyfile(file, temporary)
+    return path
 
 
 def require_index(source: FrameSource, index: int, length: int) -> None:

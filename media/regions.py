@@ -45,12 +45,19 @@ class VideoInfo:
     """stem of a frame's image; None if frames have no names"""
     frame: int | None = None
     """frame that a file with objects on one frame is for; None: as in the file"""
+    file: Callable[[int], Path | None] | None = None
+    """image file of a frame, which may be None; None if frames have no files"""
 
     @classmethod
     def from_source(cls, source: FrameSource) -> VideoInfo:
         """Describe a source of frames."""
         stem = source.stem if source.named else None
-        return cls(source.name, source.size, source.length, str(source.rate), stem)
+        return cls(source.name, source.size, source.length, str(source.rate), stem, file=source.file)
+
+    def image_name(self, frame: int, stem: str) -> str:
+        """Return the name of a frame's image in a folder named after the video, with ``stem`` if it has no file."""
+        file = None if self.file is None else self.file(frame)
+        return f"{self.name}/{f'{stem}.jpg' if file is None else file.name}"
 
     @property
     def stems(self) -> list[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
@@ -205,6 +205,7 @@ class AnnotationFile(Output):
         self._writer = writer
         self._annotations = Annotations(source.size)
         self._flags = LostFlags()
+        self._images: list[Path] = []
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame, called ``name``, and store its image if the format needs it."""
@@ -218,7 +219,8 @@ class AnnotationFile(Output):
         ]
         self._annotations.stems[tracked.index] = name
         if self._writer.images:
-            store_frame(self.source, tracked.index, tracked.frame, self.path / "images" / name)
+            path = self.path / "images" / name
+            self._images.append(store_frame(self.source, tracked.index, tracked.frame, path))
 
     def finish(self) -> None:
         """Write the file, unless there were no frames."""
@@ -229,13 +231,13 @@ class AnnotationFile(Output):
             # the header of a video file may state too many frames
             known = None if isinstance(self.source, VideoFrames) else self.source.length
             length = max(max(frames) + 1, known or 0)
-            info = VideoInfo(self.source.name, self.source.size, length, str(self.source.rate))
+            info = replace(VideoInfo.from_source(self.source), length=length)
             self._writer.write(self.path, self._annotations, info)
 
     def drop(self) -> None:
         """Remove the stored images; the file itself was not written yet."""
-        if self._writer.images:
-            remove(self.path / "images")
+        for path in self._images:
+            remove(path)
 
 
 class LostFlags:

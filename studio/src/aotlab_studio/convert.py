@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -149,7 +149,7 @@ def convert(masks: Path, video: Path, output: Path, form: str) -> str:
     else:
         length = source.length or max(annotations.frames) + 1
         writer = find_mask_writer(form)
-        writer.write(output, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
+        writer.write(output, annotations, replace(VideoInfo.from_source(source), length=length))
         if writer.images:
             store_images(source, annotations, output / "images")
     objects, frames = len(annotations.objects()), len(annotations.frames)

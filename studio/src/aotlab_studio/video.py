@@ -111,6 +111,10 @@ class FrameStore(FrameSource):
         """Return the file name of a frame, without suffix."""
         return self._source.stem(index)
 
+    def file(self, index: int) -> Path | None:
+        """Return the image file of a frame; None for a video."""
+        return self._source.file(index)
+
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(index, "iterate") for index in range(self.count))
 

@@ -238,9 +238,7 @@ class Document:
     @property
     def video_info(self) -> VideoInfo:
         """The video, as readers of annotations take it."""
-        frames = self.frames
-        stem = frames.stem if frames.named else None
-        return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), stem)
+        return VideoInfo.from_source(self.frames)
 
     # Edits
 

@@ -99,7 +99,7 @@ def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict
             for region in regions
         ]
         prediction = {"model_version": "aotlab", "score": mean_confidence(regions), "result": results}
-        image = f"{LOCAL_FILES_URL}{video.name}/{annotations.stem(frame)}.jpg"
+        image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.stem(frame))}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
 
