@@ -1,5 +1,6 @@
 """The agreement command."""
 
+import numpy as np
 import pytest
 
 from aotlab import write_mask
@@ -62,3 +63,19 @@ def test_frame_without_objects_disagrees(annotations, tmp_path, capsys):
     write_mask(tmp_path / "second" / "00000.png", truth(0) * 0)
     assert main(annotations) == 0
     assert "  frame 0: object 1, J 0.000" in capsys.readouterr().out
+
+
+def test_objects_are_paired_by_their_pixels(annotations, tmp_path, capsys):
+    for index in range(3):
+        labels = truth(index)
+        swapped = np.array([0, 2, 5], labels.dtype)[labels]
+        swapped[:2] = 1
+        write_mask(tmp_path / "second" / f"{index:05d}.png", swapped)
+    assert main(annotations) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:4] for line in lines[1:5]] == [
+        ["none=1", "3", "0.000", "0.000"],
+        ["1=2", "3", "1.000", "1.000"],
+        ["2=5", "3", "1.000", "1.000"],
+        ["all", "3", "0.667"],
+    ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import click
+import numpy as np
 
 from aotlab import InputError, open_frames
 from aotlab.sdk import (
@@ -21,36 +23,72 @@ from aotlab.sdk import (
     require_new_output,
 )
 
+Pair = tuple[int, int]
+"""ids of one object in both annotations; 0: in the other one only"""
+ID_COUNT = 2**16
+"""number of ids of objects, with 0"""
 MAX_LISTED = 10
 """largest number of printed frames"""
 
 
-def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, int, float]]:
-    """Yield frame, object id and J of each object that either annotation shows, on the frames that both annotate."""
-    for frame in sorted(first.frames.keys() & second.frames.keys()):
-        one, other = first.mask(frame), second.mask(frame)
-        for object_id in sorted({*one[one > 0].tolist(), *other[other > 0].tolist()}):
-            yield frame, int(object_id), region_similarity(one == object_id, other == object_id)
+def pair_objects(masks: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
+    """Return the pairs of objects of two annotations, each once, from their masks of the same frames.
+
+    Objects that share most pixels come first, then those of the same id.
+    """
+    shared: Counter[Pair] = Counter()
+    for one, other in masks:
+        codes, counts = np.unique(one.astype(np.int64) * ID_COUNT + other, return_counts=True)
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+            shared[divmod(code, ID_COUNT)] += count
+    rest = [{pair[side] for pair in shared} - {0} for side in (0, 1)]
+    found = []
+    same = {(each, each): 0 for each in rest[0] & rest[1]}
+    for pair, _ in sorted((same | shared).items(), key=lambda item: (-item[1], item[0][0] != item[0][1])):
+        if pair[0] in rest[0] and pair[1] in rest[1]:
+            found.append(pair)
+            rest[0].remove(pair[0])
+            rest[1].remove(pair[1])
+    return sorted([*found, *((each, 0) for each in rest[0]), *((0, each) for each in rest[1])])
 
 
-def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mapping[int, str]) -> list[str]:
+def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, Pair, float]]:
+    """Yield frame, pair and J of each object that either annotation shows, on the frames that both annotate."""
+    frames = sorted(first.frames.keys() & second.frames.keys())
+    pairs = pair_objects([(first.mask(frame), second.mask(frame)) for frame in frames])
+    for frame in frames:
+        masks = first.mask(frame), second.mask(frame)
+        for pair in pairs:
+            one, other = ((mask == each) & (each > 0) for mask, each in zip(masks, pair, strict=True))
+            if one.any() or other.any():
+                yield frame, pair, region_similarity(one, other)
+
+
+def format_pair(pair: Pair) -> str:
+    """Return the id of a pair, or both as ``FIRST=SECOND`` if they differ."""
+    return str(pair[0]) if pair[0] == pair[1] else "=".join(str(each or "none") for each in pair)
+
+
+def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapping[Pair, str]) -> list[str]:
     """Return printed lines: a row per object, then the frames that differ most.
 
     Args:
-        scores: J by frame and object id.
+        scores: J by frame and pair of objects.
     """
     rows = [["object", "frames", "J mean", "J lowest", "on frame", "name"]]
-    for object_id in sorted({object_id for _, object_id in scores}):
-        by_frame = {frame: score for (frame, each), score in scores.items() if each == object_id}
+    for pair in sorted({pair for _, pair in scores}):
+        by_frame = {frame: score for (frame, each), score in scores.items() if each == pair}
         lowest = min(by_frame, key=by_frame.__getitem__)
         values = [f"{fmean(by_frame.values()):.3f}", f"{by_frame[lowest]:.3f}"]
-        name = class_names.get(object_id, "")
-        rows.append([str(object_id), str(len(by_frame)), *values, str(lowest), name])
+        rows.append([format_pair(pair), str(len(by_frame)), *values, str(lowest), class_names.get(pair, "")])
     rows.append(
         ["all", str(len({frame for frame, _ in scores})), f"{fmean(scores.values()):.3f}", "", "", ""]
     )
-    worst = sorted((score, frame, object_id) for (frame, object_id), score in scores.items() if score < 1)
-    listed = [f"  frame {frame}: object {each}, J {score:.3f}" for score, frame, each in worst[:MAX_LISTED]]
+    worst = sorted((score, frame, pair) for (frame, pair), score in scores.items() if score < 1)
+    listed = [
+        f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}"
+        for score, frame, pair in worst[:MAX_LISTED]
+    ]
     table = ["  ".join(row) for row in align_columns(rows, right=0)]
     return [*table, *(["differ most:", *listed] if listed else [])]
 
@@ -62,21 +100,24 @@ def format_agreement(scores: Mapping[tuple[int, int], float], class_names: Mappi
 @click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
 @click.option("--force", is_flag=True, help="replace FILE")
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
-    """Print J by object and the frames that differ most; write J by object and frame."""
+    """Pair objects by shared pixels; print J by object and the frames that differ most; write J by object and frame."""
     require_new_output(table, ".csv", force=force)
     source = open_frames(video)
     info = VideoInfo.from_source(source)
     one, other = read_annotations(first, info), read_annotations(second, info)
-    scores = {(frame, object_id): score for frame, object_id, score in measure_agreement(one, other)}
+    scores = {(frame, pair): score for frame, pair, score in measure_agreement(one, other)}
     if not scores:
         raise InputError(f"{first}: shares no annotated frame with {second}; compare others")
     if table is not None:
         with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["frame", "object", "J"])
-            writer.writerows([frame, each, f"{score:.4f}"] for (frame, each), score in scores.items())
+            writer.writerows(
+                [frame, format_pair(each), f"{score:.4f}"] for (frame, each), score in scores.items()
+            )
     only = len(one.frames.keys() - other.frames.keys()), len(other.frames.keys() - one.frames.keys())
-    print("\n".join(format_agreement(scores, one.class_names | other.class_names)))
+    names = {pair: other.class_names.get(pair[1], one.class_names.get(pair[0], "")) for _, pair in scores}
+    print("\n".join(format_agreement(scores, names)))
     if any(only):
         print(f"not compared: {only[0]} frames only in {first}, {only[1]} only in {second}")
     return 0
