@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +58,25 @@ class JobRecord:
     """identity of the video's content, of `compute_fingerprint`; empty for a stream"""
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown"""
+    stems: list[str] = field(default_factory=list)
+    """stems of the files of frames with names; empty: frame numbers"""
     folder: str = ""
     """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 
     def __post_init__(self) -> None:
         self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has texts
+
+    @cached_property
+    def _known_stems(self) -> frozenset[str]:
+        return frozenset(self.stems)
+
+    def names_frame(self, stem: str) -> bool:
+        """Return whether files of this stem are those of a frame to track."""
+        if self.stems or not re.fullmatch("[0-9]{5,9}", stem):
+            return stem in self._known_stems
+        # the header of a video file may state too few frames
+        last = self.last_frame and max(self.last_frame, self.first_frame + self.frames - 1)
+        return int(stem) >= self.first_frame and (last is None or int(stem) <= last)
 
 
 def read_job_record(folder: Path) -> JobRecord | None:
@@ -111,10 +127,14 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
 
 
 def has_all_masks(folder: Path, record: JobRecord) -> bool:
-    """Return whether the folder of masks, if there is one, holds a whole PNG of one size for each tracked frame."""
+    """Return whether the folder of masks, if there is one, holds a whole PNG of one size for each tracked frame.
+
+    Other files do not count.
+    """
     if MASKS_FOLDER not in record.written:
         return True
-    sizes = [_read_png_size(path) for path in (folder / MASKS_FOLDER).glob("*.png")]
+    masks = [path for path in (folder / MASKS_FOLDER).glob("*.png") if record.names_frame(path.stem)]
+    sizes = [_read_png_size(path) for path in masks]
     return len(sizes) == record.frames and len({*sizes}) <= 1 and None not in sizes
 
 

@@ -248,7 +248,12 @@ def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
     Finished results keep their record if the job failed before its first frame, as without its video.
     """
     earlier = read_job_record(folder)  # names what is in the folder
-    record = replace(start_record(job), error=problem, outputs=earlier.outputs if earlier else [])
+    record = replace(start_record(job), error=problem, outputs=[])
+    if earlier is not None:
+        record = replace(
+            record, outputs=earlier.outputs, stems=earlier.stems, first_frame=earlier.first_frame,
+            last_frame=earlier.last_frame,
+        )  # fmt: skip
     if earlier is None or earlier.error is not None:
         with suppress(InputError):
             write_job_record(folder, record)
@@ -295,7 +300,12 @@ def _remove_run(output: Path) -> None:
         return
     corrected = {name for name in names if _is_corrected(output / name)}
     for name in {*names} - corrected:
+        record = read_job_record(output / name)
         remove_results(output / name)
+        left = [] if record is None else [each for each in record.outputs if is_filled(output / name / each)]
+        if record is not None and left:  # folders of outputs with files of others, which the next run may use
+            record = replace(record, input_digest="", error=UNFINISHED, written=[], outputs=left)
+            write_job_record(output / name, record)
         with suppress(OSError):
             (output / name).rmdir()  # if it is empty
     for name in {*RESERVED_NAMES, RUN_FILE} - ({CLASSES} if corrected else set()):

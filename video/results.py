@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ RUN_FILE = ".jobs.json"
 RUN_KIND = FileKind("record of a list of jobs", 1, "choose another folder")
 PROMPT_MASKS = "given"
 """name of the folder with the masks of prompts in a job's folder"""
+FORMAT_FILE = "data.yaml"
+"""name of the only file of an output's folder that belongs to no frame, of YOLO"""
 UNFINISHED = "not finished"
 """error of a record until its job has ended"""
 
@@ -100,13 +103,28 @@ def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
     """
     record = read_job_record(folder)
     for path in [] if record is None else (folder / name for name in filter(is_file_name, record.outputs)):
-        for file in path.glob("*") if path.name == PROMPT_MASKS else [path]:
+        is_folder = path.is_dir() and not path.is_symlink()
+        files = _list_frame_files(path, record) if is_folder else [path]
+        for file in files:
             if real_path(file) not in kept:
                 remove(file)
-        with suppress(OSError):
-            path.rmdir()  # if it is empty
+        for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
+            with suppress(OSError):
+                emptied.rmdir()  # if it is empty
     for name in (STATE_FILE, JOB_RECORD):
         remove(folder / name)
+
+
+def _list_frame_files(path: Path, record: JobRecord) -> list[Path]:
+    """Return the files of frames that a run has written to the folder of an output."""
+    if path.name == PROMPT_MASKS:  # its files have frame numbers
+        record = replace(record, stems=[])
+    kinds = {kind.file_name: kind.per_object for kind in OUTPUTS.values()} | {PROMPT_MASKS: False}
+    patterns = ["*", "*/*"]  # of a format or plug-in
+    if path.name in kinds:
+        patterns = ["[0-9]*/*.png" if kinds[path.name] else "*.png"]
+    files = (file for pattern in patterns for file in path.glob(pattern) if not file.is_dir())
+    return [file for file in files if record.names_frame(file.stem) or file.name == FORMAT_FILE]
 
 
 class JobResults:
@@ -201,6 +219,8 @@ def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
     record = start_record(checked.job, checked.options, input_digest)
     record.rate = str(checked.source.rate)
     record.first_frame, record.last_frame = checked.frames.first, checked.frames.last
+    if checked.source.named and checked.frames.last is not None:
+        record.stems = [*map(checked.source.stem, range(checked.frames.first, checked.frames.last + 1))]
     record.masks, record.video_name = _locate_masks(checked), checked.source.name
     record.class_names = dict(checked.class_names)
     return record

@@ -530,6 +530,27 @@ def test_results_of_an_earlier_run_are_replaced_together(video, mask, tmp_path, 
     assert len(list((out / "alpha").iterdir())) == 2
 
 
+@pytest.mark.parametrize("write", ["masks,objects", "alpha"])
+def test_files_of_others_in_folders_of_results_stay(video, mask, tmp_path, tracker, write):
+    for index, path in enumerate(sorted(video.iterdir())):
+        path.rename(video / f"shot.{1001 + index}.png")
+    folders = [tmp_path / "out" / name for name in ("masks", "objects/1", "objects")]
+    line = ["--write", "masks,objects"]
+    assert run(video, tmp_path, mask, more=line) == 0
+    mine = [folder / name for folder in folders for name in ("notes.txt", "00000_mine.png", "00000.txt")]
+    mine += [tmp_path / "out" / "masks" / "copies" / "shot.1001.png"]
+    mine[-1].parent.mkdir()
+    for path in mine:
+        path.write_text("mine")
+    assert run(video, tmp_path, mask, more=line) == 0
+    assert tracker.loads == 1
+    assert run(video, tmp_path, mask, more=["--write", write, "--restart"]) == 0
+    assert tracker.loads == 2
+    assert {path.read_text() for path in mine} == {"mine"}
+    assert (tmp_path / "out" / "masks" / "shot.1001.png").exists() == (write != "alpha")
+    assert (tmp_path / "out" / "objects" / "1" / "shot.1001.png").exists() == (write != "alpha")
+
+
 def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
     assert run(tmp_path / "out" / "masks", tmp_path, mask, more=("--write", "alpha", "--force")) == 2
