@@ -1,4 +1,4 @@
-"""Prompts (clicks, a box, a scribble, a rough mask) of one object: as text, and simulated from a true mask."""
+"""Prompts (clicks, a box, a scribble, a rough mask) of one object, and their form as text."""
 
 from __future__ import annotations
 

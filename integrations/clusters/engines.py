@@ -20,9 +20,10 @@ def track_with_ray(jobs: Sequence[Job], output: str, options: JobOptions, gpus: 
 
     remote = ray.remote(num_gpus=gpus, max_retries=RETRIES)(run_job)
     device = "cuda" if gpus else "cpu"
-    return ray.get(
+    results = ray.get(
         [remote.remote(job, f"{output}/{job.name}", device, None, options) for job in sort_jobs(jobs)]
     )
+    return order_results(results, jobs)
 
 
 def track_with_dask(
@@ -35,7 +36,7 @@ def track_with_dask(
         )
         for job in sort_jobs(jobs)
     ]
-    return client.gather(futures)
+    return order_results(client.gather(futures), jobs)
 
 
 def track_with_submitit(
@@ -49,7 +50,7 @@ def track_with_submitit(
             return run_job(job, f"{output}/{job.name}", device, None, options)
 
     submitted = [executor.submit(Requeued(), job) for job in sort_jobs(jobs)]
-    return [task.result() for task in submitted]
+    return order_results([task.result() for task in submitted], jobs)
 
 
 def sort_jobs(jobs: Sequence[Job]) -> list[Job]:
@@ -60,3 +61,9 @@ def sort_jobs(jobs: Sequence[Job]) -> list[Job]:
         return files.du(path) if files.exists(path) else 0
 
     return sorted(jobs, key=size, reverse=True)
+
+
+def order_results(results: Sequence[JobResult], jobs: Sequence[Job]) -> list[JobResult]:
+    """Return the results in the order of their jobs, whose names differ."""
+    by_name = {result.name: result for result in results}
+    return [by_name[job.name] for job in jobs]

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("fsspec", reason="the recipes need fsspec (pip install fsspec)")
 import clips
 import engines
+from aotlab_clusters import JobResult
 
 FOLDER = Path(__file__).parents[1]
 
@@ -65,6 +67,13 @@ def test_submitit_requeues_preempted_task(jobs, undisturbed, killed, tmp_path, m
 def test_largest_video_is_first(jobs):
     larger = clips.write_clip(Path(jobs[0].video).parent, "larger", 9, frames=8)
     assert engines.sort_jobs([*jobs, larger])[0] is larger
+
+
+def test_results_have_the_order_of_jobs(jobs):
+    larger = clips.write_clip(Path(jobs[0].video).parent, "longer", 9, frames=8)
+    client = SimpleNamespace(submit=lambda function, job, *_, **__: JobResult(job.name), gather=list)
+    results = engines.track_with_dask([*jobs, larger], "out", clips.OPTIONS, client)
+    assert [result.name for result in results] == [*(job.name for job in jobs), "longer"]
 
 
 def test_slurm_script_tracks_its_part(jobs, tmp_path):
