@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import join_first
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
@@ -174,6 +175,4 @@ def _normalize(name: str) -> str:
 
 
 def _shorten(names: Sequence[str]) -> str:
-    texts = [repr(name[:60]) for name in dict.fromkeys(names)]
-    more = f" and {len(texts) - MAX_NAMES} more" if len(texts) > MAX_NAMES else ""
-    return ", ".join(texts[:MAX_NAMES]) + more
+    return join_first([repr(name[:60]) for name in dict.fromkeys(names)], MAX_NAMES)

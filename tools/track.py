@@ -42,7 +42,7 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_existing, sibling_path
-from aotlab.utils.numbers import align_columns, format_bytes, format_count
+from aotlab.utils.numbers import align_columns, format_bytes, format_count, join_first
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
 if TYPE_CHECKING:
@@ -318,10 +318,10 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     for summary in result.summaries:
         print(summary)
     if result.cuts:
-        print(f"{format_count(len(result.cuts), 'cut')}, before frame {list_numbers(result.cuts)}")
+        print(f"{format_count(len(result.cuts), 'cut')}, before frame {join_first(result.cuts, MAX_LISTED)}")
     if result.damaged_frames:
         damaged = format_count(len(result.damaged_frames), "damaged frame")
-        listed = list_numbers(result.damaged_frames)
+        listed = join_first(result.damaged_frames, MAX_LISTED)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.corrupt_packets:
         pieces = format_count(result.corrupt_packets, "corrupt packet")
@@ -334,11 +334,6 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
         print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
         return SIGNAL_STATUS + result.signal_number
     return 0
-
-
-def list_numbers(numbers: Sequence[int]) -> str:
-    """Return the first `MAX_LISTED` numbers with commas."""
-    return ", ".join(map(str, numbers[:MAX_LISTED])) + ", ..." * (len(numbers) > MAX_LISTED)
 
 
 def track_list(jobs: Sequence[Job], run: Run) -> int:
@@ -372,8 +367,7 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
     if stop.is_set():
         ended = {record.name for record in records}
         names = [] if run.shard else [job.name for job in jobs if job.name not in ended]
-        listed = ", ".join(names[:MAX_LISTED]) + ", ..." * (len(names) > MAX_LISTED)
-        unfinished = f", not finished: {listed}" if names else ""
+        unfinished = f", not finished: {join_first(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
         return SIGNAL_STATUS + stop.signal_number
     return status

@@ -135,6 +135,11 @@ def format_bytes(count: int) -> str:
     return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
 
 
+def join_first(values: Sequence[object], limit: int) -> str:
+    """Return the first values with commas, and an ellipsis if there are more than ``limit``."""
+    return ", ".join(map(str, values[:limit])) + ", …" * (len(values) > limit)
+
+
 def format_count(number: int, noun: str) -> str:
     """Return "1 sequence" or "2 sequences"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

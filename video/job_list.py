@@ -32,6 +32,7 @@ from aotlab.utils.files import (
     require_file_name,
     sibling_path,
 )
+from aotlab.utils.numbers import join_first
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import MASK_SUFFIXES, PROMPT_FIELDS, Job, join_numbers, parse_class_names
@@ -58,7 +59,7 @@ class WrongLinesError(InputError):
     def __init__(self, problems: Sequence[tuple[int, InputError]], jobs: list[Job]) -> None:
         first, message = problems[0]
         others = list(dict.fromkeys(number for number, _ in problems if number != first))
-        listed = ", ".join(map(str, others[:MAX_LISTED])) + ", …" * (len(others) > MAX_LISTED)
+        listed = join_first(others, MAX_LISTED)
         super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
         self.problems, self.jobs = [problem for _, problem in problems], jobs
         self.lines = [first, *others]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from aotlab.media.job_record import MASKS_FOLDER, JobRecord
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import join_first
 from aotlab.utils.plugins import suggest_convert
 from aotlab.video.resume import Progress
 from aotlab.video.track import JobOptions
@@ -154,7 +155,7 @@ def plan_list(
             return _refuse_foreign(previous.run_file)
         problem = "other files" if previous.other_files else None
     elif previous.removed and not {*names} & {*previous.jobs}:
-        problem = f"results of other jobs ({previous.removed[0]}{', …' * (len(previous.removed) > 1)})"
+        problem = f"results of other jobs ({join_first(previous.removed, 1)})"
     else:
         problem = _describe_settings(previous.settings, settings)
         if problem is None:
