@@ -101,8 +101,8 @@ def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
     Args:
         kept: resolved paths of masks to keep, in the folder of prompts' masks.
     """
-    record = read_job_record(folder)
-    for path in [] if record is None else (folder / name for name in filter(is_file_name, record.outputs)):
+    record = read_job_record(folder) or JobRecord("")
+    for path in (folder / name for name in filter(is_file_name, record.outputs)):
         is_folder = path.is_dir() and not path.is_symlink()
         files = _list_frame_files(path, record) if is_folder else [path]
         for file in files:

@@ -76,24 +76,14 @@ def test_yolo_images_are_copied_or_written(video, tmp_path):
 
 @pytest.mark.parametrize("form", ["coco", "label_studio", "youtube_vis"])
 def test_images_are_named_as_their_files(tmp_path, form):
-    write_mask(tmp_path / "masks" / "shot.7.png", np.eye(8, dtype=np.uint8))
-    (tmp_path / "clip").mkdir()
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "clip" / "shot.7.png")
-    assert (
-        main(
-            [
-                str(tmp_path / "masks"),
-                str(tmp_path / "o.json"),
-                "--video",
-                str(tmp_path / "clip"),
-                "--to",
-                form,
-            ]
-        )
-        == 0
-    )
-    text = (tmp_path / "o.json").read_text()
-    assert "clip/shot.7.png" in text and ".jpg" not in text
+    masks, out, clip = (tmp_path / name for name in ("masks", "o.json", "clip"))
+    write_mask(masks / "shot.7.png", np.eye(8, dtype=np.uint8))
+    clip.mkdir()
+    Image.new("RGB", (8, 8)).save(clip / "shot.7.png")
+    assert main([str(masks), str(out), "--video", str(clip), "--to", form]) == 0
+    text = out.read_text()
+    assert "clip/shot.7.png" in text
+    assert ".jpg" not in text
 
 
 def test_existing_output_is_replaced_with_force_only(video, tmp_path, capsys):
