@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
@@ -231,7 +231,8 @@ class AnnotationFile(Output):
             # the header of a video file may state too many frames
             known = None if isinstance(self.source, VideoFrames) else self.source.length
             length = max(max(frames) + 1, known or 0)
-            info = replace(VideoInfo.from_source(self.source), length=length)
+            file = getattr(self.source, "file", None)
+            info = VideoInfo(self.source.name, self.source.size, length, str(self.source.rate), file=file)
             self._writer.write(self.path, self._annotations, info)
 
     def drop(self) -> None:

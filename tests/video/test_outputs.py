@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_all_outputs_agree_with_each_other(report, out):
     assert set(report.written) == set(list_outputs())
     contents = COCO(str(out / "coco.json"))
     frames = contents.loadImgs(contents.getImgIds())
-    assert [frame["file_name"] for frame in frames] == [f"in/f{index}.jpg" for index in range(4)]
+    assert [frame["file_name"] for frame in frames] == [f"in/f{index}.png" for index in range(4)]
     assert contents.dataset["info"]["rate"] == "12"
     for frame in frames:
         name = f"f{frame['frame_id']}"
@@ -106,7 +107,8 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
     assert found["mattes16", 300] == ("I;16", [16384, 0, 0])
 
 
-def test_lost_objects_are_flagged(source, tmp_path):
+def test_lost_objects_are_flagged(tmp_path):
+    source = SimpleNamespace(name="in", size=(1, 1), rate=24, length=6)
     file = find_output("coco").open(tmp_path / "coco.json", source)
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
     for index in range(6):

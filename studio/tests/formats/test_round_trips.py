@@ -1,6 +1,8 @@
 """Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
 
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from aotlab.sdk import (
     list_mask_formats,
     read_annotations,
 )
+from aotlab.video.outputs import StoredPrediction, TrackedFrame, find_output
 from aotlab_studio.convert import convert
 from aotlab_studio.formats.label_studio import decode_brush, encode_brush
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
@@ -219,3 +222,13 @@ def test_youtube_vis_counts_frames_that_are_left_out(tmp_path):
     one_based = path.read_text().replace("00002.jpg", "00004.jpg").replace("00000.jpg", "00001.jpg")
     path.write_text(one_based)
     assert sorted(read_annotations(path, VideoInfo("clip", SIZE, 3)).frames) == [0, 1, 2]
+
+
+def test_dropped_yolo_folder_keeps_images_of_others(tmp_path):
+    source = SimpleNamespace(name="clip", size=SIZE, rate=24, length=1)
+    output = find_output("yolo").open(tmp_path / "yolo", source)
+    prediction = StoredPrediction(np.zeros(SIZE, np.uint8), {})
+    output.write("00000", TrackedFrame(0, np.zeros((*SIZE, 3), np.uint8), prediction, Fraction(0)))
+    (tmp_path / "yolo" / "images" / "mine.jpg").write_text("mine")
+    output.drop()
+    assert [path.name for path in (tmp_path / "yolo" / "images").iterdir()] == ["mine.jpg"]
