@@ -115,7 +115,7 @@ def track_job(
             classes = ObjectClasses.from_annotations(masks.annotations, class_list)
             result = track(
                 tracker, checked.source, masks, folder, checked.options, frames=checked.frames, classes=classes,
-                progress=progress,
+                progress=progress, recorded=True,
             )  # fmt: skip
         results.save(result)
         return result

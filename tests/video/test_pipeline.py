@@ -279,6 +279,16 @@ def test_earlier_video_is_forgotten(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("record", "words"), [(".track.json", "results of run_job"), (".corrected", "corrected masks")]
+)
+def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
+    (tmp_path / record).touch()
+    with pytest.raises(InputError, match=f"holds {words}; choose another folder, or delete this one"):
+        track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == [record]
+
+
+@pytest.mark.parametrize(
     ("masks", "frames", "words"),
     [
         ({}, None, "masks: expected masks by frame index, with at least one"),
