@@ -107,7 +107,11 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     [
         (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
         (["--box", "300,300,20,20"], "outside the image"),
-        (["--box", "99=3,3,14,14"], "prompt of frame 99: not a frame to track; give one from 0 to 5"),
+        (
+            ["--start", "3", "--box", "1:1=3,3,14,14"],
+            "box or point of frame 1: not a frame to track; give one from 3 to 5",
+        ),
+        (["--box", "99=3,3,14,14"], "box or point of frame 99: not a frame to track; give one from 0 to 5"),
         (
             ["--box", "3", "3", "14", "14"],
             "--box: applies to a single video; use the column box of --jobs, or separate values by commas",

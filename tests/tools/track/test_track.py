@@ -92,6 +92,22 @@ def test_both_directions_cover_all_frames(video, mask, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("more", "frame", "words"),
+    [
+        ([], 2, "video: frames 0 to 1 come before the first mask: their masks are empty; use --both-directions or "
+         "--start 2"),
+        (["--dry-run"], 1, "frames 0 to 0 come before the first mask"),
+        (["--both-directions"], 2, ""),
+        (["--start", "2"], 2, ""),
+    ],
+)  # fmt: skip
+def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplog, more, frame, words):
+    assert run(video, tmp_path, f"{frame}={mask}", more=more) == 0
+    assert caplog.text.count("before the first mask") == bool(words)
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(
     ("more", "given", "masks"),
     [
         (["--start", "2"], "{mask}", "2={mask}"),
@@ -590,7 +606,9 @@ class CornerSegmenter(PromptSegmenter):
 def test_cropped_box_is_warned_of_once(video, tmp_path, caplog, tracker, monkeypatch, more):
     monkeypatch.setattr(tracker, "segmenter", CornerSegmenter())
     assert run(video, tmp_path, more=["--box", "30,8,40,12", "--write", "masks", *more]) == 0
-    assert caplog.text.count("box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped") == 1
+    assert (
+        caplog.text.count("video: box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped") == 1
+    )
 
 
 SAME = [
