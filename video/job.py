@@ -15,7 +15,7 @@ from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, sibling_path
+from aotlab.utils.files import is_file, is_folder, require_file_name, sibling_path
 from aotlab.utils.value_syntax import parse_frame_object, strip_credentials
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks
 from aotlab.video.outputs import estimate_bytes
@@ -73,6 +73,7 @@ class Job:
     """line of a list it is from, for messages"""
 
     def __post_init__(self) -> None:
+        require_file_name(self.name, "name")
         object.__setattr__(self, "video", str(self.video))
         for name, form in TEXT_FIELDS.items():
             value = join_numbers(getattr(self, name)) if name in PROMPT_FIELDS else getattr(self, name)

@@ -19,7 +19,7 @@ from aotlab.media.high_bit_depth import Levels
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import POSITIVE, require, require_range
+from aotlab.utils.numbers import POSITIVE, require, require_bools, require_range
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
@@ -71,6 +71,9 @@ class JobOptions:
             "removals: expected pairs of frame number and object id, such as [(30, 2)]",
         )
         require_range(self.timeout, POSITIVE, "timeout")
+        require_bools(
+            both_directions=self.both_directions, realtime=self.realtime, by_name=self.by_name, progress=self.progress
+        )  # fmt: skip
         require(
             not (self.both_directions and self.realtime),
             "both directions: cannot go with realtime, as later frames are needed; give one of them",
@@ -141,7 +144,7 @@ def track(
     options: JobOptions = DEFAULT_OPTIONS,
     *,
     frames: FrameSelection | None = None,
-    classes: ObjectClasses = NO_CLASSES,
+    classes: ObjectClasses | Mapping[int, str] = NO_CLASSES,
     progress: Progress | None = None,
     recorded: bool = False,
 ) -> TrackResult:
@@ -154,7 +157,7 @@ def track(
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
         output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
         frames: frames to track; None: all.
-        classes: classes and attributes of the objects, for outputs that store them.
+        classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
         recorded: the caller, such as `run_job`, has checked and recorded the results in the folder.
 
@@ -175,6 +178,13 @@ def track(
         raise InputError(
             f"frames: expected a FrameSelection, got {type(frames).__name__}; use Job's start and end"
         )
+    if not isinstance(classes, ObjectClasses):
+        names = classes.items() if isinstance(classes, Mapping) else [(None, None)]
+        if not all(isinstance(key, Integral) and isinstance(name, str) for key, name in names):
+            raise InputError(
+                'classes: expected ObjectClasses, or class names by object id, such as {1: "cat"}'
+            )
+        classes = ObjectClasses(classes)
     if not recorded:
         _require_no_record(Path(output))
     output, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)

@@ -158,6 +158,11 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="holds results of other inputs \\(given\\)"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
+    with pytest.raises(InputError, match="folder: expected the path of the output folder, got NoneType"):
+        run_job(job, None)
+    for flag in ("force", "restart"):
+        with pytest.raises(InputError, match=f"{flag}: expected True or False, got 'no'"):
+            run_job(job, tmp_path / "b", **{flag: "no"})
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     with pytest.raises(InputError, match="options: expected JobOptions, got Tracker"):

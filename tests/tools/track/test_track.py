@@ -48,6 +48,14 @@ def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, v
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
+@pytest.mark.parametrize("folder", [".", ".hidden"])
+def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, folder):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main([str(video), "--mask", str(mask), "--output", folder, "--write", "masks"]) == 0
+    assert (tmp_path / "empty" / folder / "masks").is_dir()
+
+
 def test_file_address_is_a_path(video, mask, tmp_path):
     assert run(f"file://{video}", tmp_path, mask) == 0
 
