@@ -191,9 +191,11 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         )
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
+        start, last = frames.number(frames.first), frames.number(first - 1)
+        early = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
         log.warning(
-            "%s: frames %d to %d come before the first mask: their masks are empty; use --both-directions or "
-            "--start %d", subject, frames.number(frames.first), frames.number(first - 1), frames.number(first),
+            "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d",
+            subject, early, frames.number(first),
         )  # fmt: skip
     return CheckedJob(
         job, options, source, frames, masks, prompts, masks.annotations.class_names | class_names

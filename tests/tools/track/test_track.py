@@ -102,9 +102,9 @@ def test_both_directions_cover_all_frames(video, mask, tmp_path):
 @pytest.mark.parametrize(
     ("more", "frame", "words"),
     [
-        ([], 2, "video: frames 0 to 1 come before the first mask: their masks are empty; use --both-directions or "
+        ([], 2, "video: frames 0 to 1 come before the first mask: empty masks are written; use --both-directions or "
          "--start 2"),
-        (["--dry-run"], 1, "frames 0 to 0 come before the first mask"),
+        (["--dry-run"], 1, "frame 0 comes before the first mask"),
         (["--both-directions"], 2, ""),
         (["--start", "2"], 2, ""),
     ],
