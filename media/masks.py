@@ -12,6 +12,7 @@ from aotlab.media.images import is_lossless, open_image, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
+from aotlab.utils.numbers import require
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,11 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     Raises:
         InputError: missing, not an image, lossy (JPEG), colored (RGB), or of another size.
     """
+    require_path(path)
+    require(
+        size is None or np.shape(size) == (2,),
+        f"size: expected (height, width) of the mask, got {str(size)[:40]}",
+    )
     path = Path(path)
     with open_image(path, "mask", MASK_ADVICE) as image:
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
@@ -79,6 +85,11 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
             "save it as a palette (mode P) or 8/16-bit gray PNG"
         )
     return labels if size is None else require_image_size(labels, size, path, "its frame")
+
+
+def require_path(path: object) -> None:
+    """Raise `InputError` unless a mask's file is a path."""
+    require(isinstance(path, str | Path), f"path: expected the file of a mask, got {type(path).__name__}")
 
 
 def is_black_and_white(path: Path) -> bool:
@@ -106,10 +117,11 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         InputError: not H×W, or an id is not a whole number from 0 to 65535; the file is not called ``.png``, or
             cannot be written.
     """
+    require_path(path)
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
     labels = np.asarray(labels)
-    if labels.ndim != 2:
+    if labels.ndim != 2 or not labels.size:
         raise InputError(f"{path}: expected object ids H×W, got an array of shape {labels.shape}")
     smallest, largest = labels.min(initial=0), labels.max(initial=0)
     with np.errstate(invalid="ignore"):  # infinity

@@ -23,6 +23,7 @@ Box = tuple[float, float, float, float]
 
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image was perhaps meant as two corners."""
+FRACTIONS_ADVICE = "multiply fractions of the image by its width and height"
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
@@ -60,8 +61,10 @@ class Prompt:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "labels", None if labels is None else tuple(map(int, labels)))
         object.__setattr__(self, "scribble", _make_points(self.scribble))
-        if points and np.all((np.array(points) > 0) & (np.array(points) < 1)):
-            log.warning("points %s: in the first pixel; multiply fractions of the image by its size", points)
+        require(
+            not _are_fractions((*points, *self.scribble)),
+            f"points {(*points, *self.scribble)}: not in pixels; {FRACTIONS_ADVICE}",
+        )
         require(
             self.box is None or (_is_vector(self.box, 4) and min(self.box[2:]) >= 2),
             f"box {self.box}: expected left, top, width and height in pixels, at least 2 each",
@@ -93,8 +96,11 @@ class Prompt:
         labels = [1] * len(points) if self.labels is None else self.labels
         return [point for point, value in zip(points, labels, strict=True) if value == label]
 
-    def crop_box(self, size: tuple[int, int], object_id: int) -> Prompt:
+    def crop_box(self, size: tuple[int, int], object_id: int, subject: str = "") -> Prompt:
         """Return the prompt with its box cropped to a frame of (height, width); warn if much of it lies outside.
+
+        Args:
+            subject: beginning of the warning.
 
         Raises:
             InputError: as `check_inside`.
@@ -109,8 +115,8 @@ class Prompt:
             return self
         if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
             log.warning(
-                "box %g,%g,%g,%g of object %d: leaves the image (%d×%d) and is cropped; a box is left, top, width, "
-                "height", *self.box, object_id, size[1], size[0],
+                "%sbox %g,%g,%g,%g of object %d: leaves the image (%d×%d) and is cropped; a box is left, top, width, "
+                "height", subject, *self.box, object_id, size[1], size[0],
             )  # fmt: skip
         return replace(self, box=(left, top, right - left, bottom - top))
 
@@ -125,9 +131,9 @@ class Prompt:
                 outside.append(f"box {left:g},{top:g},{across:g},{down:g}")
         if outside:
             raise InputError(f"{outside[0]}: outside the image of {width}×{height}")
-        for mask in (self.mask, self.exclude):
+        for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             if mask is not None and mask.shape != size:
-                raise InputError(f"prompt: mask of shape {mask.shape} does not match the frame's {size}")
+                raise InputError(f"prompt: {name} of shape {mask.shape} does not match the frame's {size}")
 
 
 def parse_prompts(
@@ -200,6 +206,12 @@ def _is_vector(values: object, length: int) -> bool:
     )
 
 
+def _are_fractions(values: Any) -> bool:
+    """Return whether there are numbers, all in 0 to 1 and not all whole, such as fractions of an image."""
+    numbers = np.asarray(values, float)
+    return bool(((numbers >= 0) & (numbers <= 1)).all() and (numbers % 1).any())
+
+
 def _make_points(points: Any) -> tuple[Point, ...]:
     """Return points as pairs; raise `InputError` unless they are pairs of finite numbers."""
     if not (np.iterable(points) and all(_is_vector(point, 2) for point in points)):
@@ -237,5 +249,6 @@ def _parse_numbers(
         values = (left, top, right - left, bottom - top)
     if kind == "box" and min(values[2:]) < 2:
         form = "X1:Y1 as its top left and X2:Y2 as its bottom right corner" if corners else "X,Y,W,H"
-        raise InputError(f"box {text}: expected {form}, at least 2 pixels wide and high")
+        remedy = f"; {FRACTIONS_ADVICE}" if _are_fractions(values) else ""
+        raise InputError(f"box {text}: expected {form}, at least 2 pixels wide and high{remedy}")
     return first if frame is None else frame, object_id, values

@@ -41,7 +41,7 @@ from aotlab.tools.cli.types import (
     option,
 )
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import require_existing, sibling_path
+from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import align_columns, format_bytes, format_count, join_first
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
 
@@ -582,7 +582,8 @@ def track_single(given: JobArguments, run: Run) -> int:
     given.require_valid()
     require_paths(*(parse_frame_object(value).value for value in given.mask))
     require_extra("video")
-    return track_video(given.make_job(run.folder.name, run.video[0]), run)
+    name = run.folder.name if is_file_name(run.folder.name) else "video"
+    return track_video(given.make_job(name, run.video[0]), run)
 
 
 def track_several(given: JobArguments, run: Run) -> int:

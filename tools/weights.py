@@ -44,7 +44,12 @@ def find_stored(name: str) -> str:
 
 def verify_digests(names: Sequence[str]) -> int:
     """Verify the digests of stored files; return 1 if one was changed."""
-    from aotlab.networks.weights.zoo import list_published_weights, verify_weights, weights_folder
+    from aotlab.networks.weights.zoo import (
+        find_weights,
+        list_published_weights,
+        verify_weights,
+        weights_folder,
+    )
 
     is_file(weights_folder() / "any")  # an unusable folder is one error, not one of every name
     status = 0
@@ -60,6 +65,8 @@ def verify_digests(names: Sequence[str]) -> int:
         elif names:
             print(f"error: {name}: not downloaded yet; run aotlab weights get {name}", file=sys.stderr)
             status = 1
+    if not names and not any(map(find_weights, list_published_weights())):
+        print(f"nothing is stored in {weights_folder()}")
     return status
 
 

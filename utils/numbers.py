@@ -59,6 +59,8 @@ class Range:
 
     def describe(self, value: float) -> str:
         """Describe the violated part of the range, to follow "must be" in a message."""
+        if not isinstance(value, int | float):
+            return str(self)
         if value > MAX_FLOAT and self.low > -math.inf and self.high == math.inf:
             return f"finite and {self}"
         if self.high >= MAX_COUNT and value < self.low:
@@ -95,6 +97,12 @@ def require(condition: bool, message: str) -> None:
     """Raise InputError with ``message`` unless ``condition`` holds."""
     if not condition:
         raise InputError(message)
+
+
+def require_bools(**settings: bool) -> None:
+    """Raise InputError for the first setting, by name, that is not a bool: any text counts as true in Python."""
+    for name, value in settings.items():
+        require(isinstance(value, bool), f"{name}: expected True or False, got {value!r}")
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:

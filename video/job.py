@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -14,11 +15,13 @@ from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, sibling_path
+from aotlab.utils.files import is_file, is_folder, require_file_name, sibling_path
 from aotlab.utils.value_syntax import parse_frame_object, strip_credentials
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks
 from aotlab.video.outputs import estimate_bytes
 from aotlab.video.track import JobOptions, group_removals
+
+log = logging.getLogger(__name__)
 
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
@@ -70,6 +73,7 @@ class Job:
     """line of a list it is from, for messages"""
 
     def __post_init__(self) -> None:
+        require_file_name(self.name, "name")
         object.__setattr__(self, "video", str(self.video))
         for name, form in TEXT_FIELDS.items():
             value = join_numbers(getattr(self, name)) if name in PROMPT_FIELDS else getattr(self, name)
@@ -139,7 +143,7 @@ class CheckedJob:
 
 
 def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> CheckedJob:
-    """Open the video of a job and check its masks, prompts and removals.
+    """Open the video of a job and check its masks, prompts and removals; warn of frames before the first of them.
 
     Args:
         strict: raise if a mask file states the name of another video, as in lists, where lines may be mixed up.
@@ -151,6 +155,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         raise InputError(f"job: expected a Job, got {type(job).__name__}; give Job(name, video, masks)")
     shown = strip_credentials(job.video)
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    subject = job.title if job.place else source.name
     if not (job.masks or job.has_prompts):
         names = ", ".join(sibling_path(Path(shown), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
@@ -164,8 +169,9 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     if numbered and not Path(job.video).exists():
         raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
     prompts = {
-        frames.index(number, f"prompt of frame {number}"): {
-            object_id: prompt.crop_box(source.size, object_id) for object_id, prompt in by_object.items()
+        frames.index(number, f"box or point of frame {number}"): {
+            object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
+            for object_id, prompt in by_object.items()
         }
         for number, by_object in numbered.items()
     }
@@ -183,6 +189,14 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         raise InputError(
             f"class {class_names[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
+    first = min((*masks, *prompts))
+    if first > frames.first and not options.both_directions:
+        start, last = frames.number(frames.first), frames.number(first - 1)
+        early = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
+        log.warning(
+            "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d",
+            subject, early, frames.number(first),
+        )  # fmt: skip
     return CheckedJob(
         job, options, source, frames, masks, prompts, masks.annotations.class_names | class_names
     )

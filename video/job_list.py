@@ -219,7 +219,6 @@ def _make_job(values: dict[str, Any], place: str, folder: Path) -> Job:
     masks = [resolve_mask_value(mask, folder) for mask in values["masks"]]
     if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
         video = os.path.join(folder, video)
-    name = require_file_name(name, "name")
     return Job(**values | {"name": name, "video": video, "masks": masks, "place": place})
 
 
@@ -245,6 +244,8 @@ def _read_texts(column: str, value: Any) -> list[str]:
     values = join_numbers(values) if field in PROMPT_FIELDS else values
     if not (isinstance(values, list) and all(isinstance(text, str) and text for text in values)):
         raise InputError(f"{column}: expected {form}")
+    if field in PROMPT_FIELDS and any(";" in text for text in values):  # values of a CSV are split already
+        raise InputError(f"{column}: ; separates values in a CSV only; expected {form}")
     check(values)
     return values
 

@@ -16,6 +16,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
+from aotlab.utils.numbers import require, require_bools
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
@@ -42,8 +43,9 @@ def run_job(
 ) -> TrackResult:
     """Track one video into a folder, or resume it; results that the folder has already are reused.
 
-    Everything is checked before the model is loaded, and results are replaced only after that. A stopped run resumes
-    if its inputs are the same and `TrackResult.resumable`; any other starts over.
+    Everything is checked before the model is loaded, and results are replaced only after that. A run that ends early
+    does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if its inputs are the
+    same and `TrackResult.resumable`; any other starts over.
 
     Args:
         job: the video and its masks.
@@ -57,6 +59,11 @@ def run_job(
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
+    require_bools(force=force, restart=restart)
+    require(
+        isinstance(folder, str | Path),
+        f"folder: expected the path of the output folder, got {type(folder).__name__}",
+    )
     if not isinstance(options, JobOptions):
         raise InputError(f"options: expected JobOptions, got {type(options).__name__}; see run_job")
     if not isinstance(tracker, TrackerOptions) and not hasattr(tracker, "fresh"):
@@ -115,7 +122,7 @@ def track_job(
             classes = ObjectClasses.from_annotations(masks.annotations, class_list)
             result = track(
                 tracker, checked.source, masks, folder, checked.options, frames=checked.frames, classes=classes,
-                progress=progress,
+                progress=progress, recorded=True,
             )  # fmt: skip
         results.save(result)
         return result

@@ -16,9 +16,10 @@ import numpy as np
 
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
+from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import POSITIVE, require, require_range
+from aotlab.utils.numbers import POSITIVE, require, require_bools, require_range
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
@@ -70,6 +71,9 @@ class JobOptions:
             "removals: expected pairs of frame number and object id, such as [(30, 2)]",
         )
         require_range(self.timeout, POSITIVE, "timeout")
+        require_bools(
+            both_directions=self.both_directions, realtime=self.realtime, by_name=self.by_name, progress=self.progress
+        )  # fmt: skip
         require(
             not (self.both_directions and self.realtime),
             "both directions: cannot go with realtime, as later frames are needed; give one of them",
@@ -140,8 +144,9 @@ def track(
     options: JobOptions = DEFAULT_OPTIONS,
     *,
     frames: FrameSelection | None = None,
-    classes: ObjectClasses = NO_CLASSES,
+    classes: ObjectClasses | Mapping[int, str] = NO_CLASSES,
     progress: Progress | None = None,
+    recorded: bool = False,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
@@ -150,13 +155,15 @@ def track(
     Args:
         tracker: a `Tracker`, which forgets earlier videos first.
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
-        output: folder, created if missing.
+        output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
         frames: frames to track; None: all.
-        classes: classes and attributes of the objects, for outputs that store them.
+        classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
+        recorded: the caller, such as `run_job`, has checked and recorded the results in the folder.
 
     Raises:
-        InputError: no masks, the output folder is not writable, a removal is of no object, or the first frame failed.
+        InputError: no masks, the output folder is not writable or holds results of `run_job` or corrected masks, a
+            removal is of no object, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
@@ -171,6 +178,15 @@ def track(
         raise InputError(
             f"frames: expected a FrameSelection, got {type(frames).__name__}; use Job's start and end"
         )
+    if not isinstance(classes, ObjectClasses):
+        names = classes.items() if isinstance(classes, Mapping) else [(None, None)]
+        if not all(isinstance(key, Integral) and isinstance(name, str) for key, name in names):
+            raise InputError(
+                'classes: expected ObjectClasses, or class names by object id, such as {1: "cat"}'
+            )
+        classes = ObjectClasses(classes)
+    if not recorded:
+        _require_no_record(Path(output))
     output, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
     for index in masks:
         frames.require(index, f"mask of frame {index}")
@@ -241,6 +257,13 @@ def track(
         resumable=progress is not None,
         error=message,
     )
+
+
+def _require_no_record(folder: Path) -> None:
+    """Raise `InputError` if a folder has results of `run_job`, or masks that a person has corrected."""
+    for name, results in ((CORRECTED_FILE, "corrected masks"), (JOB_RECORD, "results of run_job")):
+        if (folder / name).exists():
+            raise InputError(f"output {folder}: holds {results}; choose another folder, or delete this one")
 
 
 def track_forward(

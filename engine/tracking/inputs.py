@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,8 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     Raises:
         InputError: not a mask of this frame.
     """
+    if isinstance(mask, str | Path):
+        raise InputError(f"mask: expected an array, got {mask}; read the file first, with read_mask")
     array, size = _to_array("mask", mask), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.shape != size:

@@ -42,6 +42,8 @@ def test_labels_of_another_size_rejected():
         draw_overlay(gray(), square(1)[:10])
     with pytest.raises(ValueError, match="frame: expected uint8 from 0 to 255, got float64"):
         draw_overlay(gray() / 255, square(1))
+    with pytest.raises(ValueError, match="labels: expected object ids from 0, got -1"):
+        draw_overlay(gray(), -square(1).astype(int))
 
 
 def test_images_are_joined_with_white_gaps():

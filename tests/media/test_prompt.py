@@ -48,12 +48,23 @@ def test_prompt_takes_lists_and_arrays():
     assert len({prompt, Prompt(points, [1, 0], scribble=points)}) == 1
 
 
-def test_fractions_of_a_pixel_are_points(caplog):
-    assert Prompt(points=[(0.4, 60)]).positive == [(0.4, 60)]
-    assert not caplog.text
-    assert Prompt(points=[(0.4, 0.6)]).positive == [(0.4, 0.6)]
-    assert "multiply fractions of the image by its size" in caplog.text
-    assert parse_prompts([], ["0.5,0.5"])[0][1].positive == [(0.5, 0.5)]
+def test_points_of_the_first_pixels_are_points():
+    for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 1.5)):
+        assert Prompt(points=[point]).positive == [point]
+
+
+def test_fractions_of_the_image_are_refused():
+    remedy = "multiply fractions of the image by its width and height"
+    for options in (
+        {"points": [(0.4, 0.6)]},
+        {"points": (1, 0.5)},
+        {"box": (9, 9, 9, 9), "scribble": [(0.1, 0.2)]},
+    ):
+        with pytest.raises(InputError, match=f"not in pixels; {remedy}"):
+            Prompt(**options)
+    for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
+        with pytest.raises(InputError, match=remedy):
+            parse_prompts(boxes, points)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +74,7 @@ def test_fractions_of_a_pixel_are_points(caplog):
         ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: outside the image of 60×40"),
         ({"mask": np.ones((40, 61))}, "does not match"),
         ({"mask": np.ones((40, 60, 3))}, "does not match"),
-        ({"points": [(1, 2)], "exclude": np.ones((40, 61), bool)}, "does not match"),
+        ({"points": [(1, 2)], "exclude": np.ones((40, 61), bool)}, "exclude of shape .* does not match"),
     ],
 )
 def test_prompt_outside_the_frame_rejected(options, words):

@@ -107,7 +107,11 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     [
         (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
         (["--box", "300,300,20,20"], "outside the image"),
-        (["--box", "99=3,3,14,14"], "prompt of frame 99: not a frame to track; give one from 0 to 5"),
+        (
+            ["--start", "3", "--box", "1:1=3,3,14,14"],
+            "box or point of frame 1: not a frame to track; give one from 3 to 5",
+        ),
+        (["--box", "99=3,3,14,14"], "box or point of frame 99: not a frame to track; give one from 0 to 5"),
         (
             ["--box", "3", "3", "14", "14"],
             "--box: applies to a single video; use the column box of --jobs, or separate values by commas",
@@ -154,6 +158,11 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="holds results of other inputs \\(given\\)"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
+    with pytest.raises(InputError, match="folder: expected the path of the output folder, got NoneType"):
+        run_job(job, None)
+    for flag in ("force", "restart"):
+        with pytest.raises(InputError, match=f"{flag}: expected True or False, got 'no'"):
+            run_job(job, tmp_path / "b", **{flag: "no"})
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     with pytest.raises(InputError, match="options: expected JobOptions, got Tracker"):

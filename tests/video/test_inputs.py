@@ -262,11 +262,13 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
         ({"overrides": {"memory.every": 2}}, "overrides: expected settings, such as"),
         ({"end": "1"}, "end '1': expected the number of a frame, such as 100"),
         ({"start": 1.5}, "start 1.5: expected the number of a frame"),
+        ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
+        ({"name": ""}, "name: '' is not a plain name"),
     ],
 )
 def test_job_names_a_field_of_another_type(fields, words):
     with pytest.raises(InputError, match=words):
-        Job("a", "a.mp4", **fields)
+        Job(**{"name": "a", "video": "a.mp4"} | fields)
 
 
 def test_job_takes_class_names_by_object_id():

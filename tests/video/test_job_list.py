@@ -135,6 +135,11 @@ def test_folder_has_masks_beside_videos(tmp_path):
         ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
         ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
         ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
+        (
+            "a.jsonl",
+            '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}',
+            "box: ; separates values in a CSV only; expected",
+        ),
         ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected a file or a list of files"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected a list"),
         (

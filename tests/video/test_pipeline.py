@@ -279,6 +279,16 @@ def test_earlier_video_is_forgotten(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("record", "words"), [(".track.json", "results of run_job"), (".corrected", "corrected masks")]
+)
+def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
+    (tmp_path / record).touch()
+    with pytest.raises(InputError, match=f"holds {words}; choose another folder, or delete this one"):
+        track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == [record]
+
+
+@pytest.mark.parametrize(
     ("masks", "frames", "words"),
     [
         ({}, None, "masks: expected masks by frame index, with at least one"),
@@ -298,6 +308,26 @@ def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, wor
     with pytest.raises(InputError, match=words):
         track(tracker, Source(), masks, tmp_path, QUIET, frames=frames)
     assert (tracker.seen, [*tmp_path.iterdir()]) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["both_directions", "realtime", "by_name", "progress"])
+def test_flags_are_bools(name):
+    with pytest.raises(InputError, match=f"{name}: expected True or False, got 'no'"):
+        JobOptions(**{name: "no"})
+
+
+def test_timeout_is_a_number():
+    with pytest.raises(InputError, match="timeout must be above 0, got a"):
+        JobOptions(timeout="a")
+
+
+def test_classes_are_names_by_object_id(tmp_path):
+    options = JobOptions(write="coco", progress=False)
+    track(Echo(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
+    assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
+    for classes in (["koi"], {"koi": 1}):
+        with pytest.raises(InputError, match="classes: expected ObjectClasses, or class names by object id"):
+            track(Echo(), Source(), {0: MASK}, tmp_path, options, classes=classes)
 
 
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])

@@ -88,6 +88,11 @@ def _check_prompt(prompt: Prompt, size: Sequence[int]) -> CheckedPrompt:
         all(np.shape(point) == (2,) and np.isfinite(point).all() for point in points),
         "prompt: points must be pairs (x, y) of finite numbers in pixels",
     )
+    numbers = np.asarray(points, float)
+    require(
+        not (((numbers >= 0) & (numbers <= 1)).all() and (numbers % 1).any()),
+        f"points {points}: not in pixels; multiply fractions of the image by its width and height",
+    )
     require(1 in labels or prompt.box is not None, "prompt: give a box or a point on the object")
     for x, y in points:
         inside = -1 <= x <= width and -1 <= y <= height

@@ -22,7 +22,7 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
     [
         (np.ones((HEIGHT, WIDTH, 3), np.uint8), "does not match the frame"),
         ([[1, 2], [3]], ""),
-        ("mask.png", ""),
+        ("mask.png", "expected an array, got mask.png; read the file first, with read_mask"),
         ({1: 2}, ""),
         (np.array(["a"]), ""),
         (Image.new("RGB", (WIDTH, HEIGHT)), ""),

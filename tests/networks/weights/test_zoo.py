@@ -156,6 +156,8 @@ def test_file_placed_by_hand_needs_no_network(aott):
 
 
 def test_changed_file_found_by_verify(aott, capsys):
+    assert main(["verify"]) == 0
+    assert capsys.readouterr().out == f"nothing is stored in {weights_folder()}\n"
     path = download_weights("aott", source=str(aott.path))
     assert main(["verify"]) == 0
     content = bytearray(path.read_bytes())

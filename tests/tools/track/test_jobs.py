@@ -227,6 +227,23 @@ def test_clip_without_mask_fails_alone(clips, capsys):
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, more):
+    monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
+    (clips / "jobs.csv").write_text('video,masks,box\na,1=a.png,\nb,,"30,8,40,12"\n')
+    assert run(clips / "jobs.csv", *more) == 0
+    place = clips / "jobs.csv"
+    assert caplog.text.count("(48×32) and is cropped") == 1
+    assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: leaves the image") == 1
+    assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
+
+
+def test_fractions_in_a_list_are_refused(clips, capsys):
+    (clips / "jobs.csv").write_text('video,point\na,"0.5,0.5"\n')
+    assert run(clips / "jobs.csv") == 2
+    assert "line 2: points ((0.5, 0.5),): not in pixels; multiply fractions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
 def test_errors_of_a_clip_name_its_line(clips, capsys, more):
     (clips / "jobs.csv").write_text("video,masks,start\na,a.png,\nb,b.png,9\n")
     assert run(clips / "jobs.csv", *more) == 1

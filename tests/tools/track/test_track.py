@@ -48,6 +48,14 @@ def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, v
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
+@pytest.mark.parametrize("folder", [".", ".hidden"])
+def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, folder):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert main([str(video), "--mask", str(mask), "--output", folder, "--write", "masks"]) == 0
+    assert (tmp_path / "empty" / folder / "masks").is_dir()
+
+
 def test_file_address_is_a_path(video, mask, tmp_path):
     assert run(f"file://{video}", tmp_path, mask) == 0
 
@@ -89,6 +97,22 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
 def test_both_directions_cover_all_frames(video, mask, tmp_path):
     assert run(video, tmp_path, f"1={mask}", f"3={mask}", more=["--both-directions"]) == 0
     assert values(tmp_path) == dict.fromkeys(NAMES, 1)
+
+
+@pytest.mark.parametrize(
+    ("more", "frame", "words"),
+    [
+        ([], 2, "video: frames 0 to 1 come before the first mask: empty masks are written; use --both-directions or "
+         "--start 2"),
+        (["--dry-run"], 1, "frame 0 comes before the first mask"),
+        (["--both-directions"], 2, ""),
+        (["--start", "2"], 2, ""),
+    ],
+)  # fmt: skip
+def test_frames_before_the_first_mask_are_warned_of(video, mask, tmp_path, caplog, more, frame, words):
+    assert run(video, tmp_path, f"{frame}={mask}", more=more) == 0
+    assert caplog.text.count("before the first mask") == bool(words)
+    assert words in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -611,7 +635,9 @@ class CornerSegmenter(PromptSegmenter):
 def test_cropped_box_is_warned_of_once(video, tmp_path, caplog, tracker, monkeypatch, more):
     monkeypatch.setattr(tracker, "segmenter", CornerSegmenter())
     assert run(video, tmp_path, more=["--box", "30,8,40,12", "--write", "masks", *more]) == 0
-    assert caplog.text.count("box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped") == 1
+    assert (
+        caplog.text.count("video: box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped") == 1
+    )
 
 
 SAME = [
