@@ -52,7 +52,7 @@ def unwrap(kind: FileKind, wrapped: Any) -> dict[str, Any]:
     if not isinstance(wrapped, dict) or wrapped.get("kind") != kind.name:
         raise ValueError("written by another program or an earlier version")
     if wrapped.get("version") != kind.version:
-        raise ValueError(f"version {str(wrapped.get('version'))[:20]}; this program reads {kind.version}")
+        raise ValueError(f"version {wrapped.get('version')!r:.20}; this program reads {kind.version}")
     content = {name: value for name, value in wrapped.items() if name not in WRAPPER_KEYS}
     if wrapped.get("digest") != digest(content):
         raise ValueError("changed or damaged since it was written")

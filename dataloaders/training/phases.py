@@ -117,10 +117,12 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
     """
     videos: list[Video] = []
     for source in data.validation:
-        root = find_data_root(data)
-        has_val = source.kind != "video" or is_file(root / source.path / "ImageSets" / "val.txt")
-        split = source.split or ("val" if has_val and source.kind not in IMAGE_READERS else None)
-        opened = open_set(root, replace(source, split=split), readers)
+        opened: ClipSource | None = None
+        if source.kind not in IMAGE_READERS:
+            root = find_data_root(data)
+            has_val = source.kind != "video" or is_file(root / source.path / "ImageSets" / "val.txt")
+            split = source.split or ("val" if has_val else None)
+            opened = open_set(root, replace(source, split=split), readers)
         if not isinstance(opened, VideoSet):
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"

@@ -47,6 +47,7 @@ def test_changed_field_rejected(tmp_path, name, caplog):
             ]
             assert message.endswith(kind.remedy)
             assert "\n" not in message
+            message.encode()  # no half of a surrogate pair
 
 
 @given(
