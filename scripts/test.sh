@@ -23,7 +23,7 @@ if [ "${1:-}" = "--all" ]; then
     marks=()
     shift
     if [ $# -eq 0 ]; then
-        marks=(studio/tests runtime/tests demo/tests tests research/tests integrations)
+        marks=(tests studio/tests runtime/tests research/tests demo/tests integrations)
     fi
 fi
 .venv/bin/ruff check .
@@ -42,8 +42,5 @@ command -v chromium chromium-browser google-chrome >/dev/null ||
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi
-# One process more than cores, as tests of pages and commands wait; one thread each. Files in the order of testpaths, as
-# a long file of few tests would be the last by number. bash 3.2 (macOS) takes an empty array for an unset variable.
-cores=$(.venv/bin/python -c 'import os; print(len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)))')
-OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses $((cores + 1)) --dist loadfile --no-loadscope-reorder \
-    ${marks[@]+"${marks[@]}"} "$@"
+# One process per core, one thread each; bash 3.2 (macOS) takes an empty array for an unset variable.
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile ${marks[@]+"${marks[@]}"} "$@"

@@ -41,7 +41,7 @@ def test_frames_without_result_left_out(session):
     assert not any(record["lost"] for record in coco["annotations"])
     assert [record["image_id"] for record in coco["annotations"] if record["track_id"] == 2] == [4, 5]
     (video,) = json.loads((folder / "youtube_vis.json").read_text())["videos"]
-    assert [name.split("/")[1] for name in video["file_names"]] == [f"{stem}.jpg" for stem in tracked]
+    assert [name.split("/")[1] for name in video["file_names"]] == [f"{stem}.png" for stem in tracked]
     assert len(json.loads((folder / "label_studio.json").read_text())) == 5
     shapes = ElementTree.parse(folder / "cvat.xml").iter("mask")
     assert max(int(shape.get("frame")) for shape in shapes if shape.get("outside") == "0") == 4
