@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab import write_mask
-from aotlab_studio.agreement import main
+from aotlab_studio.agreement import main, pair_objects
 from studio.tests.annotation.clips import draw_folder, truth
 
 
@@ -79,3 +79,9 @@ def test_objects_are_paired_by_their_pixels(annotations, tmp_path, capsys):
         ["2=5", "3", "1.000", "1.000"],
         ["all", "3", "0.667"],
     ]
+
+
+def test_large_ids_are_paired():
+    one, other = np.array([[0, 1, 2]]), np.array([[0, 2**20, 2**31 - 1]])
+    assert pair_objects([(one, other)]) == [(1, 2**20), (2, 2**31 - 1)]
+    assert pair_objects([(other, one)]) == [(2**20, 1), (2**31 - 1, 2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -25,13 +25,13 @@ from aotlab.sdk import (
 
 Pair = tuple[int, int]
 """ids of one object in both annotations; 0: in the other one only"""
-ID_COUNT = 2**16
-"""number of ids of objects, with 0"""
+ID_COUNT = 2**32
+"""more than the largest object id, and two ids fit into 64 bits"""
 MAX_LISTED = 10
 """largest number of printed frames"""
 
 
-def pair_objects(masks: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
+def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
     """Return the pairs of objects of two annotations, each once, from their masks of the same frames.
 
     Objects that share most pixels come first, then those of the same id.
@@ -55,7 +55,7 @@ def pair_objects(masks: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
 def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, Pair, float]]:
     """Yield frame, pair and J of each object that either annotation shows, on the frames that both annotate."""
     frames = sorted(first.frames.keys() & second.frames.keys())
-    pairs = pair_objects([(first.mask(frame), second.mask(frame)) for frame in frames])
+    pairs = pair_objects((first.mask(frame), second.mask(frame)) for frame in frames)
     for frame in frames:
         masks = first.mask(frame), second.mask(frame)
         for pair in pairs:

@@ -87,7 +87,7 @@ def test_check_names_its_reason_unless_the_mask_was_drawn(reason, after):
 
 
 @pytest.mark.parametrize(("confidence", "reasons"), [(0.81, ["unsure"]), (0.83, [])])
-def test_low_confidence_is_checked_from_the_value_that_finds_most_wrong_masks(confidence, reasons):
+def test_low_confidence_is_checked(confidence, reasons):
     scores = {0: {1: Score(confidence, 100, 10.0, 10.0)}}
     assert [check.reason for check in find_checks(scores)] == reasons
 

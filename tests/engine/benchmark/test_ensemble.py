@@ -150,7 +150,7 @@ def test_several_scales_limit_the_short_edge_as_published(model):
     assert build_branches(*model)[0].tracker.config.input.max_short_edge is None
 
 
-def test_frame_of_another_size_is_refused_and_a_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
+def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
     frames, mask = clip(3), stripes([3, 7])
     tracker = ensemble(model)
     tracker.step(frames[0], mask)
