@@ -133,10 +133,9 @@ class AOST(VOSModel):
         With a shared block only the last output is normalized, as in the published code. Training decodes shallower
         depths from the others, which tracking at that depth normalizes.
         """
-        x = self.expand_to_groups(features, memory, id_embeddings)
+        x, sources = self.block_inputs(features, memory, id_embeddings)
         size = (x.shape[2], x.shape[3])
-        id_embedding = id_embeddings[0] if id_embeddings else None
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, sources)
         if self.shared:
             outputs[-1] = self.norms[0](outputs[-1])
         else:  # fewer outputs than norms if fewer blocks are used

@@ -129,10 +129,9 @@ class AOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = self.expand_to_groups(features, memory, id_embeddings)
+        x, sources = self.block_inputs(features, memory, id_embeddings)
         size = (x.shape[2], x.shape[3])
-        id_embedding = id_embeddings[0] if id_embeddings else None
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, sources)
         normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
         embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
         return PropagatedFrame(embeddings, states, [size] * len(states))

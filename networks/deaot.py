@@ -129,8 +129,7 @@ class GPMBlock(Block):
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Add long- and short-term propagation, then self-propagation, to both branches; see `Block.attend`."""
         (visual, id_tokens, gate), (long, short) = x, memory
-        long_query, long_key = self.embed_time(state.key, long.key)
-        long_read = self.long_attention(long_query, long_key, long.value)  # B×L×4C
+        long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(state.key, short.key, short.value, size)
         short_output = self.short_output(short_read, gate, size)  # B×L×2C
@@ -180,10 +179,9 @@ class DeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x = self.expand_to_groups(features, memory, id_embeddings)
+        x, sources = self.block_inputs(features, memory, id_embeddings)
         size = (x.shape[2], x.shape[3])
-        id_embedding = id_embeddings[0] if id_embeddings else None
-        outputs, states = run_blocks(self.active_blocks, (map_to_tokens(x), None), size, memory, id_embedding)
+        outputs, states = run_blocks(self.active_blocks, (map_to_tokens(x), None), size, sources)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 

@@ -75,6 +75,8 @@ class BlockMemory(NamedTuple):
 
 Memory = Sequence[BlockMemory]
 """memory of each block, in the order in which blocks run"""
+BlockSource = BlockMemory | Tensor
+"""what a block reads: its memory, or on a reference frame that frame's identity embedding B×L×C"""
 
 
 class BlockState(Protocol):
@@ -95,26 +97,22 @@ class Block(nn.Module, ABC):
     """heads of long-term attention"""
     key_dim: int
     """width C of queries and keys"""
-    temporal: tuple[nn.Module, ...] = ()
-    """the model's temporal embedding (RMem), in a tuple so that the block does not register it; empty without one"""
+    long_attention: nn.Module
+    """attention of queries B×L×C over keys B×(T·L)×C and values B×(T·L)×D of long-term memory: B×L×D"""
 
-    def forward(
-        self, x: Any, size: MapSize, memory: BlockMemory | None = None, id_embedding: Tensor | None = None
-    ) -> tuple[Any, Any]:
-        """Propagate memory to the current frame.
+    def forward(self, x: Any, size: MapSize, source: BlockSource) -> tuple[Any, Any]:
+        """Propagate identities to the current frame.
 
         Args:
             x: tokens B×L×C of the frame, or both branches of `aotlab.networks.deaot.GPMBlock`.
             size: (h, w) of its map, L = h·w.
-            memory: memory of the block; None on a reference frame, which attends to its own identities.
-            id_embedding: identity embedding B×L×C of a reference frame.
+            source: memory of the block; on a reference frame, which attends to itself, its identity embedding.
 
         Returns:
             The input of the next block, and the `BlockState` of the frame, for `memorize`.
         """
         x, state = self.project(x, size)
-        if memory is None:
-            memory = self.memorize_reference(state, cast(Tensor, id_embedding))
+        memory = self.memorize_reference(state, source) if isinstance(source, Tensor) else source
         return self.attend(x, state, memory, size)
 
     @abstractmethod
@@ -132,10 +130,6 @@ class Block(nn.Module, ABC):
     def memorize_reference(self, state: Any, id_embedding: Tensor) -> BlockMemory:
         """Build the memory that a reference frame itself reads; ``state`` from `project`."""
         return self.memorize(state, id_embedding)
-
-    def embed_time(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the temporal embedding, if any, to queries B×L×C and keys B×(T·L)×C of long-term attention."""
-        return self.temporal[0](query, key) if self.temporal else (query, key)
 
 
 class PropagatedFrame(NamedTuple):
@@ -219,12 +213,15 @@ class VOSModel(nn.Module, ABC):
             id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
 
-    def expand_to_groups(self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]) -> Tensor:
-        """Return the projected map B×C×h×w, expanded to every group of objects; see `propagate`."""
+    def block_inputs(
+        self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
+    ) -> tuple[Tensor, Sequence[BlockSource]]:
+        """Return the projected map B×C×h×w of every group of objects, and the source of each block; see `propagate`."""
         if not memory and not id_embeddings:
             raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
         groups = len(memory[0].long.key) if memory else len(id_embeddings[0])
-        return features.projected.expand(groups, -1, -1, -1)
+        sources: Sequence[BlockSource] = memory or [id_embeddings[n] for n in self.config.block_stages]
+        return features.projected.expand(groups, -1, -1, -1), sources
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
@@ -250,13 +247,12 @@ class VOSModel(nn.Module, ABC):
         Returns:
             Queries B×heads×L×c and keys B×heads×(T·L)×c.
         """
-        block = self.active_blocks[0]
-        query, key = block.embed_time(query, key)
-        return split_heads(query, block.heads), split_heads(key, block.heads)
+        heads = self.active_blocks[0].heads
+        return split_heads(query, heads), split_heads(key, heads)
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Any, size: MapSize, memory: Memory, id_embedding: Tensor | None
+    blocks: Sequence[Block], x: Any, size: MapSize, sources: Sequence[BlockSource]
 ) -> tuple[list[Any], list[BlockState]]:
     """Run blocks one after another; return the output and the state of each.
 
@@ -264,13 +260,11 @@ def run_blocks(
         blocks: blocks of one stage.
         x: input of the first block.
         size: (h, w) of its map.
-        memory: memory of each block; empty on a reference frame.
-        id_embedding: identity embedding B×L×C of a reference frame.
+        sources: source of each block.
     """
     outputs, states = [], []
-    memories: Sequence[BlockMemory | None] = memory or [None] * len(blocks)
-    for block, block_memory in zip(blocks, memories, strict=True):
-        x, state = block(x, size, block_memory, id_embedding)
+    for block, source in zip(blocks, sources, strict=True):
+        x, state = block(x, size, source)
         outputs.append(x)
         states.append(state)
     return outputs, states

@@ -73,16 +73,15 @@ class MSDeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        x = self.expand_to_groups(features, memory, id_embeddings)
-        id_embedding16, id_embedding8 = id_embeddings or (None, None)
-        blocks16, blocks8 = self.active_blocks[: len(self.blocks16)], self.active_blocks[len(self.blocks16) :]
-        memory16, memory8 = memory[: len(blocks16)], memory[len(blocks16) :]
+        x, sources = self.block_inputs(features, memory, id_embeddings)
+        coarse, fine = slice(len(self.blocks16)), slice(len(self.blocks16), None)
         size16 = (x.shape[2], x.shape[3])
-        outputs16, states16 = run_blocks(blocks16, (map_to_tokens(x), None), size16, memory16, id_embedding16)
+        tokens16 = map_to_tokens(x), None
+        outputs16, states16 = run_blocks(self.active_blocks[coarse], tokens16, size16, sources[coarse])
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
-        branches8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(blocks8, branches8, size8, memory8, id_embedding8)
+        tokens8 = map_to_tokens(x).chunk(2, 2)
+        outputs8, states8 = run_blocks(self.active_blocks[fine], tokens8, size8, sources[fine])
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)

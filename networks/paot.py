@@ -7,7 +7,6 @@ code of AOT (branch ``paot``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import cast
 
 import torch
@@ -117,19 +116,17 @@ class PAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        x = self.expand_to_groups(features, memory, id_embeddings)
+        x, sources = self.block_inputs(features, memory, id_embeddings)
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[MapSize] = []
-        for stage, id_embedding in zip_longest(
-            self.stages, id_embeddings
-        ):  # the last stage may have no blocks
+        for stage in self.stages:
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
-            blocks = self.active_blocks[len(states) : len(states) + len(stage.blocks)]
-            read = memory[len(states) : len(states) + len(blocks)]
-            outputs, stage_states = run_blocks(blocks, map_to_tokens(x), size, read, id_embedding)
+            part = slice(len(states), len(states) + len(stage.blocks))
+            blocks = self.active_blocks[part]
+            outputs, stage_states = run_blocks(blocks, map_to_tokens(x), size, sources[part])
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
             sizes += [size] * len(stage_states)

@@ -48,6 +48,20 @@ def assign_temporal_slots(frames: int, slots: int, device: torch.device | None =
     return slots - 1 - (count - 1 - torch.arange(frames, device=device)) * slots // count
 
 
+class TemporalAttention(nn.Module):
+    """Long-term attention of queries and keys with the temporal embedding added."""
+
+    def __init__(self, attention: nn.Module, embedding: TemporalEmbedding) -> None:
+        super().__init__()
+        self.attention = attention
+        self.embedding = (embedding,)  # in a tuple, as all blocks share it and the model registers it
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """B×L×C, B×(T·L)×C and B×(T·L)×D to B×L×D."""
+        (embedding,) = self.embedding
+        return self.attention(*embedding(query, key), value)
+
+
 class RecurrentState(NamedTuple):
     """A frame in a recurrent block before its identities are known."""
 
@@ -70,7 +84,7 @@ class RecurrentLSTTBlock(Block):
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_key, self.short_value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.short_norm = nn.LayerNorm(dim)
-        self.attention = Attention(config.heads)
+        self.long_attention, self.short_attention = Attention(config.heads), Attention(config.heads)
         self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
@@ -87,10 +101,9 @@ class RecurrentLSTTBlock(Block):
     ) -> tuple[Tensor, RecurrentState]:
         """Add long- and short-term attention, which reads all tokens, and feed-forward; see `Block.attend`."""
         (query, tokens), (long, short) = state, memory
-        long_query, long_key = self.embed_time(query, long.key)
-        long_output = self.long_projection(self.attention(long_query, long_key, long.value))
+        long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
-        short_output = self.short_projection(self.attention(query, key, value))
+        short_output = self.short_projection(self.short_attention(query, key, value))
         x = x + long_output + short_output
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
         return x, RecurrentState(query, tokens, short_output)
@@ -116,7 +129,12 @@ class TemporalModel(VOSModel):
         self.temporal = TemporalEmbedding(slots, blocks[0].key_dim) if slots else None
         if self.temporal is not None:
             for block in blocks:
-                block.temporal = (self.temporal,)
+                block.long_attention = TemporalAttention(block.long_attention, self.temporal)
+
+    def long_attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the temporal embedding; see `VOSModel.long_attention_inputs`."""
+        query, key = (query, key) if self.temporal is None else self.temporal(query, key)
+        return super().long_attention_inputs(query, key)
 
 
 class RMemAOT(TemporalModel, AOT):
