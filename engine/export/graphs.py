@@ -40,7 +40,7 @@ from aotlab.engine.prompting.network import (
     crop_input_size,
 )
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
-from aotlab.networks.fast.attention import MapLocalAttention
+from aotlab.networks.fast.attention import DenseLocalAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
     BlockMemory,
@@ -286,7 +286,7 @@ def _copy_exportable(model: VOSModel) -> VOSModel:
     """Copy a model for inference, with local attention by tiles."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
     if model.prompts is not None:
-        replace_local_attention(model.prompts, MapLocalAttention)  # its maps have any size
+        replace_local_attention(model.prompts, DenseLocalAttention)  # its maps have any size
     replace_local_attention(model)
     return model
 

@@ -29,7 +29,7 @@ class ObjectTable:
     still contain it, until all objects of its bank are forgotten.
     """
 
-    identities: int
+    group_size: int
     """number of objects in a group"""
     ids_by_channel: list[int] = field(default_factory=list)
     """object id of each channel from 1 on; 0: forgotten"""
@@ -53,7 +53,7 @@ class ObjectTable:
 
     def add_bank(self) -> bool:
         """Put new groups into a new bank; return whether there are any."""
-        needed = -(-len(self.ids_by_channel) // self.identities)
+        needed = -(-len(self.ids_by_channel) // self.group_size)
         if needed == self.groups:
             return False
         self.bank_groups.append(range(self.groups, needed))
@@ -63,9 +63,9 @@ class ObjectTable:
         """Forget an object; return the index of its bank if that became empty and was removed."""
         channel = self.ids_by_channel.index(object_id)
         self.ids_by_channel[channel] = 0
-        index = next(i for i, groups in enumerate(self.bank_groups) if channel // self.identities in groups)
+        index = next(i for i, groups in enumerate(self.bank_groups) if channel // self.group_size in groups)
         groups = self.bank_groups[index]
-        members = slice(groups.start * self.identities, groups.stop * self.identities)
+        members = slice(groups.start * self.group_size, groups.stop * self.group_size)
         if any(self.ids_by_channel[members]):
             return None
         del self.ids_by_channel[members], self.bank_groups[index]
@@ -81,7 +81,7 @@ class ObjectTable:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from the state of a table with as many identities."""
+        """Continue from the state of a table with the same group size."""
         self.ids_by_channel = [*state["ids_by_channel"]]
         self.bank_groups = [range(start, stop) for start, stop in state["bank_groups"]]
 
@@ -90,14 +90,14 @@ class ObjectTable:
 
         m = number of objects with one group, else M.
         """
-        if len(self.ids_by_channel) <= self.identities:
+        if len(self.ids_by_channel) <= self.group_size:
             return [one_hot(channels, len(self.ids_by_channel) + 1)[None]]
         masks = []
         for groups in self.bank_groups:
-            first = torch.arange(groups.start, groups.stop, device=channels.device) * self.identities
+            first = torch.arange(groups.start, groups.stop, device=channels.device) * self.group_size
             local = channels - first[:, None, None]  # G×H×W
             masks.append(
-                one_hot(local.where((local >= 1) & (local <= self.identities), 0), self.identities + 1)
+                one_hot(local.where((local >= 1) & (local <= self.group_size), 0), self.group_size + 1)
             )
         return masks
 
@@ -117,7 +117,7 @@ class ObjectTable:
         """Set in place the logits G×(m+1)×H×W of identities without an object to `NO_OBJECT`."""
         for channel in range(len(logits) * (logits.shape[1] - 1)):
             if channel >= len(self.ids_by_channel) or not self.ids_by_channel[channel]:
-                group, identity = divmod(channel, self.identities)
+                group, identity = divmod(channel, self.group_size)
                 logits[group, identity + 1].fill_(NO_OBJECT)
 
     def fuse(self, logits: Tensor) -> Tensor:

@@ -41,8 +41,7 @@ from aotlab.engine.tracking.ownership import Reassignment, drop_unavailable_rule
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
-from aotlab.networks.fast.optimize import compile_parts, resolve_precision
-from aotlab.networks.fast.optimize import optimize as optimize_model
+from aotlab.networks.fast.optimize import place_model
 from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
@@ -79,28 +78,13 @@ class Tracker:
         Raises:
             InputError: no such device, an optimized model on another one, or ``compute.compile`` without CUDA.
         """
-        config = replace(config, model=model.config)
-        self.device, compute = pick_device(str(device)), config.compute
-        precision = resolve_precision(compute.precision, self.device)
-        if not model.optimized and optimize:
-            model = optimize_model(model, device=self.device, precision=precision, compile=compute.compile)
-        elif not model.optimized:
-            model = model.to(self.device).eval()
-            if compute.compile:
-                compile_parts(model, self.device)
-        placed = next(model.parameters()).device
-        require(
-            self.device.type == placed.type and self.device.index in (None, placed.index),
-            f"device {self.device}: this optimized model is on {placed}; give that device, or the model that it was "
-            "optimized from",
-        )
-        self.model = model
-        self.autocast = autocast(self.device, "float32" if model.optimized else precision)
+        self.device = pick_device(str(device))
+        self.model, precision = place_model(model, config.compute, self.device, optimized=optimize)
+        self.autocast = autocast(self.device, precision)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
-            config = replace(config, rules=rules)
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
-        self.config = config
+        self.config = replace(config, model=model.config, rules=rules)
         self.temperature = config.confidence_temperature
         """divisor of the logits for `Prediction.confidence`"""
         self.checkpoint_digest: str | None = None
@@ -255,7 +239,14 @@ class Tracker:
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.cuts is not None and self.video.cuts.is_cut(make_thumbnail(frame))
+        return self._detect_cut(frame)[0]
+
+    def _detect_cut(self, frame: np.ndarray) -> tuple[bool, np.ndarray | None]:
+        """Return the result of `is_cut`, and the frame's thumbnail if cuts are detected."""
+        if self.video.cuts is None:
+            return False, None
+        thumbnail = make_thumbnail(frame)
+        return self.video.cuts.is_cut(thumbnail), thumbnail
 
     def choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
         """Return (height, width) in the network of a video's frames H×W×3, by its first mask H×W."""
@@ -278,8 +269,7 @@ class Tracker:
         video = self.video
         revision = video.revision
         reassigned: list[Reassignment] = []
-        thumbnail = None if video.cuts is None else make_thumbnail(frame)
-        cut = video.cuts is not None and thumbnail is not None and video.cuts.is_cut(thumbnail)
+        cut, thumbnail = self._detect_cut(frame)
         with self.autocast:
             features = self._encode(frame, input_size)
             decoded_frames = [

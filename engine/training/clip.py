@@ -175,27 +175,19 @@ def frame_losses(
 
     With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.propagate`).
     """
-
-    def split_samples(logits: Tensor) -> list[Tensor]:
-        """Logits B×(1+M)×h×w by identity to (1+n)×H×W by object of each sample."""
+    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
+    by_depth = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
+    by_depth.append(decoded.logits)
+    losses = []
+    for logits in by_depth:
         by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
-        return [
+        samples = [
             resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
             for sample, count in zip(by_object, object_counts, strict=True)
         ]
-
-    depths = range(1, len(model.active_blocks)) if model.config.scalable else []
-    shallower = [
-        split_samples(model.at_depth(depth).decode(decoded.propagated, features)) for depth in depths
-    ]
-    full = split_samples(decoded.logits)
-    losses = [
-        torch.stack(
-            [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
-        )
-        for samples in (*shallower, full)
-    ]
-    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in full])
+        pairs = zip(samples, labels, strict=True)
+        losses.append(torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in pairs]))
+    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in samples])
 
 
 class ClipModule(nn.Module):

@@ -50,7 +50,7 @@ class SplitAttention(Attention):
         return output
 
 
-class MapLocalAttention(LocalAttention):
+class DenseLocalAttention(LocalAttention):
     """`LocalAttention` by a weight for every pair of tokens, 0 outside of the window; fast on small maps."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
@@ -65,9 +65,8 @@ class MapLocalAttention(LocalAttention):
             position_logits = query.new_zeros(*query.shape[:3], self.window**2)
         # an extra column for tokens outside the window; finite, as in `build_window_mask`
         position_logits = F.pad(position_logits, (0, 1), value=torch.finfo(query.dtype).min / 2)
-        relative = position_logits.gather(
-            3, offset_at.expand(*position_logits.shape[:2], -1, -1)
-        )  # B×heads×L×L
+        # B×heads×L×L
+        relative = position_logits.gather(3, offset_at.expand(*position_logits.shape[:2], -1, -1))
         scores = (query * query.shape[3] ** -0.5) @ key.mT  # B×heads×L×(n·L)
         logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
         weights = logits.flatten(3).softmax(3).to(value.dtype)
@@ -79,12 +78,12 @@ class MapLocalAttention(LocalAttention):
         return output.transpose(1, 2).flatten(2)
 
 
-class TiledLocalAttention(MapLocalAttention):
+class TiledLocalAttention(DenseLocalAttention):
     """`LocalAttention` by tiles; parameters and their names are the same."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         """Read a map's window; see `LocalAttention.forward`."""
-        if full_map_is_cheaper(size, self.window, self.heads):
+        if dense_is_cheaper(size, self.window, self.heads):
             return super().forward(query, key, value, size)
         return self._attend_tiles(query, key, value, size)
 
@@ -135,9 +134,8 @@ class TiledLocalAttention(MapLocalAttention):
         if self.relative_key is not None:
             weight = self.relative_key.weight.view(self.heads, self.window**2, -1)[head_slice, None]
             bias = self.relative_key.bias.view(self.heads, 1, 1, -1)[head_slice]  # type: ignore[union-attr]
-            position_logits = (
-                queries @ weight.mT + bias + position_logits
-            )  # B×heads×(rows·columns)×64×window²
+            # B×heads×(rows·columns)×64×window²
+            position_logits = queries @ weight.mT + bias + position_logits
         else:
             position_logits = position_logits.expand(batch, count, *position_logits.shape)
         position_logits = position_logits.reshape(-1, TILE, TILE, 1, self.window, self.window)
@@ -153,7 +151,7 @@ class TiledLocalAttention(MapLocalAttention):
 
 
 @lru_cache(maxsize=64)
-def full_map_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
+def dense_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
     """Return whether a map has fewer pairs of tokens than its tiles with their neighborhoods.
 
     One head may have half as many more: its values are wide, and the map's are not copied.

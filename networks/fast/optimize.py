@@ -7,12 +7,14 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from aotlab.configs.schema import ComputeConfig
 from aotlab.networks.attention import Attention, LocalAttention
-from aotlab.networks.fast.attention import MapLocalAttention, SplitAttention, TiledLocalAttention
+from aotlab.networks.fast.attention import DenseLocalAttention, SplitAttention, TiledLocalAttention
 from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoder, to_onednn
 from aotlab.networks.model import Block, VOSModel
 from aotlab.utils.environment import announce_compilation
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import require
 
 
 def optimize(
@@ -43,6 +45,35 @@ def optimize(
     return model.to(device, dtype)
 
 
+def place_model(
+    model: VOSModel, compute: ComputeConfig, device: torch.device, *, optimized: bool
+) -> tuple[VOSModel, str]:
+    """Return a model on a device as settings say, and the precision of the autocast that it runs under.
+
+    Args:
+        model: an optimized model is returned as it is.
+        optimized: whether to return a copy by `optimize` in place of the model itself.
+
+    Raises:
+        InputError: an optimized model on another device, or ``compute.compile`` on another than CUDA.
+    """
+    if model.optimized:
+        placed = next(model.parameters()).device
+        require(
+            device.type == placed.type and device.index in (None, placed.index),
+            f"device {device}: this optimized model is on {placed}; give that device, or the model that it was "
+            "optimized from",
+        )
+        return model, "float32"
+    precision = resolve_precision(compute.precision, device)
+    if optimized:
+        return optimize(model, device=device, precision=precision, compile=compute.compile), "float32"
+    model = model.to(device).eval()
+    if compute.compile:
+        compile_parts(model, device)
+    return model, precision
+
+
 def optimize_training(model: VOSModel) -> None:
     """Make a model's training steps faster, in place; parameters, buffers and their names stay.
 
@@ -53,7 +84,7 @@ def optimize_training(model: VOSModel) -> None:
 
 
 def replace_local_attention(
-    model: nn.Module, replacement: type[MapLocalAttention] = TiledLocalAttention
+    model: nn.Module, replacement: type[DenseLocalAttention] = TiledLocalAttention
 ) -> None:
     """Replace local attention by a faster class, in place.
 

@@ -75,9 +75,9 @@ def load_checkpoint(
     Raises:
         InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
     """
-    state, inside = _read(path)
-    settings = _resolve_settings(path, inside, state, config, overrides)
-    if config is None and "config" not in inside:
+    state, metadata = _read(path)
+    settings = _resolve_settings(path, metadata, state, config, overrides)
+    if config is None and "config" not in metadata:
         chosen, *others = guess_presets(state)
         if others:
             log.warning(
@@ -87,7 +87,7 @@ def load_checkpoint(
     if is_published(state):
         state = convert_published(state, model)
     remedy = "leave out the config and settings of the model, as the file holds its own"
-    _load_strictly(model, state, path, settings.name, remedy if "config" in inside else "")
+    _load_strictly(model, state, path, settings.name, remedy if "config" in metadata else "")
     return model.eval(), settings
 
 
@@ -117,14 +117,14 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     Raises:
         InputError: missing, truncated or foreign file, another architecture.
     """
-    state, inside = _read(path)
+    state, metadata = _read(path)
     if is_published(state):
         state = convert_published(state, model)
     state = add_missing_weights(state, model)
     if not any(key.startswith(PROMPT_PREFIX) for key in state):
         state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPT_PREFIX)}
     remedy = "train with the settings that the file holds, or give it as train.warm_start"
-    _load_strictly(model, state, path, name, remedy if "config" in inside else "")
+    _load_strictly(model, state, path, name, remedy if "config" in metadata else "")
 
 
 def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -134,8 +134,8 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
     """
     if path is None or config is not None:
         return load_config(config or "aott", overrides)
-    state, inside = _read(path)
-    return _resolve_settings(path, inside, state, None, overrides)
+    state, metadata = _read(path)
+    return _resolve_settings(path, metadata, state, None, overrides)
 
 
 def read_card(path: Path) -> ModelCard | None:
@@ -224,9 +224,8 @@ def _resolve_settings(
         return load_config(config, overrides)
     subject = f"{path}: settings in the file"
     tree = parse_yaml(metadata["config"], subject)
-    if isinstance(
-        train := tree.get("train"), Mapping
-    ):  # a record only: settings of other versions do not matter
+    train = tree.get("train")
+    if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}
     return build_config(
         tree, f"{path} with {' '.join(overrides)}" if overrides else subject, overrides=overrides
