@@ -32,7 +32,7 @@ SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
     """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
 
-    ``base:`` names a preset, a recipe, or a file by its path from the file that it stands in.
+    ``base:`` names a preset, a recipe, or a file by its path relative to this one.
     ``then:`` in a file adds phases after the base's phases. ``base=NAME`` replaces the preset under a recipe. A file
     without ``name:`` is named after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
 
@@ -47,6 +47,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
         then = settings.pop("then", None) or []
         if not isinstance(then, list):
             raise InputError(f"{file}: then: must be a list of phases, got {then}")
+        tree = apply_overrides(tree, list_resets(settings))
         tree = _add_phases(_merge(tree, settings), then)
     if "name" not in files[0][1] and "name" in tree:
         tree["name"] = f"{tree['name']}_{path.stem}"

@@ -16,7 +16,7 @@ BOUNDED_MEMORY = {
     "every_nth": {"policy": "restricted"},
     "first_frame": {"policy": "bounded_fifo", "newest": 0},
 }
-"""settings that bound a policy without a bound: the same masks as long as it keeps at most ``memory.frames`` frames"""
+"""bounded replacements of unbounded policies, with the same masks for up to ``memory.frames`` stored frames"""
 
 
 def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence[str] = ()) -> Config:

@@ -120,7 +120,7 @@ class ModelConfig:
     """image encoder"""
     dim: Dim = 256
     """width of the propagated embeddings"""
-    max_objects: Width = 10
+    max_objects: Annotated[int, Range(1, 254)] = 10
     """identities in the bank, which is the number of objects in a group"""
     ignore_plane: bool = False
     """give the identity bank one more channel, for pixels to ignore in training (label 255)"""
@@ -131,7 +131,7 @@ class ModelConfig:
     prompt_blocks: Annotated[int, Range(0, 1000)] = 0
     """blocks of the network that turns clicks, boxes and rough masks into masks; 0: no prompts"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
-    """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, several refine one another"""
+    """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, the output of several by convolutions"""
 
     @property
     def bank_channels(self) -> int:
@@ -254,7 +254,7 @@ class MemoryConfig:
     redundancy_threshold: Finite = 0.4
     """redundancy at which the sigmoid is 0.5 (relevance_redundancy)"""
     short_term_skip: Annotated[int, Range(1, 1000)] = 1
-    """distance in frames between a frame and the last frame in its short-term memory"""
+    """number of frames back at which a frame's short-term memory ends"""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
     """number of frames in short-term memory: that last frame and those before it"""
 

@@ -86,7 +86,7 @@ class PhaseConfig:
     thin_plate: Fraction = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: Fraction = 0.3
-    """probability that a second clip's objects are pasted over a clip; always over one without objects"""
+    """probability that a second clip's objects are pasted over a clip; always if the clip has no objects"""
     compose: Fraction = 0.0
     """fraction of merged clips whose pasted objects are scaled and move, over or under the objects of the first"""
     entering: Fraction = 0.0

@@ -1,1 +1,1 @@
-"""Tracking over time: memory, tracker, evaluation and training runs, exports."""
+"""Tracking over time: recurrence, memory, tracker, prompts, training, benchmarks, exports."""

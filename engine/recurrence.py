@@ -33,7 +33,7 @@ def segment_frame(
 
 
 def encode_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
-    """Propagate a reference frame to itself by its own identities, and encode its memory.
+    """Let a reference frame attend to itself, with its own identities, and encode its memory.
 
     ``masks``: B×(m+1)×H×W, background first, m at most the model's number of identities. `MemoryBank.add_reference`
     stores the memory.

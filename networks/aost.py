@@ -28,6 +28,7 @@ from aotlab.networks.layers import (
 from aotlab.networks.model import (
     Block,
     BlockMemory,
+    BlockSource,
     Features,
     KeyValue,
     Memory,
@@ -63,16 +64,11 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
-        """Run self-attention and project its result; see `Block.project`."""
+    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, AOSTState]:
+        """Tokens B×L×C to the same; see `Block.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-
-    def attend(
-        self, x: Tensor, state: AOSTState, memory: BlockMemory, size: MapSize
-    ) -> tuple[Tensor, AOSTState]:
-        """Add long- and short-term attention and feed-forward; see `Block.attend`."""
-        long, short = memory
+        state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
+        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state

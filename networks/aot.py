@@ -28,6 +28,7 @@ from aotlab.networks.layers import (
 from aotlab.networks.model import (
     Block,
     BlockMemory,
+    BlockSource,
     Features,
     KeyValue,
     Memory,
@@ -70,17 +71,13 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Run self-attention and project its result; see `Block.project`."""
+    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, LSTTState]:
+        """Tokens B×L×C to the same; see `Block.forward`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
-        return x, LSTTState(self.query(tokens), tokens)
-
-    def attend(
-        self, x: Tensor, state: LSTTState, memory: BlockMemory, size: MapSize
-    ) -> tuple[Tensor, LSTTState]:
-        """Add long- and short-term attention and feed-forward; see `Block.attend`."""
+        state = LSTTState(self.query(tokens), tokens)
+        memory = self.memorize(state, source) if isinstance(source, Tensor) else source
         query, (long, short) = state.key, memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))

@@ -27,6 +27,7 @@ from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to
 from aotlab.networks.model import (
     Block,
     BlockMemory,
+    BlockSource,
     Features,
     KeyValue,
     Memory,
@@ -105,12 +106,12 @@ class GPMBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(
-        self, x: tuple[Tensor, Tensor | None], size: MapSize
-    ) -> tuple[tuple[Tensor, Tensor | None, Tensor], GPMState]:
-        """Return visual and identity tokens, B×L×C each, with their gate B×L×4C, and the state; see `Block.project`.
+    def forward(
+        self, x: tuple[Tensor, Tensor | None], size: MapSize, source: BlockSource
+    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
+        """Visual and identity tokens, B×L×C each, to the same; the model's first block has no identity tokens.
 
-        ``x``: visual and identity tokens; the model's first block has no identity tokens.
+        See `Block.forward`.
         """
         visual, id_tokens = x
         normed = self.norm1(visual)
@@ -122,13 +123,7 @@ class GPMBlock(Block):
         else:
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
-        return (visual, id_tokens, gate), state
-
-    def attend(
-        self, x: tuple[Tensor, Tensor | None, Tensor], state: GPMState, memory: BlockMemory, size: MapSize
-    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Add long- and short-term propagation, then self-propagation, to both branches; see `Block.attend`."""
-        (visual, id_tokens, gate), (long, short) = x, memory
+        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
         long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(state.key, short.key, short.value, size)

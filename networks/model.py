@@ -91,7 +91,7 @@ class BlockState(Protocol):
 
 
 class Block(nn.Module, ABC):
-    """Base of propagation blocks; subclasses define `project`, `attend` and `memorize`."""
+    """Base of propagation blocks."""
 
     heads: int
     """heads of long-term attention"""
@@ -100,6 +100,7 @@ class Block(nn.Module, ABC):
     long_attention: nn.Module
     """attention of queries B×L×C over keys B×(T·L)×C and values B×(T·L)×D of long-term memory: B×L×D"""
 
+    @abstractmethod
     def forward(self, x: Any, size: MapSize, source: BlockSource) -> tuple[Any, Any]:
         """Propagate identities to the current frame.
 
@@ -111,25 +112,10 @@ class Block(nn.Module, ABC):
         Returns:
             The input of the next block, and the `BlockState` of the frame, for `memorize`.
         """
-        x, state = self.project(x, size)
-        memory = self.memorize_reference(state, source) if isinstance(source, Tensor) else source
-        return self.attend(x, state, memory, size)
-
-    @abstractmethod
-    def project(self, x: Any, size: MapSize) -> tuple[Any, Any]:
-        """Return the input of `attend`, and the frame's `BlockState`."""
-
-    @abstractmethod
-    def attend(self, x: Any, state: Any, memory: BlockMemory, size: MapSize) -> tuple[Any, Any]:
-        """Read memory and return what `forward` does; arguments from `project`."""
 
     @abstractmethod
     def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
         """Build a frame's memory from its state and identity embedding B×L×C."""
-
-    def memorize_reference(self, state: Any, id_embedding: Tensor) -> BlockMemory:
-        """Build the memory that a reference frame itself reads; ``state`` from `project`."""
-        return self.memorize(state, id_embedding)
 
 
 class PropagatedFrame(NamedTuple):
@@ -172,7 +158,7 @@ class VOSModel(nn.Module, ABC):
     @property
     @abstractmethod
     def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`, which training freezes while memory is fed with predictions."""
+        """Modules that embed identities, which training freezes while memory is fed with predictions."""
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -225,13 +211,15 @@ class VOSModel(nn.Module, ABC):
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
-        memories = []
-        blocks = zip(self.active_blocks, self.config.block_stages, strict=True)
-        frames = zip(propagated.states, propagated.sizes, strict=True)
-        for (block, stage), (state, size) in zip(blocks, frames, strict=True):
-            memory = block.memorize(state, id_embeddings[stage])
-            memories.append(subsample_long_term(memory, size, self.config.stages[stage].memory_stride))
-        return memories
+        stages = self.config.block_stages
+        return [
+            subsample_long_term(
+                block.memorize(state, id_embeddings[stage]), size, self.config.stages[stage].memory_stride
+            )
+            for block, stage, state, size in zip(
+                self.active_blocks, stages, propagated.states, propagated.sizes, strict=True
+            )
+        ]
 
     @abstractmethod
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:

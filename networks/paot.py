@@ -20,7 +20,7 @@ from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
     Block,
-    BlockMemory,
+    BlockSource,
     BlockState,
     Features,
     Memory,
@@ -44,11 +44,9 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def attend(
-        self, x: Tensor, state: AOSTState, memory: BlockMemory, size: MapSize
-    ) -> tuple[Tensor, AOSTState]:
-        """Run `AOSTBlock.attend` and normalize its output."""
-        x, state = super().attend(x, state, memory, size)
+    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, AOSTState]:
+        """Run the AOST block and normalize its output; see `Block.forward`."""
+        x, state = super().forward(x, size, source)
         return self.output_norm(x), state
 
 

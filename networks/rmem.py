@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.aot import AOT, LSTTState
+from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import Block, BlockMemory, KeyValue, VOSModel
+from aotlab.networks.model import Block, BlockMemory, BlockSource, KeyValue, VOSModel
 
 
 class TemporalEmbedding(nn.Module):
@@ -90,17 +90,15 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Run self-attention and project its result; see `Block.project`."""
+    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, RecurrentState]:
+        """Tokens B×L×C to the same; see `Block.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
-        return x, LSTTState(self.query(tokens), tokens)
-
-    def attend(
-        self, x: Tensor, state: LSTTState, memory: BlockMemory, size: MapSize
-    ) -> tuple[Tensor, RecurrentState]:
-        """Add long- and short-term attention, which reads all tokens, and feed-forward; see `Block.attend`."""
-        (query, tokens), (long, short) = state, memory
+        query = self.query(tokens)
+        if isinstance(source, Tensor):  # a reference frame's short-term memory is its long-term memory
+            long = short = self.memorize_long_term(query, tokens, source)
+        else:
+            long, short = source
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.short_attention(query, key, value))
@@ -108,14 +106,13 @@ class RecurrentLSTTBlock(Block):
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
         return x, RecurrentState(query, tokens, short_output)
 
-    def memorize_reference(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
-        """Use long-term memory as short-term memory too; there is none yet."""
-        long = KeyValue(state.key, self.value(state.tokens + id_embedding))
-        return BlockMemory(long, long)
+    def memorize_long_term(self, key: Tensor, tokens: Tensor, id_embedding: Tensor) -> KeyValue:
+        """Return the frame's long-term memory, as AOT's; arguments B×L×C."""
+        return KeyValue(key, self.value(tokens + id_embedding))
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term from its tokens, short-term from the output of short-term attention."""
-        long = KeyValue(state.key, self.value(state.tokens + id_embedding))
+        long = self.memorize_long_term(state.key, state.tokens, id_embedding)
         short = KeyValue(self.short_key(state.short_read), self.short_value(state.short_read + id_embedding))
         return BlockMemory(long, short)
 

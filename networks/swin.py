@@ -15,8 +15,7 @@ from aotlab.networks.encoders import Encoder
 WINDOW = 7
 DEPTHS = (2, 2, 18)
 HEADS = (4, 8, 16)
-# The fourth stage (2 blocks) is not built, but it counts in the slope of stochastic depth. On the CPU, as this module
-# may be imported on meta.
+# The fourth stage (2 blocks) is not built, but it counts in the drop-path schedule. The default device may be meta.
 DROP_PATH = torch.linspace(0, 0.3, sum(DEPTHS) + 2, device="cpu").tolist()
 
 

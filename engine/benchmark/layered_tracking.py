@@ -1,6 +1,6 @@
 """Overlapping objects, tracked separately (SA-V).
 
-A tracker assigns each pixel to one object. A new object goes to the first layer, each with its own tracker, in which it
+A tracker assigns each pixel to one object. Each layer has a tracker; a new object joins the first layer in which it
 overlaps neither the other new objects nor the masks of the frame before.
 """
 

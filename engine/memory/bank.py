@@ -20,7 +20,7 @@ class Decision(NamedTuple):
     store: bool
     """whether to store it in long-term memory"""
     evict: list[int] | None = None
-    """position of the frame to evict first, for each group; None: there is room"""
+    """position of the frame to evict before storing, for each group; None: there is room"""
 
 
 class MemoryPolicy:
@@ -60,7 +60,7 @@ def concat_frames(frames: Sequence[KeyValue]) -> KeyValue:
 
 
 class FrameList:
-    """Long-term memory of a block for training: a list of frames, concatenated when read; gradients reach all."""
+    """Long-term memory of a block for training: a list of frames, through which gradients flow."""
 
     def __init__(self) -> None:
         self._frames: list[KeyValue] = []
@@ -162,7 +162,7 @@ class MemoryBank:
         """indices of the reference frames in long-term memory"""
         self.last_index = -1
         """index of the last frame, stored or not"""
-        self._last_decision = 0  # index of the last frame that the policy decided about, or that had a mask
+        self._last_decision = 0  # index of the last frame that was considered for long-term memory
         self._training = training
         self._long: list[FrameList | FrameBuffer] = []  # by block
         self._short: deque[list[KeyValue]] = deque(maxlen=short_term_skip + short_term_frames - 1)  # by block

@@ -66,7 +66,7 @@ class ScoredMemory(MemoryPolicy):
     running: dict[int, dict[int, float]] = field(default_factory=dict, init=False)
     """running relevance by group and frame"""
     updates: dict[int, dict[int, int]] = field(default_factory=dict, init=False)
-    """how often each frame was scored, the decision that stored it included, by group and frame"""
+    """number of times each frame was scored, counting its insertion, by group and frame"""
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Evict the tracked frame with the lowest score of a full memory, the oldest on ties or without foreground."""
@@ -154,7 +154,7 @@ class ERMU(ScoredMemory):
 
 
 def to_host(tensor: Tensor) -> np.ndarray:
-    """Copy to the host and wait for the device; at most once per stored frame."""
+    """Copy to the CPU, which waits for a GPU."""
     return tensor.cpu().numpy()
 
 

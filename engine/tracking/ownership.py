@@ -27,7 +27,7 @@ CLAIM_AREA_RANGE = 0.2, 4.0
 MAX_CLAIM_DISTANCE = 3.0
 """largest distance of its center from the object's last one, in square roots of the median area"""
 MAX_COLOR_RATIO = 1.2
-"""color distance ratio above which the other component is the object"""
+"""color distance ratio above which the other component is taken as the object"""
 MAX_CLAIM_COLOR_RATIO = 1.5
 """largest difference in color of a claimed component from the lost object, relative to that from any other object"""
 UNDO_FRAMES = 25

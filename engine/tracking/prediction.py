@@ -1,4 +1,4 @@
-"""Predictions of trackers: masks of one frame, and the values from which it is stored."""
+"""Predictions of trackers: masks of one frame, and what `Tracker.commit` needs to store it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Prediction:
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
-    """1 − IoU of the masks of both directions by object id, of objects that both have"""
+    """1 − IoU of the masks of both directions by object id, for objects present in both directions"""
     _host_copy: HostCopy | None = field(default=None, init=False)
     """copies of `channels` and, if asked for, of the values of `confidence`"""
 

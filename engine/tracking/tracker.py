@@ -143,7 +143,7 @@ class Tracker:
         )
         self.video = VideoState.begin(self.config, None if length is None else int(length))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
-        """segmenter of the model's prompt network; raises `InputError` for models without one"""
+        """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
     def fresh(self) -> Tracker:
         """Return another tracker of the same model and settings, without objects or frames."""
@@ -180,7 +180,7 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects. A 0/255 mask
+            mask: H×W object ids (bool: object 1); 0 leaves the predicted id. Later masks may add objects. A 0/255 mask
                 means id 255; pass ``mask > 0`` for id 1.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
                 size far below the frame's makes later frames less accurate.
@@ -249,7 +249,7 @@ class Tracker:
         return self.video.cuts.is_cut(thumbnail), thumbnail
 
     def choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
-        """Return (height, width) in the network of a video's frames H×W×3, by its first mask H×W."""
+        """Return the network's input size (height, width), chosen from the first frame H×W×3 and mask H×W."""
         return network_size(
             (frame.shape[0], frame.shape[1]),
             self.config.input,

@@ -80,7 +80,7 @@ class PhaseState:
         self.scores: dict[str, float] = {}
         """last validation scores of this phase, in percent"""
         self.resumed: list[str] = []
-        """sentences on settings changed on resume"""
+        """sentences about settings that changed when the phase was resumed"""
         self.data = describe_mixture(mixture)
         """training data of this phase, one line per source"""
         self.earlier_phases = previous.card().phases if previous else read_start_phases(config)
@@ -119,7 +119,7 @@ class PhaseState:
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Continue from a state that `load_state` has read; log and record what differs of its settings."""
+        """Continue from a state that `load_state` has read; log and record settings that changed since."""
         self.resumed = content["resumed"]
         changes = content["changes"] | {"data": (content["data"], self.data)}
         for name, (before, now) in changes.items():

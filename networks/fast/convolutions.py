@@ -109,7 +109,6 @@ def fuse_encoder(encoder: nn.Module) -> None:
 
 def fuse_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, activation: str | None = None) -> FusedConv2d:
     """Return one convolution with constant weights that does all three."""
-    assert conv.bias is None, "a convolution before a norm has no bias"
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     fused = to_onednn(conv)
     fused.weight = nn.Parameter((conv.weight * scale[:, None, None, None]).detach(), requires_grad=False)

@@ -48,7 +48,7 @@ def optimize(
 def place_model(
     model: VOSModel, compute: ComputeConfig, device: torch.device, *, optimized: bool
 ) -> tuple[VOSModel, str]:
-    """Return a model on a device as settings say, and the precision of the autocast that it runs under.
+    """Move or optimize a model as settings say; also return the precision of its autocast.
 
     Args:
         model: an optimized model is returned as it is.

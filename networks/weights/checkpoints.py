@@ -155,9 +155,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not is_file(path):
         raise InputError(f"{path}: no such checkpoint")
     try:
-        with path.open("rb") as file:
-            safe = path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
-        if not safe:
+        if not is_safetensors(path):
             return _read_pth(path), {}
         with safe_open(path, framework="pt") as opened:
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
@@ -166,6 +164,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(
             f"{path}: truncated or not a readable safetensors file ({error}); download or train it again"
         ) from error
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether a file is one of ours, by its name or content; raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:

@@ -84,9 +84,9 @@ DECODER_RULES = [
     (r"^decoder\.conv_out\.", "conv_output2."),
 ]
 
-UNUSED = ("mask_token", ".linear_KMem.weight", ".linear_KMem.bias")
+UNUSED_SUFFIXES = ("mask_token", ".linear_KMem.weight", ".linear_KMem.bias")
 """endings of parameters of published checkpoints that their code does not use"""
-UNUSED_WEIGHTS = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
+UNUSED_PREFIXES = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
 """unused keys of published multi-scale files: an FPN, norms and banks of stages without blocks"""
 COMPUTED_BUFFER = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
@@ -139,12 +139,12 @@ def convert_published(state: Mapping[str, Tensor], model: nn.Module) -> dict[str
     """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
     names = map_published_names(model.state_dict())
     ours = {published: key for key, published in names.items()}
-    skipped = UNUSED_WEIGHTS if family_rules(names) else ()
+    skipped = UNUSED_PREFIXES if family_rules(names) else ()
     renamed = {}
     for key, tensor in state.items():
         key = key.removeprefix("module.")
         unread = key not in ours and key.startswith(skipped)
-        if not unread and not key.endswith((COMPUTED_BUFFER, *UNUSED, "num_batches_tracked")):
+        if not unread and not key.endswith((COMPUTED_BUFFER, *UNUSED_SUFFIXES, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
     return renamed
 

@@ -58,6 +58,7 @@ OVERRIDES = {
     "modle.dim=128": "unknown key modle; did you mean model?",
     "model.stages.0.windw=7": "unknown key model.stages.0.windw; did you mean model.stages.0.window?",
     "train.qqqqq=1": "unknown key train.qqqqq; valid keys are output, run",
+    "model.max_objects=255": "model.max_objects must be",
     "memory.every=often": "memory.every must be an integer, got 'often'",
     "model.align_corners=maybe": "model.align_corners must be true or false, got 'maybe'",
     "memory..every=2": "memory..every=2: an override is written key=value",
@@ -124,6 +125,13 @@ def test_preset_and_file_inherit_from_their_base(tmp_path):
     assert (config.memory.policy, config.memory.every, config.model.stages[0].depth) == ("every_nth", 5, 3)
     config = load_config(write(tmp_path / "mine.yaml", "base: aotl\nname: mine\nmemory:\n  every: 3\n"))
     assert (config.name, config.memory.every, config.memory.policy) == ("mine", 3, "every_nth")
+
+
+def test_file_with_other_memory_resets_what_depends_on_it(tmp_path):
+    config = load_config(write(tmp_path / "mine.yaml", "base: aott_mini\nmemory:\n  frames: 4\n"))
+    assert (config.memory.frames, config.memory.newest) == (4, None)
+    config = load_config(write(tmp_path / "mine.yaml", "base: aott_mini\nmemory:\n  every: 4\n"))
+    assert (config.memory.every, config.memory.newest) == (4, 1)
 
 
 def test_base_is_found_beside_its_file(tmp_path, monkeypatch):

@@ -163,13 +163,18 @@ def test_network_computes_in_the_precision_of_its_checkpoint(monkeypatch, precis
 
 
 def test_checkpoint_without_prompts_uses_the_bundled_model(monkeypatch, tmp_path):
-    bare, full = (build("aott", f"model.prompt_blocks={blocks}")[0] for blocks in (0, 1))
-    models = {tmp_path / "bare.safetensors": bare, BUNDLED_CHECKPOINT: full}
+    bare, own, bundled = (
+        build("aott", f"model.prompt_blocks={blocks}", "model.max_objects=3")[0] for blocks in (0, 1, 2)
+    )
+    contents = {"bare.safetensors": bare, "bare.bin": bare, "own.bin": own, "published.pth": None}
+    models = {tmp_path / name: model for name, model in contents.items()} | {BUNDLED_CHECKPOINT: bundled}
     monkeypatch.setattr(
         "aotlab.engine.prompting.network.load_checkpoint", lambda path: (models[path], load_config("aott"))
     )
-    for name in ("bare.safetensors", "published.pth"):
-        load_network_segmenter(tmp_path / name, "cpu").logits(frame(), {1: Prompt(points=[(30, 30)])})
+    for name in contents:
+        (tmp_path / name).write_bytes(b"PK" if name == "published.pth" else bytes(8) + b"{")
+        loaded = load_network_segmenter(tmp_path / name, "cpu")._model
+        assert loaded.config == (own if name == "own.bin" else bundled).config
 
 
 @pytest.fixture(scope="module")

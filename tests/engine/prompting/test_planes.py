@@ -19,6 +19,11 @@ def test_points_and_boxes_are_drawn_in_crop_coordinates():
     assert not planes[3].any()
 
 
+def test_box_below_a_pixel_of_the_network_is_drawn():
+    planes = draw_prompt_planes(Prompt(box=(105, 105, 3, 3)), [], CropBox(0, 0, 1920, 1080), (177, 321))
+    assert planes[2].sum() == 1
+
+
 def test_stroke_has_no_gaps():
     plane = draw_prompt_planes(Prompt(scribble=[(5, 20), (60, 20)]), [], CropBox(0, 0, 64, 64), (65, 65))[0]
     assert plane[20, 5:60].all()
