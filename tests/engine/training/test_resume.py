@@ -46,7 +46,7 @@ def uninterrupted(tmp_path_factory, data):
     return config, load_file(run(config).checkpoint)
 
 
-@pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 2)])
 def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted, stop, save_every):
     config, expected = uninterrupted
     parts = recipe("parts", *PHASES, overrides=[f"train.save_every={save_every}"])
@@ -77,20 +77,19 @@ def test_newest_states_are_kept(recipe):
     assert [path.name for path in states(config)] == ["0_video_000003.pt", "0_video_000002.pt"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "other content"])
-def test_damaged_state_is_refused_until_deleted(recipe, damage):
+def test_damaged_state_is_refused_until_deleted(recipe):
     config = recipe("run", phase(steps=2), overrides=EVERY)
     expected = load_file(run(config).checkpoint)
     newest = states(config)[0]
-    content = newest.read_bytes()
-    if damage == "other content":
-        torch.save({"step": 3}, newest)
-    else:
-        broken = {"truncated": content[:1000], "empty": b"", "text": b"weights"}
-        newest.write_bytes(broken[damage])
-    with pytest.raises(InputError, match=f"^{newest}: not a usable training state .*; delete it") as error:
-        run(config)
-    assert "\n" not in str(error.value)
+    whole = newest.read_bytes()
+    torch.save({"step": 3}, newest)
+    for content in (newest.read_bytes(), whole[:1000], b"", b"weights"):
+        newest.write_bytes(content)
+        with pytest.raises(
+            InputError, match=f"^{newest}: not a usable training state .*; delete it"
+        ) as error:
+            run(config)
+        assert "\n" not in str(error.value)
     newest.unlink()
     assert_equal(expected, load_file(run(config).checkpoint))
 
