@@ -19,12 +19,13 @@ from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.tools.track import default_output, main
+from aotlab.tools.track import default_output, main, report_result
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
+from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.test_streams import served  # noqa: F401  a fixture
 from tests.media.test_streams import write as write_gray
@@ -83,6 +84,13 @@ def test_first_line_says_where_results_are(video, mask, capsys):
     assert first.startswith(f"{video}: 4 frames of 48×32, 1 object to track, 24 frames per second")
     assert first.endswith(f"into {video}.tracked")
     assert (video.parent / "video.tracked" / "overlay.mp4").is_file()
+
+
+def test_cuts_are_printed(capsys):
+    report_result(TrackResult(30, 1.0, cuts=(10, 20)), realtime=False)
+    assert "2 cuts, before frame 10, 20" in capsys.readouterr().out
+    report_result(TrackResult(30, 1.0), realtime=False)
+    assert "cut" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("more", [[], ["-q"]])
