@@ -13,7 +13,7 @@ from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import read_card
 from aotlab.networks.weights.model_card import describe_card
 from aotlab.utils.errors import InputError
-from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
+from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 
 EVERY = ["train.save_every=1", "train.keep=9"]
 PHASES = phase("first", steps=2, feed_predictions_after=0.5), phase("second", steps=2)
@@ -150,13 +150,3 @@ def test_best_validation_keeps_its_weights(recipe, monkeypatch):
     monkeypatch.setattr(trainer, "validate", validate)
     run(config)
     assert_equal(load_file(f"{config.train.output}/best.safetensors"), kept[1])
-
-
-def test_unreadable_item_is_replaced_and_counted(recipe, tmp_path):
-    root = draw_sets(tmp_path / "broken")
-    image = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"
-    image.write_bytes(image.read_bytes()[:200])
-    trained = run(recipe("run", phase(steps=6), overrides=[f"data.root={root}"]))
-    ((sentence, count),) = trained.unreadable.items()
-    assert str(image) in sentence
-    assert count >= 1

@@ -16,11 +16,10 @@ from PIL import Image
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main, report_result
-from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
@@ -302,22 +301,6 @@ def test_options_set_memory(video, mask, tmp_path, tracker, more, overrides):
 def test_printed_settings_are_those_of_the_tracker(capsys, more, policy):
     assert main(["--config", "aotl", "--print-config", *more]) == 0
     assert f"policy: {policy}" in capsys.readouterr().out
-
-
-def test_full_disk_is_a_partial_failure(video, mask, tmp_path, capsys, monkeypatch):
-    def fail(path, record):
-        if record.error != "not finished":
-            raise InputError(f"{path}: cannot be written (No space left on device)")
-
-    def write(path, labels, *, max_id):
-        if path.stem == "00002":
-            raise InputError(f"{path}: cannot be written (No space left on device)")
-        write_mask(path, labels, max_id=max_id)
-
-    monkeypatch.setattr("aotlab.video.results.write_job_record", fail)
-    monkeypatch.setattr("aotlab.video.outputs.write_mask", write)
-    assert run(video, tmp_path, mask) == 1
-    assert "00002.png: cannot be written (No space left" in capsys.readouterr().err
 
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
