@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -35,6 +36,11 @@ if hasattr(signal, "SIGHUP"):  # not on Windows
 
 def pytest_configure(config):
     settings.load_profile("quick" if config.option.markexpr == "not slow" else "thorough")
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what imports have left is not looked through again
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -103,7 +104,12 @@ def golden_model(variant: str, overrides: tuple[str, ...] = (), *, fast: bool = 
 
 
 def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe."""
+    """Frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe, known by its checksums."""
     start = {int(number): frame for number, frame in meta["start"].items()}
-    shape = (meta["num_frames"], meta["height"], meta["width"], meta["num_objects"])
-    return filler.clip(*shape, meta["seed"], start)
+    length = meta.get("num_frames") or len(meta["frame_names"])
+    frames, masks = filler.clip(
+        length, meta["height"], meta["width"], meta["num_objects"], meta["seed"], start
+    )
+    assert crc32(frames.tobytes()) == meta["frames_crc32"]
+    assert crc32(masks.tobytes()) == meta.get("masks_crc32", crc32(masks.tobytes()))
+    return frames, masks

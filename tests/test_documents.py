@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
-import click
 import pytest
 import yaml
 
@@ -211,11 +210,6 @@ def test_table_of_published_checkpoints_is_complete():
     for name, entry in listed.items():
         scores = [str(entry["scores"].get(column, "–")) for column in columns]
         assert f"| {' | '.join([entry['title'], f'`{name}`', str(entry['parameters']), *scores])} |" in page
-
-
-def test_wrong_option_is_found():
-    with pytest.raises(click.NoSuchOption):
-        check_options("track", ["--maks", "first.png"])
 
 
 def test_attribute_text_with_colon_stays_whole(monkeypatch):

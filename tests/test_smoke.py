@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab import Prompt, Tracker, draw_overlay, load_model, open_frames, read_mask, track, write_mask
 from aotlab.configs.schema import POLICIES
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, main
+from aotlab.tools.main import main
 from tests import miniatures
 from tests.engine.small_model import build, clip, stripes
 from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
@@ -137,15 +137,7 @@ def test_masks_are_converted(aotlab, video, tmp_path):
     assert json.loads((tmp_path / "masks.json").read_text())["annotations"]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "export --config aott --print-config",
-        "weights",
-        "--help",
-        *(f"{name} --help" for name in (*COMMANDS, *STUDIO_COMMANDS)),
-    ],
-)
+@pytest.mark.parametrize("line", ["export --config aott --print-config", "weights", "--help", "track --help"])
 def test_descriptions_are_printed(aotlab, capsys, line):
     aotlab(*line.split())
     assert capsys.readouterr().out

@@ -23,7 +23,7 @@ from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.golden.test_memory import assert_close, tokens
-from tests.golden.test_sequences import ReferenceOnTies, planes
+from tests.golden.test_sequences import planes
 from tests.published import to_published
 from tests.shared import fill_memory_module, golden_arrays, golden_table, slow
 
@@ -97,25 +97,6 @@ def test_two_scale_gpm_logits_equal_reference(fast: bool) -> None:
         assert_close(ours[0, :4], reference)
 
 
-@pytest.mark.slow  # the tests of logits begin with this frame
-@pytest.mark.parametrize("fast", [False, True])
-@torch.inference_mode()
-def test_two_scale_gpm_first_frame_equals_reference(fast: bool) -> None:
-    arrays, _ = golden("hq_msdeaot_v2")
-    model = golden_model("hq_msdeaot_v2", fast=fast)
-    coarse, fine = model.assign_identities(planes(arrays["in_masks"][0]))
-    assert_close(coarse.transpose(0, 1), arrays["t00_id16"])
-    assert_close(fine.transpose(0, 1), arrays["t00_id8"])
-    features = model.encode(torch.from_numpy(filler.normalize(arrays["in_frames"][:1])))
-    for ours, name in ((features.f4, "enc4"), (features.f8, "enc8"), (features.projected, "enc16")):
-        assert_close(ours, arrays[f"t00_{name}"])
-    recorded = record_embeddings(model)
-    (last,) = model.propagate(features, id_embeddings=[coarse, fine]).embeddings
-    for block in range(3):
-        assert_close(tokens(recorded[block]), arrays[f"t00_prop{block}"])
-    assert_close(tokens(last), arrays["t00_prop3"])
-
-
 @pytest.mark.parametrize("fast", [True, *slow(False)])
 @torch.inference_mode()
 def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
@@ -132,33 +113,6 @@ def test_pyramid_aot_logits_equal_reference(fast: bool) -> None:
         assert_close(handed[-1], arrays[f"t{frame:02}_out8"])
     for ours, reference in zip(logits, arrays["logits4"], strict=True):
         assert_close(ours[0, :4], reference)
-
-
-@pytest.mark.slow
-@torch.inference_mode()
-def test_pyramid_aot_adapters_equal_reference() -> None:
-    arrays, _ = golden("pyramid_r50_aot")
-    model = golden_model("pyramid_r50_aot")
-    features = model.encode(torch.from_numpy(filler.normalize(arrays["in_frames"][1:2])))
-    assert_close(features.projected, arrays["t01_enc3"])
-    for stage, name in zip(model.stages[1:], ("enc2", "enc1", "enc0"), strict=True):
-        assert stage.transition is not None
-        assert_close(stage.transition.adapter(features[stage.encoder_map]), arrays[f"t01_{name}"])
-
-
-@pytest.mark.slow  # one frame after another, as the tests of logits
-@pytest.mark.parametrize("name", PRESETS)
-def test_free_running_tracker_equals_reference(name: str, fast: bool) -> None:
-    arrays, meta = golden(name)
-    skip = meta.get("short_term_skip", 1)
-    config = load_config(PRESETS[name], [f"memory.every={meta['gap']}", f"memory.short_term_skip={skip}"])
-    tracker = ReferenceOnTies(golden_model(name), config, optimize=fast)
-    for index, frame in enumerate(arrays["in_frames"]):
-        tracker.reference = arrays["masks"][index]
-        labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
-        assert (labels == arrays["masks"][index]).mean() >= 0.999
-        if len(tracker.video.banks[0]) > meta.get("long_term_capacity", len(arrays["in_frames"])):
-            tracker.video.banks[0].drop([1])
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -104,8 +104,8 @@ class ReferenceOnTies(Tracker):
 
     reference: np.ndarray
 
-    def __init__(self, *arguments, optimize: bool) -> None:
-        super().__init__(*arguments, optimize=optimize)
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
         self.ties: list[float] = []
 
     def predict(self, *arguments):
@@ -120,7 +120,7 @@ class ReferenceOnTies(Tracker):
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, "odd_aott", "skip_aott"])
-def test_tracker_masks_equal_reference(variant: str, fast: bool) -> None:
+def test_tracker_masks_equal_reference(variant: str) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
     config = load_config(
@@ -128,7 +128,7 @@ def test_tracker_masks_equal_reference(variant: str, fast: bool) -> None:
         ["memory.policy=every_nth", f"memory.every={meta['long_term_gap']}",
          f"memory.short_term_skip={meta['short_term_skip']}"],
     )  # fmt: skip
-    tracker = ReferenceOnTies(golden_model(meta["variant"]), config, optimize=fast)
+    tracker = ReferenceOnTies(golden_model(meta["variant"]), config)
     for index, (frame, reference) in enumerate(zip(frames, arrays["pred"], strict=True)):
         tracker.reference = reference
         prediction = tracker.step(frame, None if index else masks[0])

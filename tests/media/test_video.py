@@ -33,8 +33,8 @@ TEXTURE = np.kron(
 )
 
 
-def write_texture(path, codec="libx264", count=40, tags=None):
-    """Write a small video of a texture that moves."""
+def write_texture(path, codec="libx264", count=40, tags=None, gop=None):
+    """Write a small video of a texture that moves; ``gop``: frames from one key frame to the next."""
     options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
         container.metadata.update(tags or {})
@@ -42,6 +42,7 @@ def write_texture(path, codec="libx264", count=40, tags=None):
         stream = container.add_stream(codec, rate=24, options=fast)
         stream.width, stream.height = 160, 120
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        stream.gop_size = gop or stream.gop_size
         for index in range(count):
             image = av.VideoFrame.from_ndarray(np.roll(TEXTURE, 3 * index, 1), format="rgb24")
             container.mux(stream.encode(image.reformat(format=stream.pix_fmt)))

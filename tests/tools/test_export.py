@@ -12,16 +12,6 @@ from aotlab.tools.export import main
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
 
-@pytest.mark.slow  # tests/engine/export makes and runs graphs too
-def test_export_verifies_its_graphs(tmp_path, capsys):
-    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", "--verify-frames", "3"]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith(" MB for 49x33, up to 9 frames in long-term memory")
-    assert second.startswith("largest difference of logits")
-    assert "s per frame, PyTorch" in second
-    assert (tmp_path / "out" / "propagate.onnx").is_file()
-
-
 @pytest.mark.parametrize("difference", [0.0, float("nan")])
 def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, difference):
     (tmp_path / "out").mkdir()

@@ -14,7 +14,6 @@ SAMPLE = ROOT / "datasets" / "sample"
 VIDEO = str(SAMPLE / "rabbit.mp4")
 COMMANDS = {
     "train": ["train", "--config", "RECIPE"],
-    "resume": ["train", "--config", "RECIPE"],
     "eval": ["eval", "--dataset", "davis2017", "--root", str(SAMPLE), "--output", "OUT"],
     "track": ["track", VIDEO, "--mask", str(SAMPLE / "rabbit.png"), "--output", "OUT"],
     "jobs": ["track", "--jobs", "JOBS", "--output", "OUT"],

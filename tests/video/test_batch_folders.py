@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings, strategies
 from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -21,7 +20,6 @@ from aotlab.video.job import Job
 from aotlab.video.results import list_job_folders, start_record
 from aotlab.video.track import JobOptions
 from tests.limits import make_pipe
-from tests.mutations import JSON
 
 INPUTS = {"a": 1}
 
@@ -73,21 +71,6 @@ def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     (output / "run").write_text("a file")
     record = JobList(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0])
     assert record.error
-
-
-DAMAGED = (
-    strategies.binary() | JSON.map(lambda value: json.dumps(value).encode()) | strategies.just(b"[" * 100000)
-)
-
-
-@given(DAMAGED)
-@settings(max_examples=20)
-def test_damaged_record_of_a_run_is_replaced_by_force(output, jobs, content):
-    (output / RUN_FILE).write_bytes(content)
-    with pytest.raises(InputError, match="holds other files"):
-        claim_folder(output, jobs, INPUTS, force=False)
-    claim_folder(output, jobs, INPUTS, force=True)
-    claim_folder(output, jobs, INPUTS, force=False)
 
 
 def test_results_of_a_removed_job_stay(output, jobs, caplog):

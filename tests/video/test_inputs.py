@@ -2,7 +2,6 @@
 
 import json
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +15,7 @@ from aotlab.video.inputs import FrameSelection, load_masks, split_mask_value
 from aotlab.video.job import Job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
+from tests.media.test_video import write_texture
 from tests.numbered_videos import cut_end
 
 SIZE, LENGTH = (24, 32), 5
@@ -196,20 +196,6 @@ def test_frames_without_objects_are_not_given(video, masks, tmp_path):
     assert list(load_masks(["several"], video)) == [1, 3]
 
 
-def write_video(path, codec):
-    """Write 40 frames of noise with a key frame in eight."""
-    rng = np.random.default_rng(0)
-    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=24)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 8
-        for _ in range(40):
-            image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
 def read_until_error(frames):
     """Frames, and the message of the error that ends them."""
     seen = []
@@ -225,7 +211,7 @@ def read_until_error(frames):
     ("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("ts", "libx264"), ("avi", "mpeg4")]
 )
 def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, cut):
-    path = write_video(tmp_path / f"clip.{suffix}", codec)
+    path = write_texture(tmp_path / f"clip.{suffix}", codec, gop=8)
     if cut:
         cut_end(path)
     whole, error = read_until_error(open_frames(path))
@@ -239,7 +225,7 @@ def test_late_start_equals_frames_in_order(tmp_path, suffix, codec, cut):
 
 
 def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
-    source, decoded = open_frames(write_video(tmp_path / "clip.mp4", "libx264")), []
+    source, decoded = open_frames(write_texture(tmp_path / "clip.mp4", gop=8)), []
 
     def count(path, container):
         for item in decode(path, container):

@@ -113,12 +113,6 @@ def test_stalled_source_keeps_received_frames(tmp_path):
     assert written(tmp_path) == ([0, 1, 2], 3)
 
 
-def test_broken_source_keeps_received_frames(tmp_path):
-    result = track(Echo(), Source(at={2: fail(InputError("it broke"))}), {0: MASK}, tmp_path, QUIET)
-    assert result.error == "it broke"
-    assert written(tmp_path) == ([0, 1], 2)
-
-
 def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     write = outputs.write_mask
 
@@ -136,23 +130,6 @@ def test_full_disk_keeps_complete_files(tmp_path, monkeypatch):
     assert written(tmp_path) == ([0, 1, 2], 3)
     assert len(json.loads((tmp_path / "coco.json").read_text())["images"]) == 3
     assert source.given < 20  # and the rest of the video was not run for nothing
-
-
-def test_unfinished_overlay_is_reported_and_masks_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        outputs.VideoFile, "finish", lambda self: (self.drop(), fail(InputError("disk is full"))())
-    )
-    result = track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
-    assert result.error == "disk is full (not completed: overlay.mp4)"
-    assert list(result.written) == ["masks"]
-    assert written(tmp_path) == (list(range(6)), 0)
-
-
-def test_signal_finishes_all_files(tmp_path):
-    tracker = Echo(at={3: lambda: os.kill(os.getpid(), signal.SIGTERM)})
-    result = track(tracker, Source(100), {0: MASK}, tmp_path, QUIET)
-    assert (result.interrupted, result.error) == (True, None)
-    assert written(tmp_path) == ([0, 1, 2, 3], 4)
 
 
 def test_signal_stops_a_silent_source(tmp_path):

@@ -1,12 +1,13 @@
-"""Every benchmark's reader opens its miniature: what holds for all of them."""
+"""Every benchmark's reader opens its miniature; YouTube-VOS and DAVIS have files of their own."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.dataloaders.benchmarks.sequences import list_frames
+from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
 from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
 from aotlab.media.images import read_image
@@ -111,3 +112,56 @@ def test_visor_marks_unseen_kitchens(make):
     assert [video.seen for video in videos] == [True, False]
     with pytest.raises(InputError, match=r"test\.txt: no such list file; lists here: val, val_unseen"):
         open_dataset("visor", make("visor"), "test")
+
+
+def list_given(video):
+    """Frame index to the name of the mask that is given there."""
+    return {index: path.stem for index, path in video.reference_masks.items()}
+
+
+def test_vost_at_10_fps_writes_the_labeled_5_fps(make):
+    sparse, dense = (open_dataset("vost", make("vost"), all_frames=dense)[0] for dense in (False, True))
+    assert [path.stem for path in sparse.frames][:2] == ["frame00012", "frame00018"]
+    assert list_given(sparse) == list_given(dense) == {0: "frame00012"}
+    assert (len(sparse.frames), len(dense.frames), len(sparse.annotations)) == (8, 15, 8)
+    assert dense.results == sparse.results
+
+
+def test_frames_before_the_first_mask_are_not_run(tmp_path):
+    miniatures.make_vost(tmp_path)
+    (tmp_path / "Annotations" / "1083_cut_tomato" / "frame00012.png").unlink()
+    video, _ = open_dataset("vost", tmp_path)
+    assert (video.frames[0].stem, list_given(video), len(video.frames)) == (
+        "frame00018",
+        {0: "frame00018"},
+        7,
+    )
+
+
+def test_only_the_first_label_of_each_object_is_given(make):
+    video, late = open_dataset("lvosv2", make("lvosv2"))
+    assert len(video.annotations) == 8
+    assert list_given(video) == {0: "00000001", 3: "00000016"}
+    assert (video.new_ids(0), video.new_ids(3)) == ({1}, {2})
+    # its only object comes after the first frame
+    assert (list_given(late), len(late.frames)) == ({2: "00000011"}, 7)
+    (hidden,) = open_dataset("lvosv2", make("lvosv2"), "test")  # without metadata: all labels
+    assert (sorted(hidden.reference_masks), hidden.new_ids(2)) == ([0, 2], None)
+
+
+def test_list_file_marks_unseen_videos(tmp_path):
+    miniatures.make_lvos(tmp_path)
+    assert [video.seen for video in open_dataset("lvosv1", tmp_path)] == [True, False]
+    (tmp_path / "valid" / "unseen_videos.txt").unlink()
+    assert [video.seen for video in open_dataset("lvosv1", tmp_path)] == [None, None]
+
+
+def test_metadata_that_is_missing_or_wrong_is_named(tmp_path):
+    miniatures.make_lvos(tmp_path)
+    path, span = tmp_path / "valid" / "valid_meta.json", {"start": 1, "end": 9, "frame_nums": 2}
+    path.write_text(json.dumps({"videos": {"7K7WVzGG": {"objects": {"1": {"frame_range": span}}}}}))
+    with pytest.raises(InputError, match=r"valid_meta\.json: lists no object of the video d83wYdy0"):
+        require_readable(open_dataset("lvosv2", tmp_path))
+    path.unlink()
+    with pytest.raises(InputError, match=r"valid_meta\.json: no such file; it comes with the data set"):
+        open_dataset("lvosv2", tmp_path)

@@ -52,12 +52,6 @@ def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
         assert "00002.png" in report.failures["bear"]
 
 
-def test_sequence_without_results_is_a_failure(davis, tmp_path):
-    report = score_videos(davis, tmp_path / "nowhere")
-    assert list(report.failures) == ["bear", "camel"]
-    assert "00001.png: missing (3 in all)" in report.failures["bear"]
-
-
 def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
     videos = prepare("lvosv2", tmp_path)
     path = tmp_path / "root" / "valid" / "valid_meta.json"

@@ -58,9 +58,16 @@ def spoil(monkeypatch):
     return at
 
 
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory, data):
+    """Weights of a run of four steps that nothing stops."""
+    return load_file(
+        run(tiny_recipe(tmp_path_factory.mktemp("whole"), data, "run", phase(steps=4))).checkpoint
+    )
+
+
 @pytest.mark.parametrize("loss", [False, True], ids=["gradient", "loss"])
-def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypatch, loss):
-    expected = load_file(run(recipe("whole", phase(steps=4), overrides=EVERY)).checkpoint)
+def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypatch, expected, loss):
     config = recipe("run", phase(steps=4), overrides=EVERY)
     spoil(3, loss=loss)
     name = "loss" if loss else "gradient"

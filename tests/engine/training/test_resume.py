@@ -13,7 +13,7 @@ from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import read_card
 from aotlab.networks.weights.model_card import describe_card
 from aotlab.utils.errors import InputError
-from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
+from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 
 EVERY = ["train.save_every=1", "train.keep=9"]
 PHASES = phase("first", steps=2, feed_predictions_after=0.5), phase("second", steps=2)
@@ -46,7 +46,7 @@ def uninterrupted(tmp_path_factory, data):
     return config, load_file(run(config).checkpoint)
 
 
-@pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize(("stop", "save_every"), [(1, 1), (3, 2)])
 def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted, stop, save_every):
     config, expected = uninterrupted
     parts = recipe("parts", *PHASES, overrides=[f"train.save_every={save_every}"])
@@ -77,20 +77,19 @@ def test_newest_states_are_kept(recipe):
     assert [path.name for path in states(config)] == ["0_video_000003.pt", "0_video_000002.pt"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "other content"])
-def test_damaged_state_is_refused_until_deleted(recipe, damage):
+def test_damaged_state_is_refused_until_deleted(recipe):
     config = recipe("run", phase(steps=2), overrides=EVERY)
     expected = load_file(run(config).checkpoint)
     newest = states(config)[0]
-    content = newest.read_bytes()
-    if damage == "other content":
-        torch.save({"step": 3}, newest)
-    else:
-        broken = {"truncated": content[:1000], "empty": b"", "text": b"weights"}
-        newest.write_bytes(broken[damage])
-    with pytest.raises(InputError, match=f"^{newest}: not a usable training state .*; delete it") as error:
-        run(config)
-    assert "\n" not in str(error.value)
+    whole = newest.read_bytes()
+    torch.save({"step": 3}, newest)
+    for content in (newest.read_bytes(), whole[:1000], b"", b"weights"):
+        newest.write_bytes(content)
+        with pytest.raises(
+            InputError, match=f"^{newest}: not a usable training state .*; delete it"
+        ) as error:
+            run(config)
+        assert "\n" not in str(error.value)
     newest.unlink()
     assert_equal(expected, load_file(run(config).checkpoint))
 
@@ -151,13 +150,3 @@ def test_best_validation_keeps_its_weights(recipe, monkeypatch):
     monkeypatch.setattr(trainer, "validate", validate)
     run(config)
     assert_equal(load_file(f"{config.train.output}/best.safetensors"), kept[1])
-
-
-def test_unreadable_item_is_replaced_and_counted(recipe, tmp_path):
-    root = draw_sets(tmp_path / "broken")
-    image = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"
-    image.write_bytes(image.read_bytes()[:200])
-    trained = run(recipe("run", phase(steps=6), overrides=[f"data.root={root}"]))
-    ((sentence, count),) = trained.unreadable.items()
-    assert str(image) in sentence
-    assert count >= 1

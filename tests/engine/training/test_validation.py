@@ -1,7 +1,5 @@
 """Validation during training: the scores are those of ``eval``."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,19 +10,9 @@ from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.engine.training.validation import score_video
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import write_mask
+from tests.engine.benchmark.painting import PaintingTracker
 
 SIZE = 24, 32
-
-
-class FirstMaskTracker:
-    """Predicts the given mask on every frame."""
-
-    def reset(self, length):
-        self.labels = None
-
-    def step(self, frame, mask=None):
-        self.labels = self.labels if mask is None else mask
-        return SimpleNamespace(labels=self.labels)
 
 
 @pytest.mark.parametrize("ids", [(1, 2), (1, 250), (7,)])
@@ -39,7 +27,7 @@ def test_validation_scores_equal_those_of_eval(tmp_path, ids):
         image.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(image)
     (video,) = map(select_labeled_frames, read_video_folders(tmp_path))
-    validated = make_scores_table({"a": score_video(FirstMaskTracker(), video)})
+    validated = make_scores_table({"a": score_video(PaintingTracker(), video)})
     evaluated = make_scores_table(score_videos(open_dataset("folder", tmp_path), tmp_path / "results").scores)
     assert validated == evaluated
     assert validated["J&F"] < 50

@@ -16,15 +16,15 @@ from PIL import Image
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.annotations import read_annotations
 from aotlab.media.job_record import JOB_RECORD, JobRecord, read_job_record
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.tools.track import default_output, main
-from aotlab.utils.errors import InputError
+from aotlab.tools.track import default_output, main, report_result
 from aotlab.utils.versioned_json import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
+from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
 from tests.media.test_streams import served  # noqa: F401  a fixture
 from tests.media.test_streams import write as write_gray
@@ -83,6 +83,13 @@ def test_first_line_says_where_results_are(video, mask, capsys):
     assert first.startswith(f"{video}: 4 frames of 48×32, 1 object to track, 24 frames per second")
     assert first.endswith(f"into {video}.tracked")
     assert (video.parent / "video.tracked" / "overlay.mp4").is_file()
+
+
+def test_cuts_are_printed(capsys):
+    report_result(TrackResult(30, 1.0, cuts=(10, 20)), realtime=False)
+    assert "2 cuts, before frame 10, 20" in capsys.readouterr().out
+    report_result(TrackResult(30, 1.0), realtime=False)
+    assert "cut" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("more", [[], ["-q"]])
@@ -294,22 +301,6 @@ def test_options_set_memory(video, mask, tmp_path, tracker, more, overrides):
 def test_printed_settings_are_those_of_the_tracker(capsys, more, policy):
     assert main(["--config", "aotl", "--print-config", *more]) == 0
     assert f"policy: {policy}" in capsys.readouterr().out
-
-
-def test_full_disk_is_a_partial_failure(video, mask, tmp_path, capsys, monkeypatch):
-    def fail(path, record):
-        if record.error != "not finished":
-            raise InputError(f"{path}: cannot be written (No space left on device)")
-
-    def write(path, labels, *, max_id):
-        if path.stem == "00002":
-            raise InputError(f"{path}: cannot be written (No space left on device)")
-        write_mask(path, labels, max_id=max_id)
-
-    monkeypatch.setattr("aotlab.video.results.write_job_record", fail)
-    monkeypatch.setattr("aotlab.video.outputs.write_mask", write)
-    assert run(video, tmp_path, mask) == 1
-    assert "00002.png: cannot be written (No space left" in capsys.readouterr().err
 
 
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
