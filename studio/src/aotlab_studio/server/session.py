@@ -174,32 +174,24 @@ class Session:
             separate: prompts away from the object's mask make a new object; others refine the mask if there is one.
         """
         on, beside, stroke = positive or [], negative or [], scribble or []
-        labels, correction = self.document.snapshot.labels(frame), None
+        labels = self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
         if separate:
             if box is None and not (on or stroke or mask.any()):
-                raise InputError(
-                    "remove: the object has no mask on this frame; click on the object first to make one"
-                )
+                raise InputError("remove: the object has no mask on this frame; click on the object first")
             if is_away(mask, box, [*on, *stroke[:1], *stroke[-1:]]):
                 object_id = None
             refine = object_id is not None and bool(mask.any())
         if object_id is not None:
             editing.require_editable(self.document, object_id)
-        refine = refine and box is None
-        if refine:
+        correction = None
+        if refine and box is None:
             if object_id is None or bool(on or stroke) == bool(beside):
                 raise InputError("refine: give an object, and either positive or negative points")
             correction = [*on, *stroke] or beside, not beside
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
-        prompt = Prompt(
-            [*on, *beside],
-            [1] * len(on) + [0] * len(beside),
-            box,
-            stroke,
-            mask=mask if refine else None,
-            exclude=protected,
-        )
+        known, signs = mask if correction else None, [1] * len(on) + [0] * len(beside)
+        prompt = Prompt([*on, *beside], signs, box, stroke, mask=known, exclude=protected)
         found = self._segment(frame, prompt)
         return editing.apply_suggestion(
             self.document, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
