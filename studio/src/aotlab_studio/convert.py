@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import glob
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -51,6 +49,7 @@ from aotlab_studio.files import (
     read_export,
     restore_entries,
     write_bytes,
+    write_compact_json,
     write_json,
 )
 from aotlab_studio.formats.yolo import format_labels, format_settings
@@ -269,7 +268,7 @@ def write_merged_masks(merged: MergedClips, output: Path) -> None:
             store_images(source, masks, output / part / "JPEGImages" / name)
             write_masks(masks, output / part / "Annotations" / name)
             videos[name] = {"objects": describe_objects(masks)}
-        write_tree(output / part / "meta.json", {"videos": videos})
+        write_compact_json(output / part / "meta.json", {"videos": videos})
 
 
 def write_merged_coco(merged: MergedClips, output: Path) -> None:
@@ -281,7 +280,7 @@ def write_merged_coco(merged: MergedClips, output: Path) -> None:
             info = VideoInfo(name, source.size, source.length, str(source.rate))
             images = [f"{name}/{path.name}" for path in paths]
             tree = merge_trees(tree, format_coco(masks, info), images)
-        write_tree(output / f"{part}.json", tree)
+        write_compact_json(output / f"{part}.json", tree)
 
 
 def write_merged_yolo(merged: MergedClips, output: Path) -> None:
@@ -298,11 +297,6 @@ def write_merged_yolo(merged: MergedClips, output: Path) -> None:
 
 MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}
 """formats of a data set of several videos"""
-
-
-def write_tree(path: Path, tree: Any) -> None:
-    """Write JSON in one line."""
-    write_bytes(path, f"{json.dumps(tree)}\n".encode())
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
@@ -384,13 +378,12 @@ def read_objects(masks: Path, source: FrameSource) -> Annotations:
 
 def store_images(source: FrameSource, annotations: Annotations, folder: Path) -> list[Path]:
     """Store the annotated frames of a video; return their paths."""
-    paths = []
-    for index, image in zip(range(max(annotations.frames) + 1), source, strict=False):
-        if index in annotations.frames:
-            path = folder / source.stem(index)
-            store_frame(source, index, image, path)
-            paths.append(next(path.parent.glob(f"{glob.escape(path.name)}.*")))
-    return paths
+    frames = zip(range(max(annotations.frames) + 1), source, strict=False)
+    return [
+        store_frame(source, index, image, folder / source.stem(index))
+        for index, image in frames
+        if index in annotations.frames
+    ]
 
 
 def merge_trees(merged: dict[str, Any] | None, tree: dict[str, Any], images: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import shutil
@@ -38,6 +39,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Replace a file by JSON in lines, as `write_bytes`."""
     write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def write_compact_json(path: Path, value: Any) -> None:
+    """Replace a file by JSON in one line, as `write_bytes`; text outside ASCII is escaped, undecodable names too."""
+    write_bytes(path, (json.dumps(value, separators=(",", ":")) + "\n").encode())
 
 
 def append_bytes(

@@ -70,8 +70,10 @@ class ReviewEntry(Struct, frozen=True):
     """A frame to check."""
 
     frame: int
-    object_id: int
+    object_ids: list[int]
+    """the worst first"""
     sentence: str
+    """why, by object"""
 
 
 class Version(Struct, frozen=True):

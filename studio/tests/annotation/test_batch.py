@@ -797,7 +797,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
         (check["frame"], check["object_id"]) for check in read_entries(clip.parent)[0]["notes"]["check"]
     ]
     session = open_clip(clip)
-    shown = [(entry.frame, entry.object_id) for entry in session.review()]
+    shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     session.close()
     assert listed == shown == [(7, 1), (7, 2), (1, 1)]  # frame 0 is given, its neighbor differs from it
 

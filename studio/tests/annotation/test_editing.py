@@ -124,6 +124,19 @@ def test_click_changes_a_mask_only_near_it(session):
         session.suggest(0, 1, negative=[(50, 30)], refine=True)
 
 
+def test_separate_prompts_away_make_a_new_object(session):
+    draw(session, 0, 1)
+    assert session.suggest(0, 1, (2, 2, 20, 20), separate=True).object_id == 1
+    assert session.suggest(0, 1, (37, 22, 16, 16), separate=True).object_id == 2
+    editing.clear(session.document, 0, 2)
+    assert session.suggest(0, 1, positive=[(45, 30)], separate=True).object_id == 3
+    with pytest.raises(InputError, match="click on the object first"):
+        session.suggest(0, 2, negative=[(10, 10)], separate=True)
+    session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
+    assert session.suggest(0, 1, positive=[(16, 10)], separate=True).object_id == 1  # near it
+    assert (session.document.snapshot.labels(0) == 1).sum() < 1000
+
+
 def test_scribble_changes_a_mask_along_its_line(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, np.uint16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 from pycocotools import mask as run_lengths
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -165,6 +167,19 @@ def test_browsers_cache_frames_for_one_video_only(served, tmp_path):
     other = Served(open_session(draw_folder(tmp_path / "other")))
     assert other.open().do("describe")["result"]["video"] != video
     other.close()
+
+
+def test_small_frame_shows_masks_of_visible_objects(served):
+    draw(served.session, 0, 1, 2)
+    editing.change_object(served.session.document, 2, hidden=True, color="#ffffff")
+    editing.change_object(served.session.document, 1, color="#0000ff")
+    plain, masked = (
+        np.asarray(Image.open(io.BytesIO(served.get(f"/frame/0?width=60{query}").content))).astype(int)
+        for query in ("", "&masks=1")
+    )
+    assert abs(masked - plain)[30, 45].max() < 20
+    assert (masked - plain)[10, 10, 2] > 80
+    assert served.get("/frame/99?masks=1").status_code == 404
 
 
 def test_failing_action_is_an_internal_error(served, monkeypatch, caplog):

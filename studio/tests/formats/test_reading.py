@@ -215,7 +215,7 @@ def test_frame_of_boxes_is_not_one_without_objects(read, files):
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
-        (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "polygon or mask"),
+        (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "only shapes of kind rectangle"),
         (labelme(0, shape("a", [[1, 1], [2, 2]])), "three points"),
         (labelme(0, shape("a", [1, 2, 3])), "not readable"),
         (labelme(0, shape("a", [[5, 6]], kind="mask", mask="no base64!")), "not readable"),

@@ -13,6 +13,8 @@ Point = tuple[float, float]
 MAX_RADIUS = 500.0
 CLICK_REACH = 0.25
 """largest distance from a click at which a mask changes, relative to the image's shorter edge"""
+MARK_REACH, OBJECT_REACH = 0.06, 0.25
+"""distance within which a click belongs to an object, relative to the image's shorter edge and to the object's size"""
 SUBPIXEL_BITS = 4
 """fractional bits of OpenCV's drawing coordinates"""
 
@@ -86,6 +88,24 @@ def limit_to_prompt(
     change &= draw_stroke(before.shape, points, max(8, round(CLICK_REACH * min(height, width))))
     _, parts = cv2.connectedComponents(change.astype(np.uint8), connectivity=8)
     return before ^ (np.isin(parts, parts[rows, columns]) & (parts > 0))
+
+
+def is_away(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[Point]) -> bool:
+    """Return whether a box has less than half of a mask inside, or all points are far from it; False without a mask.
+
+    Args:
+        mask: H×W bool.
+        box: x, y, width, height.
+        points: clicks, or the ends of a scribble.
+    """
+    rows, columns = np.nonzero(mask)
+    if box is not None:
+        left, top, width, height = box
+        across = (columns >= left) & (columns < left + width)
+        return bool((across & (rows >= top) & (rows < top + height)).sum() < len(rows) / 2)
+    reach = max(2.0, MARK_REACH * min(mask.shape), OBJECT_REACH * len(rows) ** 0.5)
+    distances = [np.hypot(columns + 0.5 - x, rows + 0.5 - y) for x, y in points]
+    return bool(distances) and len(rows) > 0 and all(each.min() > reach for each in distances)
 
 
 def _to_fixed_point(point: Point) -> tuple[int, int]:

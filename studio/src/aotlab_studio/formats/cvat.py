@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
@@ -26,9 +25,7 @@ from aotlab.sdk import (
     require_size,
 )
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, trace_outlines
-
-log = logging.getLogger(__name__)
+from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, require_masks, trace_outlines
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
@@ -50,13 +47,7 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
         height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
         require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
-    others = [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None]
-    found = any(region.rle is not None for region in regions)
-    if found and others:
-        log.warning("shapes of kind %s are left out", ", ".join(others))
-    if not found:
-        content = f"only shapes of kind {', '.join(others)}" if others else "no shape"
-        raise InputError(f"holds {content}; draw the objects as masks or polygons")
+    require_masks(regions, [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None])
     return regions
 
 

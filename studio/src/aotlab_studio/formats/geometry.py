@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import Region, encode_rle
+from aotlab.sdk import ParsedRegion, Region, encode_rle
+
+log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -43,6 +46,16 @@ def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
 def mean_confidence(regions: Sequence[Region]) -> float:
     """Return the mean confidence with four decimals; 0 without regions."""
     return round(sum(region.confidence for region in regions) / max(len(regions), 1), 4)
+
+
+def require_masks(regions: Sequence[ParsedRegion], others: Collection[str]) -> None:
+    """Log the kinds of shapes that are left out; raise `InputError` if no region has a mask."""
+    kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()[:200]
+    if not any(region.rle is not None for region in regions):
+        content = f"only shapes of kind {kinds}" if others else "no shape"
+        raise InputError(f"holds {content}; draw the objects as masks or polygons")
+    if others:
+        log.warning("shapes of kind %s are left out", kinds)
 
 
 def parse_numbers(text: str) -> list[float]:

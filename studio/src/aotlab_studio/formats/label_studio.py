@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -26,7 +25,7 @@ from aotlab.sdk import (
     require_different_images,
     require_size,
 )
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import write_bytes, write_compact_json
 from aotlab_studio.formats.geometry import Size, mean_confidence
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
@@ -116,8 +115,7 @@ def format_interface(annotations: Annotations) -> str:
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    tasks = format_label_studio(annotations, video)
-    write_bytes(path, (json.dumps(tasks, separators=(",", ":")) + "\n").encode())
+    write_compact_json(path, format_label_studio(annotations, video))
     write_bytes(path.with_name(f"{path.stem}_config.xml"), format_interface(annotations).encode())
 
 

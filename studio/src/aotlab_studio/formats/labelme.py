@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import base64
-import logging
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
-from aotlab import InputError
 from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_different_images, require_size
-from aotlab_studio.formats.geometry import Size, place_mask
+from aotlab_studio.formats.geometry import Size, place_mask, require_masks
 
 SHAPES = {"polygon", "mask", "None"}
 """kinds of shapes with pixels; None: polygon"""
-
-log = logging.getLogger(__name__)
 
 
 def is_labelme(tree: Any) -> bool:
@@ -40,13 +36,9 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
                 regions.append(ParsedRegion(None, rle, label, key, name))
-    others = {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
-    found = any(region.rle is not None for region in regions)
-    if found and others:
-        kinds = ", ".join(sorted(others)).encode("ascii", "backslashreplace").decode()
-        log.warning("shapes of kind %s are left out", kinds[:200])
-    if not found:
-        raise InputError("holds no polygon or mask; draw the objects as one of these")
+    require_masks(
+        regions, {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
+    )
     return regions
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 
 from aotlab import InputError
@@ -18,27 +17,30 @@ IGNORED = 10 * IDS_PER_CLASS
 """object of the region to ignore, where people and cars are not annotated"""
 
 
-def parse_mots(text: str, size: Size, classes: Mapping[str, int]) -> list[ParsedRegion]:
-    """Return the objects; the id within its class is the object id, unless several classes use it.
+def parse_mots(path: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, int]]:
+    """Return the objects and class ids by class name, from the file beside it; without one, "class 2" for the class 2.
 
-    Args:
-        text: content of the file.
-        size: height and width of the video.
-        classes: class ids by class name, of `read_mots_classes`.
+    The id within its class is the object id, unless several classes use it.
     """
-    names = {class_id: name for name, class_id in classes.items()}
-    rows = [line.split() for line in text.splitlines() if line.strip()]
+    rows = [
+        line.split()
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     if any(len(row) != 6 for row in rows):
         raise InputError("not MOTS text; expected lines of frame, object, class, height, width, run lengths")
     records, uses = [], defaultdict[int, set[int]](set)
     for *values, counts in rows:
         frame, number, class_id, height, width = map(int, values)
         require_size(height, width, size)
-        if number == IGNORED:
-            continue
-        uses[number % IDS_PER_CLASS].add(class_id)
-        records.append((frame, parse_rle(counts, size), number % IDS_PER_CLASS, class_id))
-    return [
+        if number != IGNORED:
+            uses[number % IDS_PER_CLASS].add(class_id)
+            records.append((frame, parse_rle(counts, size), number % IDS_PER_CLASS, class_id))
+    classes = _read_classes(path)
+    if classes is None:
+        classes = {f"class {class_id}": class_id for class_id in sorted({int(row[2]) for row in rows})}
+    names = {class_id: name for name, class_id in classes.items()}
+    regions = [
         ParsedRegion(
             frame,
             rle,
@@ -47,15 +49,14 @@ def parse_mots(text: str, size: Size, classes: Mapping[str, int]) -> list[Parsed
         )
         for frame, rle, object_id, class_id in records
     ]
+    return regions, classes
 
 
-def read_mots_classes(path: Path) -> dict[str, int]:
-    """Return class ids by class name from the file beside MOTS text; without one, "class 2" for the class 2."""
+def _read_classes(path: Path) -> dict[str, int] | None:
+    """Return class ids by class name from the file beside MOTS text; None without one."""
     file = path.with_name(f"{path.stem}_classes.json")
     if not file.is_file():
-        rows = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-        ids = sorted({int(row[2]) for row in rows if len(row) == 6 and row[2].isascii() and row[2].isdigit()})
-        return {f"class {class_id}": class_id for class_id in ids}
+        return None
     tree = json.loads(file.read_text(encoding="utf-8-sig"))
     if not isinstance(tree, dict) or not all(type(value) is int for value in tree.values()):
         raise InputError(f"{file.name}: not class ids by class name; delete it")

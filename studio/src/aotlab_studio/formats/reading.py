@@ -24,7 +24,7 @@ from aotlab_studio.formats.colors import parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes, parse_cvat_video
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
-from aotlab_studio.formats.mots import parse_mots, read_mots_classes
+from aotlab_studio.formats.mots import parse_mots
 from aotlab_studio.formats.yolo import parse_yolo
 from aotlab_studio.formats.youtube_vis import parse_youtube_vis
 
@@ -59,12 +59,7 @@ def _parse(path: Path, video: VideoInfo) -> Parsed | None:
         root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
         return parse_cvat(root, video.size), parse_cvat_classes(root), parse_cvat_video(root)
     if suffix == ".txt":
-        classes = read_mots_classes(path)
-        return (
-            parse_mots(path.read_text(encoding="utf-8", errors="replace"), video.size, classes),
-            classes,
-            "",
-        )
+        return *parse_mots(path, video.size), ""
     if suffix == ".json":
         return _parse_json(_read_json(path), video)
     image = read_colors(path)

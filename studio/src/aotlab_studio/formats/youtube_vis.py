@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, Region, VideoInfo, format_coco, parse_coco
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import write_compact_json
 from aotlab_studio.formats.geometry import mean_confidence
 
 
@@ -88,8 +87,7 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
-    tree = format_youtube_vis(annotations, video)
-    write_bytes(path, (json.dumps(tree, separators=(",", ":")) + "\n").encode())
+    write_compact_json(path, format_youtube_vis(annotations, video))
 
 
 YOUTUBE_VIS = MaskWriter("youtube_vis.json", "YouTube-VIS", _write)

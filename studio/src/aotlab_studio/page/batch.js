@@ -47,7 +47,7 @@ class BatchPage {
       this.show(force);
     } catch (error) {
       this.failed = true;
-      this.showMessage(`The list cannot be read (${error}). Is the program still running?`, true);
+      this.showError(error);
     }
   }
 
@@ -89,30 +89,18 @@ class BatchPage {
       createElement('td', { textContent: holder ? `in use by ${holder}` : author }));
   }
 
-  /** @param {string} name @param {{status: string, note: string, digest: string, outdated?: string}} message `digest`: of the masks that the row is about */
+  /** @param {string} name @param {{status: string, note: string, digest: string}} message `digest`: of the masks that the row is about */
   async setStatus(name, message) {
-    try {
-      const body = JSON.stringify(message);
-      const answer = await fetch(`clips/${encodeURIComponent(name)}`, { method: 'POST', body });
-      const refusal = answer.status === OUTDATED ? await answer.json() : null;
-      const choice = refusal && await askOutdated(refusal);
-      if (choice) {
-        await this.setStatus(name, { ...message, outdated: choice });
-        return;
-      }
-      this.showMessage(answer.ok ? '' : refusal?.error ?? await answer.text(), !answer.ok);
-      if (!answer.ok) this.show(true); // without what was refused
-    } catch (error) {
-      this.showMessage(`The status cannot be stored (${error}). Is the program still running?`, true);
-    }
+    if (await this.post(`clips/${encodeURIComponent(name)}`, message)) this.showMessage('');
+    else this.show(true); // without what was refused
     await this.refresh(true);
   }
 
   /** Track all clips with drawn masks. */
   async trackAll() {
     if (!this.checkPerson()) return;
-    const count = await this.post('track', null);
-    if (count !== undefined) this.showMessage(`${countText(count, 'clip')} will be tracked, one after the other.`);
+    const answer = await this.post('track', null);
+    if (answer) this.showMessage(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
     await this.refresh();
   }
 
@@ -120,20 +108,28 @@ class BatchPage {
   async exportClips() {
     this.showMessage('Exporting…');
     const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
-    const done = await this.post('export', [...boxes].map((box) => box.name));
-    if (!done) return;
-    const { names, problems } = done;
+    const answer = await this.post('export', [...boxes].map((box) => box.name));
+    if (!answer) return;
+    const { names, problems } = await answer.json();
     this.showMessage([`${countText(names.length, 'clip')} exported.`, ...problems].join(' '), problems.length > 0);
   }
 
-  /** Send a request; return its result, undefined if it failed and the error is shown. @param {string} address @param {unknown} body */
-  async post(address, body) {
+  /**
+   * Send a request, and ask what to do about outdated frames.
+   * @param {string} address
+   * @param {object | null} values
+   * @returns {Promise<Response | undefined>} undefined if it failed and the error is shown
+   */
+  async post(address, values) {
     try {
-      const answer = await fetch(address, { method: 'POST', body: JSON.stringify(body) });
-      if (answer.ok) return await answer.json();
-      this.showMessage(await answer.text(), true);
+      const answer = await fetch(address, { method: 'POST', body: JSON.stringify(values) });
+      if (answer.ok) return answer;
+      const refusal = answer.status === OUTDATED ? await answer.json() : { error: await answer.text() };
+      const outdated = refusal.choices && await askOutdated(refusal);
+      if (outdated) return await this.post(address, { ...values, outdated });
+      throw new Error(refusal.error);
     } catch (error) {
-      this.showMessage(`Nothing was done (${error}). Is the program still running?`, true);
+      this.showError(error);
     }
     return undefined;
   }
@@ -151,6 +147,12 @@ class BatchPage {
     this.showMessage('Enter your name so others can see who is working on a clip.', true);
     element('person').focus();
     return false;
+  }
+
+  /** @param {unknown} error a `TypeError` if nothing answers */
+  showError(error) {
+    const advice = error instanceof TypeError ? '. Is the program still running?' : '';
+    this.showMessage(`${error instanceof Error ? error.message : error}${advice}`, true);
   }
 
   /** @param {string} text @param {boolean} [problem] */

@@ -1,7 +1,9 @@
 // @ts-check
 /** A batch of clips: list from the server, status, next clip; saved versions of a clip. */
 
+import { fetchOk } from './connection.js';
 import { createElement, element, elements, onSubmit } from './dom.js';
+import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 /** @typedef {Clip['status']} ClipStatus */
@@ -11,9 +13,7 @@ export const STATUSES = ['open', 'in progress', 'corrected', 'accepted', 'reject
 
 /** @param {string} base address of the batch @returns {Promise<Clip[]>} first those to look at first */
 export async function fetchClips(base) {
-  const answer = await fetch(`${base}clips`);
-  if (!answer.ok) throw new Error(await answer.text());
-  return answer.json();
+  return (await fetchOk(`${base}clips`)).json();
 }
 
 /** Return the next clip that needs work and that nobody has open. @param {Clip[]} clips @param {string} [name] clip to start after */
@@ -34,13 +34,19 @@ export class ClipHeader {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
     this.stored = { status: 'open', note: '' };
-    /** What the fields show instead: status and note on their way, or a refused note. @type {{status?: ClipStatus, note?: string}} */
-    this.unstored = {};
+    /** Number of statuses on their way; the list shows the last one. */
+    this.pendingCount = 0;
     /** Ends with the answer to the last status. @type {Promise<unknown>} */
     this.sent = Promise.resolve();
-    for (const field of elements('clip-status', 'clip-note')) field.onchange = () => this.send();
-    element('clip-note').onblur = () => this.setStatus(this.stored.status, this.stored.note);
+    this.note = new TextField(element('clip-note'), (_, text) => this.send(text));
     element('clip-status').append(...makeStatusOptions());
+    element('clip-status').onchange = () => {
+      const field = element('clip-note');
+      this.send(field.value.trim());
+      if (element('clip-status').value !== 'rejected' || field.value) return;
+      field.hidden = false;
+      field.focus();
+    };
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -66,33 +72,24 @@ export class ClipHeader {
   /** @param {ClipStatus} status @param {string} note */
   setStatus(status, note) {
     this.stored = { status, note };
-    const shown = { ...this.stored, ...this.unstored };
-    element('clip-status').value = shown.status;
-    const field = element('clip-note');
-    if (document.activeElement === field) return; // it is being typed
-    field.value = shown.note;
-    field.hidden = shown.status !== 'rejected' && !shown.note;
+    const [list, field] = elements('clip-status', 'clip-note');
+    if (!this.pendingCount) list.value = status;
+    this.note.show(0, note);
+    if (document.activeElement !== field) field.hidden = list.value !== 'rejected' && !field.value;
   }
 
-  /** Store the status of the fields, after the one before it. */
-  send() {
-    const field = element('clip-note');
+  /** Store the status of the list with a note, after the one before it. @param {string} note */
+  async send(note) {
     const status = /** @type {ClipStatus} */ (element('clip-status').value);
-    const note = field.value.trim();
-    if (status === 'rejected' && !note) {
-      field.hidden = false;
-      field.focus(); // before the answer: afterwards somebody may be typing elsewhere
-    }
-    const message = { status, note };
-    this.unstored = message;
     const { queue } = this.app;
-    const send = queue.keep('set_status', message);
-    this.sent = this.sent.then(async () => {
-      await queue.last;
-      const done = await send();
-      if (this.unstored === message) this.unstored = done || note === this.stored.note ? {} : { note };
-      this.setStatus(this.stored.status, this.stored.note);
-    });
+    const send = queue.keep('set_status', { status, note });
+    this.pendingCount += 1;
+    const answer = this.sent.then(() => queue.last).then(send);
+    this.sent = answer;
+    const done = await answer;
+    this.pendingCount -= 1;
+    this.setStatus(this.stored.status, this.stored.note);
+    return done;
   }
 
   /** Open the next clip that needs work. */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The WebSocket to the server: calls with answers, and events. Reconnects when it is lost. */
+/** Requests to the server, and the WebSocket: calls with answers, and events. Reconnects when it is lost. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./protocol.js').Answer} Answer */
@@ -9,6 +9,13 @@
 
 /** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
 const MAX_KEEPALIVE = 60000;
+
+/** Request an address; throw the text of the answer if it is refused. @param {string} address @param {RequestInit} [options] */
+export async function fetchOk(address, options) {
+  const answer = await fetch(address, options);
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer;
+}
 
 /** Error of an action. */
 export class Refusal extends Error {
@@ -80,11 +87,8 @@ export class Connection {
     }
     const call = this.waiting.get(answer.id ?? 0);
     this.waiting.delete(answer.id ?? 0);
-    if ('error' in answer) {
-      call?.reject(new Refusal(answer));
-      return;
-    }
-    call?.resolve(answer);
+    if ('error' in answer) call?.reject(new Refusal(answer));
+    else call?.resolve(answer);
   }
 
   /**

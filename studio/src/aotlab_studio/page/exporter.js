@@ -75,9 +75,4 @@ export class Exporter {
     element('export-missing').textContent = '';
     element('download').hidden = true;
   }
-
-  /** @param {{done: number, total: number}} event */
-  showProgress({ done, total }) {
-    element('export-progress').value = done / total;
-  }
 }

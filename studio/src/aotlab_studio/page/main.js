@@ -90,6 +90,7 @@ export class App {
   /** Show the state described by the server. @param {import('./protocol.js').Description} state */
   async showSession(state) {
     this.frames.setVideo(state.video);
+    this.frames.setRevision(state.revision);
     this.playback.setVideo(state);
     this.viewer.setSize(state.size);
     this.tracking.setModels(state.models, state.model);
@@ -122,7 +123,7 @@ export class App {
     this.objects = objects;
     const chosen = this.chosenItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
     if (chosen !== this.chosen) [this.chosen, this.pendingObject] = [chosen, { id: 0 }];
-    this.timeline.setObjects(objects, this.chosen);
+    this.timeline.refreshObjects();
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(this);
@@ -292,30 +293,28 @@ export class App {
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
     else if (this.tracking.job) this.send('stop', {});
   }
-
-  toggleFill() {
-    this.viewer.setStyle({ fill: !this.viewer.look.fill });
-    element('fill').checked = this.viewer.look.fill;
-  }
 }
 
 /** @param {App} app @returns {{[E in Event as E['event']]: (event: E) => void}} */
 function eventHandlers(app) {
-  const { playback, review, timeline, tracking } = app;
+  const { frames, playback, review, timeline, tracking } = app;
   return {
     frame: ({ frame, codes, revision }) => {
+      frames.revisions.set(frame, revision);
       timeline.setCodes(frame, codes);
-      playback.refreshFrame(frame, revision);
+      if (frame === playback.wanted.frame) playback.refresh(revision);
       review.refreshFrame(frame);
     },
     objects: ({ objects, classes, revision }) => {
       const ids = app.objects.map(({ id }) => id).join();
+      frames.setRevision(revision);
       app.fields.setClasses(classes);
       app.setObjects(objects);
       if (ids !== objects.map(({ id }) => id).join()) review.refresh();
       playback.refresh(revision);
     },
     results: ({ revision }) => {
+      frames.setRevision(revision);
       playback.refresh(revision);
       review.refresh();
     },
@@ -333,7 +332,7 @@ function eventHandlers(app) {
       app.clip.setConflict(conflict);
     },
     model: ({ model }) => tracking.setModel(model),
-    export: (event) => app.exporter.showProgress(event),
+    export: ({ done, total }) => { element('export-progress').value = done / total; },
   };
 }
 

@@ -1,17 +1,17 @@
 // @ts-check
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { createElement, createIconButton, element, elements, focusView, replaceChildren, showDialog } from './dom.js';
+import { createElement, createIconButton, element, elements, replaceChildren, showDialog } from './dom.js';
+import { TextField } from './fields.js';
 import { describeRow } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').Item} Item */
 
-/** Show the list of objects, unless a name is being typed or a color chosen. @param {App} app */
+/** Show the list of objects, unless a color is being chosen. @param {App} app */
 export function showObjects(app) {
   const list = element('objects');
-  if (list.querySelector('input[type=text], input[type=color]:focus')) return;
-  replaceChildren(list, app.objects.map((item) => createRow(item, app)));
+  if (!list.querySelector('input:focus')) replaceChildren(list, app.objects.map((item) => createRow(item, app)));
 }
 
 /** @param {Item} item @param {App} app */
@@ -23,88 +23,44 @@ function createRow(item, app) {
     app.change(id, { color: swatch.value });
   };
   const choose = createElement('button', {
-    className: 'choose', title: `${name}: choose; double click renames`, ariaPressed: String(id === app.chosen),
+    className: 'choose', name: `choose${id}`, title: `${name}: choose; double click renames`, ariaPressed: String(id === app.chosen),
     // the first click of two replaces the list, so there is no dblclick
-    onclick: (/** @type {MouseEvent} */ event) => (event.detail > 1 ? rename(choose, item, app) : app.choose(id)),
+    onclick: (/** @type {MouseEvent} */ event) => (event.detail > 1 ? focusName() : app.choose(id)),
   }, createElement('span', { className: 'name', textContent: name }));
   if (className && className !== name) choose.append(createElement('span', { className: 'class', textContent: className }));
   const description = `, ${describeRow(app.timeline.rows.get(id))}`;
   choose.append(createElement('span', { className: 'visually-hidden', textContent: description }));
-  /** @type {Record<string, HTMLButtonElement>} */
-  const buttons = {
-    choose,
-    rename: createSmallButton('pencil', `Rename ${name}`, false, () => rename(choose, item, app)),
-    hide: createSmallButton(hidden ? 'eye-off' : 'eye', `Hide ${name}`, hidden, () => app.change(id, { hidden: !hidden })),
-    lock: createSmallButton(locked ? 'lock' : 'lock-open', `Lock ${name}`, locked, () => app.change(id, { locked: !locked })),
-  };
-  for (const [action, button] of Object.entries(buttons)) button.name = `${action}${id}`;
-  return createElement('li', { className: id === app.chosen ? 'chosen' : '' }, swatch, ...Object.values(buttons));
+  const createSwitch = (/** @type {'hidden' | 'locked'} */ key, /** @type {string} */ label, /** @type {string} */ icon) => (
+    createIconButton(icon, `${label} ${name}`, {
+      className: 'small', name: `${key}${id}`, title: `${label} ${name}`, ariaPressed: String(item[key]), onclick: () => app.change(id, { [key]: !item[key] }),
+    }));
+  return createElement('li', { className: id === app.chosen ? 'chosen' : '' }, swatch, choose,
+    createSwitch('hidden', 'Hide', hidden ? 'eye-off' : 'eye'), createSwitch('locked', 'Lock', locked ? 'lock' : 'lock-open'));
 }
 
-/** @param {string} icon @param {string} label @param {boolean} pressed @param {() => void} run */
-function createSmallButton(icon, label, pressed, run) {
-  return createIconButton(icon, label, { className: 'small', title: label, ariaPressed: String(pressed), onclick: run });
-}
-
-/** Rename the chosen object. @param {App} app */
-export function renameChosen(app) {
-  const item = app.chosenItem;
-  const button = element('objects').querySelector(`[name=choose${app.chosen}]`);
-  if (item && button instanceof HTMLElement) rename(button, item, app);
-}
-
-/** Replace the name by a text field. @param {HTMLElement} button @param {Item} item @param {App} app */
-function rename(button, { id, name }, app) {
-  const field = createElement('input', { type: 'text', value: name, maxLength: 60, ariaLabel: `New name of ${name}` });
-  field.onkeydown = (event) => {
-    event.stopPropagation();
-    if (event.key === 'Escape') field.value = name;
-    if (event.key === 'Enter' || event.key === 'Escape') focusView();
-  };
-  field.onblur = async () => {
-    const text = field.value.trim();
-    if (text && text !== name && !(await app.change(id, { name: text }))) return; // refused; the field keeps the text
-    field.replaceWith(button);
-    showObjects(app);
-  };
-  button.replaceWith(field);
-  field.select();
+/** Let the name of the chosen object be typed. */
+export function focusName() {
+  element('object-name').focus();
+  element('object-name').select();
 }
 
 export class ObjectFields {
   /** @param {App} app */
   constructor(app) {
-    this.app = app;
-    /** Object whose class and attributes the fields hold; another one may be chosen while somebody types. */
-    this.id = 0;
-    /** Texts that were refused and the errors, by object and field; the fields keep them. @type {Map<string, {text: string, error: string}>} */
-    this.refused = new Map();
-    const [className, attributes] = elements('class', 'attributes');
-    className.onchange = () => this.store(className, { class_name: className.value.trim() });
-    attributes.onchange = () => this.store(attributes, { attributes: readAttributes(attributes.value) });
-    element('object-fields').addEventListener('focusout', () => {
-      if (this.id !== app.chosen) this.show(app.chosenItem);
-    });
+    const [name, className, attributes] = elements('object-name', 'class', 'attributes');
+    this.name = new TextField(name, (id, text) => !text || app.change(id, { name: text }));
+    this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
+    this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
+    name.onkeydown = (event) => { if (event.key === 'Escape') name.value = this.name.shown.text; };
   }
 
-  /** Store the text of a field. @param {HTMLInputElement} field @param {Omit<import('./protocol.js').Actions['change_object']['message'], 'object_id'>} changes */
-  async store(field, changes) {
-    const [key, text] = [`${this.id} ${field.id}`, field.value];
-    if (await this.app.change(this.id, changes)) this.refused.delete(key);
-    else this.refused.set(key, { text, error: element('status').textContent || '' });
-    this.show(this.app.chosenItem);
-  }
-
-  /** Show class and attributes of an object, or texts that were refused, unless they are being typed. @param {Item | undefined} item */
+  /** @param {Item | undefined} item the chosen object */
   show(item) {
     element('object-fields').hidden = !item;
-    const refused = ['class', 'attributes'].map((field) => this.refused.get(`${item?.id} ${field}`));
-    element('field-problem').textContent = refused.map((one) => one?.error).filter(Boolean).join(' ');
-    if (!item || document.activeElement?.closest('#object-fields')) return;
-    this.id = item.id;
-    element('class').value = refused[0]?.text ?? item.class_name;
-    const attributes = Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', ');
-    element('attributes').value = refused[1]?.text ?? attributes;
+    if (!item) return;
+    this.name.show(item.id, item.name);
+    this.className.show(item.id, item.class_name);
+    this.attributes.show(item.id, Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', '));
   }
 
   /** Offer the classes of the project. @param {string[]} names */

@@ -17,13 +17,13 @@ export function connectControls(app) {
   element('take-results').onclick = () => app.inputs.add(() => app.clip.takeResults(), true);
   element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
   element('open-versions').onclick = () => app.versions.open();
-  element('panels').onclick = togglePanels;
+  element('panels').onclick = () => { // in a narrow window
+    element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
+  };
   element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
   element('zoom-out').onclick = () => timeline.zoomBy(2);
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
-  element('note').onblur = () => app.review.storeNote();
-  element('note').onkeydown = (event) => { if (event.key === 'Enter') focusView(); };
   connectPerson(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
@@ -43,11 +43,6 @@ function returnFocus() {
   };
   document.addEventListener('click', back, true);
   document.addEventListener('change', back);
-}
-
-/** Show or hide the panels of a narrow window. */
-function togglePanels() {
-  element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
 }
 
 /** @param {App} app */

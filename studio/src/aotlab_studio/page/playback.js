@@ -69,7 +69,7 @@ export class Playback {
     } catch (error) {
       wanted.frame = this.frame;
       this.stop();
-      app.viewer.hideNear();
+      app.viewer.showNear(null);
       app.inputs.clear();
       app.showError(error);
     }
@@ -108,11 +108,6 @@ export class Playback {
     element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}${outside}`;
     this.app.timeline.setFrame(this.frame);
     this.app.review.showNote();
-  }
-
-  /** Refresh the masks of a frame that changed. @param {number} frame @param {number} revision of all masks */
-  refreshFrame(frame, revision) {
-    if (frame === this.wanted.frame) this.refresh(revision);
   }
 
   /** Fetch the masks of this frame again, unless this revision's were requested. @param {number} revision */

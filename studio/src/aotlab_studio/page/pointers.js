@@ -3,7 +3,7 @@
 
 import { toPairs } from './connection.js';
 import { element, wheelFactor } from './dom.js';
-import { hasMask, idAt } from './frames.js';
+import { idAt } from './frames.js';
 
 const PEN_ERASER = 5;
 
@@ -60,10 +60,7 @@ export function watchPointers(viewer, toolbox) {
     if (panning && (holds || fingers.has(event.pointerId))) {
       const now = fingers.size ? middle() : { x: event.clientX, y: event.clientY, spread: 0 };
       viewer.pan(now.x - panning.x, now.y - panning.y);
-      if (now.spread && panning.spread) {
-        const box = canvas.getBoundingClientRect();
-        viewer.zoomBy(now.spread / panning.spread, { x: now.x - box.left, y: now.y - box.top });
-      }
+      if (now.spread && panning.spread) viewer.zoomBy(now.spread / panning.spread, viewer.toPlace({ clientX: now.x, clientY: now.y }));
       panning = now;
       return;
     }
@@ -73,9 +70,10 @@ export function watchPointers(viewer, toolbox) {
       toolbox.move(viewer.toImagePoint(each));
     }
     if (event.pointerType !== 'touch') {
-      viewer.pointer = viewer.placeOf(viewer.toImagePoint(event));
-      hover.move(viewer.toImagePoint(event));
-      viewer.cursor = toolbox.cursorRadius() ? { point: viewer.toImagePoint(event), radius: toolbox.cursorRadius() } : null;
+      const [point, radius] = [viewer.toImagePoint(event), toolbox.cursorRadius()];
+      viewer.pointer = viewer.toPlace(event);
+      hover.move(point);
+      viewer.cursor = radius ? { point, radius } : null;
       viewer.draw();
     }
   });
@@ -110,14 +108,8 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
-    const brush = toolbox.cursorRadius() > 0 && !event.ctrlKey;
-    const factor = wheelFactor(event);
-    if (brush) {
-      toolbox.resize(factor);
-      return;
-    }
-    const box = canvas.getBoundingClientRect();
-    viewer.zoomBy(factor, { x: event.clientX - box.left, y: event.clientY - box.top });
+    if (toolbox.cursorRadius() && !event.ctrlKey) toolbox.resize(wheelFactor(event));
+    else viewer.zoomBy(wheelFactor(event), viewer.toPlace(event));
   }, { passive: false });
 }
 
@@ -143,7 +135,7 @@ class Hover {
   get useful() {
     const { tool, down, removing, app, viewer } = this.toolbox;
     if (tool.name !== 'click' || down || removing || app.tracking.job || !app.playback.ready) return false;
-    return !hasMask(viewer.labels, app.chosen); // last, because it may read every pixel
+    return !app.chosen || !viewer.labels?.ids.includes(app.chosen); // last, because it may read every pixel
   }
 
   /** @param {Point} point */

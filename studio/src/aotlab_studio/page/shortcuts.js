@@ -3,7 +3,7 @@
 
 import { createElement, element, focusView } from './dom.js';
 import { saveSettings, loadSettings } from './settings.js';
-import { renameChosen } from './objects.js';
+import { focusName } from './objects.js';
 import { TOOLS } from './tools.js';
 
 export class Inputs {
@@ -45,7 +45,7 @@ const KEY_NAMES = {
 const KEYS_BY_POSITION = { KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' };
 
 /** Return the name of a key press, as in the table of keys. @param {KeyboardEvent} event */
-export function keyName(event) {
+function keyName(event) {
   const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
   let key = KEY_NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
   // on a keyboard without Latin letters, the key's place names the letter
@@ -85,7 +85,7 @@ export class Shortcuts {
     if (loadSettings().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
-      if (name === 'Enter' && target.matches('input[type=number]')) focusView();
+      if (name === 'Enter' && target.matches('input')) focusView();
       return;
     }
     if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;
@@ -142,7 +142,7 @@ export function bindings(app) {
       { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
       { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
       { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true, buttons: ['delete'], click: () => app.deleteObject() },
-      { keys: ['F2'], text: 'rename the object', run: () => renameChosen(app) },
+      { keys: ['F2'], text: 'rename the object', run: focusName },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],
@@ -159,7 +159,7 @@ export function bindings(app) {
       { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (key) => viewer.zoomBy('+PageUp'.includes(key) ? 1.25 : 0.8, viewer.pointer || undefined) },
       { keys: Object.keys(PAN_KEYS), text: 'pan', run: (key) => viewer.pan(...PAN_KEYS[key]) },
       { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
-      { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
+      { keys: ['V'], text: 'outline only, or filled', run: () => element('fill').click() },
     ],
     Track: [
       { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true, buttons: ['forward', 'track'] },

@@ -3,13 +3,11 @@
 
 import { toPairs } from './connection.js';
 import { countText, toast } from './dom.js';
-import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
+import { idAt } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./viewer.js').Mark} Mark */
 /** @typedef {import('./protocol.js').Actions} Actions */
-/** @typedef {import('./frames.js').Labels | null} Labels */
-/** Frame and object of an input, and the frame's masks. @typedef {{frame: number, id: number, pendingObject: import('./queue.js').PendingObject, labels: Labels}} Place */
 
 /**
  * A tool of the page; `TOOLS` lists all.
@@ -22,74 +20,110 @@ import { countPixels, hasMask, idAt, isFarFrom } from './frames.js';
  * @property {boolean} [round] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [prompts] whether it keeps the marks of clicks
- * @property {(toolbox: Toolbox, point: Point) => unknown} press
- * @property {(toolbox: Toolbox, point: Point) => void} [move]
+ * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
+ * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox) => unknown} [release]
  * @property {(toolbox: Toolbox) => unknown} [close]
  * @property {(toolbox: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of input
  */
 
-const NOTHING_TO_REMOVE = 'Click on the object first: it has no mask on this frame to remove from.';
-
 /** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
-
-/** @type {Tool} */
-const box = {
-  name: 'box',
-  key: 'X',
-  icon: 'square-dashed',
-  help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask chooses it.',
-  prompts: true,
-  press: () => {},
-  move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
-  release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
-  shape: ({ points: [a, b] }) => ({
-    points: a && b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : [], closed: true, corners: false,
-  }),
-};
-
-/** @type {Tool} */
-const click = {
-  name: 'click',
-  key: 'C',
-  icon: 'mouse-pointer-click',
-  help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
-  prompts: true,
-  takesPoints: true,
-  press: (toolbox, point) => releaseMark(toolbox, point),
-};
 
 /** Points of a scribble between two clicks beside the object. */
 const SCRIBBLE_STEP = 8;
 
-/** @type {Tool} */
-const scribble = {
-  name: 'scribble',
-  key: 'Z',
-  icon: 'signature',
-  help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
-  prompts: true,
-  press: () => {},
-  move: (toolbox, point) => toolbox.follow(point),
-  release: (toolbox) => releaseScribble(toolbox, toolbox.points),
-  shape: ({ points }) => ({ points, closed: false, corners: false }),
-};
+/** CSS pixels from the first corner within which a click closes the polygon. */
+const CLOSE_DISTANCE = 8;
+
+/** @type {Tool[]} */
+export const TOOLS = [
+  {
+    name: 'box',
+    key: 'X',
+    icon: 'square-dashed',
+    help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask chooses it.',
+    prompts: true,
+    move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
+    release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
+    shape: ({ points: [a, b] }) => ({
+      points: a && b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : [], closed: true, corners: false,
+    }),
+  },
+  {
+    name: 'click',
+    key: 'C',
+    icon: 'mouse-pointer-click',
+    help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
+    prompts: true,
+    takesPoints: true,
+    press: (toolbox, point) => releaseMark(toolbox, point),
+  },
+  {
+    name: 'scribble',
+    key: 'Z',
+    icon: 'signature',
+    help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
+    prompts: true,
+    release: (toolbox) => releaseScribble(toolbox, toolbox.points),
+  },
+  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', round: true, release: sendStroke },
+  { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', round: true, erases: true, release: sendStroke },
+  {
+    name: 'lasso',
+    key: 'L',
+    icon: 'lasso',
+    help: 'Lasso: drag around the object. With Shift: remove.',
+    release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
+    shape: ({ points }) => ({ points, closed: true, corners: false }),
+  },
+  {
+    name: 'polygon',
+    key: 'P',
+    icon: 'pentagon',
+    help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
+    takesPoints: true,
+    press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
+    close: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : undefined),
+    shape: ({ points }) => ({ points, closed: false, corners: true }),
+  },
+  {
+    name: 'reassign',
+    key: 'O',
+    icon: 'arrow-left-right',
+    help: 'Reassign: click on a part of another object to move it to the chosen object.',
+    takesPoints: true,
+    press: async ({ app, viewer }, point) => {
+      const [other, chosen] = [idAt(viewer.labels, point), app.chosen];
+      const answer = await app.send('reassign', { ...app.target(), point: toPairs([point])[0] });
+      app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
+    },
+  },
+  {
+    name: 'split',
+    key: 'G',
+    icon: 'scissors',
+    help: 'Split: click on a separate part of the object to make it a new object.',
+    takesPoints: true,
+    press: async ({ app, app: { chosen } }, point) => {
+      const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0] });
+      if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
+    },
+  },
+  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', takesPoints: true },
+];
 
 /** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, toolbox.viewer.toFramePixels(MIN_BOX_EDGE.css))) {
+  if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.scale)) {
     toolbox.points = [];
     await releaseMark(toolbox, first);
     return;
   }
   toolbox.marks = [];
-  await toolbox.submit((place) => {
-    const { all, inside } = countPixels(place.labels, place.id, area);
-    return suggest(toolbox, { box: area }, place, inside < all / 2);
-  });
+  await suggest(toolbox, { box: area });
 }
 
 /**
@@ -109,27 +143,7 @@ async function releaseScribble(toolbox, points) {
     ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
     : { scribble: toPairs(line) };
   toolbox.marks = [];
-  await mark(toolbox, prompts, [line[0], line[line.length - 1]]);
-}
-
-/**
- * Correct the object's mask by points on it or beside it; away from the mask, they make a new object.
- * @param {Toolbox} toolbox
- * @param {Partial<Actions['suggest']['message']>} prompts
- * @param {Point[]} ends
- */
-function mark(toolbox, prompts, ends) {
-  const { app, removing } = toolbox;
-  return toolbox.submit(async (place) => {
-    const { labels, id } = place;
-    const present = hasMask(labels, id);
-    if (removing && !present) {
-      app.showMessage(NOTHING_TO_REMOVE);
-      return undefined;
-    }
-    const isAway = Boolean(!removing && present && labels && ends.every((end) => isFarFrom(labels, id, end)));
-    return suggest(toolbox, { ...prompts, refine: present && !isAway }, place, isAway);
-  });
+  await suggest(toolbox, prompts);
 }
 
 /**
@@ -148,7 +162,7 @@ async function releaseMark(toolbox, point) {
   }
   const added = { point, positive };
   toolbox.marks.push(added);
-  const done = await mark(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, [point]);
+  const done = await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) });
   if (!done) toolbox.marks = toolbox.marks.filter((one) => one !== added);
   toolbox.show();
 }
@@ -157,80 +171,41 @@ async function releaseMark(toolbox, point) {
  * Request a mask. Away from the object's mask it makes a new object, unless the person adds it to this one.
  * @param {Toolbox} toolbox
  * @param {Partial<Actions['suggest']['message']>} prompts
- * @param {Place} place
- * @param {boolean} isAway
  */
-async function suggest(toolbox, prompts, { frame, id: before, pendingObject }, isAway) {
-  const { app } = toolbox;
-  const message = { ...prompts, frame, object_id: (!isAway && before) || null };
-  const answer = await app.request('suggest', message);
-  if (!answer) return undefined;
-  const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-  if (!before) app.setPendingId(pendingObject, id);
-  else if (app.chosen === before) app.setChosen(id);
-  if (isAway) toolbox.marks = [];
-  app.history.reportTaken(answer);
-  const repeat = async (/** @type {Partial<Actions['suggest']['message']>} */ changes) => {
-    if (!(await app.send('undo', { step }))) return;
-    if (changes.object_id) app.choose(changes.object_id);
-    await app.send('suggest', { ...message, ...changes });
-  };
-  if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
-    'Take them': () => repeat({ overwrite: true }),
-  });
-  if (!isAway) return answer;
-  toast(`${app.getName(id)} is new`, {
-    [`More of ${app.getName(before)}`]: () => repeat({ object_id: before, extend: true }),
-    Undo: () => app.history.undo(step),
-  });
-  return answer;
+function suggest(toolbox, prompts) {
+  const { app, pressed: { frame, id: pressedId, pendingObject } } = toolbox;
+  return toolbox.showUntil(app.queue.run(async () => {
+    const before = pressedId || pendingObject.id;
+    const message = { ...prompts, frame, object_id: before || null, separate: true };
+    const answer = await app.request('suggest', message);
+    if (!answer) return undefined;
+    const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
+    if (!before) app.setPendingId(pendingObject, id);
+    else if (app.chosen === before) app.setChosen(id);
+    app.history.reportTaken(answer);
+    const repeat = async (/** @type {Partial<Actions['suggest']['message']>} */ changes) => {
+      if (!(await app.send('undo', { step }))) return;
+      if (changes.object_id) app.choose(changes.object_id);
+      await app.send('suggest', { ...message, ...changes });
+    };
+    if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
+      'Take them': () => repeat({ overwrite: true }),
+    });
+    if (!before || id === before) return answer;
+    toolbox.marks = [];
+    toast(`${app.getName(id)} is new`, {
+      [`More of ${app.getName(before)}`]: () => repeat({ object_id: before, extend: true, separate: false }),
+      Undo: () => app.history.undo(step),
+    });
+    return answer;
+  }));
 }
 
-/** @type {Pick<Tool, 'round' | 'press' | 'move' | 'release'>} */
-const round = {
-  round: true,
-  press: () => {},
-  move: (toolbox, point) => toolbox.follow(point),
-  release: (toolbox) => toolbox.finish('paint', {
-    ...toolbox.target,
-    points: toPairs(toolbox.points),
-    radius: toolbox.radius,
-    erase: Boolean(toolbox.tool.erases || toolbox.removing),
-  }),
-};
-
-/** @type {Tool} */
-const brush = { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
-
-/** @type {Tool} */
-const eraser = { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', erases: true, ...round };
-
-/** CSS pixels from the first corner within which a click closes the polygon. */
-const CLOSE_DISTANCE = 8;
-
-/** @type {Tool} */
-const lasso = {
-  name: 'lasso',
-  key: 'L',
-  icon: 'lasso',
-  help: 'Lasso: drag around the object. With Shift: remove.',
-  press: () => {},
-  move: (toolbox, point) => toolbox.follow(point),
-  release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
-  shape: ({ points }) => ({ points, closed: true, corners: false }),
-};
-
-/** @type {Tool} */
-const polygon = {
-  name: 'polygon',
-  key: 'P',
-  icon: 'pentagon',
-  help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
-  takesPoints: true,
-  press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
-  close: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : undefined),
-  shape: ({ points }) => ({ points, closed: false, corners: true }),
-};
+/** @param {Toolbox} toolbox */
+function sendStroke(toolbox) {
+  const { target, points, radius, tool, removing } = toolbox;
+  return toolbox.finish('paint', { ...target, points: toPairs(points), radius, erase: Boolean(tool.erases || removing) });
+}
 
 /** @param {Toolbox} toolbox */
 function sendOutline(toolbox) {
@@ -239,48 +214,8 @@ function sendOutline(toolbox) {
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
 function closesOutline({ points: [first, , ...others], viewer }, point) {
-  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < viewer.toFramePixels(CLOSE_DISTANCE);
+  return others.length && Math.hypot(point.x - first.x, point.y - first.y) < CLOSE_DISTANCE / viewer.scale;
 }
-
-/** @type {Tool} */
-const reassign = {
-  name: 'reassign',
-  key: 'O',
-  icon: 'arrow-left-right',
-  help: 'Reassign: click on a part of another object to move it to the chosen object. Shift chooses the object instead.',
-  takesPoints: true,
-  press: async (toolbox, point) => {
-    const { app } = toolbox;
-    const other = idAt(toolbox.viewer.labels, point);
-    if (toolbox.removing && other) {
-      app.choose(other);
-      return;
-    }
-    const { chosen } = app;
-    const answer = await app.send('reassign', { ...app.target(), point: toPairs([point])[0] });
-    app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
-  },
-};
-
-/** @type {Tool} */
-const split = {
-  name: 'split',
-  key: 'G',
-  icon: 'scissors',
-  help: 'Split: click on a separate part of the object to make it a new object.',
-  takesPoints: true,
-  press: async (toolbox, point) => {
-    const { app, app: { chosen } } = toolbox;
-    const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0] });
-    if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
-  },
-};
-
-/** @type {Tool} */
-const pan = { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', press: () => {} };
-
-/** @type {Tool[]} */
-export const TOOLS = [box, click, scribble, brush, eraser, lasso, polygon, reassign, split, pan];
 
 export class Toolbox {
   /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or `removeByDefault` changed */
@@ -368,16 +303,11 @@ export class Toolbox {
 
   /** Remove the last corner or click; returns whether it was a click, whose effect is already stored. */
   dropLast() {
-    if (this.down || !this.points.length) {
-      const isClick = !this.down && this.marks.length > 0;
-      if (isClick) this.marks.pop();
-      else this.cancel();
-      this.show();
-      return isClick;
-    }
-    this.points.pop();
+    const isClick = !this.down && !this.points.length && this.marks.length > 0;
+    if (this.down) this.cancel();
+    else (isClick ? this.marks : this.points).pop();
     this.show();
-    return false;
+    return isClick;
   }
 
   /** @param {Point} point @param {boolean} remove whether Shift or the right button is held */
@@ -393,21 +323,18 @@ export class Toolbox {
       this.down = true;
       this.points = [point];
     }
-    this.tool.press(this, point);
+    this.tool.press?.(this, point);
     this.show();
   }
 
   /** @param {Point} point */
   move(point) {
     if (!this.down) return;
-    this.tool.move?.(this, point);
+    const { points, tool } = this;
+    const last = points[points.length - 1];
+    if (tool.move) tool.move(this, point);
+    else if (Math.hypot(point.x - last.x, point.y - last.y) >= 0.7 && points.length < 19000) points.push(point);
     this.show();
-  }
-
-  /** Append a point of a free line. @param {Point} point */
-  follow(point) {
-    const last = this.points[this.points.length - 1];
-    if (Math.hypot(point.x - last.x, point.y - last.y) >= 0.7 && this.points.length < 19000) this.points.push(point);
   }
 
   async release() {
@@ -416,8 +343,9 @@ export class Toolbox {
     await this.tool.release?.(this);
   }
 
-  async close() {
-    await this.tool.close?.(this);
+  /** Close the polygon. */
+  close() {
+    return this.tool.close?.(this);
   }
 
   /**
@@ -429,18 +357,6 @@ export class Toolbox {
   async finish(action, message) {
     const { app: { queue, history }, pressed: { pendingObject } } = this;
     history.reportTaken(await this.showUntil(queue.push(action, message, pendingObject)));
-  }
-
-  /**
-   * Send input after the answers to earlier input.
-   * @template T
-   * @param {(place: Place) => Promise<T | undefined>} request returns undefined if it was refused
-   */
-  submit(request) {
-    const { app, viewer, viewer: { labels }, pressed: { frame, id, pendingObject } } = this;
-    return this.showUntil(app.queue.run(() => request({
-      frame, id: id || pendingObject.id, pendingObject, labels: frame === app.playback.frame ? viewer.labels : labels,
-    })));
   }
 
   /**

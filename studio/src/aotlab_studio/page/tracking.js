@@ -2,7 +2,7 @@
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
 import { countText, element, elements, createElement, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
-import { makeThumbnail } from './thumbnails.js';
+import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -19,26 +19,23 @@ export class Tracking {
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
 
-  /** Set the range to track; empty: to the start or end. @param {string} first @param {string} last */
+  /** Show the range to track in its fields; empty: to the start or end. @param {number} first @param {number} last */
   setRange(first, last) {
-    for (const [field, value] of /** @type {const} */ ([['first', first], ['last', last]])) {
-      if (document.activeElement !== element(field)) element(field).value = value; // not while it is being typed
+    const texts = { first: first ? String(first) : '', last: last < this.app.playback.count - 1 ? String(last) : '' };
+    for (const field of elements('first', 'last')) {
+      if (document.activeElement !== field) field.value = texts[/** @type {'first' | 'last'} */ (field.id)]; // not while it is being typed
     }
-    this.app.timeline.set({ range: [readNumber('first') ?? null, readNumber('last') ?? null] });
+    this.app.timeline.draw();
   }
 
   /** Show the range that the server has. @param {[number, number] | null} range null: all */
   showRange(range) {
-    if (this.app.timeline.handle >= 0) return; // it is being dragged, and will be stored
-    const [first, last] = range ?? [0, Infinity];
-    this.setRange(first ? String(first) : '', last < this.app.playback.count - 1 ? String(last) : '');
+    if (this.app.timeline.handle < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 
   /** Store the range of the fields. */
-  async sendRange() {
-    const [first, last] = [readNumber('first') ?? null, readNumber('last') ?? null];
-    this.app.timeline.set({ range: [first, last] });
-    await this.app.send('set_range', { first, last });
+  sendRange() {
+    return this.app.send('set_range', { first: readNumber('first') ?? null, last: readNumber('last') ?? null });
   }
 
   /** @param {string[]} names @param {string} chosen */
@@ -100,25 +97,20 @@ export class Tracking {
     setIcon(element('pause'), job.status === 'paused' ? 'play' : 'pause');
   }
 
-  /** Objects to track; undefined: all. */
-  get selectedIds() {
-    return element('only').checked ? [this.app.chosen] : undefined;
-  }
-
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
     await this.app.queue.last; // may choose the object
     const [first, last] = [readNumber('first'), readNumber('last')];
     const { playback } = this.app;
     playback.stop();
-    const message = { frame: playback.frame, direction, first, last, object_ids: this.selectedIds };
+    const message = { frame: playback.frame, direction, first, last };
     if (await this.app.send('track', message)) this.app.showMessage('');
   }
 
   /** Drop the results from this frame on. */
   async drop() {
     const { playback: { frame }, history } = this.app;
-    const answer = await this.app.send('drop_results', { frame, last: readNumber('last'), object_ids: this.selectedIds });
+    const answer = await this.app.send('drop_results', { frame, last: readNumber('last') });
     if (!answer) return;
     if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
     else this.app.showMessage('No results from this frame on.');
@@ -136,29 +128,21 @@ export function duration(seconds) {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** @typedef {import('./protocol.js').ReviewEntry} Check */
-/** @typedef {{frame: number, checks: Check[], done?: boolean}} Visit */
+/** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
 const MAX_MARKED = 50;
 
 /** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
 const LIVE_PAUSE = { least: 2000, factor: 5 };
 
-/** Group the checks by frame, the worst first. @param {Check[]} checks the worst first @returns {Visit[]} */
-function groupByFrame(checks) {
-  /** @type {Map<number, Check[]>} */
-  const byFrame = new Map();
-  for (const check of checks) byFrame.set(check.frame, [...(byFrame.get(check.frame) || []), check]);
-  return [...byFrame].map(([frame, found]) => ({ frame, checks: found }));
-}
-
 export class Review {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** @type {Visit[]} */
-    this.visits = [];
-    this.index = -1;
+    /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
+    this.entries = [];
+    /** Frame of the last visit. */
+    this.visited = -1;
     /** Time of the next live refresh, as `performance.now`. */
     this.nextLive = 0;
     /** Ends with the refresh that runs. @type {Promise<void> | null} */
@@ -167,25 +151,7 @@ export class Review {
     this.changed = { checks: false, strips: false };
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
-    /** Frame of the note in the field. */
-    this.noted = 0;
-    /** Notes that were not stored, by frame; the field keeps them. @type {Record<number, string>} */
-    this.refused = {};
-    /** By frame. @type {Map<number, ReturnType<typeof makeThumbnail>>} */
-    this.thumbnails = new Map();
-    this.observer = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach(({ target }) => {
-      this.observer.unobserve(target);
-      [...this.thumbnails.values()].find(({ box }) => box === target)?.load();
-    }));
-  }
-
-  /** Return the thumbnail of a frame, which is drawn when it is scrolled into view. @param {number} frame */
-  thumbnail(frame) {
-    const shown = this.app.objects.filter((item) => !item.hidden);
-    const found = this.thumbnails.get(frame) || makeThumbnail(this.app.frames, frame, shown);
-    if (!this.thumbnails.has(frame)) this.observer.observe(found.box);
-    this.thumbnails.set(frame, found);
-    return found.box;
+    this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
   }
 
   /** @param {Record<number, string>} notes by frame */
@@ -195,19 +161,10 @@ export class Review {
     this.show();
   }
 
-  /** Show the note of the frame, unless one is being typed. */
+  /** Show the note on the frame. */
   showNote() {
-    const field = element('note');
-    if (document.activeElement === field) return;
-    this.noted = this.app.playback.frame;
-    field.value = this.refused[this.noted] ?? this.notes[this.noted] ?? '';
-  }
-
-  async storeNote() {
-    const [frame, text] = [this.noted, element('note').value.trim()];
-    if (text === (this.notes[frame] || '') || await this.app.queue.push('set_note', { frame, text })) delete this.refused[frame];
-    else this.refused[frame] = text;
-    this.showNote();
+    const { frame } = this.app.playback;
+    this.note.show(frame, this.notes[frame] ?? '');
   }
 
   /** Refresh the checks while a job runs, but not too often; events of frames bring the strips. */
@@ -236,69 +193,61 @@ export class Review {
     const { strips } = this.changed;
     this.changed = { checks: false, strips: false };
     const start = performance.now();
-    if (strips) {
-      timeline.setStrips((await connection.call('strips', {})).result);
-      this.thumbnails.clear();
-    }
-    const visits = groupByFrame((await connection.call('review', {})).result);
+    if (strips) timeline.setStrips((await connection.call('strips', {})).result);
+    const entries = (await connection.call('review', {})).result;
     this.nextLive = performance.now() + Math.max(LIVE_PAUSE.least, LIVE_PAUSE.factor * (performance.now() - start));
-    for (const visit of [...visits, ...this.visits]) visit.done = this.isDone(visit);
-    const at = this.visits[this.index];
-    const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));
-    this.visits = [...visits, ...corrected];
-    this.index = at ? this.visits.findIndex((visit) => visit.frame === at.frame) : -1;
+    const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
+    this.entries = [...entries, ...corrected];
     this.show();
     this.app.setObjects(this.app.objects);
   }
 
   show() {
-    const open = this.visits.filter((visit) => !visit.done);
-    const listed = this.visits.slice(0, MAX_MARKED);
-    for (const frame of this.thumbnails.keys()) if (!listed.some((visit) => visit.frame === frame)) this.thumbnails.delete(frame);
-    this.app.timeline.set({ checks: open.slice(0, MAX_MARKED).map((visit) => visit.frame) });
-    element('review-empty').hidden = this.visits.length > 0;
-    showChecks(element('review'), listed, this.app);
+    const { frames, objects, playback, timeline } = this.app;
+    const open = this.entries.filter((entry) => !this.isDone(entry));
+    timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
+    element('review-empty').hidden = this.entries.length > 0;
+    replaceChildren(element('review'), this.entries.slice(0, MAX_MARKED).map((entry) => {
+      const { frame, object_ids: [worst], sentence } = entry;
+      const done = this.isDone(entry);
+      const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
+      dot.style.background = (!done && objects.find(({ id }) => id === worst)?.color) || 'none';
+      const text = createElement('span', { textContent: `${frame}: ${done ? 'corrected' : sentence}` });
+      const image = createElement('img', { loading: 'lazy', src: frames.thumbnail(frame), alt: '' });
+      const values = { name: `check${frame}`, onclick: () => this.goTo(entry), className: done ? 'done' : '' };
+      return createElement('li', {}, createElement('button', values, image, dot, text));
+    }));
     replaceChildren(element('notes'), Object.entries(this.notes).map(([frame, text]) => createElement('li', {},
-      createElement('button', { name: `note${frame}`, textContent: `${frame}: ${text}`, onclick: () => this.app.playback.seek(Number(frame)) }))));
+      createElement('button', { name: `note${frame}`, textContent: `${frame}: ${text}`, onclick: () => playback.seek(Number(frame)) }))));
     setLabel(element('next-check'), `Next frame to check (${open.length})`);
   }
 
-  /** Return whether masks of all doubtful objects are drawn. @param {Visit} visit */
-  isDone({ frame, checks }) {
-    return checks.every((check) => 'Gg'.includes(this.app.timeline.rows.get(check.object_id)?.[frame] || '-'));
+  /** Return whether masks of all doubtful objects are drawn. @param {ReviewEntry} entry */
+  isDone({ frame, object_ids: ids }) {
+    return ids.every((id) => 'Gg'.includes(this.app.timeline.rows.get(id)?.[frame] || '-'));
   }
 
-  /** Draw the thumbnail of a changed frame again when it is in view; tick the frame off, or no longer. @param {number} frame */
+  /** Show a changed frame in the list. @param {number} frame */
   refreshFrame(frame) {
-    const thumbnail = this.thumbnails.get(frame);
-    if (thumbnail) {
-      this.observer.unobserve(thumbnail.box);
-      this.observer.observe(thumbnail.box); // says whether it is in view
-    }
-    const visit = this.visits.find((one) => one.frame === frame);
-    if (!visit || this.isDone(visit) === Boolean(visit.done)) return;
-    visit.done = !visit.done;
+    if (!this.entries.some((entry) => entry.frame === frame)) return;
     this.changed.checks ||= Boolean(this.refreshing); // the answer may be older than this change
     this.show();
   }
 
   next() {
-    if (!this.visits.some((visit) => !visit.done)) {
-      this.app.showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
-      return;
-    }
-    do this.index = (this.index + 1) % this.visits.length;
-    while (this.visits[this.index].done);
-    this.goTo(this.visits[this.index]);
+    const start = this.entries.findIndex(({ frame }) => frame === this.visited) + 1;
+    const entry = [...this.entries.slice(start), ...this.entries].find((each) => !this.isDone(each));
+    if (entry) this.goTo(entry);
+    else this.app.showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
   }
 
-  /** @param {Visit} visit */
-  goTo(visit) {
+  /** @param {ReviewEntry} entry */
+  goTo({ frame, object_ids: [worst], sentence }) {
     const { app } = this;
-    this.index = this.visits.indexOf(visit);
-    app.choose(visit.checks[0].object_id);
-    app.showMessage(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it, or go to the next frame to check.`);
-    return app.playback.seek(visit.frame);
+    this.visited = frame;
+    app.choose(worst);
+    app.showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
+    return app.playback.seek(frame);
   }
 
   /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
@@ -308,26 +257,6 @@ export class Review {
     if (!answer) return;
     await this.refresh();
     this.app.history.offer(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'to be checked again'}`);
-    if (answer.result && this.visits.some((visit) => !visit.done)) this.next();
+    if (answer.result && this.entries.some((entry) => !this.isDone(entry))) this.next();
   }
-
-  /** Describe the checks of a frame, the worst object first. @param {Visit} visit */
-  sentence({ checks }) {
-    const ids = [...new Set(checks.map((check) => check.object_id))];
-    const reasons = (/** @type {number} */ id) => checks.filter((check) => check.object_id === id).map((check) => check.sentence);
-    return ids.map((id) => `${this.app.getName(id)} ${reasons(id).join(', ')}`).join('; ');
-  }
-}
-
-/** @param {HTMLElement} list @param {Visit[]} visits @param {import('./main.js').App} app */
-function showChecks(list, visits, { objects, review }) {
-  replaceChildren(list, visits.map((visit) => {
-    const { frame, done, checks } = visit;
-    const worst = objects.find((one) => one.id === checks[0].object_id);
-    const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
-    dot.style.background = worst && !done ? worst.color : 'none';
-    const text = createElement('span', { textContent: `${frame}: ${done ? 'corrected' : review.sentence(visit)}` });
-    const values = { name: `check${frame}`, onclick: () => review.goTo(visit), className: done ? 'done' : '' };
-    return createElement('li', {}, createElement('button', values, review.thumbnail(frame), dot, text));
-  }));
 }

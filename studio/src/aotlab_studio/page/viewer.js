@@ -91,15 +91,9 @@ export class Viewer {
     this.paintMask();
   }
 
-  /** Show a nearby frame while the requested one is decoded: dimmed, without masks. @param {ImageBitmap} image */
+  /** Show a nearby frame while the requested one is decoded: dimmed, without masks. @param {ImageBitmap | null} image null: the frame before it */
   showNear(image) {
     this.near = image;
-    this.draw();
-  }
-
-  /** Show the frame from before `showNear` again. */
-  hideNear() {
-    this.near = null;
     this.draw();
   }
 
@@ -123,9 +117,9 @@ export class Viewer {
     this.draw();
   }
 
-  /** Convert CSS pixels to pixels of the frame. @param {number} pixels */
-  toFramePixels(pixels) {
-    return (pixels * this.ratio) / this.zoom;
+  /** CSS pixels per pixel of the frame. */
+  get scale() {
+    return this.zoom / this.ratio;
   }
 
   /** Zoom about a point of the canvas, or about its center. @param {number} factor @param {Point} [about] CSS pixels */
@@ -148,10 +142,15 @@ export class Viewer {
     this.draw();
   }
 
-  /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event @returns {Point} */
+  /** Return the place of a point of the page in CSS pixels of the canvas. @param {{clientX: number, clientY: number}} event @returns {Point} */
+  toPlace({ clientX, clientY }) {
+    const { left, top } = this.canvas.getBoundingClientRect();
+    return { x: clientX - left, y: clientY - top };
+  }
+
+  /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event */
   toImagePoint(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return this.toFrame({ x: event.clientX - box.left, y: event.clientY - box.top });
+    return this.toFrame(this.toPlace(event));
   }
 
   /** Return the point of the frame at a place in CSS pixels of the canvas. @param {Point} place */
@@ -164,58 +163,44 @@ export class Viewer {
     return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
   }
 
-  /** Return the colors inside, on the outline and around it, by object. */
-  makeShades() {
-    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
-    /** @type {Map<number, [number, number, number]>} */
-    const shades = new Map();
-    for (const [id, [red, green, blue]] of this.colors) {
-      const color = red | (green << 8) | (blue << 16);
-      const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
-      shades.set(id, [(color | (alpha << 24)) >>> 0, (color | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
-    }
-    return shades;
-  }
-
   /** Redraw the masks, after masks, colors or look changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
-    if (this.mask.width !== width || this.mask.height !== height) {
-      this.mask.width = width;
-      this.mask.height = height;
-    }
+    Object.assign(this.mask, { width, height });
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    const shades = this.makeShades();
+    const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
     /** Ids of the visible objects. @type {Set<number>} */
     const shown = new Set();
-    const { outline } = this.look;
-    let [index, last] = [0, 0];
+    let [index, last, inside, edge, around] = [0, 0, 0, 0, 0];
     /** @type {[number, number, number] | undefined} */
-    let shade;
+    let color;
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1, index += 1) {
         const id = ids[index];
         if (id === 0) continue;
         if (id !== last) {
           last = id;
-          shade = shades.get(id);
-          if (shade) shown.add(id);
+          color = this.colors.get(id);
+          if (color) {
+            shown.add(id);
+            const [red, green, blue] = color;
+            edge = (red | (green << 8) | (blue << 16) | (255 << 24)) >>> 0;
+            inside = ((edge & 0xffffff) | (alpha << 24)) >>> 0;
+            around = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
+          }
         }
-        if (!shade) continue;
-        const edge = outline && (
-          (x > 0 && ids[index - 1] !== id) || (x < width - 1 && ids[index + 1] !== id)
-          || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
-        pixels[index] = edge ? shade[1] : shade[0];
-        if (!edge) continue;
+        if (!color) continue;
+        const left = x ? index - 1 : index;
+        const right = x < width - 1 ? index + 1 : index;
+        const above = y ? index - width : index;
+        const below = y < height - 1 ? index + width : index;
+        const isEdge = this.look.outline && (ids[left] !== id || ids[right] !== id || ids[above] !== id || ids[below] !== id);
+        pixels[index] = isEdge ? edge : inside;
         // keeps the outline visible on a background of its color
-        const around = shade[2];
-        if (x > 0 && ids[index - 1] === 0) pixels[index - 1] = around;
-        if (x < width - 1 && ids[index + 1] === 0) pixels[index + 1] = around;
-        if (y > 0 && ids[index - width] === 0) pixels[index - width] = around;
-        if (y < height - 1 && ids[index + width] === 0) pixels[index + width] = around;
+        if (isEdge) for (const next of [left, right, above, below]) if (ids[next] === 0) pixels[next] = around;
       }
     }
     context.putImageData(image, 0, 0);
@@ -230,7 +215,7 @@ export class Viewer {
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
     const point = pointer && this.toFrame(pointer);
     const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
-    readout.textContent = `${place}${Math.round((100 * this.zoom) / this.ratio)} %`;
+    readout.textContent = `${place}${Math.round(100 * this.scale)} %`;
   }
 
   drawNow() {
@@ -246,100 +231,89 @@ export class Viewer {
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
     if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
-    const css = (/** @type {number} */ pixels) => this.toFramePixels(pixels);
-    drawPreview(context, this.preview, css);
-    for (const sketch of this.sketches) drawSketch(context, sketch, css);
-    for (const mark of this.marks) drawMark(context, mark, css);
-    if (this.cursor) drawCursor(context, this.cursor, css);
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    this.drawPreview();
+    for (const sketch of this.sketches) this.drawSketch(sketch);
+    for (const mark of this.marks) this.drawMark(mark);
+    if (this.cursor) this.drawCursor(this.cursor);
+  }
+  /** Draw in CSS pixels. @param {Sketch} sketch */
+  drawSketch({ points, width = 0, color, closed, corners }) {
+    const { context } = this;
+    const places = points.map((point) => this.placeOf(point));
+    context.lineJoin = context.lineCap = 'round';
+    context.strokeStyle = context.fillStyle = color;
+    context.beginPath();
+    trace(context, places);
+    if (width && places.length) {
+      if (places.length === 1) context.lineTo(places[0].x + 0.001, places[0].y);
+      context.globalAlpha = 0.6;
+      context.lineWidth = width * this.scale;
+      context.stroke();
+      context.globalAlpha = 1;
+    } else if (places.length) {
+      if (closed) context.closePath();
+      strokeTwice(context, 1.5);
+      if (corners) for (const place of places) drawDisc(context, place, 3);
+    }
+  }
+
+  /** Draw a plus or minus in a ring, in black and white, which no object has. @param {Mark} mark */
+  drawMark({ point, positive }) {
+    const { context } = this;
+    const place = this.placeOf(point);
+    context.fillStyle = '#000';
+    drawDisc(context, place, 8);
+    context.fillStyle = '#fff';
+    drawDisc(context, place, 6.5);
+    context.fillStyle = '#000';
+    context.fillRect(place.x - 3.5, place.y - 1, 7, 2);
+    if (positive) context.fillRect(place.x - 1, place.y - 3.5, 2, 7);
+  }
+
+  drawPreview() {
+    const { context } = this;
+    context.beginPath();
+    for (const outline of this.preview) {
+      trace(context, outline.map(([x, y]) => this.placeOf({ x, y })));
+      context.closePath();
+    }
+    context.fillStyle = 'rgba(255, 255, 255, 0.25)';
+    context.fill('evenodd');
+    strokeTwice(context, 1);
+  }
+
+  /** @param {{point: Point, radius: number}} cursor */
+  drawCursor({ point, radius }) {
+    const { context } = this;
+    const { x, y } = this.placeOf(point);
+    context.beginPath();
+    context.arc(x, y, radius * this.scale, 0, 7);
+    context.moveTo(x - 6, y);
+    context.lineTo(x + 6, y);
+    context.moveTo(x, y - 6);
+    context.lineTo(x, y + 6);
+    strokeTwice(context, 1);
   }
 }
 
-/** @typedef {CanvasRenderingContext2D} Context */
-
-/**
- * @param {Context} context in pixels of the frame
- * @param {Sketch} sketch
- * @param {(pixels: number) => number} css CSS pixels as pixels of the frame
- */
-function drawSketch(context, sketch, css) {
-  const { points, width } = sketch;
-  context.lineJoin = context.lineCap = 'round';
-  context.strokeStyle = context.fillStyle = sketch.color;
-  context.beginPath();
-  points.forEach((point, index) => (index ? context.lineTo(point.x, point.y) : context.moveTo(point.x, point.y)));
-  if (width && points.length) {
-    if (points.length === 1) context.lineTo(points[0].x + 0.001, points[0].y);
-    context.globalAlpha = 0.6;
-    context.lineWidth = width;
-    context.stroke();
-    context.globalAlpha = 1;
-  } else if (points.length) {
-    if (sketch.closed) context.closePath();
-    strokeTwice(context, css(1.5));
-    if (sketch.corners) points.forEach((point) => disc(context, point, css(3)));
-  }
+/** @param {CanvasRenderingContext2D} context @param {Point[]} places */
+function trace(context, places) {
+  places.forEach(({ x, y }, index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
 }
 
-/**
- * Draw a plus or minus in a ring, in black and white, which no object has.
- * @param {Context} context
- * @param {Mark} mark
- * @param {(pixels: number) => number} css
- */
-function drawMark(context, { point: { x, y }, positive }, css) {
-  context.fillStyle = '#000';
-  disc(context, { x, y }, css(8));
-  context.fillStyle = '#fff';
-  disc(context, { x, y }, css(6.5));
-  context.strokeStyle = '#000';
-  context.lineWidth = css(2);
-  context.beginPath();
-  context.moveTo(x - css(3.5), y);
-  context.lineTo(x + css(3.5), y);
-  if (positive) {
-    context.moveTo(x, y - css(3.5));
-    context.lineTo(x, y + css(3.5));
-  }
-  context.stroke();
-}
-
-/** @param {Context} context @param {[number, number][][]} outlines @param {(pixels: number) => number} css */
-function drawPreview(context, outlines, css) {
-  context.beginPath();
-  for (const outline of outlines) {
-    outline.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
-    context.closePath();
-  }
-  context.fillStyle = 'rgba(255, 255, 255, 0.25)';
-  context.fill('evenodd');
-  strokeTwice(context, css(1));
-}
-
-/** @param {Context} context @param {{point: Point, radius: number}} cursor @param {(pixels: number) => number} css */
-function drawCursor(context, { point, radius }, css) {
-  const length = css(6);
-  context.beginPath();
-  context.arc(point.x, point.y, radius, 0, 7);
-  context.moveTo(point.x - length, point.y);
-  context.lineTo(point.x + length, point.y);
-  context.moveTo(point.x, point.y - length);
-  context.lineTo(point.x, point.y + length);
-  strokeTwice(context, css(1));
-}
-
-/** @param {Context} context @param {number} line */
+/** @param {CanvasRenderingContext2D} context @param {number} line width of the white one */
 function strokeTwice(context, line) {
-  context.lineWidth = 3 * line;
-  context.strokeStyle = '#000';
-  context.stroke();
-  context.lineWidth = 1.2 * line;
-  context.strokeStyle = '#fff';
-  context.stroke();
+  for (const [width, color] of /** @type {const} */ ([[3, '#000'], [1.2, '#fff']])) {
+    context.lineWidth = width * line;
+    context.strokeStyle = color;
+    context.stroke();
+  }
 }
 
-/** @param {Context} context @param {Point} point @param {number} radius */
-function disc(context, point, radius) {
+/** @param {CanvasRenderingContext2D} context @param {Point} place @param {number} radius */
+function drawDisc(context, { x, y }, radius) {
   context.beginPath();
-  context.arc(point.x, point.y, radius, 0, 7);
+  context.arc(x, y, radius, 0, 7);
   context.fill();
 }

@@ -10,6 +10,7 @@ import secrets
 import socket
 from dataclasses import replace
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 import msgspec
 import numpy as np
 import uvicorn
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -29,12 +31,13 @@ from aotlab import InputError
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import NAME_LENGTH
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Answer, Event, Failure
 from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.guard import GuardMiddleware
 from aotlab_studio.server.session import OutdatedError, Session
 from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
-from aotlab_studio.video import require_frame
+from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
@@ -88,7 +91,8 @@ class Endpoints:
     async def get_frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
 
-        A browser may keep what it asked for by this session's video id: another video has other addresses.
+        ``masks`` draws its masks over it. A browser may keep what it asked for by this session's video id, and by the
+        revision of the masks: another video has other addresses.
         """
         index, frames = _parse_index(request), self._session.document.frames
         if request.query_params.get("near"):
@@ -96,10 +100,10 @@ class Endpoints:
         text = request.query_params.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
         cacheable = request.query_params.get("video") == self._session.video_id
-        return _jpeg_response(
-            await run_in_threadpool(frames.jpeg, index, width),
-            CACHE_HEADERS if cacheable else NO_CACHE_HEADERS,
-        )
+        content = await run_in_threadpool(frames.jpeg, index, width)
+        if "masks" in request.query_params:
+            content = await run_in_threadpool(draw_masks, content, self._session.document.snapshot, index)
+        return _jpeg_response(content, CACHE_HEADERS if cacheable else NO_CACHE_HEADERS)
 
     async def get_labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
@@ -368,6 +372,19 @@ def encode_labels(labels: np.ndarray) -> bytes:
     lengths = np.diff(starts, append=flat.size)
     head = np.array([*labels.shape, len(starts)], "<u4")
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
+
+
+def draw_masks(content: bytes, now: Snapshot, index: int) -> bytes:
+    """Return the JPEG of a frame with the masks of the visible objects in their colors."""
+    import cv2
+
+    image = np.array(Image.open(BytesIO(content)))
+    ids = cv2.resize(now.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    for item in now.objects:
+        if not item.hidden:
+            color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
+            image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)
+    return encode_jpeg(image, None)
 
 
 def make_page_routes(start: str) -> list[Route]:

@@ -20,7 +20,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus, Entry, FrameRange
-from aotlab_studio.document.painting import find_outlines
+from aotlab_studio.document.painting import find_outlines, is_away
 from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import list_files, read_export, replace_written, write_json
@@ -159,6 +159,7 @@ class Session:
         refine: bool = False,
         extend: bool = False,
         overwrite: bool = False,
+        separate: bool = False,
     ) -> EditResult:
         """Store the mask of the object that a box, clicks and a scribble mean.
 
@@ -170,20 +171,27 @@ class Session:
             refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
             extend: as in `editing.apply_suggestion`.
             overwrite: as in `editing.apply_suggestion`.
+            separate: prompts away from the object's mask make a new object; others refine the mask if there is one.
         """
+        on, beside, stroke = positive or [], negative or [], scribble or []
+        labels = self.document.snapshot.labels(frame)
+        mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
+        if separate:
+            if box is None and not (on or stroke or mask.any()):
+                raise InputError("remove: the object has no mask on this frame; click on the object first")
+            if is_away(mask, box, [*on, *stroke[:1], *stroke[-1:]]):
+                object_id = None
+            refine = object_id is not None and bool(mask.any())
         if object_id is not None:
             editing.require_editable(self.document, object_id)
-        on, beside, stroke = positive or [], negative or [], scribble or []
-        known = correction = None
+        correction = None
         if refine and box is None:
             if object_id is None or bool(on or stroke) == bool(beside):
                 raise InputError("refine: give an object, and either positive or negative points")
-            known = self.document.snapshot.labels(frame) == object_id
             correction = [*on, *stroke] or beside, not beside
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
-        prompt = Prompt(
-            [*on, *beside], [1] * len(on) + [0] * len(beside), box, stroke, mask=known, exclude=protected
-        )
+        known, signs = mask if correction else None, [1] * len(on) + [0] * len(beside)
+        prompt = Prompt([*on, *beside], signs, box, stroke, mask=known, exclude=protected)
         found = self._segment(frame, prompt)
         return editing.apply_suggestion(
             self.document, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
@@ -217,8 +225,16 @@ class Session:
 
     def review(self) -> list[ReviewEntry]:
         """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is marked as checked."""
-        checks = list_checks(self.document.snapshot)[:MAX_REVIEW_ENTRIES]
-        return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
+        now = self.document.snapshot
+        names = {item.id: item.name for item in now.objects}
+        frames: dict[int, dict[int, list[str]]] = {}
+        for check in list_checks(now)[:MAX_REVIEW_ENTRIES]:
+            frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
+        entries = []
+        for frame, reasons in frames.items():
+            sentences = [f"{names[object_id]} {', '.join(texts)}" for object_id, texts in reasons.items()]
+            entries.append(ReviewEntry(frame, list(reasons), "; ".join(sentences)))
+        return entries
 
     @property
     def archive(self) -> Path:
