@@ -139,8 +139,8 @@ def name_tensors(values: dict[str, Any]) -> dict[str, Tensor]:
 
 def _encode(model: VOSModel, frame: Tensor, size: tuple[int, int]) -> dict[str, Any]:
     """Encode a frame H×W×3 uint8 of any size."""
-    image = resize_bicubic(frame.float() / 255, size).permute(2, 0, 1)[None]
-    return {"features": model.encode(normalize(image))}
+    image = resize_bicubic(frame.permute(2, 0, 1).float() / 255, size)
+    return {"features": model.encode(normalize(image[None]))}
 
 
 def _assign_identities(model: VOSModel, masks: Tensor) -> dict[str, Any]:

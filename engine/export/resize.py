@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 
-def resize_bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize an image H×W×3 as ``F.interpolate(mode="bicubic")``, six times as fast in onnxruntime as its Resize."""
-    height, width = image.shape[:2]
-    rows: Any = sum(w[:, None, None] * image[i] for i, w in _cubic_taps(height, size[0]))
-    columns: Any = sum(w[:, None] * rows[:, i] for i, w in _cubic_taps(width, size[1]))
-    return columns
+def resize_bicubic(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps C×H×W as ``F.interpolate(mode="bicubic")``, six times as fast in onnxruntime as its Resize."""
+    for length in size:
+        taps = _cubic_taps(maps.shape[1], length)
+        resized: Any = sum(weight[:, None] * maps.index_select(1, index) for index, weight in taps)
+        maps = resized.transpose(1, 2)  # rows of the other axis, which are faster to copy than its columns
+    return maps
 
 
 def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:
@@ -27,8 +28,9 @@ def _cubic_taps(source: int, target: int) -> list[tuple[Tensor, Tensor]]:
     weights = far(1 + fraction), near(fraction), near(1 - fraction), far(2 - fraction)
     taps = []
     for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
-        index = (first + offset).long()
-        taps.append((index.clamp(min=0).clamp(max=source - 1), weight))
+        # clamped as floats, because OpenVINO 2025.4 makes all integers 0 that have no upper bound
+        index = (first + offset).clamp(min=0).clamp(max=source - 1)
+        taps.append((index.long(), weight))
     return taps
 
 

@@ -168,10 +168,24 @@ def extract_tiles(x: Tensor, size: MapSize, heads: int, margin: int) -> Tensor:
         B×heads×rows×columns×n×side×side×(C/heads).
     """
     height, width = size
+    if torch.compiler.is_exporting():  # one Gather instead of copies by Pad, Gather and Transpose
+        tokens = index_tiles(size, margin)
+        x = split_heads(x, heads).unflatten(2, (-1, height * width))  # B×heads×n×L×c
+        tiles = x.index_select(3, tokens.flatten()).unflatten(3, tokens.shape)
+        return tiles.permute(0, 1, 3, 4, 2, 5, 6, 7)
     x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
     x = F.pad(x, (0, 0, 0, 0, margin, -width % TILE + margin, margin, -height % TILE + margin))
     tiles = x.unfold(2, TILE + 2 * margin, TILE).unfold(3, TILE + 2 * margin, TILE)
     return tiles.permute(0, 4, 2, 3, 1, 6, 7, 5)  # from B×n×rows×columns×heads×c×side×side
+
+
+def index_tiles(size: MapSize, margin: int) -> Tensor:
+    """Return the tokens of the tiles of `extract_tiles`, rows×columns×side×side; outside the map the nearest ones."""
+    y, x = (
+        (torch.arange(0, length, TILE)[:, None] + torch.arange(-margin, TILE + margin)).clamp(0, length - 1)
+        for length in size
+    )
+    return y[:, None, :, None] * size[1] + x[None, :, None, :]
 
 
 def window_strides(window: int, frames: int) -> tuple[int, ...]:
