@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import is_file
 
 ROOT = Path(__file__).resolve().parents[1]
 """root of the checkout or the installed package: the folder that holds configs/ and pretrain_models/"""
@@ -45,10 +44,10 @@ def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT), subject: st
         InputError: no such file or preset.
     """
     for path in (folder / name for folder in folders):
-        if path.suffix in (".yaml", ".yml") and is_file(path):
+        if path.suffix in (".yaml", ".yml") and path.is_file():
             return path.resolve()
     for folder in (PRESETS, RECIPES):
-        if is_file(folder / f"{name}.yaml"):
+        if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
     known, recipes = list_presets(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
     listed = f"presets are {', '.join(known)}; recipes of aotlab train are {', '.join(recipes)}"

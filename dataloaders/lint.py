@@ -23,10 +23,9 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.dataloaders.training.sets import MIN_FRAMES, VIDEO_LAYOUTS
 from aotlab.media.images import open_image, require_jpeg_end
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import VOID
+from aotlab.media.masks import VOID, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder
 from aotlab.utils.progress import progress_bar
 
 DataKind = Literal["video", "static"]
@@ -34,7 +33,6 @@ MAX_VALUES = 60
 """largest number of values in a mask; blur and JPEG cause more"""
 MAX_SIZES = 3
 """largest number of frame sizes in a video; single images have more"""
-MASK_MODES = ("1", "P", "L", "I", "I;16", "I;16B")
 LAYOUTS: Mapping[DataKind, str] = {
     "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
     f"{MIN_FRAMES} masks per video or more",
@@ -112,12 +110,12 @@ def lint_folder(
     require_folder(root, "JPEGImages/ and Annotations/ in it")
     layouts = VIDEO_LAYOUTS if kind == "video" else VIDEO_LAYOUTS[-1:]
     pairs = [(root / images, root / masks) for images, masks in layouts]
-    pair = next((pair for pair in pairs if is_folder(pair[0]) and is_folder(pair[1])), None)
+    pair = next((pair for pair in pairs if pair[0].is_dir() and pair[1].is_dir()), None)
     if pair is None:
-        sets = [name for name in list_subfolders(root) if is_folder(root / name / "JPEGImages")]
+        sets = [name for name in list_subfolders(root) if (root / name / "JPEGImages").is_dir()]
         if sets:
             raise InputError(f"{root}: has several sets; check each of them: {', '.join(sets)}")
-        missing = [folder for folder in pairs[-1] if not is_folder(folder)]
+        missing = [folder for folder in pairs[-1] if not folder.is_dir()]
         return LintResult([make_error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
     names, loose = list_subfolders(images), list_images_by_stem(images)
@@ -225,30 +223,22 @@ def check_frame(path: Path, *, decode: bool) -> FileFacts:
 
 def check_mask(path: Path, *, decode: bool) -> FileFacts:
     """Return the size of a mask, and its ids if ``decode``."""
-    values = np.empty(0, np.uint8)
+    if not decode:
+        return check_frame(path, decode=False)
     try:
-        with open_image(path, "mask", "download or save it again, or remove it") as image:
-            size, kind, mode = (image.height, image.width), image.format, image.mode
-            if decode and kind == "PNG" and mode in MASK_MODES:
-                values = np.unique(np.asarray(image))
+        labels = read_mask(path)
     except InputError as problem:
         return FileFacts(finding=make_error(path, str(problem).removeprefix(f"{path}: ")))
-    ids = tuple(values[values != 0].tolist())
-    if kind != "PNG":
-        finding = make_error(
-            path, f"{kind} file, whose compression changes ids; save the mask as palette PNG"
+    ids, size = tuple(np.unique(labels[labels > 0]).tolist()), (labels.shape[0], labels.shape[1])
+    if ids and ids[-1] > VOID:
+        return FileFacts(
+            size, None, make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
         )
-    elif mode not in MASK_MODES:
-        advice = "but a mask has one id per pixel; save it as palette (mode P) or gray PNG"
-        finding = make_error(path, f"mode {mode}, {advice}")
-    elif ids and (ids[-1] > VOID or ids[0] < 0):
-        finding = make_error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
-    elif len(ids) > MAX_VALUES:
+    if len(ids) > MAX_VALUES:
         advice = "save ids without smoothing, resizing or JPEG"
         finding = make_warning(path, f"more than {MAX_VALUES} values, like a blurred mask; {advice}")
-    else:
-        return FileFacts(size, ids if decode else None)
-    return FileFacts(size, None, finding)
+        return FileFacts(size, None, finding)
+    return FileFacts(size, ids)
 
 
 def _read(
@@ -314,8 +304,8 @@ def _check_object_masks(video: Video, frames: Facts) -> Iterator[Finding]:
 def _check_names(folder: Path, files: Sequence[Path], formats: str) -> Iterator[Finding]:
     """Yield the files of a folder that are not read."""
     known = set(files)
-    for path in sorted(folder.iterdir()) if is_folder(folder) else ():
-        if path not in known and not path.name.startswith(".") and not is_folder(path):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path not in known and not path.name.startswith(".") and not path.is_dir():
             yield make_warning(path, f"not read; convert it to {formats}, or remove it")
 
 

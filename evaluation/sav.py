@@ -19,7 +19,6 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ class SeparateObjects(ScoringPlan):
     def result_files(self, results: Path, frame: Path) -> list[Path]:
         """Return the result files of one of the frames."""
         folders = self.object_folders.values()
-        if not any(is_folder(results / folder.name) for folder in folders):
+        if not any((results / folder.name).is_dir() for folder in folders):
             return [results / frame.name]
-        return [results / folder.name / frame.name for folder in folders if is_file(folder / frame.name)]
+        return [results / folder.name / frame.name for folder in folders if (folder / frame.name).is_file()]
 
     def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
         """Return J and F (2×K) of one of the frames and the ignored predicted ids; NaN without an annotation.
@@ -46,10 +45,10 @@ class SeparateObjects(ScoringPlan):
             InputError: a file is missing or not a mask, or sizes differ.
         """
         name = frame.name
-        ids = read_mask(results / name) if is_file(results / name) else None
+        ids = read_mask(results / name) if (results / name).is_file() else None
         values = np.full((2, len(self.ids)), np.nan)
         for index, (object_id, folder) in enumerate(self.object_folders.items()):
-            if not is_file(folder / name):
+            if not (folder / name).is_file():
                 continue
             annotation = read_mask(folder / name) > 0
             path = results / name if ids is not None else results / folder.name / name
@@ -106,7 +105,7 @@ def write_object_results(output: Path, results: Path, folders: Mapping[int, Path
         object_id: {path.name for path in folder.glob("[!.]*.png")} for object_id, folder in folders.items()
     }
     for name in sorted(set().union(*names.values())):
-        ids = read_mask(results / name) if is_file(results / name) else None
+        ids = read_mask(results / name) if (results / name).is_file() else None
         for object_id, folder in folders.items():
             if name in names[object_id]:
                 mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == object_id

@@ -17,7 +17,7 @@ from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, require_none_missing
+from aotlab.utils.files import require_none_missing
 
 Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
@@ -111,7 +111,7 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
         InputError: files are missing; names the first and their number.
     """
     expected = [file for path in plan.frames for file in plan.result_files(results, path)]
-    missing = [path for path in expected if not is_file(path)]
+    missing = [path for path in expected if not path.is_file()]
     require_none_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
 
 

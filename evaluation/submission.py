@@ -14,7 +14,7 @@ from PIL import Image
 
 from aotlab.media.images import decode_image
 from aotlab.media.masks import PALETTE
-from aotlab.utils.files import atomic_path, describe_error, is_file, reading, require_file
+from aotlab.utils.files import atomic_path, describe_error, reading, require_file
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
@@ -46,7 +46,7 @@ def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[s
     problems, missing = list[str](), dict[str, list[str]]()
     for item, stem in _iterate_frames(expected, "checking"):
         path = results / item.name / f"{stem}.png"
-        if not is_file(path):
+        if not path.is_file():
             missing.setdefault(item.name, []).append(str(path))
         elif problem := find_mask_problem(path.read_bytes(), item):
             problems.append(f"{path}: {problem}")

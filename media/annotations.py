@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import mimetypes
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from aotlab.media.regions import (
     match_regions,
 )
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import atomic_path, is_file, is_folder, read_json, reading, require_file
+from aotlab.utils.files import atomic_path, read_json, reading, require_file
 from aotlab.utils.plugins import (
     MASK_READERS,
     MASK_WRITERS,
@@ -80,9 +79,9 @@ def read_annotations(
     folder, record = path, read_job_record(path)
     if record is not None and record.error is not None:
         log.warning("%s: results of a run that did not end (%s)", folder, record.error)
-    if is_file(folder / JOB_RECORD):
+    if (folder / JOB_RECORD).is_file():
         path = _find_tracked_masks(folder)
-    if not is_folder(path):
+    if not path.is_dir():
         require_file(path, "expected a file of masks")
     with reading(path):
         annotations = _read(path, replace(video, frame=frame))
@@ -137,11 +136,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
         annotations: Annotations | None = read(path, video)
         if annotations is not None:
             return annotations
-    if (mimetypes.guess_type(path.name)[0] or "").startswith("video/"):
-        raise InputError(
-            "a video; a mask is a PNG of object ids, a folder of them, or annotations such as COCO JSON"
-        )
-    if not is_folder(path) and path.suffix.lower() not in (".json", ".xml", ".txt"):
+    if not path.is_dir() and path.suffix.lower() not in (".json", ".xml", ".txt"):
         read_mask(path)  # raises if it is not a mask image
     raise InputError(
         "not masks in a known format; expected PNGs of object ids in FRAME.png, binary ones in OBJECT/FRAME.png, or "
@@ -150,7 +145,7 @@ def _read(path: Path, video: VideoInfo) -> Annotations:
 
 
 def _read_coco(path: Path, video: VideoInfo) -> Annotations | None:
-    tree = read_json(path) if path.suffix.lower() == ".json" and not is_folder(path) else None
+    tree = read_json(path) if path.suffix.lower() == ".json" and not path.is_dir() else None
     if not (isinstance(tree, dict) and {"images", "annotations"} <= tree.keys()):
         return None
     found = match_regions(parse_coco(tree, video), video)
@@ -165,11 +160,11 @@ def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
 
 def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
     """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
-    if not is_folder(path):
+    if not path.is_dir():
         regions = _parse_mask(path, video.size) if _has_ids(path) else None
         return None if regions is None else match_regions(regions, video)
-    folders = sorted(inner for inner in path.iterdir() if is_folder(inner) and any(inner.glob("*.png")))
-    if any((path / "labels").glob("*.txt")) or is_file(path / PROJECT):
+    folders = sorted(inner for inner in path.iterdir() if inner.is_dir() and any(inner.glob("*.png")))
+    if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
         return None
     if folders:
         return match_regions(_parse_object_folders(folders, video.size), video)

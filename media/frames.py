@@ -24,7 +24,7 @@ from aotlab.media.high_bit_depth import (
 )
 from aotlab.media.images import list_images, require_image_size
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_folder, real_path
+from aotlab.utils.files import atomic_path
 
 IMAGE_RATE = Fraction(24)
 """default frame rate of image sequences, as in DAVIS and most films"""
@@ -115,14 +115,14 @@ class ImageFrames(FrameSource):
         self.rate = parse_rate(rate)
         self._paths: list[Path] = []
         linear = False
-        if not is_folder(path) and detect_image_kind(path) == "tiff":
+        if not path.is_dir() and detect_image_kind(path) == "tiff":
             stack = TiffStack(path)
             self._read_values: Callable[[int], np.ndarray] = stack.read
             self.name, self.length = path.stem, stack.count
         else:
-            self._paths = list_images(path) if is_folder(path) else [path]
+            self._paths = list_images(path) if path.is_dir() else [path]
             self._read_values = lambda index: read_raw_image(self._paths[index])
-            self.name, self.length = real_path(path).name, len(self._paths)
+            self.name, self.length = path.resolve().name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"
         self._path = path
         first = self._read_values(0)
@@ -201,7 +201,7 @@ def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) 
             Image.fromarray(frame).save(temporary, format="JPEG", quality=95)
             return path
         try:
-            os.link(real_path(file), temporary)
+            os.link(file.resolve(), temporary)
         except OSError:  # another disk, or no links here
             shutil.copyfile(file, temporary)
     return path

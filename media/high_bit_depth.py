@@ -16,7 +16,7 @@ import numpy as np
 
 from aotlab.media.images import RESAVE_ADVICE, open_image, read_image, warn_of_orientation
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import file_mode, is_file, is_file_name, reading
+from aotlab.utils.files import is_file_name, reading
 
 MAX_PIXELS = 2**28
 """largest number of pixels of TIFF and EXR images; Pillow has its own limit"""
@@ -33,7 +33,7 @@ LevelsOption = str | tuple[float, float] | None
 
 def detect_image_kind(path: Path) -> str:
     """Return the kind of an image by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits`` for all others."""
-    if not is_file(path):
+    if not path.is_file():
         return "8 bits"  # the 8-bit reader reports the error
     try:
         with path.open("rb") as file:
@@ -164,7 +164,7 @@ class TiffStack:
     def _require_part(self, name: str) -> None:
         """Raise unless another file of an OME-TIFF is a file beside it."""
         part = self.path.parent / name
-        if not is_file_name(name) or (file_mode(part) and not is_file(part)):
+        if not is_file_name(name) or (part.exists() and not part.is_file()):
             raise ValueError(f"its part {name[:80]!r} is not a file next to it")
 
     def _find_frames(self) -> tuple[str, int]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_file
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -95,7 +94,7 @@ def read_job_record(folder: Path) -> JobRecord | None:
     ]
     video = _relocate(record.video, record.folder, folder)
     beside = folder.absolute().parent / Path(video).name
-    if os.path.isabs(video) and not _exists(video) and beside != folder.absolute() and _exists(str(beside)):
+    if os.path.isabs(video) and not os.path.exists(video) and beside != folder.absolute() and beside.exists():
         video = str(beside)
     return replace(record, video=video, masks=masks)
 
@@ -108,7 +107,7 @@ def write_job_record(folder: Path, record: JobRecord) -> None:
 def find_video(folder: Path, record: JobRecord) -> Path:
     """Return the video of the results in a folder; raise `InputError` if it is missing."""
     video = Path(record.video)
-    if not _exists(record.video):
+    if not os.path.exists(record.video):
         raise InputError(
             f"{folder}: its video is missing, at {video} and next to the results; restore it, or put it next to the "
             "results"
@@ -146,7 +145,7 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
         frames: indices of the frames with masks; masks in one file may leave out frames without objects.
     """
     first, last, end = record.first_frame, record.last_frame, record.first_frame + record.frames
-    ended = record.error is None and not is_file(folder / CORRECTED_FILE)
+    ended = record.error is None and not (folder / CORRECTED_FILE).is_file()
     if ended and (last is None or last < end):  # else frames were dropped to keep up with the source
         last = end - 1
     outside = [index for index in sorted(frames) if index < first or (last is not None and index > last)]
@@ -175,13 +174,9 @@ def _read_png_size(path: Path) -> tuple[int, int] | None:
 
 def _relocate(path: str, earlier: str, folder: Path) -> str:
     """Return a path that may have been moved together with the folder that was at the path ``earlier``."""
-    if earlier and os.path.isabs(path) and not _exists(path):
+    if earlier and os.path.isabs(path) and not os.path.exists(path):
         with suppress(ValueError):  # another drive of Windows
             moved = os.path.normpath(folder.absolute() / os.path.relpath(path, earlier))
-            if _exists(moved):
+            if os.path.exists(moved):
                 return moved
     return path
-
-
-def _exists(path: str) -> bool:
-    return bool(file_mode(Path(path)))

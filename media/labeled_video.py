@@ -8,12 +8,12 @@ from pathlib import Path
 
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
 from aotlab.media.object_masks import ListedObject, ObjectMasks
-from aotlab.utils.files import is_file, require_file_name
+from aotlab.utils.files import require_file_name
 
 
 def find_masks(path: Path) -> Path:
     """Return the path of the masks in a folder of results, which also holds masks of prompts; other paths unchanged."""
-    return path / MASKS_FOLDER if is_file(path / JOB_RECORD) else path
+    return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
 
 
 @dataclass(frozen=True)

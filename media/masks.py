@@ -11,8 +11,7 @@ from PIL import Image
 from aotlab.media.images import is_lossless, open_image, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file
-from aotlab.utils.numbers import require
+from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +56,6 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     Raises:
         InputError: missing, not an image, lossy (JPEG), colored (RGB), or of another size.
     """
-    require_path(path)
-    require(
-        size is None or np.shape(size) == (2,),
-        f"size: expected (height, width) of the mask, got {str(size)[:40]}",
-    )
     path = Path(path)
     with open_image(path, "mask", MASK_ADVICE) as image:
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
@@ -87,14 +81,9 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
     return labels if size is None else require_image_size(labels, size, path, "its frame")
 
 
-def require_path(path: object) -> None:
-    """Raise `InputError` unless a mask's file is a path."""
-    require(isinstance(path, str | Path), f"path: expected the file of a mask, got {type(path).__name__}")
-
-
 def is_black_and_white(path: Path) -> bool:
     """Return whether a file is an image of one object in white, which has no id."""
-    if not is_file(path) or path.suffix.lower() not in IMAGE_SUFFIXES:
+    if not path.is_file() or path.suffix.lower() not in IMAGE_SUFFIXES:
         return False
     with open_image(path, "mask", MASK_ADVICE) as image:
         colors = image.getcolors(2) or [] if image.mode in ("1", "L", "P") else []
@@ -117,8 +106,8 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         InputError: not H×W, or an id is not a whole number from 0 to 65535; the file is not called ``.png``, or
             cannot be written.
     """
-    require_path(path)
-    if Path(path).suffix.lower() != ".png":
+    path = Path(path)
+    if path.suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
     labels = np.asarray(labels)
     if labels.ndim != 2 or not labels.size:
@@ -136,7 +125,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
     else:
         image = Image.fromarray(labels.astype(np.uint8), mode="P")
         image.putpalette(PALETTE.tobytes())
-    with atomic_path(Path(path)) as temporary:
+    with atomic_path(path) as temporary:
         image.save(temporary, format="PNG")
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import reading
 from aotlab.utils.numbers import require
 from aotlab.utils.value_syntax import parse_frame_object
 
@@ -61,10 +62,8 @@ class Prompt:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "labels", None if labels is None else tuple(map(int, labels)))
         object.__setattr__(self, "scribble", _make_points(self.scribble))
-        require(
-            not _are_fractions((*points, *self.scribble)),
-            f"points {(*points, *self.scribble)}: not in pixels; {FRACTIONS_ADVICE}",
-        )
+        for name, values in (("points", points), ("scribble", self.scribble), ("box", self.box or ())):
+            require(not _are_fractions(values), f"{name} {values}: not in pixels; {FRACTIONS_ADVICE}")
         require(
             self.box is None or (_is_vector(self.box, 4) and min(self.box[2:]) >= 2),
             f"box {self.box}: expected left, top, width and height in pixels, at least 2 each",
@@ -142,7 +141,6 @@ def parse_prompts(
     negative_points: Sequence[str] = (),
     *,
     first_frame: int = 0,
-    with_frame: bool = True,
 ) -> dict[int, dict[int, Prompt]]:
     """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
 
@@ -153,35 +151,28 @@ def parse_prompts(
         points: points on an object.
         negative_points: points that are not on an object.
         first_frame: frame of prompts without one.
-        with_frame: whether texts may name a frame.
 
     Raises:
-        InputError: a text of another form, a box without two pixels each way, two boxes for one object, or an object
-            with nothing but negative points.
+        InputError: a text of another form, two boxes for one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):
         for text in texts:
-            frame, object_id, values = _parse_numbers(kind, text, first_frame, with_frame=with_frame)
-            given = options.setdefault((frame, object_id), {"box": None, "points": [], "labels": []})
+            frame, object_id, values = _parse_numbers(kind, text)
+            frame = first_frame if frame is None else frame
+            given = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
                 given["points"].append(values)
                 given["labels"].append(int(kind == "point"))
-            elif given["box"] is None:
-                given["box"] = values
-            else:
+            elif given.setdefault("box", values) is not values:
                 raise InputError(
-                    f"box {text}: object {object_id} has a box on frame {frame} already; for another object write "
-                    f":{object_id + 1}={text.rpartition('=')[2]}"
+                    f"box {text}: object {object_id} has a box on frame {frame} already; give another object its id, "
+                    "as in :2=X,Y,W,H"
                 )
     prompts: dict[int, dict[int, Prompt]] = {}
     for (frame, object_id), given in sorted(options.items()):
-        if given["box"] is None and 1 not in given["labels"]:
-            raise InputError(
-                f"not-point: object {object_id} has only negative points on frame {frame}; add a point on the object "
-                "or a box"
-            )
-        prompts.setdefault(frame, {})[object_id] = Prompt(**given)
+        with reading(f"object {object_id} on frame {frame}"):
+            prompts.setdefault(frame, {})[object_id] = Prompt(**given)
     return prompts
 
 
@@ -208,8 +199,10 @@ def _is_vector(values: object, length: int) -> bool:
 
 def _are_fractions(values: Any) -> bool:
     """Return whether there are numbers, all in 0 to 1 and not all whole, such as fractions of an image."""
-    numbers = np.asarray(values, float)
-    return bool(((numbers >= 0) & (numbers <= 1)).all() and (numbers % 1).any())
+    numbers = np.asarray(values)
+    return numbers.dtype.kind in "iuf" and bool(
+        ((numbers >= 0) & (numbers <= 1)).all() and (numbers % 1).any()
+    )
 
 
 def _make_points(points: Any) -> tuple[Point, ...]:
@@ -227,28 +220,20 @@ def _make_mask(name: str, mask: Any) -> np.ndarray:
     return array
 
 
-def _parse_numbers(
-    kind: str, text: str, first: int, *, with_frame: bool
-) -> tuple[int, int, tuple[float, ...]]:
+def _parse_numbers(kind: str, text: str) -> tuple[int | None, int, tuple[float, ...]]:
     """Return frame, object id, and x, y or x, y, width, height."""
-    text = "".join(text.split())
-    frame, object_id, value = parse_frame_object(text)
+    frame, object_id, value = parse_frame_object("".join(text.split()))
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(value)
-    if match is None or not 0 < object_id < 65536 or (frame is not None and not with_frame):
+    if match is None or not 0 < object_id < 65536:
         form, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
-        place, number = ("[FRAME]", "40") if with_frame else ("", "")
         raise InputError(
-            f"{kind} {text}: expected {place}[:ID]= with an id from 1 and {form}, for example {example} or "
-            f"{number}:2={example}"
+            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {form}, for example {example} or "
+            f"40:2={example}"
         )
     values = tuple(map(float, match.groups()))
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)
-    if kind == "box" and min(values[2:]) < 2:
-        form = "X1:Y1 as its top left and X2:Y2 as its bottom right corner" if corners else "X,Y,W,H"
-        remedy = f"; {FRACTIONS_ADVICE}" if _are_fractions(values) else ""
-        raise InputError(f"box {text}: expected {form}, at least 2 pixels wide and high{remedy}")
-    return first if frame is None else frame, object_id, values
+    return frame, object_id, values

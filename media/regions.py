@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import numpy as np
 
@@ -245,17 +245,14 @@ def require_size(height: object, width: object, expected: Size | None = None) ->
     Raises:
         InputError: not whole numbers from 1 to `MAX_SIDE`, or not the expected size.
     """
-    sides = [side for side in (height, width) if type(side) is int and 1 <= side <= MAX_SIDE]
-    if len(sides) < 2:
-        raise InputError(
-            f"has a size of {width!s:.20}×{height!s:.20}; expected whole numbers from 1 to {MAX_SIDE}"
+    size = height, width
+    valid = all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)
+    if not valid or expected not in (None, size):
+        wanted = (
+            f"sides of 1 to {MAX_SIDE}" if expected is None else f"{expected[1]}×{expected[0]}, as the video"
         )
-    if expected is not None and tuple(sides) != expected:
-        raise InputError(
-            f"is for images of {width}×{height}, but the video is {expected[1]}×{expected[0]}; "
-            "give masks of the video's size"
-        )
-    return sides[0], sides[1]
+        raise InputError(f"is for images of {width!s:.20}×{height!s:.20}; expected {wanted}")
+    return cast(Size, size)
 
 
 def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray:

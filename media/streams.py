@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from aotlab.media.decoding import (
 from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import describe_error, file_mode
+from aotlab.utils.files import describe_error
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:
@@ -103,9 +102,8 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
 
     path, shown = Path(source), strip_credentials(source)
     address = ADDRESS.fullmatch(shown)
-    mode = 0 if address or source == "-" else file_mode(path)
-    numbered = not mode and CAMERA_NUMBER.fullmatch(source) is not None
-    camera = numbered or stat.S_ISCHR(mode)
+    numbered = CAMERA_NUMBER.fullmatch(source) is not None and not path.exists()
+    camera = numbered or (not address and path.is_char_device())
     title, name = source, path.stem
     if numbered:
         title, name = f"camera {source}", f"camera{source}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -30,7 +29,8 @@ from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import digest_samples, file_mode, is_file, is_folder, reading, require_existing
+from aotlab.utils.files import digest_samples, reading, require_existing
+from aotlab.utils.numbers import POSITIVE, require_range, require_type
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:
@@ -55,25 +55,23 @@ def open_frames(
         rate: frames per second of a folder of images or a TIFF stack (default: 24).
 
     Raises:
-        InputError: no such source, not a video, no frames, or the first frame cannot be read; ``levels`` or ``rate``
-            are invalid, or given for a video file or a stream.
+        InputError: no such source, not a video, no frames, or the first frame cannot be read; ``timeout``,
+            ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
-    if not isinstance(source, str | Path):
-        kind = type(source).__name__
-        raise InputError(
-            f"source: expected a path or an address, or a camera as text, such as '0'; got {kind}"
-        )
+    require_type(
+        source, str | Path, "source: expected a path or an address, or a camera as text, such as '0'"
+    )
+    require_range(timeout, POSITIVE, "timeout")
     path, address = Path(source), ADDRESS.fullmatch(str(source))
     if address and address[1].lower() == "file":
         raise InputError(
             f"{strip_credentials(str(source))}: file:// addresses are not supported; give the path"
         )
-    mode = 0 if address else file_mode(path)
-    camera = not mode and CAMERA_NUMBER.fullmatch(str(source))
-    if address or camera or str(source) == "-" or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+    is_stream = address or str(source) == "-" or path.is_char_device() or path.is_fifo()
+    if is_stream or (CAMERA_NUMBER.fullmatch(str(source)) and not path.exists()):
         _require_unset("a stream", levels=levels, fps=rate)
         return open_stream(str(source), timeout)
-    if is_folder(path) or (is_file(path) and detect_image_kind(path) == "tiff"):
+    if path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff"):
         return ImageFrames(path, levels, rate)
     require_existing(path, "give a video file or a folder of frames")
     _require_unset(str(path), levels=levels, fps=rate)

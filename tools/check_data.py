@@ -16,7 +16,7 @@ from click import UsageError
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Choice, ExistingPath, PositiveInt, flag, option
+from aotlab.tools.cli.types import ExistingPath, PositiveInt, flag, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import align_columns
 
@@ -48,7 +48,7 @@ def format_summary(report: LintResult, kind: str) -> str:
 @click.argument("root", type=ExistingPath, help="folder with JPEGImages/ and Annotations/, or of a benchmark")
 @option(
     "--kind",
-    type=Choice(("video", "static")),
+    type=click.Choice(("video", "static")),
     help="video: a folder of frames for each video; static: single images (default: video)",
 )
 @option("--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}")

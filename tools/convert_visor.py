@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import click
+
 from aotlab.tools.cli.command import command, report_failures
-from aotlab.tools.cli.types import Choice, ExistingPath, Folder, option
+from aotlab.tools.cli.types import ExistingPath, Folder, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
 
@@ -22,7 +24,7 @@ from aotlab.utils.files import require_writable
 @option("--output", type=Folder, required=True, help="folder of the data set to write")
 @option(
     "--split",
-    type=Choice(("train", "val")),
+    type=click.Choice(("train", "val")),
     default="val",
     help="val keeps only the objects of the first frame",
 )

@@ -18,7 +18,7 @@ from aotlab.tools.cli.command import command, report_failures, require_new_outpu
 from aotlab.tools.cli.options import force
 from aotlab.tools.cli.types import ExistingPath, Folder, list_option, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import real_path, require_writable
+from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import format_count
 from aotlab.utils.progress import progress_bar
 
@@ -43,7 +43,7 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
     from aotlab.engine.benchmark.voting import list_sequences, to_integer_weights, vote_sequence
 
     votes = to_integer_weights(weights, len(results))
-    if real_path(output) in [real_path(folder) for folder in results]:
+    if output.resolve() in [folder.resolve() for folder in results]:
         raise UsageError(f"--output {output}: one of the results themselves; choose another folder")
     require_new_output(output, force=force)
     names = sorted({name for folder in results for name in list_sequences(folder)})

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -24,10 +25,10 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.tools.cli.command import command, group, report_write_errors
 from aotlab.tools.cli.options import (
     BenchmarkOptions,
+    collect_options,
     dataset_options,
     device,
     force,
-    gather,
     memory_options,
     model_options,
     precision_option,
@@ -38,7 +39,6 @@ from aotlab.tools.cli.options import (
     settings,
 )
 from aotlab.tools.cli.types import (
-    Choice,
     Folder,
     Pixels,
     PositiveFloat,
@@ -166,7 +166,7 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
     ),
     option(
         "--feedback",
-        type=Choice(("own", "fused")),
+        type=click.Choice(("own", "fused")),
         default="own",
         help="prediction that each branch stores in memory: its own, or the fused one",
     ),
@@ -181,7 +181,7 @@ def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationR
 @model_options(several="average models, each with its own --config", several_configs=True)
 @group("device and precision", device, precision_option())
 @memory_options(bounded=False)
-@gather("models", ModelSet)
+@collect_options("models", ModelSet)
 def main(
     *,
     models: ModelSet,

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
@@ -21,7 +22,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     settings,
 )
-from aotlab.tools.cli.types import Choice, Folder, Size, flag, number, option
+from aotlab.tools.cli.types import Folder, Size, flag, number, option
 from aotlab.utils.errors import RunStopped, require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -82,7 +83,7 @@ def check_export(
 )
 @option(
     "--provider",
-    type=Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
+    type=click.Choice(("cpu", "cuda", "tensorrt", "coreml", "directml", "openvino")),
     default="cpu",
     help="execution provider for --verify",
 )

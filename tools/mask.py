@@ -13,7 +13,7 @@ from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.options import force, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import atomic_path, is_folder, real_path, sibling_path
+from aotlab.utils.files import atomic_path, sibling_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ def read_frame(source: Path, number: int | None) -> np.ndarray:
     from aotlab.media.matching import IMAGE_SUFFIXES
     from aotlab.media.video import open_frames
 
-    if not number and source.suffix.lower() in IMAGE_SUFFIXES and not is_folder(source):
+    if not number and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
         return ImageFrames(source).read(0)
     require_extra("video")
     return open_frames(source).read(number or 0)
@@ -70,7 +70,7 @@ def main(
     number = f".{frame}" if frame else ""
     output = output or sibling_path(source, f"{number}.mask.png")
     overlay = output.with_name(f"{output.stem.removesuffix('.mask')}.overlay.jpg")
-    if real_path(source) in (real_path(output), real_path(overlay)):
+    if source.resolve() in (output.resolve(), overlay.resolve()):
         raise UsageError(f"--output {output}: is the image itself; give another name")
     require_new_output(output, ".png", force=force)
     require_new_output(overlay, ".jpg", force=force)
@@ -81,11 +81,11 @@ def main(
     from aotlab.media.masks import write_mask
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import parse_prompts
-    from aotlab.utils.value_syntax import parse_frame_object
 
-    if any(parse_frame_object(text).frame is not None for text in (*box, *point, *not_point)):
+    by_frame = parse_prompts(box, point, not_point)
+    if [*by_frame] != [0]:
         raise InputError(f"{source}: boxes and points name a frame; leave it out, or choose it with --frame")
-    prompts = parse_prompts(box, point, not_point, with_frame=False)[0]
+    prompts = by_frame[0]
     image = read_frame(source, frame)
     labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts)
     require_pixels(labels, prompts)

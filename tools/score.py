@@ -31,10 +31,10 @@ from aotlab.tools.cli.command import (
     require_new_output,
     require_paths,
 )
-from aotlab.tools.cli.options import BenchmarkOptions, dataset_options, force, gather
+from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, force
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, real_path, write_text
+from aotlab.utils.files import write_text
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.scoring import ScoringResult
@@ -82,7 +82,7 @@ class ScoreOptions:
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
     require_paths(result, annotations)
-    folder = real_path(result)
+    folder = result.resolve()
     masks, record = find_masks(folder), read_job_record(folder)
     if record is not None and record.error is not None:
         raise InputError(
@@ -213,7 +213,7 @@ def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> lis
 
 def require_results(videos: Sequence[Video], results: Path) -> None:
     """Raise `InputError` if no video has a folder of results; single missing folders are reported as failures."""
-    if not any(is_folder(results / video.name) for video in videos):
+    if not any((results / video.name).is_dir() for video in videos):
         raise InputError(
             f"{results}: contains no results of the {len(videos)} sequences; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
@@ -275,7 +275,7 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
 @option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
 @force
-@gather("options", ScoreOptions)
+@collect_options("options", ScoreOptions)
 def main(*, options: ScoreOptions, force: bool) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""
     require_extra("score")

@@ -25,7 +25,7 @@ from aotlab.tools.cli.command import command, group, require_new_output, require
 from aotlab.tools.cli.options import data_options, force
 from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import is_folder, require_output, require_writable
+from aotlab.utils.files import require_output, require_writable
 
 if TYPE_CHECKING:
     from aotlab.evaluation.submission import ExpectedSequence
@@ -35,7 +35,7 @@ def write_object_folders(root: Path, split: str, videos: Sequence[Video], result
     """Write a folder of binary masks for each object; return the number of masks."""
     from aotlab.evaluation.sav import write_object_results
 
-    if is_folder(require_writable(output)) and any(output.iterdir()):  # also with --force
+    if require_writable(output).is_dir() and any(output.iterdir()):  # also with --force
         raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
     return sum(
         write_object_results(output / video.name, results / video.name, video.object_folders)

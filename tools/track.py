@@ -13,13 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from click import UsageError
 
-from aotlab.tools.cli.command import command, group, is_quiet, require_paths
+from aotlab.tools.cli.command import command, group, is_quiet
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
+    collect_options,
     force,
-    gather,
     levels,
     prompt_options,
     quality,
@@ -29,7 +30,6 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.stdio import SIGNAL_STATUS
 from aotlab.tools.cli.types import (
-    Choice,
     File,
     FileName,
     Folder,
@@ -43,7 +43,7 @@ from aotlab.tools.cli.types import (
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import align_columns, format_bytes, format_count, join_first
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, parse_frame_object, strip_credentials
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -81,6 +81,14 @@ def parse_source(text: str) -> str:
     return url2pathname(urlsplit(text).path)
 
 
+def parse_fps(text: str) -> str:
+    """Return a frame rate as it is; raise `InputError` if it is none."""
+    from aotlab.media.frames import parse_rate
+
+    parse_rate(text)
+    return text
+
+
 def parse_removal(text: str) -> tuple[int, int]:
     """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
     match = PLACE.fullmatch(text)
@@ -111,15 +119,6 @@ class JobArguments:
     fps: str | None
     segmenter: tuple[Path, Path] | None
     segmenter_plugin: str | None
-
-    def require_valid(self) -> None:
-        """Raise `InputError` for levels or a rate of another form."""
-        if self.fps is not None or self.levels is not None:
-            from aotlab.media.frames import parse_rate
-            from aotlab.media.high_bit_depth import parse_levels
-
-            parse_rate(self.fps)
-            parse_levels(self.levels)
 
     def require_no_column(self, *, listed: bool) -> None:
         """Raise `UsageError` for the first option that is a column of a list; ``listed``: whether there is one."""
@@ -205,19 +204,6 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
             require_existing(Path(source), advice)
         if several and Path(source).suffix.lower() in MASK_FILES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
-
-
-def require_masks(jobs: list[Job]) -> list[Job]:
-    """Return the jobs of videos on a command line; raise `InputError` for the first without masks next to it."""
-    for job in jobs:
-        if not job.masks:
-            video = strip_credentials(job.video)
-            name = sibling_path(Path(video), "").name
-            raise InputError(
-                f"{video}: no masks; put {name}.png, {name}.json or a folder {name}.masks "
-                "next to it, or track only this one with --mask"
-            )
-    return jobs
 
 
 def default_output(sources: Sequence[str]) -> Path:
@@ -345,13 +331,13 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
     from aotlab.video.batch import JobList
-    from aotlab.video.job_list import warn_of_missing_videos
+    from aotlab.video.job_list import warn_of_missing_files
 
     videos = JobList(jobs, run.folder, run.tracker, run.options)
     if run.summarize:
         records = videos.summarize()
         return max(report_jobs(records, jobs, run.folder), int(len(records) < len(jobs)))
-    warn_of_missing_videos(jobs)
+    warn_of_missing_files(jobs)
     if run.shard is not None:
         with stop_flag() as stop:
             records = videos.track_shard(run.shard, stop, force=run.force, restart=run.restart)
@@ -393,7 +379,16 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
-            print(f"error: {job.title}: {check}", file=sys.stderr)
+            missing = [
+                f"{path}: no such file or folder"
+                for path in job.list_missing_files()
+                if path not in str(check)
+            ]
+            print(
+                *(f"error: {job.title}: {problem}" for problem in (check, *missing)),
+                sep="\n",
+                file=sys.stderr,
+            )
         else:
             status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
         counts[status] += 1
@@ -424,8 +419,8 @@ def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
     """Warn of class names that differ only in letter case."""
     from aotlab.video.classes import find_class_variants
 
-    for sentence in find_class_variants(classes):
-        print(f"warning: {sentence}", file=sys.stderr)
+    for message in find_class_variants(classes):
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: str = "") -> int:
@@ -516,7 +511,7 @@ def print_outputs() -> int:
     ),
     option(
         "--frame-numbers",
-        type=Choice(("index", "file")),
+        type=click.Choice(("index", "file")),
         default="index",
         help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     ),
@@ -524,6 +519,7 @@ def print_outputs() -> int:
     option(
         "--fps",
         metavar="N",
+        type=FunctionType(parse_fps),
         help="frames per second of an image folder or TIFF stack, for overlays and other videos (default: 24)",
     ),
     flag("--realtime", "drop frames to keep up with the source"),
@@ -555,8 +551,8 @@ def print_outputs() -> int:
 @tracker_options()
 @quality
 @flag("--dry-run", "check all inputs and write nothing")
-@gather("run", Run)
-@gather("given", JobArguments)
+@collect_options("run", Run)
+@collect_options("given", JobArguments)
 def main(given: JobArguments, run: Run) -> int:
     """Track one or several videos; return 1 if one ended early."""
     if "help" in run.write:
@@ -575,12 +571,6 @@ def track_single(given: JobArguments, run: Run) -> int:
         raise UsageError(f"{option}: applies to several videos; give --jobs")
     if not run.video:
         raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    if not (given.mask or given.box or given.point or given.not_point):
-        raise UsageError(
-            f"{strip_credentials(run.video[0])}: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"
-        )
-    given.require_valid()
-    require_paths(*(parse_frame_object(value).value for value in given.mask))
     require_extra("video")
     name = run.folder.name if is_file_name(run.folder.name) else "video"
     return track_video(given.make_job(name, run.video[0]), run)
@@ -593,10 +583,9 @@ def track_several(given: JobArguments, run: Run) -> int:
     given.require_no_column(listed=run.jobs is not None)
     if run.realtime:
         raise UsageError("--realtime: applies to a single video; leave it out")
-    given.require_valid()
     wrong = None
     try:
-        jobs = read_jobs(run.jobs) if run.jobs else require_masks(list_video_jobs(run.video))
+        jobs = read_jobs(run.jobs) if run.jobs else list_video_jobs(run.video)
     except WrongLinesError as error:
         if not run.dry_run:
             raise

@@ -39,8 +39,8 @@ def print_result(trained: TrainResult) -> int:
         return 0
     items = format_count(len(trained.unreadable), "item")
     print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
-    for sentence, times in sorted(trained.unreadable.items()):
-        print(f"  {sentence} (drawn {times} times)", file=sys.stderr)
+    for message, times in sorted(trained.unreadable.items()):
+        print(f"  {message} (drawn {times} times)", file=sys.stderr)
     return 1
 
 

@@ -11,7 +11,6 @@ from click import UsageError
 from aotlab.tools.cli.command import HELP_SETTINGS, CommandGroup
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file
 from aotlab.utils.numbers import align_columns
 
 FRAME_SIZE = (480, 854)
@@ -25,7 +24,7 @@ def format_list() -> str:
 
     rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
     for name, entry in list_published_weights().items():
-        here = "yes" if is_file(weights_folder() / f"{name}.safetensors") else ""
+        here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
     lines = ["  ".join(row).rstrip() for row in align_columns(rows)]
@@ -51,7 +50,6 @@ def verify_digests(names: Sequence[str]) -> int:
         weights_folder,
     )
 
-    is_file(weights_folder() / "any")  # an unusable folder is one error, not one of every name
     status = 0
     for name in names or list_published_weights():
         try:

@@ -73,7 +73,7 @@ class World:
         """Return the items of all ranks in order of rank; every rank must call it.
 
         Raises:
-            RankFailure: a rank ended; the sentence ends with ``advice``.
+            RankFailure: a rank ended; the message ends with ``advice``.
         """
         if self.ranks == 1:
             return [item]
@@ -117,26 +117,13 @@ class Shard:
         Raises:
             InputError: another text, not 0 ≤ I < N, or no such variables.
         """
-        if text != "auto":
-            match = re.fullmatch("([0-9]{1,6})/([0-9]{1,6})", text)
-            if match is None or int(match[1]) >= int(match[2]):
-                raise InputError(f"{text[:40]}: expected I/N with I from 0 to N-1, for example 0/8; or auto")
-            return cls(int(match[1]), int(match[2]))
-        names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), None)
-        if names is None:
-            known = ", ".join(index for index, _ in SHARD_VARIABLES)
-            raise InputError(f"auto: none of {known} is set; give I/N, for example 0/8")
-        index, count = (os.environ.get(name, "") for name in names)
-        first, step = "0", "1"
-        if names[0] == "SLURM_ARRAY_TASK_ID":  # --array=1-15:2 counts from 1 in steps of 2
-            first, step = (os.environ.get(f"SLURM_ARRAY_TASK_{name}", "") for name in ("MIN", "STEP"))
-        if all(value.isdecimal() for value in (index, count, first, step)):
-            shard = cls((int(index) - int(first)) // max(1, int(step)), int(count))
-            if 0 <= shard.index < shard.count:
-                return shard
-        raise InputError(
-            f"auto: {names[0]}={index} and {names[1]}={count} are not I < N; give I/N, for example 0/8"
-        )
+        index, _, count = (_read_scheduler() if text == "auto" else text).partition("/")
+        if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+            raise InputError(
+                f"{text[:40]}: expected I/N with I from 0 to N-1, for example 0/8; or auto, in a job of Slurm, "
+                f"torchrun or Kubernetes (found {index or 'nothing'}/{count or 'nothing'})"
+            )
+        return cls(int(index), int(count))
 
 
 SHARD_VARIABLES = (
@@ -146,6 +133,16 @@ SHARD_VARIABLES = (
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
 """index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order"""
+
+
+def _read_scheduler() -> str:
+    """Return ``I/N`` of the first `SHARD_VARIABLES` that are set; empty without them."""
+    name, count = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ("", ""))
+    index = os.environ.get(name, "")
+    if name == "SLURM_ARRAY_TASK_ID":  # --array=1-15:2 counts from 1 in steps of 2
+        first, step = (int(os.environ.get(f"SLURM_ARRAY_TASK_{end}", "")) for end in ("MIN", "STEP"))
+        index = str((int(index) - first) // step)
+    return f"{index}/{os.environ.get(count, '')}"
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def require_extra(extra: str, *modules: str) -> None:
 
 
 def describe_missing_module(module: str) -> str | None:
-    """Return the sentence for a missing module, or None if no extra provides it."""
+    """Return the message for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
     extras = [extra for extra, names in list_extra_modules().items() if top in names]
     return _format_missing_extra(top, extras[0]) if extras else None
@@ -118,7 +118,7 @@ def _format_missing_extra(missing: str, extra: str) -> str:
 
 
 def report_internal_error(error: BaseException) -> str:
-    """Return the sentence for an internal error; the traceback goes to a new file, else to stderr."""
+    """Return the message for an internal error; the traceback goes to a new file, else to stderr."""
     import tempfile
     import traceback
 
@@ -127,14 +127,14 @@ def report_internal_error(error: BaseException) -> str:
     text = strip_credentials("".join(traceback.format_exception(error)))
     reason = strip_credentials((str(error).splitlines() or [""])[0][:200])
     kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    sentence = f"internal error in aotlab ({kind}); "
+    message = f"internal error in aotlab ({kind}); "
     if os.environ.get(DEBUG_VARIABLE) == "1":
         sys.stderr.write(text)
-        return f"{sentence}please report the traceback above"
+        return f"{message}please report the traceback above"
     try:
         handle, path = tempfile.mkstemp(prefix="aotlab-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"aotlab {__version__}: {strip_credentials(' '.join(sys.argv))}\n\n{text}")
     except OSError:
-        return f"{sentence}set {DEBUG_VARIABLE}=1 to see the traceback, and please report it"
-    return f"{sentence}please report it with the traceback in {path} ({DEBUG_VARIABLE}=1 shows it)"
+        return f"{message}set {DEBUG_VARIABLE}=1 to see the traceback, and please report it"
+    return f"{message}please report it with the traceback in {path} ({DEBUG_VARIABLE}=1 shows it)"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import io
 import json
 import os
-import platform
 import re
 import shutil
-import stat
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from aotlab.utils.errors import InputError, is_out_of_memory
 
@@ -69,14 +66,19 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{_shorten_path(path)}: cannot be written ({error.strerror or error}); free space or choose another folder"
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
         ) from error
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file as `atomic_path` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: Buffer) -> None:
+    """Write a file as `atomic_path` does."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def require_regular_file(path: Path) -> None:
@@ -86,20 +88,15 @@ def require_regular_file(path: Path) -> None:
         InputError: a folder, device, pipe, or a link to a process's open file, such as /dev/stdout.
     """
     stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
-    if stands_for_stream or (file_mode(path) and not is_file(path)):
-        raise InputError(f"{_shorten_path(path)}: exists and is not a regular file; give another name")
+    if stands_for_stream or (path.exists() and not path.is_file()):
+        raise InputError(f"{path}: exists and is not a regular file; give another name")
 
 
 def temporary_name(path: Path) -> str:
-    """Return the temporary name for ``path``, with this process and machine; a long stem is shortened."""
-    ending = f".{os.getpid()}@{host_name()}.part{path.suffix}"
+    """Return a new temporary name for ``path``; a long stem is shortened."""
+    ending = f".{uuid.uuid4().hex[:8]}.part{path.suffix}"
     stem = os.fsencode(path.stem)[: max(1, MAX_NAME_BYTES - len(os.fsencode(ending)) - 1)]
     return f".{stem.decode(errors='ignore')}{ending}"
-
-
-def host_name() -> str:
-    """Return the name of this machine as it is in temporary names; empty if unknown."""
-    return re.sub(r"[^A-Za-z0-9.-]", "-", platform.node())[:64]
 
 
 def require_file_name(name: object, source: str) -> str:
@@ -179,24 +176,24 @@ def describe_error(error: BaseException) -> str:
 def sibling_path(source: Path, ending: str) -> Path:
     """Return the path next to a file or folder and named after it, such as ``clip.txt`` for ``clip.mp4``."""
     if source.name in ("", ".."):  # the working directory or the one above
-        source = real_path(source)
+        source = source.resolve()
     return source.parent / f"{base_name(source)}{ending}"
 
 
 def base_name(source: Path) -> str:
     """Return the name of a folder, or of a file without its suffix."""
-    return source.name if is_folder(source) else source.stem
+    return source.name if source.is_dir() else source.stem
 
 
 def require_existing(path: Path, advice: str = "check the spelling") -> None:
     """Raise `InputError` unless a file or folder exists."""
-    if not file_mode(path):
+    if not path.exists():
         raise InputError(f"{path}: no such file or folder; {advice}")
 
 
 def require_file(path: Path, advice: str, kind: str = "file") -> None:
     """Raise `InputError` unless a path is a regular file."""
-    if not is_file(path):
+    if not path.is_file():
         raise InputError(f"{path}: no such {kind}; {advice}")
 
 
@@ -221,17 +218,13 @@ def read_json(path: Path, advice: str = "export it again", *, max_bytes: int = M
     """Return the value of a JSON file in UTF-8.
 
     Raises:
-        InputError: missing, not readable, larger than ``max_bytes``, or not JSON, which has no ``NaN``.
+        InputError: missing, not readable, larger than ``max_bytes``, or not JSON.
     """
-
-    def refuse_constant(name: str) -> float:
-        raise ValueError(f"{name} is not a number of JSON")
-
     require_file(path, advice)
     with reading(path, advice, kind="readable as JSON"):
         if path.stat().st_size > max_bytes:
             raise ValueError(f"larger than {max_bytes >> 20} MB")
-        return json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=refuse_constant)
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
 
 
 def sha256(path: Path) -> str:
@@ -259,87 +252,9 @@ def digest_samples(path: Path) -> str:
     return total.hexdigest()
 
 
-def is_file(path: Path) -> bool:
-    """Return whether ``path`` is a regular file or a link to one.
-
-    Raises:
-        InputError: the path cannot be checked, for example in a closed folder or if it is too long.
-    """
-    return stat.S_ISREG(file_mode(path))
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether ``path`` is a readable folder; raises as `is_file` does."""
-    if not stat.S_ISDIR(file_mode(path)):
-        return False
-    if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise InputError(f"{path}: this folder cannot be read; change its permissions")
-    return True
-
-
-def file_mode(path: Path) -> int:
-    """Return the file mode of a path, 0 if nothing exists; raises as `is_file` does."""
-    try:
-        return os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-    except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) == errno.ELOOP:
-            return 0  # a circular link counts as missing
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{_shorten_path(path)}: cannot be read ({reason}); check the path and its folders"
-        ) from error
-
-
-def real_path(path: Path) -> Path:
-    """Resolve the links of a path; return it unchanged if it is invalid."""
-    try:
-        return Path(os.path.realpath(path))
-    except ValueError:
-        return path
-
-
-def _shorten_path(path: Path) -> str:
-    """Return a path for a message, truncated if very long."""
-    text = str(path)
-    return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield an open binary file as `atomic_path` does, for writers that hide why a write failed.
-
-    Raises:
-        InputError: the folder cannot be created or written, or the file cannot be completed.
-    """
-    with atomic_path(path) as temporary, _ObservedFile(temporary, "w") as raw:
-        try:
-            with io.BufferedWriter(raw) as file:
-                yield file
-        except Exception as error:
-            if raw.failure is not None:
-                raise raw.failure from error
-            raise
-
-
-class _ObservedFile(io.FileIO):
-    """Binary file that keeps its write error, which PyTorch's writer replaces with another."""
-
-    failure: OSError | None = None
-
-    def write(self, content: Buffer, /) -> int:
-        """Write bytes; keep and raise errors."""
-        try:
-            return super().write(content)
-        except OSError as error:
-            self.failure = error
-            raise
-
-
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
-    if not is_folder(folder):
+    if not folder.is_dir():
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -347,7 +262,7 @@ def make_folder(folder: Path) -> Path:
 
 def require_writable(folder: Path) -> Path:
     """Check that a folder is writable or can be created, before long work starts; raises `InputError` if not."""
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if file_mode(parent))
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     with writing(folder), tempfile.TemporaryFile(dir=existing):
         return folder
 
@@ -363,7 +278,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(
-            f"{_shorten_path(path)}: cannot be written in a format of this name; "
+            f"{path}: cannot be written in a format of this name; "
             f"give one that ends in {' or '.join(filter(None, suffixes))}"
         )
     require_regular_file(path)

@@ -6,16 +6,13 @@ import errno
 import logging
 import os
 import platform
-import re
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import host_name, make_folder, require_writable, writing
+from aotlab.utils.files import make_folder, remove, require_writable, writing
 
 if TYPE_CHECKING:
     from aotlab.utils.distributed import World
@@ -26,14 +23,6 @@ POLL_SECONDS = 0.01
 """interval between attempts in seconds"""
 UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
-TEMPORARY_NAME = re.compile(
-    r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})@(?P<host>[A-Za-z0-9.-]*)\.part(?P<suffix>(\.[^.]*)?)"
-)
-"""pattern of the names of `temporary_name`"""
-POSIX = os.name == "posix"
-DAY_SECONDS = 86400.0
-"""age of a temporary file whose process cannot be checked, after which it is taken as abandoned"""
-
 log = logging.getLogger(__name__)
 
 
@@ -115,35 +104,13 @@ def _read_holder(path: Path) -> str:
         return "another process"
 
 
-def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove temporary files and folders of killed programs, but not of running ones.
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove temporary files and folders of killed programs from a folder that the caller has locked.
 
     Args:
-        name: final name of the files to remove; None: any.
+        name: final name of the files to remove, or a pattern of names.
     """
-    if not folder.is_dir():
-        return
-    for path in folder.glob(".*.part*"):
-        match = TEMPORARY_NAME.fullmatch(path.name)
-        if match is None or not _is_abandoned(path, match["host"], int(match["process"])):
-            continue
-        if name is None or f"{match['stem']}{match['suffix']}" == name:
-            log.info("%s: half-written by a program that was killed, removed", path)
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-
-def _is_abandoned(path: Path, host: str, process: int) -> bool:
-    """Return whether the process that wrote a file has ended; on Windows and for other machines, if it is a day old."""
-    try:
-        # Processes of other machines cannot be checked. On Windows, signal 0 would end the process.
-        if not POSIX or not host or host != host_name():
-            return time.time() - path.stat().st_mtime > DAY_SECONDS
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        pass
-    return False
+    stem, suffix = os.path.splitext(name)
+    for path in folder.glob(f".{stem}.*.part{suffix or '*'}"):
+        log.info("%s: half-written by a program that was killed, removed", path)
+        remove(path)

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from types import UnionType
 
 from aotlab.utils.errors import InputError, suggest
 
@@ -57,16 +58,6 @@ class Range:
         step = f"a multiple of {self.multiple}" if self.multiple > 1 else ""
         return " and ".join(filter(None, (low, high, step))) or "a finite number"
 
-    def describe(self, value: float) -> str:
-        """Describe the violated part of the range, to follow "must be" in a message."""
-        if not isinstance(value, int | float):
-            return str(self)
-        if value > MAX_FLOAT and self.low > -math.inf and self.high == math.inf:
-            return f"finite and {self}"
-        if self.high >= MAX_COUNT and value < self.low:
-            return str(Range(self.low, above_low=self.above_low))
-        return str(self)
-
 
 POSITIVE_COUNT = Range(1, MAX_COUNT, whole=True)
 COUNT = Range(0, MAX_COUNT, whole=True)
@@ -88,7 +79,7 @@ def parse_number(text: str, allowed: Range) -> float:
     except ValueError:
         value = math.nan
     if value not in allowed:
-        expected = f"{'a whole number ' if allowed.whole else ''}{allowed.describe(value)}"
+        expected = f"{'a whole number ' if allowed.whole else ''}{allowed}"
         raise ValueError(f"must be {expected}, got {text[:40]}")
     return value
 
@@ -99,10 +90,9 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
-def require_bools(**settings: bool) -> None:
-    """Raise InputError for the first setting, by name, that is not a bool: any text counts as true in Python."""
-    for name, value in settings.items():
-        require(isinstance(value, bool), f"{name}: expected True or False, got {value!r}")
+def require_type(value: object, kinds: type | UnionType, subject: str) -> None:
+    """Raise InputError unless a value has one of these types; ``subject``: name of the value, and what is expected."""
+    require(isinstance(value, kinds), f"{subject}, got {type(value).__name__}")
 
 
 def require_choice(value: object, choices: Collection[object], name: str) -> None:
@@ -116,7 +106,7 @@ def require_choice(value: object, choices: Collection[object], name: str) -> Non
 
 def require_range(value: float, allowed: Range, name: str) -> None:
     """Raise InputError unless a setting is in a range."""
-    require(value in allowed, f"{name} must be {allowed.describe(value)}, got {value}")
+    require(value in allowed, f"{name} must be {allowed}, got {value}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

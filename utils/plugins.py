@@ -34,7 +34,7 @@ def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
 
 
 def suggest_studio() -> str:
-    """Return the remedy for an unknown plug-in, to follow a sentence; empty if aotlab-studio is installed."""
+    """Return the remedy for an unknown plug-in, to follow a message; empty if aotlab-studio is installed."""
     if list_plugins(MASK_WRITERS):
         return ""
     return "; the package aotlab-studio has more: pip install ./studio in a checkout"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, read_json, reading, write_text
+from aotlab.utils.files import read_json, reading, write_text
 
 MAX_BYTES = 64 * 2**20
 """largest size of a JSON file in bytes"""
@@ -81,12 +81,12 @@ def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> N
 def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content | None:
     """Return ``make(content)`` of a file of `write_versioned`; None if it is missing, or damaged, which is logged."""
     try:
-        if not file_mode(path):
+        if not path.exists():
             return None
         content = read_json(path, kind.remedy, max_bytes=MAX_BYTES)
         with reading_kind(path, kind):
             return make(unwrap(kind, content))
-    except InputError as error:
+    except (InputError, OSError) as error:
         log.warning("%s", error)
         return None
 

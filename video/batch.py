@@ -18,7 +18,7 @@ from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
-from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
+from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output
 from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
@@ -157,8 +157,8 @@ class JobList:
             for job in self._jobs:
                 try:
                     yield self._check(job)
-                except InputError as error:
-                    yield error
+                except (InputError, OSError) as error:
+                    yield InputError(str(error))
 
     def _run_until_stopped(self, jobs: Sequence[Job], stop: threading.Event) -> Iterator[JobRecord]:
         """Run jobs until the flag is set; yield their records."""
@@ -177,9 +177,11 @@ class JobList:
             record = replace(start_record(job), error=str(error))
         except InputError as error:
             record = _save_failure(job, folder, str(error))
-        except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
-            no_memory = is_out_of_memory(error)
-            problem = f"out of memory; {MEMORY_ADVICE}" if no_memory else report_internal_error(error)
+        except Exception as error:  # a failing job must not stop the others; internal errors get a message
+            if is_out_of_memory(error):
+                problem = f"out of memory; {MEMORY_ADVICE}"
+            else:
+                problem = str(error) if isinstance(error, OSError) else report_internal_error(error)
             record = _save_failure(job, folder, problem)
         log.info("%s: failed", job.name)
         return record
@@ -233,13 +235,8 @@ def _warn_of_kept_classes(job: Job, folder: Path) -> None:
     for object_id, wanted in parse_class_names(job.classes).items():
         kept = "object" if record is None else record.class_names.get(object_id, "object")
         if kept != wanted:
-            log.warning(
-                "%s: object %d keeps its corrected masks and class %s, not %s as in the list",
-                job.name,
-                object_id,
-                kept,
-                wanted,
-            )
+            message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
+            log.warning(message, job.name, object_id, kept, wanted)
 
 
 def _save_failure(job: Job, folder: Path, problem: str) -> JobRecord:
@@ -284,7 +281,6 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
-    remove_leftovers(output)
     names = sorted(job.name for job in jobs)
     if _plan_list(jobs, output, inputs, force=force).action == "track":
         _remove_run(output)

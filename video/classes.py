@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from aotlab.media.regions import Annotations, AttributeTable
-from aotlab.utils.files import is_file, read_json, reading, write_text
+from aotlab.utils.files import read_json, reading, write_text
 from aotlab.utils.locks import locked
 
 CLASSES = "classes.json"
@@ -41,7 +41,7 @@ class ObjectClasses:
 
 
 def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return a sentence for each two class names that differ only in letter case.
+    """Return a message for each two class names that differ only in letter case.
 
     Args:
         classes: names of the classes of each video.
@@ -50,15 +50,15 @@ def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
     for video, names in classes.items():
         for name in names:
             owners.setdefault(name, video)
-    sentences, spellings = [], dict[str, str]()
+    messages, spellings = [], dict[str, str]()
     for name, video in owners.items():
         first = spellings.setdefault(name.casefold(), name)
         if first != name:
-            sentences.append(
+            messages.append(
                 f"classes {first!r} (of {owners[first]}) and {name!r} (of {video}) differ only in letter case; give "
                 "both the same name"
             )
-    return sentences
+    return messages
 
 
 def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, int]:
@@ -101,7 +101,7 @@ def read_class_ids(path: Path) -> dict[str, int]:
     Raises:
         InputError: the file is damaged.
     """
-    if not is_file(path):
+    if not path.is_file():
         return {}
     with reading(path):
         return {name: int(class_id) for name, class_id in read_json(path).items()}

@@ -14,7 +14,7 @@ from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.prompt import parse_prompts
-from aotlab.utils.files import is_file, is_folder, real_path, sha256
+from aotlab.utils.files import sha256
 from aotlab.utils.value_syntax import strip_credentials
 from aotlab.video.inputs import split_mask_value
 from aotlab.video.job import Job, parse_class_names
@@ -61,10 +61,10 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         InputError: a mask cannot be read, or a prompt, class name, levels or rate is invalid.
     """
     path = Path(strip_credentials(job.video))
-    files = [path] if is_file(path) else []
-    if is_folder(path):
+    files = [path] if path.is_file() else []
+    if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
-    video = real_path(path).name if files else str(path)  # which may be moved
+    video = path.resolve().name if files else str(path)  # which may be moved
     first = job.start
     if first is None and not inputs.get("by_name"):  # else only the opened video has its number
         first = 0
@@ -77,7 +77,7 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
         job.boxes, job.points, job.not_points, first_frame=UNKNOWN_FRAME if first is None else first
     )
     segmenter = [
-        _digest_files(Path(name), WEIGHT_FILES) if is_file(Path(name)) else name for name in job.segmenter
+        _digest_files(Path(name), WEIGHT_FILES) if Path(name).is_file() else name for name in job.segmenter
     ]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
@@ -95,11 +95,13 @@ def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, s
     Raises:
         InputError: as `sha256`.
     """
-    if is_folder(path):
+    if path.is_dir():
         files = [file for file in path.rglob("*") if file.is_file()]
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
-    beside = {file for each in sidecars for file in path.parent.glob(each.format(stem=stem)) if is_file(file)}
+    beside = {
+        file for each in sidecars for file in path.parent.glob(each.format(stem=stem)) if file.is_file()
+    }
     return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
 
 

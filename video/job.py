@@ -15,8 +15,9 @@ from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, require_file_name, sibling_path
-from aotlab.utils.value_syntax import parse_frame_object, strip_credentials
+from aotlab.utils.files import require_file_name, sibling_path
+from aotlab.utils.numbers import require_type
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, parse_frame_object, strip_credentials
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks
 from aotlab.video.outputs import estimate_bytes
 from aotlab.video.track import JobOptions, group_removals
@@ -100,10 +101,16 @@ class Job:
         """Whether masks are to be made from prompts."""
         return bool(self.boxes or self.points or self.not_points)
 
+    def list_missing_files(self) -> list[str]:
+        """Return the video, unless it is a stream, and the masks that do not exist."""
+        video = [] if ADDRESS.fullmatch(self.video) or CAMERA_NUMBER.fullmatch(self.video) else [self.video]
+        paths = [*video, *(parse_frame_object(mask).value for mask in self.masks)]
+        return [path for path in paths if path != "-" and not Path(path).exists()]
+
     @property
     def is_stored(self) -> bool:
         """Whether the video is a file or folder, not a stream."""
-        return is_file(Path(self.video)) or is_folder(Path(self.video))
+        return Path(self.video).is_file() or Path(self.video).is_dir()
 
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
@@ -151,16 +158,15 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     Raises:
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
     """
-    if not isinstance(job, Job):
-        raise InputError(f"job: expected a Job, got {type(job).__name__}; give Job(name, video, masks)")
+    require_type(job, Job, "job: expected Job(name, video, masks)")
     shown = strip_credentials(job.video)
-    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
-    subject = job.title if job.place else source.name
     if not (job.masks or job.has_prompts):
         names = ", ".join(sibling_path(Path(shown), suffix).name for suffix in MASK_SUFFIXES)
         raise InputError(
-            f"{shown}: no masks; give masks, boxes or points (in a folder of videos: {names} next to it)"
+            f"{shown}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
         )
+    source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
+    subject = job.title if job.place else source.name
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
     if len(job.segmenter) == 1:  # also if no prompt needs it

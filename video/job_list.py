@@ -11,7 +11,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,8 @@ from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import (
     base_name,
-    file_mode,
-    is_folder,
     read_text,
     reading,
-    real_path,
     require_file_name,
     sibling_path,
 )
@@ -76,7 +73,7 @@ def read_jobs(path: Path) -> list[Job]:
     Raises:
         InputError: not readable, or a duplicate name; `WrongLinesError` for missing, unknown and invalid values.
     """
-    if is_folder(path):
+    if path.is_dir():
         jobs = list_video_jobs([str(video) for video in list_videos(path)])
     else:
         jobs, problems = list[Job](), list[tuple[int, InputError]]()
@@ -119,9 +116,9 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     jobs = []
     for video in videos:
         shown = strip_credentials(video)
-        path = Path(shown) if Path(shown).name not in ("", "..") else real_path(Path(shown))
+        path = Path(shown) if Path(shown).name not in ("", "..") else Path(shown).resolve()
         beside = [sibling_path(path, ending) for ending in MASK_SUFFIXES]
-        masks = [str(file) for file in beside if file != path and file_mode(file)]
+        masks = [str(file) for file in beside if file != path and file.exists()]
         jobs.append(Job(require_file_name(base_name(path), shown), video, tuple(masks)))
     return _require_different_names(jobs, "jobs", "rename the files, or name them in a list of jobs")
 
@@ -129,7 +126,7 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
 def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
         return False
-    if is_folder(path):
+    if path.is_dir():
         return not (path / JOB_RECORD).exists() and any(
             file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()
         )
@@ -197,6 +194,10 @@ def _read_job(row: Any, place: str, folder: Path) -> tuple[Job | None, list[Inpu
     if not problems:
         with _collecting(problems, place):
             return _make_job(values, place, folder), []
+    with suppress(InputError, KeyError):  # named above
+        named = {field: values[field] for field in ("video", "masks")}
+        files = _make_job({"name": "row", **named}, place, folder).list_missing_files()
+        problems += [InputError(f"{place}: {path}: no such file or folder") for path in files]
     return None, problems
 
 
@@ -222,14 +223,11 @@ def _make_job(values: dict[str, Any], place: str, folder: Path) -> Job:
     return Job(**values | {"name": name, "video": video, "masks": masks, "place": place})
 
 
-def warn_of_missing_videos(jobs: Sequence[Job]) -> None:
-    """Warn of videos of a list that do not exist, as each job fails later and alone."""
+def warn_of_missing_files(jobs: Sequence[Job]) -> None:
+    """Warn of videos and masks of a list that do not exist, as each job fails later and alone."""
     for job in jobs:
-        stands_for_stream = ADDRESS.fullmatch(job.video) or CAMERA_NUMBER.fullmatch(job.video)
-        if job.place and not stands_for_stream and not file_mode(Path(job.video)):
-            log.warning(
-                "%s: %s: no such file or folder; paths are relative to the list", job.place, job.video
-            )
+        for path in job.list_missing_files() if job.place else ():
+            log.warning("%s: %s: no such file or folder; paths are relative to the list", job.place, path)
 
 
 def _require_column(name: str, problem: str) -> None:
@@ -239,13 +237,14 @@ def _require_column(name: str, problem: str) -> None:
 
 def _read_texts(column: str, value: Any) -> list[str]:
     """Return the values of one of `LIST_COLUMNS`."""
-    field, form, check = LIST_COLUMNS[column]
+    field, check = LIST_COLUMNS[column]
     values = [value] if isinstance(value, str) and value else value or []
     values = join_numbers(values) if field in PROMPT_FIELDS else values
     if not (isinstance(values, list) and all(isinstance(text, str) and text for text in values)):
-        raise InputError(f"{column}: expected {form}")
+        numbers = " or numbers" * (field in PROMPT_FIELDS)
+        raise InputError(f"{column}: expected text{numbers} as on the command line, or a list of it")
     if field in PROMPT_FIELDS and any(";" in text for text in values):  # values of a CSV are split already
-        raise InputError(f"{column}: ; separates values in a CSV only; expected {form}")
+        raise InputError(f"{column}: ; separates values in a CSV only; expected a list")
     check(values)
     return values
 
@@ -267,24 +266,15 @@ def _read_frame_number(column: str, value: Any) -> int | None:
     return int(text) if text else None
 
 
-POINT_FORM = 'X,Y as text or numbers, or a list of these, for example ["1,2", ":2=5,6"]'
-LIST_COLUMNS: dict[str, tuple[str, str, Callable[[list[str]], object]]] = {
-    "masks": (
-        "masks",
-        'a file or a list of files, for example ["a.png", "40=b.png"]',
-        lambda masks: [split_mask_value(mask) for mask in masks],
-    ),
-    "box": (
-        "boxes",
-        'X,Y,W,H as text or numbers, or a list of these, for example ["1,2,30,40", ":2=5,6,70,80"]',
-        lambda boxes: parse_prompts(boxes, []),
-    ),
-    "point": ("points", POINT_FORM, lambda points: parse_prompts([], points)),
-    "not_point": ("not_points", POINT_FORM, len),
-    "class": ("classes", 'a name or a list of names, for example ["cat", ":2=dog"]', parse_class_names),
-    "overrides": ("overrides", 'a list of settings, for example ["memory.every=2"]', len),
+LIST_COLUMNS: dict[str, tuple[str, Callable[[list[str]], object]]] = {
+    "masks": ("masks", lambda masks: [split_mask_value(mask) for mask in masks]),
+    "box": ("boxes", lambda boxes: parse_prompts(boxes, [])),
+    "point": ("points", lambda points: parse_prompts([], points)),
+    "not_point": ("not_points", len),
+    "class": ("classes", parse_class_names),
+    "overrides": ("overrides", len),
 }
-"""columns of several values: the field of `Job`, the values in JSON lines, a function that raises for wrong ones"""
+"""columns of several values: the field of `Job`, and a function that raises for wrong values"""
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", lambda value: value),
     **{name: (column[0], partial(_read_texts, name)) for name, column in LIST_COLUMNS.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo,
 from aotlab.media.video import VideoFrames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, require_known, require_module
-from aotlab.utils.files import atomic_path, is_folder, real_path, remove
+from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
 from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin, suggest_studio
@@ -447,10 +448,10 @@ def require_inputs_outside(inputs: Mapping[str, Path], names: Iterable[str], fol
 
     ``inputs``: files and folders of images, which may be links, by what messages call them.
     """
-    targets = {real_path(folder / name) for name in names}
+    targets = {(folder / name).resolve() for name in names}
     for subject, path in inputs.items():
-        for file in [path, *path.iterdir()] if is_folder(path) else [path]:
-            resolved = real_path(file)
+        for file in [path, *path.iterdir()] if path.is_dir() else [path]:
+            resolved = Path(os.path.realpath(file))  # links may be circular
             if not targets.isdisjoint((resolved, *resolved.parents)):
                 raise InputError(
                     f"output {folder}: the results would overwrite {subject}; choose another folder"

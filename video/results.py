@@ -20,7 +20,7 @@ from aotlab.media.job_record import (
 from aotlab.media.matching import order_names
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_file_name, real_path, remove
+from aotlab.utils.files import is_file_name, remove
 from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
 from aotlab.utils.versioned_json import FileKind, read_versioned
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
@@ -70,7 +70,7 @@ def find_previous(folder: Path, outputs: Collection[str]) -> PreviousResults:
         record,
         frozenset(name for name in names if is_filled(folder / name)),
         has_all_masks=record is not None and record.error is None and has_all_masks(folder, record),
-        has_progress=is_file(folder / STATE_FILE),
+        has_progress=(folder / STATE_FILE).is_file(),
         corrected=(folder / CORRECTED_FILE).exists(),
         list_folder=(folder / RUN_FILE).exists(),
     )
@@ -106,7 +106,7 @@ def remove_results(folder: Path, kept: Collection[Path] = ()) -> None:
         is_folder = path.is_dir() and not path.is_symlink()
         files = _list_frame_files(path, record) if is_folder else [path]
         for file in files:
-            if real_path(file) not in kept:
+            if file.resolve() not in kept:
                 remove(file)
         for emptied in sorted({path, *(file.parent for file in files)}, reverse=True) if is_folder else ():
             with suppress(OSError):
@@ -182,7 +182,7 @@ class JobResults:
 
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
-        kept = {real_path(split_mask_value(value)[-1]) for value in self.checked.job.masks}
+        kept = {split_mask_value(value)[-1].resolve() for value in self.checked.job.masks}
         resumed = self.plan.action == "resume"
         if self.checked.job.is_stored:
             self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))

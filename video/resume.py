@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any
 
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file
+from aotlab.utils.files import write_bytes
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import OutputKind, StoredPrediction, TrackedFrame
 
@@ -100,5 +101,6 @@ class Progress:
         frames = {index: scores for index, scores in self._confidence.items() if index <= last}
         cuts = [index for index in self._cuts if index <= last]
         content = {"last": last, "confidence": frames, "cuts": cuts, "state": state}
-        with atomic_file(self._path) as file:
-            torch.save(wrap(PROGRESS, content), file)
+        buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
+        torch.save(wrap(PROGRESS, content), buffer)
+        write_bytes(self._path, buffer.getbuffer())

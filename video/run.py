@@ -16,7 +16,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
-from aotlab.utils.numbers import require, require_bools
+from aotlab.utils.numbers import require_type
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
@@ -59,17 +59,10 @@ def run_job(
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
-    require_bools(force=force, restart=restart)
-    require(
-        isinstance(folder, str | Path),
-        f"folder: expected the path of the output folder, got {type(folder).__name__}",
-    )
-    if not isinstance(options, JobOptions):
-        raise InputError(f"options: expected JobOptions, got {type(options).__name__}; see run_job")
+    require_type(folder, str | Path, "folder: expected the path of the output folder")
+    require_type(options, JobOptions, "options: expected JobOptions")
     if not isinstance(tracker, TrackerOptions) and not hasattr(tracker, "fresh"):
-        raise InputError(
-            f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}; see run_job"
-        )
+        raise InputError(f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
     digest = digest_inputs(job, result_settings(tracker, options))

@@ -19,7 +19,7 @@ from aotlab.media.high_bit_depth import Levels
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import POSITIVE, require, require_bools, require_range
+from aotlab.utils.numbers import POSITIVE, require, require_range, require_type
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
@@ -71,9 +71,6 @@ class JobOptions:
             "removals: expected pairs of frame number and object id, such as [(30, 2)]",
         )
         require_range(self.timeout, POSITIVE, "timeout")
-        require_bools(
-            both_directions=self.both_directions, realtime=self.realtime, by_name=self.by_name, progress=self.progress
-        )  # fmt: skip
         require(
             not (self.both_directions and self.realtime),
             "both directions: cannot go with realtime, as later frames are needed; give one of them",
@@ -174,17 +171,12 @@ def track(
         )
     if not (isinstance(masks, Mapping) and masks and all(isinstance(index, Integral) for index in masks)):
         raise InputError("masks: expected masks by frame index, with at least one; give {0: mask}")
-    if not isinstance(frames, FrameSelection | None):
-        raise InputError(
-            f"frames: expected a FrameSelection, got {type(frames).__name__}; use Job's start and end"
-        )
-    if not isinstance(classes, ObjectClasses):
-        names = classes.items() if isinstance(classes, Mapping) else [(None, None)]
-        if not all(isinstance(key, Integral) and isinstance(name, str) for key, name in names):
-            raise InputError(
-                'classes: expected ObjectClasses, or class names by object id, such as {1: "cat"}'
-            )
-        classes = ObjectClasses(classes)
+    require_type(output, str | Path, "output: expected the path of the output folder")
+    require_type(frames, FrameSelection | None, "frames: expected a FrameSelection")
+    require_type(
+        classes, ObjectClasses | Mapping, "classes: expected ObjectClasses, or class names by object id"
+    )
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(classes)
     if not recorded:
         _require_no_record(Path(output))
     output, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
@@ -357,7 +349,7 @@ def _describe_problem(problem: BaseException | None, options: JobOptions, output
 def unused_inputs_error(
     source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int
 ) -> str | None:
-    """Return the sentence about masks and removals on missing frames, or None."""
+    """Return the message about masks and removals on missing frames, or None."""
     if not frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):

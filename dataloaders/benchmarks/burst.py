@@ -17,7 +17,6 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.files import (
-    is_file,
     read_json,
     reading,
     require_file,
@@ -65,7 +64,7 @@ def find_annotation_file(root: Path, split: str) -> Path:
     """Return the file with all classes of a split; raises `InputError` if it is missing."""
     inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
     paths = [folder / name for folder in (root, root / "annotations") for name in inner]
-    path = next(filter(is_file, paths), paths[0])
+    path = next(filter(Path.is_file, paths), paths[0])
     require_file(path, "expected BURST's annotations there", "list file")
     return path
 
@@ -146,7 +145,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     annotated = order_names(entry.rle)
     names = order_names({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
-    missing = [frame for frame in frames if not is_file(frame)]
+    missing = [frame for frame in frames if not frame.is_file()]
     require_none_missing(missing, f"{path.name} lists these frames; unpack them there")
     objects, first_masks_by_frame = [], {}
     for object_id, track in enumerate(entry.tracks, start=1):

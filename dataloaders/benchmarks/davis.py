@@ -22,7 +22,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_videos,
 )
 from aotlab.media.labeled_video import Video
-from aotlab.utils.files import is_folder
 
 SUBMISSION_HEIGHT = 480
 """height of the masks that the DAVIS server takes, in pixels"""
@@ -35,8 +34,8 @@ def read_davis(root: Path, year: int | str, split: str = "val") -> list[Video]:
 
     ``year`` names the lists; 2016 merges all ids of a video into one object.
     """
-    root = root / "DAVIS" if is_folder(root / "DAVIS") else root
-    size = next((name for name in RESOLUTIONS if is_folder(root / "JPEGImages" / name)), RESOLUTIONS[0])
+    root = root / "DAVIS" if (root / "DAVIS").is_dir() else root
+    size = next((name for name in RESOLUTIONS if (root / "JPEGImages" / name).is_dir()), RESOLUTIONS[0])
     merge_ids = str(year) == "2016"
     # the first release of DAVIS 2016 stores its lists below the resolution's name
     lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if merge_ids else [str(year)])]
@@ -70,7 +69,7 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
     The first labeled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
     With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results are for the 5 per second.
     """
-    root = root / "VOST" if is_folder(root / "VOST") else root
+    root = root / "VOST" if (root / "VOST").is_dir() else root
 
     def read(name: str) -> Video:
         labeled = list_frames(root / "JPEGImages" / name)

@@ -20,7 +20,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.files import is_file
 
 MAX_FRAME = 10**7
 """largest frame number in the metadata"""
@@ -39,7 +38,7 @@ def read_lvos(root: Path, split: str = "val") -> list[Video]:
         root / "unseen_videos.txt"
     )
     paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]
-    path = next((path for path in paths if is_file(path)), paths[0])
+    path = next((path for path in paths if path.is_file()), paths[0])
     meta = None if split == "test" else read_metadata(path)
 
     def read(name: str) -> Video:

@@ -17,7 +17,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
 )
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.files import is_file
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ def read_mosev2(root: Path, split: str = "val") -> list[Video]:
     """Read the videos of a split of the second version, with the objects listed in meta.json, if it exists."""
     videos = {video.name: video for video in read_mose(root, split)}
     path = find_split_folder(root, split) / "meta.json"
-    listed = read_metadata(path) if is_file(path) else None
+    listed = read_metadata(path) if path.is_file() else None
 
     def read(name: str) -> Video:
         """Add the objects of the metadata; raises `InputError` if the video is damaged."""

@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, require_none_missing
+from aotlab.utils.files import require_none_missing
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
@@ -28,9 +28,9 @@ def read_sav(root: Path, split: str = "val") -> list[Video]:
     An object is a folder of binary PNGs (``000`` is object 1), given by its first mask with a pixel. All frames are
     tracked; results are for frames with masks, also of objects without pixels, which the public evaluator requires.
     """
-    folder = root / f"sav_{split}" if is_folder(root / f"sav_{split}") else root
+    folder = root / f"sav_{split}" if (root / f"sav_{split}").is_dir() else root
     names, listed = list_video_names(folder, MASKS, FRAMES), folder / f"sav_{split}.txt"
-    names = sorted(read_names(listed)) if is_file(listed) else names
+    names = sorted(read_names(listed)) if listed.is_file() else names
     return read_videos(folder, names, lambda name: _read(folder, name))
 
 

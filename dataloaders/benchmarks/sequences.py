@@ -13,8 +13,6 @@ from aotlab.media.matching import image_stem, match_frames, order_names
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import (
-    is_file,
-    is_folder,
     read_json,
     read_text,
     reading,
@@ -85,7 +83,7 @@ def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]
                     f"{name}: no mask of its frames; expected the first one of each object at least"
                 )
             videos.append(video)
-        except InputError as error:
+        except (InputError, OSError) as error:
             videos.append(Video(name, frames=(), load_error=str(error)))
     if not videos:
         raise InputError(f"{source}: lists no video; expected at least one")
@@ -149,7 +147,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
 
 def require_folder(folder: Path, expected: str) -> Path:
     """Return a folder; raises `InputError` with what was ``expected`` if it does not exist."""
-    if not is_folder(folder):
+    if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {expected}")
     return folder
 
@@ -159,7 +157,7 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     require_folder(images, "the frames of a sequence, 00000.jpg and so on")
     frames = list_images_by_stem(images)
     if not frames:
-        folder = next((path.name for path in sorted(images.iterdir()) if is_folder(path)), None)
+        folder = next((path.name for path in sorted(images.iterdir()) if path.is_dir()), None)
         found = (
             "no frame"
             if folder is None
@@ -176,7 +174,7 @@ def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES
     """
     rank = {suffix: index for index, suffix in enumerate(suffixes)}
     files: dict[str, tuple[int, str]] = {}
-    for file in os.listdir(folder) if is_folder(folder) else ():
+    for file in os.listdir(folder) if folder.is_dir() else ():
         stem, suffix = os.path.splitext(file)
         order = rank.get(suffix.lower())
         if order is not None and not file.startswith("."):
@@ -197,7 +195,7 @@ def list_subfolders(folder: Path) -> list[str]:
     """
     require_folder(folder, "one folder for each video in it")
     names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    return [name for name in names if is_folder(folder / name)]
+    return [name for name in names if (folder / name).is_dir()]
 
 
 def list_video_names(folder: Path, *kinds: str) -> list[str]:
@@ -217,7 +215,7 @@ def find_split_folder(root: Path, split: str) -> Path:
     """
     names = ("valid", "val") if split in ("val", "valid") else (split,)
     for folder in (*(root / name for name in names), root):
-        if is_folder(folder / "JPEGImages"):
+        if (folder / "JPEGImages").is_dir():
             return folder
     return require_folder(root / names[0] / "JPEGImages", "JPEGImages and Annotations in it").parent
 
@@ -227,7 +225,7 @@ def find_list_file(split: str, *folders: Path) -> Path:
     files = [folder / f"{split}.txt" for folder in folders]
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
-    path = next(filter(is_file, files), files[0])
+    path = next(filter(Path.is_file, files), files[0])
     require_file(path, known, "list file")
     return path
 
@@ -253,7 +251,7 @@ def read_names(path: Path) -> list[str]:
 
 def read_optional_list(path: Path) -> frozenset[str] | None:
     """Return the names in a list file as `read_names` does; None if it is missing."""
-    return frozenset(read_names(path)) if is_file(path) else None
+    return frozenset(read_names(path)) if path.is_file() else None
 
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:

@@ -26,7 +26,6 @@ from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import (
     atomic_path,
-    is_file,
     read_json,
     reading,
     require_file,
@@ -207,7 +206,7 @@ def _find_image(images: Path, frame: Frame) -> Path:
     """Return the image of a frame; raise `InputError` if it is missing."""
     folders = (images / frame.video, images / frame.video.split("_")[0] / frame.video)
     files = [folder / frame.name for folder in folders]
-    path = next(filter(is_file, files), files[0])
+    path = next(filter(Path.is_file, files), files[0])
     require_file(path, f"unpack the frames of {frame.video} there", "image")
     return path
 

@@ -20,7 +20,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.files import is_file, require_file_name, require_none_missing
+from aotlab.utils.files import require_file_name, require_none_missing
 
 
 def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -54,7 +54,7 @@ def read_seen_categories(root: Path) -> frozenset[str] | None:
     The file allows holding out a part of the training set.
     """
     listed = read_optional_list(root / "seen_categories.txt")
-    if listed is not None or not is_file(root / "train" / "meta.json"):
+    if listed is not None or not (root / "train" / "meta.json").is_file():
         return listed
     meta = read_metadata(root / "train" / "meta.json")
     return frozenset(str(item.get("category")) for objects in meta.values() for item in objects.values())

@@ -29,7 +29,7 @@ class Clip:
     names: tuple[str, ...] = ()
     """names of the images and videos it was made from"""
     unreadable: tuple[str, ...] = ()
-    """one sentence per drawn item that could not be read"""
+    """one message per drawn item that could not be read"""
 
 
 def reflect_index(index: int, length: int) -> int:

@@ -47,7 +47,7 @@ class ClipTensors(NamedTuple):
     names: list[tuple[str, ...]]
     """names of the images and videos of each clip"""
     unreadable: list[str]
-    """one sentence per unreadable item that was replaced"""
+    """one message per unreadable item that was replaced"""
 
     def pin_memory(self) -> ClipTensors:
         """Return the batch in page-locked memory; called by the loader."""

@@ -20,7 +20,6 @@ from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import is_file, real_path
 from aotlab.utils.numbers import require_choice
 
 log = logging.getLogger(__name__)
@@ -120,7 +119,7 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
         opened: ClipSource | None = None
         if source.kind not in IMAGE_READERS:
             root = find_data_root(data)
-            has_val = source.kind != "video" or is_file(root / source.path / "ImageSets" / "val.txt")
+            has_val = source.kind != "video" or (root / source.path / "ImageSets" / "val.txt").is_file()
             split = source.split or ("val" if has_val else None)
             opened = open_set(root, replace(source, split=split), readers)
         if not isinstance(opened, VideoSet):
@@ -140,7 +139,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
     folders: dict[Path, dict[str, Video]] = {}
     for source in (source for mixture in mixtures.values() for source in mixture.sources):
         for video in source.videos if isinstance(source, VideoSet) else ():
-            folders.setdefault(real_path(video.frames[0].parents[1]), {})[video.name] = video
+            folders.setdefault(video.frames[0].parents[1].resolve(), {})[video.name] = video
     validation = [
         video
         for videos in folders.values()
@@ -159,7 +158,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
         names,
     )
-    excluded = {real_path(video.frames[0].parent) for video in validation}
+    excluded = {video.frames[0].parent.resolve() for video in validation}
     kept = {
         index: replace(
             mixture, sources=tuple(_exclude_folders(source, excluded) for source in mixture.sources)

@@ -38,7 +38,7 @@ from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import real_path, require_none_missing
+from aotlab.utils.files import require_none_missing
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class ImageSet:
     def exclude(self, folders: Container[Path]) -> ImageSet:
         """Return the set without the images in some folders, given without links."""
         parents = {image.image.parent for image in self.images}
-        dropped = {parent for parent in parents if real_path(parent) in folders}
+        dropped = {parent for parent in parents if parent.resolve() in folders}
         return replace(
             self, images=tuple(image for image in self.images if image.image.parent not in dropped)
         )
@@ -212,7 +212,7 @@ class VideoSet:
 
     def exclude(self, folders: Container[Path]) -> VideoSet:
         """Return the set without the videos whose frames are in some folders, given without links."""
-        kept = tuple(video for video in self.videos if real_path(video.frames[0].parent) not in folders)
+        kept = tuple(video for video in self.videos if video.frames[0].parent.resolve() not in folders)
         return replace(self, videos=kept)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:

@@ -22,7 +22,6 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.distributed import RESUME_ADVICE, World, assign_by_cost
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import real_path
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 
@@ -182,8 +181,8 @@ def _require_outside_data(videos: Sequence[Video], output: Path) -> None:
     """Check that results do not overwrite frames or annotations."""
     for video in videos:
         mask_files = [path for mask in video.reference_masks.values() for path in list_mask_files(mask)]
-        sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *mask_files)} | {
-            real_path(folder.parent) for folder in video.object_folders.values()
+        sources = {path.parent.resolve() for path in (*video.frames, *video.annotations, *mask_files)} | {
+            folder.parent.resolve() for folder in video.object_folders.values()
         }
-        if real_path(output / video.name) in sources:
+        if (output / video.name).resolve() in sources:
             raise InputError(f"{output}: is part of the data set; choose another folder")

@@ -13,7 +13,7 @@ from aotlab.media.images import read_image
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.overlay import concat_images, draw_overlay, draw_text
-from aotlab.utils.files import atomic_path, is_file
+from aotlab.utils.files import atomic_path
 
 HEIGHT = 240
 """height of a frame in the image, in pixels"""
@@ -47,7 +47,7 @@ def _find_files(video: Video, results: Path, object_id: int, stem: str) -> tuple
     if video.object_folders:
         folder = video.object_folders[object_id]
         inner = results / video.name / folder.name / f"{stem}.png"
-        return folder / f"{stem}.png", result if is_file(result) else inner
+        return folder / f"{stem}.png", result if result.is_file() else inner
     return next(file for file in video.annotations if file.stem == stem), result
 
 

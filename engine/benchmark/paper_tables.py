@@ -10,7 +10,7 @@ from aotlab.configs.files import ROOT, resolve_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root
 from aotlab.networks.weights.zoo import find_published_file
 from aotlab.utils.errors import InputError, suggest
-from aotlab.utils.files import is_file, is_folder, read_text, reading
+from aotlab.utils.files import read_text, reading
 from aotlab.utils.numbers import align_columns
 
 TABLES = ROOT / "configs" / "tables"
@@ -101,9 +101,9 @@ def load_table(table: str | Path) -> PaperTable:
     from aotlab.configs.load import build_config, parse_yaml  # slow to import
 
     named = TABLES / f"{table}.yaml"
-    path = named if is_file(named) else Path(table)
+    path = named if named.is_file() else Path(table)
     names = sorted(file.stem for file in TABLES.glob("*.yaml"))
-    if not is_file(path):
+    if not path.is_file():
         remedy = suggest(str(table), names, f"the tables are {', '.join(names)}")
         raise InputError(f"{table}: no such table; {remedy}")
     tree = {"name": path.stem, **parse_yaml(read_text(path, "give a table"), str(path))}
@@ -120,7 +120,7 @@ def load_table(table: str | Path) -> PaperTable:
 def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
-    if not is_folder(benchmark.folder):
+    if not benchmark.folder.is_dir():
         dataset = find_dataset(benchmark.dataset)[1]
         source = benchmark.get or f"{benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         sentences.append(f"{_shorten_path(benchmark.folder)}: {source}")
@@ -151,7 +151,7 @@ def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
     sentences = [
         f"{_shorten_path(file)}: {model.get or table.get}"
         for file in dict.fromkeys(model.files)
-        if not is_file(file)
+        if not file.is_file()
     ]
     return sentences + [
         line for name in model.vote for line in _list_missing_files(table, table.models[name])

@@ -14,7 +14,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
-from aotlab.utils.files import digest_samples, is_folder, make_folder, remove, sha256
+from aotlab.utils.files import digest_samples, make_folder, remove, sha256
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.versioned_json import load_record, save_record
 
@@ -58,7 +58,7 @@ class Records:
         self._records: dict[str, SequenceRecord] = {}
         for video in videos if origin is not None else ():
             files = output / video.name
-            if not (output / RECORD_FOLDER).is_dir() and is_folder(files) and any(files.iterdir()):
+            if not (output / RECORD_FOLDER).is_dir() and files.is_dir() and any(files.iterdir()):
                 raise InputError(
                     f"output {output}: holds {video.name}, which no evaluation has written; choose another folder"
                 )

@@ -13,7 +13,6 @@ from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.labeled_video import find_masks
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder
 
 WEIGHT_PATTERN = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}")
 """a weight as it is typed"""
@@ -62,11 +61,11 @@ def list_sequences(results: Path) -> list[str]:
 
 
 def _list_folders(parent: Path) -> list[str]:
-    if not is_folder(parent):
+    if not parent.is_dir():
         return []
     if find_masks(parent) != parent:
         return [MASKS_FOLDER]
-    return [path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")]
+    return [path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
 def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, read_json, remove, temporary_name
+from aotlab.utils.files import read_json, remove, temporary_name
+from aotlab.utils.locks import remove_leftovers
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +34,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     ``force``: replace an earlier export. Raises InputError for a folder with other files, or that cannot be written.
     """
     taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
-    replaced = force and is_file(folder / DESCRIPTION_FILE)
+    replaced = force and (folder / DESCRIPTION_FILE).is_file()
     if taken and not replaced:
         raise InputError(
             f"output {folder}: exists; choose another folder, or replace an earlier export with --force"
@@ -48,6 +50,7 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
             raise InputError(
                 f"output {folder}: holds {others[0]}, which is not of an export; choose another folder"
             )
+    remove_leftovers(folder.parent, glob.escape(folder.name))
     temporary = folder.parent / temporary_name(folder)
     try:
         temporary.mkdir()

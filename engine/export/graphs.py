@@ -55,7 +55,7 @@ from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
 from aotlab.utils.errors import require_extra
 from aotlab.utils.files import make_folder, require_writable, sha256
-from aotlab.utils.locks import LOCK_SUFFIX, locked, remove_leftovers
+from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import FileKind, wrap
 
@@ -320,7 +320,6 @@ def export_model(
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
-        remove_leftovers(folder.parent, folder.name)
         graphs = build_graphs(model, size)
         if config.memory.policy != "restricted":
             del graphs["relevance"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections import Counter
@@ -24,7 +25,7 @@ from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.files import atomic_file
+from aotlab.utils.files import write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -154,8 +155,9 @@ def save_state(state: PhaseState, output: Path) -> None:
     try:
         for tensors in (state.model.state_dict(), state.ema.shadow):
             check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
-        with atomic_file(path) as file:
-            torch.save(state.state_dict(), file)
+        buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
+        torch.save(state.state_dict(), buffer)
+        write_bytes(path, buffer.getbuffer())
     except (InputError, NonFiniteError) as error:
         newest = next(iter(list_saved_states(output)), "the beginning, as no state was saved")
         raise RunStopped(f"{error}; the same command resumes from {newest}") from error

@@ -28,7 +28,7 @@ from aotlab.networks.weights.published_keys import (
     map_published_names,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file, is_file
+from aotlab.utils.files import write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,7 @@ def save_checkpoint(
     metadata = {"format": "pt", "config": to_yaml(config)}
     if card is not None:
         metadata["card"] = card.to_json()
-    with atomic_file(path) as file:
-        file.write(save(state, metadata=metadata))
+    write_bytes(path, save(state, metadata=metadata))
 
 
 def load_checkpoint(
@@ -152,7 +151,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights and the metadata of a file: settings and model card of ours, nothing of published ones."""
-    if not is_file(path):
+    if not path.is_file():
         raise InputError(f"{path}: no such checkpoint")
     try:
         if not is_safetensors(path):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError, require_extra, suggest
-from aotlab.utils.files import is_file, make_folder, read_text, sha256, user_cache_folder, write_text
+from aotlab.utils.files import make_folder, read_text, sha256, user_cache_folder, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     if name.startswith(HUB_PREFIX):
         return download_from_hub(name, HUB_FILE)
     path = BUNDLED_CHECKPOINT if name == BUNDLED else Path(checkpoint)
-    if is_file(path / HUB_FILE):
+    if (path / HUB_FILE).is_file():
         return path / HUB_FILE
-    if is_file(path):
+    if path.is_file():
         return path
     # names have no suffix; reading them imports YAML
     names = () if path.suffix else tuple(list_published_weights())
@@ -129,7 +129,10 @@ def load_model(
 def list_models() -> dict[str, Path]:
     """Return the checkpoints on this machine by name: the bundled one, then downloaded weights."""
     downloaded = {name: weights_folder() / f"{name}.safetensors" for name in list_published_weights()}
-    return {BUNDLED: BUNDLED_CHECKPOINT, **{name: path for name, path in downloaded.items() if is_file(path)}}
+    return {
+        BUNDLED: BUNDLED_CHECKPOINT,
+        **{name: path for name, path in downloaded.items() if path.is_file()},
+    }
 
 
 def find_published_file(file: str) -> Path:
@@ -144,13 +147,13 @@ def find_published_file(file: str) -> Path:
         for name, entry in list_published_weights().items()
         if entry.file == file
     ]
-    return path if is_file(path) else next(filter(is_file, stored), path)
+    return path if path.is_file() else next(filter(Path.is_file, stored), path)
 
 
 def find_weights(name: str) -> Path | None:
     """Return the file of named weights; None if they were not downloaded yet. An unknown name raises `InputError`."""
     path = weights_folder() / f"{find_published_weights(name).name}.safetensors"
-    return path if is_file(path) else None
+    return path if path.is_file() else None
 
 
 def verify_weights(name: str) -> Path | None:
@@ -181,7 +184,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
     entry = find_published_weights(name)
     path = make_folder(weights_folder()) / f"{name}.safetensors"
     with locked(weights_folder() / f".{name}.lock", LOCK_TIMEOUT):
-        if not overwrite and is_file(path):
+        if not overwrite and path.is_file():
             if source is not None:
                 log.warning("%s: stored already, %s is not read; replace it with --force", name, source)
             return path
@@ -190,7 +193,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
         if source is not None:
             raw = fetch_file(source, download, hub_file=entry.file)
         else:
-            raw = next(filter(is_file, manual_downloads), None) or _download_from_google_drive(
+            raw = next(filter(Path.is_file, manual_downloads), None) or _download_from_google_drive(
                 entry, download
             )
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")

@@ -22,7 +22,7 @@ import click
 import numpy as np
 
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Choice, Device, PositiveInt, option
+from aotlab.tools.cli.types import Device, PositiveInt, option
 from aotlab.utils.environment import limit_spin_waiting, processor_name
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import reading, require_existing
@@ -119,7 +119,7 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
 @option("--threads", type=PositiveInt, help="CPU threads (default: PyTorch's own)")
 @option(
     "--clock",
-    type=Choice(("wall", "cpu")),
+    type=click.Choice(("wall", "cpu")),
     default="wall",
     help="cpu: seconds of the process on all cores, for a busy machine",
 )

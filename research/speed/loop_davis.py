@@ -18,7 +18,7 @@ from aotlab.dataloaders.training.clips import reflect_index
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.tools.cli.types import ExistingPath, File, PositiveInt, option
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import make_folder, real_path, write_text
+from aotlab.utils.files import make_folder, write_text
 
 
 def loop_davis(
@@ -57,7 +57,7 @@ def loop_davis(
             links[output / "Annotations" / f"{image}.png"] = labels[frame.stem]
     for path, source in links.items():
         make_folder(path.parent)
-        path.symlink_to(real_path(source))
+        path.symlink_to(source.resolve())
     write_text(output / "ImageSets" / str(year) / f"{split}.txt", "".join(f"{name}\n" for name in lengths))
     return lengths
 

@@ -54,7 +54,7 @@ from aotlab.tools.cli.options import (
     tracker_options as tracker_options,
     video_argument as video_argument,
 )
-from aotlab.tools.cli.types import Bytes as Bytes, Choice as Choice
+from aotlab.tools.cli.types import Bytes as Bytes
 from aotlab.utils.files import atomic_path as atomic_path
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.numbers import align_columns as align_columns, format_count as format_count

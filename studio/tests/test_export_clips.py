@@ -246,7 +246,7 @@ def test_clip_in_work_is_not_exported(batch, capsys):
     assert read_status(batch) == ["in progress"]
     assert main([str(batch)]) == 0
     out = capsys.readouterr().out
-    assert "0 corrected clips exported\nleft out: a (in progress)\n" in out
+    assert "0 corrected clips exported\nleft out: a (in progress), b (open), c (open)\n" in out
     assert f"set the status of clips to corrected or accepted in aotlab annotate {batch}" in out
     assert (batch / "a" / "coco.json").read_bytes() == before
 

@@ -29,7 +29,7 @@ def read_or_reject(path):
     try:
         found = read_annotations(path, VIDEO)
         return [found.mask(frame) for frame in found.frames]
-    except InputError as error:
+    except (InputError, OSError) as error:
         sentence = str(error)
     assert "\n" not in sentence
     assert "object at 0x" not in sentence

@@ -123,14 +123,3 @@ def test_arrays_that_are_not_ids_are_not_written(tmp_path, name, labels, words):
     with pytest.raises(InputError, match=f"{name}: .*{words}"):
         write_mask(tmp_path / name, np.array(labels))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_arguments_of_another_type_are_one_sentence(tmp_path):
-    labels = np.ones((2, 3), np.uint8)
-    write_mask(tmp_path / "a.png", labels)
-    with pytest.raises(InputError, match="path: expected the file of a mask, got int"):
-        read_mask(3)
-    with pytest.raises(InputError, match="path: expected the file of a mask, got ndarray"):
-        write_mask(labels, "o.png")
-    with pytest.raises(InputError, match=r"size: expected \(height, width\) of the mask, got 5"):
-        read_mask(tmp_path / "a.png", size=5)

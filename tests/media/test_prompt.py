@@ -32,7 +32,7 @@ def test_clicks_are_split_by_their_labels():
         ({"mask": "mask.png"}, "mask must be an array H×W of bool or numbers, got str"),
         ({"points": (1, 2), "exclude": [None]}, "exclude must be an array H×W"),
         ({"box": (1, 2, 1, 9)}, "in pixels, at least 2 each"),
-        ({"box": (0.1, 0.2, 0.5, 1)}, "in pixels, at least 2 each"),
+        ({"box": (0.1, 0.2, 0.5, 1)}, "not in pixels; multiply fractions"),
     ],
 )
 def test_prompt_without_object_rejected(options, words):
@@ -109,19 +109,14 @@ def test_prompts_are_parsed_by_frame_and_object():
         ([], [":1=5"], [], "point :1=5: expected"),
         ([], [":0=3,3"], [], "point :0=3,3"),
         ([], ["x=3,3"], [], "point x=3,3"),
-        (["3,3,0,9"], [], [], "box 3,3,0,9: expected X,Y,W,H, at least 2 pixels wide and high"),
-        (
-            ["2=9:9-3:20"],
-            [],
-            [],
-            "box 2=9:9-3:20: expected X1:Y1 as its top left and X2:Y2 as its bottom right",
-        ),
-        (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=3,3,10,10"),
+        (["3,3,0,9"], [], [], "object 1 on frame 0: box .*at least 2 each"),
+        (["2=9:9-3:20"], [], [], "object 1 on frame 2: box .*at least 2 each"),
+        (["3,3,14,14", "3,3,10,10"], [], [], "object 1 has a box on frame 0 already.*:2=X,Y,W,H"),
         (
             ["3,3,14,14"],
             [],
             [":2=3,3"],
-            "not-point: object 2 has only negative points on frame 0; add a point on the object or a box",
+            "object 2 on frame 0: prompt: give a box, a mask, or a point on the object",
         ),
     ],
 )

@@ -38,7 +38,10 @@ def test_settings_are_shown_as_they_will_be(capsys):
         ([], "--output: missing"),
         (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
         (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-        (["--output", "out", "--provider", "foo"], "--provider: foo: not one of cpu, cuda"),
+        (
+            ["--output", "out", "--provider", "foo"],
+            "Invalid value for '--provider': 'foo' is not one of 'cpu', 'cuda'",
+        ),
         (
             ["--output", "out", "--provider", "coreml", "--verify"],
             "provider coreml: not available in onnxruntime here",

@@ -160,9 +160,6 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
     assert tracker.ids == ()
     with pytest.raises(InputError, match="folder: expected the path of the output folder, got NoneType"):
         run_job(job, None)
-    for flag in ("force", "restart"):
-        with pytest.raises(InputError, match=f"{flag}: expected True or False, got 'no'"):
-            run_job(job, tmp_path / "b", **{flag: "no"})
     with pytest.raises(InputError, match=r"overrides memory\.every=2: need TrackerOptions"):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     with pytest.raises(InputError, match="options: expected JobOptions, got Tracker"):
@@ -234,7 +231,7 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     [
         (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
         (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
-        (["clip/00003.png", "--box", "nan,1,2,3"], "box nan,1,2,3: expected [:ID]= with an id from 1"),
+        (["clip/00003.png", "--box", "nan,1,2,3"], "box nan,1,2,3: expected [FRAME][:ID]= with an id from 1"),
         (["none.png", "--box", "9,3,14,14"], "no such file"),
         (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),
         (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),

@@ -230,6 +230,6 @@ def test_default_roots_follow_the_environment(monkeypatch, data, base):
 
 def test_help_says_where_data_sets_are_read_from(capsys):
     assert tool.main(["aot_davis2017", "--root", "DAVIS"]) == 2
-    assert "--root: no such option; see aotlab table --help" in capsys.readouterr().err
+    assert "No such option '--root'; see aotlab table --help" in capsys.readouterr().err
     assert tool.main(["--help"]) == 0
     assert "environment variable AOTLAB_DATA" in " ".join(capsys.readouterr().out.split())

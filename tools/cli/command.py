@@ -34,7 +34,7 @@ from aotlab.utils.errors import (
     is_out_of_memory,
     report_internal_error,
 )
-from aotlab.utils.files import file_mode, is_folder, require_output
+from aotlab.utils.files import require_output
 
 INTERNAL_ERROR = 70
 """exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
@@ -159,8 +159,8 @@ def group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
     """Run a command line; print one line on stderr instead of a traceback, and return the exit status.
 
-    2 for `click.UsageError`, `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 128 + n for
-    signal n (130: Ctrl-C), 141 for a closed output pipe, 70 for any other error.
+    2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped` and too
+    little memory, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe, 70 for any other error.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # only warnings of libraries: PyTorch logs its caches at exit
@@ -199,29 +199,16 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return _print_error(f"error: {missing}", 2)
         if is_out_of_memory(error):
             return _print_error(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
+        if isinstance(error, OSError) and error.filename is not None:
+            return _print_error(f"error: {error.filename}: {error.strerror}", 2)
         # the traceback is kept in a file
         return _print_error(f"error: {report_internal_error(error)}", INTERNAL_ERROR)
 
 
 def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
-    """Return ``SUBJECT: problem; remedy`` of an error in a command line."""
+    """Return click's message about a command line, and where its options are listed."""
     program = error.ctx.command_path if error.ctx is not None else prog_name
-    if isinstance(error, click.NoSuchOption | click.NoSuchCommand):
-        near = error.possibilities
-        remedy = f"did you mean {near[0]}?" if near else f"see {program} --help"
-        if isinstance(error, click.NoSuchOption):
-            return f"{error.option_name}: no such option; {remedy}"
-        return f"{program} {error.command_name}: no such command; {remedy}"
-    message = error.message.rstrip(".")
-    if isinstance(error, click.BadOptionUsage):
-        message = message.replace(f"Option '{error.option_name}'", f"{error.option_name}:")
-    elif isinstance(error, click.BadParameter) and error.param is not None:
-        name = max(error.param.opts, key=len)
-        if name.startswith("-"):
-            message = f"{name}: {message or 'missing'}"
-        elif not message:  # an argument, called as in the help
-            metavar = error.param.type.get_metavar(error.param, error.ctx) if error.ctx is not None else None
-            message = f"{error.param.metavar or metavar or name.upper()}: missing"
+    message = error.format_message().rstrip(".")
     return message if message.endswith("?") else f"{message}; see {program} --help"
 
 
@@ -247,9 +234,9 @@ def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
         return
     if suffixes:
         require_output(path, *suffixes)
-    elif file_mode(path) and not is_folder(path):
+    elif path.exists() and not path.is_dir():
         raise InputError(f"{path}: a file, but the output is a folder; choose another name")
-    if not force and file_mode(path) and (suffixes or any(path.iterdir())):
+    if not force and path.exists() and (suffixes or any(path.iterdir())):
         raise InputError(f"{path}: exists; choose another name, or replace it with --force")
 
 
@@ -269,10 +256,10 @@ def report_failures(failures: Mapping[str, str]) -> int:
     return 1 if failures else 0
 
 
-def _print_error(sentence: str, status: int) -> int:
+def _print_error(message: str, status: int) -> int:
     """Print a message on stderr, if it can be written; return ``status``."""
     with suppress(OSError):
-        print(clean_message(sentence), file=sys.stderr)
+        print(clean_message(message), file=sys.stderr)
     return status
 
 
@@ -283,8 +270,8 @@ def _printed_by_other_rank(error: InputError) -> bool:
     )
 
 
-def clean_message(sentence: str) -> str:
+def clean_message(message: str) -> str:
     """Return a message without control characters, shortened if very long: names from files may hold anything."""
-    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
+    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
     half = MAX_MESSAGE // 2
     return plain if len(plain) <= MAX_MESSAGE else f"{plain[:half]} ... {plain[-half:]}"

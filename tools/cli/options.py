@@ -17,10 +17,10 @@ from aotlab.tools.cli.command import group
 from aotlab.tools.cli.types import (
     CONFIG_TYPE,
     Checkpoint,
-    Choice,
     Device,
     ExistingPath,
     Folder,
+    FunctionType,
     Integer,
     PositiveInt,
     SettingOption,
@@ -50,6 +50,15 @@ SETTINGS_HELP = (
 QUALITIES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--quality`` to `input.scale`"""
 
+
+def parse_levels(text: str) -> str:
+    """Return the text of levels as it is; raise `InputError` for another form."""
+    from aotlab.media import high_bit_depth
+
+    high_bit_depth.parse_levels(text)
+    return text
+
+
 device = option("--device", type=Device, default="cpu", help="cpu, cuda, cuda:N or mps")
 depth = option(
     "--depth",
@@ -63,6 +72,7 @@ restart = flag("--restart", "start over instead of resuming")
 levels = option(
     "--levels",
     metavar="auto|LOW,HIGH",
+    type=FunctionType(parse_levels),
     help="intensity range shown as black to white in all frames of an image folder or TIFF stack; auto: percentiles of "
     "the video (default: 8-bit images unchanged, others auto)",
 )
@@ -70,7 +80,7 @@ quality = option(
     "--quality",
     cls=SettingOption,
     settings=["input.scale={}"],
-    type=Choice(QUALITIES),
+    type=click.Choice(QUALITIES),
     callback=lambda ctx, param, name: QUALITIES.get(name),
     help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: as in the settings)",
 )
@@ -78,7 +88,7 @@ print_config = flag("--print-config", "print the resolved settings and stop")
 settings = click.argument("overrides", metavar=SETTINGS_METAVAR, nargs=-1, help=SETTINGS_HELP)
 
 
-def gather(name: str, kind: type[Any]) -> Decorator:
+def collect_options(name: str, kind: type[Any]) -> Decorator:
     """Return a decorator that gives the function the parameters named like a dataclass's fields as one, ``name``.
 
     The decorators of the options stand above it.
@@ -102,7 +112,7 @@ def precision_option(key: str = "compute.precision") -> Decorator:
         "--precision",
         cls=SettingOption,
         settings=[f"{key}={{}}"],
-        type=Choice(PRECISIONS),
+        type=click.Choice(PRECISIONS),
         help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
         "settings)",
     )
@@ -169,7 +179,7 @@ def memory_options(*, bounded: bool) -> Decorator:
             cls=SettingOption,
             settings=["memory.policy={}"],
             metavar="POLICY",
-            type=Choice(POLICIES),
+            type=click.Choice(POLICIES),
             help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
         ),
         option(

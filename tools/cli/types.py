@@ -13,7 +13,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from aotlab.configs.files import find_config
-from aotlab.utils.errors import suggest
 from aotlab.utils.files import require_existing
 from aotlab.utils.numbers import (
     COUNT,
@@ -58,16 +57,6 @@ class FileName(FunctionType):
     ) -> list[CompletionItem]:
         """Let the shell complete the name of a file."""
         return [CompletionItem(incomplete, type="file")]
-
-
-class Choice(click.Choice[str]):
-    """Type of fixed values; the error of another lists them and names the most similar."""
-
-    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        """Return the problem and the remedy."""
-        problem = f"{value}: not one of {', '.join(self.choices)}"
-        near = suggest(value, self.choices, "")
-        return f"{problem}; {near}" if near else problem
 
 
 def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:

@@ -20,7 +20,6 @@ from aotlab.sdk import (
     CLASSES,
     CORRECTED_FILE,
     Annotations,
-    Choice,
     FrameSource,
     VideoInfo,
     add_class_ids,
@@ -64,7 +63,7 @@ RECORD = ".aotlab-convert.json"
 @click.option(
     "--to",
     required=True,
-    type=Choice([*list_mask_formats(), "masks"]),
+    type=click.Choice([*list_mask_formats(), "masks"]),
     help="format to write; masks: PNGs of object ids",
 )
 @click.option("--video", metavar="VIDEO", type=Path, help="the video, or its folder of frames")

@@ -159,5 +159,5 @@ def zip_files(members, compression=zipfile.ZIP_DEFLATED):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", compression) as archive:
         for name, member in members.items():
-            archive.writestr(name, member)
+            archive.writestr(zipfile.ZipInfo(name), member, compression)  # without the time of day
     return content.getvalue()

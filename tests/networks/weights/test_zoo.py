@@ -210,7 +210,7 @@ def test_list_path_and_unknown_names(capsys, aott):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("get", "NAME...: missing; see aotlab weights get --help"),
+        ("get", "Missing argument 'NAME...'; see aotlab weights get --help"),
         ("get aott aots --from x", "--from: takes exactly one NAME"),
     ],
 )

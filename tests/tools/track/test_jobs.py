@@ -163,10 +163,6 @@ def test_several_videos_use_masks_beside_them(clips):
     [
         ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
         ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
-        (
-            "d",
-            "d: no masks; put d.png, d.json or a folder d.masks next to it, or track only this one with --mask",
-        ),
         ("e", "e: no such file or folder"),
     ],
 )
@@ -218,7 +214,7 @@ def test_finished_clip_is_reported_as_done_already(clips, caplog):
 def test_clip_without_mask_fails_alone(clips, capsys):
     (clips / "a.png").unlink()
     assert run(clips) == 1
-    words = "a: no masks; give masks, boxes or points (in a folder of videos: a.png, a.xml, a.json, a.masks next to it)"
+    words = "give a box, points or masks (in a folder of videos: a.png, a.xml, a.json, a.masks next to it)"
     assert words in capsys.readouterr().err
     out = clips.parent / "out"
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
@@ -240,7 +236,10 @@ def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, m
 def test_fractions_in_a_list_are_refused(clips, capsys):
     (clips / "jobs.csv").write_text('video,point\na,"0.5,0.5"\n')
     assert run(clips / "jobs.csv") == 2
-    assert "line 2: points ((0.5, 0.5),): not in pixels; multiply fractions" in capsys.readouterr().err
+    assert (
+        "line 2: object 1 on frame 0: points ((0.5, 0.5),): not in pixels; multiply fractions"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
@@ -250,6 +249,13 @@ def test_errors_of_a_clip_name_its_line(clips, capsys, more):
     assert (
         f"error: b ({clips / 'jobs.csv'}, line 3): start 9: not a frame to track" in capsys.readouterr().err
     )
+
+
+def test_dry_run_names_all_missing_files(clips, capsys):
+    (clips / "jobs.csv").write_text("video,masks\ngone.mp4,gone.png;5=late.png\n")
+    assert run(clips / "jobs.csv", "--dry-run") == 1
+    errors = capsys.readouterr().err
+    assert all(f"{name}: no such file" in errors for name in ("gone.mp4", "gone.png", "late.png"))
 
 
 def test_dry_run_checks_all_clips(clips, tracker, capsys):

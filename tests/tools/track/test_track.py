@@ -170,7 +170,7 @@ def test_write_help_lists_outputs(capsys):
 
 SMALL = (30, 48)
 REFUSED = [
-    (["video"], "video: no object to track; draw a box with --box X,Y,W,H or give --mask FILE"),
+    (["video"], "video: no object to track; give a box, points or masks"),
     ([], "VIDEO: missing; give a video file"),
     (["video", "--mask", "small.png"], "48×30"),
     (["video", "--mask", "empty.png"], "empty.png: contains no object"),
@@ -195,10 +195,10 @@ REFUSED = [
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
     (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use the column box of --jobs"),
     (["--jobs", "jobs.csv", "--mask", "first.png"], "use the column masks of --jobs; see aotlab track --help"),
-    (["video", "--mask", "film.mp4"], "film.mp4: a video; a mask is a PNG of object ids"),
+    (["video", "--mask", "film.mp4"], "film.mp4: not a readable mask"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
-    (["video", "--not-point", "2,3"], "not-point: object 1 has only negative points on frame 0; add a point"),
+    (["video", "--not-point", "2,3"], "object 1 on frame 0: prompt: give a box, a mask, or a point"),
 ]  # fmt: skip
 
 

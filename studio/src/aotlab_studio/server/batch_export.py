@@ -75,8 +75,11 @@ def export_clips(
                     left_out.append(f"{name} ({stored.status.value})")
         except InputError as error:
             problems.append(f"{name}: {error}")
-    if not (projects or any(read_job(path) for path in folder.glob("*"))):
+    tracked = {path.name for path in folder.glob("*") if read_job(path)}
+    if not (projects or tracked):
         raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
+    untouched = tracked if listed is None else tracked & {entry["name"] for entry in listed}
+    left_out += [f"{name} (open)" for name in sorted(untouched - projects.keys())]
     shared = merge_class_ids(folder / CLASSES, classes) if names else {}
     written = []
     for name in names:
