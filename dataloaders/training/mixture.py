@@ -167,16 +167,22 @@ def build_clip_loader(
     return _raise_errors(batches)
 
 
-def _chunks(
-    phase: PhaseConfig, first_step: int, rank: int, ranks: int, micro_batches: int
-) -> Iterator[range]:
-    """Return the clip indices of each batch of one rank, by step and part; checks that the batch can be split."""
+def split_batch(phase: PhaseConfig, ranks: int, micro_batches: int) -> int:
+    """Return the clips of each rank's share of a micro-batch; raises `InputError` unless all shares are equal."""
     size, rest = divmod(phase.batch, ranks * micro_batches)
     if rest:
         raise InputError(
             f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
             f"train.accumulate={micro_batches} times {ranks} ranks; give a multiple of {ranks * micro_batches}"
         )
+    return size
+
+
+def _chunks(
+    phase: PhaseConfig, first_step: int, rank: int, ranks: int, micro_batches: int
+) -> Iterator[range]:
+    """Return the clip indices of each batch of one rank, by step and part."""
+    size = split_batch(phase, ranks, micro_batches)
     begins = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
     return (range(begin, begin + size) for begin in begins)
 

@@ -56,10 +56,18 @@ class PhaseState:
         model: VOSModel,
         mixture: Mixture,
         *,
+        validation: str = "",
         command: str = "",
         previous: PhaseState | None = None,
     ) -> None:
-        """``mixture``: data of the phase; ``command``: for the card; ``previous``: the phase that was run before it."""
+        """Create the state before the first step.
+
+        Args:
+            mixture: data of the phase.
+            validation: the validation videos, from `describe_videos`.
+            command: command line, for the card.
+            previous: the phase that was run before it.
+        """
         self.config, self.world, self.model, self.phase = config, world, model, mixture.phase
         self.command = command
         self.index = [phase.name for phase in config.train.phases].index(self.phase.name)
@@ -73,15 +81,18 @@ class PhaseState:
         self.step = 0
         """number of finished optimizer steps"""
         self.best: float = previous.best if previous else -1.0
-        """best J&F of all validations so far"""
+        """best J&F of all validations so far on the same videos"""
         self.unreadable: Counter[str] = previous.unreadable if previous else Counter()
-        """unreadable items of all phases: one sentence each, with the number of draws"""
+        """unreadable items of all phases and ranks: one sentence each, with the number of draws"""
         self.seconds = 0.0
         """seconds spent in the steps of this phase"""
         self.scores: dict[str, float] = {}
         """last validation scores of this phase, in percent"""
+        self.validated = 0
+        """step of the last validation of this phase"""
         self.resumed: list[str] = []
         """sentences about settings that changed when the phase was resumed"""
+        self.validation = validation
         self.data = describe_mixture(mixture)
         """training data of this phase, one line per source"""
         self.earlier_phases = previous.card().phases if previous else read_start_phases(config)
@@ -115,6 +126,8 @@ class PhaseState:
             "unreadable": dict(self.unreadable),
             "seconds": self.seconds,
             "scores": self.scores,
+            "validated": self.validated,
+            "validation": self.validation,
             "resumed": self.resumed,
             "earlier": ModelCard(self.earlier_phases).to_json(),
         }
@@ -122,7 +135,10 @@ class PhaseState:
     def load_state_dict(self, content: dict[str, Any]) -> None:
         """Continue from a state that `load_state` has read; log and record settings that changed since."""
         self.resumed = content["resumed"]
-        changes = content["changes"] | {"data": (content["data"], self.data)}
+        changes = content["changes"] | {
+            "data": (content["data"], self.data),
+            "validation": (content["validation"], self.validation),
+        }
         for name, (before, now) in changes.items():
             if before != now:
                 self.resumed.append(f"resumed at step {content['step']} with {name}={now}, before {before}")
@@ -132,7 +148,8 @@ class PhaseState:
         if content["scaler"]:  # empty unless it was float16
             self.scaler.load_state_dict(content["scaler"])
         self.ema.shadow = {name: tensor.to(self.world.device) for name, tensor in content["ema"].items()}
-        self.step, self.best = content["step"], content["best"]
+        self.step, self.validated = content["step"], content["validated"]
+        self.best = content["best"] if content["validation"] == self.validation else -1.0
         self.unreadable = Counter(content["unreadable"])
         self.seconds, self.scores = content["seconds"], content["scores"]
         card = parse_card(content["earlier"])

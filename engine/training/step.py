@@ -52,6 +52,8 @@ class MicroBatchResult:
     losses: ClipLosses
     clip: ClipBatch
     clip_names: list[str]
+    unreadable: list[str]
+    """one message per unreadable item that was replaced"""
     waited: float
     """seconds spent waiting for data"""
 
@@ -73,6 +75,7 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
         run_micro_batch(state, clip_module, batches, index) for index in range(state.config.train.accumulate)
     ]
     clip_names = [name for result in results for name in result.clip_names]
+    count_unreadable(state, [message for result in results for message in result.unreadable])
     means = mean_over_batches(results)
     if not math.isfinite(state.world.mean([means["loss"]])[0]):
         suspects = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
@@ -98,7 +101,6 @@ def run_micro_batch(
     wait_start = time.perf_counter()
     batch = next(batches)
     waited = time.perf_counter() - wait_start
-    state.unreadable.update(batch.unreadable)
     clip = to_device(batch, state.world.device)
     options, weight = select_clip_options(state, clip, index)
     settings = state.config.train
@@ -111,7 +113,14 @@ def run_micro_batch(
         with detect_lost_ranks() if state.world.ranks > 1 else nullcontext():
             state.scaler.scale(loss / settings.accumulate).backward()
     clip_names = [name for names in batch.names for name in names]
-    return MicroBatchResult(loss.detach(), losses, clip, clip_names, waited)
+    return MicroBatchResult(loss.detach(), losses, clip, clip_names, batch.unreadable, waited)
+
+
+def count_unreadable(state: PhaseState, messages: list[str]) -> None:
+    """Count the unreadable items of a step of all ranks, so that every rank knows and saves them."""
+    if state.world.mean([float(len(messages))])[0] > 0:
+        for of_rank in state.world.gather(messages):
+            state.unreadable.update(of_rank)
 
 
 def feeds_predictions(state: PhaseState) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from aotlab.configs.schema import METHODS, Config
-from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader
+from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip_loader, split_batch
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
@@ -29,7 +29,7 @@ from aotlab.engine.training.state import (
     states_folder,
 )
 from aotlab.engine.training.step import StepResult, train_step
-from aotlab.engine.training.validation import validate
+from aotlab.engine.training.validation import describe_videos, validate
 from aotlab.media.labeled_video import Video
 from aotlab.networks.preprocess import STRIDE
 from aotlab.networks.weights.checkpoints import save_checkpoint
@@ -93,6 +93,9 @@ def train(
             clear_output(output, restart=restart)
         world.gather(None)  # the others look for states once the main rank has removed them
         data = open_phases(config, readers)
+        for mixture in data.mixtures.values():
+            split_batch(mixture.phase, world.ranks, config.train.accumulate)
+        validation = describe_videos(data.validation)
         saved = load_state(output, config)
         if saved is not None and saved["phase"] not in data.mixtures:
             name = config.train.phases[saved["phase"]].name
@@ -110,7 +113,9 @@ def train(
             for index, mixture in data.mixtures.items():
                 if saved is not None and index < saved["phase"]:
                     continue
-                state = PhaseState(config, world, model, mixture, command=command, previous=state)
+                state = PhaseState(
+                    config, world, model, mixture, validation=validation, command=command, previous=state
+                )
                 if saved is not None:
                     state.load_state_dict(saved)
                     saved = None
@@ -118,9 +123,7 @@ def train(
                         log.warning("%s: already finished, nothing to train; --restart starts over", output)
                 train_phase(run, state, mixture)
         assert state is not None
-        return TrainResult(
-            output / f"{state.phase.name}.safetensors", sum(world.gather(state.unreadable), Counter())
-        )
+        return TrainResult(output / f"{state.phase.name}.safetensors", state.unreadable)
 
 
 def resolve_training(config: Config) -> Config:
@@ -174,6 +177,8 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     )  # fmt: skip
     skipped = 0  # consecutive steps
     with run.journal.phase(state.phase.name, state.step):
+        with save_on_failure(run, state):
+            validate_if_due(run, state)
         while state.step < steps:
             with save_on_failure(run, state):
                 may_skip = skipped < settings.max_nonfinite_steps
@@ -183,8 +188,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
                     run.journal.log_images(state.step, result.clip, result.predictions)
                 if world.mean([float(run.stop.is_set())])[0] > 0:
                     raise Interrupted("interrupted", signal_number=run.stop.signal_number)
-                if is_due(state, settings.validate_every):
-                    validate_averaged(run, state)
+                validate_if_due(run, state)
             if world.is_main and is_due(state, settings.save_every):
                 save_state(state, run.output)
     state.ema.copy_to(state.model)
@@ -236,17 +240,21 @@ def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
     return ddp
 
 
-def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
+def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
     """Score the averaged weights on the validation videos, if any, and keep the best.
+
+    A validation that was due before the run was stopped is made up for when it is resumed.
 
     Raises:
         RunStopped: averaged weights are not finite, or a rank is lost.
     """
-    if not run.videos:
+    due = state.step > state.validated and is_due(state, state.config.train.validate_every)
+    if not run.videos or not due:
         return
     with state.ema.applied(state.model):
         check_finite(state.ema.shadow, f"the averaged weights after step {state.step}")
         state.scores = validate(state.model, state.config, run.videos, state.world)
+        state.validated = state.step
         run.journal.log_scores(state.step, state.scores)
         if state.scores["J&F"] > state.best:
             state.best = state.scores["J&F"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
@@ -16,7 +17,16 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import World
+from aotlab.utils.files import digest_samples
+from aotlab.utils.numbers import format_count
 from aotlab.utils.streaming import ReadAhead, stream
+
+
+def describe_videos(videos: Sequence[Video]) -> str:
+    """Describe validation videos in one line, which is equal for equal names, lengths and first masks; "" for none."""
+    content = [(video.name, len(video.frames), digest_samples(video.annotations[0])) for video in videos]
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:8]
+    return f"{format_count(len(videos), 'video')} ({digest})" if videos else ""
 
 
 def validate(model: VOSModel, config: Config, videos: list[Video], world: World) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from aotlab.engine.training import trainer
 from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import read_card
 from aotlab.networks.weights.model_card import describe_card
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 
 EVERY = ["train.save_every=1", "train.keep=9"]
@@ -129,6 +131,34 @@ def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     assert "resumed at step 1 with train.phases.0.lr=0.001, before " in caplog.text
     assert "resumed at step 1 with train.phases.0.steps=2, before 1" in caplog.text
     assert "resumed at step 1 with train.precision=float16, before float32" in caplog.text
+
+
+def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
+    scores = iter([9.0, 5.0])
+    monkeypatch.setattr(trainer, "validate", lambda *_: dict.fromkeys(("J&F", "J", "F"), next(scores)))
+    for steps, videos in ((1, "{path: drawn}"), (2, "{path: drawn}, {path: drawn}")):
+        config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
+        run(config)
+    assert "resumed at step 1 with validation=2 videos (" in caplog.text
+    assert [phase.steps for phase in read_card(Path(config.train.output, "best.safetensors")).phases] == [2]
+
+
+def test_validation_that_a_stop_left_out_is_made_up_for(recipe, monkeypatch):
+    original = trainer.train_step
+
+    def stop(*args):
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(*args)
+
+    config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: drawn}]"])
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "train_step", stop)
+        with pytest.raises(RunStopped, match="interrupted"):
+            run(config)
+    best = Path(config.train.output) / "best.safetensors"
+    assert not best.exists()
+    run(config)
+    assert best.exists()
 
 
 def test_state_of_a_phase_left_out_rejected(recipe):

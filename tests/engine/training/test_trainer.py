@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +18,7 @@ from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.state import set_identities_trainable
+from aotlab.engine.training.step import count_unreadable
 from aotlab.engine.training.trainer import resolve_training
 from aotlab.media.masks import write_mask
 from aotlab.networks import build as networks
@@ -154,6 +157,21 @@ def test_bad_settings_rejected(recipe, overrides, words):
     with pytest.raises(InputError, match=words) as error:
         run(recipe("run", phase(), overrides=overrides))
     assert "\n" not in str(error.value)
+
+
+def test_batch_of_a_later_phase_is_checked_before_training(recipe):
+    phases = phase("first", batch=2), phase("second", batch=3)
+    config = recipe("run", *phases, overrides=["train.accumulate=2"])
+    with pytest.raises(InputError, match=r"train\.phases\.batch=3 of second: cannot be split evenly"):
+        run(config)
+    assert not Path(config.train.output, "log.jsonl").exists()
+
+
+def test_unreadable_items_of_all_ranks_are_counted():
+    world = SimpleNamespace(mean=lambda values: [1.0], gather=lambda mine: [mine, ["b", "b"]])
+    state = SimpleNamespace(world=world, unreadable=Counter(b=1))
+    count_unreadable(state, ["a"])
+    assert state.unreadable == Counter(a=1, b=3)
 
 
 def test_bfloat16_keeps_float32_weights(recipe):
