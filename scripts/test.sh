@@ -37,8 +37,8 @@ if command -v npx >/dev/null; then
 else
     echo "no npx: the studio's page is not checked by tsc and eslint (apt-get install npm)"
 fi
-command -v chromium chromium-browser google-chrome >/dev/null ||
-    echo "no Chromium: the tests of the studio's page are skipped (apt-get install chromium)"
+command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null ||
+    echo "no Chromium: the tests of the studio's page are skipped (apt-get install chromium-headless-shell)"
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi

@@ -58,7 +58,7 @@ SKIPPED = {
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
     r"aotlab agreement": "needs annotations of two people; studio/tests/test_agreement.py has them",
-    r"python -m research\.": "measures for minutes; research/tests runs it",
+    r"(?:\w+=\S+ )*python -m research\.": "measures for minutes; research/tests runs it",
     r"import json\n\nimport httpx": "needs a server; studio/tests/annotation/test_server.py runs it",
     r"from aotlab_runtime import": "needs frames that a program has; runtime/tests tracks with an export",
     r"python integrations/text/": "needs a text detector; integrations/text/tests has one",
@@ -71,6 +71,7 @@ CHANGED = {
     r"^torchrun --nproc-per-node \d+ -m aotlab\.tools\.(\w+)": r"aotlab \1",  # one process
     r" --device cuda": "",
     r"--size 854x480": "--size 160x96",  # of exported graphs
+    r"(aotlab export .*--verify)": r"\1 --no-prompts",  # its conversion is the longest
     r"--memory spread": "--memory bounded_fifo",  # the policy of the tutorial, which is not registered here
     r"data.root=my_data --dry-run": "data.root=my_data --dry-run train.phases.0.crop=97",
     r"data.root=SET/train": "data.root=SET/train --dry-run train.phases.0.crop=97",

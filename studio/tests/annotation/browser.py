@@ -24,7 +24,13 @@ ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "datasets" / "sample"
 SEQUENCE = "pond"
 FRAMES = SAMPLE / "JPEGImages" / "480p" / SEQUENCE
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(
+        None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))
+    ),
+    None,
+)
+"""a browser without windows, which loads a page in two thirds of the time, or any"""
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
