@@ -925,6 +925,10 @@ def test_typed_name_changes_no_mask(page, session, way):
     page.key_done("Enter")
     assert session.document.snapshot.objects.get(1).name == "Rem"
     assert (page.labels(0) == truth(0)).all()
+    page.key("F2")
+    page.tab.keyboard.type("mistake")
+    page.key("Escape")
+    assert page.tab.input_value("#object-name") == "Rem"
 
 
 def test_enter_in_the_frame_field_returns_to_the_frame(page):
