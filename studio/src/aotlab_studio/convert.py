@@ -166,8 +166,8 @@ class Clip(NamedTuple):
 class MergedClips:
     """Videos of a data set, and those that it lacks."""
 
-    train: list[Clip]
-    val: list[Clip] = field(default_factory=list)
+    parts: dict[str, list[Clip]]
+    """train, and val if videos are held back"""
     classes: dict[str, int] = field(default_factory=dict)
     """class ids by name"""
     rejected: list[str] = field(default_factory=list)
@@ -181,16 +181,10 @@ class MergedClips:
         """Sentences about the videos that are left out."""
         return [f"{', '.join(names)}: {reason}; left out" for reason, names in self.left_out.items()]
 
-    @property
-    def parts(self) -> dict[str, list[Clip]]:
-        """Parts that are not empty."""
-        return {"train": self.train} | ({"val": self.val} if self.val else {})
-
     def describe(self) -> str:
         """Return the numbers of videos and classes, and the names of rejected and unfinished ones."""
-        text = (
-            f"{format_count(len(self.train), 'video')} in train, {len(self.val)} in val, {len(self.classes)} "
-        )
+        train, val = len(self.parts["train"]), len(self.parts.get("val", ()))
+        text = f"{format_count(train, 'video')} in train, {val} in val, {len(self.classes)} "
         text += "class" if len(self.classes) == 1 else "classes"
         if self.rejected:
             text += f"; rejected, and left out: {', '.join(self.rejected)}"
@@ -211,7 +205,7 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> Merge
         InputError: too few videos can be used, or two class names differ only in letter case.
     """
     merged = collect_clips(results)
-    clips = merged.train
+    clips = merged.parts["train"]
     if len(clips) < (2 if share < 1 else 1):
         nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
         advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
@@ -225,27 +219,26 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> Merge
         clip.annotations.classes = merged.classes
     # of all videos of the list, so that one that is left out does not change the part of another
     held_back = choose_held_back(list_job_folders(results), share)
-    merged.val = [clip for clip in clips if clip.name in held_back]
-    merged.train = [clip for clip in clips if clip.name not in held_back]
-    if not merged.train or (held_back and not merged.val):
-        part = "val" if merged.train else "train"
-        raise InputError(
-            f"{results}: no video is left for {part}; see why videos are left out, or change --split"
-        )
+    for part in ("train", "val") if held_back else ("train",):
+        merged.parts[part] = [clip for clip in clips if (clip.name in held_back) == (part == "val")]
+        if not merged.parts[part]:
+            raise InputError(
+                f"{results}: no video is left for {part}; see why videos are left out, or change --split"
+            )
     MERGED_FORMATS[form](merged, output)
     return merged
 
 
 def collect_clips(results: Path) -> MergedClips:
     """Return the videos of a list that can be used, in order, and the names of the others."""
-    found = MergedClips([])
+    found = MergedClips({"train": []})
     for folder in list_job_folders(results):
         try:
             status = read_status(folder)
             if status == "rejected":
                 found.rejected.append(folder.name)
             else:
-                found.train.append(Clip(folder.name, *read_clip(folder)))
+                found.parts["train"].append(Clip(folder.name, *read_clip(folder)))
             if status == "in progress":
                 found.in_progress.append(folder.name)
         except InputError as error:

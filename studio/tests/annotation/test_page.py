@@ -925,6 +925,10 @@ def test_typed_name_changes_no_mask(page, session, way):
     page.key_done("Enter")
     assert session.document.snapshot.objects.get(1).name == "Rem"
     assert (page.labels(0) == truth(0)).all()
+    page.key("F2")
+    page.tab.keyboard.type("mistake")
+    page.key("Escape")
+    assert page.tab.input_value("#object-name") == "Rem"
 
 
 def test_enter_in_the_frame_field_returns_to_the_frame(page):
@@ -1067,7 +1071,10 @@ def test_undo_key_ends_the_tracking_it_started(page, session):
     page.tab.wait_for_selector("#job", state="hidden")
     page.objects(0)
     page.shows()
-    assert not any(page.labels(index).any() for index in range(LENGTH))
+    page.seek(0)
+    page.drag((30, 30), (36, 30))
+    page.shows("object 2")  # the id is not used again
+    assert not any(page.labels(index).any() for index in range(1, LENGTH))
 
 
 @pytest.mark.slow
@@ -1075,6 +1082,7 @@ def test_box_beside_a_tracked_object_leaves_it(page, session):
     draw(session, 0, 1)
     with page.tracked():
         session.track(TrackRequest(0))
+    session.make_tracker = Shifted
     page.seek(5)
     page.key("x")
     page.drag((37, 22), (53, 38))

@@ -205,6 +205,19 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, m
     new_page.until(lambda: any("/frame/7?" in url for url in new_page.requests))
 
 
+def test_tracked_frame_leaves_a_pressed_button(page, session, monkeypatch):
+    draw(session, 0, 1)
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
+    refresh_review(session)
+    page.tab.hover("#review button")
+    page.tab.mouse.down()
+    revision = session.document.revision + 1
+    session.document.emit(FrameEvent(7, revision, {1: "5"}))
+    page.until(lambda: page.tab.query_selector(f"#review img[src$='masks={revision}']"))
+    page.tab.mouse.up()
+    page.wait_frame(7)
+
+
 def test_review_grows_while_tracking_runs(new_page, session, monkeypatch):
     draw(session, 0, 1)
     found: list[Check] = []

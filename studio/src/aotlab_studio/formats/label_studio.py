@@ -53,24 +53,25 @@ def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
 
     Regions whose id occurs in several tasks are one object.
     """
-    tasks = [task for task in (tree if isinstance(tree, list) else [tree]) if _list_results(task) is not None]
-    names = [_find_image(task["data"]) for task in tasks]
-    require_different_images(names)
-    uses = Counter(
-        name for task in tasks for name in {str(result.get("id")) for result in _list_results(task) or ()}
-    )
+    tasks = [
+        (_find_image(task["data"]), results)
+        for task in (tree if isinstance(tree, list) else [tree])
+        if (results := _list_results(task)) is not None
+    ]
+    require_different_images([image for image, _ in tasks])
+    uses = Counter(name for _, results in tasks for name in {str(result.get("id")) for result in results})
     regions = [
         ParsedRegion(
             None,
             _parse_result(result, size),
             str(next(iter(result["value"].get(result["type"]) or ()), "")),
             _find_object_key(str(result.get("id")), uses),
-            name,
+            image,
         )
-        for name, task in zip(names, tasks, strict=True)
-        for result in _list_results(task) or ()
+        for image, results in tasks
+        for result in results
     ]
-    return [*regions, *(ParsedRegion(None, None, image=name) for name in names)]
+    return [*regions, *(ParsedRegion(None, None, image=image) for image, _ in tasks)]
 
 
 def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict[str, Any]]:

@@ -56,7 +56,6 @@ export class Timeline {
     this.outdated = [];
     /** First and last frame that can be changed; the others are dimmed. @type {[number, number]} */
     this.clip = [0, Infinity];
-    this.dragging = false;
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
@@ -69,7 +68,6 @@ export class Timeline {
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('lostpointercapture', () => {
       if (this.handle >= 0) this.app.tracking.sendRange();
-      this.dragging = false;
       this.handle = -1;
     });
     canvas.addEventListener('pointerleave', () => { this.preview.hidden = true; });
@@ -212,17 +210,12 @@ export class Timeline {
   /** @param {PointerEvent} event */
   press(event) {
     this.handle = this.handleAt(event);
-    if (this.handle >= 0) {
-      this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
-      this.canvas.setPointerCapture(event.pointerId);
-      return;
-    }
-    const object = this.objectAt(event);
+    const object = this.handle < 0 && this.objectAt(event);
     if (object) this.app.choose(object.id);
-    if (event.offsetX < NAMES_WIDTH) return;
-    this.dragging = true;
+    if (this.handle < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    this.app.playback.seek(this.eventToFrame(event));
+    if (this.handle < 0) this.app.playback.seek(this.eventToFrame(event));
+    else this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
   }
 
   /** @param {PointerEvent} event */
@@ -232,10 +225,10 @@ export class Timeline {
       this.moveHandle(event);
       return;
     }
-    const frame = this.eventToFrame(event);
-    if (this.dragging) this.app.playback.seek(frame);
+    const [frame, dragging] = [this.eventToFrame(event), this.canvas.hasPointerCapture(event.pointerId)];
+    if (dragging) this.app.playback.seek(frame);
     this.canvas.title = this.objectAt(event)?.name || '';
-    this.preview.hidden = event.offsetX < NAMES_WIDTH && !this.dragging;
+    this.preview.hidden = event.offsetX < NAMES_WIDTH && !dragging;
     if (this.preview.hidden) return;
     const source = this.app.frames.address(frame, 160);
     if (this.preview.getAttribute('src') !== source) this.preview.src = source;

@@ -141,6 +141,8 @@ export class Review {
     this.app = app;
     /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
     this.entries = [];
+    /** Number of entries that the list shows as not corrected. */
+    this.openCount = 0;
     /** Frame of the last visit. */
     this.visited = -1;
     /** Time of the next live refresh, as `performance.now`. */
@@ -204,7 +206,8 @@ export class Review {
 
   show() {
     const { frames, objects, playback, timeline } = this.app;
-    const open = this.entries.filter((entry) => !this.isDone(entry));
+    const { open } = this;
+    this.openCount = open.length;
     timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
     element('review-empty').hidden = this.entries.length > 0;
     replaceChildren(element('review'), this.entries.slice(0, MAX_MARKED).map((entry) => {
@@ -222,16 +225,23 @@ export class Review {
     setLabel(element('next-check'), `Next frame to check (${open.length})`);
   }
 
+  /** Entries that are not corrected. */
+  get open() {
+    return this.entries.filter((entry) => !this.isDone(entry));
+  }
+
   /** Return whether masks of all doubtful objects are drawn. @param {ReviewEntry} entry */
   isDone({ frame, object_ids: ids }) {
     return ids.every((id) => 'Gg'.includes(this.app.timeline.rows.get(id)?.[frame] || '-'));
   }
 
-  /** Show a changed frame in the list. @param {number} frame */
+  /** Show the masks of a changed frame in the list; tick it off, or no longer. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
     this.changed.checks ||= Boolean(this.refreshing); // the answer may be older than this change
-    this.show();
+    const image = element('review').querySelector(`[name=check${frame}] img`);
+    if (this.open.length !== this.openCount) this.show();
+    else if (image instanceof HTMLImageElement) image.src = this.app.frames.thumbnail(frame); // buttons stay, which somebody may be pressing
   }
 
   next() {
@@ -257,6 +267,6 @@ export class Review {
     if (!answer) return;
     await this.refresh();
     this.app.history.offer(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'to be checked again'}`);
-    if (answer.result && this.entries.some((entry) => !this.isDone(entry))) this.next();
+    if (answer.result && this.open.length) this.next();
   }
 }
