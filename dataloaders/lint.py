@@ -119,11 +119,8 @@ def lint_folder(
         return LintResult([make_error(folder, f"no such folder; {LAYOUTS[kind]}") for folder in missing])
     images, masks = pair
     names, loose = list_subfolders(images), list_images_by_stem(images)
-    by_letters = {name.lower(): name for name in names}
-    findings = [
-        make_warning(masks / name, _describe_unused(images, by_letters.get(name.lower())))
-        for name in sorted(set(list_subfolders(masks)) - set(names))
-    ]
+    unused = "masks without frames in a folder of this name (letter case counts), not used; add them"
+    findings = [make_warning(masks / name, unused) for name in sorted({*list_subfolders(masks)} - {*names})]
     if loose and kind == "video":
         advice = "make a folder per video, or use kind static for images"
         findings.append(make_error(loose[0], f"frame outside a video's folder, not used; {advice}"))
@@ -142,13 +139,6 @@ def lint_folder(
         findings.append(make_error(root, f"nothing to train on; {LAYOUTS[kind]}"))
     result = lint_videos(videos, kind=kind, decode=decode, workers=workers, progress=progress)
     return replace(result, findings=_sort_findings(_merge_warnings(findings) + result.findings))
-
-
-def _describe_unused(images: Path, similar: str | None) -> str:
-    """Return why a folder of masks is not used; ``similar``: folder of frames that differs in letter case only."""
-    if similar is not None:
-        return f"not used, as its frames are in {images.name}/{similar}; write both names alike, in letter case too"
-    return "masks without frames, not used; add them or remove the masks"
 
 
 def lint_videos(

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric
+from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric, find_object_slices
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
@@ -165,16 +165,8 @@ def score_pair(
 
 def _crop_to_objects(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Crop H×W ids to the foreground of both, padded by one pixel; 0×0 if both are empty."""
-    rows = _nonzero_span(*(np.bitwise_or.reduce(labels, axis=1) for labels in (annotation, prediction)))
-    annotation, prediction = annotation[rows], prediction[rows]
-    columns = _nonzero_span(*(np.bitwise_or.reduce(labels, axis=0) for labels in (annotation, prediction)))
-    return annotation[:, columns], prediction[:, columns]
-
-
-def _nonzero_span(first: np.ndarray, second: np.ndarray) -> slice:
-    """Return the range of nonzero entries of either array, padded by one."""
-    indices = np.flatnonzero(first | second)
-    return slice(max(indices[0] - 1, 0), indices[-1] + 2) if len(indices) else slice(0)
+    box = find_object_slices((annotation != 0) | (prediction != 0)) or (slice(0), slice(0))
+    return annotation[box], prediction[box]
 
 
 def find_unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:

@@ -164,15 +164,14 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     rows = [["sequence", "object", *layout.columns]]
     for name, object_id, row in lines:
         rows.append([name, object_id, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
-    text = ["  ".join(row) for row in align_columns(rows, right=1)]
-    text.insert(1, "-" * len(text[0]))
+    text = _format_rows(rows)
     extra = {
         key: value for key, value in table.items() if key != "sequences" and objects.get(key, ...) != value
     }
     if extra:
         parts = (f"{key} {'-' if value is None else f'{value:.1f}'}" for key, value in extra.items())
-        text += ["", "  ".join(parts)]
-    return "\n".join(text)
+        text += "\n\n" + "  ".join(parts)
+    return text
 
 
 def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
@@ -182,8 +181,13 @@ def compare_tables(tables: Mapping[str, Mapping[str, Any]]) -> str:
     for name, table in tables.items():
         values = [table.get(key) for key in columns]
         rows.append([name, *("-" if value is None else f"{value:.1f}" for value in values)])
-    text = ["  ".join(row) for row in align_columns(rows, right=1)]
-    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
+    return _format_rows(rows)
+
+
+def _format_rows(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as text, with a line below its first row."""
+    title, *others = ("  ".join(row) for row in align_columns(rows, right=1))
+    return "\n".join([title, "-" * len(title), *others])
 
 
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:

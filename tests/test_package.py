@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,26 @@ def test_source_distribution_ships_no_tests(distributions):
         files = [name.split("/", 1)[-1] for name in archive.getnames()]
     assert "src/aotlab/media/video.py" in files
     assert not [name for name in files if "tests/" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["studio", "runtime"])
+def test_other_packages_ship_licenses_and_no_tests(checkout, package, tmp_path):
+    built = run(
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        tmp_path,
+        checkout / package,
+        cwd=tmp_path,
+    )
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
+        assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        assert not [name for name in archive.getnames() if "tests/" in name]
 
 
 @pytest.fixture(scope="module")

@@ -254,9 +254,8 @@ def digest_samples(path: Path) -> str:
 
 def make_folder(folder: Path) -> Path:
     """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
-    if not folder.is_dir():
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -18,7 +18,7 @@ from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_
 from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
-from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output
+from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.numbers import format_count
 from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
@@ -93,6 +93,7 @@ class JobList:
         """
         with locked_output(self._output, world):
             if world.is_main:
+                remove_leftovers(self._output)
                 claim_folder(self._output, self._jobs, self.inputs, force=force)
                 log.info("%s to track, into %s", format_count(len(self._jobs), "video"), self._output)
                 if restart:

@@ -110,6 +110,6 @@ def read_class_ids(path: Path) -> dict[str, int]:
 @cache
 def _warn_once_of_class_id(path: Path, name: str, shared_id: int, class_id: int) -> None:
     log.warning(
-        "%s: class %r has id %d in the results of all videos; in one of them alone it had %d",
+        "%s: class %r has id %d in the results of all videos; in one of them it had %d",
         path.name, name, shared_id, class_id,
     )  # fmt: skip

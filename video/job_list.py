@@ -224,7 +224,7 @@ def _make_job(values: dict[str, Any], place: str, folder: Path) -> Job:
 
 
 def warn_of_missing_files(jobs: Sequence[Job]) -> None:
-    """Warn of videos and masks of a list that do not exist, as each job fails later and alone."""
+    """Warn of videos and masks of a list that do not exist, as such a job fails later, without stopping others."""
     for job in jobs:
         for path in job.list_missing_files() if job.place else ():
             log.warning("%s: %s: no such file or folder; paths are relative to the list", job.place, path)

@@ -136,7 +136,7 @@ class ImageSet:
     """Single images, each of which is moved to give a clip."""
 
     images: tuple[LabeledImage, ...]
-    """those of one folder are adjacent"""
+    """images of one folder are adjacent"""
     balance: float = 0.0
     """0: images are drawn uniformly; else a folder is drawn first, with the weight ``count ** (1 - balance)``"""
 
