@@ -142,11 +142,7 @@ def test_cut_video_ends_with_an_error(tmp_path, suffix):
 
 @pytest.mark.parametrize(
     ("name", "codec", "unit"),
-    [
-        ("a.ts", "mpeg2video", 188),
-        ("b.ts", "libx264", 188),
-        ("a.m2ts", "libx264", 192),
-    ],
+    [("a.ts", "mpeg2video", 188), ("b.ts", "libx264", 188), ("a.m2ts", "libx264", 192)],
 )
 def test_transport_stream_cut_within_a_frame_is_named(tmp_path, name, codec, unit):
     path = write_texture(tmp_path / name, codec)
