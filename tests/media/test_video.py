@@ -334,7 +334,7 @@ with ThreadPoolExecutor(4) as pool:
 """
 
 
-@pytest.mark.parametrize("opens", [3, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("opens", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_threads_read_one_source(opens):
     command = [sys.executable, "-c", STRESS, str(RABBIT), str(opens)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
