@@ -58,7 +58,7 @@ SKIPPED = {
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
     r"aotlab agreement": "needs annotations of two people; studio/tests/test_agreement.py has them",
-    r"(?:\w+=\S+ )*python -m research\.": "measures for minutes; research/tests runs it",
+    r"(?:\w+=\S+\s+)*python -m research\.": "measures for minutes; research/tests runs it",
     r"import json\n\nimport httpx": "needs a server; studio/tests/annotation/test_server.py runs it",
     r"from aotlab_runtime import": "needs frames that a program has; runtime/tests tracks with an export",
     r"python integrations/text/": "needs a text detector; integrations/text/tests has one",

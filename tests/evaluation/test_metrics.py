@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.metrics import (
-    REGION_AND_CONTOUR,
-    boundary_map,
-    region_similarity,
-    tolerance_radius,
-)
+from aotlab.evaluation.metrics import REGION_AND_CONTOUR, boundary_map, region_similarity, tolerance_radius
 from tests.shared import golden_arrays
 
 

@@ -10,14 +10,7 @@ from PIL import Image
 
 from aotlab import InputError, write_mask
 from aotlab.media.masks import read_mask
-from aotlab.sdk import (
-    JobRecord,
-    VideoInfo,
-    find_mask_writer,
-    format_coco,
-    read_annotations,
-    write_job_record,
-)
+from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, format_coco, read_annotations, write_job_record
 from aotlab.utils import plugins
 from tests.limits import make_pipe
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked

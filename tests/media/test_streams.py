@@ -118,20 +118,10 @@ def test_standard_input_is_read(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="closes a file descriptor of a child process")
 def test_closed_standard_input_is_one_sentence(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "aotlab",
-        "track",
-        "-",
-        "--box",
-        "1,2,30,40",
-        "--output",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run(
-        command, preexec_fn=lambda: os.close(0), cwd=ROOT, capture_output=True, text=True
-    )  # <&-
+    words = f"-m aotlab track - --box 1,2,30,40 --output {tmp_path}/out".split()
+    done = subprocess.run(  # <&-
+        [sys.executable, *words], preexec_fn=lambda: os.close(0), cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("error: standard input: cannot be opened")
 

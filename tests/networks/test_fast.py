@@ -94,7 +94,7 @@ def test_optimized_model_equals_the_plain_one(name):
 @pytest.mark.slow  # bfloat16 is emulated on many machines
 def test_bfloat16_masks_of_the_sample_equal_float32():
     model, config = load_checkpoint(BUNDLED_CHECKPOINT)
-    frames, mask = list(islice(open_frames(SAMPLE / "rabbit.mp4"), 8)), read_mask(SAMPLE / "rabbit.png")
+    frames, mask = list(islice(open_frames(SAMPLE / "rabbit.mp4"), 5)), read_mask(SAMPLE / "rabbit.png")
     labels = {}
     for precision in ("float32", "bfloat16"):
         tracker = Tracker(optimize(model, precision=precision), config)

@@ -69,12 +69,14 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     assert "errors          3" in text
 
 
-def test_kind_of_a_benchmark_rejected(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--dataset davis2017 --kind static", "--kind: has no effect with --dataset"),
+        ("--split train", "--split: has no effect without --dataset"),
+    ],
+)
+def test_options_that_do_not_fit_together_rejected(tmp_path, capsys, line, words):
     miniatures.make_davis2017(tmp_path)
-    assert main([str(tmp_path), "--dataset", "davis2017", "--kind", "static"]) == 2
-    assert "--kind: has no effect with --dataset" in capsys.readouterr().err
-
-
-def test_split_of_a_folder_rejected(tmp_path, capsys):
-    assert main([str(tmp_path), "--split", "train"]) == 2
-    assert "--split: has no effect without --dataset" in capsys.readouterr().err
+    assert main([str(tmp_path), *line.split()]) == 2
+    assert words in capsys.readouterr().err

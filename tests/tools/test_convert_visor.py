@@ -10,8 +10,6 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.media.masks import read_mask
 from aotlab.tools.convert_visor import main
 
-Polygon = list[list[float]]
-
 
 def box(left, top, right, bottom):
     return [[left, top], [right, top], [right, bottom], [left, bottom]]

@@ -71,22 +71,15 @@ def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
         (["--weights", "1,2,0"], "give 3 numbers above 0"),
         (["--weights", "1,2,0.0"], "give 3 numbers above 0"),
         (["--weights", "1,2,1/3"], "give 3 numbers above 0, such as 2 or 0.5"),
+        (["--output", "{}/1"], "choose another folder"),
+        (["{}/empty"], "empty: no results here"),
     ],
 )
-def test_invalid_weights_rejected(folders, tmp_path, capsys, more, message):
-    assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_results_are_never_overwritten(folders, capsys):
-    assert main([*folders, "--output", folders[1]]) == 2
-    assert "choose another folder" in capsys.readouterr().err
-
-
-def test_folder_without_results_rejected(folders, tmp_path, capsys):
+def test_invalid_lines_rejected(folders, tmp_path, capsys, more, message):
     (tmp_path / "empty").mkdir()
-    assert main([folders[0], str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == 2
-    assert "empty: no results here" in capsys.readouterr().err
+    line = [*folders, "--output", str(tmp_path / "out"), *more]
+    assert main([word.format(tmp_path) for word in line]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_results_of_tracked_videos_are_voted_on_without_prompts(folders, tmp_path):

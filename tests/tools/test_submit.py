@@ -211,22 +211,10 @@ def test_broken_archive_is_named(mose, capsys, problem):
 def test_output_of_another_suffix_is_not_replaced(name, suffix, tmp_path, capsys):
     film = tmp_path / "film.mp4"
     film.write_bytes(b"mine")
-    line = [
-        "--dataset",
-        name,
-        "--root",
-        str(tmp_path),
-        "--results",
-        str(tmp_path),
-        "--output",
-        str(film),
-        "--force",
-    ]
-    assert main(line) == 2
-    assert (
-        f"film.mp4: cannot be written in a format of this name; give one that ends in {suffix}"
-        in lines(capsys)[0]
-    )
+    line = f"--dataset {name} --root {tmp_path} --results {tmp_path} --output {film} --force"
+    assert main(line.split()) == 2
+    words = f"film.mp4: cannot be written in a format of this name; give one that ends in {suffix}"
+    assert words in lines(capsys)[0]
     assert film.read_bytes() == b"mine"
 
 

@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 from aotlab.engine.benchmark.records import SequenceRecord
 from aotlab.media.job_record import JobRecord
 from aotlab.utils import versioned_json
-from aotlab.utils.versioned_json import (
-    RUN_RECORD,
-    read_versioned,
-    unwrap,
-    wrap,
-    write_versioned,
-)
+from aotlab.utils.versioned_json import RUN_RECORD, read_versioned, unwrap, wrap, write_versioned
 from aotlab.video.results import RUN_KIND
 from tests.mutations import mutate_tree
 

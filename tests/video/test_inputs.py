@@ -128,16 +128,8 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
         (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
         (["several"], (4,), "no mask for the frames to track"),
         (["none.png"], (), "none.png"),
-        (
-            ["cat.png", "dog.png"],
-            (),
-            "as is cat.png; give :1=dog.png for the same object, or",
-        ),
-        (
-            ["cat.png", "3=dog.png"],
-            (),
-            "give 3:1=dog.png for the same object, or 3:2=dog.png for another",
-        ),
+        (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
+        (["cat.png", "3=dog.png"], (), "give 3:1=dog.png for the same object, or 3:2=dog.png for another"),
         (["first.png", "0=late.png"], (), "one for each object, for example 0:2=late.png"),
         ([":4=cat.png", ":4=dog.png"], (), "frame 0 already has cat.png"),
         ([":0=cat.png"], (), "object ids are 1 to 65535"),

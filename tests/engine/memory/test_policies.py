@@ -9,13 +9,7 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import (
-    ERMU,
-    FIFO,
-    RMem,
-    build_policy,
-    compute_redundancy,
-)
+from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
 from tests.engine.frames import memory_bytes

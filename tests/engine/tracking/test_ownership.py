@@ -7,12 +7,7 @@ import pytest
 import torch
 
 from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.ownership import (
-    MAX_CLAIMS,
-    ComponentOwnership,
-    Reassignment,
-    swap_channels,
-)
+from aotlab.engine.tracking.ownership import MAX_CLAIMS, ComponentOwnership, Reassignment, swap_channels
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 

@@ -11,15 +11,7 @@ from hypothesis import given, strategies
 
 from aotlab.tools.cli.command import MAX_MESSAGE, clean_message, command
 from aotlab.tools.cli.options import config_option, video_argument
-from aotlab.tools.cli.types import (
-    Integer,
-    Pixels,
-    PositiveFloat,
-    PositiveInt,
-    flag,
-    list_option,
-    option,
-)
+from aotlab.tools.cli.types import Integer, Pixels, PositiveFloat, PositiveInt, flag, list_option, option
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RankError, RunStopped
 from aotlab.utils.numbers import format_bytes, parse_bytes, parse_size
