@@ -29,9 +29,10 @@ from aotlab.tools.cli.command import (
     command,
     report_write_errors,
     require_new_output,
+    require_paths,
 )
 from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, force
-from aotlab.tools.cli.types import ExistingPath, File, Folder, NonNegativeInt, PositiveInt, option
+from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
 
@@ -80,6 +81,7 @@ class ScoreOptions:
 
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
+    require_paths(result, annotations)
     folder = result.resolve()
     masks, record = find_masks(folder), read_job_record(folder)
     if record is not None and record.error is not None:
@@ -189,6 +191,8 @@ def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
 def select_scorable(benchmark: BenchmarkOptions, results: Sequence[Path]) -> list[Video]:
     """Return the videos with annotations; raise `InputError` if no video has any, or without these results."""
     remedy = benchmark.describe_submission(results[0])
+    if remedy is None:
+        require_paths(*results)
     from aotlab.engine.benchmark.scoring import has_annotations
 
     videos = benchmark.open_videos()
@@ -248,18 +252,16 @@ def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Seq
     "folders",
     metavar="[RESULTS]...",
     nargs=-1,
-    type=ExistingPath,
+    type=File,
     help="the same as --results; with --annotations: the folder with <frame>.png of one video",
 )
 @option(
-    "--annotations",
-    type=ExistingPath,
-    help="score against the PNGs of this folder, by the rules of DAVIS 2017",
+    "--annotations", type=Folder, help="score against the PNGs of this folder, by the rules of DAVIS 2017"
 )
 @dataset_options(list(DATASETS))
 @option(
     "--results",
-    type=ExistingPath,
+    type=Folder,
     multiple=True,
     help="folder with <sequence>/<frame>.png; several are compared in one table",
 )

@@ -22,7 +22,7 @@ from aotlab.tools.cli.stdio import (
     protect_stdout,
     signals_as_exceptions,
 )
-from aotlab.tools.cli.types import SettingOption
+from aotlab.tools.cli.types import SettingOption, parse_existing
 from aotlab.utils.environment import enable_mps_fallback, keep_freed_memory, limit_spin_waiting
 from aotlab.utils.errors import (
     DEBUG_VARIABLE,
@@ -210,6 +210,13 @@ def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
     program = error.ctx.command_path if error.ctx is not None else prog_name
     message = error.format_message().rstrip(".")
     return message if message.endswith("?") else f"{message}; see {program} --help"
+
+
+def require_paths(*paths: str | Path | None) -> None:
+    """Raise `InputError` for the first path that does not exist; None: an option that was not given."""
+    for path in paths:
+        if path is not None:
+            parse_existing(str(path))
 
 
 def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
