@@ -171,7 +171,8 @@ def test_other_packages_ship_licenses_and_no_tests(checkout, package, tmp_path):
     )
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
-        assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
+        (license_file,) = (name for name in archive.namelist() if name.endswith("licenses/LICENSE"))
+        assert archive.read(license_file).split()[:2] == [b"Apache", b"License"]
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
         assert not [name for name in archive.getnames() if "tests/" in name]
 
