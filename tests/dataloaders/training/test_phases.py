@@ -83,7 +83,7 @@ def test_no_phase_trains_on_validation_videos(folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["video", "static"])
-def test_frames_linked_singly_are_held_back_too(folder, tmp_path, kind):
+def test_frames_linked_singly_are_held_back_too(folder, kind):
     root = folder(10)
     for path in root.glob("*/*/*.png"):  # one folder for the frames of all videos, as in a cache
         link = root.parent / f"{root.name}_linked" / path.relative_to(root)
@@ -93,18 +93,22 @@ def test_frames_linked_singly_are_held_back_too(folder, tmp_path, kind):
         path.rename(pooled)
         path.symlink_to(pooled)
         link.symlink_to(pooled)
+    lists = root.parent / f"{root.name}_linked" / "ImageSets"
+    lists.mkdir()
+    (lists / "two.txt").write_text("clip04\nclip05\n")
     config = load_config(RECIPE, [f"data.root={root.parent}"])
     (phase,) = config.train.phases
     phases = [
         replace(phase, sources=[SourceConfig(root.name)]),
-        replace(phase, name="other", sources=[SourceConfig(f"{root.name}_linked", kind)]),
+        replace(phase, name="other", sources=[SourceConfig(f"{root.name}_linked", kind, "two")]),
     ]
     data = open_phases(replace(config, train=replace(config.train, phases=phases)))
-    held = {video.name for video in data.validation}
-    assert "clip05" in held
+    assert [video.name for video in data.validation] == ["clip05"]
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
-    assert len(first.videos) == 10 - len(held)
-    assert len(second) == (10 - len(held)) * (3 if kind == "static" else 1)
+    assert len(first.videos) == 9
+    items = second.images if kind == "static" else second.videos
+    assert len(items) == (3 if kind == "static" else 1)
+    assert not any("clip05" in str(item) for item in items)
 
 
 def test_source_of_validation_videos_alone_rejected(folder):
