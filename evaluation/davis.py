@@ -1,7 +1,7 @@
 """Scoring rules of DAVIS 2016 and 2017 (semi-supervised), shared by MOSE, VISOR, long videos and a user's folders.
 
 Objects are ids 1 to K, where K is the largest id of the first annotation. The first and the last annotated frame
-are not scored. Void pixels (255) of an annotation are background. For DAVIS 2016 all ids are merged into one.
+are not scored. Void pixels of an annotation (255 in 8 bits) are background. For DAVIS 2016 all ids are merged into one.
 Source: Pont-Tuset et al. 2017 and the public evaluator.
 """
 
@@ -22,7 +22,7 @@ from aotlab.evaluation.sequence_scores import (
     score_pair,
 )
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import VOID, read_mask
+from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
 
@@ -36,7 +36,7 @@ def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.nd
     Args:
         annotation: H×W unsigned integers as read from the PNG.
     """
-    objects = (annotation != 0) & (annotation != VOID)
+    objects = (annotation != 0) & ~is_void(annotation)
     if not merge_ids:
         return np.where(objects, annotation, 0)
     return (objects if objects.any() else annotation == VOID).astype(np.uint8)
@@ -84,11 +84,6 @@ def plan_late_objects(sequence: Video) -> ScoringPlan:
     return replace(plan, objects=tuple(map(ScoredObject, ids)), object_present=object_present, strict=False)
 
 
-def list_ids(labels: np.ndarray) -> set[int]:
-    """Return the object ids of H×W labels."""
-    return set(np.unique(labels).tolist()) - {0, VOID}
-
-
 def score_labels(
     annotations: Sequence[np.ndarray],
     prediction: Sequence[np.ndarray],
@@ -99,7 +94,7 @@ def score_labels(
     """Score T predicted label maps against T annotations in memory.
 
     Args:
-        annotations: T arrays of H×W ids, 255 for void.
+        annotations: T arrays of H×W ids; 255 in uint8 is void.
         prediction: T arrays of the same size; the first and last are ignored.
         ids: objects to score; None: 1 to K, as in DAVIS, where an id that no annotation has scores 1.
         merge_ids: treat all ids as one object (DAVIS 2016).

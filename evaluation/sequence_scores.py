@@ -15,7 +15,7 @@ import numpy as np
 
 from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric, find_object_slices
 from aotlab.media.images import require_image_size
-from aotlab.media.masks import VOID, read_mask
+from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_none_missing
 
@@ -136,7 +136,7 @@ def score_pair(
 
     Args:
         plan: objects and rules.
-        annotation: H×W ids, 255 for void.
+        annotation: H×W ids; 255 in uint8 is void.
         prediction: H×W ids.
 
     Raises:
@@ -146,7 +146,7 @@ def score_pair(
     size = (annotation.shape[0], annotation.shape[1])
     unknown = set()
     if plan.merge:
-        annotation = annotation > 0 if plan.merge == "void" else (annotation > 0) & (annotation != VOID)
+        annotation = annotation > 0 if plan.merge == "void" else (annotation > 0) & ~is_void(annotation)
         annotation, prediction = _crop_to_objects(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
     else:
         annotation, prediction = _crop_to_objects(annotation, prediction)

@@ -129,16 +129,24 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         image.save(temporary, format="PNG")
 
 
+def is_void(labels: np.ndarray) -> np.ndarray:
+    """Return the void pixels of H×W ids: 255 in 8 bits; with more bits, 255 is an object id."""
+    return np.asarray((labels == VOID) & (labels.dtype == np.uint8))
+
+
+def list_ids(labels: np.ndarray) -> set[int]:
+    """Return the object ids of H×W labels, without void."""
+    return set(np.unique(labels).tolist()) - ({0, VOID} if labels.dtype == np.uint8 else {0})
+
+
 def resolve_void(labels: np.ndarray) -> np.ndarray:
     """Return the objects of a drawn 8-bit mask: if 255 is the only value besides 0, it is object 1, else void.
 
     Args:
         labels: H×W ids; masks of more than 8 bits are returned unchanged.
     """
-    if labels.dtype != np.uint8 or not (labels == VOID).any():
-        return labels
-    only = not ((labels > 0) & (labels < VOID)).any()
-    return np.where(labels == VOID, np.uint8(only), labels)
+    void = is_void(labels)
+    return np.where(void, np.uint8(not list_ids(labels)), labels) if void.any() else labels
 
 
 def is_blurred(labels: np.ndarray) -> bool:

@@ -84,7 +84,9 @@ def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
     """Merge H×W bool masks into H×W ids; smaller objects lie on top."""
     import numpy as np
 
-    labels = np.zeros(next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks)))
+    labels = np.zeros(
+        next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks) + 1)
+    )  # 255 needs 16 bits
     for object_id in sorted(masks, key=lambda object_id: (-masks[object_id].sum(), object_id)):
         labels[masks[object_id]] = object_id
     return labels

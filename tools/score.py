@@ -226,25 +226,25 @@ def draw_worst(
     results: Path,
     report: ScoringResult,
     folder: Path | None,
-) -> list[Path]:
-    """Draw objects into a folder; return the files, in order. None: draw nothing."""
+) -> list[str]:
+    """Draw objects into a folder; return their files or why there is none, in order. None: draw nothing."""
     from aotlab.engine.benchmark.object_strips import write_strip
 
-    by_name, paths = {video.name: video for video in videos}, []
+    by_name, notes = {video.name: video for video in videos}, []
     for rank, (name, item, _) in enumerate(worst if folder is not None else (), start=1):
         path, scores = Path(folder or "") / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
         object_id = next(scored.object_id for scored in scores.objects if scored.name == item)
-        write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
-        paths.append(path)
-    return paths
+        drawn = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
+        notes.append(str(path) if drawn else "no frame to draw")
+    return notes
 
 
-def print_worst(worst: Sequence[tuple[str, str, float]], column: str, drawn: Sequence[Path]) -> None:
-    """Print the worst objects, with the file of each that was drawn."""
+def print_worst(worst: Sequence[tuple[str, str, float]], column: str, notes: Sequence[str]) -> None:
+    """Print the worst objects, each with its note of `draw_worst`."""
     if worst:
         print(f"\nworst {column}:")
-    for rank, ((name, item, value), path) in enumerate(zip_longest(worst, drawn), start=1):
-        print(f"{rank:4}  {value:5.1f}  {name}  {item}" + (f"  {path}" if path else ""))
+    for rank, ((name, item, value), note) in enumerate(zip_longest(worst, notes), start=1):
+        print(f"{rank:4}  {value:5.1f}  {name}  {item}" + (f"  {note}" if note else ""))
 
 
 @command("aotlab score", "Score result PNGs by a benchmark's rules.")

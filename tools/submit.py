@@ -88,16 +88,12 @@ def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: P
 
 def expect_sequence(video: Video) -> ExpectedSequence:
     """Return the results that the server expects of a video; read its given masks."""
-    import numpy as np
-
     from aotlab.evaluation.submission import ExpectedSequence
-    from aotlab.media.masks import VOID
+    from aotlab.media.masks import list_ids
     from aotlab.media.object_masks import read_labels
 
     masks = [read_labels(mask) for mask in video.reference_masks.values()]
-    ids = {item.object_id for item in video.objects}
-    if not ids:
-        ids = {int(object_id) for labels in masks for object_id in np.unique(labels)} - {0, VOID}
+    ids = {item.object_id for item in video.objects} or set[int]().union(*map(list_ids, masks))
     size = video.output_size(*masks[0].shape)
     return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 

@@ -7,7 +7,6 @@ aotlab table aot_davis2017 --smoke     (the bundled model on a drawn clip)
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from aotlab.engine.benchmark.paper_tables import (
     format_table,
     list_missing,
     load_table,
+    name_results,
 )
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import device
@@ -77,7 +77,7 @@ class TableRunner:
         try:
             results = self.results(row.model, row.benchmark)
             if benchmark.server is not None:
-                archive = results.with_suffix(".zip")
+                archive = results.with_name(f"{results.name}.zip")
                 files = ("--results", str(results), "--output", str(archive))
                 self.call("submit", *list_benchmark_options(benchmark), *files, "--force")
                 return f"server: {archive}"
@@ -90,14 +90,15 @@ class TableRunner:
     def results(self, name: str, benchmark_name: str) -> Path:
         """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
         model, benchmark = self.table.models[name], self.table.benchmarks[benchmark_name]
-        output = self.output / re.sub(r"[^A-Za-z0-9.]+", "_", f"{name}_{benchmark_name}").strip("_")
+        output = self.output / name_results(name, benchmark_name)
         if model.vote:
             parts = [str(self.results(member, benchmark_name)) for member in model.vote]
             weights = ["--weights", ",".join(model.weights)] if model.weights else []
             self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
             if benchmark.server is None:
+                late = [option for option in benchmark.options if option == "--new-objects"]
                 files = ("--results", str(output), "--json", str(output / "scores.json"))
-                self.call("score", *list_benchmark_options(benchmark), *files, "--force")
+                self.call("score", *list_benchmark_options(benchmark), *late, *files, "--force")
             return output
         data = (*list_benchmark_options(benchmark), *benchmark.options)
         arguments = (*data, *list_model_options(model), *model.options)
@@ -158,7 +159,7 @@ def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> in
     if lacking:
         text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in lacking)
     print(text)
-    write_text(results.with_suffix(".md"), text + "\n")
+    write_text(results.with_name(f"{results.name}.md"), text + "\n")
     return 1 if runner.failed or set(ours) == {"missing"} else 0
 
 

@@ -11,6 +11,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import (
+    drop_earlier_masks,
     find_list_file,
     list_frames,
     list_masks,
@@ -75,11 +76,8 @@ def read_vost(root: Path, split: str = "val", *, all_frames: bool = False) -> li
         labeled = list_frames(root / "JPEGImages" / name)
         frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labeled
         video = _make_video(name, frames, root / "Annotations" / name)
-        # Labels whose frames are missing at the start cannot be predicted, so they are not scored.
-        first = {path.stem for path in video.frames[:1]}
-        scored = tuple(dropwhile(lambda path: path.stem not in first, video.annotations))
-        written = frozenset(path.stem for path in (*labeled, *scored)) if all_frames else None
-        return replace(video, annotations=scored, result_stems=written, rules="vost")
+        written = frozenset(path.stem for path in (*labeled, *video.annotations)) if all_frames else None
+        return replace(video, result_stems=written, rules="vost")
 
     path = find_list_file(split, root / "ImageSets")
     return read_videos(path, read_names(path), read)
@@ -104,4 +102,5 @@ def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     annotations = list_masks(masks)
     stems = {path.stem for path in annotations}
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
+    annotations = drop_earlier_masks(annotations, frames)
     return Video(name, frames, reference_masks=match_masks(frames[:1], annotations), annotations=annotations)

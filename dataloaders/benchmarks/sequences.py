@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
 
     Args:
         root: parent folder of both.
-        new_objects: later masks are given too, for objects in no earlier one.
+        new_objects: later masks with an object that no earlier one has are given too; reads all masks.
 
     Raises:
         InputError: a folder is missing or empty, or no first frame has a mask.
@@ -40,9 +41,10 @@ def read_folder(root: Path, *, new_objects: bool = False) -> list[Video]:
 
     def read(name: str) -> Video:
         video = read_video(name, root / "JPEGImages" / name, root / "Annotations" / name)
-        masks = match_masks(video.frames, video.annotations) if new_objects else video.reference_masks
+        merge_ids = _is_binary(video.annotations[0])
+        masks = video.reference_masks if merge_ids or not new_objects else _find_new_objects(video)
         rules = "folder_late" if new_objects else "folder"
-        return replace(video, reference_masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
+        return replace(video, reference_masks=masks, merge_ids=merge_ids, rules=rules)
 
     return read_videos(root, list_video_names(root, "JPEGImages"), read)
 
@@ -59,10 +61,23 @@ def read_annotated_video(name: str, folder: Path) -> Video:
 
 def _is_binary(path: Path) -> bool:
     """Return whether the only ids of a mask are 0 and 255."""
-    from aotlab.media.masks import VOID, read_mask
+    from aotlab.media.masks import is_void, list_ids, read_mask
 
     mask = read_mask(path)
-    return bool((mask == VOID).any()) and not ((mask > 0) & (mask != VOID)).any()
+    return bool(is_void(mask).any()) and not list_ids(mask)
+
+
+def _find_new_objects(video: Video) -> dict[int, Path]:
+    """Return the first mask and those with an object that no earlier one has, by frame index."""
+    from aotlab.media.masks import list_ids, read_mask
+
+    known, found = set[int](), {}
+    for index, path in sorted(match_masks(video.frames, video.annotations).items()):
+        ids = list_ids(read_mask(path))
+        if index == 0 or ids - known:
+            found[index] = path
+        known |= ids
+    return found
 
 
 def read_videos(source: Path, names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
@@ -142,7 +157,14 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
     frames = list_frames(images)
     reference = masks / f"{frames[0].stem}.png"
     require_file(reference, f"expected the mask of the first frame, {frames[0]}", "mask")
-    return Video(name, frames=frames, reference_masks={0: reference}, annotations=list_masks(masks))
+    annotations = drop_earlier_masks(list_masks(masks), frames)
+    return Video(name, frames=frames, reference_masks={0: reference}, annotations=annotations)
+
+
+def drop_earlier_masks(masks: Sequence[Path], frames: Sequence[Path]) -> tuple[Path, ...]:
+    """Return masks in temporal order from the first frame's on; earlier ones have no frame to track."""
+    first = {path.stem for path in frames[:1]}
+    return tuple(dropwhile(lambda path: path.stem not in first, masks))
 
 
 def require_folder(folder: Path, expected: str) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, find_real_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.numbers import require_choice
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 TRIED_CLIPS = 20
 """number of clips of a phase of which one must show an object"""
+MIN_VALIDATION_FRAMES = 3
+"""minimum number of labeled frames of a validation video, whose first and last are not scored"""
 MIN_VIDEOS = 10
 """minimum number of videos in a folder for validating on some of them"""
 
@@ -112,7 +116,7 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
     """Return the videos of ``data.validation``; default split: val, or all of a folder without such a list.
 
     Raises:
-        InputError: a folder or list is missing, single images, or data.root is not set.
+        InputError: a folder or list is missing, single images, a video is too short, or data.root is not set.
     """
     videos: list[Video] = []
     for source in data.validation:
@@ -126,7 +130,13 @@ def open_validation_videos(data: DataConfig, readers: Readers = READERS) -> list
             raise InputError(
                 f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
             )
-        videos += opened.videos
+        for video in opened.videos:
+            videos.append(skip_to_first_object(video))
+            if (count := len(videos[-1].frames)) < MIN_VALIDATION_FRAMES:
+                raise InputError(
+                    f"{video.frames[0].parent}: {count} labeled frames from the first object on, but a video of "
+                    f"data.validation needs {MIN_VALIDATION_FRAMES}; label more, or remove the video from the split"
+                )
     return videos
 
 
@@ -144,13 +154,14 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         video
         for videos in folders.values()
         if len(videos) >= MIN_VIDEOS
-        for video in choose_evenly_spaced(list(videos.values()), fraction)
+        for video in choose_evenly_spaced(list(_select_scorable(videos.values())), fraction)
     ]
     if not validation:
         log.info(
-            "no validation, and no best.safetensors: fewer than %d videos; give some with "
-            "data.validation='[{path: FOLDER}]'",
+            "no validation, and no best.safetensors: it needs a folder of %d videos, one with %d labeled frames; give "
+            "some with data.validation='[{path: FOLDER}]'",
             MIN_VIDEOS,
+            MIN_VALIDATION_FRAMES,
         )
         return TrainingData(mixtures, [])
     names = ", ".join(sorted(video.name for video in validation))
@@ -158,21 +169,28 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
         names,
     )
-    excluded = {video.frames[0].parent.resolve() for video in validation}
+    excluded = set[Path]().union(*map(find_real_paths, validation))
     kept = {
-        index: replace(
-            mixture, sources=tuple(_exclude_folders(source, excluded) for source in mixture.sources)
-        )
+        index: replace(mixture, sources=tuple(_exclude_paths(source, excluded) for source in mixture.sources))
         for index, mixture in mixtures.items()
     }
     return TrainingData(kept, validation)
 
 
-def _exclude_folders(source: ClipSource, folders: set[Path]) -> ClipSource:
-    """Return a source without the images and videos in some folders."""
+def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
+    """Yield the videos with enough labeled frames, from their first object on; training reports unreadable ones."""
+    for video in videos:
+        with suppress(InputError):
+            trimmed = skip_to_first_object(video)
+            if len(trimmed.frames) >= MIN_VALIDATION_FRAMES:
+                yield trimmed
+
+
+def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
+    """Return a source without the images and videos of `find_real_paths`."""
     if not isinstance(source, VideoSet | ImageSet):
         return source
-    left = source.exclude(folders)
+    left = source.exclude(paths)
     if not left:
         raise InputError(
             "data.validation_fraction: validates on all videos of a source; name the validation videos with "
@@ -182,9 +200,9 @@ def _exclude_folders(source: ClipSource, folders: set[Path]) -> ClipSource:
 
 
 def choose_evenly_spaced(videos: Sequence[Video], fraction: float) -> list[Video]:
-    """Return this fraction of some videos, evenly spaced by name; at least one."""
+    """Return this fraction of some videos, evenly spaced by name; at least one, if there is any."""
     ordered = sorted(videos, key=lambda video: video.name)
-    count = max(1, round(fraction * len(ordered)))
+    count = min(len(ordered), max(1, round(fraction * len(ordered))))
     return [ordered[(2 * number + 1) * len(ordered) // (2 * count)] for number in range(count)]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from aotlab.dataloaders.training.augment import (
 from aotlab.dataloaders.training.clips import Clip, reflect_index, relabel
 from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import VOID, read_mask
+from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_none_missing
 
@@ -173,13 +174,12 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def exclude(self, folders: Container[Path]) -> ImageSet:
-        """Return the set without the images in some folders, given without links."""
+    def exclude(self, paths: AbstractSet[Path]) -> ImageSet:
+        """Return the set without the images of some videos; ``paths`` as `find_real_paths` gives."""
         parents = {image.image.parent for image in self.images}
-        dropped = {parent for parent in parents if parent.resolve() in folders}
-        return replace(
-            self, images=tuple(image for image in self.images if image.image.parent not in dropped)
-        )
+        dropped = {parent for parent in parents if parent.resolve() in paths}
+        kept = (image for image in self.images if image.image.parent not in dropped)
+        return replace(self, images=tuple(image for image in kept if image.image.resolve() not in paths))
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
         """Make a clip of an image; raises `InputError` if it is not readable."""
@@ -210,9 +210,9 @@ class VideoSet:
     def __len__(self) -> int:
         return len(self.videos)
 
-    def exclude(self, folders: Container[Path]) -> VideoSet:
-        """Return the set without the videos whose frames are in some folders, given without links."""
-        kept = tuple(video for video in self.videos if video.frames[0].parent.resolve() not in folders)
+    def exclude(self, paths: AbstractSet[Path]) -> VideoSet:
+        """Return the set without some videos; ``paths`` as `find_real_paths` gives."""
+        kept = tuple(video for video in self.videos if paths.isdisjoint(find_real_paths(video)))
         return replace(self, videos=kept)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
@@ -232,6 +232,22 @@ def select_labeled_frames(video: Video) -> Video:
     indices = [index for index in sorted(masks) if not video.objects or masks[index].stem in listed]
     frames = tuple(video.frames[index] for index in indices)
     return replace(video, frames=frames, annotations=tuple(masks[index] for index in indices))
+
+
+def find_real_paths(video: Video) -> set[Path]:
+    """Return the frames of a video and the folder of the first, without links to folders or single frames."""
+    return {video.frames[0].parent.resolve(), *(frame.resolve() for frame in video.frames)}
+
+
+def skip_to_first_object(video: Video) -> Video:
+    """Return a video of `select_labeled_frames` from its first mask with an object on; without any, it has no frames.
+
+    Raises:
+        InputError: a mask is not readable.
+    """
+    empty = takewhile(lambda frame: not list_ids(frame.read_mask()), list_frame_pairs(video))
+    start = sum(1 for _ in empty)
+    return replace(video, frames=video.frames[start:], annotations=video.annotations[start:])
 
 
 def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:

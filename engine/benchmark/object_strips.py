@@ -21,8 +21,12 @@ FRAMES = 4
 """number of frames, evenly spaced over those that count, including the worst"""
 
 
-def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int) -> None:
-    """Write one object of a video as a JPEG; raises `InputError` if a file cannot be read or written."""
+def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int) -> bool:
+    """Write one object of a video as a JPEG; return False, and write nothing, if it has no frame to draw.
+
+    Raises:
+        InputError: a file cannot be read or written.
+    """
     files = {file.stem: file for file in video.frames}
     columns = []
     for stem in pick_frames(scores, object_id, FRAMES):
@@ -34,11 +38,14 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
         pair = Image.fromarray(np.concatenate([draw_overlay(frame, labels) for labels in masks]))
         size = (max(1, round(width * HEIGHT / height)), 2 * HEIGHT)
         columns.append(np.asarray(pair.resize(size, Image.Resampling.BILINEAR)))
+    if not columns:
+        return False
     image = concat_images(columns, gap=4)
     draw_text(image, "ground truth", (8, 22), 14)
     draw_text(image, "result", (8, HEIGHT + 22), 14)
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="JPEG", quality=90)
+    return True
 
 
 def _find_files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:

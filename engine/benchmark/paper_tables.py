@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from aotlab.configs.files import ROOT, resolve_path
@@ -117,6 +119,11 @@ def load_table(table: str | Path) -> PaperTable:
     return built
 
 
+def name_results(model: str, benchmark: str) -> str:
+    """Return the name of the folder of a model's results on a benchmark."""
+    return re.sub(r"(?:[^\w.]|_)+", "_", f"{model}_{benchmark}").strip("_")
+
+
 def list_missing(table: PaperTable, row: TableRow) -> list[str]:
     """Return a sentence per missing requirement of a row."""
     benchmark, sentences = table.benchmarks[row.benchmark], []
@@ -173,6 +180,12 @@ def _check_table(table: PaperTable) -> None:
     for name, model in table.models.items():
         if bool(model.checkpoints) == bool(model.vote):
             raise ValueError(f"model {name} needs either checkpoints or vote")
+    owners: dict[str, tuple[str, str]] = {}
+    for pair in product(table.models, table.benchmarks):
+        # names that differ in letter case are one folder on some systems
+        other = owners.setdefault(name_results(*pair).casefold(), pair)
+        if other != pair:
+            raise ValueError(f"{', '.join(other)} and {', '.join(pair)} would share a folder of results")
     for row in table.rows:
         for source, values in row.published.items():
             if len(values) != len(table.columns):

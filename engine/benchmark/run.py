@@ -33,6 +33,8 @@ class FrameResult:
     """the prediction, or H×W ids, in the size of the results"""
     seconds: float
     """seconds spent in the tracker"""
+    max_id: int
+    """largest object id so far"""
 
     @property
     def labels(self) -> np.ndarray:
@@ -53,7 +55,7 @@ def track_video(
         stem = result.path.stem
         if video.result_stems is None or stem in video.result_stems:
             for file, mask in zip(video.result_files(stem), _result_masks(video, result), strict=True):
-                write_mask(output / video.name / file, mask)
+                write_mask(output / video.name / file, mask, max_id=result.max_id)
 
     tracker.reset(len(video.frames))
     reader = ReadAhead(read_image(path) for path in video.frames)
@@ -92,7 +94,7 @@ def _track_frames(
         # benchmarks expect the given mask itself in the first frame
         result = resize_labels(mask, size) if mask is not None and not known else prediction
         known.update(() if mask is None else np.unique(mask).tolist())
-        yield FrameResult(path, result, seconds)
+        yield FrameResult(path, result, seconds, max(known, default=0))
 
 
 def _read_reference_mask(

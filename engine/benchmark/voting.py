@@ -11,7 +11,7 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.labeled_video import find_masks
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
 
 WEIGHT_PATTERN = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}")
@@ -87,5 +87,6 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
         first = read_mask(masks[0] / f"{stem}.png")
         size = (first.shape[0], first.shape[1])
         others = [read_mask(folder / f"{stem}.png", size=size) for folder in masks[1:]]
-        write_mask(output / name / f"{stem}.png", vote([first, *others], weights))
+        labels = vote([first, *others], weights)
+        write_mask(output / name / f"{stem}.png", labels, max_id=0 if labels.dtype == np.uint8 else VOID)
     return len(stems[0])

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.lint import lint_folder
+from aotlab.dataloaders.lint import check_mask, lint_folder
+from aotlab.dataloaders.training.sets import read_ids
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.limits import count_comparisons, make_pipe
+from tests.media.sample import write_gray
 
 SIZE = 24, 32
 
@@ -56,6 +58,16 @@ def test_good_folder_has_no_findings(root):
     assert report.findings == []
     assert (report.units, report.frames, report.labeled, report.objects) == (2, 6, 6, 4)
     assert dict(report.sizes) == {SIZE: 6}
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_gray_masks_of_few_bits_have_the_ids_of_training(root, bits):
+    for path in root.glob("Annotations/*/*.png"):
+        write_gray(path, ids(1, 2).astype(np.uint8), bits)
+        assert np.unique(read_ids(path)).tolist() == [0, 1, 2]
+        assert check_mask(path, decode=True).ids == (1, 2)
+    report = lint_folder(root, "video")
+    assert (report.findings, report.objects) == ([], 4)
 
 
 def test_frames_without_masks_are_accepted(root):

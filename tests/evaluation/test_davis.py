@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.davis import plan_sequence, score_labels
+from aotlab.evaluation.davis import find_first_objects, plan_sequence, score_labels
+from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
@@ -123,6 +124,21 @@ def test_davis_2016_annotations_of_0_and_255_hold_one_object():
     truth[2] = 0
     scores = score_labels(truth, one_square(), merge_ids=True)
     assert scores.region.tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("rules", ["folder", "folder_late"])
+def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
+    labels = one_square() * np.uint16(255)
+    labels[:, 18:22, 4:10] = 300
+    paths = write_sequence(tmp_path / "truth", labels)
+    write_sequence(tmp_path / "found", labels)
+    plan = RULES[rules].plan(Video("a", frames=(), annotations=tuple(paths)))
+    assert plan.ids == (255, 300)
+    assert (score_plan(plan, tmp_path / "found").region == 1).all()
+    assert find_first_objects(labels[0], "a")[0][-1] == 300
+    merged = score_labels(labels, np.where(labels == 255, 1, 0), merge_ids=True)
+    assert (merged.region < 1).all()
+    assert score_labels(labels, labels, merge_ids=True).region.tolist() == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize("frames", [1, 2])

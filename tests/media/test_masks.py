@@ -1,14 +1,13 @@
 """Masks as PNG files."""
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.masks import PALETTE, palette_index, read_mask, resolve_void, write_mask
+from aotlab.media.masks import PALETTE, is_void, list_ids, palette_index, read_mask, resolve_void, write_mask
+from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
+from tests.media.sample import write_gray
 
 
 def test_palette_is_that_of_pascal_voc():
@@ -27,6 +26,20 @@ def test_255_is_an_object_if_alone_and_else_void(stored, meant):
     assert resolve_void(np.array([stored], np.uint8)).tolist() == [meant]
     deep = np.array([[255, 300]], np.uint16)
     assert resolve_void(deep) is deep
+
+
+def test_255_is_an_object_id_in_16_bits():
+    deep = np.array([[0, 255, 300]], np.uint16)
+    assert list_ids(deep) == {255, 300}
+    assert not is_void(deep).any()
+    assert list_ids(deep.astype(np.uint8)) == {44}
+
+
+@pytest.mark.parametrize(("object_id", "dtype"), [(254, np.uint8), (255, np.uint16), (256, np.uint16)])
+def test_merged_masks_hold_255_as_an_object(object_id, dtype):
+    labels = merge_object_masks({1: np.array([[1, 1, 0]], bool), object_id: np.array([[0, 1, 0]], bool)})
+    assert (labels.dtype, labels.tolist()) == (dtype, [[1, object_id, 0]])
+    assert list_ids(labels) == {1, object_id}
 
 
 @pytest.mark.parametrize(
@@ -81,16 +94,7 @@ def test_turned_tiff_rejected(tmp_path):
 @pytest.mark.parametrize("bits", [2, 4])
 def test_gray_values_of_few_bits_are_ids(tmp_path, caplog, bits):
     labels = np.arange(8, dtype=np.uint8).reshape(2, 4) % 2**bits
-    rows = [
-        b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :]).tobytes() for row in labels
-    ]
-    header = struct.pack(">IIBBBBB", 4, 2, bits, 0, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b"")]
-    content = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
-        for kind, part in parts
-    )
-    (tmp_path / "mask.png").write_bytes(content)
+    write_gray(tmp_path / "mask.png", labels, bits)
     assert read_mask(tmp_path / "mask.png").tolist() == labels.tolist()
     assert f"gray values of {bits} bits are object ids" in caplog.text
 

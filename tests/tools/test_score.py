@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,6 +178,21 @@ def test_objects_in_folders_of_their_own_are_drawn_too(tmp_path, capsys):
     assert main([*options, "--workers", "1"]) == 0
     assert len(list((tmp_path / "worst").iterdir())) == 2
     assert "worst J&F" in capsys.readouterr().out
+
+
+def test_object_without_a_frame_to_draw_is_listed(tmp_path, capsys):
+    options = [*prepare("lvosv2", tmp_path), "--worst", "9", "--draw-worst", str(tmp_path / "worst")]
+    path = tmp_path / "root" / "valid" / "valid_meta.json"
+    meta = json.loads(path.read_text())
+    late = meta["videos"]["7K7WVzGG"]["objects"]["2"]["frame_range"]  # of 3 frames, only the first is labeled
+    late |= {"end": str(int(late["start"]) + 1), "frame_nums": "3"}
+    path.write_text(json.dumps(meta))
+    assert main([*options, "--workers", "1"]) == 0
+    lines = capsys.readouterr().out.split("worst J&F:\n")[1].splitlines()
+    assert lines[0].split(maxsplit=4) == ["1", "0.0", "7K7WVzGG", "2", "no frame to draw"]
+    assert [path.name for path in sorted((tmp_path / "worst").iterdir())] == [
+        Path(line.split()[-1]).name for line in lines[1:]
+    ]
 
 
 def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):

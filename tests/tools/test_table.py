@@ -93,7 +93,7 @@ def test_table_shows_ours_published_and_missing(small, played, tmp_path, capsys)
 def test_command_runs_once(small, played, tmp_path):
     tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
     assert [call[0] for call in played] == ["eval", "ensemble", "score", "eval", "submit"]
-    first, vote, *_ = played
+    first, vote, score, *_ = played
     assert first[first.index("--scales") + 1] == "1.0,1.3"
     assert first.count("--checkpoint") == 2
     assert first[first.index("--weights") + 1] == "2,1"
@@ -101,6 +101,29 @@ def test_command_runs_once(small, played, tmp_path):
     assert "--new-objects" in first
     assert vote[1] == vote[2] == str(tmp_path / "out" / "small" / "B_here")
     assert vote[-3:] == ["--weights", "3,1", "--force"]
+    assert "--new-objects" in score
+
+
+def test_results_of_different_models_are_kept_apart(played, tmp_path):
+    weights = tmp_path / "a.safetensors"
+    weights.write_bytes(b"")
+    models = {
+        name: {"checkpoints": [str(weights)], "options": ["--scales", str(number)]}
+        for number, name in enumerate(["AOT 1.0", "AOT 1.5", "模型甲", "模型乙"], start=1)
+    }
+    table = {
+        "title": "Four models",
+        "columns": {"J": "J"},
+        "sources": {},
+        "benchmarks": {"val": {"dataset": "mose", "root": str(tmp_path)}},
+        "models": models,
+        "rows": [{"model": name, "benchmark": "val"} for name in models],
+    }
+    (tmp_path / "table.v2.yaml").write_text(json.dumps(table), encoding="utf-8")
+    assert tool.main([str(tmp_path / "table.v2.yaml"), "--output", str(tmp_path / "out")]) == 0
+    places = [call[call.index("--output") + 1] for call in played]
+    assert len(places) == len(set(places)) == 8
+    assert (tmp_path / "out" / "table.v2.md").is_file()
 
 
 def test_failed_command_fails_its_row_alone(small, played, tmp_path, capsys):
@@ -148,6 +171,11 @@ def test_tables_find_weights_stored_by_name(tmp_path, monkeypatch):
         ("dataset: folder", "dataset: holder", "unknown data set holder"),
         ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
         ("title:", "  title:", "not readable as YAML"),
+        (
+            "models:",
+            'models:\n  "b!": {checkpoints: [c]}',
+            "b!, here and B, here would share a folder of results",
+        ),
     ],
 )
 def test_table_with_a_mistake_rejected(small, tmp_path, capsys, old, new, message):

@@ -61,6 +61,17 @@ def test_only_public_splits_have_annotations(make, name, split):
     assert {has_annotations(video) for video in videos} == {SCORED.get(name) == split}
 
 
+@pytest.mark.parametrize("name", ["davis2017", "folder", "longvideo", "mose", "visor", "vost"])
+def test_masks_before_the_first_frame_are_not_ground_truth(name, tmp_path):
+    getattr(miniatures, f"make_{name}")(tmp_path)
+    whole, *_ = open_dataset(name, tmp_path, SCORED[name])
+    whole.frames[0].unlink()
+    video, *_ = open_dataset(name, tmp_path, SCORED[name])
+    assert video.annotations == whole.annotations[1:]
+    assert video.annotations[0].stem == video.frames[0].stem
+    assert video.reference_masks == {0: video.annotations[0]}
+
+
 @pytest.mark.parametrize("name", SCORED)
 def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
@@ -86,7 +97,8 @@ def test_inapplicable_option_rejected(make, option):
 
 def test_folder_may_bring_new_objects_in_later_masks(make):
     first, second = open_dataset("folder", make("folder"), new_objects=True)
-    assert sorted(second.reference_masks) == list(range(6))
+    assert sorted(second.reference_masks) == [0, 2]
+    assert has_annotations(second)
     assert second.rules == "folder_late"
     assert sorted(np.unique(read_mask(first.reference_masks[0]))) == [0, 1, 4]
     assert [sorted(video.reference_masks) for video in open_dataset("folder", make("folder"))] == [[0], [0]]

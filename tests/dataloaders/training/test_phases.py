@@ -1,6 +1,7 @@
 """The data of all phases: which phases run, and what is held back to validate on."""
 
 import logging
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ def folder(tmp_path):
 
     def make(videos):
         names = [f"clip{number:02d}" for number in range(videos)]
-        write_videos(tmp_path, *names, frames=2, size=(40, 40))
+        write_videos(tmp_path, *names, frames=3, size=(40, 40))
         return tmp_path
 
     return make
@@ -77,8 +78,37 @@ def test_no_phase_trains_on_validation_videos(folder, kind):
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
     assert not held & {video.name for video in first.videos}
     items = second.images if kind == "static" else second.videos
-    assert len(items) == (16 if kind == "static" else 8)
+    assert len(items) == (24 if kind == "static" else 8)
     assert not any(name in str(item) for item in items for name in held)
+
+
+@pytest.mark.parametrize("kind", ["video", "static"])
+def test_frames_linked_singly_are_held_back_too(folder, kind):
+    root = folder(10)
+    for path in root.glob("*/*/*.png"):  # one folder for the frames of all videos, as in a cache
+        link = root.parent / f"{root.name}_linked" / path.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        pooled = root.parent / f"{root.name}_pool" / "_".join(path.relative_to(root).parts)
+        pooled.parent.mkdir(exist_ok=True)
+        path.rename(pooled)
+        path.symlink_to(pooled)
+        link.symlink_to(pooled)
+    lists = root.parent / f"{root.name}_linked" / "ImageSets"
+    lists.mkdir()
+    (lists / "two.txt").write_text("clip04\nclip05\n")
+    config = load_config(RECIPE, [f"data.root={root.parent}"])
+    (phase,) = config.train.phases
+    phases = [
+        replace(phase, sources=[SourceConfig(root.name)]),
+        replace(phase, name="other", sources=[SourceConfig(f"{root.name}_linked", kind, "two")]),
+    ]
+    data = open_phases(replace(config, train=replace(config.train, phases=phases)))
+    assert [video.name for video in data.validation] == ["clip05"]
+    (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
+    assert len(first.videos) == 9
+    items = second.images if kind == "static" else second.videos
+    assert len(items) == (3 if kind == "static" else 1)
+    assert not any("clip05" in str(item) for item in items)
 
 
 def test_source_of_validation_videos_alone_rejected(folder):
@@ -107,6 +137,36 @@ def test_named_validation_videos_leave_all_others_in_training(folder):
     data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
     assert [video.name for video in data.validation] == ["clip00"]
     assert [len(names) for names in trained_on(data)] == [12]
+
+
+def clear_masks(root, name, *frames):
+    for index in frames:
+        write_mask(root / f"Annotations/{name}/{index:05d}.png", np.zeros((40, 40), np.uint8))
+
+
+def test_only_videos_that_can_be_scored_are_held_back(folder):
+    root = folder(10)
+    write_videos(root, "long", frames=4, size=(40, 40))
+    clear_masks(root, "long", 0)
+    for number in range(10):
+        clear_masks(root, f"clip{number:02d}", 0)
+    (root / "Annotations/clip01/00000.png").write_bytes(b"nonsense")
+    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation_fraction=0.5"]))
+    (video,) = data.validation
+    assert (video.name, [path.stem for path in video.frames]) == ("long", ["00001", "00002", "00003"])
+    assert [path.stem for path in video.annotations] == ["00001", "00002", "00003"]
+    assert trained_on(data) == [[f"clip{number:02d}" for number in range(10)]]
+
+
+@pytest.mark.parametrize(("frames", "count"), [((0,), 2), ((0, 1, 2), 0)])
+def test_short_validation_video_is_named(folder, frames, count):
+    root = folder(3)
+    clear_masks(root, "clip01", *frames)
+    message = (
+        f"{root}/JPEGImages/clip01: {count} labeled frames from the first object on, but a video of data.val"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
 
 
 def test_validation_folder_without_list_gives_all_videos(folder):

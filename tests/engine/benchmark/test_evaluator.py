@@ -105,6 +105,20 @@ def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
     assert message in run([video], tmp_path / "out").failures["a"]
 
 
+def test_object_255_of_16_bits_is_tracked_and_scored(tmp_path):
+    mask = square() * np.uint16(255)
+    mask[:2, :2] = 300
+    video = make_video(tmp_path, "a", reference=mask, rules="folder")
+    for path in video.annotations:
+        write_mask(path, np.where(mask == 300, 0, mask), max_id=300)
+    write_mask(video.reference_masks[0], mask)
+    report = run([video], tmp_path / "out")
+    for path in video.frames:
+        found = read_mask(tmp_path / "out" / "a" / f"{path.stem}.png")
+        assert (found.dtype, np.array_equal(found, mask)) == (np.uint16, True)
+    assert list(score_finished([video], report)["a"].ids) == [255, 300]
+
+
 def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypatch):
     # a clock that a step moves by a quarter of a second, a first step by a hundred
     now = [0.0]
