@@ -66,4 +66,4 @@ def test_write_error_names_its_remedy(tmp_path, monkeypatch, code, remedy):
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(InputError, match=rf"log: cannot be written \(failed\); {remedy}$"):
-        append_bytes(tmp_path / "log", 0, b"record", lambda file: False, sync=True)
+        append_bytes(tmp_path / "log", 0, 0, b"record", sync=True)

@@ -42,9 +42,9 @@ from aotlab.sdk import (
     store_frame,
 )
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus
-from aotlab_studio.document.results import load_job_masks, read_job
+from aotlab_studio.document.results import load_job_masks
 from aotlab_studio.files import (
     list_files,
     move_entries,

@@ -7,10 +7,10 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -40,21 +40,14 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
-def append_bytes(
-    path: Path,
-    end: int,
-    content: bytes,
-    has_foreign_record: Callable[[IO[bytes]], bool],
-    *,
-    sync: bool = False,
-) -> None:
+def append_bytes(path: Path, end: int, size: int, content: bytes, *, sync: bool = False) -> None:
     """Write a record after the first ``end`` bytes of a file, which is created if missing.
 
     Args:
-        path: the file; a record after ``end`` that was cut off is replaced.
-        end: bytes of the records that this program knows.
+        path: the file; what follows ``end`` was cut off, and is replaced.
+        end: bytes of whole records.
+        size: bytes of the file when this program last read or wrote it.
         content: the record.
-        has_foreign_record: returns whether a whole record is at the position of the file, or after it.
         sync: make it survive a power cut.
 
     Raises:
@@ -62,8 +55,8 @@ def append_bytes(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("r+b" if end or path.exists() else "x+b", buffering=0) as file:
-            if file.seek(0, os.SEEK_END) < end or (file.seek(end) == end and has_foreign_record(file)):
+        with path.open("r+b" if path.exists() else "x+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) != size:
                 raise InputError(f"{path}: another program has opened this project; open it again")
             file.truncate(file.seek(end))
             try:
