@@ -49,7 +49,6 @@ from aotlab_studio.files import (
     list_files,
     move_entries,
     read_export,
-    restore_entries,
     write_bytes,
     write_json,
 )
@@ -101,7 +100,6 @@ def main(
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
     suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
-    restore_entries(output.parent)
     require_replaceable(output, *([suffix, ""] if suffix else []), force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:

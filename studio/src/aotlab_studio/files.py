@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import shutil
 import tempfile
@@ -20,10 +19,8 @@ from aotlab.sdk import atomic_path, locked
 
 MOVE_LOCK = ".aotlab-replaced.lock"
 """name of the lock file while files are replaced"""
-REPLACED, REMOVED, KEPT = ".aotlab-replaced-", ".aotlab-removed-", ".aotlab-old-"
-"""prefixes of folders with files being replaced, with replaced ones, and with those replaced by a killed program"""
-
-log = logging.getLogger(__name__)
+REPLACED = ".aotlab-replaced-"
+"""prefix of folders with files being replaced"""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -136,7 +133,7 @@ def replace_written(source: Path, folder: Path, written: Collection[str]) -> Non
 def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:
     """Move all files and folders of ``source`` into another folder, where they replace files of the same names.
 
-    Those are set aside first; `restore_entries` moves them back if the program is killed meanwhile.
+    Those are set aside first, in a hidden folder that stays if the program is killed before all are moved.
 
     Args:
         removed: names of other files and folders to remove.
@@ -144,12 +141,11 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
     Raises:
         InputError: that fails; everything in ``folder`` is as before.
     """
+    names = sorted(os.listdir(source))
+    olds = [name for name in sorted({*names, *removed}) if os.path.lexists(folder / name)]
     with locked(folder / MOVE_LOCK):
-        _restore(folder)
         replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
-        names = sorted(os.listdir(source))
-        olds = sorted({*names, *removed})
-        moves = [(folder / name, replaced / name) for name in olds if os.path.lexists(folder / name)]
+        moves = [(folder / name, replaced / name) for name in olds]
         moves += [(source / name, folder / name) for name in names]
         done: list[tuple[Path, Path]] = []
         try:
@@ -164,32 +160,4 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
             raise InputError(
                 f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
             ) from error
-        done_with = replaced.rename(folder / replaced.name.replace(REPLACED, REMOVED))
-        shutil.rmtree(done_with, ignore_errors=True)
-
-
-def restore_entries(folder: Path) -> None:
-    """Move back what a killed `move_entries` has set aside; log it, and what is replaced already."""
-    if any(folder.glob(f"{REPLACED}*")):
-        with locked(folder / MOVE_LOCK):
-            _restore(folder)
-
-
-def _restore(folder: Path) -> None:
-    """Do the work of `restore_entries`, under the lock."""
-    for removed in folder.glob(f"{REMOVED}*"):
-        shutil.rmtree(removed, ignore_errors=True)
-    for replaced in folder.glob(f"{REPLACED}*"):
-        kept = folder / replaced.name.replace(REPLACED, KEPT)
-        for path in replaced.iterdir():
-            target = folder / path.name
-            if os.path.lexists(target):
-                log.warning(
-                    "%s: replaced by a program that was killed; the old one is %s", target, kept / path.name
-                )
-            else:
-                path.rename(target)
-                log.warning("%s: restored after a program was killed that replaced it", target)
-        replaced.rename(kept)  # not restored again if the new files are deleted
-        with suppress(OSError):  # not empty
-            kept.rmdir()
+        shutil.rmtree(replaced, ignore_errors=True)

@@ -514,8 +514,7 @@ def test_version_without_a_readable_time_is_listed(session, time):
     assert [(each.title, each.date) for each in document.list_versions()] == [("kept", "unknown time")]
 
 
-def test_layers_beyond_reach_of_redo_are_removed(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
+def test_layers_beyond_reach_of_redo_are_removed(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     start_job(session, 0).wait()
@@ -625,8 +624,7 @@ def test_frame_replaced_while_it_is_read_is_intact(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["1 copy.bin", "000001 (1).bin", "4000000000.bin", "000009.bin/", "notes.txt"]
 )
-def test_stray_file_among_layers_is_ignored_and_kept(folder, monkeypatch, name):
-    monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
+def test_stray_file_among_layers_is_ignored_and_kept(folder, name):
     first = open_session(folder)
     draw(first, 0, 1)
     start_job(first, 0).wait()

@@ -384,8 +384,7 @@ def test_version_is_restored_as_it_was_kept(session, count):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_undo_of_a_restored_version_survives_the_size_limit(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
+def test_undo_of_a_restored_version_survives_a_restart(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     session.document.save_version("drawn")

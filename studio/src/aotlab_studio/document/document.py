@@ -46,8 +46,6 @@ from aotlab_studio.lock import FolderLock
 from aotlab_studio.protocol import DocumentEvent, DocumentState, Event, FrameEvent, ResultsEvent, Version
 from aotlab_studio.video import FrameStore
 
-LAYER_BYTES = 1024 * 2**20
-"""size of all layers beyond which those that neither undo, redo nor a version can show are removed at opening"""
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -118,10 +116,10 @@ class Document:
                     f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a backup"
                 )
         if lock is not None:
-            kept = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
+            shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
             for number in self.log.list_reachable():
-                kept.update(self.log.entries[number].values.layers)
-            self.layers.drop_oldest(kept, LAYER_BYTES)
+                shown.update(self.log.entries[number].values.layers)
+            self.layers.keep_only(shown)
 
     @classmethod
     def read(cls, folder: Path) -> Document:
@@ -282,8 +280,8 @@ class Document:
         return max(self.log.used_objects, default=0) + 1
 
     def new_layer_id(self) -> int:
-        """Return an id that no layer ever had, also of those whose entry is lost."""
-        return max([self.layers.last_id, *self.log.layer_entries]) + 1
+        """Return an id that no layer of the log ever had."""
+        return max(self.log.layer_entries, default=0) + 1
 
     @property
     def titles(self) -> tuple[str | None, str | None]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
 from aotlab_studio.document.log import Count
-from aotlab_studio.files import restore_entries, write_json
+from aotlab_studio.files import write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
@@ -126,7 +126,6 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
     lock = FolderLock(folder)
     try:
-        restore_entries(folder / EXPORT)
         path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
         video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
         if frames.levels is not None and not frames.levels.estimated:

@@ -8,7 +8,7 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -262,8 +262,6 @@ class LayerStore:
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """of frames, by a text of what they show"""
-        self.last_id = max(self._list_files(), default=0)
-        """largest layer id at opening, including layers that a damaged log no longer names"""
         self.revision = 0
         """number of changes since the store was opened"""
 
@@ -290,13 +288,10 @@ class LayerStore:
         place = file.places[frame]
         return self._cache.get_or_compute((file.path, place), lambda: file.read(frame, place))
 
-    def drop_oldest(self, needed: Iterable[int], limit: int) -> None:
-        """Remove files that are not needed until all take at most ``limit`` bytes, the oldest first."""
-        files, kept = self._list_files(), {*needed}
-        size = sum(path.stat().st_size for path in files.values())
-        for layer_id, path in sorted(files.items()):
-            if size > limit and layer_id not in kept:
-                size -= path.stat().st_size
+    def keep_only(self, layer_ids: Collection[int]) -> None:
+        """Remove the files of all other layers."""
+        for layer_id, path in self._list_files().items():
+            if layer_id not in layer_ids:
                 path.unlink(missing_ok=True)
 
     def _list_files(self) -> dict[int, Path]:

@@ -30,13 +30,13 @@ def recover_project(path: Path, project: Path | None = None) -> str:
         read_header(folder / PROJECT_FILE)
     lock = FolderLock(folder)
     try:
-        return recover_log(folder / LOG_FILE)
+        return _recover_log(folder / LOG_FILE)
     finally:
         lock.release()
 
 
-def recover_log(path: Path) -> str:
-    """Replace a damaged log by the most lines that it and its backup have; return a sentence about what was lost.
+def _recover_log(path: Path) -> str:
+    """Replace a damaged log by the most lines that it and its backup have.
 
     Lines after a damaged one that the backup lacks too are lost, as they depend on it.
     """

@@ -31,7 +31,6 @@ from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_item
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
@@ -71,7 +70,6 @@ def open_document(
         video, folder = locate_project(path, project)
     else:
         real = Path(os.path.realpath(path))
-        restore_entries(real)
         folder, levels = project or real.with_name(real.name + PROJECT_SUFFIX), job.levels
         moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
         video = locate_project(folder)[0] if moved else find_video(real, job)

@@ -44,7 +44,7 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
-    /** Objects and classes that show, as JSON. */
+    /** Notes, objects and classes that show, as JSON. */
     this.listed = '';
     this.queue = new DrawingQueue(this);
     this.frames = new FrameCache();
@@ -118,11 +118,11 @@ export class App {
     this.timeline.set({ clip: state.clip, outdated: state.outdated });
     this.clip.setStatus(state.status, state.note);
     this.history.setTitles(state.history);
-    this.review.setNotes(state.notes);
-    const { objects, classes } = state;
-    const listed = JSON.stringify({ objects, classes });
-    if (listed === this.listed) return; // somebody may be pressing a button of the list
+    const { notes, objects, classes } = state;
+    const listed = JSON.stringify([notes, objects, classes]);
+    if (listed === this.listed) return; // somebody may be pressing a button of a list
     this.listed = listed;
+    this.review.setNotes(notes);
     this.fields.setClasses(classes);
     this.setObjects(objects);
   }

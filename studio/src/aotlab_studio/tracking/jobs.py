@@ -106,6 +106,12 @@ class TrackingJob:
 
     def run(self, make_tracker: MakeTracker) -> None:
         """Track, until the end or a stop; errors become the job's problem."""
+        try:
+            self._run(make_tracker)
+        finally:
+            self._ended.set()
+
+    def _run(self, make_tracker: MakeTracker) -> None:
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
@@ -130,7 +136,6 @@ class TrackingJob:
         with suppress(InputError):  # a masks file that cannot be read
             self._document.emit_state()
         self._set_status(status)
-        self._ended.set()
 
     def _track(self, tracker: Tracker, span: Span) -> None:
         """Track a span, unless it is stopped."""
@@ -156,11 +161,10 @@ class TrackingJob:
         document, index = self._document, result.index
         image = document.frames.read(index, "track")
         wanted = set(self.layer.objects)
+        tracked = sorted(wanted & result.confidence.keys())
         ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
-        confidence = {n: value for n, value in result.confidence.items() if n in wanted}
-        disagreement = {n: value for n, value in result.disagreement.items() if n in wanted}
-        signals = self._signals.update(index, ids, image, confidence)
-        scores = measure_scores(ids, sorted(confidence), confidence, disagreement, signals)
+        signals = self._signals.update(index, ids, image, tracked)
+        scores = measure_scores(ids, tracked, result.confidence, result.disagreement, signals)
         covered = list_layer_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
         note = Result(index, scores, absent, provisional=result.provisional, model=self._model)
