@@ -211,8 +211,8 @@ class Document:
         if not (self.edited and self.has_new_results) or self.status.value in EXPORTED_STATUSES:
             return ""
         return (
-            f"the clip was tracked again, and these are the corrected masks of before; accept them, or move "
-            f"{self.folder.name} away to see the new ones"
+            "the clip was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
+            f"or move {self.folder.name} away to see the new ones"
         )
 
     @property
