@@ -26,7 +26,6 @@ from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
-from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.server.app import Server, bind_socket, build_app
 from aotlab_studio.server.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
@@ -172,7 +171,9 @@ def measure_tracking_ratio(session: Session, tracker: Tracker) -> Row:
     last = min(FRAMES_PER_ROUND, session.document.frames.count - 1)
     for _ in range(ROUNDS):
         alone = _time_tracker(session, tracker, last)
-        job = session.track(TrackRequest(0, last=last))
+        session.track(0, last=last)
+        job = session.job
+        assert job is not None
         job.wait()
         assert job.status == "done", job.problem
         ratios.append(alone / (job.ended - job.started))

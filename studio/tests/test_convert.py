@@ -25,10 +25,9 @@ from aotlab.utils.versioned_json import write_versioned
 from aotlab.video.results import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
-from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.results import open_document, read_job
 from aotlab_studio.server.batch_export import export_clips
-from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, truth
+from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
@@ -151,7 +150,7 @@ def test_project_folder_is_converted(tmp_path):
     folder = draw_folder(tmp_path / "clip")
     session = open_session(folder)
     draw(session, 0, 1, 2)
-    session.track(TrackRequest(0, last=6)).wait()
+    start_job(session, 0, last=6).wait()
     editing.change_object(session.document, 2, name="box", class_name="car")
     editing.clear(session.document, 5, 2)
     shown = {index: session.document.snapshot.labels(index) for index in range(7)}

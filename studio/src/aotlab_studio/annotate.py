@@ -105,7 +105,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 @click.option(
     "--recover",
     is_flag=True,
-    help="repair the damaged log or header of a project, and print which edits are lost",
+    help="repair the damaged log of a project from its backup, and print how many lines are lost",
 )
 @click.option(
     "--host",
@@ -150,15 +150,15 @@ def main(
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
     from aotlab_studio.document.recovery import recover_project
+    from aotlab_studio.review.batch import read_entries
     from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch import Batch
     from aotlab_studio.server.batch_app import build_batch_app
-    from aotlab_studio.server.batch_list import read_entries
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
     if recover:
-        print(*recover_project(Path(video[0]), project), sep="\n")
+        print(recover_project(Path(video[0]), project))
     loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device

@@ -39,14 +39,13 @@ from aotlab.sdk import (
     store_frame,
 )
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus
-from aotlab_studio.document.results import load_job_masks, read_job
+from aotlab_studio.document.results import load_job_masks
 from aotlab_studio.files import (
     list_files,
     move_entries,
     read_export,
-    restore_entries,
     write_bytes,
     write_compact_json,
     write_json,
@@ -99,7 +98,6 @@ def main(
     if any(output.resolve() in (path, *path.parents) for path in inputs):
         raise InputError(f"{output}: the output would replace the input; give another name")
     suffix = "" if merge or to == "masks" else Path(find_mask_writer(to).file_name).suffix
-    restore_entries(output.parent)
     require_replaceable(output, *([suffix, ""] if suffix else []), force=force)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -21,10 +20,8 @@ from aotlab.sdk import atomic_path, locked
 
 MOVE_LOCK = ".aotlab-replaced.lock"
 """name of the lock file while files are replaced"""
-REPLACED, REMOVED, KEPT = ".aotlab-replaced-", ".aotlab-removed-", ".aotlab-old-"
-"""prefixes of folders with files being replaced, with replaced ones, and with those replaced by a killed program"""
-
-log = logging.getLogger(__name__)
+REPLACED = ".aotlab-replaced-"
+"""prefix of folders with files being replaced"""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -46,21 +43,14 @@ def write_compact_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, separators=(",", ":")) + "\n").encode())
 
 
-def append_bytes(
-    path: Path,
-    end: int,
-    content: bytes,
-    has_foreign_record: Callable[[IO[bytes]], bool],
-    *,
-    sync: bool = False,
-) -> None:
+def append_bytes(path: Path, end: int, size: int, content: bytes, *, sync: bool = False) -> None:
     """Write a record after the first ``end`` bytes of a file, which is created if missing.
 
     Args:
-        path: the file; a record after ``end`` that was cut off is replaced.
-        end: bytes of the records that this program knows.
+        path: the file; what follows ``end`` was cut off, and is replaced.
+        end: bytes of whole records.
+        size: bytes of the file when this program last read or wrote it.
         content: the record.
-        has_foreign_record: returns whether a whole record is at the position of the file, or after it.
         sync: make it survive a power cut.
 
     Raises:
@@ -68,8 +58,8 @@ def append_bytes(
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("r+b" if end or path.exists() else "x+b", buffering=0) as file:
-            if file.seek(0, os.SEEK_END) < end or (file.seek(end) == end and has_foreign_record(file)):
+        with path.open("r+b" if path.exists() else "x+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) != size:
                 raise InputError(f"{path}: another program has opened this project; open it again")
             file.truncate(file.seek(end))
             try:
@@ -149,7 +139,7 @@ def replace_written(source: Path, folder: Path, written: Collection[str]) -> Non
 def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:
     """Move all files and folders of ``source`` into another folder, where they replace files of the same names.
 
-    Those are set aside first; `restore_entries` moves them back if the program is killed meanwhile.
+    Those are set aside first, in a hidden folder that stays if the program is killed before all are moved.
 
     Args:
         removed: names of other files and folders to remove.
@@ -157,12 +147,11 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
     Raises:
         InputError: that fails; everything in ``folder`` is as before.
     """
+    names = sorted(os.listdir(source))
+    olds = [name for name in sorted({*names, *removed}) if os.path.lexists(folder / name)]
     with locked(folder / MOVE_LOCK):
-        _restore(folder)
         replaced = Path(tempfile.mkdtemp(dir=folder, prefix=REPLACED))
-        names = sorted(os.listdir(source))
-        olds = sorted({*names, *removed})
-        moves = [(folder / name, replaced / name) for name in olds if os.path.lexists(folder / name)]
+        moves = [(folder / name, replaced / name) for name in olds]
         moves += [(source / name, folder / name) for name in names]
         done: list[tuple[Path, Path]] = []
         try:
@@ -177,32 +166,4 @@ def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> N
             raise InputError(
                 f"{failed}: cannot be moved ({error.strerror}); close programs that use it"
             ) from error
-        done_with = replaced.rename(folder / replaced.name.replace(REPLACED, REMOVED))
-        shutil.rmtree(done_with, ignore_errors=True)
-
-
-def restore_entries(folder: Path) -> None:
-    """Move back what a killed `move_entries` has set aside; log it, and what is replaced already."""
-    if any(folder.glob(f"{REPLACED}*")):
-        with locked(folder / MOVE_LOCK):
-            _restore(folder)
-
-
-def _restore(folder: Path) -> None:
-    """Do the work of `restore_entries`, under the lock."""
-    for removed in folder.glob(f"{REMOVED}*"):
-        shutil.rmtree(removed, ignore_errors=True)
-    for replaced in folder.glob(f"{REPLACED}*"):
-        kept = folder / replaced.name.replace(REPLACED, KEPT)
-        for path in replaced.iterdir():
-            target = folder / path.name
-            if os.path.lexists(target):
-                log.warning(
-                    "%s: replaced by a program that was killed; the old one is %s", target, kept / path.name
-                )
-            else:
-                path.rename(target)
-                log.warning("%s: restored after a program was killed that replaced it", target)
-        replaced.rename(kept)  # not restored again if the new files are deleted
-        with suppress(OSError):  # not empty
-            kept.rmdir()
+        shutil.rmtree(replaced, ignore_errors=True)

@@ -7,7 +7,6 @@ import platform
 import secrets
 import tempfile
 import threading
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -68,13 +67,10 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lease = folder, folder / LEASE
         self._owner = LeaseOwner(secrets.token_hex(8), _find_kernel(), platform.node())
-        self._confirmed, self._lost = time.time(), False
-        self._released = threading.Event()
+        self._lost, self._released = False, threading.Event()
         with ExitStack() as held:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
                 held.enter_context(locked(folder / LOCK, 0, subject=folder))
                 self._create_lease()
             except InUseError:
@@ -90,20 +86,15 @@ class FolderLock:
 
     def name_person(self, person: str) -> None:
         """Write who works in the folder into the lease; raise `InputError` as `require_held`."""
-        self.require_held(max_age=0.0)
+        self.require_held()
         self._owner = msgspec.structs.replace(self._owner, person=person)
         write_bytes(self._lease, msgspec.json.encode(self._owner))
 
-    def require_held(self, max_age: float = LEASE_SECONDS / 2) -> None:
-        """Raise `InputError` if the folder is released, or another program took it over while this computer was asleep.
-
-        Args:
-            max_age: seconds since the lease was touched for which it counts as this program's.
-        """
+    def require_held(self) -> None:
+        """Raise `InputError` if the folder is released, or another program took it over during a sleep of this one."""
         if self._released.is_set():
             raise InputError(f"{self._folder}: closed meanwhile; open it again")
-        if time.time() - self._confirmed >= max_age:
-            self._touch_lease()
+        self._touch_lease()
         if self._lost:
             owner = read_owner(self._folder) or "another program"
             raise InputError(f"{self._folder}: taken over by {owner} meanwhile; open it again later")
@@ -139,7 +130,6 @@ class FolderLock:
             self._lost = _read_lease(self._lease).token != self._owner.token
             if not self._lost:
                 os.utime(self._lease)
-                self._confirmed = time.time()
 
     def _keep_lease(self) -> None:
         while not self._lost and not self._released.wait(LEASE_SECONDS / 4):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from aotlab_studio.document.log import ClipStatus
+from aotlab_studio.document.log import ClipStatus, FrameRange
 from aotlab_studio.document.objects import Item
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
@@ -106,17 +106,8 @@ class Clip(Struct, frozen=True):
     """whether masks are drawn, and frames are without a result"""
     digest: str = ""
     """digest of the masks and objects that a status is for; a request with this digest is refused after any change"""
-    conflict: str = ""
-    """as in `StatusEvent`"""
     sentences: list[str] = []
     """what to check, worst first, or the progress of tracking"""
-
-
-class Choice(Struct, frozen=True):
-    """A named value."""
-
-    value: str
-    text: str
 
 
 class JobProgress(Struct, frozen=True):
@@ -140,7 +131,29 @@ class JobProgress(Struct, frozen=True):
     """error message"""
 
 
-class Description(Struct, frozen=True):
+class DocumentState(Struct, frozen=True):
+    """State of a document, without its masks and their strips."""
+
+    revision: int
+    status: ClipStatus
+    note: str
+    """note on the status"""
+    objects: list[Item]
+    classes: list[str]
+    """names of classes, as offered"""
+    history: tuple[str | None, str | None]
+    """titles of the steps to undo and to redo"""
+    outdated: list[FrameRange]
+    """first and last frame of each run of outdated frames"""
+    range: FrameRange | None
+    """first and last frame to track; None: all"""
+    clip: FrameRange
+    """first and last frame that can be changed"""
+    notes: dict[int, str]
+    """by frame"""
+
+
+class Description(DocumentState, frozen=True, kw_only=True):
     """All that a page needs when it opens."""
 
     name: str
@@ -154,34 +167,16 @@ class Description(Struct, frozen=True):
     rate: float
     shared: bool
     """whether changes need a name"""
-    status: ClipStatus
-    note: str
-    """note on the status"""
-    conflict: str
-    """as in `StatusEvent`"""
-    objects: list[Item]
-    classes: list[str]
-    """names of classes, as offered"""
     strips: dict[int, str]
     """by object id; characters as in `document/strips.py`"""
-    revision: int
-    outputs: list[Choice]
+    outputs: dict[str, str]
+    """descriptions by name"""
     models: list[str]
     model: str
     """chosen one of ``models``"""
-    history: tuple[str | None, str | None]
-    """titles of the steps to undo and to redo"""
-    outdated: list[tuple[int, int]]
-    """as in `OutdatedEvent`"""
-    range: tuple[int, int] | None
-    """first and last frame to track; None: all"""
-    clip: tuple[int, int]
-    """first and last frame that can be changed"""
-    notes: dict[int, str]
-    """by frame"""
     job: JobProgress | None
     problems: list[str]
-    """error messages of damaged files of tracked masks"""
+    """as of `Document.problems`"""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
@@ -197,61 +192,22 @@ class FrameEvent(Event, frozen=True):
     """this frame's characters of the strips by object id"""
 
 
-class ObjectsEvent(Event, frozen=True):
-    """The list of objects changed."""
+class DocumentEvent(Event, frozen=True):
+    """Something was edited or tracked."""
+
+    state: DocumentState
+
+
+class ResultsEvent(Event, frozen=True):
+    """Masks of many frames changed, as by undo."""
 
     revision: int
-    objects: list[Item]
-    classes: list[str]
-
-
-class HistoryEvent(Event, frozen=True):
-    """The steps to undo or redo changed."""
-
-    titles: tuple[str | None, str | None]
 
 
 class JobEvent(Event, frozen=True):
     """A tracking job made progress."""
 
     job: JobProgress
-
-
-class OutdatedEvent(Event, frozen=True):
-    """The outdated frames may have changed."""
-
-    ranges: list[tuple[int, int]]
-    """first and last frame of each run of outdated frames"""
-
-
-class ResultsEvent(Event, frozen=True):
-    """Tracked masks of many frames changed, as by undo."""
-
-    revision: int
-
-
-class RangeEvent(Event, frozen=True):
-    """The range to track changed."""
-
-    range: tuple[int, int] | None
-    """first and last frame; None: all"""
-    clip: tuple[int, int]
-    """as in `Description`"""
-
-
-class NotesEvent(Event, frozen=True):
-    """The notes on frames changed."""
-
-    notes: dict[int, str]
-
-
-class StatusEvent(Event, frozen=True):
-    """The status of the video changed."""
-
-    status: ClipStatus
-    note: str
-    conflict: str
-    """sentence about edits of masks that were tracked again since; empty: none"""
 
 
 class ModelEvent(Event, frozen=True):

@@ -121,6 +121,12 @@ def open_session(path, tracker=None, **options):
     return Session(open_document(path, **options), lambda: tracker, segment_by_color)
 
 
+def start_job(session, *args, **options):
+    """Start a job and return it; arguments as of `Session.track`."""
+    session.track(*args, **options)
+    return session.job
+
+
 def set_mask(document, index, object_id, mask):
     editing.edit_mask(document, index, object_id, lambda _: mask, "drawn")
 

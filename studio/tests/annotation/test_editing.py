@@ -11,10 +11,9 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import COLORS
-from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.server.actions import run_action
 from aotlab_studio.server.uploads import load_upload
-from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, truth
+from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, start_job, truth
 
 
 def test_stroke_is_a_round_brush_along_its_points(session):
@@ -314,7 +313,7 @@ def test_colors_differ_for_every_kind_of_vision(name, count, least):
 @pytest.mark.parametrize("given", [1, 2])
 def test_merging_given_with_tracked_loses_no_pixel(session, given):
     draw(session, 0, 1, 2)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     editing.paint(session.document, 5, given, [(30, 38)], radius=2)
     before = session.document.snapshot.labels(5) > 0
     editing.merge_objects(session.document, 2, 1)
@@ -339,7 +338,7 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
 
 def test_prompt_names_who_lost_tracked_pixels(session):
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     session.segmenter = lambda frame, prompts: (truth(4) == 1).astype(np.uint16)
     assert session.suggest(4, None, (0, 0, 60, 40)) == EditResult(2, {1: 100}, 0)
     session.undo()
@@ -348,7 +347,7 @@ def test_prompt_names_who_lost_tracked_pixels(session):
 
 def test_tracking_is_undone_and_redone_from_its_layer(session):
     draw(session, 0, 1, 2)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     session.undo()
     assert session.document.snapshot.tracked_frames == []
     session.redo()
@@ -360,7 +359,7 @@ def test_tracking_is_undone_and_redone_from_its_layer(session):
 
 def test_drawing_takes_no_pixels_of_hidden_objects(session):
     draw(session, 0, 1, 2)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     editing.change_object(session.document, 2, hidden=True)
     session.segmenter = lambda frame, prompts: np.ones(frame.shape[:2], np.uint16)
     for frame in (0, 4):

@@ -11,17 +11,25 @@ from aotlab import InputError, open_frames
 from aotlab.sdk import Annotations, Region, TrackedFrame, encode_rle, find_output, format_coco, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.protocol import ExportResult
 from aotlab_studio.server.export import draw_names, read_prediction
 from aotlab_studio.server.uploads import load_upload
-from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw, draw_folder, open_session, truth
+from studio.tests.annotation.clips import (
+    HEIGHT,
+    LENGTH,
+    WIDTH,
+    draw,
+    draw_folder,
+    open_session,
+    start_job,
+    truth,
+)
 
 
 def track_part(session):
     """Object 1 on frames 0 to 4, object 2 on frames 3 and 4; no result on the others."""
     draw(session, 0, 1)
-    session.track(TrackRequest(0, last=4)).wait()
+    start_job(session, 0, last=4).wait()
     draw(session, 3, 2)
     session.runner.schedule()  # tracks object 2
     assert session.runner.wait(60)

@@ -21,7 +21,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import TrackRequest, list_layer_ids, plan_request
+from aotlab_studio.document.planning import list_layer_ids, plan_request
 from aotlab_studio.document.scores import Score
 
 COUNT, SIZE = 7, (2, 3)
@@ -367,10 +367,11 @@ class History(RuleBasedStateMachine):
             data.draw(st.one_of(st.none(), st.just([self.pick(data)]))) if self.model.now.locked else None
         )
         first, last = sorted((data.draw(frames), data.draw(frames)))
-        request = TrackRequest(frame, direction, min(first, frame), max(last, frame), chosen)
 
         def act() -> None:
-            layer = plan_request(self.document.snapshot, request)
+            layer = plan_request(
+                self.document.snapshot, frame, direction, min(first, frame), max(last, frame), chosen
+            )
             assert chosen is None or {self.model.now.resolve(raw) for raw in layer.objects} <= set(chosen)
             self.document.edit("tracking", State(layers={self.document.new_layer_id(): layer}))
 

@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from aotlab import InputError, Prediction, open_frames
-from aotlab_studio.document.planning import TrackRequest
-from studio.tests.annotation.clips import open_session, set_mask
+from studio.tests.annotation.clips import open_session, set_mask, start_job
 from studio.tests.annotation.served import Served
 from tests.numbered_videos import cut_end, draw_strip, parse_number, write_numbered
 
@@ -48,7 +47,7 @@ def test_page_track_and_overlay_agree_on_frames(name, tmp_path):
         assert parse_number(np.asarray(Image.open(BytesIO(content)))) == numbers[index]
     set_mask(session.document, 14, None, draw_strip(numbers[14]) == 1)
     for direction in ("forward", "backward"):
-        session.track(TrackRequest(14, direction)).wait()
+        start_job(session, 14, direction).wait()
     assert [
         int(session.document.snapshot.labels(index).sum()) - 1 for index in range(len(numbers))
     ] == numbers

@@ -12,7 +12,6 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import TrackRequest
 from aotlab_studio.document.scores import Score
 from aotlab_studio.protocol import ExportEvent
 from aotlab_studio.server.actions import describe, run_action
@@ -25,6 +24,7 @@ from studio.tests.annotation.clips import (
     open_session,
     set_mask,
     square,
+    start_job,
     truth,
     wait_until,
 )
@@ -74,7 +74,7 @@ def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
 def test_s3_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
     session = open_session(folder)
     draw(session, 0, 1, 2)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     draw(session, 6, 2)
     before = shown(session.document)
     run_action(session, {"do": action, "object_id": 2, **({"into": 1} if action == "merge_objects" else {})})
@@ -88,11 +88,11 @@ def test_s3_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
 
 def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     draw(session, 0, 1, 2)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     run_action(session, box(4, 2, square(50, 2, 6)))
     settle(session)
     corrected = [labels == 2 for labels in shown(session.document)]
-    job = session.track(TrackRequest(0, object_ids=[1]))
+    job = start_job(session, 0, object_ids=[1])
     job.wait()
     run_action(session, {"do": "undo"})
     assert same([labels == 2 for labels in shown(session.document)], corrected)
@@ -100,7 +100,7 @@ def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, short_paus
 
 def test_s5_second_object_changes_no_frame_of_the_first(session, short_pause):
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     before = shown(session.document)
     run_action(session, box(5, None, square(40, 25, 10)))
     settle(session)
@@ -126,7 +126,7 @@ class Greedy(TruthTracker):
 def test_s5_lost_pixels_are_counted_and_come_back(folder, short_pause):
     session = open_session(folder)
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     before = shown(session.document)
     session.make_tracker = Greedy
     run_action(session, box(5, None, square(40, 25, 10)))
@@ -142,13 +142,13 @@ def test_s5_lost_pixels_are_counted_and_come_back(folder, short_pause):
 
 def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
-    assert (describe(session).status, session.document.status_author) == ("accepted", "Ann")
+    assert (describe(session).status, session.document.status.author) == ("accepted", "Ann")
     editing.set_note(session.document.act_as(Actor("Dan")), 1, "later")
-    assert session.document.status_author == "Ann"
+    assert session.document.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     assert describe(session).status == "accepted"  # the masks are the same
     run_action(session, box(4, 1, square(50, 2, 6)))
     assert describe(session).status == "in progress"
@@ -160,7 +160,7 @@ def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
 
 def test_s6_acceptance_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
     status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.digest}
     run_action(session, status)
@@ -184,7 +184,7 @@ def test_s6_repeated_acceptance_is_stored_once(folder):
 def test_s6_killed_tracking_is_not_accepted(folder):
     session = open_session(folder)
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     run_action(session, {"do": "set_status", "status": "accepted"})
     hold(session, 4)
     run_action(session, {"do": "track", "frame": 0})
@@ -213,7 +213,7 @@ def test_s6_author_of_each_entry_is_who_made_it(session):
 
 def test_s8_outdated_frames_are_named_in_the_export(session, long_pause):
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
     with pytest.raises(
         InputError, match=r"export: 10 frames are outdated \(2 to 11\).*wait, or proceed"
@@ -227,7 +227,7 @@ def test_s8_outdated_frames_are_named_in_the_export(session, long_pause):
 
 def test_s8_export_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "wait"})
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
@@ -235,7 +235,7 @@ def test_s8_export_waits_for_corrections(session, short_pause):
 
 def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
     draw(session, 0, 1, 2)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     before = session.document.snapshot.labels(5)
     found = run_action(
         session, {"do": "paint", "frame": 5, "object_id": 1, "points": [[45, 30]], "radius": 1}
@@ -317,18 +317,18 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
 
     session = open_session(folder, Jumping())
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     listed = {entry.frame for entry in session.review()}
     assert 7 in listed
     for frame in sorted(listed):
         assert run_action(session, {"do": "toggle_checked", "frame": frame})
     assert session.review() == []
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     assert {entry.frame for entry in session.review()} == set()  # the same masks
     session.make_tracker = TruthTracker
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     session.make_tracker = lambda: Jumping(shift=15)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     assert 7 in {entry.frame for entry in session.review()}
     session.close()
 
@@ -342,7 +342,7 @@ def test_note_on_a_frame_is_kept_and_undone(session):
 
 def test_export_and_its_record_show_the_same_masks(session):
     draw(session, 0, 1)
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     before, edit = session.document.snapshot, session.document.log.head
 
     def interfere(event):
@@ -384,12 +384,11 @@ def test_version_is_restored_as_it_was_kept(session, count):
     assert session.document.snapshot.list_outdated() == []
 
 
-def test_undo_of_a_restored_version_survives_the_size_limit(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.document.document.LAYER_BYTES", 0)
+def test_undo_of_a_restored_version_survives_a_restart(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     session.document.save_version("drawn")
-    session.track(TrackRequest(0)).wait()
+    start_job(session, 0).wait()
     whole = shown(session.document)
     session.document.restore_version(1)
     session.close()

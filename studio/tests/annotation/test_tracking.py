@@ -7,8 +7,8 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.document.planning import TrackRequest, plan_correction
-from aotlab_studio.protocol import FrameEvent, JobEvent, OutdatedEvent
+from aotlab_studio.document.planning import plan_correction
+from aotlab_studio.protocol import DocumentEvent, FrameEvent, JobEvent
 from aotlab_studio.server.actions import describe, run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -18,13 +18,14 @@ from studio.tests.annotation.clips import (
     hold,
     open_session,
     set_mask,
+    start_job,
     truth,
     wait_until,
 )
 
 
 def run(session, *args, **options):
-    job = session.track(TrackRequest(*args, **options))
+    job = start_job(session, *args, **options)
     job.wait(30)
     assert not job.alive
     return job
@@ -153,7 +154,7 @@ def test_pause_and_stop_act_within_a_frame(folder):
     draw(session, 0, 1)
     events = []
     session.document.listeners.append(events.append)
-    job = session.track(TrackRequest(0))
+    job = start_job(session, 0)
     job.pause()
     tracker.allow(1)
     wait_until(lambda: job.status == "paused")
@@ -178,7 +179,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
     session = open_session(folder)
     tracker = hold(session, 2)
     draw(session, 0, 1, 2)
-    job = session.track(TrackRequest(0))
+    job = start_job(session, 0)
     with pytest.raises(InputError, match="stop it first"):
         run_action(session, {"do": "track", "frame": 0})
     run_action(session, {"do": "delete_object", "object_id": 2})
@@ -193,11 +194,11 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (TrackRequest(3), "no mask to track"),
-        (TrackRequest(99), "has no frame 99"),
-        (TrackRequest(0, "both", 2, 6), "does not hold frame 0"),
-        (TrackRequest(0, object_ids=(7,)), "no such object"),
-        (TrackRequest(0, "backward"), "no further frame"),
+        ((3,), "no mask to track"),
+        ((99,), "has no frame 99"),
+        ((0, "both", 2, 6), "does not hold frame 0"),
+        ((0, "forward", 0, None, [7]), "no such object"),
+        ((0, "backward"), "no further frame"),
     ],
 )
 def test_invalid_request_rejected(session, request_, words):
@@ -205,7 +206,7 @@ def test_invalid_request_rejected(session, request_, words):
     if words == "no mask to track":
         session.undo()
     with pytest.raises(InputError, match=words):
-        session.track(request_)
+        session.track(*request_)
 
 
 def test_failed_tracker_is_reported_and_results_stay(folder):
@@ -320,8 +321,9 @@ def idle(session):
 
 def propagate(session):
     """Propagate a correction now, and wait for its end."""
-    session.runner._start_next()
-    wait_until(lambda: idle(session))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0)
+        assert session.runner.wait(30)
 
 
 def stroke(frame, *point, object_id=1):
@@ -337,7 +339,7 @@ def test_job_tracks_from_its_own_revision(folder, direction, long_pause):
     tracker = hold(session, 6)
     start = LENGTH - 1 if direction == "backward" else 0
     draw(session, start, 1)
-    job = session.track(TrackRequest(start, direction))
+    job = start_job(session, start, direction)
     wait_until(lambda: job.done >= 4)
     job.pause()
     tracker.allow()
@@ -363,7 +365,7 @@ def test_stroke_during_tracking_can_be_undone(folder):
     session = open_session(folder)
     tracker = hold(session, 3)
     draw(session, 0, 1, 2)
-    job = session.track(TrackRequest(0))
+    job = start_job(session, 0)
     editing.clear(session.document, 9, 2)
     session.undo()
     tracker.allow()
@@ -378,7 +380,7 @@ def test_undo_cancels_a_running_job_and_redo_marks_it_cut_off(folder):
     session = open_session(folder)
     hold(session, 4)
     draw(session, 0, 1)
-    job = session.track(TrackRequest(0))
+    job = start_job(session, 0)
     wait_until(lambda: job.done >= 2)
     session.undo()
     job.wait(10)
@@ -395,7 +397,7 @@ def test_undo_at_the_end_of_a_job_blocks_nobody(session, monkeypatch):
     draw(session, 0, 1)
     undo, holds = session.document.undo, threading.Event()
 
-    def end_job():  # as `JobRunner.schedule` in the job's thread
+    def end_job():  # as the thread of `JobRunner`
         with session.runner._lock:
             holds.set()
             session.runner.list_waiting()
@@ -496,7 +498,12 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     events = []
     session.document.listeners.append(events.append)
     session.runner.schedule()
-    wait_until(lambda: idle(session) and OutdatedEvent([]) in events)
+    wait_until(
+        lambda: (
+            idle(session)
+            and any(isinstance(event, DocumentEvent) and not event.state.outdated for event in events)
+        )
+    )
     jobs = [event.job for event in events if isinstance(event, JobEvent)]
     assert [job.done == job.total for job in jobs if job.status == "done"] == [True, True]
     assert session.document.titles[0] == "brush"

@@ -43,22 +43,9 @@ from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.document.strips import encode_frame
 from aotlab_studio.lock import FolderLock
-from aotlab_studio.protocol import (
-    Event,
-    FrameEvent,
-    HistoryEvent,
-    NotesEvent,
-    ObjectsEvent,
-    OutdatedEvent,
-    RangeEvent,
-    ResultsEvent,
-    StatusEvent,
-    Version,
-)
+from aotlab_studio.protocol import DocumentEvent, DocumentState, Event, FrameEvent, ResultsEvent, Version
 from aotlab_studio.video import FrameStore
 
-LAYER_BYTES = 1024 * 2**20
-"""size of all layers beyond which those that neither undo, redo nor a version can show are removed at opening"""
 Title = Annotated[str, Meta(max_length=120)]
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -77,10 +64,12 @@ class Actor:
 
 
 class Status(NamedTuple):
-    """Status of a video, and the note of who set it."""
+    """Status of a video."""
 
     value: ClipStatus
-    note: str = ""
+    note: str
+    author: str
+    """who set it, or made the last edit that has made it *in progress*; empty: unknown"""
 
 
 class Document:
@@ -127,10 +116,10 @@ class Document:
                     f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a backup"
                 )
         if lock is not None:
-            kept = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
+            shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
             for number in self.log.list_reachable():
-                kept.update(self.log.entries[number].values.layers)
-            self.layers.drop_oldest(kept, LAYER_BYTES)
+                shown.update(self.log.entries[number].values.layers)
+            self.layers.keep_only(shown)
 
     @classmethod
     def read(cls, folder: Path) -> Document:
@@ -171,17 +160,14 @@ class Document:
 
     @property
     def problems(self) -> list[str]:
-        """Error messages of drawn masks and layers that cannot be read, or not completely."""
+        """Sentences about newer results, and about drawn masks that cannot be read."""
         now = self.snapshot
         masks = [
             f"frame {index}: the drawn mask of {now.objects.get(object_id).name} is missing or damaged ({path}); "
             "draw it again, or restore the file"
             for index, object_id, path in now.damaged
         ]
-        files = [
-            now.open_layer(key) for key, layer in now.state.layers.items() if layer and layer.kind != "empty"
-        ]
-        return masks + [file.problem for file in files if file.problem]
+        return [*filter(None, [self.conflict]), *masks]
 
     def close(self) -> None:
         """Back up the log and release the project."""
@@ -221,10 +207,13 @@ class Document:
 
     @property
     def conflict(self) -> str:
-        """Sentence about masks that were tracked again since; empty without them, or if a status keeps them."""
-        if not self.has_new_results or self.status.value in EXPORTED_STATUSES:
+        """Sentence about edited masks that were tracked again since; empty without them, or if a status keeps them."""
+        if not (self.edited and self.has_new_results) or self.status.value in EXPORTED_STATUSES:
             return ""
-        return "the clip was tracked again; take the new results (your drawings stay) or keep these masks"
+        return (
+            "the clip was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
+            f"or move {self.folder.name} away to see the new ones"
+        )
 
     @property
     def digest(self) -> str:
@@ -291,8 +280,8 @@ class Document:
         return max(self.log.used_objects, default=0) + 1
 
     def new_layer_id(self) -> int:
-        """Return an id that no layer ever had, also of those whose entry is lost."""
-        return max([self.layers.last_id, *self.log.layer_entries]) + 1
+        """Return an id that no layer of the log ever had."""
+        return max(self.log.layer_entries, default=0) + 1
 
     @property
     def titles(self) -> tuple[str | None, str | None]:
@@ -322,18 +311,16 @@ class Document:
                 self.actor.message, self.actor.name, utc_now(),
             )  # fmt: skip
             self._append(record)
-            self.emit_status()
+            self.emit_state()
 
     @property
     def status(self) -> Status:
-        """Status and its note.
-
-        It holds as long as exports are the same, no other frame is outdated, and the video is not tracked again.
-        """
+        """Status, as long as exports are the same, no other frame is outdated, and the video is not tracked again."""
         with self.lock:
-            record, now = self.log.status, self.snapshot
+            record, now, edit = self.log.status, self.snapshot, self.log.entries.get(self.log.head)
+            editor = edit.author if edit is not None else ""
             if record is None:
-                return Status("in progress" if self.edited else "open")
+                return Status("in progress" if self.edited else "open", "", editor)
             still_valid = record.results in (None, digest_results(self.results))
             still_valid &= record.objects in ("", now.objects_digest) and record.digest == now.digest
             if record.status in EXPORTED_STATUSES:
@@ -341,16 +328,9 @@ class Document:
                 still_valid &= all(
                     known.issuperset(range(first, last + 1)) for first, last in now.list_outdated()
                 )
-            return Status(record.status if still_valid else "in progress", record.note)
-
-    @property
-    def status_author(self) -> str:
-        """Author of the status; of the last edit if edits have made it *in progress*; empty: unknown."""
-        with self.lock:
-            record, edit = self.log.status, self.log.entries.get(self.log.head)
-            if record is not None and self.status.value == record.status:
-                return record.author
-            return edit.author if edit is not None else ""
+            if still_valid:
+                return Status(record.status, record.note, record.author)
+            return Status("in progress", record.note, editor)
 
     def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
@@ -410,9 +390,19 @@ class Document:
         for listener in list(self.listeners):
             listener(event)
 
-    def emit_status(self) -> None:
-        """Notify all listeners of the status."""
-        self.emit(StatusEvent(*self.status, self.conflict))
+    def describe(self) -> DocumentState:
+        """Return what a page shows besides masks."""
+        with self.lock:
+            now, (status, note, _) = self.snapshot, self.status
+            classes = {*now.classes, *(item.class_name for item in now.objects if item.class_name)}
+            return DocumentState(
+                self.revision, status, note, list(now.objects), sorted(classes), self.titles, now.list_outdated(),
+                now.state.ranges.get("track"), now.clip, now.notes,
+            )  # fmt: skip
+
+    def emit_state(self) -> None:
+        """Notify all listeners of what `describe` returns."""
+        self.emit(DocumentEvent(self.describe()))
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
@@ -442,17 +432,8 @@ class Document:
     def _notify(self, changed: State) -> None:
         """Send the events of values that were set, or set back."""
         self.log.revision += 1
-        now = self.snapshot
-        if changed.objects or changed.merged or changed.classes:
-            self.emit(ObjectsEvent(self.revision, list(now.objects), sorted(now.classes)))
+        self.emit_state()
         for index in sorted(changed.keyframes):
             self._emit_frame(index)
-        if changed.layers or changed.checked:
+        if changed.layers or changed.objects or changed.checked:
             self.emit(ResultsEvent(self.revision))
-        if changed.notes:
-            self.emit(NotesEvent(now.notes))
-        if changed.ranges:
-            self.emit(RangeEvent(now.state.ranges.get("track"), now.clip))
-        self.emit(HistoryEvent(self.titles))
-        self.emit(OutdatedEvent(now.list_outdated()))
-        self.emit_status()

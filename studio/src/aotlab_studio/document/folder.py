@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from aotlab import InputError
-from aotlab.sdk import compute_fingerprint, read_job_record
+from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
 from aotlab_studio.document.log import Count
-from aotlab_studio.files import restore_entries, write_json
+from aotlab_studio.files import write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
@@ -42,10 +42,6 @@ class StoredVideo(Struct, omit_defaults=True):
     """values of black and white, if given"""
 
 
-class DamagedHeaderError(InputError):
-    """``project.json`` cannot be read."""
-
-
 class Header(Struct):
     """Contents of ``project.json``."""
 
@@ -56,15 +52,15 @@ class Header(Struct):
 
 
 def read_header(path: Path) -> Header:
-    """Read ``project.json``; raise `DamagedHeaderError`, or `InputError` if it is of another version."""
+    """Read ``project.json``; raise `InputError` if it is damaged or of another version."""
     try:
         content = path.read_bytes()
         version = msgspec.json.decode(content)["version"]
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
     except Exception as error:  # damaged files cause errors of any kind
-        raise DamagedHeaderError(
-            f"{path}: damaged ({str(error)[:200]}); repair it with annotate --recover"
+        raise InputError(
+            f"{path}: damaged ({str(error)[:200]}); delete it and open the video, which makes it again"
         ) from error
     raise InputError(
         f"{path}: version {str(version)[:20]}; this program reads {FORMAT_VERSION}; move its folder away"
@@ -94,12 +90,17 @@ def read_levels(folder: Path) -> tuple[float, float] | None:
     return read_header(folder / PROJECT_FILE).video.levels if (folder / PROJECT_FILE).is_file() else None
 
 
+def read_job(folder: Path) -> JobRecord | None:
+    """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
+    return read_job_record(Path(os.path.realpath(folder)))
+
+
 def digest_results(folder: Path) -> str:
     """Return a digest of the tracking that a folder of results is of; empty without a record or an output.
 
     An export of corrected masks leaves it as it is.
     """
-    job = read_job_record(folder)
+    job = read_job(folder)
     if job is None or not job.written:
         return ""
     return digest_values(job.input_digest, job.frames, job.first_frame, job.last_frame, job.fingerprint)
@@ -125,7 +126,6 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
     lock = FolderLock(folder)
     try:
-        restore_entries(folder / EXPORT)
         path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
         video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
         if frames.levels is not None and not frames.levels.estimated:

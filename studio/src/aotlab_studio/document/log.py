@@ -225,22 +225,18 @@ class Log:
         self.revision = 0
         """number of changes of what shows since the document was opened"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
-        self._read: dict[int, State] = {}
-        """what entries that read results have read, without what was drawn or typed"""
         self._drawn: LRUCache[list[int]] = LRUCache(MAX_DRAWN, len)
         """frames with drawn masks by entry and object"""
-        self.end = 0
-        """bytes of the records"""
-        self._load(read_bytes(path) if content is None else content)
+        content = read_bytes(path) if content is None else content
+        self.end, self._size = 0, len(content)
+        """bytes of the records, and of the file"""
+        self._load(content)
 
     def append(self, record: Record) -> None:
-        """Write a record after the last one; raise `InputError`, and change nothing, if that fails.
-
-        Only a line that was cut off is replaced: a whole one is of a program that has taken over the project.
-        """
+        """Write a record after the last one; raise `InputError`, and change nothing, if that fails."""
         line = msgspec.json.encode(record) + b"\n"
-        append_bytes(self.path, self.end, line, lambda file: b"\n" in file.read(), sync=True)
-        self.end += len(line)
+        append_bytes(self.path, self.end, self._size, line, sync=True)
+        self.end = self._size = self.end + len(line)
         self.apply(record)
 
     def state(self, number: int) -> State:
@@ -256,21 +252,6 @@ class Log:
             state = state.replace(self.entries[entry].values)
             self._states.put(entry, state)
         return state
-
-    def find_read(self, number: int) -> State:
-        """Return what was read of results up to an entry, without what was drawn or typed."""
-        layers = self.state(number).layers
-        imports = [
-            self.layer_entries[key] for key, layer in layers.items() if layer and layer.kind == "import"
-        ]
-        if not imports:
-            return State()
-        entry = max(imports)
-        if entry not in self._read:
-            before = self.entries[entry].parent
-            edits = self.state(before).difference(self.find_read(before))
-            self._read[entry] = self.state(entry).replace(edits)
-        return self._read[entry]
 
     def list_reachable(self) -> list[int]:
         """Return the entries that undo and redo lead to."""

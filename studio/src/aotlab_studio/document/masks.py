@@ -6,10 +6,10 @@ import hashlib
 import os
 import re
 import struct
-import sys
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
@@ -164,19 +164,6 @@ def read_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int,
         return None
 
 
-def find_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int, int] | None:
-    """Return the first whole record from an offset on, as `read_record`; None without one."""
-    file.seek(offset)
-    rest = file.read(max(0, length - offset))
-    records = (read_record(file, offset + match.start(), length) for match in re.finditer(MAGIC, rest))
-    return next((each for each in records if each is not None), None)
-
-
-def _measure(file: IO[bytes]) -> int:
-    """Return the size of a file in bytes."""
-    return file.seek(0, os.SEEK_END)
-
-
 Place = tuple[int, int, str]
 """offset and size in bytes, and digest, of a mask in a file"""
 
@@ -184,7 +171,8 @@ Place = tuple[int, int, str]
 class LayerFile:
     """Results of a layer, in one file to which records are appended; of several records of a frame the last counts.
 
-    A damaged record is skipped. What follows the last whole record was cut off, and is replaced by the next one.
+    What follows the last whole record was cut off or is damaged: its frames have no result, and the layer is not
+    complete. The next record replaces it.
 
     Args:
         path: the file; created by the first record.
@@ -200,11 +188,9 @@ class LayerFile:
         self.coverage: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
         self.complete = False
-        self.problem = ""
-        """error message if the file cannot be read or has damaged records"""
         self.places: dict[int, Place] = {}
         """position of the mask by frame, of the last result of each"""
-        self.end, self._count = 0, count
+        self.end, self._file_size, self._count = 0, 0, count
         """bytes of the records"""
         if path.is_file():
             self._load(end)
@@ -240,26 +226,17 @@ class LayerFile:
         note = msgspec.json.encode(result)
         sizes = struct.pack("<II", len(note), len(content))
         record = MAGIC + sizes + struct.pack("<I", zlib.crc32(sizes + note)) + note + content
-        append_bytes(
-            self.path, self.end, record, lambda file: find_record(file, self.end, _measure(file)) is not None
-        )
+        append_bytes(self.path, self.end, self._file_size, record)
         self._apply(result, self.end + HEAD.size + len(note), len(content))
+        self._file_size = self.end
 
     def _load(self, end: int | None) -> None:
-        """Read all notes up to ``end`` or a record that was cut off."""
-        try:
-            with self.path.open("rb") as file:
-                length = min(_measure(file), sys.maxsize if end is None else end)
-                while self.end < length:
-                    found = read_record(file, self.end, length)
-                    if found is None:
-                        found = find_record(file, self.end, length)
-                        if found is None:  # cut off
-                            break
-                        self.problem = f"{self.path}: damaged; track the frames without a result again"
-                    self._apply(*found)
-        except OSError as error:
-            self.problem = f"{self.path}: cannot be read ({error.strerror}); its tracked masks are not shown"
+        """Read the notes of all whole records up to ``end``."""
+        with suppress(OSError), self.path.open("rb") as file:
+            self._file_size = file.seek(0, os.SEEK_END)
+            length = self._file_size if end is None else min(self._file_size, end)
+            while (found := read_record(file, self.end, length)) is not None:
+                self._apply(*found)
 
     def _apply(self, result: Result, start: int, size: int) -> None:
         self.end = start + size
@@ -285,8 +262,6 @@ class LayerStore:
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """of frames, by a text of what they show"""
-        self.last_id = max(self._list_files(), default=0)
-        """largest layer id at opening, including layers that a damaged log no longer names"""
         self.revision = 0
         """number of changes since the store was opened"""
 
@@ -313,13 +288,10 @@ class LayerStore:
         place = file.places[frame]
         return self._cache.get_or_compute((file.path, place), lambda: file.read(frame, place))
 
-    def drop_oldest(self, needed: Iterable[int], limit: int) -> None:
-        """Remove files that are not needed until all take at most ``limit`` bytes, the oldest first."""
-        files, kept = self._list_files(), {*needed}
-        size = sum(path.stat().st_size for path in files.values())
-        for layer_id, path in sorted(files.items()):
-            if size > limit and layer_id not in kept:
-                size -= path.stat().st_size
+    def keep_only(self, layer_ids: Collection[int]) -> None:
+        """Remove the files of all other layers."""
+        for layer_id, path in self._list_files().items():
+            if layer_id not in layer_ids:
                 path.unlink(missing_ok=True)
 
     def _list_files(self) -> dict[int, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -11,21 +12,6 @@ from aotlab import InputError
 from aotlab_studio.document.log import Direction, Layer
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.video import require_frame
-
-
-@dataclass(frozen=True)
-class TrackRequest:
-    """Frames and objects to track."""
-
-    start: int
-    """frame whose masks are the reference"""
-    direction: Direction = "forward"
-    """``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between keyframes"""
-    first: int = 0
-    last: int | None = None
-    """last frame; None: the video's"""
-    object_ids: Sequence[int] | None = None
-    """objects to write; None: all that are not locked"""
 
 
 @dataclass(frozen=True)
@@ -51,30 +37,44 @@ class Span:
         return forward + (0 if self.backward_from is None else self.backward_from - self.first)
 
 
-def plan_request(now: Snapshot, request: TrackRequest) -> Layer:
-    """Return the layer of a request; raise `InputError` for frames or objects that it cannot be for."""
-    first, last = max(request.first, now.clip[0]), now.clip[1] if request.last is None else request.last
-    for index in (request.start, request.first, last):
+def plan_request(
+    now: Snapshot,
+    start: int,
+    direction: Direction = "forward",
+    first: int = 0,
+    last: int | None = None,
+    object_ids: Sequence[int] | None = None,
+) -> Layer:
+    """Return the layer of a person's request; raise `InputError` for frames or objects that it cannot be for.
+
+    Args:
+        start: frame whose masks are the reference.
+        direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between
+            keyframes.
+        first: first frame.
+        last: last frame; None: the job's or video's.
+        object_ids: objects to write; None: all that are not locked.
+    """
+    last = now.clip[1] if last is None else last
+    for index in (start, first, last):
         require_frame(index, now.count)
-    if not first <= request.start <= last:
-        raise InputError(
-            f"range {first} to {last}: does not hold frame {request.start}, where tracking starts"
-        )
-    objects, start = now.objects, request.start
-    wanted = objects.ids if request.object_ids is None else request.object_ids
+    first, objects = max(first, now.clip[0]), now.objects
+    if not first <= start <= last:
+        raise InputError(f"range {first} to {last}: does not hold frame {start}, where tracking starts")
+    wanted = objects.ids if object_ids is None else object_ids
     chosen = {objects.get(object_id).id for object_id in wanted}.difference(objects.locked)
     references = _list_references(now, first, last, start)
-    if request.direction == "forward":
+    if direction == "forward":
         references = [index for index in references if index >= start]
         first = references[0] + 1 if references else first
-    elif request.direction == "backward":
+    elif direction == "backward":
         references = [index for index in references if index <= start][-1:]
         last = references[0] - 1 if references else last
     if not references:
         raise InputError(f"frame {start}: no mask to track; paint an object on it first")
-    if first > last or (request.direction == "both" and first == last):
+    if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(list_layer_ids(now, chosen), first, last, references[0], request.direction)
+    return Layer(list_layer_ids(now, chosen), first, last, references[0], direction)
 
 
 def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int | None = None) -> Layer | None:
@@ -99,22 +99,16 @@ def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int |
         )
     passable = has_result.copy()
     passable[now.keyframes] = True
-    masks = {index: now.keyframe(index).get(object_id) for index in now.keyframes}
-    keyframes_of_object = [
-        index for index, digest in masks.items() if digest is not None and index not in (frame, removed)
-    ]
-    after = min((index for index in keyframes_of_object if index > frame), default=now.count)
-    before = max((index for index in keyframes_of_object if index < frame), default=-1)
-    last = frame
-    while last + 1 < after and passable[last + 1]:
-        last += 1
-    while last > frame and not has_result[last]:
-        last -= 1
-    between = before >= 0 and bool(masks[before]) and bool(passable[before + 1 : frame].all())
-    between = between and bool(has_result[before + 1 : frame].any())
-    first = before + 1 if between else frame
-    while not between and first - 1 > before and has_own_result[first - 1]:
-        first -= 1
+    masks = {index: now.keyframe(index) for index in now.keyframes if index not in (frame, removed)}
+    drawn = [index for index, by_object in masks.items() if object_id in by_object]
+    after = min((index for index in drawn if index > frame), default=now.count)
+    before = max((index for index in drawn if index < frame), default=-1)
+    reached = takewhile(passable.__getitem__, range(frame + 1, after))
+    last = max((index for index in reached if has_result[index]), default=frame)
+    gap = slice(before + 1, frame)
+    between = before >= 0 and masks[before][object_id] and passable[gap].all() and has_result[gap].any()
+    own = takewhile(has_own_result.__getitem__, range(frame - 1, before, -1))
+    first = before + 1 if between else min(own, default=frame)
     if first == last == frame:
         return None
     objects = list_layer_ids(now, {object_id})

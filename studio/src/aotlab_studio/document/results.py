@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab import InputError
 from aotlab.sdk import (
     Annotations,
     JobRecord,
@@ -16,7 +15,6 @@ from aotlab.sdk import (
     find_video,
     load_masks,
     read_annotations,
-    read_job_record,
     require_same_video,
 )
 from aotlab_studio.document.document import Document
@@ -26,20 +24,15 @@ from aotlab_studio.document.folder import (
     digest_results,
     locate_project,
     open_folder,
+    read_job,
     read_levels,
 )
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_item
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.files import restore_entries
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
-
-
-def read_job(folder: Path) -> JobRecord | None:
-    """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
-    return read_job_record(Path(os.path.realpath(folder)))
 
 
 def load_job_masks(job: JobRecord, video: VideoInfo) -> Annotations:
@@ -57,7 +50,7 @@ def open_document(
 ) -> Document:
     """Open the project of a video, which is created on first use; for a job's results, with all their masks.
 
-    If the video was tracked again, a project without an edit gets the new results, as `take_results`.
+    If the video was tracked again, a project without an edit gets the new results.
 
     Args:
         path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
@@ -77,7 +70,6 @@ def open_document(
         video, folder = locate_project(path, project)
     else:
         real = Path(os.path.realpath(path))
-        restore_entries(real)
         folder, levels = project or real.with_name(real.name + PROJECT_SUFFIX), job.levels
         moved = not os.path.exists(job.video) and (folder / PROJECT_FILE).is_file()
         video = locate_project(folder)[0] if moved else find_video(real, job)
@@ -89,7 +81,7 @@ def open_document(
         if job is not None:
             document.results = real
             if not document.edited and (document.has_new_results or not document.log.entries):
-                take_results(document)
+                _import_results(document, job)
         return document
     except BaseException:
         lock.release()
@@ -98,15 +90,12 @@ def open_document(
         raise
 
 
-def take_results(document: Document) -> None:
-    """Replace what the document has of results by what they are now, in one edit; what was drawn or typed stays.
+def _import_results(document: Document, job: JobRecord) -> None:
+    """Make the document what the results of a job show, in one edit; raises `InputError` as `read_annotations`.
 
-    Tracked frames without masks show no object. Raises `InputError` as `read_annotations`, or without results.
+    Tracked frames without masks show no object.
     """
     folder, video = document.results, document.video_info
-    job = read_job(folder)
-    if job is None:
-        raise InputError(f"{folder}: no results of a job; track the video")
     count = video.length or 0
     require_same_video(folder, job, document.frames.path)
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
@@ -132,6 +121,4 @@ def take_results(document: Document) -> None:
         classes=dict(given.classes | tracked.classes),
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
-    with document.lock:
-        now, read = document.snapshot.state, document.log.find_read(document.head)
-        document.edit("results of a job", now.difference(values.replace(read.difference(now))))
+    document.edit("results of a job", document.snapshot.state.difference(values))

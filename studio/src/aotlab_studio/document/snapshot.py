@@ -246,12 +246,6 @@ class Snapshot:
         ]
         return hashlib.sha256(repr((items, self.classes, self.attributes)).encode()).hexdigest()[:32]
 
-    def has_same_edits(self, other: Snapshot) -> bool:
-        """Whether people drew, requested and named the same in another snapshot; tracked masks may differ."""
-        mine, others = self.state, other.state
-        same = mine.keyframes == others.keyframes and mine.layers == others.layers
-        return same and self.objects_digest == other.objects_digest
-
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
         return hashlib.sha256(self._describe(index).encode()).hexdigest()[:32]
@@ -328,20 +322,13 @@ class Snapshot:
     def _find_changed(self, layer_id: int, object_id: int, first: int, last: int) -> np.ndarray:
         """Return which frames of a range, bool, were tracked from a drawn mask that has changed since.
 
-        A frame is tracked from the drawn mask of its object before it, the one after it, or both; results of a job are
-        tracked from the masks that were read with them.
+        A frame is tracked from the drawn mask of its object before it, the one after it, or both.
         """
         layer, entry = self.state.layer(layer_id), self._log.layer_entries[layer_id]
-        is_import, target = layer.kind == "import", self.resolve(object_id)
-        then = self._log.find_read(entry) if is_import else self._log.state(entry)
+        target, then = self.resolve(object_id), self._log.state(entry)
         source = resolve(then, object_id)
-        drawn_then = (
-            [frame for frame in sorted(then.keyframes) if find_digest(then, frame, source)]
-            if is_import
-            else self._log.list_drawn(entry, source)
-        )
         drawn: set[int] = set()  # on frames of the range, and nearest to it
-        for frames in (self._log.list_drawn(self.entry, target), drawn_then):
+        for frames in (self._log.list_drawn(self.entry, target), self._log.list_drawn(entry, source)):
             drawn.update(frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1])
         edges, index = [-1, *sorted(drawn), self.count], np.arange(first, last + 1)
         from_before, from_after = layer.find_directions(index)

@@ -50,23 +50,10 @@ export class ClipHeader {
   }
 
   /** @param {import('./protocol.js').Description} description */
-  show({ status, note, shared, conflict }) {
+  show({ shared }) {
     const listed = new URL('..', location.href).pathname.endsWith('/clip/');
     for (const link of elements('clips', 'next-clip')) link.hidden = !listed;
     element('name-field').hidden = listed || !shared;
-    this.setStatus(status, note);
-    this.setConflict(conflict);
-  }
-
-  /** Offer the masks of the last tracking. @param {string} conflict why they do not show; empty: they do */
-  setConflict(conflict) {
-    element('take-results').hidden = !conflict;
-    element('take-results').title = conflict;
-  }
-
-  /** Replace the tracked masks by the last tracking's, in a step that can be undone. */
-  async takeResults() {
-    this.app.history.offer(await this.app.send('take_results', {}), 'New results taken');
   }
 
   /** @param {ClipStatus} status @param {string} note */

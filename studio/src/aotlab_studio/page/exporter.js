@@ -24,11 +24,11 @@ export class Exporter {
     element('export-cancel').onclick = () => app.send('cancel_export', {});
   }
 
-  /** @param {import('./protocol.js').Choice[]} outputs */
+  /** @param {Record<string, string>} outputs descriptions by name */
   setNames(outputs) {
     const fields = element('outputs');
     const legend = /** @type {HTMLLegendElement} */ (fields.firstElementChild);
-    fields.replaceChildren(legend, ...outputs.map(({ value, text }) => createElement('label', {},
+    fields.replaceChildren(legend, ...Object.entries(outputs).map(([value, text]) => createElement('label', {},
       createElement('input', { type: 'checkbox', name: value, checked: PRESETS.Masks.includes(value) }), ` ${text}`)));
   }
 

@@ -24,7 +24,7 @@ import { Viewer } from './viewer.js';
 
 /** Actions that end a series of clicks. @type {(keyof Actions)[]} */
 const CLICK_ENDING_ACTIONS = [
-  'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'take_results', 'track',
+  'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'track',
 ];
 
 export class App {
@@ -44,6 +44,8 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
+    /** Notes, objects and classes that show, as JSON. */
+    this.listed = '';
     this.queue = new DrawingQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
@@ -99,22 +101,31 @@ export class App {
     this.project = state.project;
     const place = (first && loadSettings().places?.[state.project]) || {};
     if (place.chosen) this.chosen = place.chosen;
-    this.tracking.showRange(state.range);
     this.clip.show(state);
-    this.review.setNotes(state.notes);
     this.timeline.setStrips(state.strips);
-    this.fields.setClasses(state.classes);
-    this.setObjects(state.objects);
-    this.history.setTitles(state.history);
+    this.showDocument(state);
     if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
-    this.timeline.set({ clip: state.clip, outdated: state.outdated });
-    const problems = [...state.problems, state.conflict].filter(Boolean);
-    this.showMessage(problems.join(' '), problems.length > 0);
+    this.showMessage(state.problems.join(' '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);
+  }
+
+  /** Show what was edited or tracked, without the masks. @param {import('./protocol.js').DocumentState} state */
+  showDocument(state) {
+    this.tracking.showRange(state.range);
+    this.timeline.set({ clip: state.clip, outdated: state.outdated });
+    this.clip.setStatus(state.status, state.note);
+    this.history.setTitles(state.history);
+    const { notes, objects, classes } = state;
+    const listed = JSON.stringify([notes, objects, classes]);
+    if (listed === this.listed) return; // somebody may be pressing a button of a list
+    this.listed = listed;
+    this.review.setNotes(notes);
+    this.fields.setClasses(classes);
+    this.setObjects(objects);
   }
 
   /** @param {Item[]} objects */
@@ -305,32 +316,13 @@ function eventHandlers(app) {
       if (frame === playback.wanted.frame) playback.refresh(revision);
       review.refreshFrame(frame);
     },
-    objects: ({ objects, classes, revision }) => {
-      const ids = app.objects.map(({ id }) => id).join();
-      frames.setRevision(revision);
-      app.fields.setClasses(classes);
-      app.setObjects(objects);
-      if (ids !== objects.map(({ id }) => id).join()) review.refresh();
-      playback.refresh(revision);
-    },
+    document: ({ state }) => app.showDocument(state),
     results: ({ revision }) => {
       frames.setRevision(revision);
       playback.refresh(revision);
       review.refresh();
     },
-    range: ({ range, clip }) => {
-      tracking.showRange(range);
-      timeline.set({ clip });
-      playback.showNumber();
-    },
-    history: ({ titles }) => app.history.setTitles(titles),
     job: ({ job }) => (job.background ? tracking.setCorrection(job) : tracking.setJob(job)),
-    outdated: ({ ranges }) => timeline.set({ outdated: ranges }),
-    notes: ({ notes }) => review.setNotes(notes),
-    status: ({ status, note, conflict }) => {
-      app.clip.setStatus(status, note);
-      app.clip.setConflict(conflict);
-    },
     model: ({ model }) => tracking.setModel(model),
     export: ({ done, total }) => { element('export-progress').value = done / total; },
   };

@@ -14,7 +14,6 @@ export function connectControls(app) {
   returnFocus();
   makeTools(app);
   const { viewer, timeline } = app;
-  element('take-results').onclick = () => app.inputs.add(() => app.clip.takeResults(), true);
   element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
   element('open-versions').onclick = () => app.versions.open();
   element('panels').onclick = () => { // in a narrow window

@@ -1,4 +1,4 @@
-"""Review of a batch, as the list of its videos shows it."""
+"""Entries of a list of clips: the reviews of a tracked batch, or the videos in a folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from aotlab import InputError
+from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.checks import REASONS
 
+REVIEW_FILE = "review.json"
 STATUSES = ("failed", "check", "done", "waiting")
 """order of statuses in the list, most urgent first"""
 
@@ -19,13 +23,13 @@ def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> No
     """Write ``review.json``; arguments as in `Output.finish_batch`."""
     entries = [_make_entry(folder, record) for record in records]
     text = json.dumps(entries, indent=1) + "\n"
-    write_bytes(folder / "review.json", text.encode("utf-8", "backslashreplace"))
+    write_bytes(folder / REVIEW_FILE, text.encode("utf-8", "backslashreplace"))
 
 
 def update_review(folder: Path) -> None:
     """Write the review of a batch again from its videos' reviews; do nothing without a review."""
     try:
-        entries = json.loads((folder / "review.json").read_text(encoding="utf-8"))
+        entries = json.loads((folder / REVIEW_FILE).read_text(encoding="utf-8"))
         keys = ("name", "status", "frames", "error", "video", "rate")
         records = [{key: entry[key] for key in keys} for entry in entries]
     except (OSError, ValueError, LookupError, TypeError):
@@ -56,15 +60,42 @@ def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 def _read_notes(folder: Path) -> dict[str, Any]:
     """Return objects and checks of a video's review; empty if it is missing."""
     try:
-        notes: dict[str, Any] = json.loads((folder / "review.json").read_text(encoding="utf-8"))
+        notes: dict[str, Any] = json.loads((folder / REVIEW_FILE).read_text(encoding="utf-8"))
         return notes
     except (OSError, ValueError):
         return {"objects": [], "check": []}
 
 
+def read_entries(folder: Path) -> list[dict[str, Any]] | None:
+    """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path.
+
+    Raises:
+        InputError: the reviews are damaged or cannot be read.
+    """
+    path = folder / REVIEW_FILE
+    try:
+        reviews = json.loads(path.read_bytes()) if path.exists() else None
+        if isinstance(reviews, list):  # the review of a single video is an object
+            return rank_entries([entry for entry in reviews if entry["status"] != "waiting"])
+    except (OSError, TypeError, ValueError, KeyError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not the reviews of a list ({error}); write it again with aotlab track --summarize"
+        ) from error
+    return [
+        {"name": path.name, "video": str(path), "frames": None, "objects": 0, "error": "", "rate": "25"}
+        for path in _list_videos(folder)
+    ] or None
+
+
 def rank_entries(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Return the entries of ``review.json``, the most urgent first."""
     return sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry)))
+
+
+def locate_video(folder: Path, entry: Mapping[str, Any]) -> Path:
+    """Return the video of an entry, also after the results in the folder were moved together with it, or beside it."""
+    job = read_job(folder / entry["name"])
+    return Path((job.video if job is not None else entry["video"]) or "")
 
 
 def list_sentences(entry: Mapping[str, Any]) -> list[str]:
@@ -93,3 +124,16 @@ def _measure_loss(entry: Mapping[str, Any]) -> float:
     """Return the largest fraction of frames on which an object is lost."""
     lost = [sum(end - start + 1 for start, end in item["lost_on"]) for item in entry["notes"]["objects"]]
     return max(lost, default=0) / max(1, entry["frames"] or 0)
+
+
+def _list_videos(folder: Path) -> list[Path]:
+    """Return the videos of a folder.
+
+    None in a project, in the results of a video, or in a folder of images other than masks beside videos.
+    """
+    if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
+        return []
+    videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
+    masks = {f"{path.stem}.png" for path in videos}
+    images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    return videos if images <= masks else []

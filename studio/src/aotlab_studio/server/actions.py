@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from inspect import Parameter, signature
 from typing import Any, get_type_hints
 
@@ -16,11 +17,9 @@ from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
-from aotlab_studio.document.log import Direction, Entry, StatusRecord
-from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.document.results import take_results
+from aotlab_studio.document.log import Entry, StatusRecord
 from aotlab_studio.document.strips import encode_strips
-from aotlab_studio.protocol import Choice, Description, JobProgress
+from aotlab_studio.protocol import Description
 from aotlab_studio.server.export import PROBABILITIES
 from aotlab_studio.server.session import Session
 from aotlab_studio.video import require_frame
@@ -33,8 +32,8 @@ def describe(session: Session) -> Description:
     document = session.document
     kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
     with document.lock:
-        now = document.snapshot
         return Description(
+            **msgspec.structs.asdict(document.describe()),
             name=document.frames.name,
             project=document.header.id,
             video=session.video_id,
@@ -42,21 +41,10 @@ def describe(session: Session) -> Description:
             size=document.frames.size,
             rate=float(document.frames.rate),
             shared=document.shared,
-            status=document.status.value,
-            note=document.status.note,
-            conflict=document.conflict,
-            objects=list(now.objects),
-            classes=sorted({*now.classes, *(item.class_name for item in now.objects if item.class_name)}),
-            strips=encode_strips(now),
-            revision=document.revision,
-            outputs=[Choice(name, f"{kind.file_name}: {kind.description}") for name, kind in kinds.items()],
+            strips=encode_strips(document.snapshot),
+            outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
             models=session.choice.names,
             model=session.choice.chosen,
-            history=document.titles,
-            outdated=now.list_outdated(),
-            range=now.state.ranges.get("track"),
-            clip=now.clip,
-            notes=now.notes,
             job=session.job.report() if session.job is not None and session.job.alive else None,
             problems=document.problems,
         )
@@ -82,16 +70,18 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         raise InputError(f"{name}: {str(error).replace('$.', '')}") from error
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
-    action = ACTIONS[name]
-    if actor.message in session.document.log.messages:
-        return _repeat(action, session.document.log.messages[actor.message], values)
-    view = session.act_as(actor)
+    action, document = ACTIONS[name], session.document
+    view, before = session.act_as(actor), document.head
     if action in DRAWING_ACTIONS:
-        session.runner.stop_background()
-    before = session.document.head
-    result = action(view.document if action in DOCUMENT_ACTIONS else view, **values)
-    if session.document.head != before:
-        session.runner.schedule(edited=True)
+        session.runner.delay_corrections()
+    of_document = action in DOCUMENT_ACTIONS
+    repeatable = of_document and actor.message is not None
+    with document.lock if repeatable else nullcontext():  # its message may arrive twice at once
+        if actor.message in document.log.messages:
+            return _repeat(action, document.log.messages[actor.message], values)
+        result = action(view.document if of_document else view, **values)
+    if document.head != before:
+        session.runner.schedule()
     return result
 
 
@@ -101,18 +91,6 @@ def _repeat(action: Callable[..., Any], record: Entry | StatusRecord, values: Ma
     object_id = values.get("object_id") or next(iter(objects), 0)
     kind = get_type_hints(action)["return"]
     return EditResult(object_id, {}, 0) if kind is EditResult else object_id if kind is int else None
-
-
-def track(
-    session: Session,
-    frame: int,
-    direction: Direction = "forward",
-    first: int = 0,
-    last: int | None = None,
-    object_ids: list[int] | None = None,
-) -> JobProgress:
-    """Start tracking from ``frame`` over frames ``first`` to ``last``, inclusive; None: to the end, and all objects."""
-    return session.track(TrackRequest(frame, direction, first, last, object_ids)).report()
 
 
 def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
@@ -134,12 +112,12 @@ DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
     editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
-    Document.save_version, Document.restore_version, take_results,
+    Document.save_version, Document.restore_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
-    describe, Session.suggest, Session.preview, Session.set_model, track, Session.pause, Session.resume, Session.stop,
-    Session.undo, Session.redo, Session.review, Session.export, Session.cancel_export, Session.set_status,
+    describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause, Session.resume,
+    Session.stop, Session.undo, Session.redo, Session.review, Session.export, Session.cancel_export, Session.set_status,
 )  # fmt: skip
 """actions whose first parameter is the session"""
 ACTIONS = {action.__name__: action for action in (*DOCUMENT_ACTIONS, *SESSION_ACTIONS)}

@@ -21,6 +21,7 @@ import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -63,8 +64,7 @@ CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 def build_app(session: Session) -> Starlette:
     """Return the application, without its guard."""
-    dispatcher = Dispatcher(session)
-    endpoints = Endpoints(session, dispatcher)
+    endpoints = Endpoints(session)
     return Starlette(
         routes=[
             *make_page_routes("index.html"),
@@ -73,7 +73,7 @@ def build_app(session: Session) -> Starlette:
             Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
             Route("/drawings", endpoints.store_drawings, methods=["POST"]),
             Route("/export.zip", endpoints.get_archive),
-            WebSocketRoute("/socket", lambda socket: Connection(dispatcher, socket).run()),
+            WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
         ],
         exception_handlers={
             InputError: lambda _, error: PlainTextResponse(str(error), 404),
@@ -85,8 +85,8 @@ def build_app(session: Session) -> Starlette:
 class Endpoints:
     """Responses to HTTP requests."""
 
-    def __init__(self, session: Session, dispatcher: Dispatcher) -> None:
-        self._session, self._dispatcher = session, dispatcher
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def get_frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
@@ -121,10 +121,6 @@ class Endpoints:
         document = self._session.document.act_as(Actor(read_person(request), query.get("page")))
         require_frame(index, document.frames.count)
         body = await read_body(request)
-        if body is None:
-            return PlainTextResponse(
-                f"masks: larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer at once", 413
-            )
         try:
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
             if "targets" in query:
@@ -132,7 +128,7 @@ class Endpoints:
             loaded = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
-            self._session.runner.schedule(edited=True)
+            self._session.runner.schedule()
             return Response(msgspec.json.encode(loaded), media_type="application/json")
         except UnclearObjectsError as error:
             return JSONResponse(msgspec.to_builtins(error.objects), 409)
@@ -146,7 +142,7 @@ class Endpoints:
         are stored, and the answer is 422 with the errors.
         """
         try:
-            messages = msgspec.json.decode(await read_body(request) or b"", type=list[dict[str, Any]])
+            messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
             return PlainTextResponse(f"drawings: {error}", 422)
         actor, object_id, errors = Actor(read_person(request)), None, list[str]()
@@ -156,7 +152,7 @@ class Endpoints:
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
                 message["object_id"] = object_id
-            answer = await self._dispatcher.run(message, actor)
+            answer = await answer_message(self._session, message, actor)
             if isinstance(answer, Failure):
                 errors.append(answer.error)
             if (lacks_object or message["do"] == "add_object") and isinstance(answer, Answer):
@@ -173,46 +169,30 @@ class Endpoints:
         return FileResponse(path, filename=path.name, headers=NO_CACHE_HEADERS)
 
 
-class Dispatcher:
-    """The actions of all pages. A drawing that a closing page sends again is stored once."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self._running: dict[int, asyncio.Future[Answer | Failure]] = {}
-        """drawings by message id; the log has those that are stored"""
-
-    async def run(self, message: dict[str, Any], actor: Actor) -> Answer | Failure:
-        """Carry out a message and return the reply."""
-        message_id = message.get("id")
-        if message.get("do") not in DRAWINGS or not isinstance(message_id, int) or message_id < MIN_PAGE_ID:
-            return await self._run(message, actor)
-        if message_id not in self._running:
-            actor = replace(actor, message=message_id)
-            self._running[message_id] = asyncio.ensure_future(self._run(message, actor))
-            self._running[message_id].add_done_callback(lambda _: self._running.pop(message_id))
-        return await asyncio.shield(self._running[message_id])
-
-    async def _run(self, message: dict[str, Any], actor: Actor) -> Answer | Failure:
-        message_id = message.get("id")
-        message_id = message_id if isinstance(message_id, int) else None
-        document = self.session.document
-        try:
-            result = await run_in_threadpool(run_action, self.session, message, actor)
-            return Answer(message_id, result, document.revision, document.head)
-        except OutdatedError as error:
-            return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
-        except InputError as error:
-            return Failure(message_id, str(error))
-        except Exception:
-            logging.getLogger(__name__).exception("action failed")
-            return Failure(message_id, "internal error; the program's output has the details")
+async def answer_message(session: Session, message: dict[str, Any], actor: Actor) -> Answer | Failure:
+    """Carry out an action, a drawing once for each message id of a page, and return the reply."""
+    document, message_id = session.document, message.get("id")
+    if not isinstance(message_id, int):
+        message_id = None
+    elif message.get("do") in DRAWINGS and message_id >= MIN_PAGE_ID:
+        actor = replace(actor, message=message_id)
+    try:
+        result = await run_in_threadpool(run_action, session, message, actor)
+        return Answer(message_id, result, document.revision, document.head)
+    except OutdatedError as error:
+        return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
+    except InputError as error:
+        return Failure(message_id, str(error))
+    except Exception:
+        logging.getLogger(__name__).exception("action failed")
+        return Failure(message_id, "internal error; the program's output has the details")
 
 
 class Connection:
     """WebSocket of one page: its messages in order, and all events of the session."""
 
-    def __init__(self, dispatcher: Dispatcher, socket: WebSocket) -> None:
-        self._dispatcher, self._session, self._socket = dispatcher, dispatcher.session, socket
+    def __init__(self, session: Session, socket: WebSocket) -> None:
+        self._session, self._socket = session, socket
         self._page = socket.query_params.get("page") or secrets.token_hex(8)
         self._actor = Actor(read_person(socket), self._page)
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
@@ -251,7 +231,7 @@ class Connection:
             await self._handle(message)
 
     async def _handle(self, message: dict[str, Any]) -> None:
-        self._queue.put_nowait(await self._dispatcher.run(message, self._actor))
+        self._queue.put_nowait(await answer_message(self._session, message, self._actor))
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
@@ -351,15 +331,14 @@ def _jpeg_response(content: bytes, headers: dict[str, str]) -> Response:
     return Response(content, media_type="image/jpeg", headers=headers)
 
 
-async def read_body(request: Request) -> bytes | None:
-    """Return the body; None if it is too large."""
-    parts, size = [], 0
+async def read_body(request: Request) -> bytes:
+    """Return the body; answer 413 if it is too large."""
+    body = bytearray()
     async for part in request.stream():
-        size += len(part)
-        if size > MAX_UPLOAD_BYTES:
-            return None
-        parts.append(part)
-    return b"".join(parts)
+        body += part
+        if len(body) > MAX_UPLOAD_BYTES:
+            raise HTTPException(413, f"larger than {MAX_UPLOAD_BYTES >> 20} MiB; send fewer masks at once")
+    return bytes(body)
 
 
 def encode_labels(labels: np.ndarray) -> bytes:

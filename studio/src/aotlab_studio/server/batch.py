@@ -24,17 +24,15 @@ from aotlab_studio.document.folder import (
     PROJECT_SUFFIX,
     digest_results,
     digest_values,
+    read_job,
     read_levels,
 )
-from aotlab_studio.document.planning import TrackRequest
-from aotlab_studio.document.results import read_job
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.batch import list_sentences
+from aotlab_studio.review.batch import REVIEW_FILE, list_sentences, locate_video, read_entries
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.server.app import build_app
 from aotlab_studio.server.batch_export import export_clips
-from aotlab_studio.server.batch_list import REVIEW_FILE, locate_video, read_entries
 from aotlab_studio.server.session import Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
@@ -99,10 +97,6 @@ class Batch:
             found = self._open.get(name)
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
-            document = found.session.document if found is not None and not found.requests else None
-            if document is not None and document.has_new_results and not document.edited:
-                self.release(name)  # opened again, it has the new results
-                found = self._open.get(name)
             found = found or self._open_session(name)
             folder_lock = found.session.document.folder_lock
             if person and person != found.person and folder_lock is not None:
@@ -199,9 +193,10 @@ class Batch:
         try:
             with self.use(name, person) as session:
                 start = next(iter(session.document.snapshot.keyframes), 0)
-                job = session.track(TrackRequest(start, "both"))
-                job.wait()
-                self._problems[name] = job.problem or ""
+                session.track(start, "both")
+                if (job := session.job) is not None:
+                    job.wait()
+                    self._problems[name] = job.problem or ""
         except InputError as error:
             self._problems[name] = str(error)
         except Exception:  # the clips after it are tracked
@@ -214,15 +209,14 @@ class Batch:
     def _describe(self, entry: dict[str, Any]) -> Clip:
         name, error, project = entry["name"], entry["error"], self._locate_project(entry["name"])
         results = digest_values(digest_results(self.folder / name))
-        clip = Clip(name, entry["frames"] or 0, entry["objects"], digest=results)
+        checks = list_sentences(entry) if entry.get("notes", {}).get("objects") else []
+        clip = Clip(name, entry["frames"] or 0, entry["objects"], digest=results, sentences=checks)
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
         except InputError as problem:
             error = str(problem)
-        reviewed = entry.get("notes", {}).get("objects")
-        sentences = self._describe_tracking(name) or (list_sentences(entry) if reviewed else clip.sentences)
-        sentences = [clip.conflict, *sentences] if clip.conflict else sentences
+        sentences = self._describe_tracking(name) or clip.sentences
         holder = str(read_owner(project) or "")
         return msgspec.structs.replace(clip, holder=holder, error=error, sentences=sentences)
 
@@ -265,17 +259,16 @@ class Batch:
         if path.is_file() and not has_project:
             return path.read_bytes()
         frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
-        now = self._read_document(name, project).snapshot if has_project else None
-        if now is None or not now.annotated_frames:
-            return encode_jpeg(draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16)), None)
-        confidence = {
-            index: min((score.confidence for score in now.scores(index).values()), default=1.0)
-            for index in now.annotated_frames
-        }
-        shown = dict.fromkeys((min(confidence), min(confidence, key=confidence.__getitem__), max(confidence)))
-        return encode_jpeg(
-            concat_images([draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]), None
-        )
+        images = [draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16))]
+        if has_project and (now := self._read_document(name, project).snapshot).annotated_frames:
+            confidence = {
+                index: min((score.confidence for score in now.scores(index).values()), default=1.0)
+                for index in now.annotated_frames
+            }
+            worst = min(confidence, key=confidence.__getitem__)
+            shown = dict.fromkeys((min(confidence), worst, max(confidence)))
+            images = [draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]
+        return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""
@@ -288,11 +281,11 @@ class Batch:
 
 def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
-    now, (status, note) = document.snapshot, document.status
+    now = document.snapshot
     names, frames = {item.id: item.name for item in now.objects}, 1 + now.clip[1] - now.clip[0]
+    checks = [f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)]
     return Clip(
-        name, frames, len(names), status, note, document.status_author, digest=document.digest,
-        conflict=document.conflict if document.edited else "",
+        name, frames, len(names), *document.status, digest=document.digest,
         untracked=bool(now.keyframes) and len(now.annotated_frames) < frames,
-        sentences=[f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)],
+        sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip

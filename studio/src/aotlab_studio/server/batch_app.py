@@ -63,7 +63,7 @@ class BatchEndpoints:
     async def set_status(self, request: Request) -> Response:
         """Store the status of a clip, with the parameters of `Session.set_status`."""
         try:
-            stored = msgspec.json.decode(await read_body(request) or b"", type=MESSAGES["set_status"])
+            stored = msgspec.json.decode(await read_body(request), type=MESSAGES["set_status"])
         except ValueError as error:
             return PlainTextResponse(f"status: {error}; give one of {', '.join(get_args(ClipStatus))}", 422)
         name, person = request.path_params["name"], read_person(request)
@@ -82,7 +82,7 @@ class BatchEndpoints:
     async def export_all(self, request: Request) -> Response:
         """Export all corrected or accepted clips in the outputs of the body; return `ExportedClips`."""
         try:
-            outputs = msgspec.json.decode(await read_body(request) or b"", type=list[str])
+            outputs = msgspec.json.decode(await read_body(request), type=list[str])
         except ValueError as error:
             return PlainTextResponse(f"outputs: {error}", 422)
         exported = await run_in_threadpool(self._batch.export_all, outputs)

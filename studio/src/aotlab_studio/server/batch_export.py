@@ -21,14 +21,13 @@ from aotlab.sdk import (
     write_job_record,
 )
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES
-from aotlab_studio.document.results import open_document, read_job
+from aotlab_studio.document.results import open_document
 from aotlab_studio.files import describe_write_error, list_files, read_export, replace_written, write_json
 from aotlab_studio.lock import LOCK
 from aotlab_studio.protocol import ExportedClips
-from aotlab_studio.review.batch import update_review
-from aotlab_studio.server.batch_list import read_entries
+from aotlab_studio.review.batch import read_entries, update_review
 from aotlab_studio.server.export import export_masks, list_classes, make_record
 
 LOCK_TIMEOUT = 10.0

@@ -12,19 +12,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay
-from aotlab.sdk import (
-    FrameSource,
-    Output,
-    StoredPrediction,
-    TrackedFrame,
-    VideoFile,
-    atomic_path,
-    find_output,
-)
+from aotlab.sdk import FrameSource, Output, StoredPrediction, TrackedFrame, VideoFile, find_output
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import utc_now
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.files import list_files
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
@@ -135,23 +128,19 @@ def make_record(document: Document, now: Snapshot, first: int = 0, last: int | N
         first: first frame.
         last: last frame, included; None: the video's.
     """
-    status, note = document.status
+    status, note, _ = document.status
     return {
         "edit": now.entry, "status": status, "note": note, "digest": now.digest,
         "outdated": now.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
     }  # fmt: skip
 
 
-def write_archive(files: Sequence[Path], archive: Path) -> None:
-    """Write files and folders into a ZIP archive, with names relative to its folder."""
-    with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as target:
-        for top in files:
-            for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-                if path.is_file():
-                    # images and videos are compressed already
-                    packed = path.suffix in (".json", ".txt", ".csv", ".xml")
-                    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
-                    target.write(path, path.relative_to(archive.parent), kind)
+def write_archive(folder: Path, archive: Path) -> None:
+    """Write all files of a folder into a ZIP archive, which may be in it."""
+    names = sorted(list_files(folder))
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as target:
+        for name in names:
+            target.write(folder / name, name)
 
 
 class ProjectReview(ReviewFile):

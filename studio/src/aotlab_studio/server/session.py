@@ -19,14 +19,15 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus, Entry, FrameRange
+from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus, Direction, Entry, FrameRange
 from aotlab_studio.document.painting import find_outlines, is_away
-from aotlab_studio.document.planning import TrackRequest
+from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import list_files, read_export, replace_written, write_json
 from aotlab_studio.protocol import (
     ExportEvent,
     ExportResult,
+    JobProgress,
     ModelEvent,
     OutdatedPolicy,
     ReviewEntry,
@@ -106,28 +107,24 @@ class Session:
         Args:
             digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
         """
+        name = self.document.frames.name
         with self.document.lock:
-            self._require_seen(digest)
-            seen = self.document.snapshot
+            head = self.document.head
+            if digest not in (None, self.document.digest):
+                raise InputError(
+                    f"{name}: changed since the list was read; look at it, then set the status again"
+                )
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
-            if outdated != "wait":
-                self._require_seen(digest)
-            elif not self.document.snapshot.has_same_edits(seen):
-                raise InputError(
-                    f"{self.document.frames.name}: changed while waiting; look at it, then set the status again"
-                )
+            if self.document.head != head:
+                raise InputError(f"{name}: changed while waiting; look at it, then set the status again")
+            if self.document.actor.message in self.document.log.messages:
+                return  # sent again while this one waited
             known = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
             self.document.set_status(status, note, known)
             if status in (*EXPORTED_STATUSES, "rejected") and self.document.snapshot.objects.ids:
                 self.document.save_version(f"{status}: {note}" if note else status)
-
-    def _require_seen(self, digest: str | None) -> None:
-        if digest not in (None, self.document.digest):
-            raise InputError(
-                f"{self.document.frames.name}: changed since the list was read; look at it, then set the status again"
-            )
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -207,9 +204,19 @@ class Session:
         self.choice.choose(name)
         self.document.emit(ModelEvent(name))
 
-    def track(self, request: TrackRequest) -> TrackingJob:
-        """Start a job; raises `InputError` if a job is running, or as `plan_request`."""
-        return self.runner.start(self.document, request)
+    def track(
+        self,
+        frame: int,
+        direction: Direction = "forward",
+        first: int = 0,
+        last: int | None = None,
+        object_ids: list[int] | None = None,
+    ) -> JobProgress:
+        """Start a job; arguments as of `plan_request`. Raises `InputError` as that, or if a job is running."""
+        job = self.runner.start(
+            self.document, lambda now: plan_request(now, frame, direction, first, last, object_ids)
+        )
+        return job.report()
 
     def undo(self, step: int | None = None) -> UndoneStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
@@ -274,7 +281,7 @@ class Session:
             export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
             record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
             write_json(written / EXPORT_RECORD, record)
-            write_archive(sorted(written.iterdir()), written / self.archive.name)
+            write_archive(written, written / self.archive.name)
             folder.mkdir(exist_ok=True)
             replace_written(written, folder, read_export(folder / EXPORT_RECORD).files)
         annotated = [index for index in now.annotated_frames if first <= index <= end]
@@ -309,7 +316,7 @@ class Session:
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 
     def _report_move(self, entry: Entry | None) -> UndoneStep | None:
-        self.runner.schedule(edited=True)
+        self.runner.schedule()
         return None if entry is None else UndoneStep(entry.title, entry.frame)
 
     def _report_export(self, done: int, total: int) -> None:

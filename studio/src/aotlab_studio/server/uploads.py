@@ -30,7 +30,7 @@ BINARY_ID = 255
 """the id in a mask of 0 and 255"""
 MASK_SUFFIXES = (".png", ".json", ".xml", ".txt")
 """suffixes of the files of an archive that are read"""
-EXPORTED_MASKS = (*TRACKED_MASKS, "label_studio.json", "mots.txt", "yolo")
+EXPORTED_MASKS = (*TRACKED_MASKS, "objects", "label_studio.json", "mots.txt", "yolo")
 """files and folders with masks in an archive that the page exported, the best first"""
 YOLO_LABELS = "labels"
 """name of the folder that makes the one around it masks in YOLO's format"""
@@ -234,13 +234,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             names = {each: PurePosixPath(each.filename) for each in archive.infolist() if not each.is_dir()}
-            entries = [
-                entry
-                for entry, name in names.items()
-                if name.suffix.lower() in MASK_SUFFIXES
-                and name.name[0] != "."
-                and "__MACOSX" not in name.parts
-            ]
+            entries = [each for each, name in names.items() if _may_be_mask(name)]
             if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
                 limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
                 raise InputError(f"masks: an archive of more than {limits}; split it")
@@ -249,13 +243,8 @@ def _unpack(content: bytes, folder: Path) -> Path:
         raise
     except Exception as error:  # each compression method has its own errors
         raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
-    record = folder / EXPORT_RECORD
-    if record in paths:  # an archive of the page
-        paths.remove(record)
-        record.unlink()
-        for path in (folder / name for name in EXPORTED_MASKS):
-            if path.exists():
-                return path
+    if (folder / EXPORT_RECORD) in paths:  # an archive of the page
+        return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
     texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
     images = [path for path in paths if path.suffix.lower() == ".png"]
     if len(texts) == 1 or (not texts and len(images) == 1):
@@ -267,6 +256,11 @@ def _unpack(content: bytes, folder: Path) -> Path:
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir() and inner[0].name != YOLO_LABELS:
         folder = inner[0]
     return folder
+
+
+def _may_be_mask(name: PurePosixPath) -> bool:
+    """Whether a file of an archive is not one of an operating system, and has a suffix of masks."""
+    return name.suffix.lower() in MASK_SUFFIXES and name.name[0] != "." and "__MACOSX" not in name.parts
 
 
 def _read_colors(folder: Path, video: VideoInfo) -> Annotations:

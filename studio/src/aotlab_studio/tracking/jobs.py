@@ -14,11 +14,12 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import State
+from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import Span, TrackRequest, list_layer_ids, plan_request, plan_spans
+from aotlab_studio.document.planning import Span, list_layer_ids, plan_spans
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus, OutdatedEvent
+from aotlab_studio.document.snapshot import Snapshot
+from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.review.signals import ReviewSignals
 
 if TYPE_CHECKING:
@@ -30,37 +31,23 @@ SPEED_FRAMES = 20
 """number of frames over which the speed is measured"""
 PROPAGATION_DELAY = 0.6
 """seconds without a stroke before a correction propagates"""
-STOP_TIMEOUT = 20.0
-"""seconds to wait for a job to end, which it does after the current frame"""
 
 
 class TrackingJob:
-    """One run of the tracker that makes a layer, in a thread that starts at once.
+    """One run of the tracker that makes a layer.
 
     It reads the keyframes as they were at the layer's entry, and ends when the layer leaves the history.
 
     Args:
-        make_tracker: called in the job's thread.
-        on_end: called with the job in its thread when it has ended.
         model: name of the model, for the record.
     """
 
-    def __init__(
-        self,
-        document: Document,
-        layer_id: int,
-        make_tracker: MakeTracker,
-        *,
-        on_end: Callable[[TrackingJob], None] = lambda job: None,
-        model: str = "",
-    ) -> None:
+    def __init__(self, document: Document, layer_id: int, model: str) -> None:
         layer = document.snapshot.state.layer(layer_id)
-        self._document, self._make_tracker, self._on_end, self._model = document, make_tracker, on_end, model
+        self._document, self._model = document, model
         self.layer_id, self.layer = layer_id, layer
         self._start_snapshot = document.at(document.log.layer_entries[layer_id])
-        self._spans = plan_spans(self._start_snapshot, layer)
-        self.total = sum(span.num_frames for span in self._spans)
-        self.done = self.lost_pixels = 0
+        self.total = self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
@@ -69,11 +56,9 @@ class TrackingJob:
         """clock (`time.perf_counter`) in seconds"""
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self._stop, self._unpaused = threading.Event(), threading.Event()
+        self._stop, self._unpaused, self._ended = (threading.Event() for _ in range(3))
         self._unpaused.set()
         self._leave_incomplete = False
-        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
-        self._thread.start()
 
     @property
     def background(self) -> bool:
@@ -106,7 +91,7 @@ class TrackingJob:
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end."""
-        self._thread.join(seconds)
+        self._ended.wait(seconds)
 
     def report(self) -> JobProgress:
         """Return the progress."""
@@ -119,15 +104,24 @@ class TrackingJob:
             self.lost_pixels, self.problem,
         )  # fmt: skip
 
-    def _run(self) -> None:
+    def run(self, make_tracker: MakeTracker) -> None:
+        """Track, until the end or a stop; errors become the job's problem."""
+        try:
+            self._run(make_tracker)
+        finally:
+            self._ended.set()
+
+    def _run(self, make_tracker: MakeTracker) -> None:
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
-            tracker = self._make_tracker()
+            spans = plan_spans(self._start_snapshot, self.layer)
+            self.total = sum(span.num_frames for span in spans)
+            tracker = make_tracker()
             self._set_status("running")
             self.started = time.perf_counter()
             self._times.append(self.started)
-            for span in self._spans:
+            for span in spans:
                 self._track(tracker, span)
             status = "stopped" if self._stop.is_set() else "done"
             if not self._leave_incomplete:
@@ -140,10 +134,8 @@ class TrackingJob:
         self.ended = time.perf_counter()
         self.status = status
         with suppress(InputError):  # a masks file that cannot be read
-            self._document.emit(OutdatedEvent(self._document.snapshot.list_outdated()))
-            self._document.emit_status()
+            self._document.emit_state()
         self._set_status(status)
-        self._on_end(self)
 
     def _track(self, tracker: Tracker, span: Span) -> None:
         """Track a span, unless it is stopped."""
@@ -169,11 +161,10 @@ class TrackingJob:
         document, index = self._document, result.index
         image = document.frames.read(index, "track")
         wanted = set(self.layer.objects)
+        tracked = sorted(wanted & result.confidence.keys())
         ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
-        confidence = {n: value for n, value in result.confidence.items() if n in wanted}
-        disagreement = {n: value for n, value in result.disagreement.items() if n in wanted}
-        signals = self._signals.update(index, ids, image, confidence)
-        scores = measure_scores(ids, sorted(confidence), confidence, disagreement, signals)
+        signals = self._signals.update(index, ids, image, tracked)
+        scores = measure_scores(ids, tracked, result.confidence, result.disagreement, signals)
         covered = list_layer_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
         note = Result(index, scores, absent, provisional=result.provisional, model=self._model)
@@ -187,10 +178,10 @@ class TrackingJob:
 
 
 class JobRunner:
-    """Runs the jobs of a document: those a person starts, and those that its corrections leave, oldest first.
+    """Thread that runs the jobs of a document: those of a person, and those that its corrections leave, oldest first.
 
     Args:
-        make_tracker: makes the tracker of a job; called in the job's thread.
+        make_tracker: makes the tracker of a job; called in the thread.
         model: returns the name of the model for the record.
     """
 
@@ -200,68 +191,59 @@ class JobRunner:
         self._document, self._make_tracker, self._model = document, make_tracker, model
         self.job: TrackingJob | None = None
         """last job"""
-        self._timer: threading.Timer | None = None
-        self._corrections_paused = self._starting = self._closed = False
+        self._requested: TrackingJob | None = None
+        """job of a person that has not begun"""
+        self._due = 0.0
+        """clock (`time.monotonic`) from which on corrections propagate"""
+        self._paused, self._closed = True, False
         self._failed: set[int] = set()
-        self._lock = threading.RLock()
+        """corrections that are not tried again before the next edit"""
+        self._lock = threading.Condition()
+        threading.Thread(target=self._work, name="tracking", daemon=True).start()
 
     @property
     def busy(self) -> bool:
         """Whether a job runs."""
         return self.job is not None and self.job.alive
 
-    def start(self, document: Document, request: TrackRequest) -> TrackingJob:
-        """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as `plan_request`."""
-        self._starting = True  # nothing else starts meanwhile
-        try:
-            self.stop_background(wait=True)
-            with self._lock:
-                if self.busy:
-                    raise InputError("tracking: is running already; stop it first")
-                with document.lock:
-                    layer, layer_id = plan_request(document.snapshot, request), document.new_layer_id()
-                    document.edit("tracking", State(layers={layer_id: layer}))
-                return self._start(layer_id)
-        finally:
-            self._starting = False
+    def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
+        """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as ``plan``."""
+        with self._lock:
+            if self.job is not None and self.busy and not self.job.background:
+                raise InputError("tracking: is running already; stop it first")
+            with document.lock:
+                layer, layer_id = plan(document.snapshot), document.new_layer_id()
+                document.edit("tracking", State(layers={layer_id: layer}))
+            self.delay_corrections()
+            self._paused = False
+            self.job = self._requested = TrackingJob(document, layer_id, self._model())
+            self._lock.notify_all()
+            return self.job
 
-    def stop_background(self, *, wait: bool = False) -> None:
+    def delay_corrections(self) -> None:
         """Interrupt the propagation of corrections for `PROPAGATION_DELAY` seconds without another call."""
-        job = self.job
-        if job is not None and job.background and job.alive:
-            job.interrupt()
-            if wait:
-                job.wait(STOP_TIMEOUT)
-        self.schedule()
+        with self._lock:
+            if self.job is not None and self.job.background:
+                self.job.interrupt()
+            self._due = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
             if self.job is not None and self.job.background:
-                self._corrections_paused = True
+                self._paused = True
                 self.job.interrupt()
             elif self.job is not None:
                 self.job.stop()
 
-    def schedule(self, *, edited: bool = False) -> None:
-        """Propagate what waits after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history.
-
-        Args:
-            edited: corrections that were stopped or have failed are tried again.
-        """
+    def schedule(self) -> None:
+        """Propagate all corrections after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history."""
         with self._lock:
-            if edited:
-                self._corrections_paused, self._failed = False, set()
-            job = self.job
-            if job is not None and job.alive and job.layer_id not in self._document.snapshot.state.layers:
-                job.interrupt()
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._closed or self._corrections_paused or not self.list_waiting():
-                return
-            self._timer = threading.Timer(PROPAGATION_DELAY, self._start_next)
-            self._timer.daemon = True
-            self._timer.start()
+            self._paused, self._failed = False, set()
+            self._due = time.monotonic() + PROPAGATION_DELAY
+            if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
+                self.job.interrupt()
+            self._lock.notify_all()
 
     def list_waiting(self) -> list[int]:
         """Return the corrections that still have to propagate, oldest first."""
@@ -269,39 +251,41 @@ class JobRunner:
         return [each for each in now.pending if now.state.layer(each).background and each not in self._failed]
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nothing runs and waits; return whether that is so."""
-        end = time.monotonic() + seconds
-        while (waits := self.busy or bool(self.list_waiting())) and time.monotonic() < end:
-            if self._closed or self._corrections_paused:
-                break
-            if self.job is not None:
-                self.job.wait(0.2)
-            time.sleep(0.02)
-        return not waits
+        """Propagate all corrections, and wait until nothing runs and waits; return whether that is so."""
+        self.schedule()
+        with self._lock:
+            self._lock.wait_for(
+                lambda: not self.busy and (self._paused or self._closed or not self.list_waiting()), seconds
+            )
+            return not (self.busy or self.list_waiting())
 
     def close(self) -> None:
         """Stop all jobs; what they have not done waits in the document."""
         with self._lock:
             self._closed = True
-            if self._timer is not None:
-                self._timer.cancel()
+            self._lock.notify_all()
         if self.job is not None:
             self.job.interrupt()
             self.job.wait(10)
 
-    def _start(self, layer_id: int) -> TrackingJob:
-        self.job = TrackingJob(
-            self._document, layer_id, self._make_tracker, on_end=self._finish, model=self._model()
-        )
-        return self.job
+    def _work(self) -> None:
+        while (job := self._take_next()) is not None:
+            job.run(self._make_tracker)
+            with self._lock:
+                if job.status == "failed" and job.background:
+                    self._failed.add(job.layer_id)
+                self._due = time.monotonic() + PROPAGATION_DELAY
+                self._lock.notify_all()
 
-    def _start_next(self) -> None:
+    def _take_next(self) -> TrackingJob | None:
+        """Wait for the next job and return it; None if the runner is closed."""
         with self._lock:
-            free = not (self._closed or self._corrections_paused or self._starting or self.busy)
-            if free and (waiting := self.list_waiting()):
-                self._start(waiting[0])
-
-    def _finish(self, job: TrackingJob) -> None:
-        if job.status == "failed" and job.background:
-            self._failed.add(job.layer_id)
-        self.schedule()
+            while self._requested is None and not self._closed:
+                waiting = [] if self._paused else self.list_waiting()
+                delay = self._due - time.monotonic()
+                if waiting and delay <= 0:
+                    self.job = self._requested = TrackingJob(self._document, waiting[0], self._model())
+                else:
+                    self._lock.wait(delay if waiting else None)
+            job, self._requested = self._requested, None
+            return job
