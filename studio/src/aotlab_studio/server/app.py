@@ -10,7 +10,6 @@ import secrets
 import socket
 from dataclasses import replace
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +17,6 @@ from urllib.parse import unquote
 import msgspec
 import numpy as np
 import uvicorn
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -357,7 +355,7 @@ def draw_masks(content: bytes, now: Snapshot, index: int) -> bytes:
     """Return the JPEG of a frame with the masks of the visible objects in their colors."""
     import cv2
 
-    image = np.array(Image.open(BytesIO(content)))
+    image = cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     ids = cv2.resize(now.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     for item in now.objects:
         if not item.hidden:
