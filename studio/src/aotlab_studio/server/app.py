@@ -355,7 +355,9 @@ def draw_masks(content: bytes, now: Snapshot, index: int) -> bytes:
     """Return the JPEG of a frame with the masks of the visible objects in their colors."""
     import cv2
 
-    image = cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))[
+        ..., ::-1
+    ].copy()  # RGB
     ids = cv2.resize(now.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     for item in now.objects:
         if not item.hidden:
