@@ -62,7 +62,11 @@ class Prompt:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "labels", None if labels is None else tuple(map(int, labels)))
         object.__setattr__(self, "scribble", _make_points(self.scribble))
-        for name, values in (("points", points), ("scribble", self.scribble), ("box", self.box or ())):
+        for name, values in (
+            ("points", points),
+            ("scribble", self.scribble),
+            ("box", () if self.box is None else self.box),
+        ):
             require(not _are_fractions(values), f"{name} {values}: not in pixels; {FRACTIONS_ADVICE}")
         require(
             self.box is None or (_is_vector(self.box, 4) and min(self.box[2:]) >= 2),

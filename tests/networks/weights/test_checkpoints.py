@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -104,7 +106,7 @@ def test_failed_save_leaves_the_old_file(tmp_path, model, config, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("aotlab.networks.weights.checkpoints.save", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(InputError, match="disk full"):
         save_checkpoint(path, model, config)
     assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]
