@@ -97,7 +97,9 @@ def read_clip(images: Path, masks: Path, length: int) -> list[tuple[np.ndarray, 
         frame = read_image(video.frames[index])
         clip.append((frame, read_mask(path, size=frame.shape[:2])))
     require(len(clip) > 1, f"--calibrate {masks}: expected masks for at least 2 frames of {images}")
-    require(clip[0][1].any(), f"--calibrate {masks}: the first mask has no objects; start with one that has")
+    require(
+        bool(clip[0][1].any()), f"--calibrate {masks}: the first mask has no objects; start with one that has"
+    )
     return clip
 
 

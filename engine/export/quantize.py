@@ -43,7 +43,7 @@ def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarr
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
     """Return a graph with int8 weights per channel and int8 inputs; products without weights remain float32.
 
-    ``inputs``: tensors by name of each call, others than the graph's are ignored.
+    ``proto`` is changed. ``inputs``: tensors by name of each call, others than the graph's are ignored.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, quantize_static

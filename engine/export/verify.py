@@ -79,7 +79,8 @@ def verify_export(
     ids = [object_id for object_id in np.unique(mask) if object_id]
     exported.step(frame, mask)
     plain.step(frame, mask)
-    differences, equal, regions, seconds = [], [], [], []
+    differences, equal, seconds = [], [], []
+    regions: list[list[float]] = []
     for frame, mask in tqdm(clip[1:], desc="verify", unit="frame", disable=None):
         begin = time.perf_counter()
         prediction = exported.step(frame)
