@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
@@ -28,6 +29,7 @@ from torch.utils import _pytree as pytree
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
+from aotlab.engine.export.quantize import Clip, quantize, record_inputs
 from aotlab.engine.export.resize import resize_antialiased, resize_bicubic
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting.guided_filter import guided_filter
@@ -300,6 +302,7 @@ def export_model(
     half: bool = False,
     prompts: bool = True,
     force: bool = False,
+    calibration: Clip = (),
 ) -> Description:
     """Write a model's graphs, their weights and ``export.json``.
 
@@ -310,6 +313,7 @@ def export_model(
         half: store weights in float16; the graphs compute in float32.
         prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
+        calibration: clip for int8, see `quantize`; empty: float32.
 
     Raises:
         InputError: another memory policy, missing package, or a folder that cannot be written.
@@ -325,21 +329,32 @@ def export_model(
             del graphs["relevance"]
         if prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
-        with (temporary / WEIGHTS_FILE).open("wb") as weights:
-            shared = SharedWeights(weights, half=half)
-            for name, graph in graphs.items():
-                proto = _convert_to_onnx(graph, config.memory.frames)
-                shared.move(proto)
-                (temporary / f"{name}.onnx").write_bytes(proto.SerializeToString())
-        files = sorted(path.name for path in temporary.iterdir())
-        description = Description(
-            network_size=list(size),
-            sha256={name: sha256(temporary / name) for name in files},
-            prompting=PROMPTING if "prompt" in graphs else {},
-            config=config,
-        )
-        content = json.dumps(wrap(EXPORT, asdict(description)), indent=1)
-        (temporary / DESCRIPTION_FILE).write_text(content, encoding="utf-8")
+        protos = {name: _convert_to_onnx(graph, config.memory.frames) for name, graph in graphs.items()}
+        if calibration:
+            with tempfile.TemporaryDirectory() as plain:
+                _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
+                inputs = record_inputs(Path(plain), calibration)
+            protos |= {name: quantize(protos[name], calls) for name, calls in inputs.items()}
+        return _write_graphs(temporary, protos, size, config, half=half)
+
+
+def _write_graphs(
+    folder: Path, protos: dict[str, onnx.ModelProto], size: tuple[int, int], config: Config, *, half: bool
+) -> Description:
+    """Write graphs, whose weights are moved, and ``export.json``."""
+    with (folder / WEIGHTS_FILE).open("wb") as weights:
+        shared = SharedWeights(weights, half=half)
+        for name, proto in protos.items():
+            shared.move(proto)
+            (folder / f"{name}.onnx").write_bytes(proto.SerializeToString())
+    description = Description(
+        network_size=list(size),
+        sha256={path.name: sha256(path) for path in sorted(folder.iterdir())},
+        prompting=PROMPTING if "prompt" in protos else {},
+        config=config,
+    )
+    content = json.dumps(wrap(EXPORT, asdict(description)), indent=1)
+    (folder / DESCRIPTION_FILE).write_text(content, encoding="utf-8")
     return description
 
 

@@ -12,8 +12,9 @@ import torch
 from tqdm import tqdm
 
 from aotlab.configs.schema import Config
+from aotlab.engine.export.quantize import Clip
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.media.synthetic_clip import draw_clip
+from aotlab.evaluation.metrics import region_similarity
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 
@@ -28,6 +29,9 @@ class Agreement(NamedTuple):
     """largest difference of logits, relative to the standard deviation of PyTorch's on that frame"""
     equal: float
     """fraction of pixels with the same label"""
+    exported_region: float
+    """mean region similarity J of the graphs' objects, in [0, 1]"""
+    pytorch_region: float
     exported_seconds: float
     """median seconds per frame of the graphs"""
     pytorch_seconds: float
@@ -49,15 +53,14 @@ def verify_export(
     config: Config,
     folder: Path,
     *,
-    video: tuple[int, int],
-    frames: int = 12,
+    clip: Clip,
     provider: str = "cpu",
 ) -> Agreement:
-    """Track the drawn clip of ``frames`` ≥ 2 frames by exported graphs and by their model; compare from the second on.
+    """Track a clip of at least 2 frames by exported graphs and by their model; compare from the second frame on.
 
     Args:
         config: the export's.
-        video: (height, width) of the frames in pixels.
+        clip: frames with masks; the first mask has an object.
         provider: see `aotlab_runtime.Tracker.from_export`.
 
     Raises:
@@ -72,18 +75,22 @@ def verify_export(
     except aotlab_runtime.InputError as error:
         raise InputError(str(error)) from error
     plain = Tracker(model, config)
-    images, masks = draw_clip(frames, *video, seed=0)
-    exported.step(images[0], masks[0])
-    plain.step(images[0], masks[0])
+    frame, mask = clip[0]
+    ids = [object_id for object_id in np.unique(mask) if object_id]
+    exported.step(frame, mask)
+    plain.step(frame, mask)
     differences, equal, seconds = [], [], []
-    for image in tqdm(images[1:], desc="verify", unit="frame", disable=None):
+    regions: list[list[float]] = []
+    for frame, mask in tqdm(clip[1:], desc="verify", unit="frame", disable=None):
         begin = time.perf_counter()
-        prediction = exported.step(image)
+        prediction = exported.step(frame)
         middle = time.perf_counter()
-        expected = plain.step(image)
+        expected = plain.step(frame)
         seconds.append((middle - begin, time.perf_counter() - middle))
         logits = expected.logits.numpy()
         differences.append(float(np.abs(prediction.logits - logits).max() / logits.std()))
-        equal.append(float((prediction.channels == expected.channels.numpy()).mean()))
+        labels = prediction.labels, np.asarray(expected.labels)
+        equal.append(float((labels[0] == labels[1]).mean()))
+        regions.extend([region_similarity(mask == i, found == i) for found in labels] for i in ids)
     medians = [statistics.median(times) for times in zip(*seconds, strict=True)]
-    return Agreement(max(differences), statistics.mean(equal), *medians)
+    return Agreement(max(differences), statistics.mean(equal), *np.mean(regions, axis=0).tolist(), *medians)

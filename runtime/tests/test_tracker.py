@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -29,6 +30,7 @@ from aotlab.engine.export.graphs import (
     build_prompt_graph,
     export_model,
 )
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
@@ -96,6 +98,27 @@ def test_exported_graphs_suit_openvino(exported):
             integers = [n for n in graph.node if types.get(n.output[0]) == onnx.TensorProto.INT64]
             assert all(n.op_type not in ("Clip", "Min", "Max") for n in integers)
             assert all(node.op_type != "Abs" for node in graph.node)
+
+
+def test_int8_graphs_are_near_float32(exported):
+    folder, mask = exported[0], MASKS[0]
+    recorded = record_inputs(folder, [(frame, mask) for frame in clip(5)])
+    assert tuple(recorded) == QUANTIZED_GRAPHS
+    for name, calls in recorded.items():
+        path = folder / f"{name}.onnx"
+        quantized = quantize(onnx.load(path), calls)
+        int8 = {node.output[0] for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
+        convolutions = [node for node in quantized.graph.node if node.op_type == "Conv"]
+        assert all(set(node.input[:2]) <= int8 for node in convolutions)
+        products = [set(node.input) <= int8 for node in quantized.graph.node if node.op_type == "MatMul"]
+        assert name != "propagate" or {*products} == {True, False}  # with weights, and in attention
+        expected, found = (
+            onnxruntime.InferenceSession(model, providers=[runtime_graphs.CPU])
+            for model in (path, quantized.SerializeToString())
+        )
+        inputs = {value.name: calls[-1][value.name] for value in expected.get_inputs()}
+        for a, b in zip(expected.run(None, inputs), found.run(None, inputs), strict=True):
+            assert np.abs(a - b).mean() < 0.1 * a.std()
 
 
 def test_exported_weights_are_stored_once(exported):

@@ -2,29 +2,95 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import graphs, verify
 from aotlab.engine.export.verify import Agreement
+from aotlab.media.masks import write_mask
 from aotlab.tools.export import main
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
 
-@pytest.mark.parametrize("difference", [0.0, float("nan")])
-def test_differing_graphs_stop_export(tmp_path, capsys, monkeypatch, difference):
+@pytest.mark.slow
+def test_int8_export_is_verified(tmp_path, capsys, save_clip):
+    more = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3)
+    out = str(tmp_path / "out")
+    assert main([*TINY, "--output", out, "--no-prompts", "--verify", "--max-loss", "100", *more]) == 0
+    assert "% of the labels equal; J" in capsys.readouterr().out
+
+
+@pytest.fixture
+def save_clip(tmp_path):
+    """A function that writes masks, and black frames, of a clip; returns the arguments of its export in int8."""
+
+    def save(*masks):
+        folders = [tmp_path / "frames", tmp_path / "masks"]
+        for folder in folders:
+            folder.mkdir()
+        for index, mask in enumerate(masks):
+            Image.new("RGB", (49, 33)).save(folders[0] / f"{index}.png")
+            write_mask(folders[1] / f"{index}.png", mask)
+        return ["--precision", "int8", "--calibrate", *map(str, folders)]
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("difference", "equal", "regions", "precision", "message"),
+    [
+        (0.0, 0.5, (0.5, 0.5), "float32", ""),
+        (float("nan"), 0.5, (0.5, 0.5), "float32", "expected at most 0.001"),
+        (0.5, 0.5, (0.495, 0.5), "int8", ""),
+        (
+            0.5,
+            0.5,
+            (0.47, 0.5),
+            "int8",
+            "J is 3.0 points below PyTorch's, expected at most 1; calibrate with",
+        ),
+        (0.5, 0.5, (float("nan"), 0.5), "int8", "J is nan points below"),
+    ],
+)
+def test_differing_graphs_stop_export(
+    tmp_path, capsys, monkeypatch, save_clip, difference, equal, regions, precision, message
+):
     (tmp_path / "out").mkdir()
+    clips = []
     monkeypatch.setattr(
         graphs, "export_model", lambda *args, **settings: SimpleNamespace(config=load_config("aott"))
     )
-    monkeypatch.setattr(
-        verify, "verify_export", lambda *args, **settings: Agreement(difference, 0.5, 0.1, 0.1)
-    )
-    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == (0 if difference == 0 else 1)
+
+    def verify_export(*args, clip, **settings):
+        clips.append(clip)
+        return Agreement(difference, equal, *regions, 0.1, 0.1)
+
+    monkeypatch.setattr(verify, "verify_export", verify_export)
+    more = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3) if precision == "int8" else []
+    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", *more]) == (1 if message else 0)
     captured = capsys.readouterr()
-    assert ("expected at most 0.001" in captured.err) == (difference != 0)
+    assert message in captured.err
+    assert bool(message) == bool(captured.err)
     assert "up to 9 frames in long-term memory" in captured.out
+    assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ([np.eye(33, 49, dtype=np.uint8)], "expected masks for at least 2 frames"),
+        ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
+        ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "1.png"),
+    ],
+)
+def test_bad_calibration_clips_rejected(tmp_path, capsys, save_clip, masks, message):
+    assert main([*TINY, "--output", str(tmp_path / "out"), *save_clip(*masks)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_settings_are_shown_as_they_will_be(capsys):
@@ -42,6 +108,9 @@ def test_settings_are_shown_as_they_will_be(capsys):
             ["--output", "out", "--provider", "foo"],
             "Invalid value for '--provider': 'foo' is not one of 'cpu', 'cuda'",
         ),
+        (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
+        (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
+        (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "no: no such file"),
         (
             ["--output", "out", "--provider", "coreml", "--verify"],
             "provider coreml: not available in onnxruntime here",

@@ -16,6 +16,7 @@ from aotlab.engine.export.verify import TOLERANCE, verify_export
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipModule, ClipOptions
 from aotlab.engine.training.trainer import resolve_training
+from aotlab.media.synthetic_clip import draw_clip
 from aotlab.networks.aot import AOT, LSTTBlock
 from aotlab.networks.build import MODEL_CLASSES
 from aotlab.networks.paot import PAOT
@@ -89,7 +90,12 @@ def test_method_of_ones_own_is_exported(scaled, tmp_path):
     model, config = scaled
     model.blocks[0].short_attention.relative_value.data *= 0.1  # as in test_onnx
     description = export_model(model, config, tmp_path / "export", video=(HEIGHT, WIDTH))
-    agreement = verify_export(model, description.config, tmp_path / "export", video=(HEIGHT, WIDTH), frames=4)
+    agreement = verify_export(
+        model,
+        description.config,
+        tmp_path / "export",
+        clip=list(zip(*draw_clip(4, HEIGHT, WIDTH, seed=0), strict=True)),
+    )
     assert agreement.difference < TOLERANCE
 
 

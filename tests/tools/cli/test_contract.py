@@ -18,7 +18,7 @@ from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 ROOT = Path(__file__).resolve().parents[3]
 OWN_HELP = {"--dry-run", 
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
-    "--workers",
+    "--workers", "--precision",
 }  # fmt: skip
 """options whose help differs by command"""
 VARIED = {

@@ -1,0 +1,77 @@
+"""Graphs with int8 convolutions and products with weights, calibrated on a tracked clip."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+Clip = Sequence[tuple[np.ndarray, np.ndarray]]
+"""frames H×W×3 uint8 RGB with their masks H×W of object ids"""
+QUANTIZED_GRAPHS = ("assign_identities", "propagate", "decode")
+"""encode is not among them, as it loses 3 points of J on DAVIS"""
+OPERATORS = ("Conv", "MatMul", "Gemm")
+CALIBRATION_FRAMES = 16
+"""number of frames whose tensors give the ranges"""
+
+
+def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Track a clip with an export; return the inputs of each call of the graphs that are quantized, by name."""
+    from aotlab_runtime import Tracker
+
+    tracker = Tracker.from_export(folder)
+    run, recorded = tracker.graphs.run, defaultdict(list)
+
+    def run_recorded(name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        recorded[name].append(tensors)
+        return run(name, tensors)
+
+    tracker.graphs.run = run_recorded  # type: ignore[method-assign]
+    for index, (frame, mask) in enumerate(clip[:CALIBRATION_FRAMES]):
+        tracker.step(frame, None if index else mask)
+    return {name: recorded[name] for name in QUANTIZED_GRAPHS}
+
+
+def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:
+    """Return a graph with int8 weights per channel and int8 inputs; products without weights remain float32.
+
+    ``proto`` is changed. ``inputs``: tensors by name of each call, others than the graph's are ignored.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+
+    names = [value.name for value in proto.graph.input]
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    attention = [
+        node.name for node in proto.graph.node if node.op_type == "MatMul" and not weights & set(node.input)
+    ]
+    calls = iter([{name: np.ascontiguousarray(tensors[name]) for name in names} for tensors in inputs])
+
+    class Calls(CalibrationDataReader):
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(calls, None)
+
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it advises to fuse operators first, which was done
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "int8.onnx")
+            quantize_static(
+                proto,
+                path,
+                Calls(),
+                per_channel=True,
+                op_types_to_quantize=OPERATORS,
+                nodes_to_exclude=attention,
+            )
+            return onnx.load(path)
+    finally:
+        logging.disable(disabled)
