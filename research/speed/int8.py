@@ -22,7 +22,7 @@ from aotlab.evaluation.metrics import region_similarity
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.tools.cli.command import command
-from aotlab.tools.cli.types import Choice, ExistingPath, PositiveInt, option
+from aotlab.tools.cli.types import ExistingPath, PositiveInt, option
 from aotlab_runtime.graphs import PROVIDERS
 
 CLIPS = ("motorbike", "hockey+rollerblade", "drift-turn")
@@ -96,7 +96,7 @@ def compare(
 @click.argument("exports", type=ExistingPath, nargs=-1, help="outputs of aotlab export, of the bundled model")
 @option("--frames", type=PositiveInt, default=12, help="frames of each clip")
 @option("--threads", type=PositiveInt, default=1, help="threads")
-@option("--provider", type=Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
+@option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="execution provider")
 def main(*, root: Path, exports: tuple[Path, ...], frames: int, threads: int, provider: str) -> int:
     """Print a table of the clips' objects with J, and one of five drawn objects with J against PyTorch's masks."""
     import torch
