@@ -88,9 +88,9 @@ class Person:
         """Return frame and object of the first entry of the review that looks wrong; without one, the worst by eye."""
         by_page = {page_id: object_id for object_id, page_id in self.ids.items()}
         for entry in run_action(self.page.session, {"do": "review"}):
-            object_id = by_page[entry.object_id]
-            if entry.frame not in seen and self.score(entry.frame, object_id) < DOUBTFUL_IOU:
-                return entry.frame, object_id
+            for object_id in (by_page[page_id] for page_id in entry.object_ids):
+                if entry.frame not in seen and self.score(entry.frame, object_id) < DOUBTFUL_IOU:
+                    return entry.frame, object_id
         rest = [
             (frame, object_id)
             for frame in range(len(self.truth))
