@@ -32,10 +32,12 @@ from aotlab.engine.export.graphs import (
 )
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from aotlab.engine.prompting.network import find_prompted_parts
+from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
 from aotlab_runtime import graphs as runtime_graphs
-from aotlab_runtime.prompts import CheckedPrompt, check_prompts, find_far_from_prompt
+from aotlab_runtime.inputs import CheckedPrompt, check_prompts
+from aotlab_runtime.prompts import draw_planes, find_far_from_prompt
 from aotlab_runtime.tracker import compute_digest
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
@@ -402,6 +404,13 @@ def test_large_parts_take_no_seconds():
         ({"points": [(np.nan, 1)]}, "finite"),
         ({"points": [(1, 2, 3)]}, "finite"),
         ({"points": [7]}, "finite"),
+        ({"points": 7}, "finite"),
+        ({"points": "ab"}, "finite"),
+        ({"points": [(1, 2), (1, 2, 3)]}, "finite"),
+        ({"points": [(1, 1)], "labels": 1}, "expected a label"),
+        ({"points": [(1, 1)], "labels": [[1]]}, "expected a label"),
+        ({"box": ("a", "b", "c", "d")}, "box .*: expected left, top, width and height"),
+        ({"box": ((1, 2), 3, 4, 5)}, "box .*: expected left, top, width and height"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
         ({"points": (0.4, 0.6)}, "not in pixels; multiply fractions of the image by its width and height"),
@@ -432,7 +441,21 @@ def test_same_prompts_are_accepted(prompt):
     aotlab.Prompt(**prompt).check_inside(size)
 
 
-@pytest.mark.parametrize("object_id", [0, -1, 2**31, 1.5, "1"])
+@pytest.mark.parametrize(
+    ("left", "top", "size"),
+    [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))],
+)
+def test_small_box_draws_a_pixel(left, top, size):
+    box = np.array([(left, top), (left + size[0], top + size[1])], float)
+    plane = draw_planes(CheckedPrompt([], [], box), np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
+    expected = draw_prompt_planes(
+        aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
+    )
+    assert plane.any()
+    assert np.array_equal(plane, expected[2])
+
+
+@pytest.mark.parametrize("object_id", [0, -1, True, 2**31, 1.5, "1"])
 def test_ids_of_prompts_out_of_range_rejected(exported, object_id):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         tracker = tracker.fresh()

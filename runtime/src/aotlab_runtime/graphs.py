@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from aotlab_runtime.inputs import InputError, require
+
 KIND, VERSION = "export", 10
 DESCRIPTION_FILE = "export.json"
 Tensors = dict[str, np.ndarray]
@@ -36,16 +38,6 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
 }
 """onnxruntime's execution providers by short name"""
-
-
-class InputError(ValueError):
-    """Unusable input, described in one sentence."""
-
-
-def require(condition: object, message: str) -> None:
-    """Raise `InputError` unless the condition holds."""
-    if not condition:
-        raise InputError(message)
 
 
 class Graphs:

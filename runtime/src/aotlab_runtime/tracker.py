@@ -17,17 +17,25 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs, InputError, Tensors, require
+from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import convert_frame, convert_mask, convert_output_size
+from aotlab_runtime.inputs import (
+    InputError,
+    Prompt,
+    check_prompts,
+    convert_frame,
+    convert_mask,
+    convert_output_size,
+    is_integer,
+    require,
+)
 from aotlab_runtime.memory import Memory
-from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
+from aotlab_runtime.prompts import segment_prompts
 
 STATE_VERSION = 2
 """version of `Tracker.state_dict`"""
@@ -108,7 +116,7 @@ class Tracker:
             InputError: not a number of frames; the tracker is unchanged.
         """
         require(
-            length is None or (isinstance(length, Integral) and length > 0 and length is not True),
+            length is None or (is_integer(length) and length > 0),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self._length = None if length is None else int(length)
@@ -189,9 +197,8 @@ class Tracker:
         Raises:
             InputError: not an integer, or no such object is tracked; the tracker is unchanged.
         """
-        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
         require(
-            is_integer and object_id in self.ids,
+            is_integer(object_id) and object_id in self.ids,
             f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         (group,) = (group for group in self.groups if object_id in group.objects)
