@@ -1,4 +1,4 @@
-"""The runtime's tracker beside `aotlab.Tracker`: one table of behavior for both, equal masks, refused input."""
+"""The runtime's tracker compared with `aotlab.Tracker`: equal masks, the same behavior, rejected input."""
 
 from __future__ import annotations
 
@@ -75,21 +75,21 @@ def exported(tmp_path_factory):
     return folder, runtime, plain
 
 
-def assert_equal_masks(pair, masks, length=7, least=0.999):
+def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
     runtime, plain = pair
     for index, frame in enumerate(clip(length)):
         found, expected = runtime.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
         assert found.ids == expected.ids
-        assert (found.labels == expected.labels).mean() >= least
+        assert (found.labels == expected.labels).mean() >= min_equal
         assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)
-        if index not in masks and least >= 0.999:
+        if index not in masks and min_equal >= 0.999:
             np.testing.assert_allclose(
                 found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
             )
 
 
 def test_exported_graphs_suit_openvino(exported):
-    """It confuses inputs if some are unused; of known places it drops Abs, and clamps integers without a bound to 0."""
+    """OpenVINO confuses inputs if some are unused, drops some Abs, and clamps integers without a bound to 0."""
     for path in exported[0].glob("*.onnx"):
         graph = onnx.load(path, load_external_data=False).graph
         used = {name for node in graph.node for name in node.input}
@@ -387,7 +387,7 @@ def test_few_parts_equal_pytorch(parts, point):
     assert np.array_equal(mask & ~far, find_prompted_parts(mask, aotlab.Prompt(points=point)))
 
 
-def test_large_parts_take_no_seconds():
+def test_large_parts_take_less_than_two_seconds():
     mask = np.ones((1080, 1920), bool)
     mask[::40, ::2] = False
     mask[:, 1900] = False
@@ -510,7 +510,7 @@ def test_damaged_states_rejected(exported, case):
 
 
 @pytest.mark.parametrize("state", [None, 3, [], {}, "state"])
-def test_other_values_are_no_states(exported, state):
+def test_other_values_rejected_as_state(exported, state):
     with pytest.raises(aotlab_runtime.InputError, match="tracker state: not a usable one"):
         exported[1].fresh().load_state_dict(state)
 
@@ -570,6 +570,12 @@ def test_unavailable_provider_rejected(exported):
         aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
 
 
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "a", True, 2**40])
+def test_bad_numbers_of_threads_rejected(exported, threads):
+    with pytest.raises(aotlab_runtime.InputError, match=r"threads .*: give a number from 1 to 1024, or None"):
+        aotlab_runtime.Tracker.from_export(exported[0], threads=threads)
+
+
 def test_runtime_imports_numpy_and_onnxruntime_only():
     for path in SOURCE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -582,7 +588,7 @@ def test_runtime_imports_numpy_and_onnxruntime_only():
 @pytest.mark.slow
 def test_half_weights_keep_the_masks(tmp_path):
     pair = make(tmp_path / "export", "aott", *FIFO, half=True)
-    assert_equal_masks(pair, MASKS, least=0.95)
+    assert_equal_masks(pair, MASKS, min_equal=0.95)
     assert (tmp_path / "export" / "weights.bin").stat().st_size < 2.2 * sum(
         parameter.numel() for parameter in pair[1].model.parameters()
     )

@@ -25,7 +25,7 @@ EXCLUDED = -12.0
 def segment_prompts(
     graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], exclude: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return logits N×H×W of the prompted objects, each against everything else.
+    """Return logits (1+N)×H×W of the prompted objects, each against everything else; channel 0 is background.
 
     Args:
         frame: H×W×3 uint8.
@@ -54,7 +54,7 @@ def segment_prompts(
         object_logits[:] = segment_object(graphs, frame, prompt, mask)
         object_logits[excluded] = EXCLUDED
         object_logits[find_far_from_prompt(object_logits > 0, prompt)] = EXCLUDED
-    return logits
+    return np.concatenate([-logits.max(0, keepdims=True), logits])
 
 
 def segment_object(
