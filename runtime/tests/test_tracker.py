@@ -303,6 +303,18 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
 
 
 @pytest.mark.parametrize(
+    ("frame", "mask", "message"),
+    [
+        ([[1], [1, 2]], None, "frame: expected H×W×3 uint8 RGB, got list"),
+        (clip(1)[0], [[1], [1, 2]], "mask: list of shape .* does not match the frame"),
+    ],
+)
+def test_rows_of_different_lengths_rejected(exported, frame, mask, message):
+    with pytest.raises(aotlab_runtime.InputError, match=message):
+        exported[1].fresh().step(frame, mask)
+
+
+@pytest.mark.parametrize(
     "size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (None, 5), (5,), 5, (5, 2**16), "ab"]
 )
 def test_bad_output_sizes_rejected(tracker, size):

@@ -57,22 +57,27 @@ def require(condition: object, message: str) -> None:
 
 
 def is_integer(value: object) -> bool:
-    """Return whether a value is an integer of Python or numpy, no bool."""
+    """Return whether a value is an integer of Python or numpy, and not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def to_array(values: Any) -> np.ndarray:
+    """Return values as an array; rows of different lengths become an empty one of objects."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.empty(0, object)
 
 
 def is_vector(values: Any, length: int) -> bool:
     """Return whether values are ``length`` finite numbers."""
-    try:
-        numbers = np.asarray(values)
-    except ValueError:  # rows of different lengths
-        return False
+    numbers = to_array(values)
     return numbers.shape == (length,) and numbers.dtype.kind in "biuf" and bool(np.isfinite(numbers).all())
 
 
 def convert_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame H×W×3 uint8 RGB; raise `InputError` for another array, or a shape other than ``expected``."""
-    array = np.asarray(frame)
+    array = to_array(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
         f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
@@ -92,7 +97,7 @@ def convert_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.n
 
     ``required``: reject a mask without objects.
     """
-    array = np.asarray(mask)
+    array = to_array(mask)
     array = array.astype(np.uint8) if array.dtype == bool else array
     require(
         array.shape == frame.shape[:2],

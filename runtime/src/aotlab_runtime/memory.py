@@ -19,7 +19,7 @@ PSEUDO_UPDATES = 8.0
 
 
 class Memory:
-    """Keys and values of stored frames, of all blocks; none are changed in place, so a ``copy`` keeps its own.
+    """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
     Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
     short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
@@ -39,6 +39,7 @@ class Memory:
         self.last_index = -1
         """index of the last frame, stored or not"""
         self.last_decision = 0
+        """index of the last frame that was a reference or due; the next one is due ``every`` frames later"""
         self.running: dict[int, float] = {}
         """running relevance by frame (RMem)"""
         self.updates: dict[int, int] = {}
@@ -59,6 +60,7 @@ class Memory:
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.last_index += 1
+        self.last_decision = self.last_index
         if len(self.frames) >= self._settings["frames"]:
             self._drop(self._tracked[0] if self._tracked else min(1, len(self.frames) - 1))
         self.references = [*self.references, self.last_index]
@@ -140,7 +142,7 @@ class Memory:
         skip = self._settings["short_term_skip"]
         self.short = {name: x[-skip:] for name, x in _append(self.short, short_frame).items()}
         if long:
-            self.last_decision, self.frames = self.last_index, [*self.frames, self.last_index]
+            self.frames = [*self.frames, self.last_index]
             self.long = _append(self.long, long_frame)
 
     def _drop(self, position: int) -> None:
