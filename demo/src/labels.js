@@ -4,7 +4,7 @@ import { encode } from 'fast-png';
 import { deflateSync, inflateSync } from 'fflate';
 
 /** Color of each object id from 1 on. */
-export const COLOURS = [
+export const COLORS = [
   [230, 60, 50], [40, 150, 240], [60, 180, 75], [245, 190, 30], [160, 80, 220],
   [30, 200, 200], [250, 120, 30], [240, 80, 180], [150, 200, 60], [140, 100, 70],
 ];
@@ -42,7 +42,7 @@ export function drawOverlay(image, labels) {
     const edge = [pixel - 1, pixel + 1, pixel - width, pixel + width].some((near) => labels[near] !== id);
     const weight = edge ? 1 : 0.45;
     for (let color = 0; color < 3; color += 1) {
-      data[4 * pixel + color] += weight * (COLOURS[id - 1][color] - data[4 * pixel + color]);
+      data[4 * pixel + color] += weight * (COLORS[id - 1][color] - data[4 * pixel + color]);
     }
   });
   return new ImageData(data, width, height);
@@ -64,5 +64,5 @@ export function encodePng(labels, width, content, [pngWidth, pngHeight]) {
       data[y * pngWidth + x] = labels[row + Math.floor(((x + 0.5) * content.width) / pngWidth)];
     }
   }
-  return encode({ width: pngWidth, height: pngHeight, data, channels: 1, palette: [[0, 0, 0], ...COLOURS] });
+  return encode({ width: pngWidth, height: pngHeight, data, channels: 1, palette: [[0, 0, 0], ...COLORS] });
 }

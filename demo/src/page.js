@@ -1,7 +1,7 @@
 /** The page: a video, its marked objects, tracking, downloads. */
 
 import { zipSync } from 'fflate';
-import { COLOURS, LabelStore, drawOverlay, encodePng } from './labels.js';
+import { COLORS, LabelStore, drawOverlay, encodePng } from './labels.js';
 import { Model } from './model.js';
 import { HEIGHT, Video, WIDTH, encodeWebm } from './video.js';
 
@@ -92,7 +92,7 @@ function updateControls() {
   /** @type {[string, boolean][]} */
   const enabled = [
     ['play', video !== null && (idle || playing)], ['frame', video !== null && (idle || playing)],
-    ['add', idle && marked && objectCount < COLOURS.length], ['clear', idle && marked], ['undo', idle && history.length > 0],
+    ['add', idle && marked && objectCount < COLORS.length], ['clear', idle && marked], ['undo', idle && history.length > 0],
     ['track', idle && Boolean(model?.backend) && store.frames.has(position)], ['cancel', activity !== null && activity.name in CANCELED],
     ['size', idle], ['compute', idle], ['file', idle], ['masks', idle && marked], ['overlay', idle && marked],
   ];
@@ -109,7 +109,7 @@ function showObjects() {
   element('objects').replaceChildren(...Array.from({ length: state.objectCount }, (_, index) => {
     const button = document.createElement('button');
     const dot = document.createElement('span');
-    dot.style.background = `rgb(${COLOURS[index].join()})`;
+    dot.style.background = `rgb(${COLORS[index].join()})`;
     button.append(dot, `Object ${index + 1}`);
     button.setAttribute('aria-pressed', String(state.objectId === index + 1));
     button.addEventListener('click', () => {
@@ -127,7 +127,7 @@ function draw() {
   context.strokeStyle = '#fff';
   if (drag) context.strokeRect(drag[0], drag[1], drag[2] - drag[0], drag[3] - drag[1]);
   for (const [id, { positive, negative, box }] of prompts) {
-    context.strokeStyle = `rgb(${COLOURS[id - 1].join()})`;
+    context.strokeStyle = `rgb(${COLORS[id - 1].join()})`;
     if (box) context.strokeRect(...box);
     for (const [points, color] of /** @type {const} */ ([[positive, '#fff'], [negative, '#000']])) {
       for (const [x, y] of points) {

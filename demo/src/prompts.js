@@ -162,7 +162,7 @@ function promptCorners(prompt, rough, width = 0) {
  * @param {Size} size
  * @param {number} radius of a point's disc in pixels of the network
  */
-function drawPlanes(prompt, crop, [height, width], radius) {
+export function drawPlanes(prompt, crop, [height, width], radius) {
   const data = new Float32Array(3 * height * width);
   const scale = [width / crop.width, height / crop.height];
   [prompt.positive, prompt.negative].forEach((points, plane) => {
@@ -177,14 +177,24 @@ function drawPlanes(prompt, crop, [height, width], radius) {
     }
   });
   if (prompt.box) {
-    const [[x0, y0], [x1, y1]] = boxCorners(prompt.box).map(([x, y]) => [
-      Math.max(0, round((x - crop.left) * scale[0])), Math.max(0, round((y - crop.top) * scale[1])),
-    ]);
-    for (let row = y0; row < Math.min(height, Math.max(1, y1)); row += 1) {
-      data.fill(1, (2 * height + row) * width + x0, (2 * height + row) * width + Math.min(width, Math.max(1, x1)));
-    }
+    const [start, end] = boxCorners(prompt.box);
+    const [left, right] = scaleSpan(start[0] - crop.left, end[0] - crop.left, scale[0], width);
+    const [top, bottom] = scaleSpan(start[1] - crop.top, end[1] - crop.top, scale[1], height);
+    for (let row = top; row < bottom; row += 1) data.fill(1, (2 * height + row) * width + left, (2 * height + row) * width + right);
   }
   return data;
+}
+
+/**
+ * Return the first of the pixels of a scaled span, at least one, and the index after the last.
+ * @param {number} start
+ * @param {number} end
+ * @param {number} scale
+ * @param {number} limit number of pixels
+ */
+function scaleSpan(start, end, scale, limit) {
+  const first = Math.min(limit - 1, Math.max(0, round(start * scale)));
+  return [first, Math.min(limit, Math.max(first + 1, round(end * scale)))];
 }
 
 /**

@@ -133,6 +133,21 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
             )
 
 
+@pytest.mark.parametrize(
+    ("box", "row", "column"),
+    [((1001, 500, 2, 3), 112, 226), ((0, 0, 2, 2), 0, 0), ((1918, 1078, 2, 2), 240, 432)],
+)
+def test_small_box_draws_one_pixel(box, row, column):
+    script = f"""
+        import {{ drawPlanes }} from '{(DEMO / "src" / "prompts.js").as_uri()}';
+        const crop = {{ top: 0, left: 0, height: 1080, width: 1920 }};
+        const planes = drawPlanes({{ positive: [], negative: [], box: {list(box)} }}, crop, [241, 433], 5);
+        console.log(planes.indexOf(1), planes.reduce((sum, value) => sum + value));"""
+    command = ["node", "--input-type=module", "-e", script]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert result.stdout.split() == [str((2 * 241 + row) * 433 + column), "1"]
+
+
 def test_types():
     result = subprocess.run(
         [DEMO / "node_modules" / ".bin" / "tsc", "--project", DEMO], capture_output=True, text=True
