@@ -336,6 +336,20 @@ PROMPTS = {
 }
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
+def test_prompts_with_a_mask_of_any_integers(exported, dtype):
+    frame, mask = clip(1)[0], stripes([1]).astype(dtype)
+    results = []
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        tracker = tracker.fresh()
+        prediction = tracker.step(frame, mask, prompts={200: package.Prompt(box=(5, 5, 20, 20))})
+        assert all(type(object_id) is int for object_id in prediction.ids)
+        assert prediction.labels.dtype.kind == "u"
+        results.append(prediction)
+    assert results[0].ids == results[1].ids == (1, 200)
+    assert (results[0].labels == results[1].labels).mean() >= 0.999
+
+
 def assert_equal_prompted_masks(pair):
     frame = clip(1)[0]
     labels = [

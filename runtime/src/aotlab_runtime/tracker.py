@@ -41,7 +41,7 @@ from aotlab_runtime.prompts import segment_prompts
 STATE_VERSION = 2
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
-"""logit of objects where a given mask has none of them"""
+"""logit of an object outside its given mask"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -259,7 +259,7 @@ class Tracker:
         """Return a mask H×W with the prompted objects, and the others as given."""
         if mask is None:
             mask = np.zeros(frame.shape[:2], np.uint8)
-        given = np.where(np.isin(mask, list(prompts)), 0, mask)
+        given = np.where(np.isin(mask, list(prompts)), 0, mask).astype(np.int64)
         logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=given > 0)
         drawn = np.array([0, *prompts])[logits.argmax(0)]
         for object_id in prompts:
