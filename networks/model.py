@@ -29,9 +29,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
 from aotlab.networks.attention import MapSize, split_heads

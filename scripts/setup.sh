@@ -1,10 +1,10 @@
 # Creates .venv with the framework, the studio, the runtime and their libraries; sourced by the other scripts.
-# PYTHON chooses the interpreter (3.11 or newer).
+# PYTHON chooses the interpreter (3.10 or newer).
 
 set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
     local python=${PYTHON:-python3} stamp=.venv/installed$1 wanted studio=studio
-    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        echo "error: $python is not Python 3.11 or newer; set PYTHON to one that is" >&2
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+        echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2
         exit 2
     fi
     if [ "$1" = "[test]" ]; then studio="studio[test]"; fi

@@ -3,13 +3,13 @@
 #
 #   bash scripts/test.sh [--lint | --all | --lowest] [pytest arguments]
 #   (--lint: no tests; --all: the slow tests too, and those of integrations/ whose libraries are installed;
-#   --lowest: quick tests only, with Python 3.11 and the lowest versions that pyproject.toml allows, in .venv-lowest)
+#   --lowest: quick tests only, with Python 3.10 and the lowest versions that pyproject.toml allows, in .venv-lowest)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "${1:-}" = "--lowest" ]; then
     shift
     command -v uv >/dev/null || { echo "test.sh --lowest: needs uv (pip install uv)" >&2; exit 2; }
-    uv venv --allow-existing --python 3.11 .venv-lowest
+    uv venv --allow-existing --python 3.10 .venv-lowest
     uv pip install --python .venv-lowest --resolution lowest-direct --only-binary :all: --no-binary aotlab,aotlab-studio,aotlab-runtime \
         --editable ".[test]" --editable "studio[test]" --editable runtime
     OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist loadfile -m "not slow" "$@"

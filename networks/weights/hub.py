@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
+from typing_extensions import Self
 
 from aotlab.configs.schema import Config
 from aotlab.networks.model import VOSModel
