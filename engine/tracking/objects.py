@@ -150,6 +150,12 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
+def find_lost_ids(mask: np.ndarray, size: ImageSize) -> list[int]:
+    """Return the ids of a mask H×W that have no pixel after it is resized to (height, width)."""
+    rows, columns = (np.arange(new) * old // new for new, old in zip(size, mask.shape, strict=True))
+    return [int(object_id) for object_id in np.setdiff1d(mask, mask[np.ix_(rows, columns)]) if object_id]
+
+
 def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
     """Convert a mask of object ids to channels H×W int64: 0, or the place in ``ids``, counted from 1."""
     present, inverse = np.unique(mask, return_inverse=True)

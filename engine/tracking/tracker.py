@@ -33,6 +33,7 @@ from aotlab.engine.tracking.inputs import (
 )
 from aotlab.engine.tracking.objects import (
     apply_given_mask,
+    find_lost_ids,
     find_smallest_area,
     one_hot_logits,
     resize_channels,
@@ -336,7 +337,7 @@ class Tracker:
         if objects.add_bank():
             banks.append(video.build_bank())
         resized = resize_channels(channels, predicted.input_size)
-        for object_id in filter(None, np.setdiff1d(mask, objects.to_ids(resized)).tolist()):
+        for object_id in find_lost_ids(mask, predicted.input_size):
             log.warning(
                 "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
             )

@@ -128,7 +128,7 @@ def test_davis_2016_annotations_of_0_and_255_hold_one_object():
 
 @pytest.mark.parametrize("rules", ["folder", "folder_late"])
 def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
-    labels = one_square() * np.uint16(255)
+    labels = one_square().astype(np.uint16) * 255
     labels[:, 18:22, 4:10] = 300
     paths = write_sequence(tmp_path / "truth", labels)
     write_sequence(tmp_path / "found", labels)

@@ -85,7 +85,7 @@ def test_no_phase_trains_on_validation_videos(folder, kind):
 @pytest.mark.parametrize("kind", ["video", "static"])
 def test_frames_linked_singly_are_held_back_too(folder, kind):
     root = folder(10)
-    for path in root.glob("*/*/*.png"):  # one folder for the frames of all videos, as in a cache
+    for path in sorted(root.glob("*/*/*.png")):  # one folder for the frames of all videos, as in a cache
         link = root.parent / f"{root.name}_linked" / path.relative_to(root)
         link.parent.mkdir(parents=True, exist_ok=True)
         pooled = root.parent / f"{root.name}_pool" / "_".join(path.relative_to(root).parts)

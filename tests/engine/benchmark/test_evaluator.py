@@ -106,7 +106,7 @@ def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
 
 
 def test_object_255_of_16_bits_is_tracked_and_scored(tmp_path):
-    mask = square() * np.uint16(255)
+    mask = square().astype(np.uint16) * 255
     mask[:2, :2] = 300
     video = make_video(tmp_path, "a", reference=mask, rules="folder")
     for path in video.annotations:
