@@ -161,7 +161,9 @@ class ModelConfig:
             require(
                 self.scalable, "model.depth: this model has one depth; leave it out, or use an AOST model"
             )
-            require(1 <= self.depth <= trained, f"model.depth must be 1 to {trained}, got {self.depth}")
+            require(
+                self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}"
+            )
 
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
@@ -257,6 +259,12 @@ class MemoryConfig:
     """number of frames back at which a frame's short-term memory ends"""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
     """number of frames in short-term memory: that last frame and those before it"""
+
+    def __post_init__(self) -> None:
+        require(
+            self.newest is None or self.policy == "bounded_fifo",
+            f"memory.newest: no effect with memory.policy {self.policy}; leave it out, or use bounded_fifo",
+        )
 
 
 def list_resets(overridden: Mapping[str, Any]) -> list[str]:

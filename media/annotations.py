@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_video_name
 from aotlab.media.images import open_image, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
-from aotlab.media.masks import MAX_OBJECTS, is_blurred, read_mask, resolve_void
+from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.media.regions import (
     Annotations,
@@ -161,8 +162,9 @@ def _write_coco(path: Path, annotations: Annotations, video: VideoInfo) -> None:
 def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
     """Return the objects of a mask image or of a folder of them; None for colored images and other files."""
     if not path.is_dir():
-        regions = _parse_mask(path, video.size) if _has_ids(path) else None
-        return None if regions is None else match_regions(regions, video)
+        if not _has_ids(path):
+            return None
+        return match_regions(_parse_mask(path, video.size, binary=_are_binary([path], video.size)), video)
     folders = sorted(inner for inner in path.iterdir() if inner.is_dir() and any(inner.glob("*.png")))
     if any((path / "labels").glob("*.txt")) or (path / PROJECT).is_file():
         return None
@@ -171,9 +173,14 @@ def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
     images = _list_images(path)
     if not images:
         return None
-    return match_regions(
-        [region for image in images for region in _parse_mask(image, video.size, image)], video
-    )
+    binary = _are_binary(images, video.size)
+    regions = (_parse_mask(image, video.size, image, binary=binary) for image in images)
+    return match_regions(list(chain.from_iterable(regions)), video)
+
+
+def _are_binary(images: Sequence[Path], size: Size) -> bool:
+    """Return whether 255 is object 1 in masks of 8 bits, as it is if they have no other value besides 0, else void."""
+    return not any(list_ids(read_mask(image, size=size)) for image in images)
 
 
 def _has_ids(path: Path) -> bool:
@@ -185,17 +192,17 @@ def _has_ids(path: Path) -> bool:
         return False
 
 
-def _parse_mask(path: Path, size: Size, image: str | Path = "") -> list[ParsedRegion]:
-    """Return the objects of an image of object ids, which is named ``image``.
+def _parse_mask(path: Path, size: Size, image: str | Path = "", *, binary: bool) -> list[ParsedRegion]:
+    """Return the objects of an image of object ids, which is named ``image``; ``binary``: see `_are_binary`.
 
     Raises:
         InputError: not a mask, another size, or more than `MAX_OBJECTS` ids.
     """
-    stored = read_mask(path, size=size)
-    mask = resolve_void(stored)
-    if mask is not stored:
-        meaning = "object 1" if (mask == 1).any() and (stored != 1).all() else "void, not an object"
-        log.warning("%s: 255 is taken as %s", path, meaning)
+    mask = read_mask(path, size=size)
+    void = is_void(mask)
+    if void.any():
+        mask = np.where(void, np.uint8(binary), mask)
+        log.warning("%s: 255 is taken as %s", path, "object 1" if binary else "void, not an object")
     ids = np.unique(mask[mask > 0])
     if len(ids) > MAX_OBJECTS or is_blurred(mask):
         raise InputError(

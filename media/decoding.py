@@ -51,10 +51,22 @@ def open_container(
     """
     import av
 
+    drop_messages()
     allowed = {} if playlists else {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
     return av.open(
         source, metadata_errors="replace", timeout=timeout, options=options or {}, container_options=allowed
     )
+
+
+def drop_messages() -> None:
+    """Drop FFmpeg's messages, as PyAV does unless told otherwise.
+
+    torchvision (0.25) passes them to Python's logging: threads of a codec then wait for the interpreter, while it waits
+    for them to close a file.
+    """
+    import av
+
+    av.logging.set_level(None)
 
 
 def open_video(path: Path) -> av.container.InputContainer:

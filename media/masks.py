@@ -139,16 +139,6 @@ def list_ids(labels: np.ndarray) -> set[int]:
     return set(np.unique(labels).tolist()) - ({0, VOID} if labels.dtype == np.uint8 else {0})
 
 
-def resolve_void(labels: np.ndarray) -> np.ndarray:
-    """Return the objects of a drawn 8-bit mask: if 255 is the only value besides 0, it is object 1, else void.
-
-    Args:
-        labels: H×W ids; masks of more than 8 bits are returned unchanged.
-    """
-    void = is_void(labels)
-    return np.where(void, np.uint8(not list_ids(labels)), labels) if void.any() else labels
-
-
 def is_blurred(labels: np.ndarray) -> bool:
     """Return whether ids (H×W) look like gray values at the smoothed edges of one object.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.media.masks import PALETTE, palette_index
+from aotlab.utils.errors import InputError
 
 FILL_OPACITY = 0.45
 """opacity of an object's color, from 0 to 1"""
@@ -40,14 +41,14 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         H×W×3 uint8 RGB.
 
     Raises:
-        ValueError: the sizes differ, the frame is not uint8, or an id is negative.
+        InputError: the sizes differ, the frame is not uint8, or an id is negative.
     """
     if frame.dtype != np.uint8:
-        raise ValueError(f"frame: expected uint8 from 0 to 255, got {frame.dtype}")
+        raise InputError(f"frame: expected uint8 from 0 to 255, got {frame.dtype}")
     if frame.shape[:2] != labels.shape:
-        raise ValueError(f"labels of shape {labels.shape} do not fit a frame of {frame.shape}")
+        raise InputError(f"labels of shape {labels.shape} do not fit a frame of {frame.shape}")
     if labels.min(initial=0) < 0:
-        raise ValueError(f"labels: expected object ids from 0, got {labels.min()}")
+        raise InputError(f"labels: expected object ids from 0, got {labels.min()}")
     import cv2
 
     image = frame.copy()

@@ -65,7 +65,7 @@ class Prompt:
         for name, values in (
             ("points", points),
             ("scribble", self.scribble),
-            ("box", () if self.box is None else self.box),
+            ("box", self.box if _is_vector(self.box, 4) else ()),
         ):
             require(not _are_fractions(values), f"{name} {values}: not in pixels; {FRACTIONS_ADVICE}")
         require(

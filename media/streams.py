@@ -17,6 +17,7 @@ import numpy as np
 from aotlab.media.decoding import (
     DEFAULT_RATE,
     demux,
+    drop_messages,
     next_time,
     open_container,
     read_rate,
@@ -121,6 +122,7 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
             device, file = _find_camera(source)
             # Many cameras of macOS have this rate only. FFmpeg asks for another one by default.
             rate = {"framerate": "30"} if device == "avfoundation" else {}
+            drop_messages()
             container = av.open(file, format=device, options=rate, metadata_errors="replace")
         else:
             # A reader that hangs holds the lock of a buffered file, which would block the end of the program.

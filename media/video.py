@@ -30,7 +30,7 @@ from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import digest_samples, reading, require_existing
-from aotlab.utils.numbers import POSITIVE, require_range, require_type
+from aotlab.utils.numbers import POSITIVE, require, require_range, require_type
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def open_frames(
         source, str | Path, "source: expected a path or an address, or a camera as text, such as '0'"
     )
     require_range(timeout, POSITIVE, "timeout")
+    require(str(source) != "", "source: empty; give a path, an address, or a camera")
     path, address = Path(source), ADDRESS.fullmatch(str(source))
     if address and address[1].lower() == "file":
         raise InputError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.media.decoding import open_container
+from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import Sound
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
@@ -167,6 +167,7 @@ class VideoWriter:
     def _start(self) -> None:
         import av
 
+        drop_messages()
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
         self._stream = _add_stream(self._container, self.rate, self._stored)

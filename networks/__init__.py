@@ -1,1 +1,1 @@
-"""The model: encoders, attention, LSTT and GPM blocks, decoder, checkpoints. Nothing here deals with videos."""
+"""The models; read aot.py first, then deaot.py, msdeaot.py, aost.py, paot.py and rmem.py, a file per paper."""

@@ -1,6 +1,6 @@
 """DeAOT: Decoupling Features in Hierarchical Propagation for Video Object Segmentation (Yang, Yang; NeurIPS 2022).
 
-The tokens of AOT are split into a visual branch and an identity branch, which share one attention. Gated propagation
+Beside the tokens of AOT, the visual branch, runs an identity branch; both share one attention. Gated propagation
 replaces heads and feed-forward layers:
 
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W

@@ -470,8 +470,8 @@ def print_outputs() -> int:
     option(
         "--output",
         type=Folder,
-        help=f"folder for the results (default: NAME{RESULTS} next to the video, for a stream or several videos in the "
-        "working directory)",
+        help=f"folder for the results (default: NAME{RESULTS} next to the video or list, for a stream or several "
+        "videos in the working directory)",
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),

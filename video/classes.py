@@ -66,13 +66,14 @@ def merge_class_ids(path: Path, classes: Mapping[str, int | None]) -> dict[str, 
 
     Args:
         path: the file; created if missing.
-        classes: class ids of the video by class name; None: any id.
+        classes: class ids of the video by class name; None or 0: any id from 1, as YOLO's ids are one less.
 
     Raises:
         InputError: the file is damaged or cannot be written.
     """
     with locked(path.with_name(f".{path.name}.lock")):
-        shared = add_class_ids(read_class_ids(path), classes)
+        wanted = {name: class_id or None for name, class_id in classes.items()}
+        shared = add_class_ids(read_class_ids(path), wanted)
         write_text(path, json.dumps(shared, indent=1, ensure_ascii=False) + "\n")
     for name, class_id in classes.items():
         if class_id not in (None, shared[name]):

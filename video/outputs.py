@@ -314,7 +314,7 @@ OUTPUTS = {
     "prores": OutputKind("alpha.mov", "ProRes 4444 with alpha", _ALPHA_VIDEO, 2.0, resumable=False),
     "vp9": OutputKind("alpha.webm", "VP9 with alpha", _ALPHA_VIDEO, 0.1, resumable=False),
     "overlay": OutputKind(
-        "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=render_overlay), 0.1
+        "overlay.mp4", "the video with masks and ids drawn in", partial(VideoFile, draw=render_overlay), 0.1
     ),
 }
 """outputs without annotation files and plug-ins, by name"""

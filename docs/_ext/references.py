@@ -13,6 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ import aotlab.sdk
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config, StageConfig, list_methods
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
-from aotlab.utils.numbers import Range
+from aotlab.utils.numbers import MAX_COUNT, Range
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 
@@ -128,7 +129,7 @@ def _allowed(hint: object) -> str:
     for part in (hint, *typing.get_args(hint)):
         (allowed,) = getattr(part, "__metadata__", (None,))
         if isinstance(allowed, Range):
-            return allowed.describe(-math.inf)
+            return str(replace(allowed, high=math.inf) if allowed.high >= MAX_COUNT else allowed)
         if isinstance(allowed, Iterable):
             return ", ".join(f"`{choice}`" for choice in allowed)
     return ""

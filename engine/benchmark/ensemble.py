@@ -79,7 +79,7 @@ class Ensemble:
     ) -> Prediction:
         """Track all objects to the next frame; arguments and errors as `Tracker.step`.
 
-        After a failure, only `reset` makes it usable again.
+        After a failure that is not of the input, only `reset` makes it usable again.
         """
         first = self.branches[0].tracker
         for branch in self.branches:

@@ -188,14 +188,16 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
         return FIFO(every, config.frames, config.newest)
     if config.policy == "restricted":
         return RMem(every, config.frames, config.score_early)
-    return ERMU(
-        every,
-        config.frames,
-        config.score_early,
-        weight=config.relevance_weight,
-        slope=config.redundancy_slope,
-        threshold=config.redundancy_threshold,
-    )
+    if config.policy == "relevance_redundancy":
+        return ERMU(
+            every,
+            config.frames,
+            config.score_early,
+            weight=config.relevance_weight,
+            slope=config.redundancy_slope,
+            threshold=config.redundancy_threshold,
+        )
+    raise ValueError(f"memory.policy {config.policy} has no class")
 
 
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:

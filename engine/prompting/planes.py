@@ -94,6 +94,7 @@ def draw_prompt_planes(
         x, y, width, height = prompt.box
         edges = (np.array([x, y, x + width, y + height]) - (left, top, left, top)) * np.tile(scale, 2)
         x0, y0, x1, y1 = (max(0, round(edge)) for edge in edges)
+        x0, y0 = min(x0, size[1] - 1), min(y0, size[0] - 1)
         planes[2, y0 : max(y0 + 1, y1), x0 : max(x0 + 1, x1)] = 1
     if prompt.mask is not None:
         part = torch.from_numpy(np.asarray(prompt.mask[top:bottom, left:right], np.float32))

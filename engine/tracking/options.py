@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackerOptions:
-    """Checkpoint, settings and device of a tracker; the model is read by `load` and `read_settings`."""
+    """Checkpoint, settings and device of a tracker; its file is read by `load` and `read_settings`."""
 
     checkpoint: str | Path = BUNDLED_CHECKPOINT
     """file, folder, name or address, as in `Tracker.from_pretrained`"""
@@ -36,7 +36,7 @@ class TrackerOptions:
         return resolve_checkpoint(self.checkpoint)
 
     def read_settings(self) -> Config:
-        """Return the settings of `load`, with bounded memory, without loading the model.
+        """Return the settings of `load`, with bounded memory, without building the model.
 
         Raises:
             InputError: the checkpoint or settings cannot be read.

@@ -111,6 +111,6 @@ def unwrap_state(state: object, fingerprint: dict[str, Any]) -> dict[str, Any]:
     if other:
         raise InputError(
             f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
-            "config and memory settings that it was saved with"
+            "precision, config and memory settings that it was saved with"
         )
     return content

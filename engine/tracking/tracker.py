@@ -118,7 +118,7 @@ class Tracker:
             InputError: as `load_model` and `Tracker`.
         """
         overrides = (overrides,) if isinstance(overrides, str) else overrides
-        file = resolve_checkpoint(checkpoint or BUNDLED_CHECKPOINT)
+        file = resolve_checkpoint(BUNDLED_CHECKPOINT if checkpoint is None else checkpoint)
         model, settings = load_model(file, config=config, overrides=overrides)
         bounded = apply_protocol(settings, protocol, overrides)
         if settings.memory.policy == "every_nth" and bounded.memory.policy != "every_nth":
@@ -126,7 +126,7 @@ class Tracker:
                 "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
                 settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
             )  # fmt: skip
-        log.debug("%s on %s with settings %s", checkpoint or BUNDLED_CHECKPOINT, device, bounded)
+        log.debug("%s on %s with settings %s", file, device, bounded)
         tracker = cls(model, bounded, device=device, optimize=optimize)
         tracker.checkpoint_digest = sha256(file)
         return tracker
@@ -335,7 +335,12 @@ class Tracker:
             channels = apply_given_mask(predicted.channels, channels, len(objects.ids_by_channel))
         if objects.add_bank():
             banks.append(video.build_bank())
-        masks = objects.split(resize_channels(channels, predicted.input_size))
+        resized = resize_channels(channels, predicted.input_size)
+        for object_id in filter(None, np.setdiff1d(mask, objects.to_ids(resized)).tolist()):
+            log.warning(
+                "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
+            )
+        masks = objects.split(resized)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         video.consistent = False
         for bank, memory in zip(banks, memories, strict=True):

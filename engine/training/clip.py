@@ -70,7 +70,7 @@ def frame_loss(logits: Tensor, labels: Tensor, hardest_count: int) -> Tensor:
 
 
 def weight_by_depth(losses: Sequence[Tensor]) -> Tensor:
-    """Return the mean of losses at depths 1, 2, ..., each weighted twice as much as the one before (AOST)."""
+    """Return the weighted mean of losses at depths 1, 2, ...; each weighs twice as much as the one before (AOST)."""
     weighted = [2**index * loss for index, loss in enumerate(losses)]
     return torch.stack(weighted).sum(0) / (2 ** len(losses) - 1)
 
@@ -176,18 +176,33 @@ def frame_losses(
     With a shared block, smaller depths are decoded from outputs without norm, as published (`AOST.propagate`).
     """
     depths = range(1, len(model.active_blocks)) if model.config.scalable else []
-    by_depth = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
-    by_depth.append(decoded.logits)
-    losses = []
-    for logits in by_depth:
-        by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
-        samples = [
-            resize_logits(sample[: count + 1], labels.shape[1:], model.config.align_corners)
-            for sample, count in zip(by_object, object_counts, strict=True)
-        ]
-        pairs = zip(samples, labels, strict=True)
-        losses.append(torch.stack([frame_loss(*pair, options.hard_pixel_count) for pair in pairs]))
-    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in samples])
+    shallower = [model.at_depth(depth).decode(decoded.propagated, features) for depth in depths]
+    *by_depth, full = [
+        split_samples(logits, labels.shape[1:], options, object_counts, model.config.align_corners)
+        for logits in (*shallower, decoded.logits)
+    ]
+    losses = [
+        torch.stack(
+            [frame_loss(*pair, options.hard_pixel_count) for pair in zip(samples, labels, strict=True)]
+        )
+        for samples in (*by_depth, full)
+    ]
+    return weight_by_depth(losses), torch.stack([sample.detach().max(0).indices for sample in full])
+
+
+def split_samples(
+    logits: Tensor,
+    size: Sequence[int],
+    options: ClipOptions,
+    object_counts: Sequence[int],
+    align_corners: bool,
+) -> list[Tensor]:
+    """Split logits B×(1+M)×h×w by identity into (1+n)×H×W by object of each sample, resized to ``size`` (H, W)."""
+    by_object = logits.gather(1, options.permutations[:, :, None, None].expand_as(logits))
+    return [
+        resize_logits(sample[: count + 1], size, align_corners)
+        for sample, count in zip(by_object, object_counts, strict=True)
+    ]
 
 
 class ClipModule(nn.Module):

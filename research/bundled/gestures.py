@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from aotlab import TrackerOptions
-from aotlab.media.masks import read_mask, resolve_void
+from aotlab.media.masks import is_void, list_ids, read_mask
 from aotlab.sdk import load_segmenter
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document.painting import draw_polygon
@@ -88,9 +88,9 @@ class Person:
         """Return frame and object of the first entry of the review that looks wrong; without one, the worst by eye."""
         by_page = {page_id: object_id for object_id, page_id in self.ids.items()}
         for entry in run_action(self.page.session, {"do": "review"}):
-            object_id = by_page[entry.object_id]
-            if entry.frame not in seen and self.score(entry.frame, object_id) < DOUBTFUL_IOU:
-                return entry.frame, object_id
+            for object_id in (by_page[page_id] for page_id in entry.object_ids):
+                if entry.frame not in seen and self.score(entry.frame, object_id) < DOUBTFUL_IOU:
+                    return entry.frame, object_id
         rest = [
             (frame, object_id)
             for frame in range(len(self.truth))
@@ -224,7 +224,8 @@ def annotate(args: Namespace) -> None:
         clip.mkdir()
         for image in sorted(args.images.iterdir())[: args.frames]:
             shutil.copy(image, clip)
-            truth.append(resolve_void(read_mask(args.masks / f"{image.stem}.png")))
+            labels = read_mask(args.masks / f"{image.stem}.png")
+            truth.append(np.where(is_void(labels), np.uint8(not list_ids(labels)), labels))
         session = open_session(str(clip), TrackerLoader(TrackerOptions()), load_segmenter())
         page = Page(session)
         for gestures, score in Person(page, truth).annotate(args.most, args.target):

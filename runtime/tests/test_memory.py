@@ -1,4 +1,4 @@
-"""The runtime's memory beside the framework's: the same frames stay."""
+"""The runtime's memory compared with the framework's: the same frames are stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from aotlab_runtime.memory import Memory
         {"policy": "restricted", "frames": 2, "insertions": 10},
     ],
 )
-def test_the_same_frames_stay(settings):
+def test_stored_frames_equal_framework(settings):
     config, random = MemoryConfig(**settings), np.random.default_rng(0)
     memory, bank = Memory(asdict(config), 60), build_bank(config, length=60)
     for index in range(40):

@@ -1,4 +1,4 @@
-"""The runtime's tracker beside `aotlab.Tracker`: one table of behavior for both, equal masks, refused input."""
+"""The runtime's tracker compared with `aotlab.Tracker`: equal masks, the same behavior, rejected input."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ from aotlab.engine.export.graphs import (
 )
 from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from aotlab.engine.prompting.network import find_prompted_parts
+from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_json import unwrap, wrap
 from aotlab_runtime import graphs as runtime_graphs
-from aotlab_runtime.prompts import CheckedPrompt, check_prompts, find_far_from_prompt
+from aotlab_runtime.inputs import CheckedPrompt, check_prompts
+from aotlab_runtime.prompts import draw_planes, find_far_from_prompt
 from aotlab_runtime.tracker import compute_digest
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
@@ -73,21 +75,21 @@ def exported(tmp_path_factory):
     return folder, runtime, plain
 
 
-def assert_equal_masks(pair, masks, length=7, least=0.999):
+def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
     runtime, plain = pair
     for index, frame in enumerate(clip(length)):
         found, expected = runtime.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
         assert found.ids == expected.ids
-        assert (found.labels == expected.labels).mean() >= least
+        assert (found.labels == expected.labels).mean() >= min_equal
         assert found.confidence == pytest.approx(expected.confidence, abs=2e-3)
-        if index not in masks and least >= 0.999:
+        if index not in masks and min_equal >= 0.999:
             np.testing.assert_allclose(
                 found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
             )
 
 
 def test_exported_graphs_suit_openvino(exported):
-    """It confuses inputs if some are unused; of known places it drops Abs, and clamps integers without a bound to 0."""
+    """OpenVINO confuses inputs if some are unused, drops some Abs, and clamps integers without a bound to 0."""
     for path in exported[0].glob("*.onnx"):
         graph = onnx.load(path, load_external_data=False).graph
         used = {name for node in graph.node for name in node.input}
@@ -301,6 +303,18 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
 
 
 @pytest.mark.parametrize(
+    ("frame", "mask", "message"),
+    [
+        ([[1], [1, 2]], None, "frame: expected H×W×3 uint8 RGB, got list"),
+        (clip(1)[0], [[1], [1, 2]], "mask: list of shape .* does not match the frame"),
+    ],
+)
+def test_rows_of_different_lengths_rejected(exported, frame, mask, message):
+    with pytest.raises(aotlab_runtime.InputError, match=message):
+        exported[1].fresh().step(frame, mask)
+
+
+@pytest.mark.parametrize(
     "size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (None, 5), (5,), 5, (5, 2**16), "ab"]
 )
 def test_bad_output_sizes_rejected(tracker, size):
@@ -320,6 +334,20 @@ PROMPTS = {
     2: {"points": [(40, 16), (5, 5)], "labels": [1, 0]},
     3: {"points": (30, 8)},
 }
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint64])
+def test_prompts_with_a_mask_of_any_integers(exported, dtype):
+    frame, mask = clip(1)[0], stripes([1]).astype(dtype)
+    results = []
+    for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
+        tracker = tracker.fresh()
+        prediction = tracker.step(frame, mask, prompts={200: package.Prompt(box=(5, 5, 20, 20))})
+        assert all(type(object_id) is int for object_id in prediction.ids)
+        assert prediction.labels.dtype.kind == "u"
+        results.append(prediction)
+    assert results[0].ids == results[1].ids == (1, 200)
+    assert (results[0].labels == results[1].labels).mean() >= 0.999
 
 
 def assert_equal_prompted_masks(pair):
@@ -385,7 +413,7 @@ def test_few_parts_equal_pytorch(parts, point):
     assert np.array_equal(mask & ~far, find_prompted_parts(mask, aotlab.Prompt(points=point)))
 
 
-def test_large_parts_take_no_seconds():
+def test_large_parts_take_less_than_two_seconds():
     mask = np.ones((1080, 1920), bool)
     mask[::40, ::2] = False
     mask[:, 1900] = False
@@ -402,6 +430,13 @@ def test_large_parts_take_no_seconds():
         ({"points": [(np.nan, 1)]}, "finite"),
         ({"points": [(1, 2, 3)]}, "finite"),
         ({"points": [7]}, "finite"),
+        ({"points": 7}, "finite"),
+        ({"points": "ab"}, "finite"),
+        ({"points": [(1, 2), (1, 2, 3)]}, "finite"),
+        ({"points": [(1, 1)], "labels": 1}, "expected a label"),
+        ({"points": [(1, 1)], "labels": [[1]]}, "expected a label"),
+        ({"box": ("a", "b", "c", "d")}, "box .*: expected left, top, width and height"),
+        ({"box": ((1, 2), 3, 4, 5)}, "box .*: expected left, top, width and height"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
         ({"points": (0.4, 0.6)}, "not in pixels; multiply fractions of the image by its width and height"),
@@ -432,7 +467,21 @@ def test_same_prompts_are_accepted(prompt):
     aotlab.Prompt(**prompt).check_inside(size)
 
 
-@pytest.mark.parametrize("object_id", [0, -1, 2**31, 1.5, "1"])
+@pytest.mark.parametrize(
+    ("left", "top", "size"),
+    [(105, 105, (3, 3)), (105, 105, (2, 900)), (1918, 0, (2, 1000)), (0, 1077, (1500, 3))],
+)
+def test_small_box_draws_a_pixel(left, top, size):
+    box = np.array([(left, top), (left + size[0], top + size[1])], float)
+    plane = draw_planes(CheckedPrompt([], [], box), np.s_[0:1080, 0:1920], (177, 321), 5.2)[2]
+    expected = draw_prompt_planes(
+        aotlab.Prompt(box=(left, top, *size)), [], CropBox(0, 0, 1920, 1080), (177, 321)
+    )
+    assert plane.any()
+    assert np.array_equal(plane, expected[2])
+
+
+@pytest.mark.parametrize("object_id", [0, -1, True, 2**31, 1.5, "1"])
 def test_ids_of_prompts_out_of_range_rejected(exported, object_id):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         tracker = tracker.fresh()
@@ -487,7 +536,7 @@ def test_damaged_states_rejected(exported, case):
 
 
 @pytest.mark.parametrize("state", [None, 3, [], {}, "state"])
-def test_other_values_are_no_states(exported, state):
+def test_other_values_rejected_as_state(exported, state):
     with pytest.raises(aotlab_runtime.InputError, match="tracker state: not a usable one"):
         exported[1].fresh().load_state_dict(state)
 
@@ -547,6 +596,12 @@ def test_unavailable_provider_rejected(exported):
         aotlab_runtime.Tracker.from_export(exported[0], provider="nonsense")
 
 
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "a", True, 2**40])
+def test_bad_numbers_of_threads_rejected(exported, threads):
+    with pytest.raises(aotlab_runtime.InputError, match=r"threads .*: give a number from 1 to 1024, or None"):
+        aotlab_runtime.Tracker.from_export(exported[0], threads=threads)
+
+
 def test_runtime_imports_numpy_and_onnxruntime_only():
     for path in SOURCE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -559,7 +614,7 @@ def test_runtime_imports_numpy_and_onnxruntime_only():
 @pytest.mark.slow
 def test_half_weights_keep_the_masks(tmp_path):
     pair = make(tmp_path / "export", "aott", *FIFO, half=True)
-    assert_equal_masks(pair, MASKS, least=0.95)
+    assert_equal_masks(pair, MASKS, min_equal=0.95)
     assert (tmp_path / "export" / "weights.bin").stat().st_size < 2.2 * sum(
         parameter.numel() for parameter in pair[1].model.parameters()
     )

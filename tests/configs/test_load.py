@@ -58,6 +58,8 @@ OVERRIDES = {
     "modle.dim=128": "unknown key modle; did you mean model?",
     "model.stages.0.windw=7": "unknown key model.stages.0.windw; did you mean model.stages.0.window?",
     "train.qqqqq=1": "unknown key train.qqqqq; valid keys are output, run",
+    "memory.newest=2": "memory.newest: no effect with memory.policy first_frame",
+    "model.depth=1.5": "model.depth must be an integer",
     "model.max_objects=255": "model.max_objects must be",
     "memory.every=often": "memory.every must be an integer, got 'often'",
     "model.align_corners=maybe": "model.align_corners must be true or false, got 'maybe'",
@@ -242,8 +244,8 @@ def test_override_of_a_phase(tmp_path, override, value):
 
 
 def test_override_merges_mappings():
-    memory = load_config("aott", ["memory={every: 3}", "memory.frames=4", "memory={newest: 2}"]).memory
-    assert (memory.every, memory.frames, memory.newest, memory.policy) == (3, 4, 2, "first_frame")
+    memory = load_config("aott", ["memory={every: 3}", "memory.frames=4", "memory={insertions: 2}"]).memory
+    assert (memory.every, memory.frames, memory.insertions, memory.policy) == (3, 4, 2, "first_frame")
 
 
 @pytest.mark.parametrize("override", OVERRIDES)

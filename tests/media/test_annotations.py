@@ -129,6 +129,15 @@ def test_black_and_white_mask_is_object_1(tmp_path, caplog):
     assert "255 is taken as object 1" in caplog.text
 
 
+def test_255_has_one_meaning_in_a_folder(tmp_path):
+    first, hidden = labels(0), np.where(labels(1) > 0, np.uint8(255), np.uint8(0))
+    write_mask(tmp_path / "00000.png", first)
+    Image.fromarray(hidden).save(tmp_path / "00001.png")
+    found = read_annotations(tmp_path, VIDEO)
+    assert (found.mask(0) == first).all()
+    assert not found.mask(1).any()
+
+
 @pytest.mark.parametrize("name", ["masks.xml", "masks.txt", "masks.json", "folder"])
 def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
     monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: [])

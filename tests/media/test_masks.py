@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.masks import PALETTE, is_void, list_ids, palette_index, read_mask, resolve_void, write_mask
+from aotlab.media.masks import PALETTE, is_void, list_ids, palette_index, read_mask, write_mask
 from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
 from tests.media.sample import write_gray
@@ -17,15 +17,6 @@ def test_palette_is_that_of_pascal_voc():
 
 def test_ids_above_255_reuse_the_colors_of_objects():
     assert palette_index(np.array([255, 256, 510, 511])).tolist() == [255, 1, 255, 1]
-
-
-@pytest.mark.parametrize(
-    ("stored", "meant"), [([0, 255], [0, 1]), ([0, 3, 255], [0, 3, 0]), ([0, 1], [0, 1]), ([0, 0], [0, 0])]
-)
-def test_255_is_an_object_if_alone_and_else_void(stored, meant):
-    assert resolve_void(np.array([stored], np.uint8)).tolist() == [meant]
-    deep = np.array([[255, 300]], np.uint16)
-    assert resolve_void(deep) is deep
 
 
 def test_255_is_an_object_id_in_16_bits():

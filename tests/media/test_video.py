@@ -368,6 +368,19 @@ def test_source_of_another_type_is_one_sentence(source):
         open_frames(source)
 
 
+def test_messages_of_codecs_do_not_reach_python(tmp_path):
+    path = tmp_path / "clip.mp4"
+    write_texture(path, count=2)
+    av.logging.set_level(av.logging.ERROR)  # as importing torchvision 0.25
+    open_frames(path).read(1)
+    assert av.logging.get_level() is None
+
+
+def test_empty_source_rejected():
+    with pytest.raises(InputError, match="source: empty"):
+        open_frames("")
+
+
 @pytest.mark.parametrize("timeout", ["3", -1, 0, float("nan"), None])
 def test_timeout_that_is_no_positive_number_rejected(timeout):
     with pytest.raises(InputError, match=f"timeout must be above 0, got {timeout}"):

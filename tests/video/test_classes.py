@@ -21,6 +21,7 @@ def test_classes_of_later_videos_keep_shared_ids(tmp_path, caplog):
     assert caplog.text.count(words) == 1
     assert json.loads(path.read_text())["dog"] == 3
     assert [file.name for file in tmp_path.iterdir()] == ["classes.json"]
+    assert merge_class_ids(path, {"cat": 0})["cat"] == 4, "YOLO's ids are one less, in all videos"
 
 
 def test_names_without_class_ids_take_the_shared_ones(tmp_path, caplog):

@@ -39,7 +39,7 @@ Decorator = Callable[[Any], Any]
 
 FRAME_SYNTAX = (
     "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
-    "(default: the first frame, object 1). Lists are comma-separated, and an option that is given again adds to them."
+    "(default: the first frame, object 1). Options of a LIST are comma-separated, and given again they add to it."
 )
 """end of the help of commands with frames and objects"""
 SETTINGS_METAVAR = "[KEY=VALUE]..."

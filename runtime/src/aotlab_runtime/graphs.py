@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from aotlab_runtime.inputs import InputError, is_integer, require
+
 KIND, VERSION = "export", 10
 DESCRIPTION_FILE = "export.json"
+MAX_THREADS = 1024
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
 GRAPHS = {
@@ -38,16 +41,6 @@ PROVIDERS = {
 """onnxruntime's execution providers by short name"""
 
 
-class InputError(ValueError):
-    """Unusable input, described in one sentence."""
-
-
-def require(condition: object, message: str) -> None:
-    """Raise `InputError` unless the condition holds."""
-    if not condition:
-        raise InputError(message)
-
-
 class Graphs:
     """The methods of an exported model."""
 
@@ -57,10 +50,11 @@ class Graphs:
         Args:
             folder: output of ``aotlab export``.
             provider: one of `PROVIDERS`; operators that it lacks run on the CPU.
-            threads: number of CPU threads; None: one per core.
+            threads: number of CPU threads from 1 to `MAX_THREADS`; None: one per core.
 
         Raises:
-            InputError: not an export, changed or damaged files, or a provider that is not available.
+            InputError: not an export, changed or damaged files, a provider that is not available, or another
+                number of threads.
         """
         folder = Path(folder)
         description = _read_description(folder)
@@ -76,6 +70,10 @@ class Graphs:
         self.stride: int = model["stages"][0]["stride"]
         self.digest: str = description["digest"]
         """digest of the settings and all files"""
+        require(
+            threads is None or (is_integer(threads) and 1 <= threads <= MAX_THREADS),
+            f"threads {threads!r}: give a number from 1 to {MAX_THREADS}, or None for one per core",
+        )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3

@@ -42,7 +42,7 @@ def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
 
 
 def label_parts(mask: np.ndarray) -> np.ndarray:
-    """Return H×W integers: 0 outside a mask H×W bool, the same number above 0 in each 8-connected part."""
+    """Return the number from 1 on of each pixel's 8-connected part of a mask H×W bool, 0 outside: H×W int32."""
     width = mask.shape[1] + 1  # with a column of background, which separates the runs of two rows
     padded = np.pad(mask, ((0, 0), (0, 1))).ravel()
     edges = np.flatnonzero(np.diff(padded, prepend=False))
@@ -52,9 +52,7 @@ def label_parts(mask: np.ndarray) -> np.ndarray:
     above = np.repeat(np.arange(len(starts)), counts)
     below = np.arange(len(above)) - np.repeat(np.cumsum(counts) - counts - first, counts)
     parts = np.arange(1, len(starts) + 1)
-    while (
-        parts[above] != parts[below]
-    ).any():  # union: smallest number of both; find: a part's number is its part's
+    while (parts[above] != parts[below]).any():  # union-find: runs that touch share the smallest number
         smallest = np.minimum(parts[above], parts[below])
         for runs in (parts[above] - 1, parts[below] - 1):
             np.minimum.at(parts, runs, smallest)
@@ -65,7 +63,7 @@ def label_parts(mask: np.ndarray) -> np.ndarray:
 
 
 def measure_distance(mask: np.ndarray) -> np.ndarray:
-    """Return the distance H×W in pixels of each pixel to a mask H×W bool with a pixel: steps aside, then down or up."""
+    """Return the distance H×W in pixels of each pixel to a mask H×W bool, which is not empty."""
     distance = np.where(mask, np.float32(0), np.float32(np.inf))
     ramp = STEP * np.arange(mask.shape[1], dtype=np.float32)
     for rows in (distance, distance[:, ::-1]):

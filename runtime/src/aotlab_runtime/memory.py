@@ -19,7 +19,7 @@ PSEUDO_UPDATES = 8.0
 
 
 class Memory:
-    """Keys and values of stored frames, of all blocks; none are changed in place, so a ``copy`` keeps its own.
+    """Keys and values of stored frames, of all blocks; never changed in place, so a ``copy`` is independent.
 
     Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
     short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
@@ -39,18 +39,20 @@ class Memory:
         self.last_index = -1
         """index of the last frame, stored or not"""
         self.last_decision = 0
+        """index of the last frame that was a reference or due; the next one is due ``every`` frames later"""
         self.running: dict[int, float] = {}
         """running relevance by frame (RMem)"""
         self.updates: dict[int, int] = {}
         """how often each frame was scored, the decision that stored it included (RMem)"""
         self.long: Tensors = {}
-        """keys and values of all frames, 1×(T·L)×C, by the name of the tensor"""
+        """keys and values of these frames, T×L×C, by the name of the tensor"""
         self.short: Tensors = {}
         """keys and values of the last ``short_term_skip`` frames, oldest first, T×L×C; the oldest is read"""
 
     def read(self) -> Tensors:
-        """Return the memory that ``propagate`` reads."""
-        return self.long | {name: frames[:1] for name, frames in self.short.items()}
+        """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
+        long = {name: frames.reshape(1, -1, frames.shape[2]) for name, frames in self.long.items()}
+        return long | {name: frames[:1] for name, frames in self.short.items()}
 
     def add_reference(self, memory: Tensors) -> None:
         """Store a reference frame, and reset short-term memory to it.
@@ -58,11 +60,11 @@ class Memory:
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.last_index += 1
-        self.short = {}
+        self.last_decision = self.last_index
         if len(self.frames) >= self._settings["frames"]:
-            position = self._tracked[0] if self._tracked else min(1, len(self.frames) - 1)
-            self._drop(position)
+            self._drop(self._tracked[0] if self._tracked else min(1, len(self.frames) - 1))
         self.references = [*self.references, self.last_index]
+        self.short = {}
         self._store(memory, long=True)
 
     @property
@@ -70,20 +72,18 @@ class Memory:
         """Whether `add` reads the relevance of the stored frames to the next frame."""
         settings = self._settings
         scored = settings["score_early"] or len(self.frames) >= settings["frames"]
-        return settings["policy"] == "restricted" and scored and self._is_due(self.last_index + 1)
+        return settings["policy"] == "restricted" and scored and self._is_due
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: of the stored frames to it, T, if `needs_relevance`."""
+        due, full, tracked = self._is_due, self._is_full, self._tracked
         self.last_index += 1
-        stored = self._is_due(self.last_index)
-        if stored:
+        scores = np.zeros(len(self.frames)) if relevance is None else self._score(relevance)
+        if due:
             self.last_decision = self.last_index
-            scores = np.zeros(len(self.frames)) if relevance is None else self._score(relevance)
-            if self._is_full:
-                stored = bool(self._tracked)
-                if stored:
-                    self._drop(self._tracked[int(np.argmin(scores[self._tracked]))])
-        self._store(memory, long=stored)
+        if due and full and tracked:
+            self._drop(tracked[int(np.argmin(scores[tracked]))])
+        self._store(memory, long=due and bool(tracked or not full))
 
     def state(self) -> tuple[dict[str, Any], Tensors]:
         """Return numbers for JSON, and tensors by name, with which `load` resumes."""
@@ -91,14 +91,15 @@ class Memory:
             "frames": self.frames, "references": self.references, "last_index": self.last_index,
             "last_decision": self.last_decision, "running": [*self.running.items()], "updates": [*self.updates.items()],
         }  # fmt: skip
-        return numbers, self.long | self.short
+        return numbers, self.read() | self.short
 
     def load(self, numbers: Mapping[str, Any], tensors: Tensors) -> None:
         """Resume from a `state`."""
         self.frames, self.references = numbers["frames"], numbers["references"]
         self.last_index, self.last_decision = numbers["last_index"], numbers["last_decision"]
         self.running, self.updates = dict(numbers["running"]), dict(numbers["updates"])
-        self.long, self.short = _split(tensors)
+        long, self.short = _split(tensors)
+        self.long = {name: x.reshape(len(self.frames), -1, x.shape[2]) for name, x in long.items()}
 
     @property
     def _tracked(self) -> list[int]:
@@ -112,8 +113,10 @@ class Memory:
         newest = settings["newest"] if settings["policy"] == "bounded_fifo" else None
         return len(self.frames) >= settings["frames"] or (newest is not None and len(self._tracked) >= newest)
 
-    def _is_due(self, index: int) -> bool:
-        return index - self.last_decision >= self._every
+    @property
+    def _is_due(self) -> bool:
+        """Whether the next frame is stored if memory has room for it."""
+        return self.last_index + 1 - self.last_decision >= self._every
 
     def _score(self, shares: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the updates n of T frames; return their scores.
@@ -135,18 +138,16 @@ class Memory:
 
     def _store(self, memory: Tensors, *, long: bool) -> None:
         """Append the last frame to short-term memory and, if ``long``, to long-term memory."""
-        long_memory, short_memory = _split(memory)
-        recent = _append(self.short, short_memory, axis=0)
-        self.short = {name: frames[-self._settings["short_term_skip"] :] for name, frames in recent.items()}
+        long_frame, short_frame = _split(memory)
+        skip = self._settings["short_term_skip"]
+        self.short = {name: x[-skip:] for name, x in _append(self.short, short_frame).items()}
         if long:
-            self.last_decision, self.frames = self.last_index, [*self.frames, self.last_index]
-            self.long = _append(self.long, long_memory, axis=1)
+            self.frames = [*self.frames, self.last_index]
+            self.long = _append(self.long, long_frame)
 
     def _drop(self, position: int) -> None:
         """Drop a frame from long-term memory."""
-        for name, tensor in self.long.items():
-            by_frame = tensor.reshape(len(self.frames), -1, tensor.shape[2])
-            self.long = self.long | {name: np.delete(by_frame, position, 0).reshape(1, -1, tensor.shape[2])}
+        self.long = {name: np.delete(frames, position, axis=0) for name, frames in self.long.items()}
         frame = self.frames[position]
         self.frames = [kept for kept in self.frames if kept != frame]
         self.references = [kept for kept in self.references if kept != frame]
@@ -158,6 +159,6 @@ def _split(tensors: Tensors) -> tuple[Tensors, Tensors]:
     return {name: tensor for name, tensor in tensors.items() if name not in short}, short
 
 
-def _append(stored: Tensors, added: Tensors, axis: int) -> Tensors:
-    """Return tensors with a frame's appended along an axis; the frame's if nothing is stored."""
-    return {name: np.concatenate([stored[name], x], axis) if stored else x for name, x in added.items()}
+def _append(stored: Tensors, frame: Tensors) -> Tensors:
+    """Return tensors T×L×C with a frame's 1×L×C appended; the frame's if nothing is stored."""
+    return {name: np.concatenate([stored[name], x]) if stored else x for name, x in frame.items()}

@@ -17,22 +17,31 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aotlab_runtime.graphs import Graphs, InputError, Tensors, require
+from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import convert_frame, convert_mask, convert_output_size
+from aotlab_runtime.inputs import (
+    CheckedPrompt,
+    InputError,
+    Prompt,
+    check_prompts,
+    convert_frame,
+    convert_mask,
+    convert_output_size,
+    is_integer,
+    require,
+)
 from aotlab_runtime.memory import Memory
-from aotlab_runtime.prompts import Prompt, check_prompts, segment_prompts
+from aotlab_runtime.prompts import segment_prompts
 
 STATE_VERSION = 2
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
-"""logit of objects where a given mask has none of them"""
+"""logit of an object outside its given mask"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,7 +117,7 @@ class Tracker:
             InputError: not a number of frames; the tracker is unchanged.
         """
         require(
-            length is None or (isinstance(length, Integral) and length > 0 and length is not True),
+            length is None or (is_integer(length) and length > 0),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self._length = None if length is None else int(length)
@@ -149,23 +158,22 @@ class Tracker:
         frame = convert_frame(frame, self._frame_shape)
         if mask is not None:
             mask = convert_mask(mask, frame, required=not self.groups and not prompts)
-        if prompts:
-            mask = self._draw_mask(frame, mask, prompts)
         size = convert_output_size(frame.shape[:2] if size is None else size)
+        if prompts:
+            mask = self._draw_mask(frame, mask, check_prompts(prompts, frame.shape[:2]))
         features = self.graphs.run("encode", {"frame": frame}) if mask is not None or self.groups else {}
         readouts = [self._read(group, features) for group in self.groups]
         prediction = Prediction(self.ids, self._merge(readouts, size), self._temperature)
         groups = [replace(group, memory=copy(group.memory)) for group in self.groups]  # a step may fail
         if mask is None:
             self._store_tracked(groups, readouts, prediction.labels)
-            self.groups = groups
         else:
             labels = self._store_reference(groups, features, mask, prediction.labels)
-            self.groups = groups
+        self.groups, self._frame_shape = groups, frame.shape
+        if mask is not None:
             planes = labels == np.array([0, *self.ids])[:, None, None]
             logits = np.where(planes, np.float32(0), NO_OBJECT)
             prediction = Prediction(self.ids, logits, self._temperature)
-        self._frame_shape = frame.shape
         return prediction
 
     def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Prediction:
@@ -177,8 +185,7 @@ class Tracker:
         frame = convert_frame(frame, self._frame_shape)
         checked = check_prompts(prompts, frame.shape[:2])
         logits = segment_prompts(self.graphs, frame, list(checked.values()))
-        background = -logits.max(0, keepdims=True)
-        return Prediction(tuple(checked), np.concatenate([background, logits]), self._temperature)
+        return Prediction(tuple(checked), logits, self._temperature)
 
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
@@ -189,9 +196,8 @@ class Tracker:
         Raises:
             InputError: not an integer, or no such object is tracked; the tracker is unchanged.
         """
-        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
         require(
-            is_integer and object_id in self.ids,
+            is_integer(object_id) and object_id in self.ids,
             f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         (group,) = (group for group in self.groups if object_id in group.objects)
@@ -207,9 +213,9 @@ class Tracker:
         groups: list[dict[str, Any]] = []
         tensors: Tensors = {}
         for place, group in enumerate(self.groups):
-            numbers, own = group.memory.state()
+            numbers, memory = group.memory.state()
             groups.append({"objects": group.objects, "bank": group.bank, "memory": numbers})
-            tensors |= {f"{place}.{name}": tensor for name, tensor in own.items()}
+            tensors |= {f"{place}.{name}": tensor for name, tensor in memory.items()}
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest,
             "length": self._length, "frame_shape": self._frame_shape,
@@ -227,7 +233,7 @@ class Tracker:
             tensors = {name: state[name] for name in state}
             if str(tensors.pop("digest")) != compute_digest(tensors):
                 raise ValueError("changed")
-            header = json.loads(str(tensors.pop("tracker")))
+            header = dict(json.loads(str(tensors.pop("tracker"))))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
         version, export = header.get("version"), header.get("export")
@@ -243,23 +249,23 @@ class Tracker:
         self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
         for place, group in enumerate(header["groups"]):
             memory = self._new_memory()
-            own = {n.partition(".")[2]: tensors[n] for n in tensors if n.startswith(f"{place}.")}
-            memory.load(group["memory"], own)
+            stored = {n.partition(".")[2]: x for n, x in tensors.items() if n.startswith(f"{place}.")}
+            memory.load(group["memory"], stored)
             self.groups.append(Group(group["objects"], group["bank"], memory))
 
     def _draw_mask(
-        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, Prompt]
+        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, CheckedPrompt]
     ) -> np.ndarray:
         """Return a mask H×W with the prompted objects, and the others as given."""
-        checked = check_prompts(prompts, frame.shape[:2])
-        given = np.zeros(frame.shape[:2], np.int64) if mask is None else mask.astype(np.int64)
-        kept = (given > 0) & ~np.isin(given, list(checked))
-        logits = segment_prompts(self.graphs, frame, list(checked.values()), exclude=kept)
-        drawn = np.where(logits.max(0) > 0, np.array(list(checked))[logits.argmax(0)], 0)
-        for object_id in checked:
+        if mask is None:
+            mask = np.zeros(frame.shape[:2], np.uint8)
+        given = np.where(np.isin(mask, list(prompts)), 0, mask).astype(np.int64)
+        logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=given > 0)
+        drawn = np.array([0, *prompts])[logits.argmax(0)]
+        for object_id in prompts:
             found = (drawn == object_id).any()
             require(found, f"object {object_id}: no pixel found there; give another box or point")
-        return np.where(kept, given, drawn)
+        return np.where(given > 0, given, drawn)
 
     def _read(self, group: Group, features: Tensors) -> Tensors:
         """Propagate a group's memory to a frame and decode; nothing changes."""
@@ -286,19 +292,17 @@ class Tracker:
         if groups:
             given = resize_nearest(mask, predicted.shape)
             labels = np.where(given > 0, given, np.where(np.isin(predicted, given), 0, predicted))
-        self._add_objects(groups, [int(object_id) for object_id in np.unique(mask) if object_id])
+        self._add_objects(groups, mask)
         for group in groups:
             identities = self._assign_identities(group, labels)
             reference = self.graphs.run("reference", features | identities)
             group.memory.add_reference(self.graphs.run("memorize", reference | identities))
         return resize_nearest(labels, predicted.shape)
 
-    def _add_objects(self, groups: list[Group], ids: list[int]) -> None:
-        """Give new objects the next free identities: of the last group, then of new groups in a new bank."""
+    def _add_objects(self, groups: list[Group], mask: np.ndarray) -> None:
+        """Give new objects of a mask the next free identities: of the last group, then of groups in a new bank."""
         bank = 1 + max((group.bank for group in groups), default=-1)
-        for object_id in ids:
-            if object_id in self.ids:
-                continue
+        for object_id in sorted({*np.unique(mask).tolist()} - {0, *self.ids}):
             if not groups or len(groups[-1].objects) == self.graphs.max_objects:
                 groups.append(Group([], bank, self._new_memory()))
             groups[-1].objects = [*groups[-1].objects, object_id]

@@ -20,8 +20,9 @@ def test_points_and_boxes_are_drawn_in_crop_coordinates():
 
 
 def test_box_below_a_pixel_of_the_network_is_drawn():
-    planes = draw_prompt_planes(Prompt(box=(105, 105, 3, 3)), [], CropBox(0, 0, 1920, 1080), (177, 321))
-    assert planes[2].sum() == 1
+    for box in ((105, 105, 3, 3), (1918, 1078, 2, 2)):
+        planes = draw_prompt_planes(Prompt(box=box), [], CropBox(0, 0, 1920, 1080), (177, 321))
+        assert planes[2].sum() == 1
 
 
 def test_stroke_has_no_gaps():

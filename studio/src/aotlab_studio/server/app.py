@@ -205,10 +205,11 @@ class Connection:
         listeners.append(self._notify)
         sender = asyncio.create_task(self._send())
         try:
-            while True:
-                await self._receive(await self._socket.receive_text())
-        except (WebSocketDisconnect, RuntimeError, KeyError):
-            pass  # disconnected, or bytes instead of text
+            while (text := (await self._socket.receive()).get("text")) is not None:
+                await self._receive(text)
+            await self._socket.close()  # bytes instead of text, or disconnected
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # disconnected
         finally:
             listeners.remove(self._notify)
             sender.cancel()
