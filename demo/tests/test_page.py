@@ -247,6 +247,33 @@ def test_axe_finds_nothing(loaded):
     assert find_violations(loaded) == []
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_controls_keep_their_places(loaded, width):
+    loaded.set_viewport_size({"width": width, "height": 844})
+    rows = loaded.evaluate(
+        """() => [...document.querySelectorAll('.row')].map(
+          (row) => [...row.querySelectorAll(':scope > button')].map((button) => button.offsetHeight))"""
+    )
+    assert {height for row in rows for height in row} == {34}
+    tops = loaded.evaluate(
+        """() => [[true, 'Ready'], [false, 'Tracking…'], [true, 'two lines '.repeat(7)]]
+          .map(([hidden, text]) => {
+            document.getElementById('progress').hidden = hidden;
+            document.getElementById('status').textContent = text;
+            return document.getElementById('track').offsetTop;
+          })"""
+    )
+    loaded.evaluate("document.getElementById('progress').hidden = true")
+    assert len(set(tops)) == 1
+    assert loaded.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_focused_file_input_outlines_its_button(loaded):
+    loaded.keyboard.press("Tab")  # the keyboard makes focus visible
+    loaded.focus("#file")
+    assert loaded.evaluate("getComputedStyle(document.querySelector('label.button')).outlineStyle") == "solid"
+
+
 def draw_portrait(path):
     """Write a portrait video of 6 frames with a yellow square on blue; return the square's mask."""
     image = np.full((200, 120, 3), (30, 40, 120), np.uint8)
