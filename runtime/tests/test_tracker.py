@@ -102,6 +102,10 @@ def test_exported_graphs_suit_openvino(exported):
             assert all(node.op_type != "Abs" for node in graph.node)
 
 
+@pytest.mark.skipif(
+    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 32),
+    reason="onnxruntime before 1.32 does not run products in int8 (docs/howto/export.md)",
+)
 def test_int8_graphs_are_near_float32(exported):
     folder, mask = exported[0], MASKS[0]
     recorded = record_inputs(folder, [(frame, mask) for frame in clip(5)])
