@@ -86,21 +86,21 @@ def test_no_phase_trains_on_validation_videos(folder, kind):
 def test_frames_linked_singly_are_held_back_too(folder, kind):
     root = folder(10)
     for path in sorted(root.glob("*/*/*.png")):  # one folder for the frames of all videos, as in a cache
-        link = root.parent / f"{root.name}_linked" / path.relative_to(root)
+        link = root.parent / f"{root.name}_{kind}_linked" / path.relative_to(root)
         link.parent.mkdir(parents=True, exist_ok=True)
-        pooled = root.parent / f"{root.name}_pool" / "_".join(path.relative_to(root).parts)
+        pooled = root.parent / f"{root.name}_{kind}_pool" / "_".join(path.relative_to(root).parts)
         pooled.parent.mkdir(exist_ok=True)
         path.rename(pooled)
         path.symlink_to(pooled)
         link.symlink_to(pooled)
-    lists = root.parent / f"{root.name}_linked" / "ImageSets"
+    lists = root.parent / f"{root.name}_{kind}_linked" / "ImageSets"
     lists.mkdir()
     (lists / "two.txt").write_text("clip04\nclip05\n")
     config = load_config(RECIPE, [f"data.root={root.parent}"])
     (phase,) = config.train.phases
     phases = [
         replace(phase, sources=[SourceConfig(root.name)]),
-        replace(phase, name="other", sources=[SourceConfig(f"{root.name}_linked", kind, "two")]),
+        replace(phase, name="other", sources=[SourceConfig(f"{root.name}_{kind}_linked", kind, "two")]),
     ]
     data = open_phases(replace(config, train=replace(config.train, phases=phases)))
     assert [video.name for video in data.validation] == ["clip05"]
