@@ -82,7 +82,7 @@ class FrameSource(Protocol):
         return f"{index:05d}"
 
     def file(self, index: int) -> Path | None:
-        """Return the image file of a frame; None if it has none of its own."""
+        """Return the image file of a frame; None if frames are not files."""
         return None
 
     def read(self, index: int) -> np.ndarray:

@@ -74,7 +74,7 @@ class JobList:
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
-        """What the results of all jobs depend on."""
+        """Settings that the results of all jobs depend on."""
         return self._result_settings()
 
     def track(

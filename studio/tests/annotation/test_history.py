@@ -71,7 +71,7 @@ class Snapshot:
 
 @dataclass
 class Made:
-    """What a job has stored of a frame."""
+    """Masks that a job has stored of a frame."""
 
     masks: dict[int, frozenset[int]]
     absent: frozenset[int]

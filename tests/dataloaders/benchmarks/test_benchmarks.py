@@ -126,7 +126,7 @@ def test_visor_marks_unseen_kitchens(make):
         open_dataset("visor", make("visor"), "test")
 
 
-def list_given(video):
+def map_reference_masks(video):
     """Frame index to the name of the mask that is given there."""
     return {index: path.stem for index, path in video.reference_masks.items()}
 
@@ -134,7 +134,7 @@ def list_given(video):
 def test_vost_at_10_fps_writes_the_labeled_5_fps(make):
     sparse, dense = (open_dataset("vost", make("vost"), all_frames=dense)[0] for dense in (False, True))
     assert [path.stem for path in sparse.frames][:2] == ["frame00012", "frame00018"]
-    assert list_given(sparse) == list_given(dense) == {0: "frame00012"}
+    assert map_reference_masks(sparse) == map_reference_masks(dense) == {0: "frame00012"}
     assert (len(sparse.frames), len(dense.frames), len(sparse.annotations)) == (8, 15, 8)
     assert dense.results == sparse.results
 
@@ -143,7 +143,7 @@ def test_frames_before_the_first_mask_are_not_run(tmp_path):
     miniatures.make_vost(tmp_path)
     (tmp_path / "Annotations" / "1083_cut_tomato" / "frame00012.png").unlink()
     video, _ = open_dataset("vost", tmp_path)
-    assert (video.frames[0].stem, list_given(video), len(video.frames)) == (
+    assert (video.frames[0].stem, map_reference_masks(video), len(video.frames)) == (
         "frame00018",
         {0: "frame00018"},
         7,
@@ -153,10 +153,10 @@ def test_frames_before_the_first_mask_are_not_run(tmp_path):
 def test_only_the_first_label_of_each_object_is_given(make):
     video, late = open_dataset("lvosv2", make("lvosv2"))
     assert len(video.annotations) == 8
-    assert list_given(video) == {0: "00000001", 3: "00000016"}
+    assert map_reference_masks(video) == {0: "00000001", 3: "00000016"}
     assert (video.new_ids(0), video.new_ids(3)) == ({1}, {2})
     # its only object comes after the first frame
-    assert (list_given(late), len(late.frames)) == ({2: "00000011"}, 7)
+    assert (map_reference_masks(late), len(late.frames)) == ({2: "00000011"}, 7)
     (hidden,) = open_dataset("lvosv2", make("lvosv2"), "test")  # without metadata: all labels
     assert (sorted(hidden.reference_masks), hidden.new_ids(2)) == ([0, 2], None)
 

@@ -336,7 +336,7 @@ def find_digest(state: State, frame: int, object_id: int) -> str:
 
 
 def format_time(text: str) -> str:
-    """Return the local date and time of a record, in minutes; ``unknown time`` if it has none that can be read."""
+    """Return the local date and time of a record, to the minute; ``unknown time`` if it is not readable."""
     try:
         return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError):

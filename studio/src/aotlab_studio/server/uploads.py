@@ -168,7 +168,7 @@ def _store_labels(
 ) -> dict[int, str]:
     """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
 
-    Locked objects stay, and hidden ones lose no pixel. An object that is only behind them stays as it was. Pixels that
+    Locked objects stay, and hidden ones lose no pixel. An object that they only cover stays as it was. Pixels that
     objects lose that are not in the map are added to ``losses``.
     """
     now = document.snapshot
