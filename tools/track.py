@@ -463,9 +463,9 @@ def print_outputs() -> int:
         metavar="[[FRAME][:ID]=]FILE",
         multiple=True,
         type=FileName(str),
-        help="PNG with one object id per pixel (0: background) for FRAME (default: the first); ID renames its only "
-        "object, while a box or point without ID is for object 1; or annotations of several frames: COCO, a folder of "
-        "masks, or a format of an installed package; repeat it for several",
+        help="PNG with one object id per pixel (0: background); 2=FILE is for frame 2, :2=FILE for object 2 (default: "
+        "the first frame, ids of the file); or annotations of several frames: COCO, a folder of masks, or a format of "
+        "an installed package; repeat it for several",
     ),
     option(
         "--output",
@@ -489,7 +489,7 @@ def print_outputs() -> int:
         "class_names",
         metavar="[:ID=]NAME",
         multiple=True,
-        help="class name of an object, for annotation files; repeat it for several; a list of jobs has it as a column",
+        help="class name of an object (of object 1 without ID), for annotation files; repeat it for each object",
     ),
     flag(
         "--both-directions",

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 
 FRAME_SYNTAX = (
-    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
-    "(default: the first frame, object 1). Options of a LIST are comma-separated, and given again they add to it."
+    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y for "
+    "object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; given "
+    "again, they add to it."
 )
 """end of the help of commands with frames and objects"""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
