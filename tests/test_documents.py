@@ -2,17 +2,20 @@
 
 import ast
 import configparser
+import inspect
 import json
 import re
 import shlex
 from contextlib import ExitStack
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 import yaml
 
-import aotlab
+import aotlab.sdk
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
 from aotlab.tools.main import find_command
@@ -226,6 +229,20 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
         str(docstring(lines, what="attribute", name="start")).strip()
         == "number of the first frame to track; None: the video's first"
     )
+
+
+API_ROW = re.compile(r"^\| \[`([\w.]+)`\]\(\.\./\.\./([\w/]+)\.py\) \| (.+) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("package", [aotlab, aotlab.sdk], ids=lambda package: package.__name__)
+def test_api_page_has_public_names_with_their_captions(package):
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    rows = API_ROW.findall(page.split(f"## {package.__name__}\n")[1].partition("\n## ")[0])
+    assert [name for name, _, _ in rows if "." not in name] == package.__all__
+    for name, path, text in rows:
+        constant = re.search(rf'^{name}\b.*\n"""(.+)"""$', (ROOT / f"{path}.py").read_text(), re.MULTILINE)
+        value = attrgetter(name)(import_module(f"aotlab.{path.replace('/', '.')}"))
+        assert text == (constant[1] if constant else (inspect.getdoc(value) or "").splitlines()[0])
 
 
 FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))
