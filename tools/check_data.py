@@ -7,7 +7,6 @@ aotlab check-data datasets/SA-V --dataset sav --split val   # a benchmark
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -90,7 +89,3 @@ def main(
     }
     print(*findings["warning"], format_summary(report, kind), *findings["error"], sep="\n")
     return 1 if report.errors else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

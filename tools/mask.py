@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +94,3 @@ def main(
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts)
     print(f"{output}: {counts}; drawn in {overlay.name}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
