@@ -23,12 +23,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import (
-    command,
-    report_write_errors,
-    require_new_output,
-    require_paths,
-)
+from aotlab.tools.cli.command import command, report_write_errors, require_new_output, require_paths
 from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, force
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra

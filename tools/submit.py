@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING
 
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import (
-    DATASETS,
-    find_dataset,
-    find_default_root,
-    open_dataset,
-)
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, group, require_new_output, require_paths

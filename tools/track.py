@@ -221,10 +221,17 @@ def default_output(sources: Sequence[str]) -> Path:
     return sibling_path(Path(source), RESULTS)
 
 
-def track_video(job: Job, run: Run) -> int:
-    """Track one video, or resume it; return the exit status."""
+def track_video(given: JobArguments, run: Run) -> int:
+    """Track the video of a command line, or resume it; return the exit status."""
     from aotlab.utils.environment import count_ranks
 
+    if run.shard or run.summarize:
+        option = "--shard" if run.shard else "--summarize"
+        raise UsageError(f"{option}: applies to several videos; give --jobs")
+    if not run.video:
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    require_extra("video")
+    job = given.make_job(run.folder.name if is_file_name(run.folder.name) else "video", run.video[0])
     if count_ranks() > 1:
         raise InputError(
             f"{strip_credentials(job.video)}: torchrun distributes several videos only; start one without torchrun"
@@ -379,16 +386,10 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
-            missing = [
-                f"{path}: no such file or folder"
-                for path in job.list_missing_files()
-                if path not in str(check)
-            ]
-            print(
-                *(f"error: {job.title}: {problem}" for problem in (check, *missing)),
-                sep="\n",
-                file=sys.stderr,
-            )
+            print(f"error: {job.title}: {check}", file=sys.stderr)
+            for path in job.list_missing_files():
+                if path not in str(check):
+                    print(f"error: {job.title}: {path}: no such file or folder", file=sys.stderr)
         else:
             status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
         counts[status] += 1
@@ -561,19 +562,7 @@ def main(given: JobArguments, run: Run) -> int:
     require_videos(run.video, several=several)
     if run.jobs and run.video:
         raise UsageError(f"{strip_credentials(run.video[0])}: give a VIDEO or --jobs, not both")
-    return track_several(given, run) if several else track_single(given, run)
-
-
-def track_single(given: JobArguments, run: Run) -> int:
-    """Track the video of a command line; return the exit status."""
-    if run.shard or run.summarize:
-        option = "--shard" if run.shard else "--summarize"
-        raise UsageError(f"{option}: applies to several videos; give --jobs")
-    if not run.video:
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    require_extra("video")
-    name = run.folder.name if is_file_name(run.folder.name) else "video"
-    return track_video(given.make_job(name, run.video[0]), run)
+    return track_several(given, run) if several else track_video(given, run)
 
 
 def track_several(given: JobArguments, run: Run) -> int:

@@ -22,13 +22,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import (
-    base_name,
-    read_text,
-    reading,
-    require_file_name,
-    sibling_path,
-)
+from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.numbers import join_first
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
