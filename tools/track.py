@@ -120,8 +120,8 @@ class JobArguments:
     segmenter: tuple[Path, Path] | None
     segmenter_plugin: str | None
 
-    def require_no_column(self, *, listed: bool) -> None:
-        """Raise `UsageError` for the first option that is a column of a list; ``listed``: whether there is one."""
+    def require_no_column(self) -> None:
+        """Raise `UsageError` for the first option that is a column of a list."""
         for name, column, value in (
             ("--mask", "masks", self.mask), ("--box", "box", self.box), ("--point", "point", self.point),
             ("--not-point", "not_point", self.not_point), ("--class", "class", self.class_names),
@@ -129,8 +129,7 @@ class JobArguments:
         ):  # fmt: skip
             if value not in ((), None):
                 remedy = f"use the column {column} of --jobs"
-                if not listed and column in ("box", "point", "not_point"):
-                    # a shell makes two arguments of "1, 2"
+                if column in ("box", "point", "not_point"):  # a shell makes two arguments of 1, 2
                     remedy += ", or separate values by commas without spaces"
                 raise UsageError(f"{name}: applies to a single video; {remedy}")
 
@@ -436,16 +435,6 @@ def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path,
     return 1 if failed else 0
 
 
-def print_outputs() -> int:
-    """Print the names of all outputs with what they hold; return 0."""
-    from aotlab.video.outputs import find_output, list_outputs
-
-    names = list_outputs()
-    for name in names:
-        print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
-    return 0
-
-
 @command(
     "aotlab track",
     "Track objects through a video, starting from masks, boxes or points.",
@@ -557,7 +546,12 @@ def print_outputs() -> int:
 def main(given: JobArguments, run: Run) -> int:
     """Track one or several videos; return 1 if one ended early."""
     if "help" in run.write:
-        return print_outputs()
+        from aotlab.video.outputs import find_output, list_outputs
+
+        names = list_outputs()
+        for name in names:
+            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+        return 0
     several = run.jobs is not None or len(run.video) > 1
     require_videos(run.video, several=several)
     if run.jobs and run.video:
@@ -569,7 +563,7 @@ def track_several(given: JobArguments, run: Run) -> int:
     """Track the videos or the list of a command line; return the exit status."""
     from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
 
-    given.require_no_column(listed=run.jobs is not None)
+    given.require_no_column()
     if run.realtime:
         raise UsageError("--realtime: applies to a single video; leave it out")
     wrong = None
