@@ -18,7 +18,7 @@ import yaml
 import aotlab.sdk
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
-from aotlab.tools.main import find_command
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
@@ -229,6 +229,12 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
         str(docstring(lines, what="attribute", name="start")).strip()
         == "number of the first frame to track; None: the video's first"
     )
+
+
+def test_page_on_commands_lists_them_all():
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `aotlab ([\w-]+)` \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [*{**COMMANDS, **STUDIO_COMMANDS}.items()]
 
 
 API_ROW = re.compile(r"^\| \[`([\w.]+)`\]\(\.\./\.\./([\w/]+)\.py\) \| (.+) \|$", re.MULTILINE)
