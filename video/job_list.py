@@ -155,7 +155,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             if None in row or None in row.values():
                 raise csv.Error(
                     f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "
-                    "a value with commas in quotes, and leave a column empty, as in a,,b"
+                    "a value with commas in quotes, and write an empty one as in a,,b"
                 )
             row = {key: value.strip() for key, value in row.items()}
             for key in LIST_COLUMNS.keys() - {"overrides"} & row.keys():
