@@ -115,9 +115,9 @@ class PredictedFrame(NamedTuple):
     """(height, width) of the frame in the network"""
     features: Features
     decoded_frames: list[DecodedFrame]
-    """one per bank of the tracker"""
+    """one per group of objects"""
     logits: Tensor
-    """(1+n)×H×W of all channels of the object table at the output size"""
+    """(1+n)×H×W at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
     reassigned: list[Reassignment]

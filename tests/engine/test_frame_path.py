@@ -72,7 +72,7 @@ def test_frame_path_is_short(preset: str, kind: str) -> None:
         tracker.step(third)
     finally:
         sys.setprofile(None)
-    assert len(tracker.video.banks[0]) == (2 if kind == MEMORY else 1)
+    assert len(tracker.video.groups[0].memory) == (2 if kind == MEMORY else 1)
     names = sorted(f"{Path(code.co_filename).stem}.{code.co_name}" for code in path.functions)
     assert "tracker.step" in names
     assert len(names) <= limits.functions, names

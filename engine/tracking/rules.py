@@ -1,0 +1,106 @@
+"""Rules of a tracker: detection of cuts, and ownership of components, each if ``rules`` of the config turns it on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aotlab.configs.schema import RulesConfig
+from aotlab.engine.tracking.cuts import CutDetector, make_thumbnail
+from aotlab.engine.tracking.ownership import ComponentOwnership, Reassignment
+from aotlab.engine.tracking.prediction import PredictedFrame
+
+
+class Rules:
+    """Finds cuts before a frame is segmented, and corrects its prediction; changes only in `observe` and `forget`."""
+
+    def __init__(self, config: RulesConfig) -> None:
+        self.cuts = CutDetector() if config.cuts else None
+        self.ownership = ComponentOwnership() if config.ownership else None
+
+    def detect_cut(self, frame: np.ndarray) -> tuple[bool, np.ndarray | None]:
+        """Return whether a frame H×W×3 uint8 follows a cut after the last observed one, and its thumbnail if needed."""
+        if self.cuts is None:
+            return False, None
+        thumbnail = make_thumbnail(frame)
+        return self.cuts.is_cut(thumbnail), thumbnail
+
+    def correct(
+        self, frame: np.ndarray, logits: Tensor, channels: Tensor, ids: Sequence[int]
+    ) -> tuple[Tensor, list[Reassignment]]:
+        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place; return its channels H×W and what changed.
+
+        Waits for a GPU if there are two objects.
+        """
+        if self.ownership is None or len(ids) < 2:
+            return channels, []
+        reassigned = self.ownership.find_detached(to_labels(channels, ids), frame)
+        return swap_channels(logits, channels, reassigned, ids), reassigned
+
+    def observe(
+        self, predicted: PredictedFrame, channels: Tensor, ids: Sequence[int], given: Sequence[int]
+    ) -> None:
+        """Remember a frame with the channels H×W that memory stores.
+
+        Args:
+            predicted: prediction of the frame.
+            channels: H×W; may differ from the prediction's after a given mask, or in an ensemble.
+            ids: id of each channel from 1 on.
+            given: ids of the objects of a given mask.
+        """
+        if self.ownership is not None:
+            if predicted.cut:
+                self.ownership.clear_positions()
+            if given or len(ids) > 1:
+                labels = to_labels(channels, ids)
+                self.ownership.update(labels, predicted.frame, given, predicted.reassigned)
+        if self.cuts is not None:
+            self.cuts.previous = predicted.thumbnail
+
+    def forget(self, object_id: int) -> None:
+        """Forget an object."""
+        if self.ownership is not None:
+            self.ownership.forget(object_id)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state in containers, numbers and tensors."""
+        return {
+            "cuts": None if self.cuts is None else self.cuts.state_dict(),
+            "ownership": None if self.ownership is None else self.ownership.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the state of rules with the same settings."""
+        if self.cuts is not None:
+            self.cuts.load_state_dict(state["cuts"])
+        if self.ownership is not None:
+            self.ownership.load_state_dict(state["ownership"])
+
+
+def drop_unavailable_rules(config: RulesConfig) -> RulesConfig:
+    """Return the settings without ownership if OpenCV is missing."""
+    return config if find_spec("cv2") else replace(config, ownership=False)
+
+
+def to_labels(channels: Tensor, ids: Sequence[int]) -> np.ndarray:
+    """Convert channels H×W to object ids int32; waits for a GPU."""
+    return np.array([0, *ids], np.int32)[channels.cpu().numpy()]
+
+
+def swap_channels(
+    logits: Tensor, channels: Tensor, reassigned: Sequence[Reassignment], ids: Sequence[int]
+) -> Tensor:
+    """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
+    for move in reassigned:
+        pixels = torch.from_numpy(move.pixels).to(channels.device)
+        source, target = ids.index(move.source) + 1, ids.index(move.target) + 1
+        pair = logits[[target, source]]
+        logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
+        channels = torch.where(pixels, target, channels)
+    return channels
