@@ -95,7 +95,7 @@ class Ensemble:
             given = mask_to_channels(mask, self.ids).to(self.device)
             channels = apply_given_mask(channels, given, len(self.ids))
             logits = one_hot_logits(channels, len(self.ids))
-        cut = any(predicted.cut for predicted in by_branch)
+        cut = any(predicted.rule_result.cut for predicted in by_branch)
         return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
 
     def _fuse(self, by_branch: Sequence[PredictedFrame]) -> tuple[Tensor, Tensor]:

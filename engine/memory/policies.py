@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.bank import Decision, MemoryBank, MemoryPolicy
 from aotlab.engine.memory.relevance import FrameRelevance
 
@@ -168,23 +168,26 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
-    if config.policy == "first_frame":
-        return FIFO(math.inf)
-    if config.policy == "every_nth":
-        return FIFO(every)
-    if training or config.policy == "bounded_fifo":
+    if training and config.policy in BOUNDED_POLICIES:
         return FIFO(every, config.frames, config.newest)
-    if config.policy == "restricted":
-        return RMem(every, config.frames, config.score_early)
-    if config.policy == "relevance_redundancy":
-        return ERMU(
-            every,
-            config.frames,
-            config.score_early,
-            weight=config.relevance_weight,
-            slope=config.redundancy_slope,
-            threshold=config.redundancy_threshold,
-        )
+    match config.policy:
+        case "first_frame":
+            return FIFO(math.inf)
+        case "every_nth":
+            return FIFO(every)
+        case "bounded_fifo":
+            return FIFO(every, config.frames, config.newest)
+        case "restricted":
+            return RMem(every, config.frames, config.score_early)
+        case "relevance_redundancy":
+            return ERMU(
+                every,
+                config.frames,
+                config.score_early,
+                weight=config.relevance_weight,
+                slope=config.redundancy_slope,
+                threshold=config.redundancy_threshold,
+            )
     raise ValueError(f"memory.policy {config.policy} has no class")
 
 

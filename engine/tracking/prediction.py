@@ -13,8 +13,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
+    from aotlab.engine.rules.rules import RuleResult
     from aotlab.engine.tracking.inputs import ImageSize
-    from aotlab.engine.tracking.ownership import Reassignment
     from aotlab.networks.model import Features
 
 
@@ -107,10 +107,7 @@ class PredictedFrame(NamedTuple):
     """`VideoState.revision` at its prediction"""
     frame: np.ndarray
     """H×W×3 uint8"""
-    thumbnail: np.ndarray | None
-    """`make_thumbnail` of the frame if cuts are detected"""
-    cut: bool
-    """whether it follows a cut"""
+    rule_result: RuleResult
     input_size: ImageSize
     """(height, width) of the frame in the network"""
     features: Features
@@ -120,8 +117,6 @@ class PredictedFrame(NamedTuple):
     """(1+n)×H×W at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
-    reassigned: list[Reassignment]
-    """pixels that ``rules.ownership`` moved to other objects"""
 
 
 class LabelPipeline:

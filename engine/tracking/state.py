@@ -10,9 +10,9 @@ import torch
 
 from aotlab.configs.schema import Config
 from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.rules.rules import Rules
 from aotlab.engine.tracking.groups import Group
 from aotlab.engine.tracking.inputs import ImageSize
-from aotlab.engine.tracking.rules import Rules
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap

@@ -23,6 +23,7 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
+from aotlab.engine.rules.rules import Rules, drop_unavailable_rules
 from aotlab.engine.tracking.groups import (
     add_objects,
     apply_given_mask,
@@ -44,9 +45,7 @@ from aotlab.engine.tracking.inputs import (
     convert_mask,
     convert_output_size,
 )
-from aotlab.engine.tracking.ownership import Reassignment
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
-from aotlab.engine.tracking.rules import Rules, drop_unavailable_rules
 from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import place_model
@@ -54,7 +53,6 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import reading_kind
@@ -207,7 +205,9 @@ class Tracker:
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
         predicted = self.predict(frame, mask, size)
         logits, channels = self.commit(predicted, mask)
-        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
+        return Prediction(
+            self.ids, logits, channels, temperature=self.temperature, cut=predicted.rule_result.cut
+        )
 
     def prepare(
         self,
@@ -238,15 +238,20 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.consistent or revision not in (None, self.video.revision):
-            raise InputError(
-                "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
-                "thread (fresh()), and after a failure call reset() or load_state_dict()"
-            )
+        require(
+            self.video.consistent,
+            "tracker: a step failed while updating memory, or another thread runs one; call reset() or "
+            "load_state_dict(), and use one tracker per thread (fresh())",
+        )
+        require(
+            revision in (None, self.video.revision),
+            "tracker: it has changed since this prediction; predict the frame again or call reset(), and use one "
+            "tracker per thread (fresh())",
+        )
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self.video.rules.detect_cut(frame)[0]
+        return self.video.rules.inspect(frame).cut
 
     @torch.inference_mode()
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
@@ -256,13 +261,12 @@ class Tracker:
         """
         video = self.video
         revision = video.revision  # another thread may commit meanwhile
-        cut, thumbnail = video.rules.detect_cut(frame)
+        rule_result = video.rules.inspect(frame)
         input_size = video.input_size or self._choose_input_size(frame, mask)
-        reassigned: list[Reassignment] = []
         with self.autocast:
             features = self._encode(frame, input_size)
             decoded_frames = [
-                segment_frame(self.model, group.memory, features, short_term=not cut)
+                segment_frame(self.model, group.memory, features, short_term=not rule_result.cut)
                 for group in video.groups
             ]
             logits = torch.zeros(1, *size, device=self.device)
@@ -271,12 +275,10 @@ class Tracker:
                 align_corners = self.model.config.align_corners
                 logits = merge_logits(video.groups, by_group, size, align_corners=align_corners)
             channels = logits.max(0).indices  # faster than argmax on CPUs
-            if not cut:
-                channels, reassigned = video.rules.correct(frame, logits, channels, self.ids)
+            rule_result, channels = video.rules.correct(rule_result, frame, logits, channels, self.ids)
         return PredictedFrame(
-            revision=revision, frame=frame, thumbnail=thumbnail, cut=cut, input_size=input_size,
-            features=features, decoded_frames=decoded_frames, logits=logits, channels=channels,
-            reassigned=reassigned,
+            revision=revision, frame=frame, input_size=input_size, features=features,
+            decoded_frames=decoded_frames, logits=logits, channels=channels, rule_result=rule_result,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -294,7 +296,7 @@ class Tracker:
                 logits, channels = self._store_tracked(predicted)
             else:
                 logits, channels = self._store_reference(predicted, mask)
-        video.rules.observe(predicted, channels, self.ids, given)
+        video.rules.observe(predicted.rule_result, predicted.frame, channels, self.ids, given)
         video.revision += 1
         video.frame_shape, video.consistent = predicted.frame.shape, True
         return logits, channels
@@ -308,7 +310,7 @@ class Tracker:
         ]
         video.consistent = False
         for group, decoded, memory in zip(video.groups, predicted.decoded_frames, memories, strict=True):
-            if predicted.cut:
+            if predicted.rule_result.cut:
                 group.memory.clear_short_term()
             store_memory(self.model, group.memory, decoded, memory)
         return predicted.logits, predicted.channels

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking import rules
-from aotlab.engine.tracking.cuts import CutDetector, make_thumbnail
+from aotlab.engine.rules import rules
+from aotlab.engine.rules.cuts import CutDetector, make_thumbnail
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, build, clip, run, stripes
 

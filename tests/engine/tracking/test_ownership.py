@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.engine.tracking.ownership import MAX_CLAIMS, ComponentOwnership, Reassignment
-from aotlab.engine.tracking.rules import Rules, swap_channels
+from aotlab.engine.rules.ownership import MAX_CLAIMS, ComponentOwnership, Reassignment
+from aotlab.engine.rules.rules import RuleResult, Rules, swap_channels
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
@@ -118,10 +116,9 @@ def test_prediction_of_another_frame_changes_no_claim():
     rules.ownership = started(*TWO)
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
     channels, logits = torch.from_numpy(claimed[0]).long(), torch.zeros(3, *SIZE)
-    corrected, reassigned = rules.correct(claimed[1], logits, channels, (1, 2))
-    rules.correct(other[1], logits, torch.from_numpy(other[0]).long(), (1, 2))
-    predicted = SimpleNamespace(frame=claimed[1], cut=False, reassigned=reassigned)
-    rules.observe(predicted, corrected, (1, 2), ())
+    result, corrected = rules.correct(RuleResult(), claimed[1], logits, channels, (1, 2))
+    rules.correct(RuleResult(), other[1], logits, torch.from_numpy(other[0]).long(), (1, 2))
+    rules.observe(result, claimed[1], corrected, (1, 2), ())
     assert rules.ownership.objects[2].claim_streak == 1
 
 

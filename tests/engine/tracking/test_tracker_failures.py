@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.tracking.ownership import ComponentOwnership
-from aotlab.engine.tracking.rules import Rules
+from aotlab.engine.rules.ownership import ComponentOwnership
+from aotlab.engine.rules.rules import Rules
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
@@ -193,7 +193,7 @@ def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     tracker.step(frames[0], FIRST)
     predicted = tracker.predict(frames[1], None, FIRST.shape)
     tracker.forget(1)
-    with pytest.raises(InputError, match="another thread is using it"):
+    with pytest.raises(InputError, match="has changed since this prediction"):
         tracker.commit(predicted, None)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
 

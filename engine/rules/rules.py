@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aotlab.configs.schema import RulesConfig
-from aotlab.engine.tracking.cuts import CutDetector, make_thumbnail
-from aotlab.engine.tracking.ownership import ComponentOwnership, Reassignment
-from aotlab.engine.tracking.prediction import PredictedFrame
+from aotlab.engine.rules.cuts import CutDetector, make_thumbnail
+from aotlab.engine.rules.ownership import ComponentOwnership, Reassignment
+
+
+class RuleResult(NamedTuple):
+    """What the rules found on a frame."""
+
+    cut: bool = False
+    """whether it follows a cut"""
+    thumbnail: np.ndarray | None = None
+    """`make_thumbnail` of the frame if cuts are detected"""
+    reassigned: Sequence[Reassignment] = ()
+    """pixels that `ComponentOwnership` moved to other objects"""
 
 
 class Rules:
@@ -24,44 +34,57 @@ class Rules:
         self.cuts = CutDetector() if config.cuts else None
         self.ownership = ComponentOwnership() if config.ownership else None
 
-    def detect_cut(self, frame: np.ndarray) -> tuple[bool, np.ndarray | None]:
-        """Return whether a frame H×W×3 uint8 follows a cut after the last observed one, and its thumbnail if needed."""
+    def inspect(self, frame: np.ndarray) -> RuleResult:
+        """Compare a frame H×W×3 uint8 with the last observed one."""
         if self.cuts is None:
-            return False, None
+            return RuleResult()
         thumbnail = make_thumbnail(frame)
-        return self.cuts.is_cut(thumbnail), thumbnail
+        return RuleResult(self.cuts.is_cut(thumbnail), thumbnail)
 
     def correct(
-        self, frame: np.ndarray, logits: Tensor, channels: Tensor, ids: Sequence[int]
-    ) -> tuple[Tensor, list[Reassignment]]:
-        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place; return its channels H×W and what changed.
-
-        Waits for a GPU if there are two objects.
-        """
-        if self.ownership is None or len(ids) < 2:
-            return channels, []
-        reassigned = self.ownership.find_detached(to_labels(channels, ids), frame)
-        return swap_channels(logits, channels, reassigned, ids), reassigned
-
-    def observe(
-        self, predicted: PredictedFrame, channels: Tensor, ids: Sequence[int], given: Sequence[int]
-    ) -> None:
-        """Remember a frame with the channels H×W that memory stores.
+        self, result: RuleResult, frame: np.ndarray, logits: Tensor, channels: Tensor, ids: Sequence[int]
+    ) -> tuple[RuleResult, Tensor]:
+        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place; waits for a GPU if there are two objects.
 
         Args:
-            predicted: prediction of the frame.
-            channels: H×W; may differ from the prediction's after a given mask, or in an ensemble.
+            result: from `inspect`.
+            frame: the frame.
+            logits: its predicted logits.
+            channels: H×W, the most likely channels.
+            ids: id of each channel from 1 on.
+
+        Returns:
+            The result with what was reassigned, and the corrected channels.
+        """
+        if self.ownership is None or result.cut or len(ids) < 2:
+            return result, channels
+        reassigned = self.ownership.find_detached(to_labels(channels, ids), frame)
+        return result._replace(reassigned=reassigned), swap_channels(logits, channels, reassigned, ids)
+
+    def observe(
+        self,
+        result: RuleResult,
+        frame: np.ndarray,
+        channels: Tensor,
+        ids: Sequence[int],
+        given: Sequence[int],
+    ) -> None:
+        """Remember a frame H×W×3 uint8 with the channels H×W that memory stores.
+
+        Args:
+            result: from `correct`.
+            frame: the frame.
+            channels: may differ from the prediction's after a given mask, or in an ensemble.
             ids: id of each channel from 1 on.
             given: ids of the objects of a given mask.
         """
         if self.ownership is not None:
-            if predicted.cut:
+            if result.cut:
                 self.ownership.clear_positions()
             if given or len(ids) > 1:
-                labels = to_labels(channels, ids)
-                self.ownership.update(labels, predicted.frame, given, predicted.reassigned)
+                self.ownership.update(to_labels(channels, ids), frame, given, result.reassigned)
         if self.cuts is not None:
-            self.cuts.previous = predicted.thumbnail
+            self.cuts.previous = result.thumbnail
 
     def forget(self, object_id: int) -> None:
         """Forget an object."""
