@@ -77,7 +77,8 @@ class Tracker:
 
         Args:
             model: is copied; an optimized model runs as it is.
-            config: settings; ``config.model`` is replaced by the model's.
+            config: settings; ``config.model`` is replaced by the model's. Memory is as set here, and may grow with the
+                video; `from_pretrained` bounds it.
             device: device of the copy, or of an optimized model.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
@@ -189,8 +190,8 @@ class Tracker:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
             mask: H×W object ids (bool: object 1); 0 leaves the predicted id. Later masks may add objects. A 0/255 mask
                 means id 255; pass ``mask > 0`` for id 1.
-            size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
-                size far below the frame's makes later frames less accurate.
+            size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, or in
+                the frame's if that is larger.
             prompts: prompts by object id, see `prompt`; their masks count as given. They replace the pixels of
                 their objects in ``mask`` and take no pixel of its other objects.
 
@@ -203,8 +204,14 @@ class Tracker:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        predicted = self.predict(frame, mask, size)
+        full_size = (frame.shape[0], frame.shape[1])
+        smaller = size[0] < full_size[0] or size[1] < full_size[1]
+        predicted = self.predict(frame, mask, full_size if smaller else size)
         logits, channels = self.commit(predicted, mask)
+        if smaller:
+            align_corners = self.model.config.align_corners
+            logits = F.interpolate(logits[None], size, mode="bilinear", align_corners=align_corners)[0]
+            channels = logits.max(0).indices
         return Prediction(
             self.ids, logits, channels, temperature=self.temperature, cut=predicted.rule_result.cut
         )
