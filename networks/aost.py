@@ -55,7 +55,9 @@ class AOSTBlock(Block):
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
         self.key_value = nn.Linear(dim, 2 * dim)
-        self.id_key_value = nn.Linear(dim, config.heads + dim)  # a gain per head for keys, then C for values
+        self.id_key_value = nn.Linear(
+            dim, config.heads + dim
+        )  # output: one gain per head, then C channels for values
         self.long_attention, self.long_projection = Attention(config.heads), nn.Linear(dim, dim)
         self.short_attention = LocalAttention(dim, config.heads, config.window)
         self.short_projection = nn.Linear(dim, dim)

@@ -137,7 +137,6 @@ class VOSModel(nn.Module, ABC):
     or pixels of a map, L = h·w tokens.
     """
 
-    blocks: nn.ModuleList
     decoder: nn.Module
     optimized = False
     """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
@@ -153,8 +152,8 @@ class VOSModel(nn.Module, ABC):
 
     @property
     def active_blocks(self) -> list[Block]:
-        """Blocks in use, in the order in which they run."""
-        return cast(list[Block], list(self.blocks))
+        """Blocks in use, in the order in which they run; by default those of ``self.blocks``."""
+        return cast(list[Block], list(cast(nn.ModuleList, self.blocks)))
 
     @property
     @abstractmethod
@@ -251,7 +250,7 @@ def run_blocks(
 
 
 def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> BlockMemory:
-    """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
+    """Keep every ``stride``-th token of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
     if stride == 1:
         return memory
     long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))

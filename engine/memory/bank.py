@@ -19,7 +19,7 @@ class Decision(NamedTuple):
     store: bool
     """whether to store it in long-term memory"""
     evict: int | None = None
-    """position of the frame to evict before storing; None: there is room"""
+    """position of the frame to evict first; None: nothing"""
 
 
 class MemoryPolicy:

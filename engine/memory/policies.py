@@ -117,7 +117,7 @@ class RMem(ScoredMemory):
     def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
         """Return the upper confidence bound R + 1.5·√(ln Σn / (n + 8)).
 
-        The reference frame, the first, counts one update per stored frame: n = T.
+        The n of the reference frame, the first, is fixed to the number of stored frames, T.
         """
         n = np.array([len(updates), *updates[1:]], float)
         return running + BONUS * np.sqrt(math.log(n.sum()) / (n + PSEUDO_UPDATES))
@@ -142,7 +142,7 @@ class ERMU(ScoredMemory):
 
 
 def to_host(tensor: Tensor) -> np.ndarray:
-    """Copy to the CPU, which waits for a GPU."""
+    """Copy to the CPU; synchronizes."""
     return tensor.cpu().numpy()
 
 

@@ -92,7 +92,7 @@ class Prediction:
 
     @property
     def _mean_probabilities(self) -> Tensor:
-        """Values of `confidence` on the device, n, computed without a value on the host."""
+        """Values of `confidence` as a tensor, without synchronization."""
         chosen, probabilities = self.channels.flatten(), (self.logits / self.temperature).softmax(0)
         probability = probabilities.gather(0, self.channels[None]).flatten()
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)

@@ -188,11 +188,11 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1); 0 leaves the predicted id. Later masks may add objects. A 0/255 mask
-                means id 255; pass ``mask > 0`` for id 1.
+            mask: H×W object ids (bool: object 1); where it is 0, the prediction is kept. Later masks may add objects.
+                A 0/255 mask means id 255; pass ``mask > 0`` for id 1.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, or in
                 the frame's if that is larger.
-            prompts: prompts by object id, see `prompt`; their masks count as given. They replace the pixels of
+            prompts: prompts by object id, see `prompt`; their masks are treated as given. They replace the pixels of
                 their objects in ``mask`` and take no pixel of its other objects.
 
         Raises:

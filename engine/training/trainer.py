@@ -243,7 +243,7 @@ def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
 def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
     """Score the averaged weights on the validation videos, if any, and keep the best.
 
-    A validation that was due before the run was stopped is made up for when it is resumed.
+    A validation that a stopped run missed is done when the run is resumed.
 
     Raises:
         RunStopped: averaged weights are not finite, or a rank is lost.

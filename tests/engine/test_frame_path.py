@@ -27,7 +27,7 @@ class Limits(NamedTuple):
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
     ("aott", ORDINARY): Limits(54, 17, 10),
-    ("bundled", MEMORY): Limits(73, 19, 12),
+    ("bundled", MEMORY): Limits(73, 20, 12),
     ("r50_aotl", MEMORY): Limits(61, 18, 10),
     ("r50_deaotl", MEMORY): Limits(62, 18, 10),
     ("msdeaotl", MEMORY): Limits(63, 20, 10),
