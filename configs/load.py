@@ -248,7 +248,5 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             below, preset = find_config(preset), None
         path = below
     if preset is not None:
-        raise InputError(
-            f"base={preset}: {top} is no file built on a preset; load {preset} instead"
-        )
+        raise InputError(f"base={preset}: {top} is no file built on a preset; load {preset} instead")
     return files
