@@ -41,10 +41,12 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         H×W×3 uint8 RGB.
 
     Raises:
-        InputError: the sizes differ, the frame is not uint8, or an id is negative.
+        InputError: the sizes differ, the frame is not H×W×3 uint8, or an id is negative.
     """
-    if frame.dtype != np.uint8:
-        raise InputError(f"frame: expected uint8 from 0 to 255, got {frame.dtype}")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InputError(
+            f"frame: expected H×W×3 uint8 RGB, got an array of shape {frame.shape}, {frame.dtype}"
+        )
     if frame.shape[:2] != labels.shape:
         raise InputError(f"labels of shape {labels.shape} do not fit a frame of {frame.shape}")
     if labels.min(initial=0) < 0:

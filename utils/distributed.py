@@ -112,10 +112,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` that are set.
+        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` of which the index is set.
 
         Raises:
-            InputError: another text, not 0 ≤ I < N, or no such variables.
+            InputError: another text, not 0 ≤ I < N, or a variable is missing or not a whole number.
         """
         index, _, count = (_read_scheduler() if text == "auto" else text).partition("/")
         if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
@@ -126,23 +126,27 @@ class Shard:
         return cls(int(index), int(count))
 
 
-SHARD_VARIABLES = (
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
+SHARD_VARIABLES: tuple[tuple[str, ...], ...] = (
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP"),
     ("RANK", "WORLD_SIZE"),
     ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
-"""index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order"""
+"""index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order; for
+arrays also the first index and the step"""
 
 
 def _read_scheduler() -> str:
-    """Return ``I/N`` of the first `SHARD_VARIABLES` that are set; empty without them."""
-    name, count = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ("", ""))
-    index = os.environ.get(name, "")
-    if name == "SLURM_ARRAY_TASK_ID":  # --array=1-15:2 counts from 1 in steps of 2
-        first, step = (int(os.environ.get(f"SLURM_ARRAY_TASK_{end}", "")) for end in ("MIN", "STEP"))
-        index = str((int(index) - first) // step)
-    return f"{index}/{os.environ.get(count, '')}"
+    """Return ``I/N`` of the first `SHARD_VARIABLES` of which the index is set; empty without any."""
+    names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ())
+    values = [os.environ.get(name, "") for name in names]
+    for name, value in zip(names, values, strict=True):
+        if not value.isdecimal():
+            raise InputError(f"{name}={value}: not a whole number; set it, or give I/N, for example 0/8")
+    index, count, *array = map(int, values) if values else ("", "")
+    if array:  # --array=1-15:2 counts from 1 in steps of 2
+        index = (index - array[0]) // array[1]
+    return f"{index}/{count}"
 
 
 @contextmanager

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 import zlib
 from argparse import ArgumentParser, Namespace
@@ -32,6 +31,7 @@ from aotlab.utils.progress import progress_bar
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_samples import AnnotatedImage, list_images, pick_object, split_labels
 from research.bundled.prompt_settings import PromptSource, load_prompt_training
+from research.program import run_program
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to object ids H×W"""
@@ -325,4 +325,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

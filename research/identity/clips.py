@@ -45,7 +45,7 @@ CLIPS = {
 }
 """number of clips of each composed group; objects look alike, except in groups of different colors"""
 HELD_OUT = ("breakdance-flare", "paragliding", "scooter-gray")
-"""videos of ``data/mini/davis16`` that the bundled model was not trained on"""
+"""videos of ``datasets/mini/davis16`` that the bundled model was not trained on"""
 REAL = (
     {
         "davis16": (*HELD_OUT, "bmx-bumps", "horsejump-low", "kite-walk", "mallard-fly", "motocross-bumps"),
@@ -57,7 +57,7 @@ REAL = (
     },
     {"davis16": ("car-turn", "dance-jump", "drift-turn", "lucia"), "pairs": ("train+tennis",)},
 )
-"""videos of ``data/mini`` by series and set"""
+"""videos of ``datasets/mini`` by series and set"""
 PASTED: tuple[tuple[tuple[str, str], ...], ...] = (
     (),
     tuple(product(HELD_OUT, repeat=2)),

@@ -443,7 +443,6 @@ def test_large_parts_take_less_than_two_seconds():
         ({"box": ((1, 2), 3, 4, 5)}, "box .*: expected left, top, width and height"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
-        ({"points": (0.4, 0.6)}, "not in pixels; multiply fractions of the image by its width and height"),
         ({"box": (100, 0, 9, 9)}, "box 100,0,9,9: outside the image of 49×33"),
     ],
 )
@@ -456,7 +455,7 @@ def test_bad_prompts_rejected(exported, prompt, message):
 @pytest.mark.parametrize(
     "prompt",
     [
-        {"points": (0.4, 1.6)},
+        {"points": (0.4, 0.6)},
         {"points": [(0, 0), (1, 1)], "labels": [1, 0]},
         {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
         {"points": [(-1, -1), (49, 33)]},

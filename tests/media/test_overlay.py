@@ -40,8 +40,10 @@ def test_frame_is_not_modified():
 def test_labels_of_another_size_rejected():
     with pytest.raises(ValueError, match="do not fit"):
         draw_overlay(gray(), square(1)[:10])
-    with pytest.raises(ValueError, match="frame: expected uint8 from 0 to 255, got float64"):
+    with pytest.raises(ValueError, match=r"frame: expected H×W×3 uint8 RGB, got .* \(60, 80, 3\), float64"):
         draw_overlay(gray() / 255, square(1))
+    with pytest.raises(ValueError, match=r"frame: expected H×W×3 uint8 RGB, got .* \(60, 80\), uint8"):
+        draw_overlay(gray()[..., 0], square(1))
     with pytest.raises(ValueError, match="labels: expected object ids from 0, got -1"):
         draw_overlay(gray(), -square(1).astype(int))
 
