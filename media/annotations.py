@@ -91,7 +91,7 @@ def read_annotations(
             annotations.class_names = record.class_names
             require_tracked_frames(folder, record, annotations.frames)
         if annotations.video not in ("", video.name):
-            problem = f"made for the video {annotations.video}, but given for {video.name}"
+            problem = f"belongs to video {annotations.video}, not {video.name}"
             if strict:
                 raise InputError(
                     f"{problem}; give masks of this video, or rename the video{'' if record else ' in the file'}"

@@ -58,7 +58,7 @@ class JobRecord:
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown"""
     stems: list[str] = field(default_factory=list)
-    """stems of the files of frames with names; empty: frame numbers"""
+    """file names of the frames without suffix, or empty if frames are numbered"""
     folder: str = ""
     """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 

@@ -22,7 +22,7 @@ from aotlab.media.decoding import (
     read_rate,
     to_rgb,
 )
-from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index
+from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
 from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
@@ -106,7 +106,7 @@ class VideoFrames(FrameSource):
             if first is None:
                 raise InputError(f"{path}: {NO_FRAMES}")
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
-            self.sound = Sound(path, first[1] or Fraction(0)) if container.streams.audio else None
+            self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
         with open_video(path) as container:
             self.variable = has_variable_rate(container, self.rate)
         self._times: list[Fraction] = []

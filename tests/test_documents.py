@@ -7,6 +7,7 @@ import re
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -226,6 +227,19 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
         str(docstring(lines, what="attribute", name="start")).strip()
         == "number of the first frame to track; None: the video's first"
     )
+
+
+@pytest.mark.parametrize("name", ["api", "commands", "settings"])
+def test_generated_lists_replace_their_placeholders(name, monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    import references
+
+    page, source = f"reference/{name}", [(ROOT / f"docs/reference/{name}.md").read_text(encoding="utf-8")]
+    assert "is generated" in source[0]
+    references._fill(SimpleNamespace(srcdir=ROOT / "docs"), page, source)
+    assert "generated" not in source[0].split("\n## ")[0]
+    assert source[0].count("\n## ") > 10
 
 
 FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))

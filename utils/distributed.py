@@ -48,7 +48,7 @@ def _format_error(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class World:
+class Distributed:
     """This process among the ranks of a job."""
 
     device: torch.device
@@ -139,18 +139,18 @@ arrays also the first index and the step"""
 def _read_scheduler() -> str:
     """Return ``I/N`` of the first `SHARD_VARIABLES` of which the index is set; empty without any."""
     names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ())
-    values = [os.environ.get(name, "") for name in names]
-    for name, value in zip(names, values, strict=True):
-        if not value.isdecimal():
-            raise InputError(f"{name}={value}: not a whole number; set it, or give I/N, for example 0/8")
-    index, count, *array = map(int, values) if values else ("", "")
-    if array:  # --array=1-15:2 counts from 1 in steps of 2
-        index = (index - array[0]) // array[1]
-    return f"{index}/{count}"
+    for name in names:
+        if not os.environ.get(name, "").isdecimal():
+            problem = f"{name}={os.environ.get(name, '')}: not a whole number"
+            raise InputError(f"{problem}; set it, or give I/N, for example 0/8")
+    values = [int(os.environ[name]) for name in names]
+    if len(values) > 2:  # --array=1-15:2 counts from 1 in steps of 2
+        values[0] = (values[0] - values[2]) // values[3]
+    return "/".join(map(str, values[:2]))
 
 
 @contextmanager
-def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iterator[World]:
+def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iterator[Distributed]:
     """Join the processes started by torchrun: nccl between GPUs, gloo otherwise. Without torchrun: a single rank.
 
     Args:
@@ -164,10 +164,10 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     try:
         ranks = count_ranks()
         if ranks == 1:
-            yield World(pick_device(device))
+            yield Distributed(pick_device(device))
         else:
             here = _init_process_group(device, ranks, timeout)
-            yield World(here, dist.get_rank(), ranks)
+            yield Distributed(here, dist.get_rank(), ranks)
     except InputError as error:
         raise RankError(str(error)) from error
     finally:

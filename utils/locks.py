@@ -15,7 +15,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, remove, require_writable, writing
 
 if TYPE_CHECKING:
-    from aotlab.utils.distributed import World
+    from aotlab.utils.distributed import Distributed
 
 LOCK_SUFFIX = ".lock"
 """name of the lock file in an output folder"""
@@ -72,7 +72,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 
 
 @contextmanager
-def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
+def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[None]:
     """Hold an output folder for a run; create it and its parents, and remove those that are empty in the end.
 
     Args:

@@ -148,6 +148,9 @@ def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) ->
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     flush_right = len(widths) if right is None else right
     return [
-        [cell.rjust(width) if index >= flush_right else cell.ljust(width) for index, (cell, width) in places]
-        for places in (enumerate(zip(row, widths, strict=True)) for row in rows)
+        [
+            cell.rjust(width) if column >= flush_right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
     ]

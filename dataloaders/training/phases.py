@@ -19,7 +19,7 @@ from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, find_real_paths, skip_to_first_object
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.numbers import require_choice
@@ -169,7 +169,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
         names,
     )
-    excluded = set[Path]().union(*map(find_real_paths, validation))
+    excluded = set[Path]().union(*map(resolve_paths, validation))
     kept = {
         index: replace(mixture, sources=tuple(_exclude_paths(source, excluded) for source in mixture.sources))
         for index, mixture in mixtures.items()
@@ -187,7 +187,7 @@ def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
 
 
 def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
-    """Return a source without the images and videos of `find_real_paths`."""
+    """Return a source without the images and videos of `resolve_paths`."""
     if not isinstance(source, VideoSet | ImageSet):
         return source
     left = source.exclude(paths)

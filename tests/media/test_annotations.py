@@ -244,8 +244,8 @@ def test_file_of_another_video_is_named(tmp_path, caplog):
     path = tmp_path / "bear.json"
     path.write_text(json.dumps(format_coco(tracked(), replace(VIDEO, name="bear"))))
     read_annotations(path, VIDEO)
-    assert f"{path}: made for the video bear, but given for clip" in caplog.text
-    with pytest.raises(InputError, match=r"bear\.json: made for the video bear, but given for clip"):
+    assert f"{path}: belongs to video bear, not clip" in caplog.text
+    with pytest.raises(InputError, match=r"bear\.json: belongs to video bear, not clip"):
         read_annotations(path, VIDEO, strict=True)
 
 
@@ -254,8 +254,8 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     record = JobRecord("job", frames=1, video_name="bear", class_names={2: "ball"})
     write_job_record(tmp_path, record)
     assert read_annotations(tmp_path, VIDEO).class_names == {2: "ball"}
-    assert f"{tmp_path}/masks: made for the video bear, but given for clip" in caplog.text
-    with pytest.raises(InputError, match="made for the video bear"):
+    assert f"{tmp_path}/masks: belongs to video bear, not clip" in caplog.text
+    with pytest.raises(InputError, match="belongs to video bear"):
         read_annotations(tmp_path, VIDEO, strict=True)
     assert "did not end" not in caplog.text
     write_job_record(tmp_path, replace(record, video_name="clip", error="not finished"))
