@@ -12,7 +12,7 @@ from aotlab.utils.files import require_file_name
 
 
 def find_masks(path: Path) -> Path:
-    """Return the path of the masks in a folder of results, which also holds masks of prompts. Otherwise return the path unchanged."""
+    """Return the masks of a folder of results, which also holds masks of prompts; any other path is returned unchanged."""
     return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
 
 

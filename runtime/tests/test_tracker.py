@@ -39,6 +39,7 @@ from aotlab_runtime import graphs as runtime_graphs
 from aotlab_runtime.inputs import CheckedPrompt, check_prompts
 from aotlab_runtime.prompts import draw_planes, find_far_from_prompt
 from aotlab_runtime.tracker import compute_digest
+from tests.drawn_clips import draw_parts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -380,14 +381,6 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
             antialias = [item.i for item in node.attribute if item.name == "antialias"]
             assert node.op_type != "Resize" or not any(antialias), path
     assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
-
-
-def draw_parts(seed, height=480, width=854):
-    """A mask of several parts, some of them diagonal to each other."""
-    random = np.random.default_rng(seed)
-    tiles = random.random((7, 13)) > 0.6
-    mask = tiles.repeat(height // 7 + 1, 0).repeat(width // 13 + 1, 1)[:height, :width]
-    return mask & (random.random((height, width)) > 0.02)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -5,6 +5,7 @@ import pytest
 
 from aotlab.media.prompt import Prompt, find_box, parse_prompts
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import square
 
 
 def test_clicks_are_split_by_their_labels():
@@ -74,12 +75,6 @@ def test_fractions_of_the_image_are_refused():
 def test_prompt_outside_the_frame_rejected(options, words):
     with pytest.raises(InputError, match=words):
         Prompt(**options).check_inside((40, 60))
-
-
-def square(top, left, side=20):
-    mask = np.zeros((60, 80), np.uint8)
-    mask[top : top + side, left : left + side] = 1
-    return mask
 
 
 def test_box_holds_all_pixels_of_an_object():

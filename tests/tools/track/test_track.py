@@ -26,9 +26,7 @@ from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
-from tests.media.test_streams import served  # noqa: F401  a fixture
-from tests.media.test_streams import write as write_gray
-from tests.media.test_video import write_texture
+from tests.media.video_files import write_gray, write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, refused, run, save
 
