@@ -12,7 +12,7 @@ from aotlab.utils.files import require_file_name
 
 
 def find_masks(path: Path) -> Path:
-    """Return the masks of a folder of results, which also holds masks of prompts; any other path is returned unchanged."""
+    """Return the folder of masks of a folder of results, where others are masks of prompts; else the path itself."""
     return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
 
 
