@@ -162,13 +162,13 @@ class TiffStack:
             return self._to_colors(values.reshape(*values.shape[:2], -1))
 
     def _require_part(self, name: str) -> None:
-        """Raise unless another file of an OME-TIFF is a file beside it."""
+        """Raise unless a part of an OME-TIFF is a regular file in its folder."""
         part = self.path.parent / name
         if not is_file_name(name) or (part.exists() and not part.is_file()):
             raise ValueError(f"its part {name[:80]!r} is not a file next to it")
 
     def _find_frames(self) -> tuple[str, int]:
-        """Return the axis of frames, empty without one, and the number of frames; raise `ValueError` for others."""
+        """Return the axis of frames, empty without one, and the number of frames; raise `ValueError` for unsupported axes."""
         sizes = dict(zip(self._axes, self._series.shape, strict=True))
         long = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
         channels = [axis for axis in long if axis in "SC"]

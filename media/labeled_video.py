@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
 from aotlab.media.object_masks import ListedObject, ObjectMasks
-from aotlab.utils.files import require_file_name
 
 
 def find_masks(path: Path) -> Path:
@@ -43,9 +42,6 @@ class Video:
     """name of the scoring rules"""
     load_error: str | None = None
     """message about unreadable files, which leave a video without frames; None: readable"""
-
-    def __post_init__(self) -> None:
-        require_file_name(self.name, "sequence")
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ def list_ids(labels: np.ndarray) -> set[int]:
 
 
 def is_blurred(labels: np.ndarray) -> bool:
-    """Return whether ids (H×W) look like gray values at the smoothed edges of one object.
+    """Return whether ids (H×W) look like gray values at the smoothed edge of one object.
 
     Besides the most frequent value they have many values in lines of a single pixel, which objects are not.
     """

@@ -47,9 +47,9 @@ class Prompt:
     scribble: Sequence[Point] = ()
     """points (x, y) of a stroke on the object"""
     mask: np.ndarray | None = field(default=None, compare=False)
-    """rough mask or earlier answer to correct, H×W bool or probabilities in 0 to 1"""
+    """rough mask or earlier result to correct, H×W bool or probabilities in 0 to 1"""
     exclude: np.ndarray | None = field(default=None, compare=False)
-    """pixels of other objects, which the object cannot have, H×W bool"""
+    """pixels of other objects, never part of this one, H×W bool"""
 
     def __post_init__(self) -> None:
         points = _make_points([self.points] if _is_vector(self.points, 2) else self.points)

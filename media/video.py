@@ -80,7 +80,7 @@ def open_frames(
 
 
 def compute_fingerprint(path: Path) -> dict[str, Any]:
-    """Return what identifies the content of a video file, a stack or a folder of images, as JSON values.
+    """Return the identity of the content of a video file, a stack or a folder of images, as JSON values.
 
     ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
     content. Raises `InputError` if it cannot be read.

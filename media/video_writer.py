@@ -119,13 +119,10 @@ class VideoWriter:
                 the first frame written.
 
         Raises:
-            ValueError: the size differs from the file's.
             InputError: the file cannot be written.
         """
         import av
 
-        if frame.shape != (*self.size, self.channels):
-            raise ValueError(f"a frame of shape {frame.shape} does not fit a video of size {self.size}")
         try:
             if self._stream is None:
                 self._begin = time or Fraction(0)

@@ -29,7 +29,7 @@ class RankFailure(RunStopped):
 def detect_lost_ranks(advice: str = "") -> Iterator[None]:
     """Wrap an exchange between ranks; raises `RankFailure` if it fails, as when a rank has died.
 
-    A lack of memory is raised as it is.
+    Out-of-memory errors are raised unchanged.
     """
     try:
         yield
@@ -176,7 +176,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 
 
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
-    """Join the process group and return this rank's device; errors as in `join_process_group`."""
+    """Join the process group and return this rank's device; raises the same errors as `join_process_group`."""
     local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
     here = pick_device(f"cuda:{local}" if device == "cuda" else device)
     if here.type == "cuda":

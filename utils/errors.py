@@ -31,7 +31,7 @@ class RankError(InputError):
 
 
 class RunStopped(RuntimeError):  # noqa: N818
-    """A long run stopped early. The message is one sentence with the reason and the place of its state.
+    """A long run stopped early. The message is one sentence with the reason and where its state is saved.
 
     Command-line programs print it on stderr and exit with status 1, or after signal n with 128 + n; no traceback.
     """

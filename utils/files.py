@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MAX_NAME_BYTES = 255
-"""largest length of a file name in bytes"""
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
@@ -117,7 +116,7 @@ def is_file_name(name: object) -> bool:
 
 
 def user_cache_folder() -> Path:
-    """Return the project's cache folder in the system's place for it."""
+    """Return the project's cache folder in the system's cache."""
     from platformdirs import user_cache_path
 
     return user_cache_path("aotlab", appauthor=False)

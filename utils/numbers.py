@@ -12,7 +12,6 @@ from types import UnionType
 from aotlab.utils.errors import InputError, suggest
 
 MAX_COUNT = 2**31 - 1
-"""largest allowed count"""
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
 """largest side of an image in pixels"""

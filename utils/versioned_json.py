@@ -16,7 +16,6 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading, write_text
 
 MAX_BYTES = 64 * 2**20
-"""largest size of a JSON file in bytes"""
 WRAPPER_KEYS = ("kind", "version", "digest")
 log = logging.getLogger(__name__)
 

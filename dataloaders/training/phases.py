@@ -178,7 +178,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
 
 
 def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
-    """Yield the videos with enough labeled frames, from their first object on; training reports unreadable ones."""
+    """Yield the videos with enough labeled frames, starting at their first object; training reports unreadable ones."""
     for video in videos:
         with suppress(InputError):
             trimmed = skip_to_first_object(video)

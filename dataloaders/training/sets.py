@@ -240,7 +240,7 @@ def resolve_paths(video: Video) -> set[Path]:
 
 
 def skip_to_first_object(video: Video) -> Video:
-    """Return a video of `select_labeled_frames` from its first mask with an object on; without any, it has no frames.
+    """Return a video of `select_labeled_frames`, starting at its first mask with an object; empty without one.
 
     Raises:
         InputError: a mask is not readable.
