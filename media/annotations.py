@@ -239,7 +239,7 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
 
 
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
-    """Return an object for each folder, named by its id or its class; if a folder is 0, as in SA-V, ids are one higher."""
+    """Return an object for each folder, named by its id or class; if a folder is 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
     if len(set(ids.values())) < len(ids):
         names = ", ".join(sorted(folder.name for folder in ids))

@@ -43,14 +43,11 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Raises:
         InputError: the sizes differ, the frame is not H×W×3 uint8, or an id is negative.
     """
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+    if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
         raise InputError(
-            f"frame: expected H×W×3 uint8 RGB, got an array of shape {frame.shape}, {frame.dtype}"
+            "draw_overlay: expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of "
+            f"{frame.shape} {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
         )
-    if frame.shape[:2] != labels.shape:
-        raise InputError(f"labels of shape {labels.shape} do not fit a frame of {frame.shape}")
-    if labels.min(initial=0) < 0:
-        raise InputError(f"labels: expected object ids from 0, got {labels.min()}")
     import cv2
 
     image = frame.copy()

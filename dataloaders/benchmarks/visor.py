@@ -135,8 +135,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
                 require_file_name(image["video"], str(path)),
                 require_file_name(image["name"], str(path)),
                 tuple(
-                    (_require_text(item["name"]), _parse_polygons(item["segments"]))
-                    for item in entry["annotations"]
+                    (str(item["name"]), _parse_polygons(item["segments"])) for item in entry["annotations"]
                 ),
             )
             sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
@@ -175,12 +174,6 @@ def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
     if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in outlines):
         raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
     return tuple(points.astype(np.int32) for points in outlines)
-
-
-def _require_text(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{name!r} is not the name of an object")
-    return name
 
 
 def _write_sequence(
