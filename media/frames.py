@@ -29,7 +29,6 @@ from aotlab.utils.files import atomic_path
 IMAGE_RATE = Fraction(24)
 """default frame rate of image sequences, as in DAVIS and most films"""
 MAX_RATE = 1000
-"""largest frame rate of image sequences"""
 RateOption = str | float | Fraction | None
 """frames per second, as a number or as text such as 30000/1001; None: `IMAGE_RATE`"""
 

@@ -10,10 +10,8 @@ from aotlab.media.masks import PALETTE, palette_index
 from aotlab.utils.errors import InputError
 
 FILL_OPACITY = 0.45
-"""opacity of an object's color, from 0 to 1"""
 
 HALO_OPACITY = 0.65
-"""opacity of the black halo around a contour, from 0 to 1"""
 
 MANY_OBJECTS, MANY_FILL_OPACITY, MANY_HALO_OPACITY = 12, 0.25, 0.3
 """number of objects above which fill and halo are more transparent"""

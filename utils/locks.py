@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 LOCK_SUFFIX = ".lock"
 """name of the lock file in an output folder"""
 POLL_SECONDS = 0.01
-"""interval between attempts in seconds"""
 UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
 log = logging.getLogger(__name__)

@@ -14,7 +14,6 @@ from aotlab.utils.errors import InputError, suggest
 MAX_COUNT = 2**31 - 1
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
-"""largest side of an image in pixels"""
 UNITS = {
     "B": 1,
     "KB": 10**3,
@@ -63,7 +62,6 @@ COUNT = Range(0, MAX_COUNT, whole=True)
 POSITIVE = Range(0, above_low=True)
 NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
-"""fraction or probability"""
 SEED = Range(0, 2**63 - 1, whole=True)
 
 

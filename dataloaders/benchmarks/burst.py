@@ -26,7 +26,6 @@ from aotlab.utils.files import (
 )
 
 MAX_TRACKS = 65534
-"""largest number of tracks in a sequence"""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,6 @@ MIN_FRAMES = {"train": 3, "val": 2}
 UNSEEN_KITCHENS = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
 )
-"""videos of kitchens unseen in training"""
 INFO = {
     "Dataset Name": "VISOR",
     "Challenge": "semi_supervised_vos",

@@ -34,7 +34,6 @@ MIN_VIDEOS = 10
 """minimum number of videos in a folder for validating on some of them"""
 
 Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
-"""reader of a source's folder by kind"""
 IMAGE_READERS: Readers = {
     "static": sets.open_static,
     "coco": open_coco,

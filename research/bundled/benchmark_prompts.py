@@ -36,7 +36,6 @@ from research.program import run_program
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to object ids H×W"""
 CLICK_COUNTS = (1, 2, 3, 5)
-"""numbers of clicks in the table"""
 TARGET_IOUS = (0.85, 0.9)
 """values of J for the number of clicks (NoC)"""
 SIZE_CLASSES = {"below 2 %": (0.0, 0.02), "2 to 10 %": (0.02, 0.1), "above 10 %": (0.1, 1.01)}

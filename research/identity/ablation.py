@@ -31,7 +31,6 @@ RULES: dict[str, tuple[str, ...]] = {
     "cuts": ("rules.cuts=true",),
     "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
 }
-"""settings of each rule"""
 COLUMNS = (
     "rule",
     "group",
