@@ -157,7 +157,7 @@ class ImageFrames(FrameSource):
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames in order; Raises the same errors as `read`."""
+        """Yield the frames in order. Raises the same errors as `read`."""
         return map(self.read, range(self.length))
 
     def _read_or_skip(self, index: int) -> np.ndarray:

@@ -300,7 +300,7 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
     is the object id; other objects get free ids in order.
 
     Raises:
-        InputError: no object, another video's frames, or ambiguous regions.
+        InputError: no object, too many, another video's frames, or ambiguous regions.
     """
     if video.frame is not None:
         drawn = [region for region in regions if region.rle is not None]
@@ -315,6 +315,8 @@ def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotati
         )
     keys = _find_keys(shown)
     ids = _assign_ids(keys)
+    if max(ids.values()) > MAX_ID:
+        raise InputError(f"has more than {MAX_ID} objects; split it")
     result = Annotations(video.size, {frame: [] for frame in sorted({frame for frame, _ in placed})})
     for (frame, region), key in zip(shown, keys, strict=True):
         assert region.rle is not None
