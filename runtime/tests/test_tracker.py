@@ -507,7 +507,7 @@ DAMAGED_STATES = {
     "another export": (lambda state: change_header(state, export="other"), "saved with another export"),
     "another version": (
         lambda state: change_header(state, version=1, groups=[{}]),
-        "version 1, not 2; save it again",
+        "version 1, not 3; save it again",
     ),
     "missing header": (lambda state: state.pop("tracker"), "not a usable one"),
     "missing digest": (lambda state: state.pop("digest"), "not a usable one"),

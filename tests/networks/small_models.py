@@ -58,10 +58,10 @@ def masks(count: int, planes: int, height: int, width: int) -> torch.Tensor:
 
 @torch.inference_mode()
 def track(model: VOSModel, image: torch.Tensor, given: torch.Tensor) -> tuple[torch.Tensor, MemoryBank]:
-    """Refer to the first image and match the second: logits and the bank with both."""
-    bank = MemoryBank(FIFO(1))
-    begin(model, bank, model.encode(image[:1]), given)
-    features = model.encode(image[1:])
+    """Begin with the first image of each clip and match the second: logits and the bank with both."""
+    bank, clips = MemoryBank(FIFO(1)), len(given)
+    begin(model, bank, model.encode(image[:clips]), given)
+    features = model.encode(image[clips:])
     propagated = model.propagate(features, bank.read())
     bank.add(model.memorize(propagated, model.assign_identities(given)))
     return model.decode(propagated, features), bank

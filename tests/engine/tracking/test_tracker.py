@@ -30,6 +30,16 @@ def test_labels_have_requested_size(tracker):
         assert tracker.step(frame, masks.get(index), size=(20, 31)).labels.shape == (20, 31)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (20, 31), (10, 80)])
+def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
+    frames, masks = clip(4), {0: stripes([4, 9])}
+    full = run(tracker, frames, masks)[-1]
+    tracker.reset()
+    for index, frame in enumerate(frames[:-1]):
+        assert tracker.step(frame, masks.get(index), size=size).labels.shape == size
+    assert torch.equal(tracker.step(frames[-1]).logits, full.logits)
+
+
 @pytest.mark.parametrize(
     ("ids", "given", "returned"),
     [
