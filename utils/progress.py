@@ -24,8 +24,5 @@ def progress_bar(
     from tqdm import tqdm
 
     shown = enabled and total != 0 and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)
-    # None: only on a terminal
-    return tqdm(
-        total=total, initial=initial, unit=unit, desc=title, disable=None if shown else True, dynamic_ncols=True,
-        mininterval=0.2,
-    )  # fmt: skip
+    disable = None if shown else True  # None: only on a terminal
+    return tqdm(total=total, initial=initial, unit=unit, desc=title, disable=disable, dynamic_ncols=True)
