@@ -1,18 +1,39 @@
-"""Progress bars."""
+"""Progress: a bar on a terminal, occasional lines in a log file."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+LINE_SECONDS = 30
+"""interval between lines without a terminal, in seconds"""
+
+
+class _LineStream:
+    """Text stream that writes each repaint of a bar as a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        """Write a bar without its cursor movements."""
+        text = text.strip("\r\n ")
+        if text:
+            self.stream.write(text + "\n")
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self.stream.flush()
 
 
 def progress_bar(
     total: int | None, *, unit: str = "it", title: str | None = None, enabled: bool = True, initial: int = 0
 ) -> tqdm:
-    """Return a tqdm bar on stderr, which is shown only if stderr is a terminal and not with ``--quiet``.
+    """Return a tqdm bar on stderr; without a terminal it writes a line every `LINE_SECONDS` seconds, none by --quiet.
 
     Args:
         total: number of items; 0: no bar, None: unknown.
@@ -23,6 +44,15 @@ def progress_bar(
     """
     from tqdm import tqdm
 
-    shown = enabled and total != 0 and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)
-    disable = None if shown else True  # None: only on a terminal
-    return tqdm(total=total, initial=initial, unit=unit, desc=title, disable=disable, dynamic_ncols=True)
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        initial=initial,
+        unit=unit,
+        desc=title,
+        disable=total == 0 or not (enabled and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)),
+        file=sys.stderr if terminal else _LineStream(sys.stderr),  # type: ignore[arg-type]
+        mininterval=0.2 if terminal else LINE_SECONDS,
+        delay=0 if terminal else LINE_SECONDS,
+        dynamic_ncols=terminal,
+    )

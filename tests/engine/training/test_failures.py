@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import signal
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -86,7 +85,6 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
 def test_non_finite_steps_are_skipped_on_request(recipe, spoil, caplog, monkeypatch):
     config = recipe("run", phase(steps=4), overrides=["train.max_nonfinite_steps=1"])
     spoil(2, 4)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     bars, original = [], journal.progress_bar
     monkeypatch.setattr(
         journal, "progress_bar", lambda *args, **options: bars.append(original(*args, **options)) or bars[-1]
