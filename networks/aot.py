@@ -1,5 +1,14 @@
 """AOT: Associating Objects with Transformers for Video Object Segmentation (Yang, Wei, Yang; NeurIPS 2021).
 
+A block on the tokens x of a frame, without projections and drop paths; K and V are memory of earlier frames:
+
+    x = x + self_attention(norm1(x))
+    tokens = norm2(x)
+    x = x + long_attention(query(tokens), K_long, V_long) + short_attention(query(tokens), K_short, V_short)
+    x = x + feedforward(norm3(x))
+
+Once the frame has masks, and so an identity embedding E, it becomes memory: K = query(tokens), V = value(tokens + E).
+
 The paper's attentions by name: Att is `attention.Attention`, AttID adds the identity embedding to the values
 (`LSTTBlock.memorize`), AttLT and AttST are long- and short-term attention, both of which read AttID's values.
 """

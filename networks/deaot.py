@@ -5,8 +5,10 @@ replaces heads and feed-forward layers:
 
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
 
-with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. As published, there
-is no sine position embedding. A branch has C channels, its values and gates 2C; both branches share keys of C/2.
+with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. In `GPMBlock`, U is
+`gate` and `id_gate`, Q and K are the key half of `key_value`, V is its other half and `id_value`; DW and W are in
+`GatedOutput`. As published, there is no sine position embedding. A branch has C channels, its values and gates 2C; both
+branches share keys of C/2.
 """
 
 from __future__ import annotations
@@ -120,7 +122,7 @@ class GPMBlock(Block):
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
         gate = self.gate(normed)  # B×L×2C
-        if id_tokens is None:  # the identity branch has no tokens yet, so its gate is 1
+        if id_tokens is None:  # as published: without identity tokens, their gate is 1
             state = GPMState(key, F.silu(value), None)
             gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
         else:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -19,13 +20,12 @@ import aotlab.sdk
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
+from tests.documents import BLOCK, ROOT, split_blocks
 
-ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
 PAGES = sorted(
     page for page in ROOT.rglob("*.md") if not set(page.relative_to(ROOT).parts[:-1]) & set(LEFT_OUT)
 )
-BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
     r"`((?:configs|dataloaders|demo|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils|video)"
@@ -42,16 +42,6 @@ OTHERS = {
     "uv", "pytest", "curl", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
 """programs whose command lines are not checked"""
-
-
-def split_blocks(page, *languages):
-    """Return the code blocks of a page in some languages with their lines: [(line, language, text)]."""
-    text = page.read_text(encoding="utf-8")
-    return [
-        (text[: match.start()].count("\n") + 1, match[1], match[2])
-        for match in BLOCK.finditer(text)
-        if match[1] in languages
-    ]
 
 
 def blocks(*languages):
@@ -248,7 +238,21 @@ def test_api_page_has_public_names_with_their_captions(package):
     for name, path, text in rows:
         constant = re.search(rf'^{name}\b.*\n"""(.+)"""$', (ROOT / f"{path}.py").read_text(), re.MULTILINE)
         value = attrgetter(name)(import_module(f"aotlab.{path.replace('/', '.')}"))
-        assert text == (constant[1] if constant else (inspect.getdoc(value) or "").splitlines()[0])
+        documented = constant[1] if constant or name.isupper() else inspect.getdoc(value)
+        assert text == documented.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", ["api", "commands", "settings"])
+def test_generated_lists_replace_their_placeholders(name, monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    import references
+
+    page, source = f"reference/{name}", [(ROOT / f"docs/reference/{name}.md").read_text(encoding="utf-8")]
+    assert "is generated" in source[0]
+    references._fill(SimpleNamespace(srcdir=ROOT / "docs"), page, source)
+    assert "generated" not in source[0].split("\n## ")[0]
+    assert source[0].count("\n## ") > 10
 
 
 FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))

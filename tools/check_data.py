@@ -60,9 +60,9 @@ def main(
     kind = kind or "video"
     if dataset is not None:
         videos = open_dataset(dataset, root, split or "val")
-        report = lint_videos(videos, decode=not quick, workers=workers, progress=True)
+        report = lint_videos(videos, decode=not quick, workers=workers)
     else:
-        report = lint_folder(root, kind, decode=not quick, workers=workers, progress=True)
+        report = lint_folder(root, kind, decode=not quick, workers=workers)
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
     if len(report.sizes) > MAX_SIZES:
         sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")

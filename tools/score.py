@@ -105,7 +105,7 @@ def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> in
     from aotlab.evaluation.tables import format_table, make_scores_table
 
     require_results(videos, results)
-    report = score_videos(videos, results, workers=options.workers, progress=True)
+    report = score_videos(videos, results, workers=options.workers)
     layout = find_rules(videos).table
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
@@ -127,8 +127,7 @@ def compare_results(videos: list[Video], options: ScoreOptions) -> int:
         require_results(videos, results)
     layout = find_rules(videos).table
     reports = {
-        str(results): score_videos(videos, results, workers=options.workers, progress=True)
-        for results in options.results
+        str(results): score_videos(videos, results, workers=options.workers) for results in options.results
     }
     common = set.intersection(*(set(report.scores) for report in reports.values()))
     if not common:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.state import NonFiniteError, PhaseState, save_state
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 from aotlab.utils.processes import StopFlag
 
@@ -17,7 +17,7 @@ class Interrupted(RunStopped):
     """Ctrl-C or a signal, noticed by all ranks after the same step."""
 
 
-def stop_if_interrupted(stop: StopFlag, world: World) -> None:
+def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
     """Raise `Interrupted` on all ranks if one of them has a signal."""
     if world.mean([float(stop.is_set())])[0] > 0:
         raise Interrupted("interrupted", signal_number=stop.signal_number)

@@ -23,7 +23,7 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import write_bytes
 
@@ -52,7 +52,7 @@ class PhaseState:
     def __init__(
         self,
         config: Config,
-        world: World,
+        world: Distributed,
         model: VOSModel,
         mixture: Mixture,
         *,

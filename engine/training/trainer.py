@@ -34,7 +34,7 @@ from aotlab.engine.training.validation import describe_videos, validate
 from aotlab.media.labeled_video import Video
 from aotlab.networks.preprocess import STRIDE
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.utils.distributed import World, detect_lost_ranks
+from aotlab.utils.distributed import Distributed, detect_lost_ranks
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
@@ -72,7 +72,12 @@ class TrainingRun:
 
 
 def train(
-    config: Config, world: World, *, readers: Readers = READERS, restart: bool = False, command: str = ""
+    config: Config,
+    world: Distributed,
+    *,
+    readers: Readers = READERS,
+    restart: bool = False,
+    command: str = "",
 ) -> TrainResult:
     """Train all phases of ``config``; every rank calls it.
 
@@ -222,7 +227,7 @@ def is_due(state: PhaseState, every: int) -> bool:
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 
-def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
+def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
     """Return the module, wrapped in DDP if there are several ranks."""
     if world.ranks == 1:
         return clip_module

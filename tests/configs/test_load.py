@@ -16,11 +16,9 @@ from aotlab.configs.schema import Config, StageConfig
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import FRACTION, POSITIVE, POSITIVE_COUNT, SEED, Range, parse_number
+from tests.mutations import BOMB
 from tests.shared import one_of_each_method
 
-BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
-)
 FILES = {
     "a base of no file": (r"base: gone\.yaml: no such file or preset", "base: gone.yaml"),
     "then: 5": (r"then: must be a list of phases, got 5", "base: aott\nthen: 5"),

@@ -24,12 +24,11 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler
-from tests.golden.test_sequences import planes
+from tests.golden.tensors import LOGITS, assert_close, planes, tokens
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
 
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
 PRESETS = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]
-LOGITS = 5e-4
 
 
 def preset(policy: str, family: str) -> str:
@@ -120,16 +119,6 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
     statistics = np.stack([running, redundancies])
     scores = chooser.score(running, [chooser.updates[frame] for frame in kept], statistics)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
-
-
-def tokens(x: torch.Tensor) -> torch.Tensor:
-    """A map 1×C×h×w as the reference keeps it, L×1×C."""
-    return x.flatten(2).permute(2, 0, 1)
-
-
-def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
-    assert ours.shape == reference.shape
-    assert np.abs(ours.numpy() - reference).max() < LOGITS
 
 
 class Replay:

@@ -17,10 +17,10 @@ from aotlab.engine.memory.policies import FIFO
 from aotlab.engine.tracking.groups import add_objects, mask_to_channels, merge_logits, split_channels
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
-from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin
 from tests.golden import filler
+from tests.golden.tensors import planes
 from tests.shared import golden, golden_clip, golden_model, slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
@@ -37,10 +37,6 @@ def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
     difference = np.abs(ours.numpy() - reference)
     assert difference.max() < 1e-3
     assert difference.mean() < 1e-4
-
-
-def planes(labels: np.ndarray) -> torch.Tensor:
-    return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, *DEPTHS])

@@ -23,7 +23,7 @@ from aotlab.networks.fast.convolutions import fuse_encoder
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from tests.networks.test_models import CASES, images, masks, small, track
+from tests.networks.small_models import CASES, images, masks, small, track
 from tests.shared import slow
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
+from tests.engine import multiscale_model
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
-from tests.engine.tracking import test_multiscale
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -193,7 +193,7 @@ def test_non_contiguous_frame_is_accepted(models):
 )
 @torch.inference_mode()
 def test_training_clip_equals_tracker(preset):
-    model, config = test_multiscale.build(preset) if isinstance(preset, str) else build(*preset)
+    model, config = multiscale_model.build(preset) if isinstance(preset, str) else build(*preset)
     model.eval()
     frames, mask = clip(6), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
