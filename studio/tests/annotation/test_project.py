@@ -510,7 +510,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
 def test_version_without_a_readable_time_is_listed(session, time):
     draw(session, 0, 1)
     document = session.document
-    document.log.append(VersionRecord(document.head, "kept", time=time))
+    document.log.append(VersionRecord(document.log.head, "kept", time=time))
     assert [(each.title, each.date) for each in document.list_versions()] == [("kept", "unknown time")]
 
 

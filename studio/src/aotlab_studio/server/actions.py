@@ -71,7 +71,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
-    view, before = session.act_as(actor), document.head
+    view, before = session.act_as(actor), document.log.head
     if action in DRAWING_ACTIONS:
         session.runner.delay_corrections()
     of_document = action in DOCUMENT_ACTIONS
@@ -80,7 +80,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         if actor.message in document.log.messages:
             return _repeat(action, document.log.messages[actor.message], values)
         result = action(view.document if of_document else view, **values)
-    if document.head != before:
+    if document.log.head != before:
         session.runner.schedule()
     return result
 

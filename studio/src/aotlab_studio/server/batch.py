@@ -70,13 +70,13 @@ class Batch:
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
-        self._described: dict[str, tuple[list[Any], Clip]] = {}
+        self._described: dict[str, tuple[object, Clip]] = {}
         """by clip: sizes and times of its project's files, and what was read of them"""
+        self._tracking = ThreadPoolExecutor(1, "track all")
         self._waiting: set[str] = set()
         """clips that are being tracked, or going to be"""
         self._problems: dict[str, str] = {}
         """why the last tracking of a clip failed"""
-        self._tracking = ThreadPoolExecutor(1, "track all")
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
@@ -149,8 +149,7 @@ class Batch:
         return self._locks.setdefault(name, threading.RLock())
 
     def _open_session(self, name: str) -> OpenClip:
-        entry = self._find_entry(name)
-        job = read_job(self.folder / name)
+        entry, job = self._find_entry(name), read_job(self.folder / name)
         path = self.folder / name if job is not None and job.written else locate_video(self.folder, entry)
         session = self._open_clip(path, project=self._locate_project(name))
         session.document.shared = True
@@ -159,14 +158,12 @@ class Batch:
 
     def _find_entry(self, name: str) -> dict[str, Any]:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        for entry in read_entries(self.folder) or ():
-            if entry["name"] == name:
-                if entry["error"] and not locate_video(self.folder, entry).exists():
-                    raise InputError(
-                        f"{name}: could not be tracked ({entry['error']}), and its video is missing"
-                    )
-                return entry
-        raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
+        entry = next((each for each in read_entries(self.folder) or () if each["name"] == name), None)
+        if entry is None:
+            raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
+        if entry["error"] and not locate_video(self.folder, entry).exists():
+            raise InputError(f"{name}: could not be tracked ({entry['error']}), and its video is missing")
+        return entry
 
     def _locate_project(self, name: str) -> Path:
         return self.folder / f"{name}{PROJECT_SUFFIX}"
@@ -175,10 +172,8 @@ class Batch:
 
     def track_all(self, person: str) -> int:
         """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
-        chosen = [
-            clip.name for clip in self.list_clips() if clip.untracked and clip.name not in self._waiting
-        ]
-        for name in chosen:
+        chosen = {clip.name: clip for clip in self.list_clips() if clip.untracked}.keys() - self._waiting
+        for name in sorted(chosen):
             self._waiting.add(name)
             self._tracking.submit(self._track, name, person)
         return len(chosen)
@@ -190,25 +185,26 @@ class Batch:
 
     def _track(self, name: str, person: str) -> None:
         """Track a clip in both directions from its first drawn mask."""
+        problem: str | None = None
         try:
             with self.use(name, person) as session:
-                start = next(iter(session.document.snapshot.keyframes), 0)
-                session.track(start, "both")
+                session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
                 if (job := session.job) is not None:
                     job.wait()
-                    self._problems[name] = job.problem or ""
+                    problem = job.problem
         except InputError as error:
-            self._problems[name] = str(error)
+            problem = str(error)
         except Exception:  # the clips after it are tracked
             log.exception("%s: tracking failed", name)
-            self._problems[name] = "internal error; the program's output has the details"
+            problem = "internal error; the program's output has the details"
+        self._problems[name] = problem or ""
         self._waiting.discard(name)
 
     # Description
 
     def _describe(self, entry: dict[str, Any]) -> Clip:
-        name, error, project = entry["name"], entry["error"], self._locate_project(entry["name"])
-        results = digest_values(digest_results(self.folder / name))
+        name, error = entry["name"], entry["error"]
+        project, results = self._locate_project(name), digest_values(digest_results(self.folder / name))
         checks = list_sentences(entry) if entry.get("notes", {}).get("objects") else []
         clip = Clip(name, entry["frames"] or 0, entry["objects"], digest=results, sentences=checks)
         try:
@@ -224,14 +220,9 @@ class Batch:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
         if name in self._open:
             return describe_clip(name, self._read_document(name, project))
+        files = [self.folder / name / JOB_RECORD, project / PROJECT_FILE, project / LOG_FILE]
         stamp = []
-        record = self.folder / name / JOB_RECORD
-        for path in (
-            record,
-            project / PROJECT_FILE,
-            project / LOG_FILE,
-            *sorted(project.glob("layers/*.bin")),
-        ):
+        for path in (*files, *sorted(project.glob("layers/*.bin"))):
             with suppress(OSError):  # removed meanwhile
                 info = path.stat()
                 stamp.append((path.name, info.st_mtime_ns, info.st_size))
@@ -250,24 +241,20 @@ class Batch:
         Without a project, it is of the results of tracking; without results, of the first frame. Raises `InputError`
         for an unknown clip, or one that cannot be read.
         """
-        entry, project, path = (
-            self._find_entry(name),
-            self._locate_project(name),
-            self.folder / name / THUMBNAIL,
-        )
-        has_project = (project / PROJECT_FILE).is_file()
+        entry, project = self._find_entry(name), self._locate_project(name)
+        has_project, path = (project / PROJECT_FILE).is_file(), self.folder / name / THUMBNAIL
         if path.is_file() and not has_project:
             return path.read_bytes()
         frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
         images = [draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16))]
-        if has_project and (now := self._read_document(name, project).snapshot).annotated_frames:
+        if has_project and (snapshot := self._read_document(name, project).snapshot).annotated_frames:
             confidence = {
-                index: min((score.confidence for score in now.scores(index).values()), default=1.0)
-                for index in now.annotated_frames
+                index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
+                for index in snapshot.annotated_frames
             }
             worst = min(confidence, key=confidence.__getitem__)
             shown = dict.fromkeys((min(confidence), worst, max(confidence)))
-            images = [draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]
+            images = [draw_thumbnail(frames.read(each), snapshot.labels(each)) for each in shown]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
@@ -281,11 +268,13 @@ class Batch:
 
 def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
-    now = document.snapshot
-    names, frames = {item.id: item.name for item in now.objects}, 1 + now.clip[1] - now.clip[0]
-    checks = [f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)]
+    snapshot = document.snapshot
+    names, frames = {item.id: item.name for item in snapshot.objects}, 1 + snapshot.clip[1] - snapshot.clip[0]
+    checks = [
+        f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(snapshot)
+    ]
     return Clip(
         name, frames, len(names), *document.status, digest=document.digest,
-        untracked=bool(now.keyframes) and len(now.annotated_frames) < frames,
+        untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < frames,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip

@@ -67,6 +67,7 @@ class GuardMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
+                headers.setdefault("cache-control", "no-store")
                 if first:
                     headers.append(
                         "set-cookie", f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -44,8 +44,8 @@ Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 Note = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """seconds that accepting or an export waits for corrections"""
-MAX_REVIEW_ENTRIES = 500
-"""maximum number of frames to check"""
+MAX_CHECKS = 500
+"""maximum number of checks in a review"""
 
 
 class Session:
@@ -109,7 +109,7 @@ class Session:
         """
         name = self.document.frames.name
         with self.document.lock:
-            head = self.document.head
+            head = self.document.log.head
             if digest not in (None, self.document.digest):
                 raise InputError(
                     f"{name}: changed since the list was read; look at it, then set the status again"
@@ -117,7 +117,7 @@ class Session:
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
-            if self.document.head != head:
+            if self.document.log.head != head:
                 raise InputError(f"{name}: changed while waiting; look at it, then set the status again")
             if self.document.actor.message in self.document.log.messages:
                 return  # sent again while this one waited
@@ -221,7 +221,7 @@ class Session:
     def undo(self, step: int | None = None) -> UndoneStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
         with self.document.lock:
-            if step is not None and self.document.head != step:
+            if step is not None and self.document.log.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
             entry = self.document.undo()
         return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
@@ -231,15 +231,15 @@ class Session:
         return self._report_move(self.document.redo())
 
     def review(self) -> list[ReviewEntry]:
-        """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is marked as checked."""
-        now = self.document.snapshot
-        names = {item.id: item.name for item in now.objects}
-        frames: dict[int, dict[int, list[str]]] = {}
-        for check in list_checks(now)[:MAX_REVIEW_ENTRIES]:
+        """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
+        snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
+        for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
         entries = []
         for frame, reasons in frames.items():
-            sentences = [f"{names[object_id]} {', '.join(texts)}" for object_id, texts in reasons.items()]
+            sentences = [
+                f"{snapshot.objects.get(each).name} {', '.join(texts)}" for each, texts in reasons.items()
+            ]
             entries.append(ReviewEntry(frame, list(reasons), "; ".join(sentences)))
         return entries
 
@@ -348,4 +348,5 @@ class OutdatedError(InputError):
         why = "a correction is being tracked; wait" if waits else why
         verb = "frame is" if count == 1 else "frames are"
         super().__init__(f"{action}: {count} {verb} outdated ({named}): {why}, or proceed with what is there")
-        self.waits = waits
+        self.choices: list[Literal["wait", "proceed"]] = ["wait", "proceed"] if waits else ["proceed"]
+        """values of ``outdated`` with which the action can be repeated"""

@@ -99,7 +99,7 @@ def load_upload(
             attributes=dict(attributes),
         )  # fmt: skip
         document.edit("load masks", values, min(found.frames), repairs=repairs)
-        return LoadedMasks(sorted(found.frames), dict(losses), document.head)
+        return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
 
 
 def _list_names(found: Annotations) -> dict[int, str]:
