@@ -479,7 +479,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(first, stroke)
-    wait_until(lambda: first.job.background and not first.job.alive)
+    wait_until(lambda: first.job.layer.background and not first.job.alive)
     assert first.job.done
     first.close()
     session = open_session(folder)
