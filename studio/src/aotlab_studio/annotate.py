@@ -149,11 +149,10 @@ def main(
     """Open the video and serve its page until Ctrl-C."""
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.document.recovery import recover_project
+    from aotlab_studio.document.folder import recover_project
     from aotlab_studio.review.batch import read_entries
     from aotlab_studio.server.app import Server, bind_socket, build_app
-    from aotlab_studio.server.batch import Batch
-    from aotlab_studio.server.batch_app import build_batch_app
+    from aotlab_studio.server.batch import Batch, build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 

@@ -30,10 +30,9 @@ from aotlab_studio.review.batch import read_entries, write_batch_review
 from aotlab_studio.review.checks import Check
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
-from aotlab_studio.server import batch_app
+from aotlab_studio.server import batch as batch_server
 from aotlab_studio.server.actions import describe
-from aotlab_studio.server.batch import Batch
-from aotlab_studio.server.batch_app import build_batch_app
+from aotlab_studio.server.batch import Batch, build_batch_app
 from aotlab_studio.server.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
@@ -72,7 +71,7 @@ def batch(results):
 
 @pytest.fixture
 def served(batch, monkeypatch):
-    monkeypatch.setattr(batch_app, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batch_server, "RELEASE_SECONDS", 0.05)
     served = Served(batch, build_batch_app(batch))
     yield served
     served.close()
@@ -626,7 +625,7 @@ def test_list_asks_whether_to_wait_for_outdated_frames(context, served, batch, m
 
 @needs_browser
 def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch_app, "RELEASE_SECONDS", 0.05)
+    monkeypatch.setattr(batch_server, "RELEASE_SECONDS", 0.05)
     for name in ("one", "two"):
         draw_folder(tmp_path / "videos" / name)
     batch = Batch(tmp_path / "videos", open_clip)

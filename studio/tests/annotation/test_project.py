@@ -22,10 +22,10 @@ from aotlab_studio.document.folder import (
     PROJECT_FILE,
     compute_fingerprint,
     locate_project,
+    recover_project,
 )
 from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
-from aotlab_studio.document.recovery import recover_project
 from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot

@@ -1,7 +1,8 @@
-"""A list of clips, which are videos in a folder or of a batch: opening, status, tracking of all, export."""
+"""A list of clips, which are videos in a folder or of a batch: opening, status, tracking, export, web server."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aotlab import InputError
 from aotlab.sdk import JOB_RECORD, concat_images
@@ -31,12 +37,15 @@ from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import REVIEW_FILE, list_sentences, locate_video, read_entries
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.server.app import build_app
-from aotlab_studio.server.batch_export import export_clips
-from aotlab_studio.server.session import Session, list_checks
+from aotlab_studio.server.actions import MESSAGES
+from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
+from aotlab_studio.server.export import export_clips
+from aotlab_studio.server.session import OutdatedError, Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
+RELEASE_SECONDS = 10.0
+"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
 log = logging.getLogger(__name__)
 
@@ -278,3 +287,77 @@ def describe_clip(name: str, document: Document) -> Clip:
         untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < frames,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip
+
+
+def build_batch_app(batch: Batch) -> Starlette:
+    """Return the application of a batch, without its guard."""
+    timers: dict[str, asyncio.Task[None]] = {}  # by clip: its release
+
+    def get_clips(request: Request) -> Response:
+        return JSONResponse(msgspec.to_builtins(batch.list_clips()))
+
+    async def set_status(request: Request) -> Response:
+        """Set the status of a clip; the body has the parameters of `Session.set_status`."""
+        body = await read_body(request)
+        name, person = request.path_params["name"], read_person(request)
+
+        def store() -> None:
+            fields = msgspec.json.decode(body, type=MESSAGES["set_status"])
+            with batch.use(name, person) as session:
+                session.set_status(**msgspec.structs.asdict(fields))
+
+        await run_in_threadpool(store)
+        return Response(status_code=204)
+
+    def track_all(request: Request) -> Response:
+        return JSONResponse(batch.track_all(read_person(request)))
+
+    async def export_all(request: Request) -> Response:
+        outputs = msgspec.json.decode(await read_body(request), type=list[str])
+        return JSONResponse(msgspec.to_builtins(await run_in_threadpool(batch.export_all, outputs)))
+
+    def get_thumbnail(request: Request) -> Response:
+        """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""
+        content = batch.draw_thumbnail(request.path_params["name"])
+        headers = CACHE_HEADERS if request.query_params.get("digest") else None
+        return Response(content, media_type="image/jpeg", headers=headers)
+
+    async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a clip's application answer."""
+        name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
+        page = scope["type"] == "websocket"
+        found = await run_in_threadpool(batch.enter, name, person, page=page)
+        try:
+            await found.app(scope, receive, send)
+        finally:
+            await run_in_threadpool(batch.leave, name, found, page=page)
+            if name in timers:
+                timers[name].cancel()
+            timers[name] = asyncio.create_task(release(name, found))
+
+    async def release(name: str, found: OpenClip) -> None:
+        """Release a clip after a while without a request, and after its tracking."""
+        await asyncio.sleep(RELEASE_SECONDS)
+        while found.session.runner.busy:
+            await asyncio.sleep(RELEASE_SECONDS)
+        await run_in_threadpool(batch.release, name)
+
+    return Starlette(
+        routes=[
+            *make_page_routes("batch.html"),
+            Route("/clips", get_clips),
+            Route("/clips/{name}", set_status, methods=["POST"]),
+            Route("/track", track_all, methods=["POST"]),
+            Route("/export", export_all, methods=["POST"]),
+            Route("/thumbnail/{name}", get_thumbnail),
+            Mount("/clip/{clip}", serve_clip),
+        ],
+        exception_handlers={
+            OutdatedError: lambda _, error: JSONResponse(
+                {"error": str(error), "choices": error.choices}, 428
+            ),
+            InputError: lambda _, error: PlainTextResponse(str(error), 409),
+            msgspec.DecodeError: lambda _, error: PlainTextResponse(f"body: {error}", 422),
+            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
+        },
+    )

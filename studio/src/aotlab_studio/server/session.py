@@ -6,8 +6,7 @@ import copy
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -69,7 +68,6 @@ class Session:
         self.choice = choice or ModelChoice()
         self.runner = JobRunner(document, lambda: self.make_tracker(), lambda: self.choice.chosen)
         self.video_id = secrets.token_hex(8)
-        self._closed = threading.Event()
         self._export = threading.Lock()
         self._export_canceled = threading.Event()
 
@@ -107,24 +105,23 @@ class Session:
         Args:
             digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
         """
-        name = self.document.frames.name
-        with self.document.lock:
-            head = self.document.log.head
-            if digest not in (None, self.document.digest):
-                raise InputError(
-                    f"{name}: changed since the list was read; look at it, then set the status again"
-                )
+        document = self.document
+        name, remedy = document.frames.name, "look at it, then set the status again"
+        with document.lock:
+            head = document.log.head
+            if digest not in (None, document.digest):
+                raise InputError(f"{name}: changed since the list was read; {remedy}")
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
-        with self.document.lock:
-            if self.document.log.head != head:
-                raise InputError(f"{name}: changed while waiting; look at it, then set the status again")
-            if self.document.actor.message in self.document.log.messages:
+        with document.lock:
+            if document.log.head != head:
+                raise InputError(f"{name}: changed while waiting; {remedy}")
+            if document.actor.message in document.log.messages:
                 return  # sent again while this one waited
             known = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
-            self.document.set_status(status, note, known)
-            if status in (*EXPORTED_STATUSES, "rejected") and self.document.snapshot.objects.ids:
-                self.document.save_version(f"{status}: {note}" if note else status)
+            document.set_status(status, note, known)
+            if status in (*EXPORTED_STATUSES, "rejected") and document.snapshot.objects.ids:
+                document.save_version(f"{status}: {note}" if note else status)
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -140,8 +137,8 @@ class Session:
         self.runner.stop()
 
     def close(self) -> None:
-        """Stop jobs and release the project."""
-        self._closed.set()
+        """Stop jobs and exports, and release the project."""
+        self._export_canceled.set()
         self.runner.close()
         self.document.close()
 
@@ -158,16 +155,12 @@ class Session:
         overwrite: bool = False,
         separate: bool = False,
     ) -> EditResult:
-        """Store the mask of the object that a box, clicks and a scribble mean.
+        """Store the mask of the object that a box, clicks on and off the object, and a scribble on it mean.
 
         Args:
             object_id: the object; None: a new one.
-            positive: clicks on the object.
-            negative: clicks off the object.
-            scribble: points of a stroke on the object.
             refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
-            extend: as in `editing.apply_suggestion`.
-            overwrite: as in `editing.apply_suggestion`.
+            extend: as in `editing.apply_suggestion`; ``overwrite`` too.
             separate: prompts away from the object's mask make a new object; others refine the mask if there is one.
         """
         on, beside, stroke = positive or [], negative or [], scribble or []
@@ -188,8 +181,9 @@ class Session:
             correction = [*on, *stroke] or beside, not beside
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
         known, signs = mask if correction else None, [1] * len(on) + [0] * len(beside)
-        prompt = Prompt([*on, *beside], signs, box, stroke, mask=known, exclude=protected)
-        found = self._segment(frame, prompt)
+        found = self._segment(
+            frame, Prompt([*on, *beside], signs, box, stroke, mask=known, exclude=protected)
+        )
         return editing.apply_suggestion(
             self.document, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
         )
@@ -259,49 +253,46 @@ class Session:
             names: outputs, of `list_outputs`.
             first: first frame.
             last: last frame, included; None: the video's.
-            outdated: as in `check_outdated`.
+            outdated: as in `check_outdated`, or "wait" for corrections first.
 
         Raises:
             InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
                 runs, or canceled.
         """
-        clip, count = self.document.snapshot.clip, self.document.frames.count
-        for index in (first, count - 1 if last is None else last):
-            require_frame(index, count)
-        first, end = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
+        frames, clip = self.document.frames, self.document.snapshot.clip
+        for index in (first, frames.count - 1 if last is None else last):
+            require_frame(index, frames.count)
+        first, last = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
-            self.check_outdated("export", outdated, first, end)
-            now = self.document.freeze()
-            record = make_record(self.document, now, first, end)
-        folder, frames = self.archive.parent, self.document.frames
-        with self._exporting(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
-            written = Path(made)
-            export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
-            record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
-            write_json(written / EXPORT_RECORD, record)
-            write_archive(written, written / self.archive.name)
-            folder.mkdir(exist_ok=True)
-            replace_written(written, folder, read_export(folder / EXPORT_RECORD).files)
-        annotated = [index for index in now.annotated_frames if first <= index <= end]
-        unclassed = sum(not item.class_name for item in now.objects)
-        return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
+            self.check_outdated("export", outdated, first, last)
+            snapshot = self.document.freeze()
+            record = make_record(self.document, snapshot, first, last)
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        self._export_canceled.clear()
+        folder = self.archive.parent
+        try:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
+                written = Path(made)
+                export_masks(
+                    frames, snapshot, written, names, first=first, last=last, on_frame=self._report_export
+                )
+                record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
+                write_json(written / EXPORT_RECORD, record)
+                write_archive(written, written / self.archive.name)
+                folder.mkdir(exist_ok=True)
+                replace_written(written, folder, read_export(folder / EXPORT_RECORD).files)
+        finally:
+            self._export.release()
+        annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
+        unclassed = sum(not item.class_name for item in snapshot.objects)
+        return ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self) -> None:
         """Stop a running export; it leaves no file."""
         self._export_canceled.set()
-
-    @contextmanager
-    def _exporting(self) -> Iterator[None]:
-        """Run one export at a time; raise `InputError` during another one."""
-        if not self._export.acquire(blocking=False):
-            raise InputError("export: another one is running; wait for its end")
-        self._export_canceled.clear()
-        try:
-            yield
-        finally:
-            self._export.release()
 
     def _require_job(self, action: str) -> TrackingJob:
         if self.job is None or not self.job.alive:
@@ -321,16 +312,17 @@ class Session:
 
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
-        if self._closed.is_set() or self._export_canceled.is_set():
+        if self._export_canceled.is_set():
             raise InputError("export: canceled; nothing was written")
 
 
-def list_checks(now: Snapshot) -> list[Check]:
+def list_checks(snapshot: Snapshot) -> list[Check]:
     """Return the frames to check, the worst first; none that is marked as checked."""
-    scores = {index: now.scores(index) for index in now.annotated_frames}
-    drawn = {index: frozenset(now.keyframe(index)) for index in now.keyframes}
-    checked = {index for index, digest in now.state.checked.items() if now.digest_frame(index) == digest}
-    return [check for check in find_checks(scores, drawn) if check.frame not in checked]
+    scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
+    drawn = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
+    checked = snapshot.state.checked
+    skip = {index for index, digest in checked.items() if snapshot.digest_frame(index) == digest}
+    return [check for check in find_checks(scores, drawn) if check.frame not in skip]
 
 
 class OutdatedError(InputError):
