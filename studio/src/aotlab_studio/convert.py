@@ -86,7 +86,7 @@ def main(
 ) -> int:
     """Read, match the frames with the video's, and write; return 1 if a video is left out of --merge."""
     if merge == (video is not None):
-        raise UsageError("--video: give it for the masks of one video, or --merge for results of several")
+        raise UsageError("--video: give --video for the masks of one video, or --merge for results of a list")
     if not 0 < split <= 1:
         raise UsageError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
