@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -69,7 +70,7 @@ LOCK_TIMEOUT = 10.0
 
 def export_masks(
     frames: FrameStore,
-    now: Snapshot,
+    snapshot: Snapshot,
     folder: Path,
     names: Sequence[str],
     *,
@@ -77,20 +78,17 @@ def export_masks(
     last: int | None = None,
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:
+) -> None:
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        now: the document, which does not change meanwhile (`Document.freeze`).
+        snapshot: the document, which does not change meanwhile (`Document.freeze`).
         folder: created if missing.
         names: outputs, of `list_outputs`.
         first: first frame.
         last: last frame, included; None: the job's or video's.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
-
-    Returns:
-        written files and folders.
 
     Raises:
         InputError: no or an unknown name, no result in the range, or the folder cannot be written.
@@ -99,37 +97,31 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    first, last = max(first, now.clip[0]), now.clip[1] if last is None else last
-    annotated = {index for index in now.annotated_frames if first <= index <= last}
+    first, last = max(first, snapshot.clip[0]), snapshot.clip[1] if last is None else last
+    annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
     wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
-    class_names, attributes = now.describe_objects()
-    object_names = {item.id: item.name for item in now.objects}
+    class_names, attributes = snapshot.describe_objects()
+    object_names = {item.id: item.name for item in snapshot.objects}
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
             if name == "review":
-                outputs[name] = ProjectReview(path, frames, now)
+                outputs[name] = ProjectReview(path, frames, snapshot)
             elif name == "overlay":
                 outputs[name] = VideoFile(path, frames, lambda tracked: draw_names(tracked, object_names))
             else:
                 outputs[name] = kind.open(path, frames)
             # a review shows people which object it is
             outputs[name].class_names.update(object_names if name == "review" else class_names)
-            outputs[name].classes.update(now.classes if classes is None else classes)
+            outputs[name].classes.update(snapshot.classes if classes is None else classes)
             outputs[name].attributes.update(attributes)
-        max_id = max((item.id for item in now.objects), default=0)
+        max_id = max(snapshot.objects.ids, default=0)
         for done, index in enumerate(wanted, start=1):
-            image = frames.read(index, "export")
-            tracked = TrackedFrame(
-                index,
-                image,
-                read_prediction(now, index),
-                frames.time(index),
-                max_id,
-                frozenset(now.keyframe(index)),
-            )
+            image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
+            drawn = frozenset(snapshot.keyframe(index))
+            tracked = TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
                     output.write(frames.stem(index), tracked)
@@ -141,21 +133,22 @@ def export_masks(
             with suppress(Exception):  # the first error says more
                 output.drop()
         raise
-    return [output.path for output in outputs.values() if output.path.exists()]
 
 
-def make_record(document: Document, now: Snapshot, first: int = 0, last: int | None = None) -> dict[str, Any]:
+def make_record(
+    document: Document, snapshot: Snapshot, first: int = 0, last: int | None = None
+) -> dict[str, Any]:
     """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
 
     Args:
-        now: `Document.freeze`; the caller holds the lock of the document since.
+        snapshot: `Document.freeze`; the caller holds the lock of the document since.
         first: first frame.
         last: last frame, included; None: the video's.
     """
     status, note, _ = document.status
     return {
-        "edit": now.entry, "status": status, "note": note, "digest": now.digest,
-        "outdated": now.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
+        "edit": snapshot.entry, "status": status, "note": note, "digest": snapshot.digest,
+        "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
     }  # fmt: skip
 
 
@@ -184,18 +177,16 @@ def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
     """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
     labels = tracked.labels
     image = Image.fromarray(draw_overlay(tracked.frame, labels))
-    draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(max(12, labels.shape[0] // 30))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, labels.shape[0] // 30))
+    write = partial(draw.text, fill="white", font=font, stroke_width=2, stroke_fill="black")
     if not tracked.prediction.ids:
-        draw.text((4, 4), "no result", fill="white", font=font, stroke_width=2, stroke_fill="black")
+        write((4, 4), "no result")
     for object_id, name in names.items():
         rows, columns = np.nonzero(labels == object_id)
-        if not len(rows):
-            continue
-        x, y = float(columns.mean()), float(rows.mean())
-        width = draw.textlength(name, font)
-        left = min(max(2.0, x - width / 2), max(2.0, labels.shape[1] - width - 2))
-        draw.text((left, y), name, fill="white", font=font, stroke_width=2, stroke_fill="black", anchor="lm")
+        if len(rows):
+            width = draw.textlength(name, font)
+            left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
+            write((left, float(rows.mean())), name, anchor="lm")
     return np.asarray(image)
 
 
@@ -216,16 +207,15 @@ def export_clips(
     """
     for output in outputs:
         find_output(output)
-    listed = read_entries(folder)
-    projects = {
-        path.name.removesuffix(PROJECT_SUFFIX): path for path in sorted(folder.glob(f"*{PROJECT_SUFFIX}"))
-    }
-    if listed is not None:  # without the rows that were removed
-        projects = {
-            name: projects[name] for name in sorted(projects.keys() & {entry["name"] for entry in listed})
-        }
+    projects = {path.name.removesuffix(PROJECT_SUFFIX): path for path in folder.glob(f"*{PROJECT_SUFFIX}")}
+    tracked = {path.name for path in folder.glob("*") if read_job(path)}
+    if not (projects or tracked):
+        raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
+    if (listed := read_entries(folder)) is not None:  # without the rows that were removed
+        tracked &= {entry["name"] for entry in listed}
+        projects = {entry["name"]: projects[entry["name"]] for entry in listed if entry["name"] in projects}
     names, problems, left_out, classes = [], [], [], dict[str, int | None]()
-    for name, project in projects.items():
+    for name, project in sorted(projects.items()):
         try:
             if (project / PROJECT_FILE).is_file():
                 stored = Document.read(project)
@@ -239,13 +229,8 @@ def export_clips(
                     left_out.append(f"{name} ({stored.status.value})")
         except InputError as error:
             problems.append(f"{name}: {error}")
-    tracked = {path.name for path in folder.glob("*") if read_job(path)}
-    if not (projects or tracked):
-        raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
-    untouched = tracked if listed is None else tracked & {entry["name"] for entry in listed}
-    left_out += [f"{name} (open)" for name in sorted(untouched - projects.keys())]
-    shared = merge_class_ids(folder / CLASSES, classes) if names else {}
-    written = []
+    left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
+    shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
     for name in names:
         try:
             with ExitStack() as leaving:
@@ -253,8 +238,9 @@ def export_clips(
                 if document is None:
                     document = open_document(projects[name] if job is None else folder / name)
                     leaving.callback(document.close)
-                target = folder / (f"{name}.masks" if job is None else name)
-                _export_clip(target, job, outputs, document, shared)
+                _export_clip(
+                    folder / (f"{name}.masks" if job is None else name), job, outputs, document, shared
+                )
             written.append(name)
         except InputError as error:
             problems.append(f"{name}: {error}")
@@ -281,8 +267,8 @@ def _export_clip(
             nor an earlier export has written.
     """
     with document.lock:
-        now = document.freeze()
-        record = make_record(document, now)
+        snapshot = document.freeze()
+        record = make_record(document, snapshot)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)
@@ -292,22 +278,18 @@ def _export_clip(
     names = [name for name, file in files.items() if name in outputs or file in own]
     with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
         made = Path(temporary)
-        export_masks(document.frames, now, made, names, classes=classes)
-        record |= {"files": sorted(list_files(made)), "objects": now.objects_digest}
-        if not exported:
-            stems = {document.frames.stem(index) for index in range(now.count)}
-            exported.update(_list_tracked(results, own, {*record["files"]}, stems))
+        export_masks(document.frames, snapshot, made, names, classes=classes)
+        record |= {"files": sorted(list_files(made)), "objects": snapshot.objects_digest}
+        if not exported:  # files of the job's outputs that are named like frames or like files of the export
+            stems = {document.frames.stem(index) for index in range(snapshot.count)}
+            for file in list_files(results):
+                path = PurePosixPath(file)
+                if path.parts[0] in own and (path.stem in stems or file in record["files"]):
+                    exported.add(file)
         exported.update({*os.listdir(made)}.difference(files.values()))  # scores and thumbnail of a review
         with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
             replace_written(made, results, exported)
             if job is not None:
-                write_job_record(results, replace(job, class_names=now.describe_objects()[0], error=None))
+                class_names, _ = snapshot.describe_objects()
+                write_job_record(results, replace(job, class_names=class_names, error=None))
             write_json(results / CORRECTED_FILE, record)
-
-
-def _list_tracked(results: Path, outputs: set[str], names: set[str], stems: set[str]) -> Iterator[str]:
-    """Yield the files in outputs of a job that are named like frames or files of an export, relative to its folder."""
-    for file in list_files(results):
-        path = PurePosixPath(file)
-        if path.parts[0] in outputs and (path.stem in stems or file in names):
-            yield file
