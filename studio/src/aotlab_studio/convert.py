@@ -308,8 +308,8 @@ def read_status(folder: Path) -> ClipStatus:
         if PurePosixPath(file).parts[0] == find_output("masks").file_name and not (folder / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.edited and status in EXPORTED_STATUSES:
-        now = document.snapshot
-        if (exported.digest, exported.objects) != (now.digest, now.objects_digest):
+        snapshot = document.snapshot
+        if (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 

@@ -139,7 +139,7 @@ class Document:
 
     def at(self, entry: int, ends: Mapping[int, int] | None = None) -> Snapshot:
         """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends)
+        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends or {})
 
     @property
     def snapshot(self) -> Snapshot:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from itertools import count
@@ -14,7 +13,7 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
-from aotlab_studio.document.log import Count, Log, read_bytes
+from aotlab_studio.document.log import Count, Log, digest_text, read_bytes
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
@@ -109,7 +108,7 @@ def digest_results(folder: Path) -> str:
 
 def digest_values(*values: object) -> str:
     """Return a digest of plain values, 32 characters."""
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
+    return digest_text(repr(values))
 
 
 def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> tuple[Header, FolderLock]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -336,6 +337,11 @@ def read_bytes(path: Path) -> bytes:
 def find_digest(state: State, frame: int, object_id: int) -> str:
     """Return the digest of a drawn mask; empty without pixels."""
     return (state.keyframes.get(frame) or {}).get(object_id, "")
+
+
+def digest_text(text: str) -> str:
+    """Return a digest, 32 characters."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def format_time(text: str) -> str:

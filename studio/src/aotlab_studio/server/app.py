@@ -332,15 +332,15 @@ def encode_labels(labels: np.ndarray) -> bytes:
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
 
 
-def draw_masks(content: bytes, now: Snapshot, index: int) -> bytes:
+def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
     """Return the JPEG of a frame with the masks of the visible objects in their colors."""
     import cv2
 
     image = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))[
         ..., ::-1
     ].copy()  # RGB
-    ids = cv2.resize(now.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    for item in now.objects:
+    ids = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    for item in snapshot.objects:
         if not item.hidden:
             color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
             image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)

@@ -45,17 +45,17 @@ from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
 
-def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
+def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
-    scores = now.scores(index)
-    confidence = {each: scores[each].confidence for each in now.objects.ids if each in scores}
+    scores = snapshot.scores(index)
+    confidence = {each: scores[each].confidence for each in snapshot.objects.ids if each in scores}
     differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
-    return StoredPrediction(now.labels(index), confidence, differ)
+    return StoredPrediction(snapshot.labels(index), confidence, differ)
 
 
-def list_classes(now: Snapshot) -> dict[str, int | None]:
+def list_classes(snapshot: Snapshot) -> dict[str, int | None]:
     """Return the class ids of a document by class name; None: any id."""
-    return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
+    return {**{item.class_name or NO_CLASS: None for item in snapshot.objects}, **snapshot.classes}
 
 
 EXPORT_RECORD = "export.json"
@@ -163,14 +163,14 @@ def write_archive(folder: Path, archive: Path) -> None:
 class ProjectReview(ReviewFile):
     """Review with the stored scores and the checks that the page shows."""
 
-    def __init__(self, path: Path, source: FrameSource, now: Snapshot) -> None:
+    def __init__(self, path: Path, source: FrameSource, snapshot: Snapshot) -> None:
         super().__init__(path, source)
-        self._now = now
+        self._snapshot = snapshot
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
         super().write(name, tracked)
-        self._scores[tracked.index] = self._now.scores(tracked.index)
+        self._scores[tracked.index] = self._snapshot.scores(tracked.index)
 
 
 def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:

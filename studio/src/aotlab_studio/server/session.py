@@ -208,7 +208,7 @@ class Session:
     ) -> JobProgress:
         """Start a job; arguments as of `plan_request`. Raises `InputError` as that, or if a job is running."""
         job = self.runner.start(
-            self.document, lambda now: plan_request(now, frame, direction, first, last, object_ids)
+            self.document, lambda snapshot: plan_request(snapshot, frame, direction, first, last, object_ids)
         )
         return job.report()
 

@@ -227,8 +227,12 @@ class JobRunner:
 
     def list_waiting(self) -> list[int]:
         """Return the corrections that still have to propagate, oldest first."""
-        now = self._document.snapshot
-        return [each for each in now.pending if now.state.layer(each).background and each not in self._failed]
+        snapshot = self._document.snapshot
+        return [
+            each
+            for each in snapshot.pending
+            if snapshot.state.layer(each).background and each not in self._failed
+        ]
 
     def wait(self, seconds: float) -> bool:
         """Propagate all corrections, and wait until nothing runs and waits; return whether that is so."""
