@@ -8,7 +8,7 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -61,9 +61,7 @@ class MaskStore:
 
     def put(self, mask: np.ndarray) -> str:
         """Store a mask; return its digest, an empty text for an empty mask."""
-        if not mask.any():
-            return ""
-        digest = _digest_mask(mask)
+        digest = _digest_mask(mask) if mask.any() else ""
         try:
             self._load(digest)
         except InputError:  # missing or damaged
@@ -128,11 +126,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     model: str = ""
     """name of the model"""
 
-    @property
-    def objects(self) -> Iterable[int]:
-        """Objects that the frame covers."""
-        return (*self.scores, *self.absent)
-
 
 _decoder = msgspec.json.Decoder(Result)
 LAYER_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,8})\.bin")
@@ -182,7 +175,7 @@ class LayerFile:
     """
 
     def __init__(self, path: Path, size: tuple[int, int], count: int, end: int | None = None) -> None:
-        self.path, self.size = path, size
+        self.path, self.size, self._count = path, size, count
         self.results: dict[int, Result] = {}
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
@@ -190,8 +183,8 @@ class LayerFile:
         self.complete = False
         self.places: dict[int, Place] = {}
         """position of the mask by frame, of the last result of each"""
-        self.end, self._file_size, self._count = 0, 0, count
-        """bytes of the records"""
+        self.end = self._file_size = 0
+        """bytes of the records, and of the file"""
         if path.is_file():
             self._load(end)
 
@@ -239,15 +232,14 @@ class LayerFile:
                 self._apply(*found)
 
     def _apply(self, result: Result, start: int, size: int) -> None:
-        self.end = start + size
-        self.complete = result.frame < 0
-        frame = result.frame
+        self.end, frame = start + size, result.frame
+        self.complete = frame < 0
         if self.complete or frame >= self._count:
             return
         self.results[frame], self.places[frame] = result, (start, size, result.digest)
         for covered in self.coverage.values():
             covered[frame] = 0
-        for object_id in result.objects:
+        for object_id in (*result.scores, *result.absent):
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -1
 
@@ -289,12 +281,7 @@ class LayerStore:
         return self._cache.get_or_compute((file.path, place), lambda: file.read(frame, place))
 
     def keep_only(self, layer_ids: Collection[int]) -> None:
-        """Remove the files of all other layers."""
-        for layer_id, path in self._list_files().items():
-            if layer_id not in layer_ids:
+        """Remove the files of all other layers; a person's copies and other files stay."""
+        for path in self._folder.glob("*.bin"):
+            if LAYER_NAME.fullmatch(path.name) and path.is_file() and int(path.stem) not in layer_ids:
                 path.unlink(missing_ok=True)
-
-    def _list_files(self) -> dict[int, Path]:
-        """Return the files of layers by id; a person's copies and other files are ignored."""
-        paths = (path for path in self._folder.glob("*.bin") if LAYER_NAME.fullmatch(path.name))
-        return {int(path.stem): path for path in paths if path.is_file()}

@@ -107,7 +107,7 @@ def _import_results(document: Document, job: JobRecord) -> None:
     for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
         document.layers.put(
-            layer_id, Result(index, scores.get(index) or measure_scores(ids, object_ids, {}, {})), ids
+            layer_id, Result(index, scores.get(index) or measure_scores(ids, object_ids)), ids
         )
     document.layers.finish(layer_id)
     for index in given.frames:

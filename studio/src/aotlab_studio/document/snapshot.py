@@ -206,7 +206,7 @@ class Snapshot:
             labels = self.labels(index)
         except InputError:  # a damaged file, which is reported when the frame is shown
             return found | {each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn.items()}
-        for object_id, score in measure_scores(labels, {**tracked, **drawn}, {}, {}).items():
+        for object_id, score in measure_scores(labels, {**tracked, **drawn}).items():
             if object_id in drawn or score.area == 0:
                 found[object_id] = score
             elif score.area != tracked[object_id].area:
