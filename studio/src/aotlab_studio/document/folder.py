@@ -59,12 +59,10 @@ def read_header(path: Path) -> Header:
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
     except Exception as error:  # damaged files cause errors of any kind
-        raise InputError(
-            f"{path}: damaged ({str(error)[:200]}); delete it and open the video, which makes it again"
-        ) from error
-    raise InputError(
-        f"{path}: version {str(version)[:20]}; this program reads {FORMAT_VERSION}; move its folder away"
-    )
+        remedy = "delete it and open the video, which makes it again"
+        raise InputError(f"{path}: damaged ({str(error)[:200]}); {remedy}") from error
+    problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
+    raise InputError(f"{path}: {problem}; move its folder away")
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
@@ -73,16 +71,15 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each. Raises
     `InputError` for a project whose video is missing.
     """
+    real = Path(os.path.realpath(path))
     if not (path / PROJECT_FILE).is_file():
-        real = Path(os.path.realpath(path))
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
     stored = read_header(path / PROJECT_FILE).video.path
-    for video in (path / stored, Path(os.path.realpath(path)).parent / Path(stored).name):
+    for video in (path / stored, real.parent / Path(stored).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
-    raise InputError(
-        f"{path}: its video {Path(stored).name} is missing; put it next to the project, or open it with project {path}"
-    )
+    remedy = f"put it next to the project, or open it with project {path}"
+    raise InputError(f"{path}: its video {Path(stored).name} is missing; {remedy}")
 
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
@@ -147,18 +144,18 @@ def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *,
     """Raise `InputError` if a project is not of this video."""
     for key, old, new in (("frames", stored.count, here.count), ("size", stored.size, here.size)):
         if old != new:
-            raise InputError(
-                f"{folder}: made for a video with {key} {old}, this one has {new}; {RENAMED_ADVICE}"
-            )
+            problem = f"made for a video with {key} {old}, this one has {new}"
+            raise InputError(f"{folder}: {problem}; {RENAMED_ADVICE}")
     if stored.source != here.source and not same_content:
-        raise InputError(
-            f"{folder}: made for another video ({stored.path[:200]}), whose content differs from this one's; "
-            f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
-        )
+        problem = f"made for another video ({stored.path[:200]}), whose content differs from this one's"
+        remedy = f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
+        raise InputError(f"{folder}: {problem}; {remedy}")
 
 
 def recover_project(path: Path, project: Path | None = None) -> str:
-    """Repair the log of a project; return a sentence about what was lost. The damaged log is kept beside it.
+    """Replace the damaged log of a project by the most lines that it and its backup have; return what was lost.
+
+    Lines after a damaged one that the backup lacks too are lost, as they depend on it. The damaged log is kept.
 
     Args:
         path: a project, or as in `locate_project`.
@@ -168,32 +165,25 @@ def recover_project(path: Path, project: Path | None = None) -> str:
         InputError: no log, it is in use by another process, of another version, or cannot be read or written.
     """
     folder = path if (path / LOG_FILE).is_file() else locate_project(path, project)[1]
-    if not (folder / LOG_FILE).is_file():
+    file = folder / LOG_FILE
+    if not file.is_file():
         raise InputError(f"{folder}: not a project with edits; give the project to repair")
     if (folder / PROJECT_FILE).is_file():
         read_header(folder / PROJECT_FILE)
     lock = FolderLock(folder)
     try:
-        return _recover_log(folder / LOG_FILE)
+        log = Log(file)
+        if not log.problem:
+            return f"{file}: is not damaged"
+        damaged, backup = read_bytes(file), read_bytes(log.backup)
+        candidates = [damaged, backup, backup + damaged[len(backup) :]]
+        content = max((each[: Log(file, each).end] for each in candidates), key=len)
+        names = (f"{file.name}.damaged-{number}" for number in count(1))
+        kept = next(name for name in names if not os.path.lexists(folder / name))
+        write_bytes(folder / kept, damaged)
+        write_bytes(file, content)
+        lost = max(0, damaged.count(b"\n") - content.count(b"\n"))
+        lines = "no line" if not lost else "1 line" if lost == 1 else f"the last {lost} lines"
+        return f"{file}: repaired; {lines} lost; {kept} is the old file"
     finally:
         lock.release()
-
-
-def _recover_log(path: Path) -> str:
-    """Replace a damaged log by the most lines that it and its backup have.
-
-    Lines after a damaged one that the backup lacks too are lost, as they depend on it.
-    """
-    log = Log(path)
-    if not log.problem:
-        return f"{path}: is not damaged"
-    damaged, backup = read_bytes(path), read_bytes(log.backup)
-    candidates = [damaged, backup, backup + damaged[len(backup) :]]
-    content = max((each[: Log(path, each).end] for each in candidates), key=len)
-    names = (f"{path.name}.damaged-{number}" for number in count(1))
-    kept = next(path.with_name(name) for name in names if not os.path.lexists(path.with_name(name)))
-    write_bytes(kept, damaged)
-    write_bytes(path, content)
-    lost = max(0, damaged.count(b"\n") - content.count(b"\n"))
-    lines = "no line" if not lost else "1 line" if lost == 1 else f"the last {lost} lines"
-    return f"{path}: repaired; {lines} lost; {kept.name} is the old file"

@@ -89,16 +89,15 @@ def plan_correction(
         frame: of the keyframe.
         removed: frame of a keyframe that is being removed.
     """
+    own_ids = set(list_layer_ids(snapshot, {object_id}))
     has_result, has_own_result = np.zeros((2, snapshot.count), bool)
     for stored_id, owner in snapshot.owners.items():
         has_result |= owner > 0
-        has_own_result |= (owner > 0) & (snapshot.resolve(stored_id) == object_id)
+        has_own_result |= (owner > 0) & (stored_id in own_ids)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layer(layer_id)
         has_result[layer.first : layer.last + 1] = True
-        has_own_result[layer.first : layer.last + 1] |= any(
-            snapshot.resolve(stored_id) == object_id for stored_id in layer.objects
-        )
+        has_own_result[layer.first : layer.last + 1] |= not own_ids.isdisjoint(layer.objects)
     passable = has_result.copy()
     passable[snapshot.keyframes] = True
     masks = {index: snapshot.keyframe(index) for index in snapshot.keyframes if index not in (frame, removed)}
@@ -113,8 +112,7 @@ def plan_correction(
     first = before + 1 if between else min(own, default=frame)
     if first == last == frame:
         return None
-    objects = list_layer_ids(snapshot, {object_id})
-    return Layer(objects, first, last, frame, "correction", before if between else None)
+    return Layer(sorted(own_ids), first, last, frame, "correction", before if between else None)
 
 
 def list_layer_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
@@ -130,22 +128,16 @@ def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
     Args:
         snapshot: the document at the layer's entry.
     """
-    first, last, start = layer.first, layer.last, layer.start
-    if layer.kind == "forward":
-        spans = [Span(start, None, start, last)]
-    elif layer.kind == "backward":
-        spans = [Span(None, start, first, start)]
+    first, last, start, before = layer.first, layer.last, layer.start, layer.before
+    forward, backward = Span(start, None, start, last), Span(None, start, first, start)
+    if layer.kind in ("forward", "backward"):
+        spans = [forward if layer.kind == "forward" else backward]
     elif layer.kind == "correction":
-        before = layer.before
-        left = Span(None, start, first, start)
-        if before is not None:
-            left = Span(before, start, before, start, (before, start))
-        spans = [Span(start, None, start, last), left]
+        spans = [forward, backward if before is None else Span(before, start, before, start, (before, start))]
     else:
-        references = _list_references(snapshot, first, last, start)
-        spans = [Span(references[0], references[-1], first, last, tuple(references))]
-        if len(references) == 1:
-            spans = [Span(start, None, start, last), Span(None, start, first, start)]
+        spans, references = [forward, backward], _list_references(snapshot, first, last, start)
+        if len(references) > 1:
+            spans = [Span(references[0], references[-1], first, last, tuple(references))]
     return [span for span in spans if span.num_frames]
 
 
