@@ -147,7 +147,7 @@ class DocumentState(Struct, frozen=True):
     """first and last frame of each run of outdated frames"""
     range: FrameRange | None
     """first and last frame to track; None: all"""
-    clip: FrameRange
+    editable_range: FrameRange
     """first and last frame that can be changed"""
     notes: dict[int, str]
     """by frame"""

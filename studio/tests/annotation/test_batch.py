@@ -332,7 +332,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
         assert (document.edited, document.problems, document.titles) == (False, [], (None, None))
     replace_results(results, "a", 3, range(2, 6))
     with batch.use("a", "Ann") as session:
-        assert session.document.snapshot.clip == (2, 5)
+        assert session.document.snapshot.editable_range == (2, 5)
     assert [clip.frames for clip in batch.list_clips() if clip.name == "a"] == [4]
 
 

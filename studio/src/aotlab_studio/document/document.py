@@ -227,7 +227,7 @@ class Document:
     def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> None:
         """Append an edit, unless it changes nothing; raise `InputError` as `FolderLock.require_held`.
 
-        Frames have to be in `Snapshot.clip`.
+        Frames have to be in `Snapshot.editable_range`.
 
         Args:
             repairs: store it although it changes nothing but the file of a mask.
@@ -245,7 +245,7 @@ class Document:
 
     def _require_clip(self, values: State) -> None:
         """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
-        first, last = self.snapshot.clip
+        first, last = self.snapshot.editable_range
         if "clip" in values.ranges:
             first, last = values.ranges["clip"] or (0, self._frames.count - 1)
         layers = [layer for layer in values.layers.values() if layer is not None]
@@ -383,7 +383,7 @@ class Document:
             classes = {*snapshot.classes, *(item.class_name for item in snapshot.objects if item.class_name)}
             return DocumentState(
                 self.revision, status, note, list(snapshot.objects), sorted(classes), self.titles,
-                snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.clip, snapshot.notes,
+                snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.editable_range, snapshot.notes,
             )  # fmt: skip
 
     def emit_state(self) -> None:

@@ -92,7 +92,7 @@ def edit_mask(
                 return EditResult(object_id, {}, protected_pixels)
         values = State()
         if object_id is None:
-            item = _new_item(document)
+            item = _make_item(document)
             object_id = item.id
             values.objects[object_id] = item
         others = drawn.keys() - {object_id}  # what was only tracked of them stays so
@@ -238,7 +238,7 @@ def reassign(document: Document, frame: int, object_id: int, point: Point) -> Ed
 def add_object(document: Document, name: str | None = None) -> int:
     """Add an object and return its id; raises `InputError` if there are too many or the name is unusable."""
     with document.lock:
-        item = _new_item(document, name)
+        item = _make_item(document, name)
         document.edit("new object", State(objects={item.id: item}))
         return item.id
 
@@ -304,7 +304,7 @@ def drop_results(
     """
     with document.lock:
         snapshot = document.snapshot
-        objects, end = snapshot.objects, snapshot.clip[1]
+        objects, end = snapshot.objects, snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         chosen = objects.ids if object_ids is None else object_ids
         removed = list_layer_ids(
@@ -335,7 +335,7 @@ def toggle_checked(document: Document, frame: int) -> bool:
 
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
     """Set the range to track, ``last`` included; None: from the start, to the end."""
-    start, end = document.snapshot.clip
+    start, end = document.snapshot.editable_range
     chosen = (start if first is None else first, end if last is None else last)
     if not start <= chosen[0] <= chosen[1] <= end:
         problem = f"not in order within the frames to track, {start} to {end}"
@@ -353,7 +353,7 @@ def _edit_area(
     return edit_mask(document, frame, object_id, edit, title, require_change=True)
 
 
-def _new_item(document: Document, name: str | None = None) -> Item:
+def _make_item(document: Document, name: str | None = None) -> Item:
     if len(document.snapshot.objects.ids) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
     return make_item(document.new_object_id(), name)

@@ -55,10 +55,10 @@ def plan_request(
         last: last frame; None: the job's or video's.
         object_ids: objects to write; None: all that are not locked.
     """
-    last = snapshot.clip[1] if last is None else last
+    last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
         require_frame(index, snapshot.count)
-    first, objects = max(first, snapshot.clip[0]), snapshot.objects
+    first, objects = max(first, snapshot.editable_range[0]), snapshot.objects
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not hold frame {start}, where tracking starts")
     wanted = objects.ids if object_ids is None else object_ids

@@ -55,8 +55,8 @@ class Snapshot:
         return {name: value for name, value in self.state.classes.items() if value is not None}
 
     @property
-    def clip(self) -> FrameRange:
-        """First and last frame that may be drawn or tracked: the job's, or all."""
+    def editable_range(self) -> FrameRange:
+        """First and last frame that may be drawn or tracked: those of the job whose results it corrects, or all."""
         return self.state.ranges.get("clip") or (0, self.count - 1)
 
     @property

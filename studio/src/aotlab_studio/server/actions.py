@@ -72,7 +72,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
     view, before = session.act_as(actor), document.log.head
-    if action in DRAWING_ACTIONS:
+    if action in (*MASK_ACTIONS, Session.suggest):  # drawing interrupts the tracking of corrections
         session.runner.delay_corrections()
     of_document = action in DOCUMENT_ACTIONS
     repeatable = of_document and actor.message is not None
@@ -103,14 +103,12 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-DRAWING_ACTIONS: Sequence[Callable[..., Any]] = (
+MASK_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
-    editing.reassign, Session.suggest,
+    editing.reassign,
 )  # fmt: skip
-"""actions that change drawn masks of a frame, which interrupt the tracking of corrections"""
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
-    editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
-    editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
+    *MASK_ACTIONS, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
     Document.save_version, Document.restore_version,
 )  # fmt: skip

@@ -278,13 +278,14 @@ class Batch:
 def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     snapshot = document.snapshot
-    names, frames = {item.id: item.name for item in snapshot.objects}, 1 + snapshot.clip[1] - snapshot.clip[0]
+    objects, (first, last) = snapshot.objects, snapshot.editable_range
     checks = [
-        f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(snapshot)
+        f"frame {check.frame}: {objects.get(check.object_id).name} {check.sentence}"
+        for check in list_checks(snapshot)
     ]
     return Clip(
-        name, frames, len(names), *document.status, digest=document.digest,
-        untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < frames,
+        name, last + 1 - first, len(objects.ids), *document.status, digest=document.digest,
+        untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip
 

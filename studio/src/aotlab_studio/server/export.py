@@ -59,7 +59,7 @@ def list_classes(snapshot: Snapshot) -> dict[str, int | None]:
 
 
 EXPORT_RECORD = "export.json"
-"""`make_record`, beside the outputs"""
+"""`describe_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""
 VIDEOS = ("overlay", "prores", "vp9")
@@ -97,7 +97,7 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    first, last = max(first, snapshot.clip[0]), snapshot.clip[1] if last is None else last
+    first, last = max(first, snapshot.editable_range[0]), snapshot.editable_range[1] if last is None else last
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
@@ -135,7 +135,7 @@ def export_masks(
         raise
 
 
-def make_record(
+def describe_export(
     document: Document, snapshot: Snapshot, first: int = 0, last: int | None = None
 ) -> dict[str, Any]:
     """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
@@ -268,7 +268,7 @@ def _export_clip(
     """
     with document.lock:
         snapshot = document.freeze()
-        record = make_record(document, snapshot)
+        record = describe_export(document, snapshot)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)

@@ -33,7 +33,7 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.export import EXPORT_RECORD, export_masks, make_record, write_archive
+from aotlab_studio.server.export import EXPORT_RECORD, describe_export, export_masks, write_archive
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame
@@ -259,7 +259,7 @@ class Session:
             InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
                 runs, or canceled.
         """
-        frames, clip = self.document.frames, self.document.snapshot.clip
+        frames, clip = self.document.frames, self.document.snapshot.editable_range
         for index in (first, frames.count - 1 if last is None else last):
             require_frame(index, frames.count)
         first, last = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
@@ -268,7 +268,7 @@ class Session:
         with self.document.lock:
             self.check_outdated("export", outdated, first, last)
             snapshot = self.document.freeze()
-            record = make_record(self.document, snapshot, first, last)
+            record = describe_export(self.document, snapshot, first, last)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         self._export_canceled.clear()
