@@ -100,7 +100,7 @@ export class Timeline {
     return NAMES_WIDTH + (frame - this.first) * this.column;
   }
 
-  /** @param {Partial<Pick<Timeline, 'count' | 'outdated' | 'clip' | 'checks'>>} values */
+  /** @param {Partial<Pick<Timeline, 'count' | 'outdated' | 'editable' | 'checks'>>} values */
   set(values) {
     Object.assign(this, values);
     this.redraw();
