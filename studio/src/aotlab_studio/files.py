@@ -44,13 +44,10 @@ def write_compact_json(path: Path, value: Any) -> None:
 
 
 def append_bytes(path: Path, end: int, size: int, content: bytes, *, sync: bool = False) -> None:
-    """Write a record after the first ``end`` bytes of a file, which is created if missing.
+    """Write a record after the first ``end`` bytes of a file, which is created if missing; what follows is replaced.
 
     Args:
-        path: the file; what follows ``end`` was cut off, and is replaced.
-        end: bytes of whole records.
         size: bytes of the file when this program last read or wrote it.
-        content: the record.
         sync: make it survive a power cut.
 
     Raises:

@@ -77,12 +77,9 @@ class FrameStore(FrameSource):
     """A video with random access. Viewing, tracking and thumbnails have separate readers: none makes another seek.
 
     Args:
-        path: a video file, a folder of images or a TIFF stack.
+        path: a video file, a folder of images or a TIFF stack; raises `InputError` as `open_frames`.
         cache_bytes: memory for decoded frames and JPEGs.
         levels: as in `open_frames`.
-
-    Raises:
-        InputError: as `open_frames`, or the file cannot be indexed.
     """
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:

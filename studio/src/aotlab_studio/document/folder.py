@@ -109,13 +109,9 @@ def digest_values(*values: object) -> str:
 
 
 def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> tuple[Header, FolderLock]:
-    """Lock the project of a video, and create it on first use.
+    """Lock the project of a video, and create it on first use; with ``same_video``, although its content has changed.
 
-    Args:
-        same_video: open the project although the video's content has changed.
-
-    Raises:
-        InputError: the folder cannot be written, is in use by another process, or belongs to another video.
+    Raises `InputError` if the folder cannot be written, is in use by another process, or belongs to another video.
     """
     names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", EXPORT)
     for name in names:  # a link would write files outside the project
@@ -157,12 +153,8 @@ def recover_project(path: Path, project: Path | None = None) -> str:
 
     Lines after a damaged one that the backup lacks too are lost, as they depend on it. The damaged log is kept.
 
-    Args:
-        path: a project, or as in `locate_project`.
-        project: as in `locate_project`.
-
-    Raises:
-        InputError: no log, it is in use by another process, of another version, or cannot be read or written.
+    Arguments are as in `locate_project`. Raises `InputError` without a log, or if it is in use by another process, of
+    another version, or cannot be read or written.
     """
     folder = path if (path / LOG_FILE).is_file() else locate_project(path, project)[1]
     file = folder / LOG_FILE

@@ -64,9 +64,6 @@ def limit_to_prompt(
     """Return the mask ``before`` with only that part of the change to ``after`` that a click or scribble asks for.
 
     Masks are H×W bool. Only the connected parts of the change at a point count, within `CLICK_REACH` of the points.
-
-    Args:
-        positive: whether pixels are added or removed.
     """
     import cv2
 
@@ -81,10 +78,7 @@ def limit_to_prompt(
 def is_away(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[Point]) -> bool:
     """Return whether a box has less than half of a mask inside, or all points are far from it; False without a mask.
 
-    Args:
-        mask: H×W bool.
-        box: x, y, width, height.
-        points: clicks, or the ends of a scribble.
+    The mask is H×W bool, the box x, y, width, height; points are clicks, or the ends of a scribble.
     """
     rows, columns = np.nonzero(mask)
     if box is not None:

@@ -51,8 +51,7 @@ def plan_request(
         start: frame whose masks are the reference.
         direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between
             keyframes.
-        first: first frame.
-        last: last frame; None: the job's or video's.
+        last: last frame; None: the last editable one.
         object_ids: objects to write; None: all that are not locked.
     """
     last = snapshot.editable_range[1] if last is None else last
@@ -125,8 +124,7 @@ def list_layer_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
 def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
     """Return the spans of a layer in the order of tracking.
 
-    Args:
-        snapshot: the document at the layer's entry.
+    The snapshot is the document's at the layer's entry.
     """
     first, last, start, before = layer.first, layer.last, layer.start, layer.before
     forward, backward = Span(start, None, start, last), Span(None, start, first, start)

@@ -55,7 +55,6 @@ def open_document(
     Args:
         path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
-        cache_bytes: memory for decoded frames.
         levels: as of `open_frames`; None: the project's. Results keep their job's.
         same_video: open the project although the video's content has changed.
 

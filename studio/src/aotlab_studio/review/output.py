@@ -124,10 +124,7 @@ def review_video(
 ) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 
-    Args:
-        name: name of the video.
-        scores: scores by frame and object id.
-        drawn: as in `find_checks`.
+    Scores are by frame and object id; ``drawn`` as in `find_checks`.
     """
     object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     return {

@@ -281,9 +281,7 @@ def find_reachable_host(host: str) -> str:
 def bind_socket(host: str, port: int | None) -> socket.socket:
     """Return a listening socket; raise `InputError` if it cannot listen there.
 
-    Args:
-        port: None: `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken; 0: any
-            free one.
+    Without a port, it is `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken.
     """
     if port is None:
         try:

@@ -99,8 +99,7 @@ class Batch:
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
         """Begin a request of a person for a clip, which is opened first; `leave` ends it.
 
-        Args:
-            page: whether the request lasts as long as a page shows the clip, which other persons cannot open then.
+        A ``page`` keeps its request while it shows the clip, which other persons cannot open then.
         """
         with self._lock(name):
             found = self._open.get(name)

@@ -83,10 +83,8 @@ def export_masks(
 
     Args:
         snapshot: the document, which does not change meanwhile (`Document.freeze`).
-        folder: created if missing.
         names: outputs, of `list_outputs`.
-        first: first frame.
-        last: last frame, included; None: the job's or video's.
+        last: last frame, included; None: the last editable one.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
 
@@ -140,10 +138,7 @@ def describe_export(
 ) -> dict[str, Any]:
     """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
 
-    Args:
-        snapshot: `Document.freeze`; the caller holds the lock of the document since.
-        first: first frame.
-        last: last frame, included; None: the video's.
+    The caller holds the lock of the document since `Document.freeze` has returned the snapshot.
     """
     status, note, _ = document.status
     return {

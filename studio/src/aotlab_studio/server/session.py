@@ -251,9 +251,7 @@ class Session:
 
         Args:
             names: outputs, of `list_outputs`.
-            first: first frame.
             last: last frame, included; None: the video's.
-            outdated: as in `check_outdated`, or "wait" for corrections first.
 
         Raises:
             InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export

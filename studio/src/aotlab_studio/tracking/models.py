@@ -39,14 +39,11 @@ class ModelChoice:
 
 
 class TrackerLoader:
-    """Loader of the chosen tracker; keeps the last one.
+    """Loader of the chosen tracker; keeps the last one. Raises `InputError` for unusable options.
 
     Args:
         options: of the command line; their checkpoint is chosen first.
         checkpoints: more that the page offers, besides `list_models`.
-
-    Raises:
-        InputError: settings or a device that `TrackerOptions.load` would refuse.
     """
 
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:

@@ -106,12 +106,9 @@ def _track_both_ways(
     described: Mapping[int, frozenset[int]],
     folder: Path,
 ) -> Iterator[SpanFrame]:
-    """Track backward, storing probabilities on disk; then forward, merging.
+    """Track backward, storing probabilities on disk; then forward, merging the frames ``between``.
 
-    Args:
-        between: frames that both directions track.
-        described: objects that each reference describes.
-        folder: for a temporary file.
+    ``described`` has the objects that each reference describes.
     """
     absent_backward: dict[int, frozenset[int]] = {}
     with PredictionFile(folder) as stored:
@@ -168,8 +165,6 @@ def merge_frame(
     """Return the weighted mean of both directions, object by object.
 
     Args:
-        forward: from the keyframes before it.
-        backward: from the keyframes after it.
         weights: of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if only
             masks on one side describe the object, so that only this direction counts.
         absent_ids: objects that a keyframe of either direction states to be absent.
