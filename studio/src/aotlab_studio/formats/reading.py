@@ -91,19 +91,19 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
     if size != video.size or video.length not in (None, count):
         name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
+    if not snapshot.annotated_frames:
+        raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
     annotations = Annotations(size, class_names=class_names)
     annotations.classes = snapshot.classes
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
-            Region(object_id, encode_rle(labels == object_id), scores[object_id].confidence)
-            for object_id in snapshot.objects.ids
-            if object_id in scores
+            Region(each, encode_rle(labels == each), scores[each].confidence)
+            for each in snapshot.objects.ids
+            if each in scores
         ]
     annotations.add_attributes(attributes)
-    if not annotations.frames:
-        raise InputError("holds no mask; draw or track an object first")
     return annotations
 
 

@@ -18,12 +18,10 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     for index, record in enumerate(tree["annotations"]):
         video_id, segmentations = record["video_id"], record["segmentations"]
         lengths[video_id] = max(lengths.get(video_id, 0), len(segmentations))
-        key = {
-            "object_id": f"annotation {index}",
-            **(record.get("attributes") or {}),
-        }  # used without a track id
+        # the object id is used without a track id
+        own = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
         annotations += [
-            {**record, "attributes": key, "image_id": (video_id, frame), "segmentation": segmentation}
+            {**record, "attributes": own, "image_id": (video_id, frame), "segmentation": segmentation}
             for frame, segmentation in enumerate(segmentations)
         ]
     images = []
