@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item, ObjectId
-from aotlab_studio.files import append_bytes, write_bytes
+from aotlab_studio.files import RecordFile, write_bytes
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
@@ -202,16 +202,17 @@ Record = Entry | HeadRecord | StatusRecord | VersionRecord
 decode_record = msgspec.json.Decoder(Record).decode
 
 
-class Log:
+class Log(RecordFile):
     """Records of a document, in a file with one line each. A line that was cut off was never acknowledged.
 
     Args:
-        path: the file; created by the first record.
         content: of the file; None: it is read, which raises `InputError` as `read_bytes`.
     """
 
     def __init__(self, path: Path, content: bytes | None = None) -> None:
-        self.path, self.backup = path, path.with_name(f"{path.name}.bak")
+        content = read_bytes(path) if content is None else content
+        super().__init__(path, len(content))
+        self.backup = path.with_name(f"{path.name}.bak")
         self.problem = ""
         """error message of the first damaged line; only the records before it are read"""
         self.entries: dict[int, Entry] = {}
@@ -235,16 +236,11 @@ class Log:
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._drawn: LRUCache[list[int]] = LRUCache(MAX_DRAWN, len)
         """frames with drawn masks by entry and object"""
-        content = read_bytes(path) if content is None else content
-        self.end, self._size = 0, len(content)
-        """bytes of the records, and of the file"""
         self._load(content)
 
     def append(self, record: Record) -> None:
         """Write a record after the last one; raise `InputError`, and change nothing, if that fails."""
-        line = msgspec.json.encode(record) + b"\n"
-        append_bytes(self.path, self.end, self._size, line, sync=True)
-        self.end = self._size = self.end + len(line)
+        self.append_bytes(msgspec.json.encode(record) + b"\n", sync=True)
         self._apply(record)
 
     def state(self, number: int) -> State:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import struct
 import threading
@@ -23,7 +22,7 @@ from PIL import Image
 from aotlab import InputError
 from aotlab.sdk import PALETTE, decode_image
 from aotlab_studio.document.scores import Score
-from aotlab_studio.files import append_bytes, write_bytes
+from aotlab_studio.files import RecordFile, write_bytes
 from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
@@ -161,21 +160,21 @@ Place = tuple[int, int, str]
 """offset and size in bytes, and digest, of a mask in a file"""
 
 
-class LayerFile:
-    """Results of a layer, in one file to which records are appended; of several records of a frame the last counts.
+class LayerFile(RecordFile):
+    """Results of a layer, in records of one file; of several records of a frame the last counts.
 
     What follows the last whole record was cut off or is damaged: its frames have no result, and the layer is not
-    complete. The next record replaces it.
+    complete.
 
     Args:
-        path: the file; created by the first record.
         size: height and width of the masks.
         count: number of frames of the video.
         end: bytes of the file that count; None: all.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], count: int, end: int | None = None) -> None:
-        self.path, self.size, self._count = path, size, count
+        super().__init__(path, path.stat().st_size if path.is_file() else 0)
+        self.size, self._count = size, count
         self.results: dict[int, Result] = {}
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
@@ -183,10 +182,10 @@ class LayerFile:
         self.complete = False
         self.places: dict[int, Place] = {}
         """position of the mask by frame, of the last result of each"""
-        self.end = self._file_size = 0
-        """bytes of the records, and of the file"""
-        if path.is_file():
-            self._load(end)
+        with suppress(OSError), path.open("rb") as file:
+            length = self._size if end is None else min(self._size, end)
+            while (found := read_record(file, self.end, length)) is not None:
+                self._apply(*found)
 
     def put(self, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids; raise `InputError` if that fails."""
@@ -218,18 +217,10 @@ class LayerFile:
     def _append(self, result: Result, content: bytes) -> None:
         note = msgspec.json.encode(result)
         sizes = struct.pack("<II", len(note), len(content))
-        record = MAGIC + sizes + struct.pack("<I", zlib.crc32(sizes + note)) + note + content
-        append_bytes(self.path, self.end, self._file_size, record)
-        self._apply(result, self.end + HEAD.size + len(note), len(content))
-        self._file_size = self.end
-
-    def _load(self, end: int | None) -> None:
-        """Read the notes of all whole records up to ``end``."""
-        with suppress(OSError), self.path.open("rb") as file:
-            self._file_size = file.seek(0, os.SEEK_END)
-            length = self._file_size if end is None else min(self._file_size, end)
-            while (found := read_record(file, self.end, length)) is not None:
-                self._apply(*found)
+        head = MAGIC + sizes + struct.pack("<I", zlib.crc32(sizes + note))
+        start = self.end + HEAD.size + len(note)
+        self.append_bytes(head + note + content)
+        self._apply(result, start, len(content))
 
     def _apply(self, result: Result, start: int, size: int) -> None:
         self.end, frame = start + size, result.frame
