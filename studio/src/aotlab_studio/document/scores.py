@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from aotlab.sdk import LostFlags
+from aotlab.sdk import LostObjects
 
 
 class Signals(Struct, frozen=True, array_like=True):
@@ -40,7 +40,7 @@ class Score(Struct, frozen=True, array_like=True):
     @property
     def visible(self) -> bool:
         """Whether it has pixels that are its own with enough confidence."""
-        return self.area > 0 and self.confidence >= LostFlags.MIN_CONFIDENCE
+        return self.area > 0 and self.confidence >= LostObjects.MIN_CONFIDENCE
 
 
 def measure_scores(
@@ -67,13 +67,13 @@ def measure_scores(
 
 
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
-    """Return the runs of frames on which an object is lost: unseen on `LostFlags.FRAMES` or more in a row.
+    """Return the runs of frames on which an object is lost: unseen on `LostObjects.FRAMES` or more in a row.
 
     Args:
         seen: whether it is visible or drawn, by frame in order.
     """
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
-    return [run for visible, run in runs if not visible and len(run) >= LostFlags.FRAMES]
+    return [run for visible, run in runs if not visible and len(run) >= LostObjects.FRAMES]
 
 
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:

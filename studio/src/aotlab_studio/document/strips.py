@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import chain
 
-from aotlab.sdk import LostFlags
+from aotlab.sdk import LostObjects
 from aotlab_studio.document.scores import find_lost
 from aotlab_studio.document.snapshot import Snapshot
 
@@ -15,7 +15,7 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 
 
 def encode_strips(snapshot: Snapshot) -> dict[int, str]:
-    """Return the strip of each object; unseen on `LostFlags.FRAMES` or more annotated frames in a row, it is lost."""
+    """Return the strip of each object; unseen on `LostObjects.FRAMES` or more annotated frames in a row, it is lost."""
     rows = {object_id: [UNKNOWN] * snapshot.count for object_id in snapshot.objects.ids}
     for index, codes in _encode(snapshot, snapshot.annotated_frames).items():
         for object_id, code in codes.items():
@@ -26,7 +26,7 @@ def encode_strips(snapshot: Snapshot) -> dict[int, str]:
 def encode_frame(snapshot: Snapshot, index: int) -> dict[int, str]:
     """Return the character of each object on one frame."""
     place = bisect_left(snapshot.annotated_frames, index)
-    near = snapshot.annotated_frames[max(0, place + 1 - LostFlags.FRAMES) : place + LostFlags.FRAMES]
+    near = snapshot.annotated_frames[max(0, place + 1 - LostObjects.FRAMES) : place + LostObjects.FRAMES]
     return _encode(snapshot, near).get(index, dict.fromkeys(snapshot.objects.ids, UNKNOWN))
 
 

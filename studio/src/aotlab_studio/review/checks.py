@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab.sdk import LostFlags
+from aotlab.sdk import LostObjects
 from aotlab_studio.document.scores import Score, find_lost
 
 MIN_DISTANCE = 5
@@ -75,7 +75,7 @@ def _check_object(
     """Return the checks of one object: the worst of neighboring frames with the same reason."""
     kept: dict[str, list[Check]] = {}
     seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}
-    lost = {run[LostFlags.FRAMES - 1] for run in find_lost(seen)}
+    lost = {run[LostObjects.FRAMES - 1] for run in find_lost(seen)}
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
         if index in skip:
             continue

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import LostFlags, Output, TrackedFrame, align_columns, atomic_path, concat_images
+from aotlab.sdk import LostObjects, Output, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import write_batch_review
@@ -130,7 +130,7 @@ def review_video(
     return {
         "video": name,
         "frames": len(scores),
-        "lost": {"frames": LostFlags.FRAMES, "confidence": LostFlags.MIN_CONFIDENCE},
+        "lost": {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE},
         "objects": [_review_object(object_id, scores) for object_id in object_ids],
         "check": [asdict(check) for check in find_checks(scores, drawn)],
     }
