@@ -168,7 +168,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     shared: bool
     """whether changes need a name"""
     strips: dict[int, str]
-    """by object id; characters as in `document/strips.py`"""
+    """by object id; characters as of `Snapshot.strips`"""
     outputs: dict[str, str]
     """descriptions by name"""
     models: list[str]

@@ -41,7 +41,6 @@ from aotlab_studio.document.log import (
 )
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.document.strips import encode_frame
 from aotlab_studio.lock import FolderLock
 from aotlab_studio.protocol import DocumentEvent, DocumentState, Event, FrameEvent, ResultsEvent, Version
 from aotlab_studio.video import FrameStore
@@ -392,7 +391,7 @@ class Document:
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            self.emit(FrameEvent(index, self.revision, encode_frame(self.snapshot, index)))
+            self.emit(FrameEvent(index, self.revision, self.snapshot.encode_frame(index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
         if self._pages.get(entry.number) not in (None, self.actor.page):

@@ -7,20 +7,24 @@ Every other object shows the newest layer of the history that has a result for i
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
 
 from aotlab import InputError
-from aotlab.sdk import AttributeTable
+from aotlab.sdk import AttributeTable, LostObjects
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_text, find_digest
 from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
-from aotlab_studio.document.scores import Score, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
+
+UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
+"""characters of a strip of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
 class Snapshot:
@@ -320,6 +324,40 @@ class Snapshot:
                 changed |= from_before & (index >= frame) & (index < after)
                 changed |= from_after & (index <= frame) & (index > before)
         return changed
+
+    # Timeline
+
+    @property
+    def strips(self) -> dict[int, str]:
+        """Strip of each object; unseen on `LostObjects.FRAMES` or more annotated frames in a row, it is lost."""
+        rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects.ids}
+        for index, codes in self._encode(self.annotated_frames).items():
+            for object_id, code in codes.items():
+                rows[object_id][index] = code
+        return {object_id: "".join(row) for object_id, row in rows.items()}
+
+    def encode_frame(self, index: int) -> dict[int, str]:
+        """Return the character of each object on one frame."""
+        place, reach = bisect_left(self.annotated_frames, index), LostObjects.FRAMES
+        near = self.annotated_frames[max(0, place + 1 - reach) : place + reach]
+        return self._encode(near).get(index, dict.fromkeys(self.objects.ids, UNKNOWN))
+
+    def _encode(self, frames: Sequence[int]) -> dict[int, dict[int, str]]:
+        """Return the characters of all objects on annotated frames in a row, whichever way they were tracked."""
+        rows: dict[int, dict[int, str]] = {}
+        seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects.ids}
+        for index in frames:
+            codes = rows[index] = dict.fromkeys(self.objects.ids, UNKNOWN)
+            scores, drawn = self.scores(index), self.keyframe(index)
+            for object_id, score in scores.items():
+                codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
+            codes |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}
+            for each in codes:
+                seen[each][index] = each in drawn or each not in scores or scores[each].visible
+        for object_id, own in seen.items():
+            for index in chain.from_iterable(find_lost(own)):
+                rows[index][object_id] = LOST
+        return rows
 
 
 def resolve(state: State, object_id: int) -> int:

@@ -18,7 +18,6 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Entry, StatusRecord
-from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Description
 from aotlab_studio.server.export import PROBABILITIES
 from aotlab_studio.server.session import Session
@@ -41,7 +40,7 @@ def describe(session: Session) -> Description:
             size=document.frames.size,
             rate=float(document.frames.rate),
             shared=document.shared,
-            strips=encode_strips(document.snapshot),
+            strips=document.snapshot.strips,
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
             models=session.choice.names,
             model=session.choice.chosen,
@@ -51,8 +50,8 @@ def describe(session: Session) -> Description:
 
 
 def strips(document: Document) -> dict[int, str]:
-    """Return the strip of each object, as `encode_strips`."""
-    return encode_strips(document.snapshot)
+    """Return the strip of each object, as `Snapshot.strips`."""
+    return document.snapshot.strips
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
