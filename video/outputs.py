@@ -205,7 +205,7 @@ class AnnotationFile(Output):
         super().__init__(path, source)
         self._writer = writer
         self._annotations = Annotations(source.size)
-        self._flags = LostFlags()
+        self._flags = LostObjects()
         self._images: list[Path] = []
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
@@ -242,8 +242,8 @@ class AnnotationFile(Output):
             remove(path)
 
 
-class LostFlags:
-    """Flags of lost objects: those not visible for `FRAMES` frames in a row, until they are visible again.
+class LostObjects:
+    """Objects not visible for `FRAMES` frames in a row, until they are visible again.
 
     An object is visible if it has a pixel and a confidence of at least `MIN_CONFIDENCE`.
     """

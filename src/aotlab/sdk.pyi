@@ -76,7 +76,7 @@ from aotlab.video.merging import (
     merge_directions as merge_directions,
 )
 from aotlab.video.outputs import (
-    LostFlags as LostFlags,
+    LostObjects as LostObjects,
     Output as Output,
     StoredPrediction as StoredPrediction,
     TrackedFrame as TrackedFrame,

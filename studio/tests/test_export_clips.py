@@ -16,7 +16,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.results import open_document
 from aotlab_studio.export_clips import main
 from aotlab_studio.review.batch import write_batch_review
-from aotlab_studio.server import batch_export
+from aotlab_studio.server import export as exports
 from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.batch import describe_clip
 from aotlab_studio.server.session import Session
@@ -217,7 +217,7 @@ def test_failed_export_keeps_the_old_results(batch, capsys, monkeypatch):
     assert "cannot be moved (Permission denied)" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
     with monkeypatch.context() as patch, locked(batch / "a" / ".lock", 0):
-        patch.setattr(batch_export, "LOCK_TIMEOUT", 0.0)
+        patch.setattr(exports, "LOCK_TIMEOUT", 0.0)
         assert main([str(batch)]) == 1
     assert "a: in use by" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (batch / "a").rglob("*") if path.is_file()} == before
@@ -261,9 +261,9 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
         editing.outline(sessions["a"].document, 4, 1, square(40, 25, 8))
         return merge_class_ids(path, classes)
 
-    monkeypatch.setattr(batch_export, "merge_class_ids", draw_meanwhile)
+    monkeypatch.setattr(exports, "merge_class_ids", draw_meanwhile)
     opened = {name: session.document for name, session in sessions.items()}
-    exported = batch_export.export_clips(batch, opened=opened)
+    exported = exports.export_clips(batch, opened=opened)
     assert exported.names == ["b"]
     assert exported.problems == ["a: changed during the export; accept it again"]
     assert (batch / "a" / "coco.json").read_bytes() == before

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import REPLACED, append_bytes, move_entries
+from aotlab_studio.files import REPLACED, RecordFile, move_entries
 
 KILLED = """
 import os, shutil, sys
@@ -76,4 +76,4 @@ def test_write_error_names_its_remedy(tmp_path, monkeypatch, code, remedy):
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(InputError, match=rf"log: cannot be written \(failed\); {remedy}$"):
-        append_bytes(tmp_path / "log", 0, 0, b"record", sync=True)
+        RecordFile(tmp_path / "log", 0).append_bytes(b"record", sync=True)

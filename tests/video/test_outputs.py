@@ -18,7 +18,7 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.utils import errors
 from aotlab.utils.errors import InputError
 from aotlab.video.classes import ObjectClasses
-from aotlab.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
+from aotlab.video.outputs import LostObjects, TrackedFrame, find_output, list_outputs, to_detections
 from aotlab.video.track import JobOptions, track
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 from tests.media.video_files import QUARTER_TURN, set_display_matrix
@@ -171,7 +171,7 @@ def test_turned_clip_gives_upright_results(models, tmp_path):
 
 
 def test_object_is_lost_after_five_unseen_frames():
-    flags = LostFlags()
+    flags = LostObjects()
     seen = [flags.update({3: value})[3] for value in (0.9, 0, 0.5, 0, 0.59, 0, 0, 0.6, 0)]
     assert seen == [False, False, False, False, False, True, True, False, False]
     for _ in range(4):

@@ -41,15 +41,14 @@ def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
         codes, counts = np.unique(one.astype(np.int64) * ID_COUNT + other, return_counts=True)
         for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
             shared[divmod(code, ID_COUNT)] += count
-    rest = [{pair[side] for pair in shared} - {0} for side in (0, 1)]
-    found = []
-    same = {(each, each): 0 for each in rest[0] & rest[1]}
+    first, second = ({pair[side] for pair in shared} - {0} for side in (0, 1))
+    found, same = list[Pair](), {(each, each): 0 for each in first & second}
     for pair, _ in sorted((same | shared).items(), key=lambda item: (-item[1], item[0][0] != item[0][1])):
-        if pair[0] in rest[0] and pair[1] in rest[1]:
+        if pair[0] in first and pair[1] in second:
             found.append(pair)
-            rest[0].remove(pair[0])
-            rest[1].remove(pair[1])
-    return sorted([*found, *((each, 0) for each in rest[0]), *((0, each) for each in rest[1])])
+            first.remove(pair[0])
+            second.remove(pair[1])
+    return sorted([*found, *((each, 0) for each in first), *((0, each) for each in second)])
 
 
 def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, Pair, float]]:
@@ -70,27 +69,19 @@ def format_pair(pair: Pair) -> str:
 
 
 def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapping[Pair, str]) -> list[str]:
-    """Return printed lines: a row per object, then the frames that differ most.
-
-    Args:
-        scores: J by frame and pair of objects.
-    """
+    """Return printed lines of J by frame and pair of objects: a row per object, then the frames that differ most."""
     rows = [["object", "frames", "J mean", "J lowest", "on frame", "name"]]
     for pair in sorted({pair for _, pair in scores}):
         by_frame = {frame: score for (frame, each), score in scores.items() if each == pair}
         lowest = min(by_frame, key=by_frame.__getitem__)
         values = [f"{fmean(by_frame.values()):.3f}", f"{by_frame[lowest]:.3f}"]
         rows.append([format_pair(pair), str(len(by_frame)), *values, str(lowest), class_names.get(pair, "")])
-    rows.append(
-        ["all", str(len({frame for frame, _ in scores})), f"{fmean(scores.values()):.3f}", "", "", ""]
-    )
-    worst = sorted((score, frame, pair) for (frame, pair), score in scores.items() if score < 1)
-    listed = [
-        f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}"
-        for score, frame, pair in worst[:MAX_LISTED]
-    ]
+    count, mean = len({frame for frame, _ in scores}), fmean(scores.values())
+    rows.append(["all", str(count), f"{mean:.3f}", "", "", ""])
+    worst = sorted((score, frame, pair) for (frame, pair), score in scores.items() if score < 1)[:MAX_LISTED]
+    listed = [f"  frame {frame}: object {format_pair(pair)}, J {score:.3f}" for score, frame, pair in worst]
     table = ["  ".join(row) for row in align_columns(rows, right=0)]
-    return [*table, *(["differ most:", *listed] if listed else [])]
+    return [*table, *["differ most:"] * bool(listed), *listed]
 
 
 @command("aotlab agreement", "Compare two annotations of a video: J by object and frame.")
@@ -109,12 +100,9 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
     if not scores:
         raise InputError(f"{first}: shares no annotated frame with {second}; compare others")
     if table is not None:
+        rows = [[frame, format_pair(each), f"{score:.4f}"] for (frame, each), score in scores.items()]
         with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["frame", "object", "J"])
-            writer.writerows(
-                [frame, format_pair(each), f"{score:.4f}"] for (frame, each), score in scores.items()
-            )
+            csv.writer(file, lineterminator="\n").writerows([["frame", "object", "J"], *rows])
     only = len(one.frames.keys() - other.frames.keys()), len(other.frames.keys() - one.frames.keys())
     names = {pair: other.class_names.get(pair[1], one.class_names.get(pair[0], "")) for _, pair in scores}
     print("\n".join(format_agreement(scores, names)))

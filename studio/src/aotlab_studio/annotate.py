@@ -10,7 +10,7 @@ import threading
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import UsageError
@@ -19,7 +19,7 @@ from aotlab import InputError
 from aotlab.sdk import Bytes, command, load_segmenter, segmenter_options, tracker_options, video_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aotlab import TrackerOptions
     from aotlab_studio.server.session import Segmenter, Session
@@ -34,26 +34,16 @@ INTERRUPTED = 130
 
 
 def open_session(
-    video: str | Path,
-    loader: TrackerLoader,
-    segmenter: Segmenter | None = None,
-    *,
-    project: Path | None = None,
-    cache_bytes: int = 512 * 10**6,
-    levels: str | None = None,
-    same_video: bool = False,
+    video: str | Path, loader: TrackerLoader, segmenter: Segmenter | None = None, **options: Any
 ) -> Session:
-    """Return the session of a document, as `open_document`; its first job loads the model."""
+    """Return the session of a document; its first job loads the model. Options as of `open_document`."""
     from aotlab_studio.document.results import open_document
     from aotlab_studio.server.session import Session
 
     path = Path(video)
     if "://" in str(video) or path.is_char_device() or path.is_fifo():
         raise InputError(f"{video}: a stream; record it to a file first, or track it with aotlab track")
-    document = open_document(
-        path, project=project, cache_bytes=cache_bytes, levels=levels, same_video=same_video
-    )
-    return Session(document, lambda: loader().fresh(), segmenter, loader.choice)
+    return Session(open_document(path, **options), lambda: loader().fresh(), segmenter, loader.choice)
 
 
 @contextmanager
@@ -149,11 +139,10 @@ def main(
     """Open the video and serve its page until Ctrl-C."""
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.document.recovery import recover_project
+    from aotlab_studio.document.folder import recover_project
     from aotlab_studio.review.batch import read_entries
     from aotlab_studio.server.app import Server, bind_socket, build_app
-    from aotlab_studio.server.batch import Batch
-    from aotlab_studio.server.batch_app import build_batch_app
+    from aotlab_studio.server.batch import Batch, build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
@@ -163,15 +152,9 @@ def main(
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device
     )
+    options: dict[str, Any] = {"cache_bytes": cache, "levels": levels, "same_video": same_video}
+    opener: Callable[..., Session] = partial(open_session, loader=loader, segmenter=masks, **options)
     with _exit_on_signals(), ExitStack() as cleanup:
-        opener = partial(
-            open_session,
-            loader=loader,
-            segmenter=masks,
-            cache_bytes=cache,
-            levels=levels,
-            same_video=same_video,
-        )
         if read_entries(Path(video[0])) is None:
             session = opener(video[0], project=project)
             cleanup.callback(session.close)
@@ -184,9 +167,8 @@ def main(
             session.runner.schedule()
             app = build_app(session)
         elif project is not None:
-            raise InputError(
-                f"--project {project}: a batch has a project next to each of its results; leave it out"
-            )
+            problem = "a batch has a project next to each of its results"
+            raise InputError(f"--project {project}: {problem}; leave it out")
         else:
             batch = Batch(Path(video[0]), opener)
             cleanup.callback(batch.close)

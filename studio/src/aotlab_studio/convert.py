@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -85,9 +86,7 @@ def main(
 ) -> int:
     """Read, match the frames with the video's, and write; return 1 if a video is left out of --merge."""
     if merge == (video is not None):
-        raise UsageError(
-            "--video: give --video for the masks of one video, or --merge for results of several"
-        )
+        raise UsageError("--video: give --video for the masks of one video, or --merge for results of a list")
     if not 0 < split <= 1:
         raise UsageError(f"--split {split:g}: expected a share above 0 and at most 1, for example 0.9")
     if split < 1 and not merge:
@@ -102,12 +101,10 @@ def main(
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
         made = Path(folder) / output.name
-        problems: list[str] = []
         if video is None:
-            merged = merge_results(masks, made, to, split)
-            result, problems = merged.describe(), merged.problems
+            result, problems = merge_results(masks, made, to, split)
         else:
-            result = convert(masks, video, made, to)
+            result, problems = convert(masks, video, made, to), []
         for path in Path(folder).iterdir():  # some formats write two files
             suffixes = [path.suffix] if path.is_file() else []
             require_replaceable(output.with_name(path.name), *suffixes, force=force)
@@ -128,11 +125,9 @@ def require_replaceable(output: Path, *suffixes: str, force: bool) -> None:
     """Check an output as `require_new_output`; with ``force`` too, a conversion must have written all in a folder."""
     if output.is_dir() and not suffixes:
         written = read_export(output / RECORD).files | {RECORD}
-        other = next((name for name in list_files(output) if name not in written), None)
-        if other is not None:
-            raise InputError(
-                f"{output}: holds {other}, which aotlab convert did not write; give another name"
-            )
+        if other := next((name for name in list_files(output) if name not in written), ""):
+            problem = f"holds {other}, which aotlab convert did not write"
+            raise InputError(f"{output}: {problem}; give another name")
     require_new_output(output, *suffixes, force=force)
 
 
@@ -160,88 +155,66 @@ class Clip(NamedTuple):
     annotations: Annotations
 
 
-@dataclass
-class MergedClips:
-    """Videos of a data set, and those that it lacks."""
-
-    parts: dict[str, list[Clip]]
-    """train, and val if videos are held back"""
-    classes: dict[str, int] = field(default_factory=dict)
-    """class ids by name"""
-    rejected: list[str] = field(default_factory=list)
-    in_progress: list[str] = field(default_factory=list)
-    """names of merged videos without their present corrections"""
-    left_out: dict[str, list[str]] = field(default_factory=dict)
-    """names of the other videos by the reason"""
-
-    @property
-    def problems(self) -> list[str]:
-        """Sentences about the videos that are left out."""
-        return [f"{', '.join(names)}: {reason}; left out" for reason, names in self.left_out.items()]
-
-    def describe(self) -> str:
-        """Return the numbers of videos and classes, and the names of rejected and unfinished ones."""
-        train, val = len(self.parts["train"]), len(self.parts.get("val", ()))
-        text = f"{format_count(train, 'video')} in train, {val} in val, {len(self.classes)} "
-        text += "class" if len(self.classes) == 1 else "classes"
-        if self.rejected:
-            text += f"; rejected, and left out: {', '.join(self.rejected)}"
-        if self.in_progress:
-            text += (
-                f"; in progress, and without corrections since the last export: {', '.join(self.in_progress)}"
-            )
-        return text
+STATUS_NOTES: Mapping[ClipStatus, str] = {
+    "rejected": "rejected, and left out",
+    "in progress": "in progress, and without corrections since the last export",
+}
+"""what to say about videos of a status"""
+Parts = Mapping[str, Sequence[Clip]]
+"""videos in train, and in val if some are held back"""
 
 
-def merge_results(results: Path, output: Path, form: str, share: float) -> MergedClips:
+def merge_results(results: Path, output: Path, form: str, share: float) -> tuple[str, list[str]]:
     """Write one data set of the results of a list of videos: ``train`` and ``val``, each with annotations and images.
 
     Every finished or corrected video that is not rejected is in one of the two, with the frames that have masks. Class
     ids are the same in both; classes without an object are left out.
 
+    Returns:
+        what is written, and sentences about videos that are left out.
+
     Raises:
         InputError: too few videos can be used, or two class names differ only in letter case.
     """
-    merged = collect_clips(results)
-    clips = merged.parts["train"]
+    clips, notes, problems = collect_clips(results)
     if len(clips) < (2 if share < 1 else 1):
         nested = next(filter(list_job_folders, sorted(results.glob("*"))), None)
         advice = "give the --output of track --jobs" + ("" if nested is None else f", such as {nested}")
-        advice = "; ".join(merged.problems) or advice
+        advice = "; ".join(problems) or advice
         raise InputError(f"{results}: holds {format_count(len(clips), 'tracked video')}; {advice}")
     names = {clip.name: dict.fromkeys(clip.annotations.class_names.values()) for clip in clips}
     for problem in find_class_variants(names):
         raise InputError(f"{results}: {problem}")
-    merged.classes = merge_classes(results, [clip.annotations for clip in clips])
-    for clip in clips:
-        clip.annotations.classes = merged.classes
+    classes = merge_classes(results, [clip.annotations for clip in clips])
     # of all videos of the list, so that one that is left out does not change the part of another
     held_back = choose_held_back(list_job_folders(results), share)
-    for part in ("train", "val") if held_back else ("train",):
-        merged.parts[part] = [clip for clip in clips if (clip.name in held_back) == (part == "val")]
-        if not merged.parts[part]:
-            raise InputError(
-                f"{results}: no video is left for {part}; see why videos are left out, or change --split"
-            )
-    MERGED_FORMATS[form](merged, output)
-    return merged
+    parts = {"train": [clip for clip in clips if clip.name not in held_back]}
+    if held_back:
+        parts["val"] = [clip for clip in clips if clip.name in held_back]
+    for part, chosen in parts.items():
+        if not chosen:
+            remedy = "see why videos are left out, or change --split"
+            raise InputError(f"{results}: no video is left for {part}; {remedy}")
+    MERGED_FORMATS[form](parts, classes, output)
+    train, val = (len(parts.get(part, ())) for part in ("train", "val"))
+    count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
+    return "; ".join([f"{format_count(train, 'video')} in train, {val} in val, {count}", *notes]), problems
 
 
-def collect_clips(results: Path) -> MergedClips:
-    """Return the videos of a list that can be used, in order, and the names of the others."""
-    found = MergedClips({"train": []})
+def collect_clips(results: Path) -> tuple[list[Clip], list[str], list[str]]:
+    """Return the videos of a list that can be used, notes about statuses, and sentences about the other videos."""
+    clips = []
+    by_status, by_problem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for folder in list_job_folders(results):
         try:
             status = read_status(folder)
-            if status == "rejected":
-                found.rejected.append(folder.name)
-            else:
-                found.parts["train"].append(Clip(folder.name, *read_clip(folder)))
-            if status == "in progress":
-                found.in_progress.append(folder.name)
+            if status != "rejected":
+                clips.append(Clip(folder.name, *read_clip(folder)))
+            by_status[status].append(folder.name)
         except InputError as error:
-            found.left_out.setdefault(str(error), []).append(folder.name)
-    return found
+            by_problem[str(error)].append(folder.name)
+    notes = [f"{text}: {', '.join(by_status[key])}" for key, text in STATUS_NOTES.items() if key in by_status]
+    return clips, notes, [f"{', '.join(names)}: {text}; left out" for text, names in by_problem.items()]
 
 
 def choose_held_back(folders: Sequence[Path], share: float) -> set[str]:
@@ -250,9 +223,9 @@ def choose_held_back(folders: Sequence[Path], share: float) -> set[str]:
     return {folders[int((part + 0.5) * len(folders) / count)].name for part in range(count)}
 
 
-def write_merged_masks(merged: MergedClips, output: Path) -> None:
+def write_merged_masks(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
     """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
-    for part, clips in merged.parts.items():
+    for part, clips in parts.items():
         videos = {}
         for name, source, masks in clips:
             store_images(source, masks, output / part / "JPEGImages" / name)
@@ -261,27 +234,28 @@ def write_merged_masks(merged: MergedClips, output: Path) -> None:
         write_compact_json(output / part / "meta.json", {"videos": videos})
 
 
-def write_merged_coco(merged: MergedClips, output: Path) -> None:
+def write_merged_coco(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
     """Write one COCO file of each part, and its images."""
-    for part, clips in merged.parts.items():
-        tree = None
+    for part, clips in parts.items():
+        tree: dict[str, Any] = {}
         for name, source, masks in clips:
+            masks.classes = dict(classes)
             paths = store_images(source, masks, output / part / "images" / name)
             info = VideoInfo(name, source.size, source.length, str(source.rate))
-            images = [f"{name}/{path.name}" for path in paths]
-            tree = merge_trees(tree, format_coco(masks, info), images)
+            tree = merge_trees(tree, format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
         write_compact_json(output / f"{part}.json", tree)
 
 
-def write_merged_yolo(merged: MergedClips, output: Path) -> None:
+def write_merged_yolo(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
     """Write images and labels of each part, and ``data.yaml``."""
-    for part, clips in merged.parts.items():
+    for part, clips in parts.items():
         for name, source, masks in clips:
+            masks.classes = dict(classes)
             store_images(source, masks, output / part / "images" / name)
             masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
             for file, text in format_labels(masks).items():
                 write_bytes(output / part / file, text.encode())
-    settings = format_settings(merged.classes, "train/images", f"{[*merged.parts][-1]}/images")
+    settings = format_settings(classes, "train/images", f"{[*parts][-1]}/images")
     write_bytes(output / "data.yaml", settings.encode())
 
 
@@ -334,8 +308,8 @@ def read_status(folder: Path) -> ClipStatus:
         if PurePosixPath(file).parts[0] == find_output("masks").file_name and not (folder / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
     if document is not None and document.edited and status in EXPORTED_STATUSES:
-        now = document.snapshot
-        if (exported.digest, exported.objects) != (now.digest, now.objects_digest):
+        snapshot = document.snapshot
+        if (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
             raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 
@@ -376,18 +350,14 @@ def store_images(source: FrameSource, annotations: Annotations, folder: Path) ->
     ]
 
 
-def merge_trees(merged: dict[str, Any] | None, tree: dict[str, Any], images: list[str]) -> dict[str, Any]:
+def merge_trees(merged: dict[str, Any], tree: dict[str, Any], images: list[str]) -> dict[str, Any]:
     """Add the COCO JSON of a video to a merged one, with its images stored under names; ids become unique."""
     merged = merged or {**tree, "info": {}, "videos": [], "images": [], "annotations": []}
     video_id, first = len(merged["videos"]) + 1, len(merged["images"])
     ids = {image["id"]: first + number for number, image in enumerate(tree["images"], start=1)}
     merged["videos"] += [{**video, "id": video_id} for video in tree["videos"]]
-    merged["images"] += [
-        {**image, "id": ids[image["id"]], "video_id": video_id, "file_name": name}
-        for image, name in zip(tree["images"], images, strict=True)
-    ]
-    merged["annotations"] += [
-        {**record, "id": len(merged["annotations"]) + number, "image_id": ids[record["image_id"]]}
-        for number, record in enumerate(tree["annotations"], start=1)
-    ]
+    for image, name in zip(tree["images"], images, strict=True):
+        merged["images"].append({**image, "id": ids[image["id"]], "video_id": video_id, "file_name": name})
+    for number, record in enumerate(tree["annotations"], start=len(merged["annotations"]) + 1):
+        merged["annotations"].append({**record, "id": number, "image_id": ids[record["image_id"]]})
     return merged

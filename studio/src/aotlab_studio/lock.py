@@ -44,8 +44,8 @@ def read_owner(folder: Path) -> LeaseOwner | None:
         owner = _read_lease(folder / LEASE)
         with tempfile.NamedTemporaryFile(
             dir=folder, prefix="."
-        ) as now:  # the clock of the file system counts
-            age = os.stat(now.name).st_mtime - (folder / LEASE).stat().st_mtime
+        ) as new:  # the clock of the file system counts
+            age = os.stat(new.name).st_mtime - (folder / LEASE).stat().st_mtime
         return None if age > LEASE_SECONDS else owner
     except (OSError, ValueError):
         return None
@@ -113,10 +113,8 @@ class FolderLock:
         """Create the file; replace one that has expired, or of a program on this machine, which has ended."""
         owner = read_owner(self._folder)
         if owner is not None and owner.kernel != self._owner.kernel:
-            raise InputError(
-                f"{self._folder}: in use by {owner}; "
-                f"close it there, or wait {LEASE_SECONDS:.0f} s if it has crashed"
-            )
+            remedy = f"close it there, or wait {LEASE_SECONDS:.0f} s if it has crashed"
+            raise InputError(f"{self._folder}: in use by {owner}; {remedy}")
         self._lease.unlink(missing_ok=True)
         try:
             with self._lease.open("xb") as file:

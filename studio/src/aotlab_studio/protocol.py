@@ -147,7 +147,7 @@ class DocumentState(Struct, frozen=True):
     """first and last frame of each run of outdated frames"""
     range: FrameRange | None
     """first and last frame to track; None: all"""
-    clip: FrameRange
+    editable_range: FrameRange
     """first and last frame that can be changed"""
     notes: dict[int, str]
     """by frame"""
@@ -168,7 +168,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     shared: bool
     """whether changes need a name"""
     strips: dict[int, str]
-    """by object id; characters as in `document/strips.py`"""
+    """by object id; characters as of `Snapshot.strips`"""
     outputs: dict[str, str]
     """descriptions by name"""
     models: list[str]

@@ -77,12 +77,9 @@ class FrameStore(FrameSource):
     """A video with random access. Viewing, tracking and thumbnails have separate readers: none makes another seek.
 
     Args:
-        path: a video file, a folder of images or a TIFF stack.
+        path: a video file, a folder of images or a TIFF stack; raises `InputError` as `open_frames`.
         cache_bytes: memory for decoded frames and JPEGs.
         levels: as in `open_frames`.
-
-    Raises:
-        InputError: as `open_frames`, or the file cannot be indexed.
     """
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
@@ -115,23 +112,23 @@ class FrameStore(FrameSource):
         """Return the image file of a frame; None for a video."""
         return self._source.file(index)
 
+    def _reader(self, source: VideoFrames, name: str) -> VideoReader:
+        with self._lock:
+            return self._readers.setdefault(name, VideoReader(source))
+
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(index, "iterate") for index in range(self.count))
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB; do not change it.
+        """Return a frame, H×W×3 uint8 RGB; do not change it. Raises `InputError` without such a frame.
 
         Args:
-            index: frame number.
             reader: name of the reader; each has its own position in the file.
-
-        Raises:
-            InputError: no such frame, or it cannot be read.
         """
         require_frame(index, self.count)
         found = self._decoded.get(index)
         if found is None and isinstance(self._source, VideoFrames):
-            video = self._reader(reader)
+            video = self._reader(self._source, reader)
             with video.lock:
                 found = self._decoded.get(index)  # another thread may have read it meanwhile
                 return video.read(index, self._decoded.put) if found is None else _to_rgb(found)
@@ -151,19 +148,12 @@ class FrameStore(FrameSource):
     def nearest_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""
         require_frame(index, self.count)
-        for other in sorted(
-            range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1),
-            key=lambda other: abs(other - index),
-        ):
+        near = range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1)
+        for other in sorted(near, key=lambda other: abs(other - index)):
             if (other, None) in self._jpegs or other in self._decoded:
                 return self.jpeg(other)
         key = index if self._index is None else self._index.find_key_frame(index)
         return encode_jpeg(self.read(key, "near"), None)
-
-    def _reader(self, name: str) -> VideoReader:
-        assert isinstance(self._source, VideoFrames)
-        with self._lock:
-            return self._readers.setdefault(name, VideoReader(self._source))
 
 
 def require_frame(index: int, count: int) -> None:

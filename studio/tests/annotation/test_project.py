@@ -22,10 +22,10 @@ from aotlab_studio.document.folder import (
     PROJECT_FILE,
     compute_fingerprint,
     locate_project,
+    recover_project,
 )
 from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
-from aotlab_studio.document.recovery import recover_project
 from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
@@ -479,7 +479,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(first, stroke)
-    wait_until(lambda: first.job.background and not first.job.alive)
+    wait_until(lambda: first.job.layer.background and not first.job.alive)
     assert first.job.done
     first.close()
     session = open_session(folder)
@@ -510,7 +510,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
 def test_version_without_a_readable_time_is_listed(session, time):
     draw(session, 0, 1)
     document = session.document
-    document.log.append(VersionRecord(document.head, "kept", time=time))
+    document.log.append(VersionRecord(document.log.head, "kept", time=time))
     assert [(each.title, each.date) for each in document.list_versions()] == [("kept", "unknown time")]
 
 

@@ -219,7 +219,7 @@ def test_s8_outdated_frames_are_named_in_the_export(session, long_pause):
         InputError, match=r"export: 10 frames are outdated \(2 to 11\).*wait, or proceed"
     ) as found:
         run_action(session, {"do": "export", "names": ["masks"]})
-    assert found.value.waits
+    assert found.value.choices == ["wait", "proceed"]
     run_action(session, {"do": "export", "names": ["masks"], "outdated": "proceed"}, Actor("Ann"))
     record = json.loads((session.archive.parent / "export.json").read_text())
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")

@@ -225,10 +225,7 @@ def test_runs_hold_any_labels(labels):
     assert (decode_labels(encode_labels(labels)) == labels).all()
 
 
-def test_browsers_keep_unchanged_files_of_the_page(served):
-    first = served.get("/page/main.js")
-    again = served.get("/page/main.js", if_none_match=first.headers["etag"])
-    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+def test_page_contains_its_icons(served):
     assert 'id="icon-brush"' in served.get("/").text
 
 

@@ -469,7 +469,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     run(session, 0)
     tracker.pause = 0.2
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.job.background and session.job.done)
+    wait_until(lambda: session.job.layer.background and session.job.done)
     first = session.job
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
@@ -479,7 +479,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     tracker.pause = 0
     job = run(session, 2)
     assert job.status == "done"
-    assert not job.background
+    assert not job.layer.background
     session.close()
 
 

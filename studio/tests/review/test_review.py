@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import LostFlags, StoredPrediction, TrackedFrame
+from aotlab.sdk import LostObjects, StoredPrediction, TrackedFrame
 from aotlab_studio.document.masks import LayerFile
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
@@ -100,7 +100,7 @@ def test_neighboring_checks_of_one_reason_are_merged():
 def test_lost_object_is_checked_once():
     scores = {index: {1: SEEN if index < 2 else GONE} for index in range(20)}
     lost = [check.frame for check in find_checks(scores) if check.reason == "lost"]
-    assert lost == [1 + LostFlags.FRAMES]
+    assert lost == [1 + LostObjects.FRAMES]
 
 
 def test_scores_survive_storage(tmp_path):

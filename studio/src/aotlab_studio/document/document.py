@@ -30,8 +30,8 @@ from aotlab_studio.document.log import (
     ClipStatus,
     Entry,
     FrameRange,
+    HeadRecord,
     Log,
-    Move,
     Record,
     State,
     StatusRecord,
@@ -41,7 +41,6 @@ from aotlab_studio.document.log import (
 )
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.document.strips import encode_frame
 from aotlab_studio.lock import FolderLock
 from aotlab_studio.protocol import DocumentEvent, DocumentState, Event, FrameEvent, ResultsEvent, Version
 from aotlab_studio.video import FrameStore
@@ -109,12 +108,10 @@ class Document:
         if self.log.problem:
             raise InputError(self.log.problem)
         for entry in self.log.entries.values():
-            layers = [layer for layer in entry.values.layers.values() if layer is not None]
-            last = max([*entry.values.keyframes, *(layer.last for layer in layers)], default=0)
+            last = max([*entry.values.keyframes, *(layer.last for layer in entry.layers)], default=0)
             if last >= frames.count:
-                raise InputError(
-                    f"{self.log.path}: names frame {last} of {frames.count}; restore the project from a backup"
-                )
+                problem = f"names frame {last} of {frames.count}; restore the project from a backup"
+                raise InputError(f"{self.log.path}: {problem}")
         if lock is not None:
             shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
             for number in self.log.list_reachable():
@@ -133,7 +130,7 @@ class Document:
         view.actor = actor
         return view
 
-    def forget_page(self, page: str) -> None:
+    def forget_page(self, page: str | None) -> None:
         """Let any page undo and redo the steps of one that has closed."""
         with self.lock:
             for entry in [entry for entry, owner in self._pages.items() if owner == page]:
@@ -141,7 +138,7 @@ class Document:
 
     def at(self, entry: int, ends: Mapping[int, int] | None = None) -> Snapshot:
         """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends)
+        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends or {})
 
     @property
     def snapshot(self) -> Snapshot:
@@ -161,11 +158,11 @@ class Document:
     @property
     def problems(self) -> list[str]:
         """Sentences about newer results, and about drawn masks that cannot be read."""
-        now = self.snapshot
+        snapshot = self.snapshot
         masks = [
-            f"frame {index}: the drawn mask of {now.objects.get(object_id).name} is missing or damaged ({path}); "
-            "draw it again, or restore the file"
-            for index, object_id, path in now.damaged
+            f"frame {index}: the drawn mask of {snapshot.objects.get(object_id).name} is missing or damaged "
+            f"({path}); draw it again, or restore the file"
+            for index, object_id, path in snapshot.damaged
         ]
         return [*filter(None, [self.conflict]), *masks]
 
@@ -182,11 +179,6 @@ class Document:
         """The video."""
         assert isinstance(self._frames, FrameStore)
         return self._frames
-
-    @property
-    def head(self) -> int:
-        """Last entry that is not undone; 0: none."""
-        return self.log.head
 
     @property
     def revision(self) -> int:
@@ -219,9 +211,9 @@ class Document:
     def digest(self) -> str:
         """Digest of the masks and objects that a status is for, and of the results that they correct."""
         with self.lock:
-            now, parts = self.snapshot, [digest_results(self.results)]
+            parts = [digest_results(self.results)]
             if self.edited or self.has_new_results:
-                parts += [now.digest, now.objects_digest]
+                parts += [self.snapshot.digest, self.snapshot.objects_digest]
             return digest_values(*parts)
 
     @property
@@ -231,10 +223,10 @@ class Document:
 
     # Edits
 
-    def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> int:
-        """Append an edit and return the head; raise `InputError` if it cannot be written, or another program holds it.
+    def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> None:
+        """Append an edit, unless it changes nothing; raise `InputError` as `FolderLock.require_held`.
 
-        Frames have to be in `Snapshot.clip`.
+        Frames have to be in `Snapshot.editable_range`.
 
         Args:
             repairs: store it although it changes nothing but the file of a mask.
@@ -244,19 +236,17 @@ class Document:
             if not repairs:
                 values = self.log.state(self.log.head).find_changes(values)
             if values != State():
-                number = len(self.log.entries) + 1
-                actor = self.actor
-                entry = Entry(
-                    number, self.log.head, title, values, frame, actor.message, actor.name, utc_now()
+                number, actor = len(self.log.entries) + 1, self.actor
+                self._append(
+                    Entry(number, self.log.head, title, values, frame, actor.message, actor.name, utc_now())
                 )
-                self._append(entry)
                 self._notify(values)
-            return self.log.head
 
     def _require_clip(self, values: State) -> None:
         """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
-        now = self.snapshot
-        first, last = values.ranges["clip"] or (0, now.count - 1) if "clip" in values.ranges else now.clip
+        first, last = self.snapshot.editable_range
+        if "clip" in values.ranges:
+            first, last = values.ranges["clip"] or (0, self._frames.count - 1)
         layers = [layer for layer in values.layers.values() if layer is not None]
         drawn = [index for index, masks in values.keyframes.items() if masks]
         for index in (*drawn, *(each for layer in layers for each in (layer.first, layer.last))):
@@ -267,13 +257,13 @@ class Document:
         """Undo the last entry and return it; None without one. Raises `InputError` if it is of another open page."""
         with self.lock:
             entry = self._undo_entry
-            return None if entry is None else self._move("undo", entry.parent, entry)
+            return entry and self._move("undo", entry.parent, entry)
 
     def redo(self) -> Entry | None:
         """Repeat the entry undone last and return it; None without one. Raises `InputError` as `undo`."""
         with self.lock:
             entry = self._redo_entry
-            return None if entry is None else self._move("redo", entry.number, entry)
+            return entry and self._move("redo", entry.number, entry)
 
     def new_object_id(self) -> int:
         """Return an id that no object ever had."""
@@ -299,16 +289,12 @@ class Document:
         return self.log.entries[self.log.undone[-1]] if self.log.undone else None
 
     def set_status(self, status: ClipStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show; raise `InputError` as `edit`.
-
-        Args:
-            outdated: frames that are known to be outdated.
-        """
+        """Store a status for the masks that show, and the frames known to be outdated; raise `InputError` as `edit`."""
         with self.lock:
-            now = self.snapshot
+            snapshot, actor = self.snapshot, self.actor
             record = StatusRecord(
-                status, note, now.digest, now.objects_digest, digest_results(self.results), list(outdated),
-                self.actor.message, self.actor.name, utc_now(),
+                status, note, snapshot.digest, snapshot.objects_digest, digest_results(self.results),
+                list(outdated), actor.message, actor.name, utc_now(),
             )  # fmt: skip
             self._append(record)
             self.emit_state()
@@ -317,17 +303,18 @@ class Document:
     def status(self) -> Status:
         """Status, as long as exports are the same, no other frame is outdated, and the video is not tracked again."""
         with self.lock:
-            record, now, edit = self.log.status, self.snapshot, self.log.entries.get(self.log.head)
+            record, snapshot, edit = self.log.status, self.snapshot, self.log.entries.get(self.log.head)
             editor = edit.author if edit is not None else ""
             if record is None:
                 return Status("in progress" if self.edited else "open", "", editor)
             still_valid = record.results in (None, digest_results(self.results))
-            still_valid &= record.objects in ("", now.objects_digest) and record.digest == now.digest
+            still_valid &= (
+                record.objects in ("", snapshot.objects_digest) and record.digest == snapshot.digest
+            )
             if record.status in EXPORTED_STATUSES:
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
-                still_valid &= all(
-                    known.issuperset(range(first, last + 1)) for first, last in now.list_outdated()
-                )
+                outdated = snapshot.list_outdated()
+                still_valid &= all(known.issuperset(range(first, last + 1)) for first, last in outdated)
             if still_valid:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
@@ -362,20 +349,18 @@ class Document:
             pixels that other objects lose; None if the layer is not in the history any more, so that nothing is stored.
         """
         with self.lock:
-            now = self.snapshot
-            layer = now.state.layers.get(layer_id)
+            snapshot = self.snapshot
+            layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.end is not None:
                 return None
             self._require_held()
-            before = now.labels(result.frame)
-            ids = np.where(np.isin(before, now.objects.locked), 0, ids)
+            before = snapshot.labels(result.frame)
+            ids = np.where(np.isin(before, snapshot.objects.locked), 0, ids)
             self.layers.put(layer_id, result, ids)
             self.log.revision += 1
             self._emit_frame(result.frame)
-            others = (before > 0) & ~np.isin(before, [now.resolve(each) for each in layer.objects])
-            if not others.any():
-                return 0
-            return int((others & (self.snapshot.labels(result.frame) != before)).sum())
+            others = (before > 0) & ~np.isin(before, [snapshot.resolve(each) for each in layer.objects])
+            return int((others & (self.snapshot.labels(result.frame) != before)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
         """Mark a layer as complete; one that a person stopped covers what it has."""
@@ -393,11 +378,11 @@ class Document:
     def describe(self) -> DocumentState:
         """Return what a page shows besides masks."""
         with self.lock:
-            now, (status, note, _) = self.snapshot, self.status
-            classes = {*now.classes, *(item.class_name for item in now.objects if item.class_name)}
+            snapshot, (status, note, _) = self.snapshot, self.status
+            classes = {*snapshot.classes, *(item.class_name for item in snapshot.objects if item.class_name)}
             return DocumentState(
-                self.revision, status, note, list(now.objects), sorted(classes), self.titles, now.list_outdated(),
-                now.state.ranges.get("track"), now.clip, now.notes,
+                self.revision, status, note, list(snapshot.objects), sorted(classes), self.titles,
+                snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.editable_range, snapshot.notes,
             )  # fmt: skip
 
     def emit_state(self) -> None:
@@ -406,14 +391,13 @@ class Document:
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            self.emit(FrameEvent(index, self.revision, encode_frame(self.snapshot, index)))
+            self.emit(FrameEvent(index, self.revision, self.snapshot.encode_frame(index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
         if self._pages.get(entry.number) not in (None, self.actor.page):
-            raise InputError(
-                f"{action}: the last step, {entry.describe()}, was made in another window; {action} it there"
-            )
-        self._append(Move(head, self.actor.name, utc_now()))
+            step = f"the last step, {entry.describe()}"
+            raise InputError(f"{action}: {step}, was made in another window; {action} it there")
+        self._append(HeadRecord(head, self.actor.name, utc_now()))
         self._notify(entry.values)
         return entry
 

@@ -13,17 +13,10 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import InputError
+from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Count, Layer, State
 from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, Item, check_item, make_item
-from aotlab_studio.document.painting import (
-    MAX_RADIUS,
-    draw_polygon,
-    draw_stroke,
-    fill_mask_holes,
-    find_part,
-    limit_to_prompt,
-)
 from aotlab_studio.document.planning import list_layer_ids, plan_correction
 
 MAX_POINTS = 20_000
@@ -32,7 +25,7 @@ Point = tuple[Coordinate, Coordinate]
 Points = Annotated[list[Point], Meta(min_length=1, max_length=MAX_POINTS)]
 Clicks = Annotated[list[Point], Meta(max_length=MAX_POINTS)]
 Corners = Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
-Radius = Annotated[float, Meta(ge=0.5, le=MAX_RADIUS)]
+Radius = Annotated[float, Meta(ge=0.5, le=painting.MAX_RADIUS)]
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 Text = Annotated[str, Meta(max_length=500)]
 
@@ -86,30 +79,28 @@ def edit_mask(
     with document.lock:
         if object_id is not None:
             require_editable(document, object_id)
-        now = document.snapshot
-        shown, drawn = now.labels(frame), now.stored_keyframe(frame)
+        snapshot = document.snapshot
+        shown, drawn = snapshot.labels(frame), snapshot.stored_keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, now.objects.protected)
+        after = edit(before) & ~np.isin(shown, snapshot.objects.protected)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
-            if object_id in now.keyframe(frame):
+            if object_id in snapshot.keyframe(frame):
                 return EditResult(object_id, {}, protected_pixels)
-        objects: dict[int, Item | None] = {}
+        values = State()
         if object_id is None:
-            item = _new_item(document)
-            object_id, objects = item.id, {item.id: item}
-        repairs = drawn != now.keyframe(frame)
-        masks = {object_id: document.masks.put(after)}
-        for other, digest in drawn.items():  # what was only tracked stays so
-            if other != object_id:
-                masks[other] = document.masks.subtract(digest, after)
-        layer = plan_correction(now, frame, object_id) if after.any() else None
-        layers: dict[int, Layer | None] = {} if layer is None else {document.new_layer_id(): layer}
-        values = State(objects=objects, keyframes={frame: {**drawn, **masks}}, layers=layers)
-        document.edit(title, values, frame, repairs=repairs)
+            item = _make_item(document)
+            object_id = item.id
+            values.objects[object_id] = item
+        others = drawn.keys() - {object_id}  # what was only tracked of them stays so
+        masks = {each: document.masks.subtract(drawn[each], after) for each in others}
+        values.keyframes[frame] = {**masks, object_id: document.masks.put(after)}
+        if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
+            values.layers[document.new_layer_id()] = layer
+        document.edit(title, values, frame, repairs=drawn != snapshot.keyframe(frame))
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)
@@ -119,7 +110,7 @@ def paint(
     document: Document, frame: int, object_id: int | None, points: Points, radius: Radius, erase: bool = False
 ) -> EditResult:
     """Draw with a round brush of ``radius`` pixels; as `edit_mask`."""
-    area = draw_stroke(document.masks.size, points, radius)
+    area = painting.draw_stroke(document.masks.size, points, radius)
     return _edit_area(document, frame, object_id, area, erase=erase, title="eraser" if erase else "brush")
 
 
@@ -127,13 +118,13 @@ def outline(
     document: Document, frame: int, object_id: int | None, points: Corners, erase: bool = False
 ) -> EditResult:
     """Fill the inside of a polygon or lasso; as `edit_mask`."""
-    area = draw_polygon(document.masks.size, points)
+    area = painting.draw_polygon(document.masks.size, points)
     return _edit_area(document, frame, object_id, area, erase=erase, title="outline")
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
     """Fill the holes of an object; raises `InputError` as `edit_mask`."""
-    return edit_mask(document, frame, object_id, fill_mask_holes, "fill holes", require_change=True)
+    return edit_mask(document, frame, object_id, painting.fill_holes, "fill holes", require_change=True)
 
 
 def find_protected_pixels(
@@ -146,9 +137,9 @@ def find_protected_pixels(
         overwrite: drawn pixels may be taken.
     """
     with document.lock:
-        now = document.snapshot
-        drawn = [] if overwrite else now.keyframe(frame).keys() - {object_id}
-        return np.isin(now.labels(frame), [*drawn, *now.objects.protected])
+        snapshot = document.snapshot
+        drawn = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
+        return np.isin(snapshot.labels(frame), [*drawn, *snapshot.objects.protected])
 
 
 def apply_suggestion(
@@ -170,32 +161,28 @@ def apply_suggestion(
         overwrite: take pixels of other objects' drawn masks too; pixels of tracked masks are always taken.
     """
     with document.lock:
-        protected = find_protected_pixels(document, frame, object_id, overwrite=overwrite)
-        protected_pixels = int((mask & protected).sum())
+        protected = mask & find_protected_pixels(document, frame, object_id, overwrite=overwrite)
         mask = mask & ~protected
         if correction is None and not mask.any():
-            if protected_pixels:
-                raise InputError(
-                    "nothing found there but pixels of other objects, drawn, locked or hidden; nothing was changed. "
-                    "Draw with the brush to take drawn ones"
-                )
-            raise InputError(
-                "nothing found there; nothing was changed. Try a tighter box, a click, or the brush"
-            )
+            problem, remedy = "nothing found there", "Try a tighter box, a click, or the brush"
+            if protected.any():
+                problem += " but pixels of other objects, drawn, locked or hidden"
+                remedy = "Draw with the brush to take drawn ones"
+            raise InputError(f"{problem}; nothing was changed. {remedy}")
 
         def edit(before: np.ndarray) -> np.ndarray:
             after = mask
             if correction is not None:
-                after = limit_to_prompt(before, mask, correction[0], positive=correction[1])
+                after = painting.limit_to_prompt(before, mask, correction[0], positive=correction[1])
             after = before | after if extend else after
             if not after.any():
                 raise InputError("nothing would be left of the object; press M if it is not on this frame")
             if correction is not None and (after == before).all():
-                raise InputError(
-                    "nothing found at the click; nothing was changed. Use the brush or the eraser"
-                )
+                problem = "nothing found at the click; nothing was changed"
+                raise InputError(f"{problem}. Use the brush or the eraser")
             return after
 
+        protected_pixels = int(protected.sum())
         return edit_mask(
             document, frame, object_id, edit, "box and clicks", protected_pixels=protected_pixels
         )
@@ -209,20 +196,18 @@ def clear(document: Document, frame: int, object_id: int) -> EditResult:
 def remove_keyframe(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
-        now, layers = document.snapshot, dict[int, Layer | None]()
-        drawn = now.stored_keyframe(frame)
-        kept = {each: drawn[each] for each in now.objects.protected if each in drawn}
+        snapshot, layers = document.snapshot, dict[int, Layer | None]()
+        drawn = snapshot.stored_keyframe(frame)
+        kept = {each: drawn[each] for each in snapshot.objects.protected if each in drawn}
         if drawn == kept:
-            raise InputError(
-                f"reset frame: no drawn mask on frame {frame}, except of locked or hidden objects; nothing was changed"
-            )
+            problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
+            raise InputError(f"reset frame: {problem}; nothing was changed")
         for object_id in drawn.keys() - kept:
-            others = [index for index in now.keyframes if now.keyframe(index).get(object_id)]
-            beside = [index for index in others if index < frame][-1:] or [
-                index for index in others if index > frame
-            ]
+            others = [index for index in snapshot.keyframes if snapshot.keyframe(index).get(object_id)]
+            before = [index for index in others if index < frame]
+            beside = before[-1:] or [index for index in others if index > frame]
             if drawn[object_id] and beside:
-                layer = plan_correction(now, beside[0], object_id, removed=frame)
+                layer = plan_correction(snapshot, beside[0], object_id, removed=frame)
                 layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
         document.edit("reset frame", State(keyframes={frame: kept or None}, layers=layers), frame)
 
@@ -231,29 +216,29 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
     """Make the part of an object's mask under a point, on this frame, a new object; as `edit_mask`."""
     with document.lock:
         require_editable(document, object_id)
-        piece = find_part(document.snapshot.labels(frame) == object_id, point)
+        piece = painting.find_part(document.snapshot.labels(frame) == object_id, point)
+        if piece is None:
+            raise InputError(
+                "split: the point is not on the object; click on the part that is to become a new one"
+            )
         return edit_mask(document, frame, None, lambda _: piece, "split object")
 
 
 def reassign(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
     """Give the part of another object's mask under a point to this object; as `edit_mask`."""
     with document.lock:
-        item = require_editable(document, object_id)
-        shown = document.snapshot.labels(frame)
-        x, y = (int(value) for value in point)
-        inside = 0 <= y < shown.shape[0] and 0 <= x < shown.shape[1]
-        other = int(shown[y, x]) if inside else 0
-        if other in (0, object_id):
+        item, shown = require_editable(document, object_id), document.snapshot.labels(frame)
+        piece = painting.find_part(np.where(shown == object_id, 0, shown), point)
+        if piece is None:
             raise InputError(f"reassign: click on a part of another object, which becomes {item.name}'s")
-        require_editable(document, other)
-        piece = find_part(shown == other, point)
+        require_editable(document, int(shown[piece][0]))
         return edit_mask(document, frame, object_id, lambda mask: mask | piece, "reassign part")
 
 
 def add_object(document: Document, name: str | None = None) -> int:
     """Add an object and return its id; raises `InputError` if there are too many or the name is unusable."""
     with document.lock:
-        item = _new_item(document, name)
+        item = _make_item(document, name)
         document.edit("new object", State(objects={item.id: item}))
         return item.id
 
@@ -271,20 +256,18 @@ def change_object(
 ) -> None:
     """Set fields of an object; None: as before. Raises `InputError` for an unusable text."""
     with document.lock:
-        now = document.snapshot
+        before, known = document.snapshot.objects.get(object_id), document.snapshot.classes
         changes: dict[str, Any] = {
             "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
             "attributes": attributes,
         }  # fmt: skip
         given = {key: value for key, value in changes.items() if value is not None}
-        before = now.objects.get(object_id)
         item = check_item(replace(before, **given))
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
-        classes: dict[str, int | None] = {}
-        if item.class_name and item.class_name not in now.classes:
-            classes = {item.class_name: max([0, *now.classes.values()]) + 1}
-        document.edit("change object", State(objects={object_id: item}, classes=classes))
+        new = {item.class_name} - {"", *known}
+        classes = dict.fromkeys(new, max([0, *known.values()]) + 1)
+        document.edit("change object", State(objects={object_id: item}, classes={**classes}))
 
 
 def delete_object(document: Document, object_id: int) -> None:
@@ -301,37 +284,33 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
     with document.lock:
         for each in (object_id, into):
             require_editable(document, each, seen=False)
-        now, keyframes = document.snapshot, dict[int, dict[int, str] | None]()
-        for frame in now.keyframes:
-            masks = now.stored_keyframe(frame)
+        snapshot, values = document.snapshot, State(objects={object_id: None}, merged={object_id: into})
+        for frame in snapshot.keyframes:
+            masks = snapshot.stored_keyframe(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
-                both = np.isin(now.labels(frame), (object_id, into))
+                both = document.masks.put(np.isin(snapshot.labels(frame), (object_id, into)))
                 rest = {each: digest for each, digest in masks.items() if each != object_id}
-                keyframes[frame] = {**rest, into: document.masks.put(both)}
-        values = State(objects={object_id: None}, merged={object_id: into}, keyframes=keyframes)
+                values.keyframes[frame] = {**rest, into: both}
         document.edit("merge objects", values)
 
 
 def drop_results(
     document: Document, frame: int, last: int | None = None, object_ids: list[int] | None = None
 ) -> int:
-    """Remove tracked masks from ``frame`` on, except masks of locked objects; drawn masks stay.
+    """Remove tracked masks of objects (None: all) from ``frame`` to ``last``; return the number of changed frames.
 
-    Args:
-        last: last frame, included; None: the video's.
-        object_ids: the objects; None: all.
-
-    Returns:
-        number of frames changed.
+    Drawn masks stay, and masks of locked objects.
     """
     with document.lock:
-        now = document.snapshot
-        objects = now.objects
-        last = now.clip[1] if last is None else min(last, now.clip[1])
+        snapshot = document.snapshot
+        objects, end = snapshot.objects, snapshot.editable_range[1]
+        last = end if last is None else min(last, end)
         chosen = objects.ids if object_ids is None else object_ids
-        removed = list_layer_ids(now, {objects.get(each).id for each in chosen}.difference(objects.locked))
-        owners = [owner[frame : last + 1] > 0 for each, owner in now.owners.items() if each in removed]
+        removed = list_layer_ids(
+            snapshot, {objects.get(each).id for each in chosen}.difference(objects.locked)
+        )
+        owners = [owner[frame : last + 1] > 0 for each, owner in snapshot.owners.items() if each in removed]
         count = int(np.any(owners, axis=0).sum()) if owners else 0
         if count:
             layer = Layer(removed, frame, last, frame, "empty")
@@ -356,14 +335,13 @@ def toggle_checked(document: Document, frame: int) -> bool:
 
 def set_range(document: Document, first: Count | None = None, last: Count | None = None) -> None:
     """Set the range to track, ``last`` included; None: from the start, to the end."""
-    now = document.snapshot
-    start, end = now.clip
+    start, end = document.snapshot.editable_range
     chosen = (start if first is None else first, end if last is None else last)
     if not start <= chosen[0] <= chosen[1] <= end:
-        raise InputError(
-            f"range {chosen[0]} to {chosen[1]}: not in order within the frames to track, {start} to {end}; give others"
-        )
-    document.edit("range", State(ranges={"track": None if chosen == (0, now.count - 1) else chosen}))
+        problem = f"not in order within the frames to track, {start} to {end}"
+        raise InputError(f"range {chosen[0]} to {chosen[1]}: {problem}; give others")
+    whole = chosen == (0, document.snapshot.count - 1)
+    document.edit("range", State(ranges={"track": None if whole else chosen}))
 
 
 def _edit_area(
@@ -375,7 +353,7 @@ def _edit_area(
     return edit_mask(document, frame, object_id, edit, title, require_change=True)
 
 
-def _new_item(document: Document, name: str | None = None) -> Item:
+def _make_item(document: Document, name: str | None = None) -> Item:
     if len(document.snapshot.objects.ids) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
     return make_item(document.new_object_id(), name)

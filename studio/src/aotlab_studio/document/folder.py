@@ -1,10 +1,10 @@
-"""Project folder of a video: its header, its lock, and the digest of the video."""
+"""Project folder of a video: its header, its lock, the digest of the video, repair of a damaged log."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
-from aotlab_studio.document.log import Count
-from aotlab_studio.files import write_json
+from aotlab_studio.document.log import Count, Log, digest_text, read_bytes
+from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
@@ -59,12 +59,10 @@ def read_header(path: Path) -> Header:
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
     except Exception as error:  # damaged files cause errors of any kind
-        raise InputError(
-            f"{path}: damaged ({str(error)[:200]}); delete it and open the video, which makes it again"
-        ) from error
-    raise InputError(
-        f"{path}: version {str(version)[:20]}; this program reads {FORMAT_VERSION}; move its folder away"
-    )
+        remedy = "delete it and open the video, which makes it again"
+        raise InputError(f"{path}: damaged ({str(error)[:200]}); {remedy}") from error
+    problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
+    raise InputError(f"{path}: {problem}; move its folder away")
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
@@ -73,16 +71,15 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each. Raises
     `InputError` for a project whose video is missing.
     """
+    real = Path(os.path.realpath(path))
     if not (path / PROJECT_FILE).is_file():
-        real = Path(os.path.realpath(path))
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
     stored = read_header(path / PROJECT_FILE).video.path
-    for video in (path / stored, Path(os.path.realpath(path)).parent / Path(stored).name):
+    for video in (path / stored, real.parent / Path(stored).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
-    raise InputError(
-        f"{path}: its video {Path(stored).name} is missing; put it next to the project, or open it with project {path}"
-    )
+    remedy = f"put it next to the project, or open it with project {path}"
+    raise InputError(f"{path}: its video {Path(stored).name} is missing; {remedy}")
 
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
@@ -108,17 +105,13 @@ def digest_results(folder: Path) -> str:
 
 def digest_values(*values: object) -> str:
     """Return a digest of plain values, 32 characters."""
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
+    return digest_text(repr(values))
 
 
 def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> tuple[Header, FolderLock]:
-    """Lock the project of a video, and create it on first use.
+    """Lock the project of a video, and create it on first use; with ``same_video``, although its content has changed.
 
-    Args:
-        same_video: open the project although the video's content has changed.
-
-    Raises:
-        InputError: the folder cannot be written, is in use by another process, or belongs to another video.
+    Raises `InputError` if the folder cannot be written, is in use by another process, or belongs to another video.
     """
     names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", EXPORT)
     for name in names:  # a link would write files outside the project
@@ -147,11 +140,42 @@ def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *,
     """Raise `InputError` if a project is not of this video."""
     for key, old, new in (("frames", stored.count, here.count), ("size", stored.size, here.size)):
         if old != new:
-            raise InputError(
-                f"{folder}: made for a video with {key} {old}, this one has {new}; {RENAMED_ADVICE}"
-            )
+            problem = f"made for a video with {key} {old}, this one has {new}"
+            raise InputError(f"{folder}: {problem}; {RENAMED_ADVICE}")
     if stored.source != here.source and not same_content:
-        raise InputError(
-            f"{folder}: made for another video ({stored.path[:200]}), whose content differs from this one's; "
-            f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
-        )
+        problem = f"made for another video ({stored.path[:200]}), whose content differs from this one's"
+        remedy = f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
+        raise InputError(f"{folder}: {problem}; {remedy}")
+
+
+def recover_project(path: Path, project: Path | None = None) -> str:
+    """Replace the damaged log of a project by the most lines that it and its backup have; return what was lost.
+
+    Lines after a damaged one that the backup lacks too are lost, as they depend on it. The damaged log is kept.
+
+    Arguments are as in `locate_project`. Raises `InputError` without a log, or if it is in use by another process, of
+    another version, or cannot be read or written.
+    """
+    folder = path if (path / LOG_FILE).is_file() else locate_project(path, project)[1]
+    file = folder / LOG_FILE
+    if not file.is_file():
+        raise InputError(f"{folder}: not a project with edits; give the project to repair")
+    if (folder / PROJECT_FILE).is_file():
+        read_header(folder / PROJECT_FILE)
+    lock = FolderLock(folder)
+    try:
+        log = Log(file)
+        if not log.problem:
+            return f"{file}: is not damaged"
+        damaged, backup = read_bytes(file), read_bytes(log.backup)
+        candidates = [damaged, backup, backup + damaged[len(backup) :]]
+        content = max((each[: Log(file, each).end] for each in candidates), key=len)
+        names = (f"{file.name}.damaged-{number}" for number in count(1))
+        kept = next(name for name in names if not os.path.lexists(folder / name))
+        write_bytes(folder / kept, damaged)
+        write_bytes(file, content)
+        lost = max(0, damaged.count(b"\n") - content.count(b"\n"))
+        lines = "no line" if not lost else "1 line" if lost == 1 else f"the last {lost} lines"
+        return f"{file}: repaired; {lines} lost; {kept} is the old file"
+    finally:
+        lock.release()

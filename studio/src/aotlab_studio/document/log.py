@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +14,7 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.objects import Item, ObjectId
-from aotlab_studio.files import append_bytes, write_bytes
+from aotlab_studio.files import RecordFile, write_bytes
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
@@ -25,7 +26,7 @@ Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
 FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
-"""largest number of states kept in memory; they share what they have in common"""
+"""largest number of states kept in memory, which share most values"""
 MAX_DRAWN = 2**20
 """largest number of frames in the lists of frames with drawn masks"""
 
@@ -68,9 +69,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         if self.kind == "correction":
             late = index > self.start
             return late | (self.before is not None), ~late
-        return np.full(len(index), self.kind != "backward"), np.full(
-            len(index), self.kind in ("backward", "both")
-        )
+        directions = self.kind != "backward", self.kind in ("backward", "both")
+        return np.full(len(index), directions[0]), np.full(len(index), directions[1])
 
 
 class State(Struct, frozen=True, omit_defaults=True):
@@ -120,15 +120,17 @@ class State(Struct, frozen=True, omit_defaults=True):
         """Return the values that differ from this state."""
         found = {}
         for name in self.__struct_fields__:
-            mine, others = getattr(self, name), getattr(values, name)
-            found[name] = {key: value for key, value in others.items() if mine.get(key) != value}
+            mine = getattr(self, name)
+            found[name] = {
+                key: value for key, value in getattr(values, name).items() if mine.get(key) != value
+            }
         return State(**found)
 
     def difference(self, other: State) -> State:
         """Return the values to set for ``other``."""
         fields = self.__struct_fields__
-        removed = {name: dict.fromkeys(getattr(self, name)) | getattr(other, name) for name in fields}
-        return self.find_changes(State(**removed))
+        all_values = {name: dict.fromkeys(getattr(self, name)) | getattr(other, name) for name in fields}
+        return self.find_changes(State(**all_values))
 
 
 class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
@@ -148,15 +150,21 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     time: str = ""
     """UTC, ISO 8601"""
 
+    @property
+    def layers(self) -> list[Layer]:
+        """Layers that it adds."""
+        return [layer for layer in self.values.layers.values() if layer is not None]
+
     def describe(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
         return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
 
 
-class Move(Struct, frozen=True, omit_defaults=True, tag="head"):
+class HeadRecord(Struct, frozen=True, omit_defaults=True, tag="head"):
     """Undo or redo."""
 
     head: int
+    """new last entry; 0: none"""
     author: str = ""
     time: str = ""
 
@@ -190,20 +198,21 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
     time: str = ""
 
 
-Record = Entry | Move | StatusRecord | VersionRecord
+Record = Entry | HeadRecord | StatusRecord | VersionRecord
 decode_record = msgspec.json.Decoder(Record).decode
 
 
-class Log:
+class Log(RecordFile):
     """Records of a document, in a file with one line each. A line that was cut off was never acknowledged.
 
     Args:
-        path: the file; created by the first record.
         content: of the file; None: it is read, which raises `InputError` as `read_bytes`.
     """
 
     def __init__(self, path: Path, content: bytes | None = None) -> None:
-        self.path, self.backup = path, path.with_name(f"{path.name}.bak")
+        content = read_bytes(path) if content is None else content
+        super().__init__(path, len(content))
+        self.backup = path.with_name(f"{path.name}.bak")
         self.problem = ""
         """error message of the first damaged line; only the records before it are read"""
         self.entries: dict[int, Entry] = {}
@@ -227,17 +236,12 @@ class Log:
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._drawn: LRUCache[list[int]] = LRUCache(MAX_DRAWN, len)
         """frames with drawn masks by entry and object"""
-        content = read_bytes(path) if content is None else content
-        self.end, self._size = 0, len(content)
-        """bytes of the records, and of the file"""
         self._load(content)
 
     def append(self, record: Record) -> None:
         """Write a record after the last one; raise `InputError`, and change nothing, if that fails."""
-        line = msgspec.json.encode(record) + b"\n"
-        append_bytes(self.path, self.end, self._size, line, sync=True)
-        self.end = self._size = self.end + len(line)
-        self.apply(record)
+        self.append_bytes(msgspec.json.encode(record) + b"\n", sync=True)
+        self._apply(record)
 
     def state(self, number: int) -> State:
         """Return the state after an entry; 0: the empty one."""
@@ -264,11 +268,10 @@ class Log:
     def list_drawn(self, number: int, object_id: int) -> list[int]:
         """Return the frames on which an object has a drawn mask with pixels after an entry, in order."""
         state = self.state(number)
-
-        def list_frames() -> list[int]:
-            return sorted(frame for frame in state.keyframes if find_digest(state, frame, object_id))
-
-        return self._drawn.get_or_compute((number, object_id), list_frames)
+        return self._drawn.get_or_compute(
+            (number, object_id),
+            lambda: sorted(frame for frame in state.keyframes if find_digest(state, frame, object_id)),
+        )
 
     def back_up(self) -> None:
         """Copy the log to its backup, unless that is as long; raise `InputError` if that fails."""
@@ -278,17 +281,15 @@ class Log:
     def _load(self, content: bytes) -> None:
         for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
             try:
-                self.apply(decode_record(line))
+                self._apply(decode_record(line))
             except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
-                reason = str(error)[:100]
-                self.problem = (
-                    f"{self.path}: line {number} is damaged ({reason}); repair it with annotate --recover"
-                )
+                reason, remedy = str(error)[:100], "repair it with annotate --recover"
+                self.problem = f"{self.path}: line {number} is damaged ({reason}); {remedy}"
                 return
             self.end += len(line)
 
-    def apply(self, record: Record) -> None:
-        """Apply a record that is not written; raise `KeyError` for an unknown entry."""
+    def _apply(self, record: Record) -> None:
+        """Apply a record; raise `KeyError` for an unknown entry."""
         if isinstance(record, Entry):
             if record.number != len(self.entries) + 1 or record.parent != self.head:
                 raise KeyError(f"entry {record.number}")
@@ -296,15 +297,14 @@ class Log:
                 raise KeyError("object id")
             self.entries[record.number] = record
             self.head, self.undone = record.number, []
-            layers, masks = record.values.layers, record.values.keyframes.values()
-            new = [layer for key, layer in layers.items() if layer and key not in self.layer_entries]
+            values = record.values
+            new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_entries]
             if len(self.imports) == record.number - 1 and any(layer.kind == "import" for layer in new):
                 self.imports.add(record.number)
-            self.used_objects.update(record.values.objects, *filter(None, masks))
-            self.used_objects.update(*(layer.objects for layer in layers.values() if layer))
-            for layer_id in layers:
-                self.layer_entries.setdefault(layer_id, record.number)
-        elif isinstance(record, Move):
+            self.used_objects.update(values.objects, *filter(None, values.keyframes.values()))
+            self.used_objects.update(*(layer.objects for layer in record.layers))
+            self.layer_entries = dict.fromkeys(values.layers, record.number) | self.layer_entries
+        elif isinstance(record, HeadRecord):
             if self.undone and record.head == self.undone[-1]:
                 self.undone.pop()
             elif record.head == self.entries[self.head].parent:
@@ -333,6 +333,11 @@ def read_bytes(path: Path) -> bytes:
 def find_digest(state: State, frame: int, object_id: int) -> str:
     """Return the digest of a drawn mask; empty without pixels."""
     return (state.keyframes.get(frame) or {}).get(object_id, "")
+
+
+def digest_text(text: str) -> str:
+    """Return a digest, 32 characters."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def format_time(text: str) -> str:

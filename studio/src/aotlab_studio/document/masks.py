@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import struct
 import threading
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
@@ -23,7 +22,7 @@ from PIL import Image
 from aotlab import InputError
 from aotlab.sdk import PALETTE, decode_image
 from aotlab_studio.document.scores import Score
-from aotlab_studio.files import append_bytes, write_bytes
+from aotlab_studio.files import RecordFile, write_bytes
 from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
@@ -61,9 +60,7 @@ class MaskStore:
 
     def put(self, mask: np.ndarray) -> str:
         """Store a mask; return its digest, an empty text for an empty mask."""
-        if not mask.any():
-            return ""
-        digest = _digest_mask(mask)
+        digest = _digest_mask(mask) if mask.any() else ""
         try:
             self._load(digest)
         except InputError:  # missing or damaged
@@ -128,11 +125,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     model: str = ""
     """name of the model"""
 
-    @property
-    def objects(self) -> Iterable[int]:
-        """Objects that the frame covers."""
-        return (*self.scores, *self.absent)
-
 
 _decoder = msgspec.json.Decoder(Result)
 LAYER_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,8})\.bin")
@@ -168,21 +160,21 @@ Place = tuple[int, int, str]
 """offset and size in bytes, and digest, of a mask in a file"""
 
 
-class LayerFile:
-    """Results of a layer, in one file to which records are appended; of several records of a frame the last counts.
+class LayerFile(RecordFile):
+    """Results of a layer, in records of one file; of several records of a frame the last counts.
 
     What follows the last whole record was cut off or is damaged: its frames have no result, and the layer is not
-    complete. The next record replaces it.
+    complete.
 
     Args:
-        path: the file; created by the first record.
         size: height and width of the masks.
         count: number of frames of the video.
         end: bytes of the file that count; None: all.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], count: int, end: int | None = None) -> None:
-        self.path, self.size = path, size
+        super().__init__(path, path.stat().st_size if path.is_file() else 0)
+        self.size, self._count = size, count
         self.results: dict[int, Result] = {}
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
@@ -190,10 +182,10 @@ class LayerFile:
         self.complete = False
         self.places: dict[int, Place] = {}
         """position of the mask by frame, of the last result of each"""
-        self.end, self._file_size, self._count = 0, 0, count
-        """bytes of the records"""
-        if path.is_file():
-            self._load(end)
+        with suppress(OSError), path.open("rb") as file:
+            length = self._size if end is None else min(self._size, end)
+            while (found := read_record(file, self.end, length)) is not None:
+                self._apply(*found)
 
     def put(self, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids; raise `InputError` if that fails."""
@@ -225,29 +217,20 @@ class LayerFile:
     def _append(self, result: Result, content: bytes) -> None:
         note = msgspec.json.encode(result)
         sizes = struct.pack("<II", len(note), len(content))
-        record = MAGIC + sizes + struct.pack("<I", zlib.crc32(sizes + note)) + note + content
-        append_bytes(self.path, self.end, self._file_size, record)
-        self._apply(result, self.end + HEAD.size + len(note), len(content))
-        self._file_size = self.end
-
-    def _load(self, end: int | None) -> None:
-        """Read the notes of all whole records up to ``end``."""
-        with suppress(OSError), self.path.open("rb") as file:
-            self._file_size = file.seek(0, os.SEEK_END)
-            length = self._file_size if end is None else min(self._file_size, end)
-            while (found := read_record(file, self.end, length)) is not None:
-                self._apply(*found)
+        head = MAGIC + sizes + struct.pack("<I", zlib.crc32(sizes + note))
+        start = self.end + HEAD.size + len(note)
+        self.append_bytes(head + note + content)
+        self._apply(result, start, len(content))
 
     def _apply(self, result: Result, start: int, size: int) -> None:
-        self.end = start + size
-        self.complete = result.frame < 0
-        frame = result.frame
+        self.end, frame = start + size, result.frame
+        self.complete = frame < 0
         if self.complete or frame >= self._count:
             return
         self.results[frame], self.places[frame] = result, (start, size, result.digest)
         for covered in self.coverage.values():
             covered[frame] = 0
-        for object_id in result.objects:
+        for object_id in (*result.scores, *result.absent):
             covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
             covered[frame] = 1 if object_id in result.scores else -1
 
@@ -289,12 +272,7 @@ class LayerStore:
         return self._cache.get_or_compute((file.path, place), lambda: file.read(frame, place))
 
     def keep_only(self, layer_ids: Collection[int]) -> None:
-        """Remove the files of all other layers."""
-        for layer_id, path in self._list_files().items():
-            if layer_id not in layer_ids:
+        """Remove the files of all other layers; a person's copies and other files stay."""
+        for path in self._folder.glob("*.bin"):
+            if LAYER_NAME.fullmatch(path.name) and path.is_file() and int(path.stem) not in layer_ids:
                 path.unlink(missing_ok=True)
-
-    def _list_files(self) -> dict[int, Path]:
-        """Return the files of layers by id; a person's copies and other files are ignored."""
-        paths = (path for path in self._folder.glob("*.bin") if LAYER_NAME.fullmatch(path.name))
-        return {int(path.stem): path for path in paths if path.is_file()}

@@ -100,14 +100,12 @@ def check_item(item: Item) -> Item:
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
     for text in (item.class_name, *item.attributes, *item.attributes.values()):
         if not (text.isprintable() and len(text) <= NAME_LENGTH):
-            raise InputError(
-                f"class or attribute {text[:80]!r}: expected up to {NAME_LENGTH} printable characters"
-            )
+            expected = f"expected up to {NAME_LENGTH} printable characters"
+            raise InputError(f"class or attribute {text[:80]!r}: {expected}")
     for name, value in item.attributes.items():
         if "," in name + value or "=" in name:  # they separate attributes in the page
-            raise InputError(
-                f"attribute {name!r}: expected a name without a comma or =, and a value without a comma"
-            )
+            expected = "expected a name without a comma or =, and a value without a comma"
+            raise InputError(f"attribute {name!r}: {expected}")
     if not re.fullmatch("#[0-9a-f]{6}", item.color):
         raise InputError(f"color {item.color[:80]!r}: expected #rrggbb, for example #ff8800")
     return item

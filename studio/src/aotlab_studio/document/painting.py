@@ -7,8 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from aotlab import InputError
-
 Point = tuple[float, float]
 MAX_RADIUS = 500.0
 CLICK_REACH = 0.25
@@ -16,18 +14,16 @@ CLICK_REACH = 0.25
 MARK_REACH, OBJECT_REACH = 0.06, 0.25
 """distance within which a click belongs to an object, relative to the image's shorter edge and to the object's size"""
 SUBPIXEL_BITS = 4
-"""fractional bits of OpenCV's drawing coordinates"""
+"""fractional bits of OpenCV's drawing coordinates, in which pixel centers are integers"""
 
 
 def draw_stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
     """Return the mask of a round brush of ``radius`` pixels along the points."""
     import cv2
 
-    image = np.zeros(size, np.uint8)
-    for point in points:
-        cv2.circle(
-            image, _to_fixed_point(point), round(radius * 2**SUBPIXEL_BITS), 1, -1, shift=SUBPIXEL_BITS
-        )
+    image, reach = np.zeros(size, np.uint8), round(radius * 2**SUBPIXEL_BITS)
+    for x, y in _to_fixed_points(points).tolist():
+        cv2.circle(image, (x, y), reach, 1, -1, shift=SUBPIXEL_BITS)
     for first, second in pairwise(points):
         cv2.fillConvexPoly(image, _sweep_disc(first, second, radius), 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
@@ -38,12 +34,11 @@ def draw_polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
     import cv2
 
     image = np.zeros(size, np.uint8)
-    corners = np.array([_to_fixed_point(point) for point in points], np.int32)
-    cv2.fillPoly(image, [corners], 1, shift=SUBPIXEL_BITS)
+    cv2.fillPoly(image, [_to_fixed_points(points)], 1, shift=SUBPIXEL_BITS)
     return image.astype(bool)
 
 
-def fill_mask_holes(mask: np.ndarray) -> np.ndarray:
+def fill_holes(mask: np.ndarray) -> np.ndarray:
     """Fill holes: background that is not connected to the image's border."""
     import cv2
 
@@ -52,33 +47,23 @@ def fill_mask_holes(mask: np.ndarray) -> np.ndarray:
     return mask | (outside[1:-1, 1:-1] == 1)
 
 
-def find_part(mask: np.ndarray, point: Point) -> np.ndarray:
-    """Return the connected part of the mask at a point; raises `InputError` if the point is not in the mask."""
+def find_part(labels: np.ndarray, point: Point) -> np.ndarray | None:
+    """Return the connected part, H×W bool, of the object at a point of H×W ids; None if no object is there."""
     import cv2
 
     x, y = (int(value) for value in point)
-    if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
-        raise InputError(
-            "split: the point is not on the object; click on the part that is to become a new one"
-        )
-    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    if not (0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x]):
+        return None
+    _, parts = cv2.connectedComponents((labels == labels[y, x]).astype(np.uint8), connectivity=8)
     return np.asarray(parts == parts[y, x])
 
 
 def limit_to_prompt(
     before: np.ndarray, after: np.ndarray, points: Sequence[Point], *, positive: bool
 ) -> np.ndarray:
-    """The mask ``before`` with only that part of the change to ``after`` that a click or a scribble asks for.
+    """Return the mask ``before`` with only that part of the change to ``after`` that a click or scribble asks for.
 
-    Args:
-        before: H×W bool.
-        after: H×W bool.
-        points: of the click or scribble, in pixels. Only the connected parts of the change at a point count, within
-            `CLICK_REACH` of the points.
-        positive: whether pixels are added or removed.
-
-    Returns:
-        H×W bool.
+    Masks are H×W bool. Only the connected parts of the change at a point count, within `CLICK_REACH` of the points.
     """
     import cv2
 
@@ -93,10 +78,7 @@ def limit_to_prompt(
 def is_away(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[Point]) -> bool:
     """Return whether a box has less than half of a mask inside, or all points are far from it; False without a mask.
 
-    Args:
-        mask: H×W bool.
-        box: x, y, width, height.
-        points: clicks, or the ends of a scribble.
+    The mask is H×W bool, the box x, y, width, height; points are clicks, or the ends of a scribble.
     """
     rows, columns = np.nonzero(mask)
     if box is not None:
@@ -108,9 +90,9 @@ def is_away(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[Poin
     return bool(distances) and len(rows) > 0 and all(each.min() > reach for each in distances)
 
 
-def _to_fixed_point(point: Point) -> tuple[int, int]:
-    """Convert a point to OpenCV's units, in which pixel centers are integers."""
-    return round((point[0] - 0.5) * 2**SUBPIXEL_BITS), round((point[1] - 0.5) * 2**SUBPIXEL_BITS)
+def _to_fixed_points(points: Sequence[Point] | np.ndarray) -> np.ndarray:
+    """Return points in OpenCV's units, N×2 int32."""
+    return np.rint((np.array(points, float) - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
 
 
 def _sweep_disc(first: Point, second: Point, radius: float) -> np.ndarray:
@@ -119,8 +101,7 @@ def _sweep_disc(first: Point, second: Point, radius: float) -> np.ndarray:
     length = float(np.hypot(*(end - start)))
     along = (end - start) / length if length else np.zeros(2)
     across = np.array([-along[1], along[0]]) * radius
-    corners = [start + across, end + across, end - across, start - across]
-    return np.array([_to_fixed_point((float(x), float(y))) for x, y in corners], np.int32)
+    return _to_fixed_points(np.array([start + across, end + across, end - across, start - across]))
 
 
 def find_outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:

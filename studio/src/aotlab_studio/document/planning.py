@@ -38,7 +38,7 @@ class Span:
 
 
 def plan_request(
-    now: Snapshot,
+    snapshot: Snapshot,
     start: int,
     direction: Direction = "forward",
     first: int = 0,
@@ -51,19 +51,18 @@ def plan_request(
         start: frame whose masks are the reference.
         direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between
             keyframes.
-        first: first frame.
-        last: last frame; None: the job's or video's.
+        last: last frame; None: the last editable one.
         object_ids: objects to write; None: all that are not locked.
     """
-    last = now.clip[1] if last is None else last
+    last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
-        require_frame(index, now.count)
-    first, objects = max(first, now.clip[0]), now.objects
+        require_frame(index, snapshot.count)
+    first, objects = max(first, snapshot.editable_range[0]), snapshot.objects
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not hold frame {start}, where tracking starts")
     wanted = objects.ids if object_ids is None else object_ids
     chosen = {objects.get(object_id).id for object_id in wanted}.difference(objects.locked)
-    references = _list_references(now, first, last, start)
+    references = _list_references(snapshot, first, last, start)
     if direction == "forward":
         references = [index for index in references if index >= start]
         first = references[0] + 1 if references else first
@@ -74,10 +73,12 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; paint an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(list_layer_ids(now, chosen), first, last, references[0], direction)
+    return Layer(list_layer_ids(snapshot, chosen), first, last, references[0], direction)
 
 
-def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int | None = None) -> Layer | None:
+def plan_correction(
+    snapshot: Snapshot, frame: int, object_id: int, *, removed: int | None = None
+) -> Layer | None:
     """Return the layer that replaces what a keyframe of an object outdates; None if there is nothing.
 
     It covers frames with results, present or to come, up to the keyframes of the object before and after it; before
@@ -87,21 +88,20 @@ def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int |
         frame: of the keyframe.
         removed: frame of a keyframe that is being removed.
     """
-    has_result, has_own_result = np.zeros((2, now.count), bool)
-    for stored_id, owner in now.owners.items():
+    own_ids = set(list_layer_ids(snapshot, {object_id}))
+    has_result, has_own_result = np.zeros((2, snapshot.count), bool)
+    for stored_id, owner in snapshot.owners.items():
         has_result |= owner > 0
-        has_own_result |= (owner > 0) & (now.resolve(stored_id) == object_id)
-    for layer_id in now.pending:  # what is going to be tracked will be outdated
-        layer = now.state.layer(layer_id)
+        has_own_result |= (owner > 0) & (stored_id in own_ids)
+    for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
+        layer = snapshot.state.layer(layer_id)
         has_result[layer.first : layer.last + 1] = True
-        has_own_result[layer.first : layer.last + 1] |= any(
-            now.resolve(stored_id) == object_id for stored_id in layer.objects
-        )
+        has_own_result[layer.first : layer.last + 1] |= not own_ids.isdisjoint(layer.objects)
     passable = has_result.copy()
-    passable[now.keyframes] = True
-    masks = {index: now.keyframe(index) for index in now.keyframes if index not in (frame, removed)}
+    passable[snapshot.keyframes] = True
+    masks = {index: snapshot.keyframe(index) for index in snapshot.keyframes if index not in (frame, removed)}
     drawn = [index for index, by_object in masks.items() if object_id in by_object]
-    after = min((index for index in drawn if index > frame), default=now.count)
+    after = min((index for index in drawn if index > frame), default=snapshot.count)
     before = max((index for index in drawn if index < frame), default=-1)
     reached = takewhile(passable.__getitem__, range(frame + 1, after))
     last = max((index for index in reached if has_result[index]), default=frame)
@@ -111,37 +111,31 @@ def plan_correction(now: Snapshot, frame: int, object_id: int, *, removed: int |
     first = before + 1 if between else min(own, default=frame)
     if first == last == frame:
         return None
-    objects = list_layer_ids(now, {object_id})
-    return Layer(objects, first, last, frame, "correction", before if between else None)
+    return Layer(sorted(own_ids), first, last, frame, "correction", before if between else None)
 
 
-def list_layer_ids(now: Snapshot, object_ids: set[int]) -> list[int]:
+def list_layer_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids in layers that mean these objects."""
-    return sorted({*object_ids, *(each for each in now.state.merged if now.resolve(each) in object_ids)})
+    return sorted(
+        {*object_ids, *(each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)}
+    )
 
 
 def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
     """Return the spans of a layer in the order of tracking.
 
-    Args:
-        snapshot: the document at the layer's entry.
+    The snapshot is the document's at the layer's entry.
     """
-    first, last, start = layer.first, layer.last, layer.start
-    if layer.kind == "forward":
-        spans = [Span(start, None, start, last)]
-    elif layer.kind == "backward":
-        spans = [Span(None, start, first, start)]
+    first, last, start, before = layer.first, layer.last, layer.start, layer.before
+    forward, backward = Span(start, None, start, last), Span(None, start, first, start)
+    if layer.kind in ("forward", "backward"):
+        spans = [forward if layer.kind == "forward" else backward]
     elif layer.kind == "correction":
-        before = layer.before
-        left = Span(None, start, first, start)
-        if before is not None:
-            left = Span(before, start, before, start, (before, start))
-        spans = [Span(start, None, start, last), left]
+        spans = [forward, backward if before is None else Span(before, start, before, start, (before, start))]
     else:
-        references = _list_references(snapshot, first, last, start)
-        spans = [Span(references[0], references[-1], first, last, tuple(references))]
-        if len(references) == 1:
-            spans = [Span(start, None, start, last), Span(None, start, first, start)]
+        spans, references = [forward, backward], _list_references(snapshot, first, last, start)
+        if len(references) > 1:
+            spans = [Span(references[0], references[-1], first, last, tuple(references))]
     return [span for span in spans if span.num_frames]
 
 

@@ -55,7 +55,6 @@ def open_document(
     Args:
         path: a video file, a folder of frames, a project, or results of a job or one of their outputs.
         project: project folder; None: beside ``path``, with the suffix of projects.
-        cache_bytes: memory for decoded frames.
         levels: as of `open_frames`; None: the project's. Results keep their job's.
         same_video: open the project although the video's content has changed.
 
@@ -95,8 +94,7 @@ def _import_results(document: Document, job: JobRecord) -> None:
 
     Tracked frames without masks show no object.
     """
-    folder, video = document.results, document.video_info
-    count = video.length or 0
+    folder, video, count = document.results, document.video_info, document.frames.count
     require_same_video(folder, job, document.frames.path)
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
@@ -106,13 +104,12 @@ def _import_results(document: Document, job: JobRecord) -> None:
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
     for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
-        document.layers.put(
-            layer_id, Result(index, scores.get(index) or measure_scores(ids, object_ids, {}, {})), ids
-        )
+        result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
+        document.layers.put(layer_id, result, ids)
     document.layers.finish(layer_id)
     for index in given.frames:
         ids = given.mask(index)
-        masks[index] = {each: document.masks.put(ids == each) for each in np.unique(ids).tolist() if each}
+        masks[index] = {each: document.masks.put(ids == each) for each in np.setdiff1d(ids, 0).tolist()}
     values = State(
         objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
         keyframes=masks,

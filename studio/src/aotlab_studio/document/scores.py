@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from aotlab.sdk import LostFlags
+from aotlab.sdk import LostObjects
 
 
 class Signals(Struct, frozen=True, array_like=True):
@@ -40,43 +40,40 @@ class Score(Struct, frozen=True, array_like=True):
     @property
     def visible(self) -> bool:
         """Whether it has pixels that are its own with enough confidence."""
-        return self.area > 0 and self.confidence >= LostFlags.MIN_CONFIDENCE
+        return self.area > 0 and self.confidence >= LostObjects.MIN_CONFIDENCE
 
 
 def measure_scores(
     labels: np.ndarray,
     object_ids: Iterable[int],
-    confidence: Mapping[int, float],
-    disagreement: Mapping[int, float],
-    signals: Mapping[int, Signals] | None = None,
+    confidence: Mapping[int, float] = {},
+    disagreement: Mapping[int, float] = {},
+    signals: Mapping[int, Signals] = {},
 ) -> dict[int, Score]:
-    """Return the scores of the objects of labels (H×W ids), rounded for storage."""
+    """Return the scores of the objects of labels (H×W ids), rounded for storage; a confidence not given is 1."""
     scores = {}
-    rows = np.arange(labels.shape[0], dtype=np.float64)
-    columns = np.arange(labels.shape[1], dtype=np.float64)
     for object_id in object_ids:
         mask = labels == object_id
         across, down = mask.sum(0), mask.sum(1)
-        area = int(down.sum())
-        x = float(across @ columns) / area if area else 0.0
-        y = float(down @ rows) / area if area else 0.0
+        area, differ = int(down.sum()), disagreement.get(object_id)
+        x = float(across @ np.arange(len(across))) / area if area else 0.0
+        y = float(down @ np.arange(len(down))) / area if area else 0.0
         value = float(confidence.get(object_id, 1.0)) if area else 0.0
-        differ = disagreement.get(object_id)
         scores[object_id] = Score(
             round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(float(differ), 4),
-            (signals or {}).get(object_id, Signals()),
+            signals.get(object_id, Signals()),
         )  # fmt: skip
     return scores
 
 
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
-    """Return the runs of frames on which an object is lost: unseen on `LostFlags.FRAMES` or more in a row.
+    """Return the runs of frames on which an object is lost: unseen on `LostObjects.FRAMES` or more in a row.
 
     Args:
         seen: whether it is visible or drawn, by frame in order.
     """
     runs = [(visible, list(run)) for visible, run in groupby(seen, seen.__getitem__)]
-    return [run for visible, run in runs if not visible and len(run) >= LostFlags.FRAMES]
+    return [run for visible, run in runs if not visible and len(run) >= LostObjects.FRAMES]
 
 
 def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:

@@ -6,22 +6,25 @@ Every other object shows the newest layer of the history that has a result for i
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
 
 from aotlab import InputError
-from aotlab.sdk import AttributeTable
-from aotlab_studio.document.log import FrameRange, Log, State, find_digest
+from aotlab.sdk import AttributeTable, LostObjects
+from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_text, find_digest
 from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
-from aotlab_studio.document.scores import Score, measure_scores, merge_scores
+from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
+
+UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
+"""characters of a strip of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
 class Snapshot:
@@ -36,15 +39,9 @@ class Snapshot:
     """
 
     def __init__(
-        self,
-        log: Log,
-        entry: int,
-        masks: MaskStore,
-        layers: LayerStore,
-        count: int,
-        ends: Mapping[int, int] | None = None,
+        self, log: Log, entry: int, masks: MaskStore, layers: LayerStore, count: int, ends: Mapping[int, int]
     ) -> None:
-        self.entry, self.state = entry, log.state(entry).limit_layers(ends or {})
+        self.entry, self.state = entry, log.state(entry).limit_layers(ends)
         self.count, self.size = count, masks.size
         self.layers = layers
         self._log, self._masks = log, masks
@@ -62,8 +59,8 @@ class Snapshot:
         return {name: value for name, value in self.state.classes.items() if value is not None}
 
     @property
-    def clip(self) -> FrameRange:
-        """First and last frame that may be drawn or tracked: the job's, or all."""
+    def editable_range(self) -> FrameRange:
+        """First and last frame that may be drawn or tracked: those of the job whose results it corrects, or all."""
         return self.state.ranges.get("clip") or (0, self.count - 1)
 
     @property
@@ -78,15 +75,12 @@ class Snapshot:
 
     def describe_objects(self) -> tuple[dict[int, str], AttributeTable]:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
-        classes = {item.id: item.class_name for item in self.objects if item.class_name}
         attributes = self.attributes
         for item in self.objects:
             if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
-                stored = attributes.get(item.id, {})
-                attributes[item.id] = {
-                    index: {**stored.get(index, {}), **own} for index in self.annotated_frames
-                }
-        return classes, attributes
+                stored, frames = attributes.get(item.id, {}), self.annotated_frames
+                attributes[item.id] = {index: {**stored.get(index, {}), **own} for index in frames}
+        return {item.id: item.class_name for item in self.objects if item.class_name}, attributes
 
     def resolve(self, object_id: int) -> int:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
@@ -99,10 +93,8 @@ class Snapshot:
     @property
     def ends(self) -> dict[int, int]:
         """Bytes of the files of layers that are not complete, by layer."""
-        files = {
-            key: self.open_layer(key) for key in self.state.layers if self.state.layer(key).kind != "empty"
-        }
-        return {key: file.end for key, file in files.items() if not file.complete}
+        layers = [key for key in self.state.layers if self.state.layer(key).kind != "empty"]
+        return {key: file.end for key in layers if not (file := self.open_layer(key)).complete}
 
     # Masks
 
@@ -180,8 +172,7 @@ class Snapshot:
         for layer_id, object_ids in self.find_layers(index).items():
             ids = self.layers.read(self.open_layer(layer_id), index)
             table = np.zeros(max(int(ids.max()), *object_ids) + 1, np.uint16)
-            for object_id in object_ids:
-                table[object_id] = self.resolve(object_id)
+            table[object_ids] = [self.resolve(object_id) for object_id in object_ids]
             tracked = table[ids]
             shown = np.where(tracked > 0, tracked, shown)
         drawn = self.keyframe_labels(index)
@@ -200,12 +191,10 @@ class Snapshot:
         Pixels that other masks cover count for none of them.
         """
         drawn, layers = self.keyframe(index), self.find_layers(index)
-        tracked = {
-            object_id: score
-            for layer_id, object_ids in layers.items()
-            for object_id, score in self.open_layer(layer_id).results[index].scores.items()
-            if object_id in object_ids
-        }
+        tracked: dict[int, Score] = {}
+        for layer_id, object_ids in layers.items():
+            scores = self.open_layer(layer_id).results[index].scores
+            tracked |= {each: scores[each] for each in object_ids if each in scores}
         found = merge_scores(tracked, self.resolve)
         if not drawn and len(layers) < 2:
             return found
@@ -221,7 +210,7 @@ class Snapshot:
             labels = self.labels(index)
         except InputError:  # a damaged file, which is reported when the frame is shown
             return found | {each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn.items()}
-        for object_id, score in measure_scores(labels, {**tracked, **drawn}, {}, {}).items():
+        for object_id, score in measure_scores(labels, {**tracked, **drawn}).items():
             if object_id in drawn or score.area == 0:
                 found[object_id] = score
             elif score.area != tracked[object_id].area:
@@ -233,10 +222,7 @@ class Snapshot:
     @cached_property
     def digest(self) -> str:
         """Digest of what shows: equal digests mean equal masks."""
-        found = hashlib.sha256()
-        for index in self.annotated_frames:
-            found.update(self._describe(index).encode())
-        return found.hexdigest()[:32]
+        return digest_text("".join(map(self._describe, self.annotated_frames)))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -244,11 +230,11 @@ class Snapshot:
         items = [
             (item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in self.objects
         ]
-        return hashlib.sha256(repr((items, self.classes, self.attributes)).encode()).hexdigest()[:32]
+        return digest_text(repr((items, self.classes, self.attributes)))
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
-        return hashlib.sha256(self._describe(index).encode()).hexdigest()[:32]
+        return digest_text(self._describe(index))
 
     def _describe(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
@@ -268,18 +254,17 @@ class Snapshot:
     def pending(self) -> list[int]:
         """Layers that are not complete and not replaced by a newer one, oldest first."""
         layers = {key: self.state.layer(key) for key in sorted(self.state.layers)}
+
+        def replaces(newer: Layer, layer: Layer) -> bool:
+            covers = newer.first <= layer.tracked[0] and newer.last >= layer.tracked[1]
+            return covers and {*newer.objects} >= {each for each in layer.objects if self.resolve(each)}
+
         return [
             key
             for key, layer in layers.items()
             if layer.kind != "empty"
             and not self.open_layer(key).complete
-            and not any(
-                other > key
-                and newer.first <= layer.tracked[0]
-                and newer.last >= layer.tracked[1]
-                and {*newer.objects} >= {each for each in layer.objects if self.resolve(each)}
-                for other, newer in layers.items()
-            )
+            and not any(other > key and replaces(newer, layer) for other, newer in layers.items())
         ]
 
     @cached_property
@@ -293,17 +278,18 @@ class Snapshot:
         for object_id, owner in self.owners.items():
             target = outdated[self.resolve(object_id)]
             for layer_id in set(owner[owner > 0].tolist()):
-                shown = owner == layer_id
-                first, last = int(shown.argmax()), self.count - 1 - int(shown[::-1].argmax())
-                changed = self._find_changed(layer_id, object_id, first, last)
-                target[first : last + 1] |= shown[first : last + 1] & changed
+                shown = np.flatnonzero(owner == layer_id)
+                changed = self._find_changed(layer_id, object_id, int(shown[0]), int(shown[-1]))
+                target[shown] |= changed[shown - shown[0]]
         for layer_id in self.pending:
-            layer = self.state.layer(layer_id)
-            results, wanted = self.open_layer(layer_id).results, np.zeros(self.count, bool)
-            for index in range(layer.first, layer.last + 1):
-                wanted[index] = index not in results or results[index].provisional
+            layer, results = self.state.layer(layer_id), self.open_layer(layer_id).results
+            wanted = [
+                index
+                for index in range(layer.first, layer.last + 1)
+                if index not in results or results[index].provisional
+            ]
             for each in {self.resolve(object_id) for object_id in layer.objects} - {0}:
-                outdated[each] |= wanted
+                outdated[each][wanted] = True
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
@@ -338,6 +324,40 @@ class Snapshot:
                 changed |= from_before & (index >= frame) & (index < after)
                 changed |= from_after & (index <= frame) & (index > before)
         return changed
+
+    # Timeline
+
+    @property
+    def strips(self) -> dict[int, str]:
+        """Strip of each object; unseen on `LostObjects.FRAMES` or more annotated frames in a row, it is lost."""
+        rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects.ids}
+        for index, codes in self._encode(self.annotated_frames).items():
+            for object_id, code in codes.items():
+                rows[object_id][index] = code
+        return {object_id: "".join(row) for object_id, row in rows.items()}
+
+    def encode_frame(self, index: int) -> dict[int, str]:
+        """Return the character of each object on one frame."""
+        place, reach = bisect_left(self.annotated_frames, index), LostObjects.FRAMES
+        near = self.annotated_frames[max(0, place + 1 - reach) : place + reach]
+        return self._encode(near).get(index, dict.fromkeys(self.objects.ids, UNKNOWN))
+
+    def _encode(self, frames: Sequence[int]) -> dict[int, dict[int, str]]:
+        """Return the characters of all objects on annotated frames in a row, whichever way they were tracked."""
+        rows: dict[int, dict[int, str]] = {}
+        seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects.ids}
+        for index in frames:
+            codes = rows[index] = dict.fromkeys(self.objects.ids, UNKNOWN)
+            scores, drawn = self.scores(index), self.keyframe(index)
+            for object_id, score in scores.items():
+                codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
+            codes |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}
+            for each in codes:
+                seen[each][index] = each in drawn or each not in scores or scores[each].visible
+        for object_id, own in seen.items():
+            for index in chain.from_iterable(find_lost(own)):
+                rows[index][object_id] = LOST
+        return rows
 
 
 def resolve(state: State, object_id: int) -> int:

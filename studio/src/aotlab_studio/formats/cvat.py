@@ -72,22 +72,15 @@ def format_cvat(annotations: Annotations, video: VideoInfo, kind: str) -> bytes:
         kind: "mask": exact masks, each a track of one frame, as CVAT has no tracks of masks; "polygon": a track for
             each part of an object, whose holes are filled.
     """
-    root, (height, width) = Element("annotations"), annotations.size
-    length = video.length or 0
+    root, (height, width), length = Element("annotations"), annotations.size, video.length or 0
+    labels = [
+        {"name": name, "type": kind, "attributes": {"attribute": attributes}}
+        for name, attributes in _specify_attributes(annotations).items()
+    ]
     task = {
-        "name": video.name,
-        "size": length,
-        "mode": "interpolation",
-        "start_frame": 0,
-        "stop_frame": length - 1,
-        "labels": {
-            "label": [
-                {"name": name, "type": kind, "attributes": {"attribute": attributes}}
-                for name, attributes in _specify_attributes(annotations).items()
-            ]
-        },
-        "original_size": {"width": width, "height": height},
-    }
+        "name": video.name, "size": length, "mode": "interpolation", "start_frame": 0, "stop_frame": length - 1,
+        "labels": {"label": labels}, "original_size": {"width": width, "height": height},
+    }  # fmt: skip
     _add_elements(root, {"version": "1.1", "meta": {"task": task}})
     tracks = _list_masks(annotations) if kind == "mask" else _list_polygons(annotations)
     for count, (object_id, shapes) in enumerate(tracks):
@@ -136,17 +129,15 @@ def _specify_attributes(annotations: Annotations) -> dict[str, list[dict[str, st
         known = checkboxes[annotations.class_name(region.object_id)]
         for name, value in region.attributes.items():
             known[name] = known.get(name, True) and isinstance(value, bool)
+
+    def specify(name: str, checkbox: bool) -> dict[str, str]:
+        kind, default = ("checkbox", "false") if checkbox else ("text", "")
+        return {
+            "name": name, "mutable": "True", "input_type": kind, "default_value": default, "values": default
+        }  # fmt: skip
+
     return {
-        class_name: [
-            {
-                "name": name,
-                "mutable": "True",
-                "input_type": "checkbox" if checkbox else "text",
-                "default_value": "false" if checkbox else "",
-                "values": "false" if checkbox else "",
-            }
-            for name, checkbox in known.items()
-        ]
+        class_name: [specify(name, checkbox) for name, checkbox in known.items()]
         for class_name, known in checkboxes.items()
     }
 
@@ -185,16 +176,11 @@ def _parse_tracks(root: Element, size: Size) -> list[ParsedRegion]:
         key: Hashable = int(track.get("group_id", 0)) or None
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
             key = ("track", track.get("id", index))
+        label, own = track.get("label", ""), _parse_attributes(track)
         for shape in shapes:
-            rle, order = _parse_shape(shape, size), int(shape.get("z_order", 0))
-            region = ParsedRegion(
-                int(shape.attrib["frame"]),
-                rle,
-                track.get("label", ""),
-                key,
-                attributes=_parse_attributes(track) | _parse_attributes(shape),
-            )
-            regions.append((order, region))
+            rle, values = _parse_shape(shape, size), own | _parse_attributes(shape)
+            region = ParsedRegion(int(shape.attrib["frame"]), rle, label, key, attributes=values)
+            regions.append((int(shape.get("z_order", 0)), region))
     return [region for _, region in sorted(regions, key=itemgetter(0))]
 
 

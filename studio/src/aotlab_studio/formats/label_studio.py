@@ -60,44 +60,30 @@ def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
     ]
     require_different_images([image for image, _ in tasks])
     uses = Counter(name for _, results in tasks for name in {str(result.get("id")) for result in results})
-    regions = [
-        ParsedRegion(
-            None,
-            _parse_result(result, size),
-            str(next(iter(result["value"].get(result["type"]) or ()), "")),
-            _find_object_key(str(result.get("id")), uses),
-            image,
-        )
-        for image, results in tasks
-        for result in results
-    ]
+    regions = []
+    for image, results in tasks:
+        for result in results:
+            label = str(next(iter(result["value"].get(result["type"]) or ()), ""))
+            key = _find_object_key(str(result.get("id")), uses)
+            regions.append(ParsedRegion(None, _parse_result(result, size), label, key, image))
     return [*regions, *(ParsedRegion(None, None, image=image) for image, _ in tasks)]
 
 
 def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict[str, Any]]:
     """Return predictions: a task for each frame with a brush mask for each object."""
-    height, width = annotations.size
-    tasks = []
+    (height, width), tasks = annotations.size, []
     for frame in sorted(annotations.frames):
         regions = [region for region in annotations.frames[frame] if region.area]
-        results = [
-            {
-                "id": f"object-{region.object_id}",
-                "type": "brushlabels",
-                "from_name": "tag",
-                "to_name": "image",
-                "original_width": width,
-                "original_height": height,
-                "image_rotation": 0,
+        results = []
+        for region in regions:
+            brush = encode_brush(decode_rle(region.rle, annotations.size))
+            class_name = annotations.class_name(region.object_id)
+            results.append({
+                "id": f"object-{region.object_id}", "type": "brushlabels", "from_name": "tag", "to_name": "image",
+                "original_width": width, "original_height": height, "image_rotation": 0,
                 "score": round(region.confidence, 4),
-                "value": {
-                    "format": "rle",
-                    "rle": encode_brush(decode_rle(region.rle, annotations.size)),
-                    "brushlabels": [annotations.class_name(region.object_id)],
-                },
-            }
-            for region in regions
-        ]
+                "value": {"format": "rle", "rle": brush, "brushlabels": [class_name]},
+            })  # fmt: skip
         prediction = {"model_version": "aotlab", "score": mean_confidence(regions), "result": results}
         image = f"{LOCAL_FILES_URL}{video.image_name(frame, annotations.stem(frame))}"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})

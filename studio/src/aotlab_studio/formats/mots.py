@@ -40,15 +40,10 @@ def parse_mots(path: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, in
     if classes is None:
         classes = {f"class {class_id}": class_id for class_id in sorted({int(row[2]) for row in rows})}
     names = {class_id: name for name, class_id in classes.items()}
-    regions = [
-        ParsedRegion(
-            frame,
-            rle,
-            names.get(class_id, ""),
-            object_id if len(uses[object_id]) == 1 else (class_id, object_id),
-        )
-        for frame, rle, object_id, class_id in records
-    ]
+    regions = []
+    for frame, rle, object_id, class_id in records:
+        key = object_id if len(uses[object_id]) == 1 else (class_id, object_id)
+        regions.append(ParsedRegion(frame, rle, names.get(class_id, ""), key))
     return regions, classes
 
 

@@ -86,24 +86,24 @@ def _parse_json(tree: Any, video: VideoInfo) -> Parsed | None:
 def read_project(folder: Path, video: VideoInfo) -> Annotations:
     """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
     document = Document.read(folder)
-    now = document.snapshot
-    size, count = now.size, now.count
+    snapshot = document.snapshot
+    size, count = snapshot.size, snapshot.count
     if size != video.size or video.length not in (None, count):
         name = Path(document.header.video.path).name
         raise InputError(f"made for {name} of {count} frames, {size[1]}×{size[0]}; give its video")
-    class_names, attributes = now.describe_objects()
+    if not snapshot.annotated_frames:
+        raise InputError("holds no mask; draw or track an object first")
+    class_names, attributes = snapshot.describe_objects()
     annotations = Annotations(size, class_names=class_names)
-    annotations.classes = now.classes
-    for index in now.annotated_frames:
-        labels, scores = now.labels(index), now.scores(index)
+    annotations.classes = snapshot.classes
+    for index in snapshot.annotated_frames:
+        labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
-            Region(object_id, encode_rle(labels == object_id), scores[object_id].confidence)
-            for object_id in now.objects.ids
-            if object_id in scores
+            Region(each, encode_rle(labels == each), scores[each].confidence)
+            for each in snapshot.objects.ids
+            if each in scores
         ]
     annotations.add_attributes(attributes)
-    if not annotations.frames:
-        raise InputError("holds no mask; draw or track an object first")
     return annotations
 
 

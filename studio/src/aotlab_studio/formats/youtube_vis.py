@@ -18,12 +18,10 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
     for index, record in enumerate(tree["annotations"]):
         video_id, segmentations = record["video_id"], record["segmentations"]
         lengths[video_id] = max(lengths.get(video_id, 0), len(segmentations))
-        key = {
-            "object_id": f"annotation {index}",
-            **(record.get("attributes") or {}),
-        }  # used without a track id
+        # the object id is used without a track id
+        own = {"object_id": f"annotation {index}", **(record.get("attributes") or {})}
         annotations += [
-            {**record, "attributes": key, "image_id": (video_id, frame), "segmentation": segmentation}
+            {**record, "attributes": own, "image_id": (video_id, frame), "segmentation": segmentation}
             for frame, segmentation in enumerate(segmentations)
         ]
     images = []
@@ -56,34 +54,21 @@ def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, 
         records = [tracks[object_id].get(frame, ({"area": 0}, None))[0] for frame in frames]
         return [record[field] if record["area"] else None for record in records]
 
-    return {
-        "info": coco["info"],
-        "categories": coco["categories"],
-        "videos": [
-            {
-                "id": 1,
-                "file_names": [image["file_name"] for image in coco["images"]],
-                **{key: stored[key] for key in ("height", "width")},
-                "length": len(frames),
-            }
-        ],
-        "annotations": [
-            {
-                "id": object_id,
-                "video_id": 1,
-                "track_id": object_id,
-                "iscrowd": 0,
-                "score": mean_confidence([region for _, region in track.values() if region.area]),
-                "height": stored["height"],
-                "width": stored["width"],
-                "segmentations": column(object_id, "segmentation"),
-                "bboxes": column(object_id, "bbox"),
-                "areas": column(object_id, "area"),
-                "category_id": next(iter(track.values()))[0]["category_id"],
-            }
-            for object_id, track in sorted(tracks.items())
-        ],
-    }
+    names, size = (
+        [image["file_name"] for image in coco["images"]],
+        {key: stored[key] for key in ("height", "width")},
+    )
+    tracked = [
+        {
+            "id": object_id, "video_id": 1, "track_id": object_id, "iscrowd": 0,
+            "score": mean_confidence([region for _, region in track.values() if region.area]), **size,
+            "segmentations": column(object_id, "segmentation"), "bboxes": column(object_id, "bbox"),
+            "areas": column(object_id, "area"), "category_id": next(iter(track.values()))[0]["category_id"],
+        }
+        for object_id, track in sorted(tracks.items())
+    ]  # fmt: skip
+    videos = [{"id": 1, "file_names": names, **size, "length": len(frames)}]
+    return {"info": coco["info"], "categories": coco["categories"], "videos": videos, "annotations": tracked}
 
 
 def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:

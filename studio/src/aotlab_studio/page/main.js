@@ -116,7 +116,7 @@ export class App {
   /** Show what was edited or tracked, without the masks. @param {import('./protocol.js').DocumentState} state */
   showDocument(state) {
     this.tracking.showRange(state.range);
-    this.timeline.set({ clip: state.clip, outdated: state.outdated });
+    this.timeline.set({ editable: state.editable_range, outdated: state.outdated });
     this.clip.setStatus(state.status, state.note);
     this.history.setTitles(state.history);
     const { notes, objects, classes } = state;

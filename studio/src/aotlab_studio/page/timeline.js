@@ -55,7 +55,7 @@ export class Timeline {
     /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
     this.outdated = [];
     /** First and last frame that can be changed; the others are dimmed. @type {[number, number]} */
-    this.clip = [0, Infinity];
+    this.editable = [0, Infinity];
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
@@ -100,7 +100,7 @@ export class Timeline {
     return NAMES_WIDTH + (frame - this.first) * this.column;
   }
 
-  /** @param {Partial<Pick<Timeline, 'count' | 'outdated' | 'clip' | 'checks'>>} values */
+  /** @param {Partial<Pick<Timeline, 'count' | 'outdated' | 'editable' | 'checks'>>} values */
   set(values) {
     Object.assign(this, values);
     this.redraw();
@@ -291,10 +291,10 @@ export class Timeline {
     this.drawTicks(context);
     this.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
     for (const [start, end] of this.outdated) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
-    const end = this.frameToX(Math.min(this.count, this.clip[1] + 1));
+    const end = this.frameToX(Math.min(this.count, this.editable[1] + 1));
     context.fillStyle = colors.empty;
     context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.clip[0]) - NAMES_WIDTH, this.strips.height);
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.editable[0]) - NAMES_WIDTH, this.strips.height);
     context.fillRect(end, 0, this.frameToX(this.count) - end, this.strips.height);
     context.globalAlpha = 1;
     context.fillStyle = colors.ink;

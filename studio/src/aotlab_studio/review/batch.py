@@ -28,9 +28,9 @@ def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> No
 
 def update_review(folder: Path) -> None:
     """Write the review of a batch again from its videos' reviews; do nothing without a review."""
+    keys = ("name", "status", "frames", "error", "video", "rate")
     try:
         entries = json.loads((folder / REVIEW_FILE).read_text(encoding="utf-8"))
-        keys = ("name", "status", "frames", "error", "video", "rate")
         records = [{key: entry[key] for key in keys} for entry in entries]
     except (OSError, ValueError, LookupError, TypeError):
         return
@@ -40,12 +40,14 @@ def update_review(folder: Path) -> None:
 
 
 def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    notes = _read_notes(folder / record["name"])
-    tracked = record["status"] == "done"
+    try:
+        notes = json.loads((folder / record["name"] / REVIEW_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        notes = {"objects": [], "check": []}
     checks = sorted({check["frame"] for check in notes["check"]})
     return {
         "name": record["name"],
-        "status": "check" if tracked and checks else record["status"],
+        "status": "check" if record["status"] == "done" and checks else record["status"],
         "frames": record.get("frames"),
         "objects": len(notes["objects"]),
         "lost_objects": sum(bool(item["lost_on"]) for item in notes["objects"]),
@@ -55,15 +57,6 @@ def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "rate": record.get("rate", "24"),
         "notes": notes,
     }
-
-
-def _read_notes(folder: Path) -> dict[str, Any]:
-    """Return objects and checks of a video's review; empty if it is missing."""
-    try:
-        notes: dict[str, Any] = json.loads((folder / REVIEW_FILE).read_text(encoding="utf-8"))
-        return notes
-    except (OSError, ValueError):
-        return {"objects": [], "check": []}
 
 
 def read_entries(folder: Path) -> list[dict[str, Any]] | None:
@@ -78,9 +71,8 @@ def read_entries(folder: Path) -> list[dict[str, Any]] | None:
         if isinstance(reviews, list):  # the review of a single video is an object
             return rank_entries([entry for entry in reviews if entry["status"] != "waiting"])
     except (OSError, TypeError, ValueError, KeyError, RecursionError) as error:
-        raise InputError(
-            f"{path}: not the reviews of a list ({error}); write it again with aotlab track --summarize"
-        ) from error
+        remedy = "write it again with aotlab track --summarize"
+        raise InputError(f"{path}: not the reviews of a list ({error}); {remedy}") from error
     return [
         {"name": path.name, "video": str(path), "frames": None, "objects": 0, "error": "", "rate": "25"}
         for path in _list_videos(folder)
@@ -88,8 +80,13 @@ def read_entries(folder: Path) -> list[dict[str, Any]] | None:
 
 
 def rank_entries(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the entries of ``review.json``, the most urgent first."""
-    return sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -_measure_loss(entry)))
+    """Return the entries of ``review.json``: by status, then by the largest share of frames without an object."""
+
+    def measure_loss(entry: Mapping[str, Any]) -> float:
+        lost = [sum(end - start + 1 for start, end in item["lost_on"]) for item in entry["notes"]["objects"]]
+        return max(lost, default=0) / max(1, entry["frames"] or 0)
+
+    return sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -measure_loss(entry)))
 
 
 def locate_video(folder: Path, entry: Mapping[str, Any]) -> Path:
@@ -100,40 +97,33 @@ def locate_video(folder: Path, entry: Mapping[str, Any]) -> Path:
 
 def list_sentences(entry: Mapping[str, Any]) -> list[str]:
     """Return what to check in a video: ranges with lost objects, then frames, worst first."""
-    rate = Fraction(entry["rate"])
-    objects = entry["notes"]["objects"]
-    class_names = {item["id"]: item.get("class_name") for item in objects}
+    rate, notes = Fraction(entry["rate"]), entry["notes"]
+    class_names = {item["id"]: item.get("class_name") for item in notes["objects"]}
 
     def name(object_id: int) -> str:
-        return f"object {object_id}" + (f" ({class_names[object_id]})" if class_names.get(object_id) else "")
+        class_name = class_names.get(object_id)
+        return f"object {object_id} ({class_name})" if class_name else f"object {object_id}"
 
     sentences = [
         f"{name(item['id'])} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
-        for item in objects
+        for item in notes["objects"]
         for start, end in item["lost_on"]
     ]
-    sentences += [f"frame {index} follows a cut" for index in entry["notes"].get("cuts", [])]
+    sentences += [f"frame {index} follows a cut" for index in notes.get("cuts", [])]
+    checks = [check for check in notes["check"] if check["reason"] != "lost"]
     return sentences + [
-        f"frame {check['frame']}: {name(check['object_id'])} {REASONS.get(check['reason'], check['reason'])}"
-        for check in entry["notes"]["check"]
-        if check["reason"] != "lost"
+        f"frame {each['frame']}: {name(each['object_id'])} {REASONS.get(each['reason'], each['reason'])}"
+        for each in checks
     ]
-
-
-def _measure_loss(entry: Mapping[str, Any]) -> float:
-    """Return the largest fraction of frames on which an object is lost."""
-    lost = [sum(end - start + 1 for start, end in item["lost_on"]) for item in entry["notes"]["objects"]]
-    return max(lost, default=0) / max(1, entry["frames"] or 0)
 
 
 def _list_videos(folder: Path) -> list[Path]:
-    """Return the videos of a folder.
+    """Return the videos of a folder, beside which only masks of their names may be images.
 
-    None in a project, in the results of a video, or in a folder of images other than masks beside videos.
+    None in a project, or in the results of a video.
     """
     if not folder.is_dir() or any((folder / name).exists() for name in (PROJECT_FILE, JOB_RECORD)):
         return []
     videos = [path for path in list_videos(folder) if path.suffix != PROJECT_SUFFIX]
-    masks = {f"{path.stem}.png" for path in videos}
     images = {path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
-    return videos if images <= masks else []
+    return videos if images <= {f"{path.stem}.png" for path in videos} else []

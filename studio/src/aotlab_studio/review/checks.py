@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab.sdk import LostFlags
+from aotlab.sdk import LostObjects
 from aotlab_studio.document.scores import Score, find_lost
 
 MIN_DISTANCE = 5
@@ -74,13 +75,14 @@ def _check_object(
     """Return the checks of one object: the worst of neighboring frames with the same reason."""
     kept: dict[str, list[Check]] = {}
     seen = {index: index in skip or score.visible for index, score in zip(frames, scores, strict=True)}
-    lost = {run[LostFlags.FRAMES - 1] for run in find_lost(seen)}
+    lost = {run[LostObjects.FRAMES - 1] for run in find_lost(seen)}
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
         if index in skip:
             continue
         severities = {
             "lost": float(index in lost),
-            "unsure": _confidence_severity(score),
+            # 0 at a confidence of 0.96 and above, `MIN_SEVERITY` at 0.82, 1 at 0.4
+            "unsure": min(1.0, max(0.0, (0.96 - score.confidence) / 0.56)) if score.area else 0.0,
             "fragment": _share_severity(score.signals.fragment),
             "flip": _share_severity(score.signals.flip),
             "contact": 0.8 * score.signals.contact,
@@ -93,18 +95,15 @@ def _check_object(
         for reason, severity in severities.items():
             if severity >= MIN_SEVERITY:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
-                check = Check(index, object_id, reason, round(severity, 3))
-                _keep_worse(kept.setdefault(reason, []), check, distance)
+                check, checks = (
+                    Check(index, object_id, reason, round(severity, 3)),
+                    kept.setdefault(reason, []),
+                )
+                if not checks or index - checks[-1].frame >= distance:
+                    checks.append(check)
+                elif check.severity > checks[-1].severity:
+                    checks[-1] = check
     return [check for checks in kept.values() for check in checks]
-
-
-def _keep_worse(checks: list[Check], check: Check, distance: int) -> None:
-    """Append a check, or keep the worse of two that are less than ``distance`` frames apart."""
-    if checks and check.frame - checks[-1].frame < distance:
-        if check.severity > checks[-1].severity:
-            checks[-1] = check
-        return
-    checks.append(check)
 
 
 def _share_severity(share: float) -> float:
@@ -112,22 +111,15 @@ def _share_severity(share: float) -> float:
     return min(1.0, 0.6 + 0.4 * (share - MIN_SHARE) / 0.17) if share >= MIN_SHARE else 0.0
 
 
-def _confidence_severity(score: Score) -> float:
-    """0 at a confidence of 0.96 and above, `MIN_SEVERITY` at 0.82, 1 at 0.4."""
-    return min(1.0, max(0.0, (0.96 - score.confidence) / 0.56)) if score.area else 0.0
-
-
 def _area_severity(before: Score, after: Score) -> float:
     """0 for the same area, 1 for an object that appears, disappears, or is many times larger or smaller."""
-    larger = max(before.area, after.area)
-    if larger < 16:
-        return 0.0
-    return max(0.0, 1 - min(before.area, after.area) / larger - 0.25)
+    smaller, larger = sorted((before.area, after.area))
+    return 0.0 if larger < 16 else max(0.0, 1 - smaller / larger - 0.25)
 
 
 def _jump_severity(before: Score, after: Score) -> float:
     """Movement of the center relative to the object's extent."""
     if not before.area or not after.area:
         return 0.0
-    distance = ((before.x - after.x) ** 2 + (before.y - after.y) ** 2) ** 0.5
-    return max(0.0, min(1.0, distance / (before.area**0.5) - 0.25))
+    distance = math.hypot(before.x - after.x, before.y - after.y)
+    return max(0.0, min(1.0, distance / before.area**0.5 - 0.25))

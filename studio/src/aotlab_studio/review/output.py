@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab import draw_overlay
-from aotlab.sdk import LostFlags, Output, TrackedFrame, align_columns, atomic_path, concat_images
+from aotlab.sdk import LostObjects, Output, TrackedFrame, align_columns, atomic_path, concat_images
 from aotlab_studio.document.scores import Score, find_lost, measure_scores
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import write_batch_review
@@ -58,8 +58,7 @@ class ReviewFile(Output):
             labels, prediction.ids, prediction.confidence, prediction.disagreement, signals
         )
         self._drawn[tracked.index] = tracked.given_ids
-        if prediction.cut:
-            self._cuts.append(tracked.index)
+        self._cuts += [tracked.index] * prediction.cut
         confidence = min(prediction.confidence.values(), default=1.0)
         image = draw_thumbnail(tracked.frame, labels)
         if not self._thumbnails:
@@ -125,16 +124,13 @@ def review_video(
 ) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 
-    Args:
-        name: name of the video.
-        scores: scores by frame and object id.
-        drawn: as in `find_checks`.
+    Scores are by frame and object id; ``drawn`` as in `find_checks`.
     """
     object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     return {
         "video": name,
         "frames": len(scores),
-        "lost": {"frames": LostFlags.FRAMES, "confidence": LostFlags.MIN_CONFIDENCE},
+        "lost": {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE},
         "objects": [_review_object(object_id, scores) for object_id in object_ids],
         "check": [asdict(check) for check in find_checks(scores, drawn)],
     }
@@ -152,17 +148,13 @@ def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] 
         counts = [str(item[key]) for key in ("id", "visible", "absent", "lost")]
         ranges = [f"{frame_number(first)} to {frame_number(last)}" for first, last in item["lost_on"]]
         rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both, ", ".join(ranges) or "-"])
-    lines = ["  ".join(row) for row in align_columns(rows, right=0)]
     frames: dict[int, list[str]] = {}
     for check in review["check"]:
         text = f"object {check['object_id']} ({check['reason']}, {check['severity']:.2f})"
-        frames.setdefault(check["frame"], []).append(text)
-    if frames:
-        lines.append("frames to check first:")
-    return lines + [
-        f"  frame {frame_number(frame)}: {', '.join(texts)}"
-        for frame, texts in list(frames.items())[:MAX_LISTED]
-    ]
+        frames.setdefault(frame_number(check["frame"]), []).append(text)
+    listed = [f"  frame {number}: {', '.join(texts)}" for number, texts in list(frames.items())[:MAX_LISTED]]
+    table = ["  ".join(row) for row in align_columns(rows, right=0)]
+    return [*table, *["frames to check first:"] * bool(listed), *listed]
 
 
 def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Entry, StatusRecord
-from aotlab_studio.document.strips import encode_strips
 from aotlab_studio.protocol import Description
 from aotlab_studio.server.export import PROBABILITIES
 from aotlab_studio.server.session import Session
@@ -41,7 +40,7 @@ def describe(session: Session) -> Description:
             size=document.frames.size,
             rate=float(document.frames.rate),
             shared=document.shared,
-            strips=encode_strips(document.snapshot),
+            strips=document.snapshot.strips,
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
             models=session.choice.names,
             model=session.choice.chosen,
@@ -51,8 +50,8 @@ def describe(session: Session) -> Description:
 
 
 def strips(document: Document) -> dict[int, str]:
-    """Return the strip of each object, as `encode_strips`."""
-    return encode_strips(document.snapshot)
+    """Return the strip of each object, as `Snapshot.strips`."""
+    return document.snapshot.strips
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
@@ -71,8 +70,8 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
     if "frame" in values:
         require_frame(values["frame"], session.document.frames.count)
     action, document = ACTIONS[name], session.document
-    view, before = session.act_as(actor), document.head
-    if action in DRAWING_ACTIONS:
+    view, before = session.act_as(actor), document.log.head
+    if action in (*MASK_ACTIONS, Session.suggest):  # drawing interrupts the tracking of corrections
         session.runner.delay_corrections()
     of_document = action in DOCUMENT_ACTIONS
     repeatable = of_document and actor.message is not None
@@ -80,7 +79,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
         if actor.message in document.log.messages:
             return _repeat(action, document.log.messages[actor.message], values)
         result = action(view.document if of_document else view, **values)
-    if document.head != before:
+    if document.log.head != before:
         session.runner.schedule()
     return result
 
@@ -103,14 +102,12 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(action.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-DRAWING_ACTIONS: Sequence[Callable[..., Any]] = (
+MASK_ACTIONS: Sequence[Callable[..., Any]] = (
     editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
-    editing.reassign, Session.suggest,
+    editing.reassign,
 )  # fmt: skip
-"""actions that change drawn masks of a frame, which interrupt the tracking of corrections"""
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
-    editing.paint, editing.outline, editing.fill_holes, editing.clear, editing.remove_keyframe, editing.split_object,
-    editing.reassign, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
+    *MASK_ACTIONS, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
     editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
     Document.save_version, Document.restore_version,
 )  # fmt: skip

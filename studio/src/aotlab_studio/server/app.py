@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import logging
 import secrets
 import socket
@@ -46,8 +45,8 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-DRAWINGS = ("paint", "outline", "add_object", "set_note", "set_status", "change_object")
-"""actions of drawings and typed texts, which a page repeats when it closes before their answers"""
+RESENT_ACTIONS = ("paint", "outline", "add_object", "set_note", "set_status", "change_object")
+"""actions that a page sends again after a lost connection or when it closes; each message counts once"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
 MAX_QUEUED_EVENTS = 5000
@@ -56,84 +55,56 @@ PERSON_COOKIE = "aotlab_person"
 """cookie with the name of the person at the page"""
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 DEFAULT_PORT = 8419
-NO_CACHE_HEADERS = {"cache-control": "no-store"}
 CACHE_HEADERS = {"cache-control": "private, max-age=3600"}
 
 
 def build_app(session: Session) -> Starlette:
     """Return the application, without its guard."""
-    endpoints = Endpoints(session)
-    return Starlette(
-        routes=[
-            *make_page_routes("index.html"),
-            Route("/frame/{index}", endpoints.get_frame),
-            Route("/labels/{index}", endpoints.get_labels),
-            Route("/masks/{index}", endpoints.upload_masks, methods=["POST"]),
-            Route("/drawings", endpoints.store_drawings, methods=["POST"]),
-            Route("/export.zip", endpoints.get_archive),
-            WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
-        ],
-        exception_handlers={
-            InputError: lambda _, error: PlainTextResponse(str(error), 404),
-            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
-        },
-    )
 
-
-class Endpoints:
-    """Responses to HTTP requests."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def get_frame(self, request: Request) -> Response:
+    def get_frame(request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
 
         ``masks`` draws its masks over it. A browser may keep what it asked for by this session's video id, and by the
         revision of the masks: another video has other addresses.
         """
-        index, frames = _parse_index(request), self._session.document.frames
-        if request.query_params.get("near"):
-            return _jpeg_response(await run_in_threadpool(frames.nearest_jpeg, index), NO_CACHE_HEADERS)
-        text = request.query_params.get("width", "")
+        index, query, frames = parse_index(request), request.query_params, session.document.frames
+        text = query.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
-        cacheable = request.query_params.get("video") == self._session.video_id
-        content = await run_in_threadpool(frames.jpeg, index, width)
-        if "masks" in request.query_params:
-            content = await run_in_threadpool(draw_masks, content, self._session.document.snapshot, index)
-        return _jpeg_response(content, CACHE_HEADERS if cacheable else NO_CACHE_HEADERS)
+        content = frames.nearest_jpeg(index) if query.get("near") else frames.jpeg(index, width)
+        if "masks" in query:
+            content = draw_masks(content, session.document.snapshot, index)
+        cacheable = query.get("video") == session.video_id and not query.get("near")
+        return Response(content, media_type="image/jpeg", headers=CACHE_HEADERS if cacheable else None)
 
-    async def get_labels(self, request: Request) -> Response:
+    def get_labels(request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
-        document, index = self._session.document, _parse_index(request)
-        content = await run_in_threadpool(lambda: encode_labels(document.snapshot.labels(index)))
-        return Response(content, media_type="application/octet-stream", headers=NO_CACHE_HEADERS)
+        labels = session.document.snapshot.labels(parse_index(request))
+        return Response(encode_labels(labels), media_type="application/octet-stream")
 
-    async def upload_masks(self, request: Request) -> Response:
+    async def upload_masks(request: Request) -> Response:
         """Load the masks of an uploaded file.
 
         ``chosen`` in the query is the chosen object, ``targets`` as in `load_upload`; without them, 409 and the list of
         `FileObject` ask which objects the masks are of. ``page`` is the id of the page, as of its WebSocket.
         """
-        query, targets, index = request.query_params, None, _parse_index(request)
-        document = self._session.document.act_as(Actor(read_person(request), query.get("page")))
+        query, index = request.query_params, parse_index(request)
+        document = session.document.act_as(Actor(read_person(request), query.get("page")))
         require_frame(index, document.frames.count)
         body = await read_body(request)
         try:
             chosen = msgspec.json.decode(query.get("chosen", "null"), type=int | None)
-            if "targets" in query:
-                targets = msgspec.json.decode(query["targets"], type=dict[int, int | None])
+            targets = msgspec.json.decode(query.get("targets", "null"), type=dict[int, int | None] | None)
             loaded = await run_in_threadpool(
                 load_upload, document, index, body, chosen=chosen, targets=targets
             )
-            self._session.runner.schedule()
-            return Response(msgspec.json.encode(loaded), media_type="application/json")
         except UnclearObjectsError as error:
             return JSONResponse(msgspec.to_builtins(error.objects), 409)
         except (InputError, msgspec.DecodeError) as error:
             return PlainTextResponse(str(error), 422)
+        session.runner.schedule()
+        return JSONResponse(msgspec.to_builtins(loaded, str_keys=True))
 
-    async def store_drawings(self, request: Request) -> Response:
+    async def store_drawings(request: Request) -> Response:
         """Store the unacknowledged drawings of a page that closes: its messages, in order.
 
         A message without an object is for the object that the one before it has made. If some are refused, the others
@@ -145,26 +116,41 @@ class Endpoints:
             return PlainTextResponse(f"drawings: {error}", 422)
         actor, object_id, errors = Actor(read_person(request)), None, list[str]()
         for message in messages:
-            if message.get("do") not in DRAWINGS:
-                return PlainTextResponse(f"drawings: expected {', '.join(DRAWINGS)}", 422)
+            if message.get("do") not in RESENT_ACTIONS:
+                return PlainTextResponse(f"drawings: expected {', '.join(RESENT_ACTIONS)}", 422)
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
                 message["object_id"] = object_id
-            answer = await answer_message(self._session, message, actor)
+            answer = await answer_message(session, message, actor)
             if isinstance(answer, Failure):
                 errors.append(answer.error)
-            if (lacks_object or message["do"] == "add_object") and isinstance(answer, Answer):
-                object_id = (
-                    answer.result.object_id if isinstance(answer.result, EditResult) else answer.result
-                )
+            elif lacks_object or message["do"] == "add_object":
+                made = answer.result
+                object_id = made.object_id if isinstance(made, EditResult) else made
         return PlainTextResponse("\n".join(errors), 422) if errors else Response(status_code=204)
 
-    async def get_archive(self, request: Request) -> Response:
+    def get_archive(request: Request) -> Response:
         """Return the last export."""
-        path = self._session.archive
+        path = session.archive
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
-        return FileResponse(path, filename=path.name, headers=NO_CACHE_HEADERS)
+        return FileResponse(path, filename=path.name)
+
+    return Starlette(
+        routes=[
+            *make_page_routes("index.html"),
+            Route("/frame/{index}", get_frame),
+            Route("/labels/{index}", get_labels),
+            Route("/masks/{index}", upload_masks, methods=["POST"]),
+            Route("/drawings", store_drawings, methods=["POST"]),
+            Route("/export.zip", get_archive),
+            WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
+        ],
+        exception_handlers={
+            InputError: lambda _, error: PlainTextResponse(str(error), 404),
+            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
+        },
+    )
 
 
 async def answer_message(session: Session, message: dict[str, Any], actor: Actor) -> Answer | Failure:
@@ -172,13 +158,13 @@ async def answer_message(session: Session, message: dict[str, Any], actor: Actor
     document, message_id = session.document, message.get("id")
     if not isinstance(message_id, int):
         message_id = None
-    elif message.get("do") in DRAWINGS and message_id >= MIN_PAGE_ID:
+    elif message.get("do") in RESENT_ACTIONS and message_id >= MIN_PAGE_ID:
         actor = replace(actor, message=message_id)
     try:
         result = await run_in_threadpool(run_action, session, message, actor)
-        return Answer(message_id, result, document.revision, document.head)
+        return Answer(message_id, result, document.revision, document.log.head)
     except OutdatedError as error:
-        return Failure(message_id, str(error), ["wait", "proceed"] if error.waits else ["proceed"])
+        return Failure(message_id, str(error), error.choices)
     except InputError as error:
         return Failure(message_id, str(error))
     except Exception:
@@ -191,8 +177,7 @@ class Connection:
 
     def __init__(self, session: Session, socket: WebSocket) -> None:
         self._session, self._socket = session, socket
-        self._page = socket.query_params.get("page") or secrets.token_hex(8)
-        self._actor = Actor(read_person(socket), self._page)
+        self._actor = Actor(read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -201,8 +186,8 @@ class Connection:
     async def run(self) -> None:
         """Serve until the page disconnects."""
         await self._socket.accept()
-        listeners = self._session.document.listeners
-        listeners.append(self._notify)
+        document = self._session.document
+        document.listeners.append(self._notify)
         sender = asyncio.create_task(self._send())
         try:
             while (text := (await self._socket.receive()).get("text")) is not None:
@@ -211,9 +196,9 @@ class Connection:
         except (WebSocketDisconnect, RuntimeError):
             pass  # disconnected
         finally:
-            listeners.remove(self._notify)
+            document.listeners.remove(self._notify)
             sender.cancel()
-            self._session.document.forget_page(self._page)
+            document.forget_page(self._actor.page)
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order; exports and statuses may wait, beside later ones."""
@@ -222,14 +207,13 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        if message.get("do") in ("export", "set_status"):
-            task = asyncio.create_task(self._handle(message))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        else:
-            await self._handle(message)
+        task = asyncio.create_task(self._answer(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if message.get("do") not in ("export", "set_status"):
+            await task
 
-    async def _handle(self, message: dict[str, Any]) -> None:
+    async def _answer(self, message: dict[str, Any]) -> None:
         self._queue.put_nowait(await answer_message(self._session, message, self._actor))
 
     def _notify(self, event: Event) -> None:
@@ -297,9 +281,7 @@ def find_reachable_host(host: str) -> str:
 def bind_socket(host: str, port: int | None) -> socket.socket:
     """Return a listening socket; raise `InputError` if it cannot listen there.
 
-    Args:
-        port: None: `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken; 0: any
-            free one.
+    Without a port, it is `DEFAULT_PORT`, as browsers keep a page's settings by port, or any free one if that is taken.
     """
     if port is None:
         try:
@@ -318,16 +300,12 @@ def bind_socket(host: str, port: int | None) -> socket.socket:
         raise InputError(f"host {host}, port {port}: cannot listen there ({error}); {remedy}") from error
 
 
-def _parse_index(request: Request) -> int:
+def parse_index(request: Request) -> int:
     """Return the frame number of an address; raise `InputError` for other text."""
     text = request.path_params["index"]
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise InputError(f"frame {text[:40]!r}: not a frame number")
     return int(text)
-
-
-def _jpeg_response(content: bytes, headers: dict[str, str]) -> Response:
-    return Response(content, media_type="image/jpeg", headers=headers)
 
 
 async def read_body(request: Request) -> bytes:
@@ -352,15 +330,15 @@ def encode_labels(labels: np.ndarray) -> bytes:
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
 
 
-def draw_masks(content: bytes, now: Snapshot, index: int) -> bytes:
+def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
     """Return the JPEG of a frame with the masks of the visible objects in their colors."""
     import cv2
 
     image = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))[
         ..., ::-1
     ].copy()  # RGB
-    ids = cv2.resize(now.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    for item in now.objects:
+    ids = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    for item in snapshot.objects:
         if not item.hidden:
             color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
             image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)
@@ -368,24 +346,17 @@ def draw_masks(content: bytes, now: Snapshot, index: int) -> bytes:
 
 
 def make_page_routes(start: str) -> list[Route]:
-    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system.
-
-    Pages contain the icons. A browser that has a file gets 304.
-    """
-    folder, contents = files("aotlab_studio") / "page", dict[str, Response]()
+    """Return the routes of the page's files, of which ``start`` is the first; no request reaches the file system."""
+    folder, pages = files("aotlab_studio") / "page", dict[str, Response]()
     icons = (folder / "icons.svg").read_bytes()
     for file in folder.iterdir():
         if kind := CONTENT_TYPES.get(Path(file.name).suffix):
             content = file.read_bytes().replace(b"<!-- icons.svg -->", icons)
-            headers = {"cache-control": "no-cache", "etag": f'"{hashlib.sha256(content).hexdigest()}"'}
-            contents[file.name] = Response(content, media_type=kind, headers=headers)
+            pages[file.name] = Response(content, media_type=kind)
 
-    async def get_file(request: Request) -> Response:
-        found = contents.get(request.path_params.get("name", start), PlainTextResponse("no such file", 404))
-        etag = found.headers.get("etag", "")
-        if etag and request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers={"etag": etag})
-        return found
+    def get_file(request: Request) -> Response:
+        name = request.path_params.get("name", start)
+        return pages.get(name) or PlainTextResponse("no such file", 404)
 
     return [Route("/", get_file), Route("/page/{name}", get_file)]
 

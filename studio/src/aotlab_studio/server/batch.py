@@ -1,7 +1,8 @@
-"""A list of clips, which are videos in a folder or of a batch: opening, status, tracking of all, export."""
+"""A list of clips, which are videos in a folder or of a batch: opening, status, tracking, export, web server."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aotlab import InputError
 from aotlab.sdk import JOB_RECORD, concat_images
@@ -31,12 +37,15 @@ from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import REVIEW_FILE, list_sentences, locate_video, read_entries
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.server.app import build_app
-from aotlab_studio.server.batch_export import export_clips
-from aotlab_studio.server.session import Session, list_checks
+from aotlab_studio.server.actions import MESSAGES
+from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
+from aotlab_studio.server.export import export_clips
+from aotlab_studio.server.session import OutdatedError, Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
+RELEASE_SECONDS = 10.0
+"""seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
 log = logging.getLogger(__name__)
 
@@ -70,13 +79,13 @@ class Batch:
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
-        self._described: dict[str, tuple[list[Any], Clip]] = {}
+        self._described: dict[str, tuple[object, Clip]] = {}
         """by clip: sizes and times of its project's files, and what was read of them"""
+        self._tracking = ThreadPoolExecutor(1, "track all")
         self._waiting: set[str] = set()
         """clips that are being tracked, or going to be"""
         self._problems: dict[str, str] = {}
         """why the last tracking of a clip failed"""
-        self._tracking = ThreadPoolExecutor(1, "track all")
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
@@ -90,8 +99,7 @@ class Batch:
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
         """Begin a request of a person for a clip, which is opened first; `leave` ends it.
 
-        Args:
-            page: whether the request lasts as long as a page shows the clip, which other persons cannot open then.
+        A ``page`` keeps its request while it shows the clip, which other persons cannot open then.
         """
         with self._lock(name):
             found = self._open.get(name)
@@ -149,8 +157,7 @@ class Batch:
         return self._locks.setdefault(name, threading.RLock())
 
     def _open_session(self, name: str) -> OpenClip:
-        entry = self._find_entry(name)
-        job = read_job(self.folder / name)
+        entry, job = self._find_entry(name), read_job(self.folder / name)
         path = self.folder / name if job is not None and job.written else locate_video(self.folder, entry)
         session = self._open_clip(path, project=self._locate_project(name))
         session.document.shared = True
@@ -159,14 +166,12 @@ class Batch:
 
     def _find_entry(self, name: str) -> dict[str, Any]:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        for entry in read_entries(self.folder) or ():
-            if entry["name"] == name:
-                if entry["error"] and not locate_video(self.folder, entry).exists():
-                    raise InputError(
-                        f"{name}: could not be tracked ({entry['error']}), and its video is missing"
-                    )
-                return entry
-        raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
+        entry = next((each for each in read_entries(self.folder) or () if each["name"] == name), None)
+        if entry is None:
+            raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
+        if entry["error"] and not locate_video(self.folder, entry).exists():
+            raise InputError(f"{name}: could not be tracked ({entry['error']}), and its video is missing")
+        return entry
 
     def _locate_project(self, name: str) -> Path:
         return self.folder / f"{name}{PROJECT_SUFFIX}"
@@ -175,10 +180,8 @@ class Batch:
 
     def track_all(self, person: str) -> int:
         """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
-        chosen = [
-            clip.name for clip in self.list_clips() if clip.untracked and clip.name not in self._waiting
-        ]
-        for name in chosen:
+        chosen = {clip.name: clip for clip in self.list_clips() if clip.untracked}.keys() - self._waiting
+        for name in sorted(chosen):
             self._waiting.add(name)
             self._tracking.submit(self._track, name, person)
         return len(chosen)
@@ -190,25 +193,26 @@ class Batch:
 
     def _track(self, name: str, person: str) -> None:
         """Track a clip in both directions from its first drawn mask."""
+        problem: str | None = None
         try:
             with self.use(name, person) as session:
-                start = next(iter(session.document.snapshot.keyframes), 0)
-                session.track(start, "both")
+                session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
                 if (job := session.job) is not None:
                     job.wait()
-                    self._problems[name] = job.problem or ""
+                    problem = job.problem
         except InputError as error:
-            self._problems[name] = str(error)
+            problem = str(error)
         except Exception:  # the clips after it are tracked
             log.exception("%s: tracking failed", name)
-            self._problems[name] = "internal error; the program's output has the details"
+            problem = "internal error; the program's output has the details"
+        self._problems[name] = problem or ""
         self._waiting.discard(name)
 
     # Description
 
     def _describe(self, entry: dict[str, Any]) -> Clip:
-        name, error, project = entry["name"], entry["error"], self._locate_project(entry["name"])
-        results = digest_values(digest_results(self.folder / name))
+        name, error = entry["name"], entry["error"]
+        project, results = self._locate_project(name), digest_values(digest_results(self.folder / name))
         checks = list_sentences(entry) if entry.get("notes", {}).get("objects") else []
         clip = Clip(name, entry["frames"] or 0, entry["objects"], digest=results, sentences=checks)
         try:
@@ -224,14 +228,9 @@ class Batch:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
         if name in self._open:
             return describe_clip(name, self._read_document(name, project))
+        files = [self.folder / name / JOB_RECORD, project / PROJECT_FILE, project / LOG_FILE]
         stamp = []
-        record = self.folder / name / JOB_RECORD
-        for path in (
-            record,
-            project / PROJECT_FILE,
-            project / LOG_FILE,
-            *sorted(project.glob("layers/*.bin")),
-        ):
+        for path in (*files, *sorted(project.glob("layers/*.bin"))):
             with suppress(OSError):  # removed meanwhile
                 info = path.stat()
                 stamp.append((path.name, info.st_mtime_ns, info.st_size))
@@ -250,24 +249,20 @@ class Batch:
         Without a project, it is of the results of tracking; without results, of the first frame. Raises `InputError`
         for an unknown clip, or one that cannot be read.
         """
-        entry, project, path = (
-            self._find_entry(name),
-            self._locate_project(name),
-            self.folder / name / THUMBNAIL,
-        )
-        has_project = (project / PROJECT_FILE).is_file()
+        entry, project = self._find_entry(name), self._locate_project(name)
+        has_project, path = (project / PROJECT_FILE).is_file(), self.folder / name / THUMBNAIL
         if path.is_file() and not has_project:
             return path.read_bytes()
         frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
         images = [draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16))]
-        if has_project and (now := self._read_document(name, project).snapshot).annotated_frames:
+        if has_project and (snapshot := self._read_document(name, project).snapshot).annotated_frames:
             confidence = {
-                index: min((score.confidence for score in now.scores(index).values()), default=1.0)
-                for index in now.annotated_frames
+                index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
+                for index in snapshot.annotated_frames
             }
             worst = min(confidence, key=confidence.__getitem__)
             shown = dict.fromkeys((min(confidence), worst, max(confidence)))
-            images = [draw_thumbnail(frames.read(each), now.labels(each)) for each in shown]
+            images = [draw_thumbnail(frames.read(each), snapshot.labels(each)) for each in shown]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
@@ -281,11 +276,88 @@ class Batch:
 
 def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
-    now = document.snapshot
-    names, frames = {item.id: item.name for item in now.objects}, 1 + now.clip[1] - now.clip[0]
-    checks = [f"frame {check.frame}: {names[check.object_id]} {check.sentence}" for check in list_checks(now)]
+    snapshot = document.snapshot
+    objects, (first, last) = snapshot.objects, snapshot.editable_range
+    checks = [
+        f"frame {check.frame}: {objects.get(check.object_id).name} {check.sentence}"
+        for check in list_checks(snapshot)
+    ]
     return Clip(
-        name, frames, len(names), *document.status, digest=document.digest,
-        untracked=bool(now.keyframes) and len(now.annotated_frames) < frames,
+        name, last + 1 - first, len(objects.ids), *document.status, digest=document.digest,
+        untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip
+
+
+def build_batch_app(batch: Batch) -> Starlette:
+    """Return the application of a batch, without its guard."""
+    timers: dict[str, asyncio.Task[None]] = {}  # by clip: its release
+
+    def get_clips(request: Request) -> Response:
+        return JSONResponse(msgspec.to_builtins(batch.list_clips()))
+
+    async def set_status(request: Request) -> Response:
+        """Set the status of a clip; the body has the parameters of `Session.set_status`."""
+        body = await read_body(request)
+        name, person = request.path_params["name"], read_person(request)
+
+        def store() -> None:
+            fields = msgspec.json.decode(body, type=MESSAGES["set_status"])
+            with batch.use(name, person) as session:
+                session.set_status(**msgspec.structs.asdict(fields))
+
+        await run_in_threadpool(store)
+        return Response(status_code=204)
+
+    def track_all(request: Request) -> Response:
+        return JSONResponse(batch.track_all(read_person(request)))
+
+    async def export_all(request: Request) -> Response:
+        outputs = msgspec.json.decode(await read_body(request), type=list[str])
+        return JSONResponse(msgspec.to_builtins(await run_in_threadpool(batch.export_all, outputs)))
+
+    def get_thumbnail(request: Request) -> Response:
+        """Return the image of `Batch.draw_thumbnail`; a browser may keep it by the digest in its address."""
+        content = batch.draw_thumbnail(request.path_params["name"])
+        headers = CACHE_HEADERS if request.query_params.get("digest") else None
+        return Response(content, media_type="image/jpeg", headers=headers)
+
+    async def serve_clip(scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a clip's application answer."""
+        name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
+        page = scope["type"] == "websocket"
+        found = await run_in_threadpool(batch.enter, name, person, page=page)
+        try:
+            await found.app(scope, receive, send)
+        finally:
+            await run_in_threadpool(batch.leave, name, found, page=page)
+            if name in timers:
+                timers[name].cancel()
+            timers[name] = asyncio.create_task(release(name, found))
+
+    async def release(name: str, found: OpenClip) -> None:
+        """Release a clip after a while without a request, and after its tracking."""
+        await asyncio.sleep(RELEASE_SECONDS)
+        while found.session.runner.busy:
+            await asyncio.sleep(RELEASE_SECONDS)
+        await run_in_threadpool(batch.release, name)
+
+    return Starlette(
+        routes=[
+            *make_page_routes("batch.html"),
+            Route("/clips", get_clips),
+            Route("/clips/{name}", set_status, methods=["POST"]),
+            Route("/track", track_all, methods=["POST"]),
+            Route("/export", export_all, methods=["POST"]),
+            Route("/thumbnail/{name}", get_thumbnail),
+            Mount("/clip/{clip}", serve_clip),
+        ],
+        exception_handlers={
+            OutdatedError: lambda _, error: JSONResponse(
+                {"error": str(error), "choices": error.choices}, 428
+            ),
+            InputError: lambda _, error: PlainTextResponse(str(error), 409),
+            msgspec.DecodeError: lambda _, error: PlainTextResponse(f"body: {error}", 422),
+            ClientDisconnect: lambda _, error: Response(status_code=400),  # nobody reads it
+        },
+    )

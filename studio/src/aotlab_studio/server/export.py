@@ -1,51 +1,76 @@
-"""Export of masks in all outputs of `aotlab track`, and as a ZIP archive."""
+"""Export of masks in all outputs of `aotlab track`, as a ZIP archive, or into the results of a batch."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from aotlab import InputError, draw_overlay
-from aotlab.sdk import FrameSource, Output, StoredPrediction, TrackedFrame, VideoFile, find_output
+from aotlab.sdk import (
+    CLASSES,
+    CORRECTED_FILE,
+    FrameSource,
+    JobRecord,
+    Output,
+    StoredPrediction,
+    TrackedFrame,
+    VideoFile,
+    find_output,
+    list_outputs,
+    locked,
+    merge_class_ids,
+    write_job_record,
+)
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import utc_now
+from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
+from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
+from aotlab_studio.document.results import open_document
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import list_files
+from aotlab_studio.files import describe_write_error, list_files, read_export, replace_written, write_json
+from aotlab_studio.lock import LOCK
+from aotlab_studio.protocol import ExportedClips
+from aotlab_studio.review.batch import read_entries, update_review
 from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import FrameStore
 
 
-def read_prediction(now: Snapshot, index: int) -> StoredPrediction:
+def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
-    scores = now.scores(index)
-    confidence = {each: scores[each].confidence for each in now.objects.ids if each in scores}
+    scores = snapshot.scores(index)
+    confidence = {each: scores[each].confidence for each in snapshot.objects.ids if each in scores}
     differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
-    return StoredPrediction(now.labels(index), confidence, differ)
+    return StoredPrediction(snapshot.labels(index), confidence, differ)
 
 
-def list_classes(now: Snapshot) -> dict[str, int | None]:
+def list_classes(snapshot: Snapshot) -> dict[str, int | None]:
     """Return the class ids of a document by class name; None: any id."""
-    return {**{item.class_name or NO_CLASS: None for item in now.objects}, **now.classes}
+    return {**{item.class_name or NO_CLASS: None for item in snapshot.objects}, **snapshot.classes}
 
 
 EXPORT_RECORD = "export.json"
-"""`make_record`, beside the outputs"""
+"""`describe_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""
 VIDEOS = ("overlay", "prores", "vp9")
 """outputs that hold every frame of the range, annotated or not"""
+LOCK_TIMEOUT = 10.0
+"""seconds to wait for another export of the same clip"""
 
 
 def export_masks(
     frames: FrameStore,
-    now: Snapshot,
+    snapshot: Snapshot,
     folder: Path,
     names: Sequence[str],
     *,
@@ -53,20 +78,15 @@ def export_masks(
     last: int | None = None,
     classes: Mapping[str, int] | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:
+) -> None:
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        now: the document, which does not change meanwhile (`Document.freeze`).
-        folder: created if missing.
+        snapshot: the document, which does not change meanwhile (`Document.freeze`).
         names: outputs, of `list_outputs`.
-        first: first frame.
-        last: last frame, included; None: the job's or video's.
+        last: last frame, included; None: the last editable one.
         classes: class ids by class name; None: the document's.
         on_frame: called with the number of frames done and in total; an error cancels.
-
-    Returns:
-        written files and folders.
 
     Raises:
         InputError: no or an unknown name, no result in the range, or the folder cannot be written.
@@ -75,37 +95,31 @@ def export_masks(
         raise InputError("export: choose an output")
     kinds = {name: find_output(name) for name in names}
     outputs: dict[str, Output] = {}
-    first, last = max(first, now.clip[0]), now.clip[1] if last is None else last
-    annotated = {index for index in now.annotated_frames if first <= index <= last}
+    first, last = max(first, snapshot.editable_range[0]), snapshot.editable_range[1] if last is None else last
+    annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
         raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
     wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
-    class_names, attributes = now.describe_objects()
-    object_names = {item.id: item.name for item in now.objects}
+    class_names, attributes = snapshot.describe_objects()
+    object_names = {item.id: item.name for item in snapshot.objects}
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
             if name == "review":
-                outputs[name] = ProjectReview(path, frames, now)
+                outputs[name] = ProjectReview(path, frames, snapshot)
             elif name == "overlay":
                 outputs[name] = VideoFile(path, frames, lambda tracked: draw_names(tracked, object_names))
             else:
                 outputs[name] = kind.open(path, frames)
             # a review shows people which object it is
             outputs[name].class_names.update(object_names if name == "review" else class_names)
-            outputs[name].classes.update(now.classes if classes is None else classes)
+            outputs[name].classes.update(snapshot.classes if classes is None else classes)
             outputs[name].attributes.update(attributes)
-        max_id = max((item.id for item in now.objects), default=0)
+        max_id = max(snapshot.objects.ids, default=0)
         for done, index in enumerate(wanted, start=1):
-            image = frames.read(index, "export")
-            tracked = TrackedFrame(
-                index,
-                image,
-                read_prediction(now, index),
-                frames.time(index),
-                max_id,
-                frozenset(now.keyframe(index)),
-            )
+            image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
+            drawn = frozenset(snapshot.keyframe(index))
+            tracked = TrackedFrame(index, image, prediction, frames.time(index), max_id, drawn)
             for name, output in outputs.items():
                 if index in annotated or name in VIDEOS:
                     output.write(frames.stem(index), tracked)
@@ -117,21 +131,19 @@ def export_masks(
             with suppress(Exception):  # the first error says more
                 output.drop()
         raise
-    return [output.path for output in outputs.values() if output.path.exists()]
 
 
-def make_record(document: Document, now: Snapshot, first: int = 0, last: int | None = None) -> dict[str, Any]:
+def describe_export(
+    document: Document, snapshot: Snapshot, first: int = 0, last: int | None = None
+) -> dict[str, Any]:
     """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
 
-    Args:
-        now: `Document.freeze`; the caller holds the lock of the document since.
-        first: first frame.
-        last: last frame, included; None: the video's.
+    The caller holds the lock of the document since `Document.freeze` has returned the snapshot.
     """
     status, note, _ = document.status
     return {
-        "edit": now.entry, "status": status, "note": note, "digest": now.digest,
-        "outdated": now.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
+        "edit": snapshot.entry, "status": status, "note": note, "digest": snapshot.digest,
+        "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
     }  # fmt: skip
 
 
@@ -146,30 +158,133 @@ def write_archive(folder: Path, archive: Path) -> None:
 class ProjectReview(ReviewFile):
     """Review with the stored scores and the checks that the page shows."""
 
-    def __init__(self, path: Path, source: FrameSource, now: Snapshot) -> None:
+    def __init__(self, path: Path, source: FrameSource, snapshot: Snapshot) -> None:
         super().__init__(path, source)
-        self._now = now
+        self._snapshot = snapshot
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
         super().write(name, tracked)
-        self._scores[tracked.index] = self._now.scores(tracked.index)
+        self._scores[tracked.index] = self._snapshot.scores(tracked.index)
 
 
 def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
     """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
     labels = tracked.labels
     image = Image.fromarray(draw_overlay(tracked.frame, labels))
-    draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(max(12, labels.shape[0] // 30))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, labels.shape[0] // 30))
+    write = partial(draw.text, fill="white", font=font, stroke_width=2, stroke_fill="black")
     if not tracked.prediction.ids:
-        draw.text((4, 4), "no result", fill="white", font=font, stroke_width=2, stroke_fill="black")
+        write((4, 4), "no result")
     for object_id, name in names.items():
         rows, columns = np.nonzero(labels == object_id)
-        if not len(rows):
-            continue
-        x, y = float(columns.mean()), float(rows.mean())
-        width = draw.textlength(name, font)
-        left = min(max(2.0, x - width / 2), max(2.0, labels.shape[1] - width - 2))
-        draw.text((left, y), name, fill="white", font=font, stroke_width=2, stroke_fill="black", anchor="lm")
+        if len(rows):
+            width = draw.textlength(name, font)
+            left = min(max(2.0, columns.mean() - width / 2), max(2.0, labels.shape[1] - width - 2))
+            write((left, float(rows.mean())), name, anchor="lm")
     return np.asarray(image)
+
+
+def export_clips(
+    folder: Path, outputs: Sequence[str] = (), opened: Mapping[str, Document] | None = None
+) -> ExportedClips:
+    """Replace the results of all corrected or accepted clips by the masks of their projects; update the review.
+
+    All clips get the same class ids. Those of a folder of videos are written into ``NAME.masks`` beside the video.
+
+    Args:
+        folder: results of a batch, or a folder of videos.
+        outputs: names of outputs to write besides those that a clip has, as a clip's results show the same masks.
+        opened: documents that this process has opened, by the clip's name.
+
+    Raises:
+        InputError: an unknown output, or no results of a batch.
+    """
+    for output in outputs:
+        find_output(output)
+    projects = {path.name.removesuffix(PROJECT_SUFFIX): path for path in folder.glob(f"*{PROJECT_SUFFIX}")}
+    tracked = {path.name for path in folder.glob("*") if read_job(path)}
+    if not (projects or tracked):
+        raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
+    if (listed := read_entries(folder)) is not None:  # without the rows that were removed
+        tracked &= {entry["name"] for entry in listed}
+        projects = {entry["name"]: projects[entry["name"]] for entry in listed if entry["name"] in projects}
+    names, problems, left_out, classes = [], [], [], dict[str, int | None]()
+    for name, project in sorted(projects.items()):
+        try:
+            if (project / PROJECT_FILE).is_file():
+                stored = Document.read(project)
+                status = stored.log.status.status if stored.log.status else "open"
+                if stored.status.value in EXPORTED_STATUSES:
+                    names.append(name)
+                    classes |= list_classes(stored.snapshot)
+                elif stored.has_new_results and status in EXPORTED_STATUSES:
+                    problems.append(f"{name}: tracked again since it was {status}; set its status again")
+                else:
+                    left_out.append(f"{name} ({stored.status.value})")
+        except InputError as error:
+            problems.append(f"{name}: {error}")
+    left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
+    shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
+    for name in names:
+        try:
+            with ExitStack() as leaving:
+                document, job = (opened or {}).get(name), read_job(folder / name)
+                if document is None:
+                    document = open_document(projects[name] if job is None else folder / name)
+                    leaving.callback(document.close)
+                _export_clip(
+                    folder / (f"{name}.masks" if job is None else name), job, outputs, document, shared
+                )
+            written.append(name)
+        except InputError as error:
+            problems.append(f"{name}: {error}")
+        except OSError as error:
+            problems.append(describe_write_error(name, error))
+    update_review(folder)
+    return ExportedClips(written, problems, left_out)
+
+
+def _export_clip(
+    results: Path,
+    job: JobRecord | None,
+    outputs: Sequence[str],
+    document: Document,
+    classes: Mapping[str, int],
+) -> None:
+    """Replace the outputs of a clip by a project's, and write others.
+
+    Args:
+        job: record of the job that has made the results, which gets the project's class names and no error.
+
+    Raises:
+        InputError: the clip is neither corrected nor accepted any more, or an output holds a file that neither the job
+            nor an earlier export has written.
+    """
+    with document.lock:
+        snapshot = document.freeze()
+        record = describe_export(document, snapshot)
+    if record["status"] not in EXPORTED_STATUSES:
+        raise InputError("changed during the export; accept it again")
+    results.mkdir(exist_ok=True)
+    exported = read_export(results / CORRECTED_FILE).files
+    own = {*(job.written if job else ()), *(PurePosixPath(file).parts[0] for file in exported)}
+    files = {name: find_output(name).file_name for name in list_outputs()}
+    names = [name for name, file in files.items() if name in outputs or file in own]
+    with tempfile.TemporaryDirectory(dir=results.parent, prefix=f".{results.name}.") as temporary:
+        made = Path(temporary)
+        export_masks(document.frames, snapshot, made, names, classes=classes)
+        record |= {"files": sorted(list_files(made)), "objects": snapshot.objects_digest}
+        if not exported:  # files of the job's outputs that are named like frames or like files of the export
+            stems = {document.frames.stem(index) for index in range(snapshot.count)}
+            for file in list_files(results):
+                path = PurePosixPath(file)
+                if path.parts[0] in own and (path.stem in stems or file in record["files"]):
+                    exported.add(file)
+        exported.update({*os.listdir(made)}.difference(files.values()))  # scores and thumbnail of a review
+        with locked(results / LOCK, LOCK_TIMEOUT, subject=results):
+            replace_written(made, results, exported)
+            if job is not None:
+                class_names, _ = snapshot.describe_objects()
+                write_job_record(results, replace(job, class_names=class_names, error=None))
+            write_json(results / CORRECTED_FILE, record)

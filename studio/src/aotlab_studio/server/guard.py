@@ -55,7 +55,9 @@ class GuardMiddleware:
         if scope["type"] not in ("http", "websocket"):
             return
         request = HTTPConnection(scope)
-        first = self._asks_for_cookie(request)
+        # the first request of a page, with the right token
+        first = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
+        first = first and self._is_token(request.query_params.get("token", ""))
         refusal = self._find_refusal(request, first=first)
         if refusal is not None:
             status, sentence = refusal
@@ -67,35 +69,28 @@ class GuardMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
+                headers.setdefault("cache-control", "no-store")
                 if first:
-                    headers.append(
-                        "set-cookie", f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-                    )
+                    cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+                    headers.append("set-cookie", cookie)
             await send(message)
 
         await self._app(scope, receive, with_headers)
 
     def _find_refusal(self, request: HTTPConnection, *, first: bool) -> tuple[int, str] | None:
         """Return status and message for a request to refuse; None to serve it."""
-        headers = request.headers
+        headers, remedy = request.headers, "open the address that the program printed"
         if not self._is_local_host(headers.get("host", "")):
-            return 400, "wrong Host: open the address that the program printed"
+            return 400, f"wrong Host: {remedy}"
         origin = headers.get("origin")
         changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
         if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
-            return 403, "wrong Origin: open the address that the program printed"
+            return 403, f"wrong Origin: {remedy}"
         if headers.get("sec-fetch-site") == "cross-site" and not first:
-            return 403, "cross-site request: open the address that the program printed"
+            return 403, f"cross-site request: {remedy}"
         if not first and not self._is_token(request.cookies.get(self.cookie, "")):
             return 403, "no access: open the address with the token that the program printed"
         return None
-
-    def _asks_for_cookie(self, request: HTTPConnection) -> bool:
-        """Whether this is the first request of a page, with the right token."""
-        scope = request.scope
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
-            return False
-        return self._is_token(request.query_params.get("token", ""))
 
     def _is_token(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.token.encode())

@@ -6,10 +6,9 @@ import copy
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -34,7 +33,7 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.export import EXPORT_RECORD, export_masks, make_record, write_archive
+from aotlab_studio.server.export import EXPORT_RECORD, describe_export, export_masks, write_archive
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame
@@ -44,8 +43,8 @@ Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 Note = Annotated[str, Meta(max_length=100)]
 MAX_WAIT = 3600.0
 """seconds that accepting or an export waits for corrections"""
-MAX_REVIEW_ENTRIES = 500
-"""maximum number of frames to check"""
+MAX_CHECKS = 500
+"""maximum number of checks in a review"""
 
 
 class Session:
@@ -69,7 +68,6 @@ class Session:
         self.choice = choice or ModelChoice()
         self.runner = JobRunner(document, lambda: self.make_tracker(), lambda: self.choice.chosen)
         self.video_id = secrets.token_hex(8)
-        self._closed = threading.Event()
         self._export = threading.Lock()
         self._export_canceled = threading.Event()
 
@@ -107,24 +105,23 @@ class Session:
         Args:
             digest: `Document.digest` that the person has seen; another one raises `InputError`; None: any.
         """
-        name = self.document.frames.name
-        with self.document.lock:
-            head = self.document.head
-            if digest not in (None, self.document.digest):
-                raise InputError(
-                    f"{name}: changed since the list was read; look at it, then set the status again"
-                )
+        document = self.document
+        name, remedy = document.frames.name, "look at it, then set the status again"
+        with document.lock:
+            head = document.log.head
+            if digest not in (None, document.digest):
+                raise InputError(f"{name}: changed since the list was read; {remedy}")
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
-        with self.document.lock:
-            if self.document.head != head:
-                raise InputError(f"{name}: changed while waiting; look at it, then set the status again")
-            if self.document.actor.message in self.document.log.messages:
+        with document.lock:
+            if document.log.head != head:
+                raise InputError(f"{name}: changed while waiting; {remedy}")
+            if document.actor.message in document.log.messages:
                 return  # sent again while this one waited
             known = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
-            self.document.set_status(status, note, known)
-            if status in (*EXPORTED_STATUSES, "rejected") and self.document.snapshot.objects.ids:
-                self.document.save_version(f"{status}: {note}" if note else status)
+            document.set_status(status, note, known)
+            if status in (*EXPORTED_STATUSES, "rejected") and document.snapshot.objects.ids:
+                document.save_version(f"{status}: {note}" if note else status)
 
     def pause(self) -> None:
         """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
@@ -140,8 +137,8 @@ class Session:
         self.runner.stop()
 
     def close(self) -> None:
-        """Stop jobs and release the project."""
-        self._closed.set()
+        """Stop jobs and exports, and release the project."""
+        self._export_canceled.set()
         self.runner.close()
         self.document.close()
 
@@ -158,16 +155,12 @@ class Session:
         overwrite: bool = False,
         separate: bool = False,
     ) -> EditResult:
-        """Store the mask of the object that a box, clicks and a scribble mean.
+        """Store the mask of the object that a box, clicks on and off the object, and a scribble on it mean.
 
         Args:
             object_id: the object; None: a new one.
-            positive: clicks on the object.
-            negative: clicks off the object.
-            scribble: points of a stroke on the object.
             refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
-            extend: as in `editing.apply_suggestion`.
-            overwrite: as in `editing.apply_suggestion`.
+            extend: as in `editing.apply_suggestion`; ``overwrite`` too.
             separate: prompts away from the object's mask make a new object; others refine the mask if there is one.
         """
         on, beside, stroke = positive or [], negative or [], scribble or []
@@ -188,8 +181,9 @@ class Session:
             correction = [*on, *stroke] or beside, not beside
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
         known, signs = mask if correction else None, [1] * len(on) + [0] * len(beside)
-        prompt = Prompt([*on, *beside], signs, box, stroke, mask=known, exclude=protected)
-        found = self._segment(frame, prompt)
+        found = self._segment(
+            frame, Prompt([*on, *beside], signs, box, stroke, mask=known, exclude=protected)
+        )
         return editing.apply_suggestion(
             self.document, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
         )
@@ -214,14 +208,14 @@ class Session:
     ) -> JobProgress:
         """Start a job; arguments as of `plan_request`. Raises `InputError` as that, or if a job is running."""
         job = self.runner.start(
-            self.document, lambda now: plan_request(now, frame, direction, first, last, object_ids)
+            self.document, lambda snapshot: plan_request(snapshot, frame, direction, first, last, object_ids)
         )
         return job.report()
 
     def undo(self, step: int | None = None) -> UndoneStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
         with self.document.lock:
-            if step is not None and self.document.head != step:
+            if step is not None and self.document.log.head != step:
                 raise InputError("undo: something else was done since; use Ctrl+Z step by step")
             entry = self.document.undo()
         return self._report_move(entry)  # without the lock: the end of a job takes it after the runner's
@@ -231,15 +225,15 @@ class Session:
         return self._report_move(self.document.redo())
 
     def review(self) -> list[ReviewEntry]:
-        """Return the frames to check, worst first, `MAX_REVIEW_ENTRIES` at most; none that is marked as checked."""
-        now = self.document.snapshot
-        names = {item.id: item.name for item in now.objects}
-        frames: dict[int, dict[int, list[str]]] = {}
-        for check in list_checks(now)[:MAX_REVIEW_ENTRIES]:
+        """Return the frames to check, worst first, of at most `MAX_CHECKS` checks; none that is marked as checked."""
+        snapshot, frames = self.document.snapshot, dict[int, dict[int, list[str]]]()
+        for check in list_checks(snapshot)[:MAX_CHECKS]:
             frames.setdefault(check.frame, {}).setdefault(check.object_id, []).append(check.sentence)
         entries = []
         for frame, reasons in frames.items():
-            sentences = [f"{names[object_id]} {', '.join(texts)}" for object_id, texts in reasons.items()]
+            sentences = [
+                f"{snapshot.objects.get(each).name} {', '.join(texts)}" for each, texts in reasons.items()
+            ]
             entries.append(ReviewEntry(frame, list(reasons), "; ".join(sentences)))
         return entries
 
@@ -257,51 +251,46 @@ class Session:
 
         Args:
             names: outputs, of `list_outputs`.
-            first: first frame.
             last: last frame, included; None: the video's.
-            outdated: as in `check_outdated`.
 
         Raises:
             InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
                 runs, or canceled.
         """
-        clip, count = self.document.snapshot.clip, self.document.frames.count
-        for index in (first, count - 1 if last is None else last):
-            require_frame(index, count)
-        first, end = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
+        frames, clip = self.document.frames, self.document.snapshot.editable_range
+        for index in (first, frames.count - 1 if last is None else last):
+            require_frame(index, frames.count)
+        first, last = max(first, clip[0]), clip[1] if last is None else min(last, clip[1])
         if outdated == "wait":
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
-            self.check_outdated("export", outdated, first, end)
-            now = self.document.freeze()
-            record = make_record(self.document, now, first, end)
-        folder, frames = self.archive.parent, self.document.frames
-        with self._exporting(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
-            written = Path(made)
-            export_masks(frames, now, written, names, first=first, last=end, on_frame=self._report_export)
-            record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
-            write_json(written / EXPORT_RECORD, record)
-            write_archive(written, written / self.archive.name)
-            folder.mkdir(exist_ok=True)
-            replace_written(written, folder, read_export(folder / EXPORT_RECORD).files)
-        annotated = [index for index in now.annotated_frames if first <= index <= end]
-        unclassed = sum(not item.class_name for item in now.objects)
-        return ExportResult(self.archive.name, end + 1 - first - len(annotated), unclassed)
+            self.check_outdated("export", outdated, first, last)
+            snapshot = self.document.freeze()
+            record = describe_export(self.document, snapshot, first, last)
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        self._export_canceled.clear()
+        folder = self.archive.parent
+        try:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export.") as made:
+                written = Path(made)
+                export_masks(
+                    frames, snapshot, written, names, first=first, last=last, on_frame=self._report_export
+                )
+                record["files"] = [*sorted(list_files(written)), EXPORT_RECORD, self.archive.name]
+                write_json(written / EXPORT_RECORD, record)
+                write_archive(written, written / self.archive.name)
+                folder.mkdir(exist_ok=True)
+                replace_written(written, folder, read_export(folder / EXPORT_RECORD).files)
+        finally:
+            self._export.release()
+        annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
+        unclassed = sum(not item.class_name for item in snapshot.objects)
+        return ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self) -> None:
         """Stop a running export; it leaves no file."""
         self._export_canceled.set()
-
-    @contextmanager
-    def _exporting(self) -> Iterator[None]:
-        """Run one export at a time; raise `InputError` during another one."""
-        if not self._export.acquire(blocking=False):
-            raise InputError("export: another one is running; wait for its end")
-        self._export_canceled.clear()
-        try:
-            yield
-        finally:
-            self._export.release()
 
     def _require_job(self, action: str) -> TrackingJob:
         if self.job is None or not self.job.alive:
@@ -321,16 +310,17 @@ class Session:
 
     def _report_export(self, done: int, total: int) -> None:
         self.document.emit(ExportEvent(done, total))
-        if self._closed.is_set() or self._export_canceled.is_set():
+        if self._export_canceled.is_set():
             raise InputError("export: canceled; nothing was written")
 
 
-def list_checks(now: Snapshot) -> list[Check]:
+def list_checks(snapshot: Snapshot) -> list[Check]:
     """Return the frames to check, the worst first; none that is marked as checked."""
-    scores = {index: now.scores(index) for index in now.annotated_frames}
-    drawn = {index: frozenset(now.keyframe(index)) for index in now.keyframes}
-    checked = {index for index, digest in now.state.checked.items() if now.digest_frame(index) == digest}
-    return [check for check in find_checks(scores, drawn) if check.frame not in checked]
+    scores = {index: snapshot.scores(index) for index in snapshot.annotated_frames}
+    drawn = {index: frozenset(snapshot.keyframe(index)) for index in snapshot.keyframes}
+    checked = snapshot.state.checked
+    skip = {index for index, digest in checked.items() if snapshot.digest_frame(index) == digest}
+    return [check for check in find_checks(scores, drawn) if check.frame not in skip]
 
 
 class OutdatedError(InputError):
@@ -348,4 +338,5 @@ class OutdatedError(InputError):
         why = "a correction is being tracked; wait" if waits else why
         verb = "frame is" if count == 1 else "frames are"
         super().__init__(f"{action}: {count} {verb} outdated ({named}): {why}, or proceed with what is there")
-        self.waits = waits
+        self.choices: list[Literal["wait", "proceed"]] = ["wait", "proceed"] if waits else ["proceed"]
+        """values of ``outdated`` with which the action can be repeated"""

@@ -18,6 +18,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
 from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
+from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
 from aotlab_studio.server.export import EXPORT_RECORD
@@ -71,35 +72,27 @@ def load_upload(
     if not found.objects():
         raise InputError("mask: contains no object; give ids above 0")
     with document.lock:
-        chosen = chosen if chosen in document.snapshot.objects else None
-        stated = _list_names(found)
-        matches = _match_objects(document, found, stated, chosen) if targets is None else targets
-        ids, added = _find_objects(document, found, matches, stated)
-        if len({*document.snapshot.objects.ids, *added}) > MAX_OBJECTS:
+        snapshot, names = document.snapshot, _list_names(found)
+        if targets is None:
+            targets = _match_objects(snapshot, found, names, chosen if chosen in snapshot.objects else None)
+        ids, added = _find_objects(document, found, targets, names)
+        if len({*snapshot.objects.ids, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        attributes, classes = document.snapshot.attributes, found.classes | document.snapshot.classes
-        classes.pop(NO_CLASS, None)
+        classes = {name: each for name, each in found.classes.items() if name != NO_CLASS} | snapshot.classes
         for item in added.values():
             if item.class_name:
                 classes.setdefault(item.class_name, max([0, *classes.values()]) + 1)
+        attributes = snapshot.attributes
         for each, by_frame in found.attribute_table().items():
-            rest = {
-                frame: {key: value for key, value in values.items() if key != "name"}
-                for frame, values in by_frame.items()
-            }
-            attributes.setdefault(ids[each], {}).update(rest)
+            for frame, values in by_frame.items():
+                own = {key: value for key, value in values.items() if key != "name"}
+                attributes.setdefault(ids[each], {})[frame] = own
         losses: Counter[int] = Counter()
-        now = document.snapshot
-        repairs = any(now.stored_keyframe(frame) != now.keyframe(frame) for frame in found.frames)
-        keyframes = {
-            frame: _store_labels(document, frame, found.mask(frame), ids, losses) for frame in found.frames
-        }
-        values = State(
-            objects=dict(added), keyframes=dict(keyframes), classes=dict(classes),
-            attributes=dict(attributes),
-        )  # fmt: skip
-        document.edit("load masks", values, min(found.frames), repairs=repairs)
-        return LoadedMasks(sorted(found.frames), dict(losses), document.head)
+        masks = {each: _store_labels(document, each, found.mask(each), ids, losses) for each in found.frames}
+        repairs = any(snapshot.stored_keyframe(frame) != snapshot.keyframe(frame) for frame in found.frames)
+        edit = State(objects={**added}, keyframes={**masks}, classes={**classes}, attributes={**attributes})
+        document.edit("load masks", edit, min(found.frames), repairs=repairs)
+        return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
 
 
 def _list_names(found: Annotations) -> dict[int, str]:
@@ -112,10 +105,10 @@ def _list_names(found: Annotations) -> dict[int, str]:
 
 
 def _match_objects(
-    document: Document, found: Annotations, names: Mapping[int, str], chosen: int | None
+    snapshot: Snapshot, found: Annotations, names: Mapping[int, str], chosen: int | None
 ) -> dict[int, int | None]:
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
-    objects, ids = document.snapshot.objects, found.objects()
+    objects, ids = snapshot.objects, found.objects()
     by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
     by_name = {item.name: item.id for item in objects if item.id not in by_id}
     counts = Counter(item.name for item in objects) + Counter(names.values())
@@ -144,12 +137,12 @@ def _find_objects(
     """Return the object of each id in a file, and those that are new or get a class."""
     ids, changed = dict[int, int](), dict[int, Item]()
     for each in found.objects():
-        class_name, target = _make_name(found.class_names.get(each)), targets.get(each)
+        class_name, target = _make_name(found.class_names.get(each, "")), targets.get(each)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
             free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
             free = max(used) + 1 if free in used else free
-            changed[free] = item = make_item(free, _make_name(names.get(each)), class_name)
+            changed[free] = item = make_item(free, _make_name(names.get(each, "")), class_name)
         else:
             item = document.snapshot.objects.get(target)
             if class_name and not item.class_name:
@@ -158,9 +151,9 @@ def _find_objects(
     return ids, changed
 
 
-def _make_name(text: str | None) -> str:
+def _make_name(text: str) -> str:
     """Strip a text to a valid object name."""
-    return "".join(filter(str.isprintable, text or "")).strip()[:NAME_LENGTH]
+    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
 def _store_labels(
@@ -171,30 +164,23 @@ def _store_labels(
     Locked objects stay, and hidden ones lose no pixel. An object that they only cover stays as it was. Pixels that
     objects lose that are not in the map are added to ``losses``.
     """
-    now = document.snapshot
-    shown, objects = now.labels(index), now.objects
-    drawn = now.stored_keyframe(index)
-    for target in {targets[each] for each in np.unique(labels[labels > 0]).tolist()}.difference(
-        objects.locked
-    ):
+    snapshot = document.snapshot
+    shown, drawn, objects = snapshot.labels(index), snapshot.stored_keyframe(index), snapshot.objects
+    for target in {targets[each] for each in np.setdiff1d(labels, 0).tolist()}.difference(objects.locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target])
         mask &= ~np.isin(shown, [each for each in objects.protected if each != target])
-        if not mask.any():
-            continue
-        drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
-        drawn[target] = document.masks.put(mask)
-        losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
+        if mask.any():
+            drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
+            drawn[target] = document.masks.put(mask)
+            losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
     return drawn
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
-    """Return the objects of an uploaded file.
+    """Return the objects of an uploaded file; the object of a mask of 0 and 255 has the id `BINARY_ID`.
 
     Args:
         index: frame of an image.
-
-    Returns:
-        the objects; the object of a mask of 0 and 255 has the id `BINARY_ID`.
 
     Raises:
         InputError: as `read_annotations`, without a path; or an archive that is damaged or has no masks.
@@ -233,8 +219,7 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """Unpack the files of an archive that can be masks; return the one with the masks, or the folder of several."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            names = {each: PurePosixPath(each.filename) for each in archive.infolist() if not each.is_dir()}
-            entries = [each for each, name in names.items() if _may_be_mask(name)]
+            entries = [each for each in archive.infolist() if _may_be_mask(each)]
             if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
                 limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
                 raise InputError(f"masks: an archive of more than {limits}; split it")
@@ -243,24 +228,26 @@ def _unpack(content: bytes, folder: Path) -> Path:
         raise
     except Exception as error:  # each compression method has its own errors
         raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
+    if not paths:
+        raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     if (folder / EXPORT_RECORD) in paths:  # an archive of the page
         return next((path for name in EXPORTED_MASKS if (path := folder / name).exists()), folder)
     texts = [path for path in paths if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS]
-    images = [path for path in paths if path.suffix.lower() == ".png"]
-    if len(texts) == 1 or (not texts and len(images) == 1):
-        return (texts or images)[0]
+    files = texts or [path for path in paths if path.suffix.lower() == ".png"]
+    if len(files) == 1:
+        return files[0]
     if len(paths) == 1 and paths[0].parent.name != YOLO_LABELS:
         return paths[0]
-    if not paths:
-        raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir() and inner[0].name != YOLO_LABELS:
         folder = inner[0]
     return folder
 
 
-def _may_be_mask(name: PurePosixPath) -> bool:
+def _may_be_mask(entry: zipfile.ZipInfo) -> bool:
     """Whether a file of an archive is not one of an operating system, and has a suffix of masks."""
-    return name.suffix.lower() in MASK_SUFFIXES and name.name[0] != "." and "__MACOSX" not in name.parts
+    name = PurePosixPath(entry.filename)
+    hidden = entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts
+    return not hidden and name.suffix.lower() in MASK_SUFFIXES
 
 
 def _read_colors(folder: Path, video: VideoInfo) -> Annotations:

@@ -43,15 +43,14 @@ class TrackingJob:
     """
 
     def __init__(self, document: Document, layer_id: int, model: str) -> None:
-        layer = document.snapshot.state.layer(layer_id)
+        self.layer_id, self.layer = layer_id, document.snapshot.state.layer(layer_id)
         self._document, self._model = document, model
-        self.layer_id, self.layer = layer_id, layer
         self._start_snapshot = document.at(document.log.layer_entries[layer_id])
         self.total = self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
-        self.frame = layer.start
+        self.frame = self.layer.start
         self.started = self.ended = 0.0
         """clock (`time.perf_counter`) in seconds"""
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
@@ -59,11 +58,6 @@ class TrackingJob:
         self._stop, self._unpaused, self._ended = (threading.Event() for _ in range(3))
         self._unpaused.set()
         self._leave_incomplete = False
-
-    @property
-    def background(self) -> bool:
-        """Whether it propagates a correction."""
-        return self.layer.background
 
     @property
     def alive(self) -> bool:
@@ -79,15 +73,11 @@ class TrackingJob:
         self._times.clear()
         self._unpaused.set()
 
-    def stop(self) -> None:
-        """Stop after the current frame: the layer ends with what it has."""
+    def stop(self, *, complete: bool = True) -> None:
+        """Stop after the current frame; a layer that is complete ends with what it has, another one is continued."""
+        self._leave_incomplete |= not complete
         self._stop.set()
         self._unpaused.set()
-
-    def interrupt(self) -> None:
-        """Stop after the current frame: the layer stays incomplete."""
-        self._leave_incomplete = True
-        self.stop()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end."""
@@ -95,23 +85,16 @@ class TrackingJob:
 
     def report(self) -> JobProgress:
         """Return the progress."""
-        speed = 0.0
-        if len(self._times) > 1 and self._times[-1] > self._times[0]:
-            speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        times = list(self._times)
+        speed = (len(times) - 1) / (times[-1] - times[0]) if times and times[-1] > times[0] else 0.0
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
-            self.background, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
+            self.layer.background, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
             self.lost_pixels, self.problem,
         )  # fmt: skip
 
     def run(self, make_tracker: MakeTracker) -> None:
         """Track, until the end or a stop; errors become the job's problem."""
-        try:
-            self._run(make_tracker)
-        finally:
-            self._ended.set()
-
-    def _run(self, make_tracker: MakeTracker) -> None:
         status: JobStatus = "failed"
         try:
             self._set_status("starting")
@@ -123,31 +106,32 @@ class TrackingJob:
             self._times.append(self.started)
             for span in spans:
                 self._track(tracker, span)
-            status = "stopped" if self._stop.is_set() else "done"
             if not self._leave_incomplete:
                 self._document.finish_layer(self.layer_id)
+            status = "stopped" if self._stop.is_set() else "done"
         except InputError as error:
-            status, self.problem = "failed", str(error)
+            self.problem = str(error)
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
         self.ended = time.perf_counter()
         self.status = status
-        with suppress(InputError):  # a masks file that cannot be read
-            self._document.emit_state()
-        self._set_status(status)
+        try:
+            with suppress(InputError):  # a masks file that cannot be read
+                self._document.emit_state()
+            self._set_status(status)
+        finally:
+            self._ended.set()
 
     def _track(self, tracker: Tracker, span: Span) -> None:
         """Track a span, unless it is stopped."""
         from aotlab_studio.tracking.spans import track_span
 
-        for result in track_span(
-            tracker, self._document.frames, self._start_snapshot, span, self._document.folder
-        ):
-            while not self._unpaused.is_set():
+        document = self._document
+        for result in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
+            if not self._unpaused.is_set():
                 self._set_status("paused")
                 self._unpaused.wait()
-                self._set_status("running")
             if self._stop.is_set() or not self._store(result):
                 self._stop.set()
                 return
@@ -158,12 +142,10 @@ class TrackingJob:
 
     def _store(self, result: SpanFrame) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
-        document, index = self._document, result.index
-        image = document.frames.read(index, "track")
-        wanted = set(self.layer.objects)
+        document, index, wanted = self._document, result.index, {*self.layer.objects}
         tracked = sorted(wanted & result.confidence.keys())
         ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
-        signals = self._signals.update(index, ids, image, tracked)
+        signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked)
         scores = measure_scores(ids, tracked, result.confidence, result.disagreement, signals)
         covered = list_layer_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
@@ -192,7 +174,7 @@ class JobRunner:
         self.job: TrackingJob | None = None
         """last job"""
         self._requested: TrackingJob | None = None
-        """job of a person that has not begun"""
+        """job that has not begun"""
         self._due = 0.0
         """clock (`time.monotonic`) from which on corrections propagate"""
         self._paused, self._closed = True, False
@@ -209,7 +191,7 @@ class JobRunner:
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as ``plan``."""
         with self._lock:
-            if self.job is not None and self.busy and not self.job.background:
+            if self.job is not None and self.busy and not self.job.layer.background:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.new_layer_id()
@@ -223,18 +205,16 @@ class JobRunner:
     def delay_corrections(self) -> None:
         """Interrupt the propagation of corrections for `PROPAGATION_DELAY` seconds without another call."""
         with self._lock:
-            if self.job is not None and self.job.background:
-                self.job.interrupt()
+            if self.job is not None and self.job.layer.background:
+                self.job.stop(complete=False)
             self._due = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
-            if self.job is not None and self.job.background:
-                self._paused = True
-                self.job.interrupt()
-            elif self.job is not None:
-                self.job.stop()
+            if self.job is not None:
+                self._paused |= self.job.layer.background
+                self.job.stop(complete=not self.job.layer.background)
 
     def schedule(self) -> None:
         """Propagate all corrections after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history."""
@@ -242,13 +222,17 @@ class JobRunner:
             self._paused, self._failed = False, set()
             self._due = time.monotonic() + PROPAGATION_DELAY
             if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
-                self.job.interrupt()
+                self.job.stop(complete=False)
             self._lock.notify_all()
 
     def list_waiting(self) -> list[int]:
         """Return the corrections that still have to propagate, oldest first."""
-        now = self._document.snapshot
-        return [each for each in now.pending if now.state.layer(each).background and each not in self._failed]
+        snapshot = self._document.snapshot
+        return [
+            each
+            for each in snapshot.pending
+            if snapshot.state.layer(each).background and each not in self._failed
+        ]
 
     def wait(self, seconds: float) -> bool:
         """Propagate all corrections, and wait until nothing runs and waits; return whether that is so."""
@@ -265,14 +249,14 @@ class JobRunner:
             self._closed = True
             self._lock.notify_all()
         if self.job is not None:
-            self.job.interrupt()
+            self.job.stop(complete=False)
             self.job.wait(10)
 
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
             job.run(self._make_tracker)
             with self._lock:
-                if job.status == "failed" and job.background:
+                if job.status == "failed" and job.layer.background:
                     self._failed.add(job.layer_id)
                 self._due = time.monotonic() + PROPAGATION_DELAY
                 self._lock.notify_all()

@@ -33,29 +33,24 @@ class ModelChoice:
     def choose(self, name: str) -> None:
         """Choose a model; raise `InputError` if it is not offered."""
         if name not in self.names:
-            raise InputError(
-                f"model {name[:40]!r}: not offered; give one of {', '.join(self.names) or 'none'}"
-            )
+            offered = ", ".join(self.names) or "none"
+            raise InputError(f"model {name[:40]!r}: not offered; give one of {offered}")
         self.chosen = name
 
 
 class TrackerLoader:
-    """Loader of the chosen tracker; keeps the last one.
+    """Loader of the chosen tracker; keeps the last one. Raises `InputError` for unusable options.
 
     Args:
         options: of the command line; their checkpoint is chosen first.
         checkpoints: more that the page offers, besides `list_models`.
-
-    Raises:
-        InputError: settings or a device that `TrackerOptions.load` would refuse.
     """
 
     def __init__(self, options: TrackerOptions, checkpoints: Sequence[Path] = ()) -> None:
         self._options = options
         self._own = list(dict.fromkeys((options.resolve_checkpoint(), *checkpoints)))
-        known = list_models()
+        known, self._models = list_models(), dict[str, Path]()
         names = {path: name for name, path in known.items()}
-        self._models: dict[str, Path] = {}
         for path in self._own:
             name = names.get(path, path.stem)
             self._models[name if name not in self._models else str(path)] = path
@@ -75,13 +70,9 @@ class TrackerLoader:
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen]
-                options = replace(
-                    self._options,
-                    checkpoint=checkpoint,
-                    config=self._options.config if checkpoint in self._own else None,
-                )
+                config = self._options.config if checkpoint in self._own else None
                 import_tracker()
-                self._loaded = chosen, options.load()
+                self._loaded = chosen, replace(self._options, checkpoint=checkpoint, config=config).load()
             return self._loaded[1]
 
     def preload(self) -> None:

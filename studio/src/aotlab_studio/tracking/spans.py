@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,10 @@ class SpanFrame:
     """of one direction, merged with the other one later"""
 
 
+Step = tuple[int, Prediction, frozenset[int]]
+"""frame number, prediction, and the objects that a keyframe states to be absent"""
+
+
 def track_span(
     tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
 ) -> Iterator[SpanFrame]:
@@ -46,44 +51,46 @@ def track_span(
         snapshot: the document at the entry of the layer.
         folder: for a temporary file.
     """
-    if span.forward_from is None:
-        assert span.backward_from is not None
-        return _track_one_way(
-            tracker, frames, snapshot, span.backward_from, range(span.backward_from - 1, span.first - 1, -1)
-        )
-    if span.backward_from is None:
-        return _track_one_way(
-            tracker, frames, snapshot, span.forward_from, range(span.forward_from + 1, span.last + 1)
-        )
-    return _track_both_ways(tracker, frames, snapshot, span, folder)
+    forward: Iterable[Step] = ()
+    backward: Iterable[Step] = ()
+    if (start := span.forward_from) is not None:
+        forward = _step_frames(tracker, frames, snapshot, start, range(start + 1, span.last + 1))
+    if (end := span.backward_from) is not None:
+        backward = _step_frames(tracker, frames, snapshot, end, range(end - 1, span.first - 1, -1))
+    if start is None or end is None:
+        return _track_one_way(chain(forward, backward), on_gpu=str(tracker.device).startswith("cuda"))
+    described = {index: _list_objects(snapshot, index) for index in span.keyframes}
+    return _track_both_ways(forward, backward, range(start + 1, end), described, folder)
 
 
-def _add_references(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, *, backward: bool
-) -> None:
-    """Show the tracker its references: keyframes on the other side of the start, then the start."""
+def _step_frames(
+    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
+) -> Iterator[Step]:
+    """Track away from a reference; keyframes on the way are further references."""
     tracker.reset(frames.length)
-    known = [index for index in snapshot.keyframes if (index > start if backward else index < start)]
+    known = [index for index in snapshot.keyframes if (index - start) * indices.step < 0]
     # nearest last, as short-term memory is of the frame before
     nearest = sorted(known, key=lambda index: -abs(index - start))[-MAX_REFERENCES:]
-    present = set(np.unique(snapshot.labels(start)).tolist()) - {0}
-    masks = [(index, snapshot.labels(index)) for index in (*nearest, start)]
-    for index, labels in masks:
-        mask = np.where(np.isin(labels, list(present)), labels, 0)
+    present = np.setdiff1d(snapshot.labels(start), 0)
+    for index in (*nearest, start):
+        labels = snapshot.labels(index)
+        mask = np.where(np.isin(labels, present), labels, 0)
         if mask.any():
             tracker.step(frames.read(index, "track"), mask)
+    absent_ids = frozenset(snapshot.keyframe(start)) - set(tracker.ids)
+    for index in indices:
+        described, drawn = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
+        for object_id in described & set(tracker.ids) - set(np.unique(drawn).tolist()):
+            tracker.forget(object_id)
+        prediction = tracker.step(frames.read(index, "track"), drawn if drawn.any() else None)
+        absent_ids = (absent_ids | described) - set(tracker.ids)
+        yield index, prediction, absent_ids
 
 
-def _track_one_way(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
-) -> Iterator[SpanFrame]:
-    """Track away from a reference; keyframes on the way are further references.
-
-    A GPU computes the next frame while a result is copied and stored.
-    """
-    on_gpu = str(tracker.device).startswith("cuda")
-    pending: list[tuple[int, Prediction, frozenset[int]]] = []
-    for step in _step_frames(tracker, frames, snapshot, start, indices):
+def _track_one_way(steps: Iterable[Step], *, on_gpu: bool) -> Iterator[SpanFrame]:
+    """Yield the results of steps. A GPU computes the next frame while a result is copied and stored."""
+    pending: list[Step] = []
+    for step in steps:
         if on_gpu:
             step[1].start_host_copy(confidence=True)
         pending.append(step)
@@ -93,48 +100,33 @@ def _track_one_way(
 
 
 def _track_both_ways(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, span: Span, folder: Path
+    forward: Iterable[Step],
+    backward: Iterable[Step],
+    between: range,
+    described: Mapping[int, frozenset[int]],
+    folder: Path,
 ) -> Iterator[SpanFrame]:
-    """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
-    before, after = span.forward_from, span.backward_from
-    assert before is not None
-    assert after is not None
-    described = {index: _list_objects(snapshot, index) for index in span.keyframes}
+    """Track backward, storing probabilities on disk; then forward, merging the frames ``between``.
+
+    ``described`` has the objects that each reference describes.
+    """
     absent_backward: dict[int, frozenset[int]] = {}
     with PredictionFile(folder) as stored:
-        for index, prediction, absent_ids in _step_frames(
-            tracker, frames, snapshot, after, range(after - 1, span.first - 1, -1)
-        ):
-            if index > before:
+        for index, prediction, absent_ids in backward:
+            if index in between:
                 stored.store(index, prediction)
                 absent_backward[index] = absent_ids
-            found = _make_frame(index, prediction, absent_ids)
-            yield replace(found, provisional=index > before)
-        for index, prediction, absent_ids in _step_frames(
-            tracker, frames, snapshot, before, range(before + 1, span.last + 1)
-        ):
-            if index >= after:
+            yield replace(_make_frame(index, prediction, absent_ids), provisional=index in between)
+        for index, prediction, absent_ids in forward:
+            if index not in between:
                 yield _make_frame(index, prediction, absent_ids)
                 continue
-            forward = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
-            backward = stored.load(index)
-            weights = _weigh_backward({*forward.ids, *backward.ids}, index, described)
-            yield merge_frame(index, forward, backward, weights, absent_ids | absent_backward[index])
-
-
-def _step_frames(
-    tracker: Tracker, frames: FrameStore, snapshot: Snapshot, start: int, indices: range
-) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
-    """Yield frame number, prediction, and the objects that a keyframe states to be absent."""
-    _add_references(tracker, frames, snapshot, start, backward=indices.step < 0)
-    absent_ids = frozenset(snapshot.keyframe(start)) - set(tracker.ids)
-    for index in indices:
-        described, drawn = frozenset(snapshot.keyframe(index)), snapshot.keyframe_labels(index)
-        for object_id in described & set(tracker.ids) - set(np.unique(drawn).tolist()):
-            tracker.forget(object_id)
-        prediction = tracker.step(frames.read(index, "track"), drawn if drawn.any() else None)
-        absent_ids = (absent_ids | described) - set(tracker.ids)
-        yield index, prediction, absent_ids
+            early, late = (
+                ObjectProbabilities(prediction.ids, prediction.probabilities.cpu()),
+                stored.load(index),
+            )
+            weights = _weigh_backward({*early.ids, *late.ids}, index, described)
+            yield merge_frame(index, early, late, weights, absent_ids | absent_backward[index])
 
 
 def _make_frame(index: int, prediction: Prediction, absent_ids: frozenset[int]) -> SpanFrame:
@@ -173,8 +165,6 @@ def merge_frame(
     """Return the weighted mean of both directions, object by object.
 
     Args:
-        forward: from the keyframes before it.
-        backward: from the keyframes after it.
         weights: of ``backward`` by object id, from 0 at the keyframe before to 1 at the one after; 0 or 1 if only
             masks on one side describe the object, so that only this direction counts.
         absent_ids: objects that a keyframe of either direction states to be absent.
