@@ -45,6 +45,10 @@ FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """two objects, and on a later frame a third one"""
 SOURCE = Path(aotlab_runtime.__file__).parent
+PRESETS = (
+    "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl"
+)  # fmt: skip
+"""presets with all methods and encoders, the quickest to export"""
 
 
 def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
@@ -106,7 +110,8 @@ def test_exported_graphs_suit_openvino(exported):
     tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 32),
     reason="onnxruntime before 1.32 does not run products in int8 (docs/howto/export.md)",
 )
-def test_int8_graphs_are_near_float32(exported):
+def test_int8_graphs_are_near_float32(exported, monkeypatch):
+    monkeypatch.setattr("aotlab.engine.export.quantize.MIN_WEIGHTS", 1)
     folder, mask = exported[0], MASKS[0]
     recorded = record_inputs(folder, [(frame, mask) for frame in clip(5)])
     assert tuple(recorded) == QUANTIZED_GRAPHS
@@ -640,9 +645,15 @@ def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", list_presets())
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(preset, marks=() if preset in PRESETS else pytest.mark.all_presets)
+        for preset in list_presets()
+    ],
+)
 def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
-    """The table of docs/howto/export.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
+    """The table of docs/howto/export.md: ``pytest runtime/tests -k presets_equal -s``.
 
     Both store PyTorch's masks: with random weights one pixel changes all later frames, so that AOST in PyTorch differs
     from itself with weights changed by a millionth.
