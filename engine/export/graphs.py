@@ -42,7 +42,8 @@ from aotlab.engine.prompting.network import (
     crop_input_size,
 )
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
-from aotlab.networks.fast.attention import DenseLocalAttention
+from aotlab.networks.attention import Attention
+from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
     BlockMemory,
@@ -224,12 +225,16 @@ class Graph(nn.Module):
         return self.method(self.model, **arguments)
 
 
-def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
+def build_graphs(model: VOSModel, size: tuple[int, int], *, fused: bool = False) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
-    Every method runs once, to make the examples and to fill caches with real values.
+    Every method runs once, to make the examples and to fill caches with real values. ``fused``: compute attention with
+    an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if fused and type(module) is Attention:
+            module.__class__ = FusedAttention
     with torch.no_grad():
         frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
         encode = Graph(model, _encode, frame=frame, size=size)
@@ -324,7 +329,7 @@ def export_model(
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
-        graphs = build_graphs(model, size)
+        graphs = build_graphs(model, size, fused=bool(calibration))
         if config.memory.policy != "restricted":
             del graphs["relevance"]
         if prompts and model.prompts is not None:
