@@ -112,7 +112,7 @@ def read_clip(images: Path, masks: Path, length: int) -> list[tuple[np.ndarray, 
     "--precision",
     type=click.Choice(("float32", "int8")),
     default="float32",
-    help="int8: decoder and products with weights of the attention in int8, needs --calibrate",
+    help="int8: large convolutions and products with weights in int8, needs --calibrate",
 )
 @option(
     "--calibrate",

@@ -517,11 +517,8 @@ def change_header(state, **values):
 
 
 DAMAGED_STATES = {
-    "another export": (lambda state: change_header(state, export="other"), "saved with another export"),
-    "another version": (
-        lambda state: change_header(state, version=1, groups=[{}]),
-        "version 1, not 2; save it again",
-    ),
+    "another export": (lambda state: change_header(state, export="other"), "another export or version"),
+    "another version": (lambda state: change_header(state, version=1, groups=[{}]), "export or version"),
     "missing header": (lambda state: state.pop("tracker"), "not a usable one"),
     "missing digest": (lambda state: state.pop("digest"), "not a usable one"),
     "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "changed"),
