@@ -26,7 +26,7 @@ SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
     float: ((float, int, str), "a number"),  # YAML 1.1 reads 1e-4 as text
     str: ((str, int, float), "text"),
 }
-"""types in YAML that a type of setting is converted from, and its description in messages"""
+"""YAML types accepted for each type of setting, and its description in messages"""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -248,5 +248,5 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             below, preset = find_config(preset), None
         path = below
     if preset is not None:
-        raise InputError(f"base={preset}: {top} has no preset below it; load {preset} instead")
+        raise InputError(f"base={preset}: {top} is no file built on a preset; load {preset} instead")
     return files

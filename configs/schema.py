@@ -18,6 +18,7 @@ from aotlab.configs.training import (
     TrainConfig,
     Width,
 )
+from aotlab.utils.files import require_file_name
 from aotlab.utils.numbers import Range, require
 
 STRIDES = (16, 8, 4)
@@ -256,9 +257,9 @@ class MemoryConfig:
     redundancy_threshold: Finite = 0.4
     """redundancy at which the sigmoid is 0.5 (relevance_redundancy)"""
     short_term_skip: Annotated[int, Range(1, 1000)] = 1
-    """number of frames back at which a frame's short-term memory ends"""
+    """short-term memory is the frame this many steps back"""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
-    """number of frames in short-term memory: that last frame and those before it"""
+    """number of consecutive frames in short-term memory, of which that frame is the last"""
 
     def __post_init__(self) -> None:
         require(
@@ -296,7 +297,7 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class RulesConfig:
-    """Rules that keep identities apart in tracking; they need no other weights."""
+    """Corrections of predictions that prevent identity switches in tracking; they need no training."""
 
     ownership: bool = False
     """give a component that splits off an object to a lost object nearby"""
@@ -318,8 +319,8 @@ class ComputeConfig:
 class Config:
     """All settings of a model, its tracking and its training."""
 
-    name: str = "aott"
-    """name of the configuration"""
+    name: Annotated[str, require_file_name] = "aott"
+    """name of the configuration, part of file names"""
     confidence_temperature: Positive = 1.0
     """divisor of logits for confidences, fitted on validation clips; does not change masks"""
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -47,7 +47,7 @@ class SourceConfig:
     max_gap: Count = 3
     """largest distance between one frame of a clip and the next, in labeled frames (videos)"""
     balance: Fraction = 0.0
-    """sampling of the sets in a static folder: 0: every image equally likely; 1: every set"""
+    """sampling of a static folder, from 0: uniform over its images, to 1: uniform over its data sets"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class PhaseConfig:
     final_lr: Rate | None = None
     """learning rate at the start of warm-up and at the end; null: 2e-5 with MobileNetV2, 1e-5 with other encoders"""
     weight_decay: Rate = 0.07
-    """AdamW weight decay of matrices and kernels, except Swin's relative positions, relative values of short-term
+    """AdamW's weight decay; not applied to biases, norms, Swin's relative positions, relative values of short-term
     attention and the decoder's output layers"""
     reference_loss_until: NonNegative = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""

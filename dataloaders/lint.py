@@ -95,9 +95,7 @@ class LintResult:
         return sum(finding.level == "error" for finding in self.findings)
 
 
-def lint_folder(
-    root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2, progress: bool = False
-) -> LintResult:
+def lint_folder(root: Path, kind: DataKind, *, decode: bool = True, workers: int = 2) -> LintResult:
     """Check ``root/JPEGImages`` and ``root/Annotations`` before training.
 
     Args:
@@ -137,7 +135,7 @@ def lint_folder(
     min_masks = MIN_FRAMES if kind == "video" else 1
     if all(len(match_masks(video.frames, video.annotations)) < min_masks for video in videos):
         findings.append(make_error(root, f"nothing to train on; {LAYOUTS[kind]}"))
-    result = lint_videos(videos, kind=kind, decode=decode, workers=workers, progress=progress)
+    result = lint_videos(videos, kind=kind, decode=decode, workers=workers)
     return replace(result, findings=_sort_findings(_merge_warnings(findings) + result.findings))
 
 
@@ -147,7 +145,6 @@ def lint_videos(
     kind: DataKind | None = None,
     decode: bool = True,
     workers: int = 2,
-    progress: bool = False,
 ) -> LintResult:
     """Check the files of videos.
 
@@ -159,7 +156,7 @@ def lint_videos(
     result = LintResult(objects=0 if decode else None)
     with (
         ThreadPoolExecutor(workers) as pool,
-        progress_bar(len(videos), unit="folder" if kind else "video", enabled=progress) as bar,
+        progress_bar(len(videos), unit="folder" if kind else "video") as bar,
     ):
         for video in videos:
             separate = [path for folder in video.object_folders.values() for path in list_masks(folder)]

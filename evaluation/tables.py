@@ -73,9 +73,7 @@ def make_davis_row(region: np.ndarray, contour: np.ndarray) -> Row:
 
 
 def mean_row(rows: Sequence[Row]) -> Row:
-    """Return the mean of every column over the rows that have it; raises `ValueError` without rows."""
-    if not rows:
-        raise ValueError("no rows to average; score at least one object")
+    """Return the mean of every column over the rows that have it."""
     columns = dict.fromkeys(column for row in rows for column in row)
     return {column: value for column in columns if (value := column_mean(rows, column)) is not None}
 
@@ -120,9 +118,6 @@ def make_scores_table(
     """Return the content of `scores.json`: the benchmark's summary, and ``sequences`` with their ``objects``.
 
     Means at the top are over the objects of all sequences, not over sequences.
-
-    Raises:
-        ValueError: no sequences.
     """
     by_sequence = {name: make_object_rows(scores[name], layout) for name in sorted(scores)}
     rows = [row for part in by_sequence.values() for row in part]

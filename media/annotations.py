@@ -64,7 +64,7 @@ class MaskWriter:
 def read_annotations(
     path: Path, video: VideoInfo, *, frame: int | None = None, strict: bool = False
 ) -> Annotations:
-    """Return the objects of a video on the annotated frames of a file or folder, which may show none.
+    """Return the objects of a video on the annotated frames of a file or folder; a frame may be without objects.
 
     Args:
         path: a PNG of object ids; a folder of ``<frame>.png`` (ids) or of ``<object>/<frame>.png`` (binary); COCO
@@ -91,7 +91,7 @@ def read_annotations(
             annotations.class_names = record.class_names
             require_tracked_frames(folder, record, annotations.frames)
         if annotations.video not in ("", video.name):
-            problem = f"made for the video {annotations.video}, but given for {video.name}"
+            problem = f"belongs to video {annotations.video}, not {video.name}"
             if strict:
                 raise InputError(
                     f"{problem}; give masks of this video, or rename the video{'' if record else ' in the file'}"
@@ -179,7 +179,7 @@ def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
 
 
 def _are_binary(images: Sequence[Path], size: Size) -> bool:
-    """Return whether 255 is object 1 in masks of 8 bits, as it is if they have no other value besides 0, else void."""
+    """Return whether 255 in 8-bit masks is object 1, which it is if the only other value is 0; otherwise it is void."""
     return not any(list_ids(read_mask(image, size=size)) for image in images)
 
 
@@ -239,7 +239,7 @@ def _read_binary_mask(path: Path, size: Size, *, palette: bool) -> np.ndarray:
 
 
 def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedRegion]:
-    """Return an object for each folder, named by its id or its class; if one is 0, as in SA-V, ids are one more."""
+    """Return an object for each folder, named by its id or class; if a folder is 0, as in SA-V, ids are one higher."""
     ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
     if len(set(ids.values())) < len(ids):
         names = ", ".join(sorted(folder.name for folder in ids))

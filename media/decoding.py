@@ -75,9 +75,9 @@ def open_video(path: Path) -> av.container.InputContainer:
     try:
         container = open_container(str(path))
     except (av.FFmpegError, OSError) as error:
-        raise InputError(
-            f"{path}: not a readable video ({describe_error(error)}); give a video or a folder"
-        ) from error
+        playlist = isinstance(error, av.ArgumentError)
+        reason = "damaged, or a playlist of other files" if playlist else describe_error(error)
+        raise InputError(f"{path}: not a readable video ({reason}); give a video or a folder") from error
     require_decoder(container, str(path), images=False)
     return container
 

@@ -29,13 +29,12 @@ from aotlab.utils.files import atomic_path
 IMAGE_RATE = Fraction(24)
 """default frame rate of image sequences, as in DAVIS and most films"""
 MAX_RATE = 1000
-"""largest frame rate of image sequences"""
 RateOption = str | float | Fraction | None
 """frames per second, as a number or as text such as 30000/1001; None: `IMAGE_RATE`"""
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioTrack:
     """Location of the sound of frames."""
 
     path: Path
@@ -59,7 +58,7 @@ class FrameSource(Protocol):
     length: int | None = None
     """number of frames; None if unknown before all are read"""
     variable: bool = False
-    """whether frame times are not multiples of 1 / rate"""
+    """whether the frame rate is variable"""
     named: bool = False
     """whether frames have names, not only numbers"""
     live: bool = False
@@ -70,7 +69,7 @@ class FrameSource(Protocol):
     """number of packets read so far that did not decode and were skipped"""
     levels: Levels | None = None
     """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
-    sound: Sound | None = None
+    sound: AudioTrack | None = None
     """source of the sound; None without sound"""
 
     def time(self, index: int) -> Fraction:
@@ -158,7 +157,7 @@ class ImageFrames(FrameSource):
         return image if image.shape[2] == 3 else image.repeat(3, axis=2)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames in order; raises as `read`."""
+        """Yield the frames in order. Raises the same errors as `read`."""
         return map(self.read, range(self.length))
 
     def _read_or_skip(self, index: int) -> np.ndarray:

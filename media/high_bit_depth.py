@@ -135,14 +135,12 @@ class TiffStack:
             shapes = {series.shape for series in file.series}
             self._series: Any = file.series[0]
             self._axes, self._page = str(self._series.axes), self._series.keyframe
-            self._values = None
-            if self._series.dataoffset is not None:  # contiguous, as in large stacks of ImageJ
-                kind, shape = file.byteorder + self._series.dtype.char, self._series.shape
-                self._values = file.filehandle.memmap_array(kind, shape, self._series.dataoffset)
-            if len(shapes) > 1:
-                raise ValueError(f"has {len(shapes)} series of images; expected one")
-            if self._series.dtype.kind == "c":
-                raise ValueError(f"has values of {self._series.dtype}; expected integers or floats")
+            contiguous = self._series.dataoffset is not None  # as in large stacks of ImageJ
+            self._values = tifffile.memmap(path, series=0, mode="r") if contiguous else None
+            if len(shapes) > 1 or self._series.dtype.kind == "c":
+                raise ValueError(
+                    f"{len(shapes)} series of {self._series.dtype}; expected one of integers or floats"
+                )
             self._frame_axis, self.count = self._find_frames()
 
     def read(self, index: int) -> np.ndarray:
@@ -162,13 +160,13 @@ class TiffStack:
             return self._to_colors(values.reshape(*values.shape[:2], -1))
 
     def _require_part(self, name: str) -> None:
-        """Raise unless another file of an OME-TIFF is a file beside it."""
+        """Raise unless a part of an OME-TIFF is a regular file in its folder."""
         part = self.path.parent / name
         if not is_file_name(name) or (part.exists() and not part.is_file()):
             raise ValueError(f"its part {name[:80]!r} is not a file next to it")
 
     def _find_frames(self) -> tuple[str, int]:
-        """Return the axis of frames, empty without one, and the number of frames; raise `ValueError` for others."""
+        """Return axis (or empty) and number of frames; raise `ValueError` for unsupported axes."""
         sizes = dict(zip(self._axes, self._series.shape, strict=True))
         long = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
         channels = [axis for axis in long if axis in "SC"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.utils.errors import InputError
@@ -35,7 +35,10 @@ def decode_image(source: Path | BinaryIO) -> Image.Image:
     Raises:
         Exception: any error of a decoder, or a TIFF with an orientation, which only Pillow would apply.
     """
-    image = Image.open(source, formats=IMAGE_FORMATS)
+    try:
+        image = Image.open(source, formats=IMAGE_FORMATS)
+    except UnidentifiedImageError as error:  # its message names Python objects
+        raise ValueError("unknown image format") from error
     if image.format == "TIFF" and image.getexif().get(ORIENTATION, 1) != 1:
         raise ValueError("a TIFF with an orientation; save it upright")
     return image

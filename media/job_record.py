@@ -16,7 +16,6 @@ from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_json import load_record, save_record
 
 JOB_RECORD = ".track.json"
-"""name of the record in a folder of results"""
 CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 MASKS_FOLDER = "masks"
@@ -58,7 +57,7 @@ class JobRecord:
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown"""
     stems: list[str] = field(default_factory=list)
-    """stems of the files of frames with names; empty: frame numbers"""
+    """file names of the frames without suffix, or empty if frames are numbered"""
     folder: str = ""
     """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER
 from aotlab.media.object_masks import ListedObject, ObjectMasks
-from aotlab.utils.files import require_file_name
 
 
 def find_masks(path: Path) -> Path:
-    """Return the path of the masks in a folder of results, which also holds masks of prompts; other paths unchanged."""
+    """Return the folder of masks of a folder of results, where others are masks of prompts; else the path itself."""
     return path / MASKS_FOLDER if (path / JOB_RECORD).is_file() else path
 
 
@@ -43,9 +42,6 @@ class Video:
     """name of the scoring rules"""
     load_error: str | None = None
     """message about unreadable files, which leave a video without frames; None: readable"""
-
-    def __post_init__(self) -> None:
-        require_file_name(self.name, "sequence")
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -110,20 +110,17 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")
     labels = np.asarray(labels)
-    if labels.ndim != 2 or not labels.size:
-        raise InputError(f"{path}: expected object ids H×W, got an array of shape {labels.shape}")
-    smallest, largest = labels.min(initial=0), labels.max(initial=0)
-    with np.errstate(invalid="ignore"):  # infinity
-        fractions = labels.dtype.kind not in "biu" and not (labels % 1 == 0).all()
-    if fractions or smallest < 0 or largest > 65535:
+    with np.errstate(invalid="ignore"):  # NaN and infinity
+        ids = labels.astype(np.uint16)
+    if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):
         raise InputError(
-            f"{path}: object ids must be whole numbers from 0 to 65535, got {labels.dtype} of {smallest} to {largest}"
-            f"{' with fractions' * fractions}; threshold probabilities, or renumber the objects"
+            f"{path}: expected object ids H×W, whole numbers from 0 to 65535, got {labels.dtype} of shape "
+            f"{labels.shape}; threshold probabilities, or renumber the objects"
         )
-    if largest > VOID or max_id >= VOID:
-        image = Image.fromarray(labels.astype(np.uint16))
+    if ids.max() > VOID or max_id >= VOID:
+        image = Image.fromarray(ids)
     else:
-        image = Image.fromarray(labels.astype(np.uint8), mode="P")
+        image = Image.fromarray(ids.astype(np.uint8), mode="P")
         image.putpalette(PALETTE.tobytes())
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG")
@@ -140,7 +137,7 @@ def list_ids(labels: np.ndarray) -> set[int]:
 
 
 def is_blurred(labels: np.ndarray) -> bool:
-    """Return whether ids (H×W) look like gray values at the smoothed edges of one object.
+    """Return whether ids (H×W) look like gray values at the smoothed edge of one object.
 
     Besides the most frequent value they have many values in lines of a single pixel, which objects are not.
     """

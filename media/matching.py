@@ -105,10 +105,10 @@ def drop_other_videos(names: Sequence[str | Path], video: str) -> list[str | Pat
     return [name for name in names if not (several and inside) or str(name) in inside]
 
 
-def require_different_frames(places: Iterable[tuple[int | None, str | Path]]) -> None:
+def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) -> None:
     """Raise `InputError` if two images, given with their frame numbers, are for one frame."""
     owners: dict[int, str] = {}
-    for index, name in places:
+    for index, name in numbered:
         text = name.name if isinstance(name, Path) else name
         if index is not None and owners.setdefault(index, text) != text:
             raise InputError(f"{owners[index]!r} and {text!r} are both for frame {index}; rename one")

@@ -10,10 +10,8 @@ from aotlab.media.masks import PALETTE, palette_index
 from aotlab.utils.errors import InputError
 
 FILL_OPACITY = 0.45
-"""opacity of an object's color, from 0 to 1"""
 
 HALO_OPACITY = 0.65
-"""opacity of the black halo around a contour, from 0 to 1"""
 
 MANY_OBJECTS, MANY_FILL_OPACITY, MANY_HALO_OPACITY = 12, 0.25, 0.3
 """number of objects above which fill and halo are more transparent"""
@@ -41,14 +39,13 @@ def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
         H×W×3 uint8 RGB.
 
     Raises:
-        InputError: the sizes differ, the frame is not uint8, or an id is negative.
+        InputError: the sizes differ, the frame is not H×W×3 uint8, or an id is negative.
     """
-    if frame.dtype != np.uint8:
-        raise InputError(f"frame: expected uint8 from 0 to 255, got {frame.dtype}")
-    if frame.shape[:2] != labels.shape:
-        raise InputError(f"labels of shape {labels.shape} do not fit a frame of {frame.shape}")
-    if labels.min(initial=0) < 0:
-        raise InputError(f"labels: expected object ids from 0, got {labels.min()}")
+    if frame.dtype != np.uint8 or frame.shape != (*labels.shape, 3) or labels.min(initial=0) < 0:
+        raise InputError(
+            "draw_overlay: expected a frame H×W×3 uint8 and object ids H×W from 0, got a frame of "
+            f"{frame.shape} {frame.dtype} and ids of {labels.shape} from {labels.min(initial=0)}"
+        )
     import cv2
 
     image = frame.copy()

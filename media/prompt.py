@@ -24,7 +24,6 @@ Box = tuple[float, float, float, float]
 
 MAX_OUTSIDE_FRACTION = 0.1
 """A box with a larger share of its width or height outside the image was perhaps meant as two corners."""
-FRACTIONS_ADVICE = "multiply fractions of the image by its width and height"
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
@@ -48,9 +47,9 @@ class Prompt:
     scribble: Sequence[Point] = ()
     """points (x, y) of a stroke on the object"""
     mask: np.ndarray | None = field(default=None, compare=False)
-    """rough mask or earlier answer to correct, H×W bool or probabilities in 0 to 1"""
+    """rough mask or earlier result to correct, H×W bool or probabilities in 0 to 1"""
     exclude: np.ndarray | None = field(default=None, compare=False)
-    """pixels of other objects, which the object cannot have, H×W bool"""
+    """pixels of other objects, never part of this one, H×W bool"""
 
     def __post_init__(self) -> None:
         points = _make_points([self.points] if _is_vector(self.points, 2) else self.points)
@@ -62,12 +61,6 @@ class Prompt:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "labels", None if labels is None else tuple(map(int, labels)))
         object.__setattr__(self, "scribble", _make_points(self.scribble))
-        for name, values in (
-            ("points", points),
-            ("scribble", self.scribble),
-            ("box", self.box if _is_vector(self.box, 4) else ()),
-        ):
-            require(not _are_fractions(values), f"{name} {values}: not in pixels; {FRACTIONS_ADVICE}")
         require(
             self.box is None or (_is_vector(self.box, 4) and min(self.box[2:]) >= 2),
             f"box {self.box}: expected left, top, width and height in pixels, at least 2 each",
@@ -201,14 +194,6 @@ def _is_vector(values: object, length: int) -> bool:
     )
 
 
-def _are_fractions(values: Any) -> bool:
-    """Return whether there are numbers, all in 0 to 1 and not all whole, such as fractions of an image."""
-    numbers = np.asarray(values)
-    return numbers.dtype.kind in "iuf" and bool(
-        ((numbers >= 0) & (numbers <= 1)).all() and (numbers % 1).any()
-    )
-
-
 def _make_points(points: Any) -> tuple[Point, ...]:
     """Return points as pairs; raise `InputError` unless they are pairs of finite numbers."""
     if not (np.iterable(points) and all(_is_vector(point, 2) for point in points)):
@@ -237,6 +222,10 @@ def _parse_numbers(kind: str, text: str) -> tuple[int | None, int, tuple[float, 
             f"40:2={example}"
         )
     values = tuple(map(float, match.groups()))
+    if all(0 <= value <= 1 for value in values) and any(value % 1 for value in values):
+        raise InputError(
+            f"{kind} {text}: not in pixels; multiply fractions of the image by its width and height"
+        )
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)

@@ -24,7 +24,7 @@ Size = tuple[int, int]
 Attributes = Mapping[str, str | int | float | bool]
 """values of an object's attributes by name"""
 AttributeTable = dict[int, dict[int, Attributes]]
-"""attributes by object id and the frame from which they hold"""
+"""attributes by object id and the frame from which they apply"""
 MAX_OUTLINE_LENGTH = 2_000_000
 """largest length of one outline in pixels; drawing takes memory in proportion"""
 MAX_ID = 65535
@@ -44,7 +44,7 @@ class VideoInfo:
     stem: Callable[[int], str] | None = None
     """stem of a frame's image; None if frames have no names"""
     frame: int | None = None
-    """frame that a file with objects on one frame is for; None: as in the file"""
+    """frame to use for a file with objects on a single frame; None: the file's"""
     file: Callable[[int], Path | None] | None = None
     """image file of a frame, which may be None; None if frames have no files"""
 

@@ -47,14 +47,14 @@ def _find_packet_end(file: BinaryIO, size: int) -> int:
     begin = max(0, size - LAST_BYTES)
     file.seek(begin)
     content = file.read()
-    place = content.rfind(PACK)
-    if place < 0:
+    offset = content.rfind(PACK)
+    if offset < 0:
         return 0
-    mpeg2 = content[place + 4 : place + 5] >= b"\x40"
-    place += 14 + (content[place + 13] & 7 if place + 13 < len(content) else 0) if mpeg2 else 12
-    while content[place : place + 3] == PACK[:3] and content[place + 3 : place + 4] > PACK[3:]:
-        place += 6 + int.from_bytes(content[place + 4 : place + 6], "big")
-    return begin + place
+    mpeg2 = content[offset + 4 : offset + 5] >= b"\x40"
+    offset += 14 + (content[offset + 13] & 7 if offset + 13 < len(content) else 0) if mpeg2 else 12
+    while content[offset : offset + 3] == PACK[:3] and content[offset + 3 : offset + 4] > PACK[3:]:
+        offset += 6 + int.from_bytes(content[offset + 4 : offset + 6], "big")
+    return begin + offset
 
 
 def _find_segment_end(file: BinaryIO) -> int:
@@ -75,14 +75,14 @@ def _read_ebml_number(file: BinaryIO) -> int:
 
 def _find_media_end(file: BinaryIO, size: int) -> int:
     """Return the end of the last media box of an MP4 file as stated in it; 0 for other files."""
-    place = end = 0
-    while place < size:
-        file.seek(place)
+    offset = end = 0
+    while offset < size:
+        file.seek(offset)
         length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
         if length == 1:  # 64 bits follow
             length = int.from_bytes(file.read(8), "big")
         if kind not in BOXES or length < 8:  # 0: up to the end of the file
             return end
-        place += length
-        end = place if kind in (b"mdat", b"moof") else end
+        offset += length
+        end = offset if kind in (b"mdat", b"moof") else end
     return end

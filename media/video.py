@@ -22,7 +22,7 @@ from aotlab.media.decoding import (
     read_rate,
     to_rgb,
 )
-from aotlab.media.frames import FrameSource, ImageFrames, RateOption, Sound, require_index
+from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
 from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
@@ -80,7 +80,7 @@ def open_frames(
 
 
 def compute_fingerprint(path: Path) -> dict[str, Any]:
-    """Return what identifies the content of a video file, a stack or a folder of images, as JSON values.
+    """Return the identity of the content of a video file, a stack or a folder of images, as JSON values.
 
     ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
     content. Raises `InputError` if it cannot be read.
@@ -106,7 +106,7 @@ class VideoFrames(FrameSource):
             if first is None:
                 raise InputError(f"{path}: {NO_FRAMES}")
             self.size, self._start = (first[0].shape[0], first[0].shape[1]), first[1]
-            self.sound = Sound(path, first[1] or Fraction(0)) if container.streams.audio else None
+            self.sound = AudioTrack(path, first[1] or Fraction(0)) if container.streams.audio else None
         with open_video(path) as container:
             self.variable = has_variable_rate(container, self.rate)
         self._times: list[Fraction] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aotlab.media.decoding import drop_messages, open_container
-from aotlab.media.frames import Sound
+from aotlab.media.frames import AudioTrack
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -67,7 +67,7 @@ class VideoWriter:
         rate: Fraction,
         size: tuple[int, int],
         variable: bool = False,
-        sound: Sound | None = None,
+        sound: AudioTrack | None = None,
     ) -> None:
         self.path = path
         self.rate = Fraction(rate)
@@ -119,13 +119,10 @@ class VideoWriter:
                 the first frame written.
 
         Raises:
-            ValueError: the size differs from the file's.
             InputError: the file cannot be written.
         """
         import av
 
-        if frame.shape != (*self.size, self.channels):
-            raise ValueError(f"a frame of shape {frame.shape} does not fit a video of size {self.size}")
         try:
             if self._stream is None:
                 self._begin = time or Fraction(0)
@@ -193,7 +190,7 @@ class _SoundCopy:
         begin: seconds from the source's first frame to the target's.
     """
 
-    def __init__(self, sound: Sound, target: av.container.OutputContainer, begin: Fraction) -> None:
+    def __init__(self, sound: AudioTrack, target: av.container.OutputContainer, begin: Fraction) -> None:
         self._path, self._begin, self._target = sound.path, sound.start + begin, target
         self._source = open_container(str(sound.path))
         audio: Any = self._source.streams.audio[0]

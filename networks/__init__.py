@@ -1,1 +1,7 @@
-"""The models; read aot.py first, then deaot.py, msdeaot.py, aost.py, paot.py and rmem.py, a file per paper."""
+"""Networks of all methods.
+
+To read in this order: `model` (the methods of every model, and the types that pass between them), `attention`,
+`identity_bank`, `aot` (the first paper, block and model), `deaot`, then what the others change: `rmem`, `aost`,
+`msdeaot`, `paot`. `encoders`, `decoders` and `layers` are their parts. `fast` replaces modules for speed and leaves
+results as they are; `weights` reads and writes checkpoints.
+"""

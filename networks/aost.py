@@ -28,7 +28,6 @@ from aotlab.networks.layers import (
 from aotlab.networks.model import (
     Block,
     BlockMemory,
-    BlockSource,
     Features,
     KeyValue,
     Memory,
@@ -56,7 +55,9 @@ class AOSTBlock(Block):
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
         self.key_value = nn.Linear(dim, 2 * dim)
-        self.id_key_value = nn.Linear(dim, config.heads + dim)  # a gain per head for keys, then C for values
+        self.id_key_value = nn.Linear(
+            dim, config.heads + dim
+        )  # output: one gain per head, then C channels for values
         self.long_attention, self.long_projection = Attention(config.heads), nn.Linear(dim, dim)
         self.short_attention = LocalAttention(dim, config.heads, config.window)
         self.short_projection = nn.Linear(dim, dim)
@@ -64,11 +65,16 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, AOSTState]:
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, AOSTState]:
         """Tokens B×L×C to the same; see `Block.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
+        if memory is None:  # a reference frame attends to itself
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
+        long, short = memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), state
@@ -129,9 +135,9 @@ class AOST(VOSModel):
         With a shared block only the last output is normalized, as in the published code. Training decodes shallower
         depths from the others, which tracking at that depth normalizes.
         """
-        x, sources = self.block_inputs(features, memory, id_embeddings)
+        x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, sources)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
         if self.shared:
             outputs[-1] = self.norms[0](outputs[-1])
         else:  # fewer outputs than norms if fewer blocks are used

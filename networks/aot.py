@@ -1,5 +1,14 @@
 """AOT: Associating Objects with Transformers for Video Object Segmentation (Yang, Wei, Yang; NeurIPS 2021).
 
+A block on the tokens x of a frame, without projections and drop paths; K and V are memory of earlier frames:
+
+    x = x + self_attention(norm1(x))
+    tokens = norm2(x)
+    x = x + long_attention(query(tokens), K_long, V_long) + short_attention(query(tokens), K_short, V_short)
+    x = x + feedforward(norm3(x))
+
+Once the frame has masks, and so an identity embedding E, it becomes memory: K = query(tokens), V = value(tokens + E).
+
 The paper's attentions by name: Att is `attention.Attention`, AttID adds the identity embedding to the values
 (`LSTTBlock.memorize`), AttLT and AttST are long- and short-term attention, both of which read AttID's values.
 """
@@ -28,7 +37,6 @@ from aotlab.networks.layers import (
 from aotlab.networks.model import (
     Block,
     BlockMemory,
-    BlockSource,
     Features,
     KeyValue,
     Memory,
@@ -71,13 +79,17 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, LSTTState]:
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, LSTTState]:
         """Tokens B×L×C to the same; see `Block.forward`."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
         state = LSTTState(self.query(tokens), tokens)
-        memory = self.memorize(state, source) if isinstance(source, Tensor) else source
+        if memory is None:  # a reference frame attends to itself
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
         query, (long, short) = state.key, memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
@@ -126,9 +138,9 @@ class AOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, sources = self.block_inputs(features, memory, id_embeddings)
+        x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, sources)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
         normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
         embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
         return PropagatedFrame(embeddings, states, [size] * len(states))

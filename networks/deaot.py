@@ -5,8 +5,10 @@ replaces heads and feed-forward layers:
 
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
 
-with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. As published, there
-is no sine position embedding. A branch has C channels, its values and gates 2C; both branches share keys of C/2.
+with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. In `GPMBlock`, U is
+`gate` and `id_gate`, Q and K are the key half of `key_value`, V is its other half and `id_value`; DW and W are in
+`GatedOutput`. As published, there is no sine position embedding. A branch has C channels, its values and gates 2C; both
+branches share keys of C/2.
 """
 
 from __future__ import annotations
@@ -27,7 +29,6 @@ from aotlab.networks.layers import ConvGN, init_xavier, map_to_tokens, tokens_to
 from aotlab.networks.model import (
     Block,
     BlockMemory,
-    BlockSource,
     Features,
     KeyValue,
     Memory,
@@ -107,7 +108,11 @@ class GPMBlock(Block):
         init_xavier(self)
 
     def forward(
-        self, x: tuple[Tensor, Tensor | None], size: MapSize, source: BlockSource
+        self,
+        x: tuple[Tensor, Tensor | None],
+        size: MapSize,
+        memory: BlockMemory | None,
+        id_embedding: Tensor | None = None,
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
         """Visual and identity tokens, B×L×C each, to the same; the model's first block has no identity tokens.
 
@@ -117,13 +122,16 @@ class GPMBlock(Block):
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
         gate = self.gate(normed)  # B×L×2C
-        if id_tokens is None:  # the identity branch has no tokens yet, so its gate is 1
+        if id_tokens is None:  # as published: without identity tokens, their gate is 1
             state = GPMState(key, F.silu(value), None)
             gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
         else:
             state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
             gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
-        long, short = self.memorize(state, source) if isinstance(source, Tensor) else source
+        if memory is None:  # a reference frame attends to itself
+            assert id_embedding is not None
+            memory = self.memorize(state, id_embedding)
+        long, short = memory
         long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(state.key, short.key, short.value, size)
@@ -174,9 +182,10 @@ class DeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, sources = self.block_inputs(features, memory, id_embeddings)
+        x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, (map_to_tokens(x), None), size, sources)
+        tokens = map_to_tokens(x), None
+        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, id_embedding)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 

@@ -44,7 +44,7 @@ class FPNDecoder(nn.Module):
         init_xavier(self)
 
     def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
-        """Embeddings B×C×H/16×W/16 and the encoder's maps (batch B, or 1 shared by all) to logits; see `refine`."""
+        """Embeddings B×C×H/16×W/16 and the encoder's maps to logits; see `refine`."""
         return self.refine(F.relu(self.conv_in(x)), f4, f8, f16)
 
     def refine(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Image encoders: maps at strides 4, 8, 16 and 16 of a normalized image.
+"""Image encoders: feature maps at strides 4, 8 and 16 of a normalized image, and of the last layer, also at 16.
 
 All batch norms are frozen.
 """

@@ -75,12 +75,10 @@ class BlockMemory(NamedTuple):
 
 Memory = Sequence[BlockMemory]
 """memory of each block, in the order in which blocks run"""
-BlockSource = BlockMemory | Tensor
-"""what a block reads: its memory, or on a reference frame that frame's identity embedding B×L×C"""
 
 
 class BlockState(Protocol):
-    """Values that a block keeps of a frame until its masks are known: a NamedTuple of tensors, one of which is its key.
+    """What a block saves of a frame for `memorize`, once its masks are known: a NamedTuple of tensors, one its key.
 
     An example is `aotlab.networks.aot.LSTTState`.
     """
@@ -101,13 +99,16 @@ class Block(nn.Module, ABC):
     """attention of queries B×L×C over keys B×(T·L)×C and values B×(T·L)×D of long-term memory: B×L×D"""
 
     @abstractmethod
-    def forward(self, x: Any, size: MapSize, source: BlockSource) -> tuple[Any, Any]:
+    def forward(
+        self, x: Any, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Any, Any]:
         """Propagate identities to the current frame.
 
         Args:
             x: tokens B×L×C of the frame, or both branches of `aotlab.networks.deaot.GPMBlock`.
             size: (h, w) of its map, L = h·w.
-            source: memory of the block; on a reference frame, which attends to itself, its identity embedding.
+            memory: what the block reads; None on a reference frame, which attends to itself.
+            id_embedding: identity embedding B×L×C of a reference frame; None on all others.
 
         Returns:
             The input of the next block, and the `BlockState` of the frame, for `memorize`.
@@ -132,11 +133,10 @@ class PropagatedFrame(NamedTuple):
 class VOSModel(nn.Module, ABC):
     """Base of all models: encoder and projection. A model keeps no state; memory is passed in.
 
-    Axes: B batch (clips in training, groups of objects in tracking), M identities of a group, H×W pixels, h×w tokens
+    Axes: B batch (clips in training, 1 in tracking), M identities of a group, H×W pixels, h×w tokens
     or pixels of a map, L = h·w tokens.
     """
 
-    blocks: nn.ModuleList
     decoder: nn.Module
     optimized = False
     """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
@@ -152,8 +152,8 @@ class VOSModel(nn.Module, ABC):
 
     @property
     def active_blocks(self) -> list[Block]:
-        """Blocks in use, in the order in which they run."""
-        return cast(list[Block], list(self.blocks))
+        """Blocks in use, in the order in which they run; by default those of ``self.blocks``."""
+        return cast(list[Block], list(cast(nn.ModuleList, self.blocks)))
 
     @property
     @abstractmethod
@@ -194,20 +194,10 @@ class VOSModel(nn.Module, ABC):
         """Carry identities from memory to a frame, or to a reference frame from its own ``id_embeddings``.
 
         Args:
-            features: of batch B, or 1 shared by all groups.
+            features: of the frame.
             memory: memory that each block reads; empty on a reference frame.
             id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
         """
-
-    def block_inputs(
-        self, features: Features, memory: Memory, id_embeddings: Sequence[Tensor]
-    ) -> tuple[Tensor, Sequence[BlockSource]]:
-        """Return the projected map B×C×h×w of every group of objects, and the source of each block; see `propagate`."""
-        if not memory and not id_embeddings:
-            raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
-        groups = len(memory[0].long.key) if memory else len(id_embeddings[0])
-        sources: Sequence[BlockSource] = memory or [id_embeddings[n] for n in self.config.block_stages]
-        return features.projected.expand(groups, -1, -1, -1), sources
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
@@ -240,7 +230,7 @@ class VOSModel(nn.Module, ABC):
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Any, size: MapSize, sources: Sequence[BlockSource]
+    blocks: Sequence[Block], x: Any, size: MapSize, memory: Memory, id_embedding: Tensor | None
 ) -> tuple[list[Any], list[BlockState]]:
     """Run blocks one after another; return the output and the state of each.
 
@@ -248,18 +238,19 @@ def run_blocks(
         blocks: blocks of one stage.
         x: input of the first block.
         size: (h, w) of its map.
-        sources: source of each block.
+        memory: memory of each block; empty on a reference frame.
+        id_embedding: identity embedding of a reference frame; None on all others.
     """
     outputs, states = [], []
-    for block, source in zip(blocks, sources, strict=True):
-        x, state = block(x, size, source)
+    for index, block in enumerate(blocks):
+        x, state = block(x, size, memory[index] if memory else None, id_embedding)
         outputs.append(x)
         states.append(state)
     return outputs, states
 
 
 def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> BlockMemory:
-    """Keep one token in ``stride`` of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
+    """Keep every ``stride``-th token of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
     if stride == 1:
         return memory
     long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))

@@ -73,15 +73,15 @@ class MSDeAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run both stages and refine their result; see `VOSModel.propagate`."""
-        x, sources = self.block_inputs(features, memory, id_embeddings)
-        coarse, fine = slice(len(self.blocks16)), slice(len(self.blocks16), None)
+        x, coarse, fine = features.projected, slice(len(self.blocks16)), slice(len(self.blocks16), None)
+        id16, id8 = (id_embeddings[0], id_embeddings[1]) if id_embeddings else (None, None)
         size16 = (x.shape[2], x.shape[3])
         tokens16 = map_to_tokens(x), None
-        outputs16, states16 = run_blocks(self.active_blocks[coarse], tokens16, size16, sources[coarse])
+        outputs16, states16 = run_blocks(self.active_blocks[coarse], tokens16, size16, memory[coarse], id16)
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         tokens8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(self.active_blocks[fine], tokens8, size8, sources[fine])
+        outputs8, states8 = run_blocks(self.active_blocks[fine], tokens8, size8, memory[fine], id8)
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)

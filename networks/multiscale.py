@@ -55,7 +55,7 @@ class Transition(nn.Module):
 
         Args:
             coarse: maps B×(branches·C)×h×w, branches side by side, C summing up to ``in_channels``.
-            skip: the encoder's map at the finer stride, of batch B, or 1 shared by all.
+            skip: the encoder's map at the finer stride.
 
         Returns:
             B×(branches·dim)×h×w, as large as the encoder's map.

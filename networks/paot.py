@@ -20,7 +20,7 @@ from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
     Block,
-    BlockSource,
+    BlockMemory,
     BlockState,
     Features,
     Memory,
@@ -44,9 +44,11 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, AOSTState]:
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, AOSTState]:
         """Run the AOST block and normalize its output; see `Block.forward`."""
-        x, state = super().forward(x, size, source)
+        x, state = super().forward(x, size, memory, id_embedding)
         return self.output_norm(x), state
 
 
@@ -114,17 +116,18 @@ class PAOT(VOSModel):
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
         """Run the stages; see `VOSModel.propagate`."""
-        x, sources = self.block_inputs(features, memory, id_embeddings)
+        x = features.projected
         embeddings: list[Tensor] = []
         states: list[BlockState] = []
         sizes: list[MapSize] = []
-        for stage in self.stages:
+        for index, stage in enumerate(self.stages):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
             part = slice(len(states), len(states) + len(stage.blocks))
+            id_embedding = id_embeddings[index] if id_embeddings and stage.blocks else None
             blocks = self.active_blocks[part]
-            outputs, stage_states = run_blocks(blocks, map_to_tokens(x), size, sources[part])
+            outputs, stage_states = run_blocks(blocks, map_to_tokens(x), size, memory[part], id_embedding)
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
             sizes += [size] * len(stage_states)

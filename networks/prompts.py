@@ -19,7 +19,7 @@ PLANES = ("positive", "negative", "box", "mask")
 
 
 class PromptNetwork(nn.Module):
-    """AOT's blocks on a second identity bank over prompt planes, with their own encoder and decoder.
+    """AOT's blocks fed by an identity bank that embeds prompt planes, with an encoder and decoder of its own.
 
     A frame with prompts is a reference frame whose identity embedding comes from the planes; the decoder returns the
     object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. One object per batch element.
@@ -39,7 +39,7 @@ class PromptNetwork(nn.Module):
         self.decoder = FPNDecoder(conv_in, channels[:3], 1, dim=dim, align_corners=config.align_corners)
         self.bank4 = nn.Conv2d(len(PLANES), channels[0], 5, 4, padding=2)
         self.bank8 = nn.Conv2d(len(PLANES), channels[1], 9, 8, padding=4)
-        for bank in (self.bank4, self.bank8):  # no effect before training
+        for bank in (self.bank4, self.bank8):  # zero at first: no effect before training
             nn.init.zeros_(bank.weight)
             nn.init.zeros_(bank.bias)  # type: ignore[arg-type]
 
@@ -63,7 +63,7 @@ class PromptNetwork(nn.Module):
         size = (x.shape[2], x.shape[3])
         tokens, id_embedding, embeddings = map_to_tokens(x), self.identity_bank(planes), [x]
         for block, norm in zip(self.blocks, self.norms, strict=True):
-            tokens, _ = block(tokens, size, id_embedding)
+            tokens, _ = block(tokens, size, None, id_embedding)
             embeddings.append(tokens_to_map(norm(tokens), size))
         return self.decoder(
             torch.cat(embeddings, dim=1), f4 + self.bank4(planes), f8 + self.bank8(planes), f16

@@ -18,7 +18,7 @@ from aotlab.networks.aot import AOT
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import Block, BlockMemory, BlockSource, KeyValue, VOSModel
+from aotlab.networks.model import Block, BlockMemory, KeyValue, VOSModel
 
 
 class TemporalEmbedding(nn.Module):
@@ -90,15 +90,18 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(self, x: Tensor, size: MapSize, source: BlockSource) -> tuple[Tensor, RecurrentState]:
+    def forward(
+        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
         """Tokens B×L×C to the same; see `Block.forward`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         query = self.query(tokens)
-        if isinstance(source, Tensor):  # a reference frame's short-term memory is its long-term memory
-            long = short = self.memorize_long_term(query, tokens, source)
+        if memory is None:  # a reference frame attends to itself, with its long-term memory for both
+            assert id_embedding is not None
+            long = short = self.memorize_long_term(query, tokens, id_embedding)
         else:
-            long, short = source
+            long, short = memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.short_attention(query, key, value))

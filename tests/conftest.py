@@ -8,6 +8,9 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,18 @@ def closed_folder():
             os.seteuid(0)
         folder.chmod(0o755)
         shutil.rmtree(base)
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

@@ -141,3 +141,18 @@ def write_lvos_meta(folder: Path, clips: Mapping[str, Clip]) -> None:
             span = {"start": str(int(clip.stems[first])), "end": str(end), "frame_nums": str(count)}
             videos[name]["objects"][str(number)] = {"frame_range": span}
     (folder / f"{folder.name}_meta.json").write_text(json.dumps({"videos": videos}))
+
+
+def draw_parts(seed, height=480, width=854):
+    """A mask of several parts, some of them diagonal to each other."""
+    random = np.random.default_rng(seed)
+    tiles = random.random((7, 13)) > 0.6
+    mask = tiles.repeat(height // 7 + 1, 0).repeat(width // 13 + 1, 1)[:height, :width]
+    return mask & (random.random((height, width)) > 0.02)
+
+
+def square(top, left, side=20):
+    """A mask 60×80 uint8 of a square."""
+    mask = np.zeros((60, 80), np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask

@@ -20,11 +20,12 @@ from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.media import sample
-from tests.media.test_images import DEEP, FORMATS, READERS, OpenEXR, tifffile, write_png
-from tests.media.test_video import CONTAINERS, write_texture
+from tests.media.image_files import DEEP, FORMATS, READERS, write_png
+from tests.media.video_files import CONTAINERS, write_texture
 from tests.mutations import corrupt_bytes
 from tests.published import to_published
 
+tifffile, OpenEXR = pytest.importorskip("tifffile"), pytest.importorskip("OpenEXR")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 

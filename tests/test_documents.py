@@ -7,6 +7,7 @@ import re
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -16,13 +17,12 @@ import aotlab
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
 from aotlab.tools.main import find_command
+from tests.documents import BLOCK, ROOT, split_blocks
 
-ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
 PAGES = sorted(
     page for page in ROOT.rglob("*.md") if not set(page.relative_to(ROOT).parts[:-1]) & set(LEFT_OUT)
 )
-BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
 OWN_FILE = re.compile(
     r"`((?:configs|dataloaders|demo|docs|engine|evaluation|media|networks|pretrain_models|research|scripts|src|studio|tests|tools|utils|video)"
@@ -39,16 +39,6 @@ OTHERS = {
     "uv", "pytest", "curl", "mkdir", "cp", "ln", "source", "xvfb-run",
 }  # fmt: skip
 """programs whose command lines are not checked"""
-
-
-def split_blocks(page, *languages):
-    """Return the code blocks of a page in some languages with their lines: [(line, language, text)]."""
-    text = page.read_text(encoding="utf-8")
-    return [
-        (text[: match.start()].count("\n") + 1, match[1], match[2])
-        for match in BLOCK.finditer(text)
-        if match[1] in languages
-    ]
 
 
 def blocks(*languages):
@@ -226,6 +216,19 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
         str(docstring(lines, what="attribute", name="start")).strip()
         == "number of the first frame to track; None: the video's first"
     )
+
+
+@pytest.mark.parametrize("name", ["api", "commands", "settings"])
+def test_generated_lists_replace_their_placeholders(name, monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    import references
+
+    page, source = f"reference/{name}", [(ROOT / f"docs/reference/{name}.md").read_text(encoding="utf-8")]
+    assert "is generated" in source[0]
+    references._fill(SimpleNamespace(srcdir=ROOT / "docs"), page, source)
+    assert "generated" not in source[0].split("\n## ")[0]
+    assert source[0].count("\n## ") > 10
 
 
 FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))

@@ -23,6 +23,7 @@ from aotlab.media.video_writer import VideoWriter
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import find_command, main
+from tests.documents import ROOT, split_blocks
 from tests.drawn_clips import (
     draw_clip,
     lay_out_davis,
@@ -32,7 +33,6 @@ from tests.drawn_clips import (
     write_youtube_meta,
 )
 from tests.published import to_published
-from tests.test_documents import ROOT, split_blocks
 
 SAMPLE = ROOT / "datasets" / "sample"
 PAGES = [

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-_ROOMS: list[tuple[str, ...]] = [
+LAYERS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media",), ("networks", "dataloaders", "evaluation"), ("engine",), ("video",),
     ("tools",), ("research",),
 ]  # fmt: skip
 """packages from left to right; those of one entry do not know each other"""
 ALLOWED = {
-    package: {other for room in _ROOMS[:place] for other in room} | ({package} - {"tools"})
-    for place, rooms in enumerate(_ROOMS)
-    for package in rooms
+    package: {other for layer in LAYERS[:index] for other in layer} | ({package} - {"tools"})
+    for index, packages in enumerate(LAYERS)
+    for package in packages
 }
 """package to the packages that it may import"""
 

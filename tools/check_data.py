@@ -82,9 +82,9 @@ def main(
     kind = kind or "video"
     if dataset is not None:
         videos = open_dataset(dataset, root, split or "val")
-        report = lint_videos(videos, decode=not quick, workers=workers, progress=True)
+        report = lint_videos(videos, decode=not quick, workers=workers)
     else:
-        report = lint_folder(root, kind, decode=not quick, workers=workers, progress=True)
+        report = lint_folder(root, kind, decode=not quick, workers=workers)
     findings = {
         level: [each for each in report.findings if each.level == level] for level in ("warning", "error")
     }

@@ -112,7 +112,7 @@ def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> in
     from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
 
     require_results(videos, results)
-    report = score_videos(videos, results, workers=options.workers, progress=True)
+    report = score_videos(videos, results, workers=options.workers)
     layout = find_rules(videos).table
     table = make_scores_table(report.scores, layout) if report.scores else {}
     if table:
@@ -136,8 +136,7 @@ def compare_results(videos: list[Video], options: ScoreOptions) -> int:
         require_results(videos, results)
     layout = find_rules(videos).table
     reports = {
-        str(results): score_videos(videos, results, workers=options.workers, progress=True)
-        for results in options.results
+        str(results): score_videos(videos, results, workers=options.workers) for results in options.results
     }
     common = set.intersection(*(set(report.scores) for report in reports.values()))
     if not common:

@@ -269,7 +269,7 @@ def describe(checked: CheckedJob) -> str:
         rate += "" if checked.job.rate else " (--fps changes it)"
     given = len({*checked.masks, *checked.prompts})
     if given > 1:
-        objects += f", masks given for {'all ' if given == count else ''}{given} frames"
+        objects += f", masks or prompts on {'all ' if given == count else ''}{given} frames"
     return f"{strip_credentials(checked.job.video)}: {frames} of {width}×{height}, {objects}{rate}"
 
 

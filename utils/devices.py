@@ -16,7 +16,6 @@ AUTOCAST_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """dtype by name of a precision other than float32"""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""environment variables that set the number of threads"""
 
 
 def reserve_cores(helpers: int) -> None:

@@ -29,7 +29,7 @@ class RankFailure(RunStopped):
 def detect_lost_ranks(advice: str = "") -> Iterator[None]:
     """Wrap an exchange between ranks; raises `RankFailure` if it fails, as when a rank has died.
 
-    A lack of memory is raised as it is.
+    Out-of-memory errors are raised unchanged.
     """
     try:
         yield
@@ -48,7 +48,7 @@ def _format_error(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class World:
+class Distributed:
     """This process among the ranks of a job."""
 
     device: torch.device
@@ -112,10 +112,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` that are set.
+        """Read ``I/N``, or ``auto``: the values of the first `SHARD_VARIABLES` of which the index is set.
 
         Raises:
-            InputError: another text, not 0 ≤ I < N, or no such variables.
+            InputError: another text, not 0 ≤ I < N, or a variable is missing or not a whole number.
         """
         index, _, count = (_read_scheduler() if text == "auto" else text).partition("/")
         if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
@@ -126,27 +126,31 @@ class Shard:
         return cls(int(index), int(count))
 
 
-SHARD_VARIABLES = (
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
+SHARD_VARIABLES: tuple[tuple[str, ...], ...] = (
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP"),
     ("RANK", "WORLD_SIZE"),
     ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
-"""index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order"""
+"""index and count as set by Slurm arrays, torchrun, Kubernetes (which sets the index only) and srun, in this order; for
+arrays also the first index and the step"""
 
 
 def _read_scheduler() -> str:
-    """Return ``I/N`` of the first `SHARD_VARIABLES` that are set; empty without them."""
-    name, count = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ("", ""))
-    index = os.environ.get(name, "")
-    if name == "SLURM_ARRAY_TASK_ID":  # --array=1-15:2 counts from 1 in steps of 2
-        first, step = (int(os.environ.get(f"SLURM_ARRAY_TASK_{end}", "")) for end in ("MIN", "STEP"))
-        index = str((int(index) - first) // step)
-    return f"{index}/{os.environ.get(count, '')}"
+    """Return ``I/N`` of the first `SHARD_VARIABLES` of which the index is set; empty without any."""
+    names = next((names for names in SHARD_VARIABLES if names[0] in os.environ), ())
+    for name in names:
+        if not os.environ.get(name, "").isdecimal():
+            problem = f"{name}={os.environ.get(name, '')}: not a whole number"
+            raise InputError(f"{problem}; set it, or give I/N, for example 0/8")
+    values = [int(os.environ[name]) for name in names]
+    if len(values) > 2:  # --array=1-15:2 counts from 1 in steps of 2
+        values[0] = (values[0] - values[2]) // values[3]
+    return "/".join(map(str, values[:2]))
 
 
 @contextmanager
-def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iterator[World]:
+def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iterator[Distributed]:
     """Join the processes started by torchrun: nccl between GPUs, gloo otherwise. Without torchrun: a single rank.
 
     Args:
@@ -160,10 +164,10 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
     try:
         ranks = count_ranks()
         if ranks == 1:
-            yield World(pick_device(device))
+            yield Distributed(pick_device(device))
         else:
             here = _init_process_group(device, ranks, timeout)
-            yield World(here, dist.get_rank(), ranks)
+            yield Distributed(here, dist.get_rank(), ranks)
     except InputError as error:
         raise RankError(str(error)) from error
     finally:
@@ -172,7 +176,7 @@ def join_process_group(device: str, *, timeout: timedelta | None = None) -> Iter
 
 
 def _init_process_group(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
-    """Join the process group and return this rank's device; errors as in `join_process_group`."""
+    """Join the process group and return this rank's device; raises the same errors as `join_process_group`."""
     local, rank = read_rank_variable("LOCAL_RANK"), read_rank_variable("RANK")
     here = pick_device(f"cuda:{local}" if device == "cuda" else device)
     if here.type == "cuda":

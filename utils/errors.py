@@ -14,7 +14,6 @@ PACKAGE = "aotlab"
 MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
 """module names that differ from their distribution"""
 COMBINED_EXTRAS = ("all", "docs", "test")
-"""extras that combine others"""
 DEBUG_VARIABLE = "AOTLAB_DEBUG"
 """environment variable that shows tracebacks if set to 1"""
 
@@ -31,7 +30,7 @@ class RankError(InputError):
 
 
 class RunStopped(RuntimeError):  # noqa: N818
-    """A long run stopped early. The message is one sentence with the reason and the place of its state.
+    """A long run stopped early. The message is one sentence with the reason and where its state is saved.
 
     Command-line programs print it on stderr and exit with status 1, or after signal n with 128 + n; no traceback.
     """
@@ -55,7 +54,6 @@ def require_known(name: str, known: Collection[str], problem: str, otherwise: st
 
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
-"""advice for too little memory"""
 OUT_OF_MEMORY_MESSAGES = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
 """fragments of out-of-memory messages; the last one is for libraries that cannot be loaded"""
 

@@ -20,21 +20,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MAX_NAME_BYTES = 255
-"""largest length of a file name in bytes"""
 MAX_FILE_BYTES = 2**30
 """largest JSON file that is read; a million polygons of 100 points take less"""
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
-JSON_TYPES = (dict, list, str, int, float, bool, type(None))
-"""types of values of JSON files"""
-PLOT_SUFFIXES = (".png", ".pdf", ".svg")
-"""allowed suffixes of plots"""
-PLAIN_MESSAGES = {
-    "RecursionError": "nested too deeply",
-    "UnidentifiedImageError": "unknown image format",  # Pillow's message names Python objects
-    "ArgumentError": "damaged, or a playlist of other files",  # PyAV's
-}
-"""messages of errors by type, in place of the library's"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
 """pattern of names that are not plain: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
 
@@ -127,7 +116,7 @@ def is_file_name(name: object) -> bool:
 
 
 def user_cache_folder() -> Path:
-    """Return the project's cache folder in the system's place for it."""
+    """Return the project's cache folder in the system's cache."""
     from platformdirs import user_cache_path
 
     return user_cache_path("aotlab", appauthor=False)
@@ -138,7 +127,7 @@ def reading(subject: object, advice: str = "export it again", *, kind: str = "re
     """Turn errors of the block, which reads and parses a file, into an `InputError` about the subject, usually a path.
 
     Libraries raise errors of many kinds for damaged files, and parsers index fields without checks: all end here.
-    Errors that no file causes are raised unchanged: too little memory, missing libraries, misspelled names. An
+    Errors that no file causes are raised unchanged: too little memory, missing libraries, undefined names. An
     `InputError` that does not begin with the subject gets it as its first words.
 
     Args:
@@ -153,22 +142,13 @@ def reading(subject: object, advice: str = "export it again", *, kind: str = "re
             raise
         raise InputError(f"{subject}: {error}") from error
     except Exception as error:
-        if not _is_data_error(error):
+        if is_out_of_memory(error) or isinstance(error, ImportError | NameError):
             raise
         raise InputError(f"{subject}: not {kind} ({describe_error(error)}); {advice}") from error
 
 
-def _is_data_error(error: Exception) -> bool:
-    """Return whether a file can cause an error: not too little memory, a missing library or a misspelled name."""
-    if isinstance(error, AttributeError):  # parsers use values of JSON without checks
-        return error.name is not None and isinstance(error.obj, JSON_TYPES)
-    return not is_out_of_memory(error) and not isinstance(error, ImportError | NameError)
-
-
 def describe_error(error: BaseException) -> str:
     """Return the message of an error of a library in one line of at most 200 characters."""
-    if (text := PLAIN_MESSAGES.get(type(error).__name__)) is not None:
-        return text
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return f"missing {text}"[:200] if isinstance(error, KeyError) else text[:200]
 

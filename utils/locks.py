@@ -15,12 +15,11 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, remove, require_writable, writing
 
 if TYPE_CHECKING:
-    from aotlab.utils.distributed import World
+    from aotlab.utils.distributed import Distributed
 
 LOCK_SUFFIX = ".lock"
 """name of the lock file in an output folder"""
 POLL_SECONDS = 0.01
-"""interval between attempts in seconds"""
 UNSUPPORTED_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
 log = logging.getLogger(__name__)
@@ -72,8 +71,8 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 
 
 @contextmanager
-def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
-    """Hold an output folder for a run; create it and its parents, and remove those that are empty in the end.
+def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[None]:
+    """Hold an output folder for a run; create it and its parents, and remove empty ones afterwards.
 
     Args:
         folder: output folder.

@@ -12,10 +12,8 @@ from types import UnionType
 from aotlab.utils.errors import InputError, suggest
 
 MAX_COUNT = 2**31 - 1
-"""largest allowed count"""
 MAX_FLOAT = sys.float_info.max
 MAX_SIDE = 2**15
-"""largest side of an image in pixels"""
 UNITS = {
     "B": 1,
     "KB": 10**3,
@@ -64,7 +62,6 @@ COUNT = Range(0, MAX_COUNT, whole=True)
 POSITIVE = Range(0, above_low=True)
 NON_NEGATIVE = Range(0)
 FRACTION = Range(0, 1)
-"""fraction or probability"""
 SEED = Range(0, 2**63 - 1, whole=True)
 
 
@@ -148,6 +145,9 @@ def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) ->
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     flush_right = len(widths) if right is None else right
     return [
-        [cell.rjust(width) if index >= flush_right else cell.ljust(width) for index, (cell, width) in places]
-        for places in (enumerate(zip(row, widths, strict=True)) for row in rows)
+        [
+            cell.rjust(width) if column >= flush_right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
     ]

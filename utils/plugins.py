@@ -13,11 +13,8 @@ from aotlab.utils.errors import InputError
 COMMANDS = "aotlab.commands"
 """group of click commands, as `aotlab.sdk.command` makes them; the entry point's name is the command's"""
 MASK_READERS = "aotlab.mask_readers"
-"""group of readers of annotation files"""
 MASK_WRITERS = "aotlab.mask_writers"
-"""group of writers of annotation files"""
 OUTPUTS = "aotlab.outputs"
-"""group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
 """group of functions that return an `aotlab.sdk.PromptSegmenter`"""
 

@@ -22,7 +22,6 @@ STOP_SIGNALS = [
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if (number := getattr(signal, name, None))
 ]
-"""signals that request termination, if the system has them"""
 
 
 def lower_priority() -> None:

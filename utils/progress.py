@@ -33,14 +33,14 @@ class _LineStream:
 def progress_bar(
     total: int | None, *, unit: str = "it", title: str | None = None, enabled: bool = True, initial: int = 0
 ) -> tqdm:
-    """Return a tqdm bar on stderr; without a terminal it writes a line every `LINE_SECONDS` seconds.
+    """Return a tqdm bar on stderr; without a terminal it writes a line every `LINE_SECONDS` seconds, none by --quiet.
 
     Args:
         total: number of items; 0: no bar, None: unknown.
         unit: name of an item.
         title: text before the bar.
         enabled: false: no bar.
-        initial: items that are done already.
+        initial: number of items that are done already.
     """
     from tqdm import tqdm
 
@@ -50,9 +50,9 @@ def progress_bar(
         initial=initial,
         unit=unit,
         desc=title,
-        disable=total == 0
-        or not (enabled and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)),  # not by --quiet
+        disable=total == 0 or not (enabled and logging.getLogger("aotlab").isEnabledFor(logging.WARNING)),
         file=sys.stderr if terminal else _LineStream(sys.stderr),  # type: ignore[arg-type]
         mininterval=0.2 if terminal else LINE_SECONDS,
+        delay=0 if terminal else LINE_SECONDS,
         dynamic_ncols=terminal,
     )

@@ -120,11 +120,9 @@ class ReadAhead(Generic[Item]):
                 self._changed.wait_for(lambda: self._closed or len(self._waiting) < READ_AHEAD)
             self._waiting.append(item)
             if self._must_keep is not None and len(self._waiting) > 1:
-                late = next(
-                    (old for old, other in enumerate(self._waiting) if not self._must_keep(other)), None
-                )
-                if late is not None:
-                    del self._waiting[late]
+                indices = (old for old, other in enumerate(self._waiting) if not self._must_keep(other))
+                if (oldest := next(indices, None)) is not None:
+                    del self._waiting[oldest]
                     self.dropped += 1
             self._changed.notify_all()
 

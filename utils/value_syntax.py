@@ -28,8 +28,8 @@ class FrameObjectValue(NamedTuple):
     def __str__(self) -> str:
         """Return ``[FRAME][:ID]=VALUE``."""
         frame = "" if self.frame is None else str(self.frame)
-        place = frame if self.object_id is None else f"{frame}:{self.object_id}"
-        return f"{place}={self.value}" if place else self.value
+        prefix = frame if self.object_id is None else f"{frame}:{self.object_id}"
+        return f"{prefix}={self.value}" if prefix else self.value
 
 
 def parse_frame_object(text: str) -> FrameObjectValue:

@@ -16,7 +16,6 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading, write_text
 
 MAX_BYTES = 64 * 2**20
-"""largest size of a JSON file in bytes"""
 WRAPPER_KEYS = ("kind", "version", "digest")
 log = logging.getLogger(__name__)
 
@@ -49,10 +48,8 @@ def wrap(kind: FileKind, content: Mapping[str, Any]) -> dict[str, Any]:
 
 def unwrap(kind: FileKind, wrapped: Any) -> dict[str, Any]:
     """Check wrapped content and return it; raises `ValueError` for another kind or version, or changed content."""
-    if not isinstance(wrapped, dict) or wrapped.get("kind") != kind.name:
-        raise ValueError("written by another program or an earlier version")
-    if wrapped.get("version") != kind.version:
-        raise ValueError(f"version {wrapped.get('version')!r:.20}; this program reads {kind.version}")
+    if not isinstance(wrapped, dict) or (wrapped.get("kind"), wrapped.get("version")) != kind[:2]:
+        raise ValueError("written by another program or another version of this one")
     content = {name: value for name, value in wrapped.items() if name not in WRAPPER_KEYS}
     if wrapped.get("digest") != digest(content):
         raise ValueError("changed or damaged since it was written")

@@ -15,7 +15,7 @@ from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
-from aotlab.utils.distributed import RESUME_ADVICE, Shard, World, assign_by_cost
+from aotlab.utils.distributed import RESUME_ADVICE, Distributed, Shard, assign_by_cost
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -78,7 +78,7 @@ class JobList:
         return self._result_settings()
 
     def track(
-        self, world: World, stop: threading.Event, *, force: bool = False, restart: bool = False
+        self, world: Distributed, stop: threading.Event, *, force: bool = False, restart: bool = False
     ) -> list[JobRecord]:
         """Track all unfinished jobs; every rank must call it and gets all records in order.
 

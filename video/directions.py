@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
+from aotlab.engine.tracking.host_copy import LabelPipeline
+from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.video.merging import (
     ObjectProbabilities,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -202,7 +201,7 @@ def track(
             timeout=options.timeout,
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
-        bar = progress_bar(frames.count, unit="frame", enabled=options.progress and sys.stderr.isatty())
+        bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
         try:
             with bar, WriteBehind(outputs.write) as writer, closing(iter(reader)) as items:
                 predictions: Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]

@@ -19,14 +19,12 @@ from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.files import (
     read_json,
     reading,
-    require_file,
     require_file_name,
     require_none_missing,
     write_text,
 )
 
 MAX_TRACKS = 65534
-"""largest number of tracks in a sequence"""
 
 
 @dataclass(frozen=True)
@@ -61,18 +59,19 @@ def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> l
 
 
 def find_annotation_file(root: Path, split: str) -> Path:
-    """Return the file with all classes of a split; raises `InputError` if it is missing."""
+    """Return the file with all classes of a split, which may be missing."""
     inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
     paths = [folder / name for folder in (root, root / "annotations") for name in inner]
-    path = next(filter(Path.is_file, paths), paths[0])
-    require_file(path, "expected BURST's annotations there", "list file")
-    return path
+    return next(filter(Path.is_file, paths), paths[0])
 
 
 def read_sequences(path: Path) -> list[BurstSequence]:
     """Read all entries of a file; raises `InputError` if it is not a BURST file."""
     with reading(path):
-        return [_parse_sequence(entry, str(path)) for entry in read_json(path)["sequences"]]
+        return [
+            _parse_sequence(entry, str(path))
+            for entry in read_json(path, "expected BURST's annotations there")["sequences"]
+        ]
 
 
 def write_predictions(path: Path, annotations: Path, results: Path, names: Sequence[str]) -> int:

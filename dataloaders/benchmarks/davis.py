@@ -98,7 +98,7 @@ def _read_sequence(root: Path, size: str, name: str) -> Video:
 
 
 def _make_video(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
-    """Return a video from the first frame with a mask on, which is given."""
+    """Return a video that starts at the first frame with a mask, which is given to the tracker."""
     annotations = list_masks(masks)
     stems = {path.stem for path in annotations}
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))

@@ -65,7 +65,7 @@ def _parse_object_id(folder: Path) -> int:
 
 
 def _list_stems(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Return the stems of an object's masks from the first one with a pixel on; empty without pixels."""
+    """Return the stems of an object's masks, starting at the first one with a pixel; empty without pixels."""
     from aotlab.media.masks import read_mask
 
     return tuple(path.stem for path in dropwhile(lambda path: not read_mask(path).any(), paths))

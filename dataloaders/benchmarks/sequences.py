@@ -162,7 +162,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
 
 
 def drop_earlier_masks(masks: Sequence[Path], frames: Sequence[Path]) -> tuple[Path, ...]:
-    """Return masks in temporal order from the first frame's on; earlier ones have no frame to track."""
+    """Return masks in temporal order, starting at the first frame's; earlier ones have no frame to track."""
     first = {path.stem for path in frames[:1]}
     return tuple(dropwhile(lambda path: path.stem not in first, masks))
 

@@ -44,7 +44,6 @@ MIN_FRAMES = {"train": 3, "val": 2}
 UNSEEN_KITCHENS = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
 )
-"""videos of kitchens unseen in training"""
 INFO = {
     "Dataset Name": "VISOR",
     "Challenge": "semi_supervised_vos",
@@ -135,8 +134,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
                 require_file_name(image["video"], str(path)),
                 require_file_name(image["name"], str(path)),
                 tuple(
-                    (_require_text(item["name"]), _parse_polygons(item["segments"]))
-                    for item in entry["annotations"]
+                    (str(item["name"]), _parse_polygons(item["segments"])) for item in entry["annotations"]
                 ),
             )
             sequences.setdefault(require_file_name(image["subsequence"], str(path)), []).append(frame)
@@ -175,12 +173,6 @@ def _parse_polygons(segments: Any) -> tuple[np.ndarray, ...]:
     if any(not np.isfinite(points).all() or np.abs(points).max() > MAX_SIDE for points in outlines):
         raise ValueError(f"coordinates up to {MAX_SIDE} are expected")
     return tuple(points.astype(np.int32) for points in outlines)
-
-
-def _require_text(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"{name!r} is not the name of an object")
-    return name
 
 
 def _write_sequence(

@@ -19,7 +19,7 @@ from aotlab.dataloaders.training import sets
 from aotlab.dataloaders.training.clips import ClipSource
 from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
-from aotlab.dataloaders.training.sets import ImageSet, VideoSet, find_real_paths, skip_to_first_object
+from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.numbers import require_choice
@@ -34,7 +34,6 @@ MIN_VIDEOS = 10
 """minimum number of videos in a folder for validating on some of them"""
 
 Readers = Mapping[str, Callable[[Path, SourceConfig], ClipSource]]
-"""reader of a source's folder by kind"""
 IMAGE_READERS: Readers = {
     "static": sets.open_static,
     "coco": open_coco,
@@ -169,7 +168,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
         "data.validation names no videos: held back from training for it (data.validation_fraction): %s",
         names,
     )
-    excluded = set[Path]().union(*map(find_real_paths, validation))
+    excluded = set[Path]().union(*map(resolve_paths, validation))
     kept = {
         index: replace(mixture, sources=tuple(_exclude_paths(source, excluded) for source in mixture.sources))
         for index, mixture in mixtures.items()
@@ -178,7 +177,7 @@ def split_validation(mixtures: dict[int, Mixture], fraction: float) -> TrainingD
 
 
 def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
-    """Yield the videos with enough labeled frames, from their first object on; training reports unreadable ones."""
+    """Yield the videos with enough labeled frames, starting at their first object; training reports unreadable ones."""
     for video in videos:
         with suppress(InputError):
             trimmed = skip_to_first_object(video)
@@ -187,7 +186,7 @@ def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
 
 
 def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
-    """Return a source without the images and videos of `find_real_paths`."""
+    """Return a source without the images and videos of `resolve_paths`."""
     if not isinstance(source, VideoSet | ImageSet):
         return source
     left = source.exclude(paths)

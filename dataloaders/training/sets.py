@@ -175,7 +175,7 @@ class ImageSet:
         return len(self.images)
 
     def exclude(self, paths: AbstractSet[Path]) -> ImageSet:
-        """Return the set without the images of some videos; ``paths`` as `find_real_paths` gives."""
+        """Return the set without the images of some videos; ``paths`` as `resolve_paths` gives."""
         parents = {image.image.parent for image in self.images}
         dropped = {parent for parent in parents if parent.resolve() in paths}
         kept = (image for image in self.images if image.image.parent not in dropped)
@@ -211,8 +211,8 @@ class VideoSet:
         return len(self.videos)
 
     def exclude(self, paths: AbstractSet[Path]) -> VideoSet:
-        """Return the set without some videos; ``paths`` as `find_real_paths` gives."""
-        kept = tuple(video for video in self.videos if paths.isdisjoint(find_real_paths(video)))
+        """Return the set without some videos; ``paths`` as `resolve_paths` gives."""
+        kept = tuple(video for video in self.videos if paths.isdisjoint(resolve_paths(video)))
         return replace(self, videos=kept)
 
     def sample(self, index: int, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
@@ -234,13 +234,13 @@ def select_labeled_frames(video: Video) -> Video:
     return replace(video, frames=frames, annotations=tuple(masks[index] for index in indices))
 
 
-def find_real_paths(video: Video) -> set[Path]:
+def resolve_paths(video: Video) -> set[Path]:
     """Return the frames of a video and the folder of the first, without links to folders or single frames."""
     return {video.frames[0].parent.resolve(), *(frame.resolve() for frame in video.frames)}
 
 
 def skip_to_first_object(video: Video) -> Video:
-    """Return a video of `select_labeled_frames` from its first mask with an object on; without any, it has no frames.
+    """Return a video of `select_labeled_frames`, starting at its first mask with an object; empty without one.
 
     Raises:
         InputError: a mask is not readable.

@@ -13,7 +13,7 @@ import pytest
 from aotlab.engine.export.graphs import export_model
 from aotlab_runtime import Prompt, Tracker
 from aotlab_runtime.prompts import CheckedPrompt, find_far_from_prompt
-from runtime.tests.test_tracker import draw_parts
+from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
 DEMO = Path(__file__).parents[1]

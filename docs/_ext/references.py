@@ -1,6 +1,6 @@
 """Reference pages generated from the code: commands, settings, public names.
 
-The line ``<!-- generated: commands -->`` marks the place in a page.
+The line ``<!-- generated: commands -->`` and the one below it, for readers of a checkout, mark the place in a page.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def _shorten_paths(app: Sphinx, page: nodes.document) -> None:
 
 def _fill(app: Sphinx, page: str, source: list[str]) -> None:
     """Replace the markers of a page, and links to files outside the documentation by links to the repository."""
-    text = re.sub(r"^<!-- generated: (\w+) -->$", lambda found: GENERATED[found[1]](), source[0], flags=re.M)
+    text = re.sub(
+        r"^<!-- generated: (\w+) -->\n.*$", lambda found: GENERATED[found[1]](), source[0], flags=re.M
+    )
     folder = Path(app.srcdir, page).parent
     source[0] = re.sub(r"\]\(((?:\.\./)+[^)#\s]+)", lambda found: f"]({_address(folder, found[1])}", text)
 

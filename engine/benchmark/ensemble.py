@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
+from aotlab.engine.tracking.groups import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
-from aotlab.engine.tracking.objects import apply_given_mask, mask_to_channels, one_hot_logits
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
@@ -33,8 +33,9 @@ class Branch:
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
         """Predict the masks of a frame, mirrored if the branch mirrors; ``mask``: given mask H×W, not mirrored."""
-        input_size = self.tracker.video.input_size or self.tracker.choose_input_size(frame, mask)
-        return self.tracker.predict(frame[:, ::-1] if self.flip else frame, size, input_size)
+        if self.flip:
+            frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
+        return self.tracker.predict(frame, mask, size)
 
     def mirror(self, maps: Tensor) -> Tensor:
         """Mirror maps ...×W if the branch mirrors."""
@@ -94,7 +95,7 @@ class Ensemble:
             given = mask_to_channels(mask, self.ids).to(self.device)
             channels = apply_given_mask(channels, given, len(self.ids))
             logits = one_hot_logits(channels, len(self.ids))
-        cut = any(predicted.cut for predicted in by_branch)
+        cut = any(predicted.rule_result.cut for predicted in by_branch)
         return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
 
     def _fuse(self, by_branch: Sequence[PredictedFrame]) -> tuple[Tensor, Tensor]:

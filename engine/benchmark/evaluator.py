@@ -20,7 +20,7 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import list_mask_files
-from aotlab.utils.distributed import RESUME_ADVICE, World, assign_by_cost
+from aotlab.utils.distributed import RESUME_ADVICE, Distributed, assign_by_cost
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
@@ -80,7 +80,7 @@ def evaluate(
     videos: Sequence[Video],
     output: Path,
     options: EvaluationOptions | None = None,
-    world: World | None = None,
+    world: Distributed | None = None,
 ) -> EvaluationResult:
     """Track every video and write ``output/<sequence>/<frame>.png``; broken videos are skipped.
 
@@ -97,7 +97,7 @@ def evaluate(
         InputError: the output folder is not writable, is part of the data set, is in use by another process, or
             holds results of other models or settings.
     """
-    options, world = options or EvaluationOptions(), world or World(torch.device("cpu"))
+    options, world = options or EvaluationOptions(), world or Distributed(torch.device("cpu"))
     _require_outside_data(videos, output)
     with locked_output(output, world):
         records = Records(output, options.origin, videos, force=options.force)
@@ -115,7 +115,7 @@ def _run_videos(
     videos: Sequence[Video],
     records: Records,
     options: EvaluationOptions,
-    world: World,
+    world: Distributed,
 ) -> EvaluationResult:
     """Track one rank's videos that are not finished; save a record of each, until the run is stopped."""
     evaluation = EvaluationResult(records.output)

@@ -12,7 +12,8 @@ import numpy as np
 
 from aotlab.engine.benchmark.ensemble import Ensemble
 from aotlab.engine.benchmark.layered_tracking import LayeredPrediction, LayeredTracker
-from aotlab.engine.tracking.prediction import LabelPipeline, Prediction
+from aotlab.engine.tracking.host_copy import LabelPipeline
+from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.media.images import read_image

@@ -55,9 +55,7 @@ def find_rules(videos: Sequence[Video]) -> Rules:
     return RULES[next((video.rules for video in videos if video.load_error is None), "davis")]
 
 
-def score_videos(
-    videos: Sequence[Video], results: Path, *, workers: int = 1, progress: bool = False
-) -> ScoringResult:
+def score_videos(videos: Sequence[Video], results: Path, *, workers: int = 1) -> ScoringResult:
     """Score ``results/<sequence>/<frame>.png`` of every video; errors are reported as failures.
 
     Args:
@@ -74,7 +72,7 @@ def score_videos(
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // MIN_FRAMES_PER_WORKER))
     with ExitStack() as opened:
-        bar = opened.enter_context(progress_bar(frames, unit="frame", enabled=progress))
+        bar = opened.enter_context(progress_bar(frames, unit="frame"))
         map_chunks: Callable[..., Iterator[FrameScores | InputError]] = map
         if workers > 1:
             map_chunks = opened.enter_context(worker_pool(workers, __name__)).map

@@ -183,7 +183,7 @@ def _relevance(
     frames = memory_0_long_key.shape[1] // tokens
     propagated = PropagatedFrame([], states, sizes)
     found = compute_relevance(model, propagated, logits, memory_0_long_key, frames, RELEVANCE_ROWS)
-    return {"relevance": found.shares[0]}
+    return {"relevance": found.shares}
 
 
 def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask: Tensor) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
@@ -19,8 +18,8 @@ class Decision(NamedTuple):
 
     store: bool
     """whether to store it in long-term memory"""
-    evict: list[int] | None = None
-    """position of the frame to evict before storing, for each group; None: there is room"""
+    evict: int | None = None
+    """position of the frame to evict first; None: nothing"""
 
 
 class MemoryPolicy:
@@ -36,7 +35,7 @@ class MemoryPolicy:
         return False
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
-        """Return whether to store the current frame, and which frames to evict for it; called every ``every`` frames.
+        """Return whether to store the current frame, and which frame to evict for it; called every ``every`` frames.
 
         ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`. Without it, the
         oldest is evicted.
@@ -69,10 +68,9 @@ class FrameList:
         """Add a frame."""
         self._frames.append(frame)
 
-    def drop(self, indices: Sequence[int]) -> None:
-        """Drop a frame, the same for all groups: in training every policy evicts the oldest."""
-        (index,) = set(indices)
-        del self._frames[index]
+    def drop(self, position: int) -> None:
+        """Drop a frame."""
+        del self._frames[position]
 
     def read(self) -> KeyValue:
         """Return all frames, tokens concatenated in order."""
@@ -107,12 +105,11 @@ class FrameBuffer:
             store[:, self._count] = x
         self._count += 1
 
-    def drop(self, indices: Sequence[int]) -> None:
-        """Drop a frame of each group, which may differ; later frames move forward."""
+    def drop(self, position: int) -> None:
+        """Drop a frame; later frames move forward."""
         for store in self._stores:
-            for row, index in zip(store, indices, strict=True):
-                for position in range(index, self._count - 1):
-                    row[position] = row[position + 1]
+            for later in range(position + 1, self._count):
+                store[:, later - 1] = store[:, later]
         self._count -= 1
 
     def read(self) -> KeyValue:
@@ -139,11 +136,7 @@ def _copy_to_device(frames: Sequence[Tensor], device: torch.device) -> KeyValue:
 
 
 class MemoryBank:
-    """Long-term and short-term memory of groups of objects that were first seen on the same frame.
-
-    The groups (in training: the clips of a batch) are the batch axis of every tensor. All groups hold the same number
-    of frames, but a policy may keep different ones for each.
-    """
+    """Long-term and short-term memory of a group of objects, or in training of a batch of clips."""
 
     def __init__(
         self,
@@ -156,8 +149,8 @@ class MemoryBank:
         """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
         self.policy = policy
         self._skip = short_term_skip
-        self.frame_indices: list[list[int]] = []
-        """indices of the frames in long-term memory by group, oldest first, counted from the bank's first frame"""
+        self.frames: list[int] = []
+        """indices of the frames in long-term memory, oldest first, counted from the bank's first frame"""
         self.references: list[int] = []
         """indices of the reference frames in long-term memory"""
         self.last_index = -1
@@ -167,19 +160,13 @@ class MemoryBank:
         self._long: list[FrameList | FrameBuffer] = []  # by block
         self._short: deque[list[KeyValue]] = deque(maxlen=short_term_skip + short_term_frames - 1)  # by block
 
-    @property
-    def frames(self) -> list[int]:
-        """Indices of the first group's frames in long-term memory."""
-        return self.frame_indices[0] if self.frame_indices else []
-
     def __len__(self) -> int:
         return len(self.frames)
 
-    def evictable(self, group: int) -> list[int]:
-        """Return the positions in `frame_indices` of a group's tracked frames, oldest first; only these are evicted."""
-        return [
-            index for index, frame in enumerate(self.frame_indices[group]) if frame not in self.references
-        ]
+    @property
+    def evictable(self) -> list[int]:
+        """Positions in `frames` of tracked frames, oldest first; policies evict only these."""
+        return [position for position, frame in enumerate(self.frames) if frame not in self.references]
 
     def read(self, *, short_term: bool = True) -> list[BlockMemory]:
         """Return the memory that each block reads on the next frame.
@@ -241,17 +228,16 @@ class MemoryBank:
                 self.drop(evicted)
             self._store(memory)
 
-    def drop(self, indices: Sequence[int]) -> None:
-        """Drop a frame of each group from all blocks by its position in `frame_indices`."""
+    def drop(self, position: int) -> None:
+        """Drop a frame from all blocks by its position in `frames`."""
         for block in self._long:
-            block.drop(indices)
-        for kept, index in zip(self.frame_indices, indices, strict=True):
-            del kept[index]
+            block.drop(position)
+        del self.frames[position]
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state, in containers, numbers and tensors."""
         return {
-            "frame_indices": deepcopy(self.frame_indices),
+            "frames": [*self.frames],
             "references": [*self.references],
             "last_index": self.last_index,
             "last_decision": self._last_decision,
@@ -265,7 +251,7 @@ class MemoryBank:
 
         Raises an exception if the state does not fit; the bank must then be discarded.
         """
-        self.frame_indices, self.references = deepcopy(state["frame_indices"]), [*state["references"]]
+        self.frames, self.references = [*state["frames"]], [*state["references"]]
         self.last_index, self._last_decision = state["last_index"], state["last_decision"]
         self.policy.load_state_dict(state["policy"])
         for frames in state["long"]:
@@ -277,23 +263,20 @@ class MemoryBank:
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""
-        tracked = [self.evictable(group) for group in range(len(self.frame_indices))]
-        if tracked[0]:
-            self.drop([indices[0] for indices in tracked])
+        if self.evictable:
+            self.drop(self.evictable[0])
         else:
-            place = min(1, len(self.references) - 1)
-            self.drop([place] * len(tracked))
-            del self.references[place]
+            position = min(1, len(self.references) - 1)
+            self.drop(position)
+            del self.references[position]
 
     def _store(self, memory: Memory) -> None:
         """Append the newest frame to long-term memory."""
         self._last_decision = self.last_index
         if not self._long:
-            self.frame_indices = [[] for _ in range(len(memory[0].long.key))]
             self._long = [
                 FrameList() if self._training else FrameBuffer(self.policy.capacity) for _ in memory
             ]
-        for frames in self.frame_indices:
-            frames.append(self.last_index)
+        self.frames.append(self.last_index)
         for storage, block in zip(self._long, memory, strict=True):
             storage.append(block.long)

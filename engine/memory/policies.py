@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.schema import MemoryConfig
+from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
 from aotlab.engine.memory.bank import Decision, MemoryBank, MemoryPolicy
 from aotlab.engine.memory.relevance import FrameRelevance
 
@@ -41,53 +40,54 @@ class FIFO(MemoryPolicy):
         """Evict the oldest tracked frame of a full memory."""
         full = self.capacity is not None and len(bank) >= self.capacity
         if self.max_tracked is not None:
-            full = full or len(bank.evictable(0)) >= self.max_tracked
+            full = full or len(bank.evictable) >= self.max_tracked
         return decide_fifo(bank) if full else Decision(store=True)
 
 
 def decide_fifo(bank: MemoryBank) -> Decision:
-    """Evict every group's oldest tracked frame; without one, the new frame is not stored."""
-    tracked = [bank.evictable(group) for group in range(len(bank.frame_indices))]
-    # groups have the same reference frames, so all or none have tracked frames
-    return Decision(True, [frames[0] for frames in tracked]) if tracked[0] else Decision(store=False)
+    """Evict the oldest tracked frame; without one, the new frame is not stored."""
+    return Decision(True, bank.evictable[0]) if bank.evictable else Decision(store=False)
 
 
 @dataclass
 class ScoredMemory(MemoryPolicy):
     """Stores reference frames and every ``every``-th frame; a full memory evicts the tracked frame of lowest score.
 
-    Each group decides separately. The newest frame has no score yet and stays. ``score_early``: update relevance while
-    there is room, as the published DeAOT models do.
+    The newest frame has no score yet and stays. ``score_early``: update relevance while there is room, as the published
+    DeAOT models do.
     """
 
     every: int
     capacity: int
     score_early: bool = False
-    running: dict[int, dict[int, float]] = field(default_factory=dict, init=False)
-    """running relevance by group and frame"""
-    updates: dict[int, dict[int, int]] = field(default_factory=dict, init=False)
-    """number of times each frame was scored, counting its insertion, by group and frame"""
+    running: dict[int, float] = field(default_factory=dict, init=False)
+    """running relevance of each stored frame"""
+    updates: dict[int, int] = field(default_factory=dict, init=False)
+    """number of times each frame was scored, counting its insertion"""
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Evict the tracked frame with the lowest score of a full memory, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
         if relevance is None:
             return decide_fifo(bank) if full else Decision(store=True)
-        measured = to_host(self.measure(relevance)).astype(np.float64)
-        evicted = [self._choose_evicted(group, bank, statistics) for group, statistics in enumerate(measured)]
+        statistics = to_host(self.measure(relevance)).astype(np.float64)
+        shares, foreground = statistics[0], statistics[0].any()
+        self._update(bank, shares if foreground else np.full(len(bank), 1 / len(bank)))
         if not full:
             return Decision(store=True)
-        # groups have the same reference frames, so all or none have tracked frames
-        positions = [position for position in evicted if position is not None]
-        return Decision(True, positions) if positions else Decision(store=False)
+        if not (foreground and bank.evictable):
+            return decide_fifo(bank)
+        running = np.array([self.running[frame] for frame in bank.frames])
+        scores = self.score(running, [self.updates[frame] for frame in bank.frames], statistics)
+        return Decision(True, bank.evictable[int(np.argmin(scores[bank.evictable]))])
 
     def needs_relevance(self, frames: int) -> bool:
         """Return whether to score when long-term memory holds ``frames`` frames."""
         return self.score_early or frames >= self.capacity
 
     def measure(self, relevance: FrameRelevance) -> Tensor:
-        """Return the statistics B×k×T float32 that `score` needs, the shares of attention first."""
-        return relevance.shares[:, None].float()
+        """Return the statistics k×T float32 that `score` needs, the shares of attention first."""
+        return relevance.shares[None].float()
 
     def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
         """Score T frames by running relevance R and updates n, T each, and by `measure`'s statistics k×T."""
@@ -95,30 +95,19 @@ class ScoredMemory(MemoryPolicy):
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of running relevance and updates."""
-        return {"running": deepcopy(self.running), "updates": deepcopy(self.updates)}
+        return {"running": {**self.running}, "updates": {**self.updates}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from running relevance and updates."""
-        self.running, self.updates = deepcopy(state["running"]), deepcopy(state["updates"])
+        self.running, self.updates = {**state["running"]}, {**state["updates"]}
 
-    def _choose_evicted(self, group: int, bank: MemoryBank, statistics: np.ndarray) -> int | None:
-        """Update R and n of a group's T frames by statistics k×T; return the position of the frame to evict, if any."""
-        frames, tracked, shares = bank.frame_indices[group], bank.evictable(group), statistics[0]
-        foreground = shares.any()
-        if not foreground:
-            shares = np.full(len(frames), 1 / len(frames))
-        previous, updates = self.running.get(group, {}), self.updates.get(group, {})
-        running = self.running[group] = {
-            frame: MOMENTUM * share + (1 - MOMENTUM) * previous[frame] if frame in previous else share
-            for frame, share in zip(frames, shares.tolist(), strict=True)
+    def _update(self, bank: MemoryBank, shares: np.ndarray) -> None:
+        """Update R and n of the T stored frames by their shares T; the new frame counts one update."""
+        self.running = {
+            frame: MOMENTUM * share + (1 - MOMENTUM) * self.running[frame] if frame in self.running else share
+            for frame, share in zip(bank.frames, shares.tolist(), strict=True)
         }
-        updates = self.updates[group] = {
-            frame: updates.get(frame, 0) + 1 for frame in (*frames, bank.last_index)
-        }
-        if not (tracked and foreground):
-            return tracked[0] if tracked else None
-        scores = self.score(np.array([*running.values()]), [updates[frame] for frame in frames], statistics)
-        return tracked[int(np.argmin(scores[tracked]))]
+        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*bank.frames, bank.last_index)}
 
 
 @dataclass
@@ -128,7 +117,7 @@ class RMem(ScoredMemory):
     def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
         """Return the upper confidence bound R + 1.5·√(ln Σn / (n + 8)).
 
-        The reference frame, the first, counts one update per stored frame: n = T.
+        The n of the reference frame, the first, is fixed to the number of stored frames, T.
         """
         n = np.array([len(updates), *updates[1:]], float)
         return running + BONUS * np.sqrt(math.log(n.sum()) / (n + PSEUDO_UPDATES))
@@ -143,9 +132,8 @@ class ERMU(ScoredMemory):
     threshold: float = 0.4
 
     def measure(self, relevance: FrameRelevance) -> Tensor:
-        """Return the shares of attention and the redundancy of each group's frames, B×2×T."""
-        redundancies = torch.stack([compute_redundancy(keys) for keys in relevance.keys])
-        return torch.stack([relevance.shares.float(), redundancies], 1)
+        """Return the shares of attention and the redundancy of each frame, 2×T."""
+        return torch.stack([relevance.shares.float(), compute_redundancy(relevance.keys)])
 
     def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
         """Return weight·R + 1 / (1 + exp(slope·(redundancy - threshold)))."""
@@ -154,7 +142,7 @@ class ERMU(ScoredMemory):
 
 
 def to_host(tensor: Tensor) -> np.ndarray:
-    """Copy to the CPU, which waits for a GPU."""
+    """Copy to the CPU; synchronizes."""
     return tensor.cpu().numpy()
 
 
@@ -180,23 +168,26 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:
         every = max(round(length / config.insertions), every)
-    if config.policy == "first_frame":
-        return FIFO(math.inf)
-    if config.policy == "every_nth":
-        return FIFO(every)
-    if training or config.policy == "bounded_fifo":
+    if training and config.policy in BOUNDED_POLICIES:
         return FIFO(every, config.frames, config.newest)
-    if config.policy == "restricted":
-        return RMem(every, config.frames, config.score_early)
-    if config.policy == "relevance_redundancy":
-        return ERMU(
-            every,
-            config.frames,
-            config.score_early,
-            weight=config.relevance_weight,
-            slope=config.redundancy_slope,
-            threshold=config.redundancy_threshold,
-        )
+    match config.policy:
+        case "first_frame":
+            return FIFO(math.inf)
+        case "every_nth":
+            return FIFO(every)
+        case "bounded_fifo":
+            return FIFO(every, config.frames, config.newest)
+        case "restricted":
+            return RMem(every, config.frames, config.score_early)
+        case "relevance_redundancy":
+            return ERMU(
+                every,
+                config.frames,
+                config.score_early,
+                weight=config.relevance_weight,
+                slope=config.redundancy_slope,
+                threshold=config.redundancy_threshold,
+            )
     raise ValueError(f"memory.policy {config.policy} has no class")
 
 

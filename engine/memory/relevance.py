@@ -18,9 +18,9 @@ class FrameRelevance(NamedTuple):
     """Relevance of the frames in long-term memory to the newest one, in the first block."""
 
     shares: Tensor
-    """B×T, each frame's share of the foreground's attention; sums to 1, or all 0 without foreground"""
+    """T, each frame's share of the foreground's attention; sums to 1, or all 0 without foreground"""
     keys: Tensor
-    """B×T×L×C, keys with the temporal embedding added"""
+    """T×L×C, keys with the temporal embedding added"""
 
 
 def compute_relevance(
@@ -34,8 +34,8 @@ def compute_relevance(
     """Compute the attention of a frame's foreground to long-term memory.
 
     Args:
-        logits: its decoded logits B×(M+1)×h×w.
-        key: B×(T·L)×C, keys of the first block's long-term memory.
+        logits: its decoded logits 1×(M+1)×h×w.
+        key: 1×(T·L)×C, keys of the first block's long-term memory.
         frames: T.
         rows: see `attention_per_frame`.
     """
@@ -44,7 +44,7 @@ def compute_relevance(
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query, key = model.long_attention_inputs(propagated.states[0].key, key)
     shares = attention_per_frame(query, key, foreground, frames, rows)
-    return FrameRelevance(shares, key.transpose(1, 2).flatten(2).unflatten(1, (frames, -1)))
+    return FrameRelevance(shares[0], key[0].transpose(0, 1).flatten(1).unflatten(0, (frames, -1)))
 
 
 def attention_per_frame(

@@ -41,7 +41,7 @@ def find_crop(
     """Find the crop around a prompt and its rough mask; square where the frame allows.
 
     Args:
-        prompt: without any place, the whole frame is returned.
+        prompt: one without a location gives the whole frame.
         size: (height, width) of the frame.
         margin: margin on each side, as a fraction of the object's longer side.
         rough_mask: H×W in 0 to 1; ignored if there is a box.

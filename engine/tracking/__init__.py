@@ -1,1 +1,1 @@
-"""Tracking of objects frame by frame: tracker, objects, rules, predictions, saved states."""
+"""Tracking of objects frame by frame: tracker, groups of objects, predictions, saved states."""

@@ -42,7 +42,7 @@ class TrackerOptions:
             InputError: the checkpoint or settings cannot be read.
         """
         from aotlab.configs.protocol import apply_protocol
-        from aotlab.engine.tracking.ownership import drop_unavailable_rules
+        from aotlab.engine.rules.rules import drop_unavailable_rules
         from aotlab.networks.weights.checkpoints import read_settings
 
         path = self.resolve_checkpoint()

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aotlab.engine.tracking.host_copy import HostCopy
+
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
+    from aotlab.engine.rules.rules import RuleResult
     from aotlab.engine.tracking.inputs import ImageSize
-    from aotlab.engine.tracking.ownership import Reassignment
     from aotlab.networks.model import Features
-
-
-class HostCopy:
-    """Copies of a GPU's tensors in pinned memory, made while the GPU computes."""
-
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        """Start the copies."""
-        self._tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
-        self._copied = torch.cuda.Event()
-        self._copied.record(torch.cuda.current_stream(tensors[0].device))
-
-    def wait(self) -> list[np.ndarray]:
-        """Return the copies when they are complete."""
-        self._copied.synchronize()
-        return [tensor.numpy() for tensor in self._tensors]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,7 +79,7 @@ class Prediction:
 
     @property
     def _mean_probabilities(self) -> Tensor:
-        """Values of `confidence` on the device, n, computed without a value on the host."""
+        """Values of `confidence` as a tensor, without synchronization."""
         chosen, probabilities = self.channels.flatten(), (self.logits / self.temperature).softmax(0)
         probability = probabilities.gather(0, self.channels[None]).flatten()
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
@@ -107,36 +94,13 @@ class PredictedFrame(NamedTuple):
     """`VideoState.revision` at its prediction"""
     frame: np.ndarray
     """H×W×3 uint8"""
-    thumbnail: np.ndarray | None
-    """`make_thumbnail` of the frame if cuts are detected"""
-    cut: bool
-    """whether it follows a cut"""
+    rule_result: RuleResult
     input_size: ImageSize
     """(height, width) of the frame in the network"""
     features: Features
     decoded_frames: list[DecodedFrame]
-    """one per bank of the tracker"""
+    """one per group of objects"""
     logits: Tensor
-    """(1+n)×H×W of all channels of the object table at the output size"""
+    """(1+n)×H×W at the output size"""
     channels: Tensor
     """H×W int64, the most likely channel of each pixel"""
-    reassigned: list[Reassignment]
-    """pixels that ``rules.ownership`` moved to other objects"""
-
-
-class LabelPipeline:
-    """Waits for the labels of each frame; on a GPU one frame later, while it computes the next frame."""
-
-    def __init__(self, device: object) -> None:
-        """``device``: the tracker's `torch.device`; None: a CPU."""
-        self._delayed = str(device).startswith("cuda")
-        self._previous: Any = None
-
-    def wait(self, current: Any) -> None:
-        """Wait for the labels that are due when ``current``, a `Prediction` or one of layers, was queued."""
-        due = current
-        if self._delayed:
-            current.start_host_copy()
-            due, self._previous = self._previous, current
-        if due is not None:
-            due.labels  # noqa: B018  # computed or copied when first read

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.tracking.cuts import CutDetector
+from aotlab.engine.rules.rules import Rules
+from aotlab.engine.tracking.groups import Group
 from aotlab.engine.tracking.inputs import ImageSize
-from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.ownership import ComponentOwnership
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
-STATES = FileKind("tracker state", 13, "save it again")
+STATES = FileKind("tracker state", 14, "save it again")
 
 
 @dataclass
@@ -30,13 +26,8 @@ class VideoState:
 
     length: int | None
     """number of frames, if known"""
-    objects: ObjectTable
-    ownership: ComponentOwnership | None
-    cuts: CutDetector | None
-    build_bank: Callable[[], MemoryBank]
-    """returns an empty memory bank"""
-    banks: list[MemoryBank] = field(default_factory=list)
-    """memory of the groups first seen on the same frame"""
+    rules: Rules
+    groups: list[Group] = field(default_factory=list)
     frame_shape: tuple[int, ...] | None = None
     """(H, W, 3) of its frames; None before the first"""
     input_size: ImageSize | None = None
@@ -46,17 +37,6 @@ class VideoState:
     consistent: bool = True
     """False while a frame is being stored, and forever if that failed"""
 
-    @classmethod
-    def begin(cls, config: Config, length: int | None = None) -> VideoState:
-        """Return the state before the first frame of a video."""
-        return cls(
-            length,
-            ObjectTable(config.model.max_objects),
-            ComponentOwnership() if config.rules.ownership else None,
-            CutDetector() if config.rules.cuts else None,
-            partial(build_bank, config.memory, length=length),
-        )
-
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""
         return {
@@ -64,26 +44,21 @@ class VideoState:
             "frame_shape": self.frame_shape,
             "input_size": self.input_size,
             "revision": self.revision,
-            "objects": self.objects.state_dict(),
-            "ownership": None if self.ownership is None else self.ownership.state_dict(),
-            "cuts": None if self.cuts is None else self.cuts.state_dict(),
-            "banks": [bank.state_dict() for bank in self.banks],
+            "rules": self.rules.state_dict(),
+            "groups": [{"ids": [*group.ids], "memory": group.memory.state_dict()} for group in self.groups],
         }
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any], config: Config, device: torch.device) -> VideoState:
         """Return the state of a `state_dict` on a device; raises an exception if it does not fit ``config``."""
-        video = cls.begin(config, state["length"])
+        video = cls(state["length"], Rules(config.rules))
         video.frame_shape, video.input_size = state["frame_shape"], state["input_size"]
         video.revision = state["revision"]
-        video.objects.load_state_dict(state["objects"])
-        if video.ownership is not None:
-            video.ownership.load_state_dict(state["ownership"])
-        if video.cuts is not None:
-            video.cuts.load_state_dict(state["cuts"])
-        for bank_state in state["banks"]:
-            video.banks.append(video.build_bank())
-            video.banks[-1].load_state_dict(bank_state, device)
+        video.rules.load_state_dict(state["rules"])
+        for group in state["groups"]:
+            memory = build_bank(config.memory, length=video.length)
+            memory.load_state_dict(group["memory"], device)
+            video.groups.append(Group([*group["ids"]], memory))
         return video
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,24 @@ from torch import Tensor
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol, apply_protocol
 from aotlab.configs.schema import Config
+from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
-from aotlab.engine.tracking.cuts import make_thumbnail
+from aotlab.engine.rules.rules import Rules, drop_unavailable_rules
+from aotlab.engine.tracking.groups import (
+    add_objects,
+    apply_given_mask,
+    find_lost_ids,
+    find_smallest_area,
+    forget_object,
+    list_ids,
+    mask_to_channels,
+    merge_logits,
+    one_hot_logits,
+    resize_channels,
+    split_channels,
+)
 from aotlab.engine.tracking.inputs import (
     FrameLike,
     ImageSize,
@@ -31,14 +45,6 @@ from aotlab.engine.tracking.inputs import (
     convert_mask,
     convert_output_size,
 )
-from aotlab.engine.tracking.objects import (
-    apply_given_mask,
-    find_lost_ids,
-    find_smallest_area,
-    one_hot_logits,
-    resize_channels,
-)
-from aotlab.engine.tracking.ownership import Reassignment, drop_unavailable_rules
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
@@ -47,7 +53,6 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import reading_kind
@@ -72,7 +77,8 @@ class Tracker:
 
         Args:
             model: is copied; an optimized model runs as it is.
-            config: settings; ``config.model`` is replaced by the model's.
+            config: settings; ``config.model`` is replaced by the model's. Memory is as set here, and may grow with the
+                video; `from_pretrained` bounds it.
             device: device of the copy, or of an optimized model.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
@@ -86,6 +92,7 @@ class Tracker:
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
         self.config = replace(config, model=model.config, rules=rules)
+        self.max_objects = model.config.max_objects
         self.temperature = config.confidence_temperature
         """divisor of the logits for `Prediction.confidence`"""
         self.checkpoint_digest: str | None = None
@@ -142,7 +149,7 @@ class Tracker:
             length is None or (isinstance(length, Integral) and length > 0 and length is not True),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
-        self.video = VideoState.begin(self.config, None if length is None else int(length))
+        self.video = VideoState(None if length is None else int(length), Rules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
@@ -166,7 +173,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were given."""
-        return self.video.objects.ids
+        return list_ids(self.video.groups)
 
     @torch.inference_mode()
     def step(
@@ -181,11 +188,11 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1); 0 leaves the predicted id. Later masks may add objects. A 0/255 mask
-                means id 255; pass ``mask > 0`` for id 1.
-            size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, so a
-                size far below the frame's makes later frames less accurate.
-            prompts: prompts by object id, see `prompt`; their masks count as given. They replace the pixels of
+            mask: H×W object ids (bool: object 1); where it is 0, the prediction is kept. Later masks may add objects.
+                A 0/255 mask means id 255; pass ``mask > 0`` for id 1.
+            size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, or in
+                the frame's if that is larger.
+            prompts: prompts by object id, see `prompt`; their masks are treated as given. They replace the pixels of
                 their objects in ``mask`` and take no pixel of its other objects.
 
         Raises:
@@ -193,15 +200,21 @@ class Tracker:
                 `reset` and `load_state_dict`.
         """
         frame, mask, size = self.prepare(frame, mask, size, prompts)
-        if mask is None and not self.video.banks:
+        if mask is None and not self.ids:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        input_size = self.video.input_size or self.choose_input_size(frame, mask)
-        predicted = self.predict(frame, size, input_size)
+        full_size = (frame.shape[0], frame.shape[1])
+        smaller = size[0] < full_size[0] or size[1] < full_size[1]
+        predicted = self.predict(frame, mask, full_size if smaller else size)
         logits, channels = self.commit(predicted, mask)
-        logits, channels = self.video.objects.remove_forgotten(logits, channels)
-        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=predicted.cut)
+        if smaller:
+            align_corners = self.model.config.align_corners
+            logits = F.interpolate(logits[None], size, mode="bilinear", align_corners=align_corners)[0]
+            channels = logits.max(0).indices
+        return Prediction(
+            self.ids, logits, channels, temperature=self.temperature, cut=predicted.rule_result.cut
+        )
 
     def prepare(
         self,
@@ -221,7 +234,7 @@ class Tracker:
             frame = convert_frame(frame, shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.video.banks and not prompts)
+            mask = convert_mask(mask, frame, required=not self.ids and not prompts)
         if prompts:
             mask = self.segmenter(frame, prompts, keep=mask)
             require_pixels(mask, prompts)
@@ -232,61 +245,47 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.consistent or revision not in (None, self.video.revision):
-            raise InputError(
-                "tracker: another thread is using it, or a step failed while updating memory; use one tracker per "
-                "thread (fresh()), and after a failure call reset() or load_state_dict()"
-            )
+        require(
+            self.video.consistent,
+            "tracker: a step failed while updating memory, or another thread runs one; call reset() or "
+            "load_state_dict(), and use one tracker per thread (fresh())",
+        )
+        require(
+            revision in (None, self.video.revision),
+            "tracker: it has changed since this prediction; predict the frame again or call reset(), and use one "
+            "tracker per thread (fresh())",
+        )
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
-        return self._detect_cut(frame)[0]
-
-    def _detect_cut(self, frame: np.ndarray) -> tuple[bool, np.ndarray | None]:
-        """Return the result of `is_cut`, and the frame's thumbnail if cuts are detected."""
-        if self.video.cuts is None:
-            return False, None
-        thumbnail = make_thumbnail(frame)
-        return self.video.cuts.is_cut(thumbnail), thumbnail
-
-    def choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
-        """Return the network's input size (height, width), chosen from the first frame H×W×3 and mask H×W."""
-        return network_size(
-            (frame.shape[0], frame.shape[1]),
-            self.config.input,
-            align_corners=self.config.model.align_corners,
-            min_object_area=None if mask is None else find_smallest_area(mask),
-        )
+        return self.video.rules.inspect(frame).cut
 
     @torch.inference_mode()
-    def predict(self, frame: np.ndarray, size: ImageSize, input_size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3 uint8; nothing changes.
+    def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
+        """Predict the masks of a frame H×W×3 uint8 at a size (height, width); nothing changes.
 
-        Args:
-            frame: of the video.
-            size: (height, width) of the prediction.
-            input_size: (height, width) of the video's frames in the network.
+        ``mask``: given mask H×W of the frame; the first mask decides the network's input size.
         """
         video = self.video
-        revision = video.revision
-        reassigned: list[Reassignment] = []
-        cut, thumbnail = self._detect_cut(frame)
+        revision = video.revision  # another thread may commit meanwhile
+        rule_result = video.rules.inspect(frame)
+        input_size = video.input_size or self._choose_input_size(frame, mask)
         with self.autocast:
             features = self._encode(frame, input_size)
             decoded_frames = [
-                segment_frame(self.model, bank, features, short_term=not cut) for bank in video.banks
+                segment_frame(self.model, group.memory, features, short_term=not rule_result.cut)
+                for group in video.groups
             ]
-            if decoded_frames:
-                by_bank = [decoded.logits for decoded in decoded_frames]
-                logits = video.objects.merge(by_bank, size, align_corners=self.model.config.align_corners)
-            else:
-                logits = torch.zeros(1, *size, device=self.device)
+            logits = torch.zeros(1, *size, device=self.device)
+            if video.groups:
+                by_group = [decoded.logits for decoded in decoded_frames]
+                align_corners = self.model.config.align_corners
+                logits = merge_logits(video.groups, by_group, size, align_corners=align_corners)
             channels = logits.max(0).indices  # faster than argmax on CPUs
-            if video.ownership is not None and not cut:
-                channels, reassigned = video.ownership.correct(frame, logits, channels, video.objects)
+            rule_result, channels = video.rules.correct(rule_result, frame, logits, channels, self.ids)
         return PredictedFrame(
-            revision=revision, frame=frame, thumbnail=thumbnail, cut=cut, input_size=input_size, features=features,
-            decoded_frames=decoded_frames, logits=logits, channels=channels, reassigned=reassigned,
+            revision=revision, frame=frame, input_size=input_size, features=features,
+            decoded_frames=decoded_frames, logits=logits, channels=channels, rule_result=rule_result,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -304,12 +303,7 @@ class Tracker:
                 logits, channels = self._store_tracked(predicted)
             else:
                 logits, channels = self._store_reference(predicted, mask)
-            if video.ownership is not None:
-                if predicted.cut:
-                    video.ownership.clear_positions()
-                video.ownership.observe(predicted.frame, channels, video.objects, given, predicted.reassigned)
-        if video.cuts is not None:
-            video.cuts.previous = predicted.thumbnail
+        video.rules.observe(predicted.rule_result, predicted.frame, channels, self.ids, given)
         video.revision += 1
         video.frame_shape, video.consistent = predicted.frame.shape, True
         return logits, channels
@@ -317,38 +311,47 @@ class Tracker:
     def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
         """Store a frame with its predicted masks; return its logits and channels."""
         video = self.video
-        resized = resize_channels(predicted.channels, predicted.input_size)
-        pairs = zip(predicted.decoded_frames, video.objects.split(resized), strict=True)
-        memories = [encode_memory(self.model, decoded, masks) for decoded, masks in pairs]
+        masks = split_channels(video.groups, predicted.channels, predicted.input_size, self.max_objects)
+        memories = [
+            encode_memory(self.model, *pair) for pair in zip(predicted.decoded_frames, masks, strict=True)
+        ]
         video.consistent = False
-        for bank, decoded, memory in zip(video.banks, predicted.decoded_frames, memories, strict=True):
-            if predicted.cut:
-                bank.clear_short_term()
-            store_memory(self.model, bank, decoded, memory)
+        for group, decoded, memory in zip(video.groups, predicted.decoded_frames, memories, strict=True):
+            if predicted.rule_result.cut:
+                group.memory.clear_short_term()
+            store_memory(self.model, group.memory, decoded, memory)
         return predicted.logits, predicted.channels
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
         """Store a frame with a given mask, which may add objects; return its logits and channels."""
         video = self.video
-        objects, banks = deepcopy(video.objects), [*video.banks]
-        channels = objects.add_objects(mask).to(self.device)
-        if banks:
-            channels = apply_given_mask(predicted.channels, channels, len(objects.ids_by_channel))
-        if objects.add_bank():
-            banks.append(video.build_bank())
-        resized = resize_channels(channels, predicted.input_size)
         for object_id in find_lost_ids(mask, predicted.input_size):
             log.warning(
                 "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
             )
-        masks = objects.split(resized)
+        build = partial(build_bank, self.config.memory, length=video.length)
+        groups = add_objects(video.groups, mask, self.max_objects, build)
+        ids = list_ids(groups)
+        channels = mask_to_channels(mask, ids).to(self.device)
+        if video.groups:
+            channels = apply_given_mask(predicted.channels, channels, len(ids))
+        masks = split_channels(groups, channels, predicted.input_size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         video.consistent = False
-        for bank, memory in zip(banks, memories, strict=True):
-            bank.add_reference(memory)
-        video.objects, video.banks, video.input_size = objects, banks, predicted.input_size
+        for group, memory in zip(groups, memories, strict=True):
+            group.memory.add_reference(memory)
+        video.groups, video.input_size = groups, predicted.input_size
         channels = resize_channels(channels, predicted.channels.shape)
-        return one_hot_logits(channels, len(objects.ids_by_channel)), channels
+        return one_hot_logits(channels, len(ids)), channels
+
+    def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
+        """Return the network's input size (height, width), chosen from the first frame H×W×3 and mask H×W."""
+        return network_size(
+            (frame.shape[0], frame.shape[1]),
+            self.config.input,
+            align_corners=self.config.model.align_corners,
+            min_object_area=None if mask is None else find_smallest_area(mask),
+        )
 
     def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
         """Encode a frame H×W×3 uint8, resized as the published code does."""
@@ -373,7 +376,7 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Its identity remains reserved, because stored frames still contain it, until all objects of its bank are
+        Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.
 
         Raises:
@@ -385,21 +388,14 @@ class Tracker:
             f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         self.require_usable()
-        video = replace(
-            self.video,
-            objects=deepcopy(self.video.objects),
-            ownership=deepcopy(self.video.ownership),
-            banks=[*self.video.banks],
-        )
-        empty = video.objects.forget(int(object_id))
-        if empty is not None:
-            del video.banks[empty]
-        if video.ownership is not None:
-            video.ownership.forget(int(object_id))
-        if not video.banks:  # the next mask begins like the first one
-            begun = VideoState.begin(self.config, video.length)
-            video = replace(begun, frame_shape=video.frame_shape)
-        self.video = replace(video, revision=self.video.revision + 1)
+        video = self.video
+        groups, rules = forget_object(video.groups, int(object_id)), deepcopy(video.rules)
+        rules.forget(int(object_id))
+        if groups:
+            self.video = replace(video, groups=groups, rules=rules, revision=video.revision + 1)
+        else:  # the next mask begins like the first one
+            begun = VideoState(video.length, Rules(self.config.rules))
+            self.video = replace(begun, frame_shape=video.frame_shape, revision=video.revision + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.

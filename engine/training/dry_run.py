@@ -18,7 +18,7 @@ from aotlab.engine.training.step import train_step
 from aotlab.engine.training.trainer import resolve_training, wrap_ddp
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import format_bytes, format_count
 from aotlab.utils.processes import peak_resident_bytes
@@ -29,7 +29,7 @@ STEPS = 2
 """number of steps of each phase; the last one is timed"""
 
 
-def dry_run(config: Config, world: World, *, readers: Readers = READERS) -> str:
+def dry_run(config: Config, world: Distributed, *, readers: Readers = READERS) -> str:
     """Run two steps of each phase and return a forecast of the whole run; arguments and errors as `train`."""
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
@@ -89,7 +89,7 @@ def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float],
     return metrics, rate
 
 
-def _model_line(config: Config, model: VOSModel, world: World) -> str:
+def _model_line(config: Config, model: VOSModel, world: Distributed) -> str:
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad) / 1e6
     total = sum(weight.numel() for weight in model.parameters()) / 1e6
     precision = resolve_precision(config.train.precision, world.device)

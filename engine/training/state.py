@@ -23,7 +23,7 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import write_bytes
 
@@ -52,7 +52,7 @@ class PhaseState:
     def __init__(
         self,
         config: Config,
-        world: World,
+        world: Distributed,
         model: VOSModel,
         mixture: Mixture,
         *,
@@ -80,6 +80,8 @@ class PhaseState:
         self.ema = EMA(model, self.phase.steps, config.train.ema)
         self.step = 0
         """number of finished optimizer steps"""
+        self.skipped = 0
+        """number of non-finite steps in a row before this one, which a resumed run counts anew"""
         self.best: float = previous.best if previous else -1.0
         """best J&F of all validations so far on the same videos"""
         self.unreadable: Counter[str] = previous.unreadable if previous else Counter()

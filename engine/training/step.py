@@ -26,7 +26,7 @@ from aotlab.engine.training.state import NonFiniteError, PhaseState, set_identit
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.utils.devices import autocast
-from aotlab.utils.distributed import World, detect_lost_ranks
+from aotlab.utils.distributed import Distributed, detect_lost_ranks
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def mean_over_batches(results: list[MicroBatchResult]) -> dict[str, float]:
     return dict(zip(means, torch.stack([*means.values()]).tolist(), strict=True))
 
 
-def mean_over_ranks(metrics: dict[str, float], world: World) -> dict[str, float]:
+def mean_over_ranks(metrics: dict[str, float], world: Distributed) -> dict[str, float]:
     """Return the means of the metrics of all ranks; IoU over the ranks that have one."""
     known = float(not math.isnan(metrics["iou"]))
     *means, share = world.mean([*{**metrics, "iou": metrics["iou"] if known else 0.0}.values(), known])

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, build_clip
 from aotlab.dataloaders.training.phases import READERS, Readers, open_phases
 from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.clip import ClipModule
+from aotlab.engine.training.failures import save_on_failure, stop_if_interrupted
 from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.state import (
     NonFiniteError,
@@ -28,13 +29,13 @@ from aotlab.engine.training.state import (
     save_state,
     states_folder,
 )
-from aotlab.engine.training.step import StepResult, train_step
+from aotlab.engine.training.step import train_step
 from aotlab.engine.training.validation import describe_videos, validate
 from aotlab.media.labeled_video import Video
 from aotlab.networks.preprocess import STRIDE
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.utils.distributed import World, detect_lost_ranks
-from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
+from aotlab.utils.distributed import Distributed, detect_lost_ranks
+from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.numbers import require
@@ -71,7 +72,12 @@ class TrainingRun:
 
 
 def train(
-    config: Config, world: World, *, readers: Readers = READERS, restart: bool = False, command: str = ""
+    config: Config,
+    world: Distributed,
+    *,
+    readers: Readers = READERS,
+    restart: bool = False,
+    command: str = "",
 ) -> TrainResult:
     """Train all phases of ``config``; every rank calls it.
 
@@ -175,19 +181,13 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         mixture, state.step, rank=world.rank, ranks=world.ranks, micro_batches=settings.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
-    skipped = 0  # consecutive steps
     with run.journal.phase(state.phase.name, state.step):
-        with save_on_failure(run, state):
+        with save_on_failure(state, run.journal, run.output):
             validate_if_due(run, state)
         while state.step < steps:
-            with save_on_failure(run, state):
-                may_skip = skipped < settings.max_nonfinite_steps
-                result = try_step(run, state, clip_module, batches, may_skip=may_skip)
-                skipped = skipped + 1 if result is None else 0
-                if result is not None and settings.image_every and is_due(state, settings.image_every):
-                    run.journal.log_images(state.step, result.clip, result.predictions)
-                if world.mean([float(run.stop.is_set())])[0] > 0:
-                    raise Interrupted("interrupted", signal_number=run.stop.signal_number)
+            with save_on_failure(state, run.journal, run.output):
+                log_step(run, state, clip_module, batches)
+                stop_if_interrupted(run.stop, world)
                 validate_if_due(run, state)
             if world.is_main and is_due(state, settings.save_every):
                 save_state(state, run.output)
@@ -196,27 +196,30 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
-def try_step(
-    run: TrainingRun,
-    state: PhaseState,
-    clip_module: nn.Module,
-    batches: Iterator[ClipTensors],
-    *,
-    may_skip: bool,
-) -> StepResult | None:
-    """Run and log a step; a non-finite one is skipped, which returns None, or raises NonFiniteError."""
+def log_step(
+    run: TrainingRun, state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]
+) -> None:
+    """Run and log a step; skip it if its loss or gradient is not finite, up to ``train.max_nonfinite_steps`` in a row.
+
+    Raises:
+        NonFiniteError: one more step is not finite.
+    """
+    settings = state.config.train
     try:
         result = train_step(state, clip_module, batches)
     except NonFiniteError as error:
-        if not may_skip:
+        state.skipped += 1
+        if state.skipped > settings.max_nonfinite_steps:
             raise
         state.step += 1
         log.warning("%s; step skipped, weights unchanged", error)
         run.journal.log_skipped(state.step, str(error))
-        return None
+        return
+    state.skipped = 0
     state.seconds += result.metrics["step_seconds"]
     run.journal.log_step(state.step, result.metrics)
-    return result
+    if settings.image_every and is_due(state, settings.image_every):
+        run.journal.log_images(state.step, result.clip, result.predictions)
 
 
 def is_due(state: PhaseState, every: int) -> bool:
@@ -224,7 +227,7 @@ def is_due(state: PhaseState, every: int) -> bool:
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 
-def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
+def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
     """Return the module, wrapped in DDP if there are several ranks."""
     if world.ranks == 1:
         return clip_module
@@ -243,7 +246,7 @@ def wrap_ddp(clip_module: ClipModule, world: World) -> nn.Module:
 def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
     """Score the averaged weights on the validation videos, if any, and keep the best.
 
-    A validation that was due before the run was stopped is made up for when it is resumed.
+    A validation that a stopped run missed is done when the run is resumed.
 
     Raises:
         RunStopped: averaged weights are not finite, or a rank is lost.
@@ -269,47 +272,3 @@ def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool =
         save_checkpoint(path, state.model, state.config, half=half, card=state.card())
     except InputError as error:
         raise RunStopped(f"{error}; the same command tries again") from error
-
-
-class Interrupted(RunStopped):
-    """Ctrl-C or a signal, noticed by all ranks after the same step."""
-
-
-@contextmanager
-def save_on_failure(run: TrainingRun, state: PhaseState) -> Iterator[None]:
-    """Turn errors of the block into a stopped run with a saved state, except bad input before the first step."""
-    try:
-        yield
-    except (InputError, MemoryError, RuntimeError) as error:
-        reason = describe_failure(error, state)
-        if reason is None:
-            raise
-        run.journal.log_line(
-            {"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason}
-        )
-        number = error.signal_number if isinstance(error, Interrupted) else None
-        if isinstance(error, NonFiniteError | Interrupted) and not state.world.is_main:
-            # the main rank saves; otherwise it may be lost, and every rank saves
-            raise RunStopped(reason, signal_number=number) from error
-        try:
-            save_state(state, run.output)
-            outcome = (
-                f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
-                "the same command resumes from it"
-            )
-        except RunStopped as failure:
-            outcome = str(failure)
-        raise RunStopped(f"{reason}; {outcome}", signal_number=number) from error
-
-
-def describe_failure(error: BaseException, state: PhaseState) -> str | None:
-    """Return why a run stops, or None for bad input before the first step and for internal errors."""
-    if isinstance(error, NonFiniteError):
-        return f"{error}; train.max_nonfinite_steps=5 skips up to 5 such steps in a row"
-    if isinstance(error, InputError) and state.step == 0 and state.index == 0:
-        return None
-    if isinstance(error, InputError | RunStopped):
-        return str(error)
-    if is_out_of_memory(error):
-        return "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
-    return None

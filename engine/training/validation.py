@@ -17,7 +17,7 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.files import digest_samples
 from aotlab.utils.numbers import format_count
 from aotlab.utils.streaming import ReadAhead, stream
@@ -30,7 +30,7 @@ def describe_videos(videos: Sequence[Video]) -> str:
     return f"{format_count(len(videos), 'video')} ({digest})" if videos else ""
 
 
-def validate(model: VOSModel, config: Config, videos: list[Video], world: World) -> dict[str, float]:
+def validate(model: VOSModel, config: Config, videos: list[Video], world: Distributed) -> dict[str, float]:
     """Track and score ``videos``, distributed over the ranks, all of which call this.
 
     Objects of the first mask are scored by the rules of DAVIS 2017, as ``eval`` scores a folder.

@@ -14,7 +14,7 @@ from cvat_sdk.masks import decode_mask, encode_mask
 from aotlab import InputError, Tracker
 
 
-class EncodedOnce:
+class CachedEncoder:
     """A tracker's model that keeps the last encoding of each network size, for the other shapes on the frame."""
 
     SIZES = 4
@@ -58,7 +58,7 @@ class TrackingFunction:
 
     def __init__(self, checkpoint: str, device: str, max_shapes: int) -> None:
         self._tracker = Tracker.from_pretrained(checkpoint, device=device)
-        self._tracker.model = EncodedOnce(self._tracker.model)
+        self._tracker.model = CachedEncoder(self._tracker.model)
         self._max_shapes = max_shapes
         self._shapes: OrderedDict[int, Shape] = OrderedDict()
 

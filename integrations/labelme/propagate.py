@@ -13,6 +13,7 @@ import click
 import numpy as np
 from labelme import LabelFile
 from labelme.utils import img_arr_to_b64, shapes_to_label
+from natsort import natsorted
 from PIL import Image
 
 from aotlab_runtime import InputError, Tracker
@@ -35,11 +36,13 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
     except Exception as error:  # the classes of labelme's errors are not public
         raise InputError(f"{path}: not a label file ({error}); save it with labelme") from error
     labeled = path.parent / str(label_file.image_path)
-    images = sorted(file for file in labeled.parent.iterdir() if file.suffix == labeled.suffix)
+    images = natsorted(
+        file for file in labeled.parent.iterdir() if file.suffix == labeled.suffix
+    )  # as labelme
     frame, objects = read_frame(labeled), {}
     mask = np.zeros(frame.shape[:2], int)
-    for place, shape in enumerate(shape for shape in label_file.shapes if shape["shape_type"] in FILLED):
-        key = (shape["label"], place if shape["group_id"] is None else f"group {shape['group_id']}")
+    for index, shape in enumerate(shape for shape in label_file.shapes if shape["shape_type"] in FILLED):
+        key = (shape["label"], index if shape["group_id"] is None else f"group {shape['group_id']}")
         object_id, _ = objects.setdefault(key, (len(objects) + 1, shape))
         _, region = shapes_to_label(mask.shape, [shape], {shape["label"]: 1})
         mask[region > 0] = object_id

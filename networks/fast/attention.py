@@ -34,7 +34,7 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class SplitAttention(Attention):
-    """`Attention` as plain products, head by head, some queries at a time."""
+    """`Attention` as matrix products, one head at a time, in chunks of queries."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
@@ -171,7 +171,7 @@ class TiledLocalAttention(DenseLocalAttention):
 def dense_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
     """Return whether a map has fewer pairs of tokens than its tiles with their neighborhoods.
 
-    One head may have half as many more: its values are wide, and the map's are not copied.
+    With one head, up to 1.5 times as many pairs are still cheaper, because its wide values are not copied.
     """
     tiles = math.ceil(size[0] / TILE) * math.ceil(size[1] / TILE)
     pairs = tiles * (TILE * (TILE + window - 1)) ** 2

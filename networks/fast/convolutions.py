@@ -1,4 +1,4 @@
-"""Convolutions that apply what follows them: the frozen norm, in tracking also activation and residual sum."""
+"""Convolutions with the frozen norm after them folded in; in tracking also activation and residual sum."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def fuse_encoder(encoder: nn.Module) -> None:
 
 
 def fuse_norm(conv: nn.Conv2d, norm: FrozenBatchNorm2d, activation: str | None = None) -> FusedConv2d:
-    """Return one convolution with constant weights that does all three."""
+    """Return convolution, norm and activation as one convolution with constant weights."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     fused = to_onednn(conv)
     fused.weight = nn.Parameter((conv.weight * scale[:, None, None, None]).detach(), requires_grad=False)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 import zlib
 from argparse import ArgumentParser, Namespace
@@ -32,11 +31,11 @@ from aotlab.utils.progress import progress_bar
 from research.bundled.clicks import jaccard, next_click
 from research.bundled.prompt_samples import AnnotatedImage, list_images, pick_object, split_labels
 from research.bundled.prompt_settings import PromptSource, load_prompt_training
+from research.program import run_program
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to object ids H×W"""
 CLICK_COUNTS = (1, 2, 3, 5)
-"""numbers of clicks in the table"""
 TARGET_IOUS = (0.85, 0.9)
 """values of J for the number of clicks (NoC)"""
 SIZE_CLASSES = {"below 2 %": (0.0, 0.02), "2 to 10 %": (0.02, 0.1), "above 10 %": (0.1, 1.01)}
@@ -325,4 +324,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from research.bundled.touching_clips import (
     open_images,
     paste_touching,
 )
+from research.program import run_program
 
 PIXELS_PER_FRAME = 400
 """pixels of each frame that calibration is measured on"""
@@ -213,4 +213,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

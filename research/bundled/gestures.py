@@ -8,7 +8,6 @@ A click, a drag and a key count one each. The person judges masks by the given o
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from aotlab_studio.server.actions import run_action
 from aotlab_studio.tracking.models import TrackerLoader
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page
+from research.program import run_program
 
 GOOD_IOU, DOUBTFUL_IOU = 0.92, 0.85
 """J at which a person leaves an object, and below which a frame looks wrong"""
@@ -166,7 +166,7 @@ class Person:
         part = parts == parts[int(point[1]), int(point[0])]
         if not other or (part & truth).sum() < 0.8 * part.sum():
             return False
-        self.page.choose_tool("part")
+        self.page.choose_tool("reassign")
         return self.page.perform("reassign", "click", point=point) is not None
 
     def draw_outline(self, regions: list[np.ndarray], truth: np.ndarray, drawn: np.ndarray) -> None:
@@ -242,4 +242,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -57,7 +57,6 @@ CLICK_PROBABILITY = 0.75
 LATER_ROUND_WEIGHT = 0.7
 """weight of the loss after corrections"""
 MAX_GRADIENT_NORM = 2.0
-"""largest norm of the gradient"""
 
 
 @dataclass(frozen=True)

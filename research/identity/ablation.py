@@ -7,7 +7,6 @@ prints it by rule and group. DATA holds ``static``, ``davis16`` and ``pairs``.
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
@@ -22,6 +21,7 @@ from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
 from research.identity.clips import REAL, list_clips
+from research.program import run_program
 
 NATIVE = ("input.min_short_edge=null", "input.min_object=null", "rules.ownership=false", "rules.cuts=false")
 """all frames in their own size, so that the table is affordable on a CPU, and no rule"""
@@ -31,7 +31,6 @@ RULES: dict[str, tuple[str, ...]] = {
     "cuts": ("rules.cuts=true",),
     "ownership_and_cuts": ("rules.ownership=true", "rules.cuts=true"),
 }
-"""settings of each rule"""
 COLUMNS = (
     "rule",
     "group",
@@ -67,10 +66,7 @@ def parse(argv: list[str] | None) -> Namespace:
 
 
 def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], float]:
-    """Return the labels of each frame, and the median milliseconds of CPU time a frame after the first two.
-
-    ``change``: is called before the first frame.
-    """
+    """Return the labels of each frame, and the median milliseconds of CPU time a frame after the first two."""
     tracker.reset(len(clip.frames))
     labels, seconds = [], []
     for index, frame in enumerate(clip.frames):
@@ -182,4 +178,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -45,7 +45,8 @@ CLIPS = {
 }
 """number of clips of each composed group; objects look alike, except in groups of different colors"""
 HELD_OUT = ("breakdance-flare", "paragliding", "scooter-gray")
-"""videos of ``data/mini/davis16`` that the bundled model was not trained on"""
+"""videos of ``datasets/mini/davis16`` that the bundled model was not trained on"""
+LAST_SERIES = ("dance-jump", "flamingo", "lucia", "swing")
 REAL = (
     {
         "davis16": (*HELD_OUT, "bmx-bumps", "horsejump-low", "kite-walk", "mallard-fly", "motocross-bumps"),
@@ -57,11 +58,11 @@ REAL = (
     },
     {"davis16": ("car-turn", "dance-jump", "drift-turn", "lucia"), "pairs": ("train+tennis",)},
 )
-"""videos of ``data/mini`` by series and set"""
+"""videos of ``datasets/mini`` by series and set"""
 PASTED: tuple[tuple[tuple[str, str], ...], ...] = (
     (),
-    tuple(product(HELD_OUT, repeat=2)),
-    tuple(product(("dance-jump", "flamingo", "lucia", "swing"), repeat=2)),
+    tuple(product(HELD_OUT, HELD_OUT)),
+    tuple(product(LAST_SERIES, LAST_SERIES)),
 )
 """videos by series: a video, and the one whose object is mirrored and drawn over it"""
 MIN_COLOR_DIFFERENCE = 60.0

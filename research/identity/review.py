@@ -6,7 +6,6 @@ prints a table. DATA holds ``static``, ``davis16`` and ``pairs``.
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from aotlab_studio.review.checks import find_checks
 from aotlab_studio.review.signals import ReviewSignals
 from research.identity.ablation import VISIBLE
 from research.identity.clips import REAL, list_clips
+from research.program import run_program
 
 NATIVE = ("input.min_short_edge=null", "input.min_object=null")
 """all frames in their own size, so that the table is affordable on a CPU"""
@@ -147,4 +147,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

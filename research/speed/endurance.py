@@ -31,7 +31,7 @@ from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import checkpoint_option, config_option, device, settings
 from aotlab.tools.cli.types import Bytes, ExistingPath, File, PositiveInt, Size, option
-from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
+from aotlab.utils.files import atomic_path, require_output
 from aotlab.utils.progress import progress_bar
 
 STATM = Path("/proc/self/statm")
@@ -126,7 +126,7 @@ def run_trial(trial: Trial) -> list[Sample]:
             begin = time.perf_counter()
             tracker.step(frame, mask).labels  # noqa: B018  waits for a GPU
             seconds = time.perf_counter() - begin
-            banks = tracker.video.banks
+            banks = [group.memory for group in tracker.video.groups]
             stored = [x for bank in banks for block in bank.read() for x in block.long]
             size, kept = sum(x.untyped_storage().nbytes() for x in stored), max(map(len, banks))
             samples.append(Sample(seconds, read_resident_bytes(), size, kept))
@@ -231,7 +231,7 @@ def main(
 ) -> int:
     """Run all policies and print a table; returns the exit status, 1 if a process died."""
     if plot is not None:
-        require_output(plot, *PLOT_SUFFIXES)
+        require_output(plot, ".png", ".pdf", ".svg")
     read_resident_bytes()
     clip, mask = load_clip(video, masks, size, clip_frames)
     trials = [

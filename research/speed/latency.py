@@ -32,7 +32,6 @@ from aotlab_studio.tracking.models import TrackerLoader
 
 REPEATS = 40
 FRAMES_PER_ROUND = 10
-"""frames per round of tracking"""
 ROUNDS = 3
 
 

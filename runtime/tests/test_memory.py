@@ -40,7 +40,7 @@ def test_stored_frames_equal_framework(settings):
         else:
             shares = random.random(len(bank)) * (index % 5 > 0)
             shares = shares / max(shares.sum(), 1e-9)
-            relevance = FrameRelevance(torch.from_numpy(shares)[None], torch.zeros(1, len(bank), 2, 3))
+            relevance = FrameRelevance(torch.from_numpy(shares), torch.zeros(len(bank), 2, 3))
             assert memory.needs_relevance == bank.needs_relevance
             bank.add(stored, relevance if bank.needs_relevance else None)
             memory.add(tensors, shares if memory.needs_relevance else None)

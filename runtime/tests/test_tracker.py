@@ -39,6 +39,7 @@ from aotlab_runtime import graphs as runtime_graphs
 from aotlab_runtime.inputs import CheckedPrompt, check_prompts
 from aotlab_runtime.prompts import draw_planes, find_far_from_prompt
 from aotlab_runtime.tracker import compute_digest
+from tests.drawn_clips import draw_parts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
@@ -387,14 +388,6 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
     assert axes == {"12*frames", "height", "width", "16*rows + 1", "16*columns + 1"}
 
 
-def draw_parts(seed, height=480, width=854):
-    """A mask of several parts, some of them diagonal to each other."""
-    random = np.random.default_rng(seed)
-    tiles = random.random((7, 13)) > 0.6
-    mask = tiles.repeat(height // 7 + 1, 0).repeat(width // 13 + 1, 1)[:height, :width]
-    return mask & (random.random((height, width)) > 0.02)
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_parts_of_prompted_masks_equal_pytorch(seed):
     mask = draw_parts(seed)
@@ -448,7 +441,6 @@ def test_large_parts_take_less_than_two_seconds():
         ({"box": ((1, 2), 3, 4, 5)}, "box .*: expected left, top, width and height"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
-        ({"points": (0.4, 0.6)}, "not in pixels; multiply fractions of the image by its width and height"),
         ({"box": (100, 0, 9, 9)}, "box 100,0,9,9: outside the image of 49×33"),
     ],
 )
@@ -461,7 +453,7 @@ def test_bad_prompts_rejected(exported, prompt, message):
 @pytest.mark.parametrize(
     "prompt",
     [
-        {"points": (0.4, 1.6)},
+        {"points": (0.4, 0.6)},
         {"points": [(0, 0), (1, 1)], "labels": [1, 0]},
         {"points": np.array([[3, 4], [5, 6]]), "labels": np.array([True, False])},
         {"points": [(-1, -1), (49, 33)]},

@@ -16,11 +16,9 @@ from aotlab.configs.schema import Config, StageConfig
 from aotlab.configs.training import SourceConfig
 from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import FRACTION, POSITIVE, POSITIVE_COUNT, SEED, Range, parse_number
+from tests.mutations import BOMB
 from tests.shared import one_of_each_method
 
-BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)
-)
 FILES = {
     "a base of no file": (r"base: gone\.yaml: no such file or preset", "base: gone.yaml"),
     "then: 5": (r"then: must be a list of phases, got 5", "base: aott\nthen: 5"),
@@ -161,7 +159,7 @@ def test_recipe_is_found_from_any_working_directory(tmp_path, monkeypatch):
 
 def test_base_override_without_preset_rejected(tmp_path):
     with pytest.raises(
-        InputError, match=r"base=aots: .*mine\.yaml has no preset below it; load aots instead"
+        InputError, match=r"base=aots: .*mine\.yaml is no file built on a preset; load aots instead"
     ):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
 

@@ -113,7 +113,9 @@ def assert_resumes(model, config, frames, masks, split, folder):
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
     assert (second.ids, second.video.revision) == (first.ids, first.video.revision)
-    assert [bank.policy for bank in second.video.banks] == [bank.policy for bank in first.video.banks]
+    assert [group.memory.policy for group in second.video.groups] == [
+        group.memory.policy for group in first.video.groups
+    ]
     rest = run(second, frames[split:], {index - split: mask for index, mask in masks.items()})
     for expected, found in zip(whole[split:], rest, strict=True):
         assert found.ids == expected.ids

@@ -20,7 +20,7 @@ from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.tracking.prediction import LabelPipeline
+from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
@@ -121,13 +121,13 @@ def test_memory_of_a_lower_precision_is_of_that_type(precision):
         )
         for index, frame in enumerate(clip(3)):
             prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
-        key = tracker.video.banks[0].read()[0].long.key
-        assert (key.dtype, len(key)) == (getattr(torch, precision), 2)
+        key = tracker.video.groups[0].memory.read()[0].long.key
+        assert key.dtype == getattr(torch, precision)
         assert prediction.logits.shape == (15, *frame.shape[:2])
 
 
 @pytest.mark.parametrize("policy", ["restricted", *slow("bounded_fifo", "relevance_redundancy")])
-def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
+def test_eviction_fetches_at_most_one_tensor_per_group(policy, monkeypatch):
     fetched = watch_host(monkeypatch)
     overrides = [f"memory.policy={policy}", "memory.frames=2", SHALLOW]
     with fake_cuda():
@@ -138,7 +138,7 @@ def test_eviction_fetches_at_most_one_tensor(policy, monkeypatch):
             tracker.step(frame, stripes([1, 2, 3, 4]) if index == 0 else None)
             counts.append(len(fetched) - before)
     relevance = policy in ("restricted", "relevance_redundancy")
-    assert counts == ([0, 0, 0, 0, 1, 0, 1] if relevance else [0] * 7)
+    assert counts == ([0, 0, 0, 0, 2, 0, 2] if relevance else [0] * 7)
 
 
 @pytest.mark.parametrize("fused", [True, *slow(False)])
@@ -190,10 +190,10 @@ def test_memory_moves_to_the_device_and_back(monkeypatch):
         for index, frame in enumerate(clip(3)):
             tracker.step(frame, stripes([1, 2]) if index == 0 else None)
         there, back = build_bank(config.memory), build_bank(config.memory)
-        there.load_state_dict(tracker.video.banks[0].state_dict(), torch.device("cpu"))
+        there.load_state_dict(tracker.video.groups[0].memory.state_dict(), torch.device("cpu"))
         back.load_state_dict(there.state_dict(), CUDA)
         assert devices(there) == {torch.device("cpu")}
-        assert devices(back) == devices(tracker.video.banks[0]) == {CUDA}
+        assert devices(back) == devices(tracker.video.groups[0].memory) == {CUDA}
 
 
 def devices(bank: MemoryBank):

@@ -167,8 +167,3 @@ def test_prediction_of_another_size_is_named(tmp_path):
     write_sequence(tmp_path / "found", one_square(height=48, width=64))
     with pytest.raises(InputError, match=r"00001\.png: 64×48, but its annotation is 32×24"):
         score_sequence(paths, tmp_path / "found")
-
-
-def test_table_of_nothing_rejected():
-    with pytest.raises(ValueError, match="at least one object"):
-        make_scores_table({})

@@ -24,12 +24,11 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import begin
 from tests.golden import filler
-from tests.golden.test_sequences import planes
+from tests.golden.tensors import LOGITS, assert_close, planes, tokens
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
 
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
 PRESETS = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]
-LOGITS = 5e-4
 
 
 def preset(policy: str, family: str) -> str:
@@ -52,12 +51,13 @@ def cases() -> list[tuple[str, dict]]:
 
 
 class FakeBank(SimpleNamespace):
-    """The part of a bank that a policy reads, for one group."""
+    """The part of a bank that a policy reads."""
 
     def __len__(self) -> int:
-        return len(self.frame_indices[0])
+        return len(self.frames)
 
-    def evictable(self, group: int) -> list[int]:
+    @property
+    def evictable(self) -> list[int]:
         return list(range(1, len(self)))
 
 
@@ -96,19 +96,19 @@ def test_evicted_frames_equal_reference(policy: str, case: dict, case_arrays: di
         if chooser.needs_relevance(len(kept)):
             shares = plain_relevance(arrays_of_step["A"], arrays_of_step["f"])
             assert len(shares) == len(kept)
-            relevance = FrameRelevance(shares[None], draw_keys(arrays_of_step)[None])
-        bank = FakeBank(frame_indices=[kept], last_index=step["frame"])
+            relevance = FrameRelevance(shares, draw_keys(arrays_of_step))
+        bank = FakeBank(frames=kept, last_index=step["frame"])
         decision = chooser.decide(bank, relevance)
         assert decision.store
-        assert (decision.evict or [None])[0] == step["evicted_position"]
+        assert decision.evict == step["evicted_position"]
         if step.get("R") is not None and None not in step["R"]:
             assert_judged_alike(chooser, kept, arrays_of_step, step)
-        kept = [frame for place, frame in enumerate(kept) if [place] != decision.evict] + [step["frame"]]
+        kept = [frame for place, frame in enumerate(kept) if place != decision.evict] + [step["frame"]]
         assert kept == step["indexes_after"]
 
 
 def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> None:
-    running = np.array([chooser.running[0][frame] for frame in kept])
+    running = np.array([chooser.running[frame] for frame in kept])
     np.testing.assert_allclose(running, step["R"], atol=1e-5)
     keys = draw_keys(inputs)
     if "d" in step:
@@ -117,18 +117,8 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
         np.testing.assert_allclose(compute_redundancy(keys).numpy(), expected, atol=bound)
     redundancies = compute_redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
     statistics = np.stack([running, redundancies])
-    scores = chooser.score(running, [chooser.updates[0][frame] for frame in kept], statistics)
+    scores = chooser.score(running, [chooser.updates[frame] for frame in kept], statistics)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
-
-
-def tokens(x: torch.Tensor) -> torch.Tensor:
-    """A map 1×C×h×w as the reference keeps it, L×1×C."""
-    return x.flatten(2).permute(2, 0, 1)
-
-
-def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
-    assert ours.shape == reference.shape
-    assert np.abs(ours.numpy() - reference).max() < LOGITS
 
 
 class Replay:
@@ -197,7 +187,7 @@ class Replay:
         key = self.bank.read()[0].long.key
         ours = compute_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
-        assert (ours.shares[0] - expected).abs().max() < LOGITS
+        assert (ours.shares - expected).abs().max() < LOGITS
 
 
 @pytest.mark.slow

@@ -22,8 +22,7 @@ from aotlab.networks.multiscale import Transition
 from aotlab.networks.weights.published_keys import convert_published
 from tests.engine.frames import advance, begin
 from tests.golden import filler
-from tests.golden.test_memory import assert_close, tokens
-from tests.golden.test_sequences import planes
+from tests.golden.tensors import assert_close, planes, tokens
 from tests.published import to_published
 from tests.shared import fill_memory_module, golden_arrays, golden_table, slow
 
@@ -76,7 +75,7 @@ def replay(
         matched.append([*recorded, *last])
         logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
-            bank.drop([1])
+            bank.drop(1)
         if "bank_size" in arrays:
             assert len(bank) == arrays["bank_size"][index - 1]
     return matched, logits, bank

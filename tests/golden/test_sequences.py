@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
-from aotlab.engine.tracking.objects import NO_OBJECT, ObjectTable
+from aotlab.engine.tracking.groups import add_objects, mask_to_channels, merge_logits, split_channels
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
-from aotlab.networks.identity_bank import one_hot
 from aotlab.networks.preprocess import network_size
 from tests.engine.frames import advance, begin
 from tests.golden import filler
+from tests.golden.tensors import planes
 from tests.shared import golden, golden_clip, golden_model, slow
 
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
@@ -37,10 +37,6 @@ def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
     difference = np.abs(ours.numpy() - reference)
     assert difference.max() < 1e-3
     assert difference.mean() < 1e-4
-
-
-def planes(labels: np.ndarray) -> torch.Tensor:
-    return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, *DEPTHS])
@@ -112,7 +108,7 @@ class ReferenceOnTies(Tracker):
         predicted = super().predict(*arguments)
         if not predicted.decoded_frames:
             return predicted
-        wanted = self.video.objects.add_objects(self.reference)
+        wanted = mask_to_channels(self.reference, self.ids)
         first, second = predicted.logits.topk(2, dim=0).values
         tied = (first - second < 1e-3) & (predicted.channels != wanted)
         self.ties.append(tied.double().mean().item())
@@ -164,32 +160,33 @@ def test_late_object_equals_reference(fast: bool) -> None:
         labels = tracker.step(frame, mask).labels
         assert (labels == arrays["pred"][index]).mean() >= 0.97
     assert tracker.ids == (1, 2, 3)
-    assert tracker.video.banks[0].frames == [0, 2, 3, 5]
-    assert tracker.video.banks[0].read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
+    assert tracker.video.groups[0].memory.frames == [0, 2, 3, 5]
+    assert tracker.video.groups[0].memory.read()[0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
 @torch.inference_mode()
-def test_14_objects_are_two_groups_in_one_batch(fast: bool) -> None:
+def test_14_objects_are_two_groups(fast: bool) -> None:
     arrays, meta = golden("many_aott")
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalize(frames))
     model = golden_model("aott", fast=fast)
-    bank = MemoryBank(FIFO(meta["long_term_gap"]))
-    objects = ObjectTable(10)
-    objects.add_objects(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame
-    assert objects.add_bank()
+    ids = np.arange(meta["num_objects"] + 1)  # one of them is hidden on the first frame
+    groups = add_objects([], ids, 10, lambda: MemoryBank(FIFO(meta["long_term_gap"])))
 
-    def grouped(labels: np.ndarray) -> torch.Tensor:
-        return objects.split(objects.add_objects(labels))[0]
+    def split(labels: np.ndarray) -> list[torch.Tensor]:
+        return split_channels(groups, mask_to_channels(labels, range(1, len(ids))), labels.shape, 10)
 
     features = model.encode(images[:1])
-    assert_close(model.decode(begin(model, bank, features, grouped(masks[0])), features), arrays["logits"][0])
+    for place, (group, shown) in enumerate(zip(groups, split(masks[0]), strict=True)):
+        logits = model.decode(begin(model, group.memory, features, shown), features)
+        assert_close(logits, arrays["logits"][0][place : place + 1])
     for index in range(1, len(frames)):
-        logits = advance(model, bank, model.encode(images[index : index + 1]), grouped(masks[index]))
-        assert_close(logits, arrays["logits"][index])
-    objects.suppress_absent(logits)
-    assert (logits[1, 5:] == NO_OBJECT).all()
-    assert (logits[1, :5] != NO_OBJECT).all()
-    fused = objects.fuse(F.interpolate(logits, frames.shape[1:3], mode="bilinear", align_corners=True))
+        features = model.encode(images[index : index + 1])
+        by_group = [
+            advance(model, group.memory, features, shown)
+            for group, shown in zip(groups, split(masks[index]), strict=True)
+        ]
+        assert_close(torch.cat(by_group), arrays["logits"][index])
+    merged = merge_logits(groups, by_group, frames.shape[1:3], align_corners=True)
     # Probabilities near 0 and 1 are clamped before their logit, which stretches rounding errors there.
-    assert np.abs(fused[:, ::4, ::4].numpy() - arrays["merged_logits"][: len(fused)]).max() < 1e-2
+    assert np.abs(merged[:, ::4, ::4].numpy() - arrays["merged_logits"][: len(merged)]).max() < 1e-2

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from random import Random
 
 import numpy as np
 import pytest
@@ -13,30 +12,8 @@ from aotlab.media.masks import read_mask
 from aotlab.sdk import JobRecord, VideoInfo, find_mask_writer, format_coco, read_annotations, write_job_record
 from aotlab.utils import plugins
 from tests.limits import make_pipe
+from tests.media.hostile import check_replaced_parts, read_or_reject
 from tests.media.sample import LENGTH, SIZE, VIDEO, labels, tracked
-from tests.mutations import mutate_tree
-
-
-def read_or_reject(path):
-    """Masks of all frames, or None if the file is rejected with one plain sentence."""
-    try:
-        found = read_annotations(path, VIDEO)
-        return [found.mask(frame) for frame in found.frames]
-    except (InputError, OSError) as error:
-        sentence = str(error)
-    assert "\n" not in sentence
-    assert "object at 0x" not in sentence
-    return None
-
-
-def check_replaced_parts(path, tree, count):
-    """Read the file as it is, and with one part changed, ``count`` times."""
-    path.write_text(json.dumps(tree))
-    assert read_or_reject(path)
-    random = Random(0)
-    for _ in range(count):
-        path.write_text(json.dumps(mutate_tree(tree, random)))
-        read_or_reject(path)
 
 
 def save_binary(path, mask):
@@ -244,8 +221,8 @@ def test_file_of_another_video_is_named(tmp_path, caplog):
     path = tmp_path / "bear.json"
     path.write_text(json.dumps(format_coco(tracked(), replace(VIDEO, name="bear"))))
     read_annotations(path, VIDEO)
-    assert f"{path}: made for the video bear, but given for clip" in caplog.text
-    with pytest.raises(InputError, match=r"bear\.json: made for the video bear, but given for clip"):
+    assert f"{path}: belongs to video bear, not clip" in caplog.text
+    with pytest.raises(InputError, match=r"bear\.json: belongs to video bear, not clip"):
         read_annotations(path, VIDEO, strict=True)
 
 
@@ -254,8 +231,8 @@ def test_results_have_video_and_classes_of_their_record(tmp_path, caplog):
     record = JobRecord("job", frames=1, video_name="bear", class_names={2: "ball"})
     write_job_record(tmp_path, record)
     assert read_annotations(tmp_path, VIDEO).class_names == {2: "ball"}
-    assert f"{tmp_path}/masks: made for the video bear, but given for clip" in caplog.text
-    with pytest.raises(InputError, match="made for the video bear"):
+    assert f"{tmp_path}/masks: belongs to video bear, not clip" in caplog.text
+    with pytest.raises(InputError, match="belongs to video bear"):
         read_annotations(tmp_path, VIDEO, strict=True)
     assert "did not end" not in caplog.text
     write_job_record(tmp_path, replace(record, video_name="clip", error="not finished"))

@@ -5,42 +5,25 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from aotlab.dataloaders.training.sets import read_ids, read_saliency
 from aotlab.evaluation.submission import find_mask_problem
 from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels, read_raw_image
 from aotlab.media.images import list_images, read_image
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from tests.drawn_clips import draw_clip
 from tests.limits import count_comparisons, make_pipe
+from tests.media.image_files import CLIP, DEEP, READERS, write_png
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
 OpenEXR = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")
 
-CLIP = draw_clip(("0", "1", "2", "3"), size=(24, 32)).frames
-"""4×24×32×3 uint8"""
-DEEP = CLIP.astype(np.uint16) * 257
-"""the same with 16 bits"""
-FORMATS = (
-    "WEBP", "JPEG", "PNG", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA", "SGI", "PCX", "ICO",
-)  # fmt: skip
-
-READERS = (read_image, read_mask, read_ids, read_saliency)
-
 
 def read_frames(path, **options):
     return np.stack(list(open_frames(path, **options)))
-
-
-def write_png(path, values):
-    path.parent.mkdir(exist_ok=True)
-    cv2.imwrite(str(path), values[..., ::-1] if values.ndim == 3 else values)
 
 
 @pytest.fixture

@@ -100,17 +100,17 @@ def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("name", "labels", "words"),
     [
-        ("a.png", [[-1]], "whole numbers from 0 to 65535, got int64 of -1 to 0;"),
-        ("a.png", [[0, 2**31]], "whole numbers from 0 to 65535, got int64 of 0 to 2147483648;"),
-        ("a.png", [[0.7]], "whole numbers .* with fractions; threshold"),
+        ("a.png", [[-1]], "whole numbers from 0 to 65535, got int64"),
+        ("a.png", [[0, 2**31]], "whole numbers from 0 to 65535, got int64"),
+        ("a.png", [[0.7]], "whole numbers .*; threshold"),
         ("a.png", [[np.nan]], "0 to 65535"),
         ("a.png", [[np.inf]], "0 to 65535"),
         (
             "a.png",
             np.zeros((4, 6, 3), np.uint8),
-            r"expected object ids H×W, got an array of shape \(4, 6, 3\)",
+            r"expected object ids H×W, .* of shape \(4, 6, 3\)",
         ),
-        ("a.png", np.zeros((0, 4), np.uint8), r"expected object ids H×W, got an array of shape \(0, 4\)"),
+        ("a.png", np.zeros((0, 4), np.uint8), r"expected object ids H×W, .* of shape \(0, 4\)"),
         ("a.jpg", [[1]], "masks are written as PNG"),
     ],
 )

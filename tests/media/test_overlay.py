@@ -38,11 +38,13 @@ def test_frame_is_not_modified():
 
 
 def test_labels_of_another_size_rejected():
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match=r"got a frame of \(60, 80, 3\) uint8 and ids of \(10, 80\)"):
         draw_overlay(gray(), square(1)[:10])
-    with pytest.raises(ValueError, match="frame: expected uint8 from 0 to 255, got float64"):
+    with pytest.raises(ValueError, match=r"got a frame of \(60, 80, 3\) float64"):
         draw_overlay(gray() / 255, square(1))
-    with pytest.raises(ValueError, match="labels: expected object ids from 0, got -1"):
+    with pytest.raises(ValueError, match=r"got a frame of \(60, 80\) uint8"):
+        draw_overlay(gray()[..., 0], square(1))
+    with pytest.raises(ValueError, match=r"object ids H×W from 0, got .* from -1"):
         draw_overlay(gray(), -square(1).astype(int))
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from aotlab.media.prompt import Prompt, find_box, parse_prompts
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import square
 
 
 def test_clicks_are_split_by_their_labels():
@@ -32,7 +33,7 @@ def test_clicks_are_split_by_their_labels():
         ({"mask": "mask.png"}, "mask must be an array H×W of bool or numbers, got str"),
         ({"points": (1, 2), "exclude": [None]}, "exclude must be an array H×W"),
         ({"box": (1, 2, 1, 9)}, "in pixels, at least 2 each"),
-        ({"box": (0.1, 0.2, 0.5, 1)}, "not in pixels; multiply fractions"),
+        ({"box": (0.1, 0.2, 0.5, 1)}, "in pixels, at least 2 each"),
     ],
 )
 def test_prompt_without_object_rejected(options, words):
@@ -49,19 +50,13 @@ def test_prompt_takes_lists_and_arrays():
 
 
 def test_points_of_the_first_pixels_are_points():
-    for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 1.5)):
+    for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 0.5)):
         assert Prompt(points=[point]).positive == [point]
+    assert parse_prompts((), ["1,1", "0.5,1.5"])[0][1].positive == [(1, 1), (0.5, 1.5)]
 
 
 def test_fractions_of_the_image_are_refused():
-    remedy = "multiply fractions of the image by its width and height"
-    for options in (
-        {"points": [(0.4, 0.6)]},
-        {"points": (1, 0.5)},
-        {"box": (9, 9, 9, 9), "scribble": [(0.1, 0.2)]},
-    ):
-        with pytest.raises(InputError, match=f"not in pixels; {remedy}"):
-            Prompt(**options)
+    remedy = "not in pixels; multiply fractions of the image by its width and height"
     for boxes, points in (((), ["0.5,0.5"]), (["0.1,0.1,0.5,0.5"], ()), (["0.1:0.1-0.5:0.5"], ())):
         with pytest.raises(InputError, match=remedy):
             parse_prompts(boxes, points)
@@ -80,12 +75,6 @@ def test_fractions_of_the_image_are_refused():
 def test_prompt_outside_the_frame_rejected(options, words):
     with pytest.raises(InputError, match=words):
         Prompt(**options).check_inside((40, 60))
-
-
-def square(top, left, side=20):
-    mask = np.zeros((60, 80), np.uint8)
-    mask[top : top + side, left : left + side] = 1
-    return mask
 
 
 def test_box_holds_all_pixels_of_an_object():

@@ -3,11 +3,8 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from fractions import Fraction
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,35 +15,9 @@ import pytest
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.limits import make_pipe
+from tests.media.video_files import write_gray
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def write(path, count=6, rate=12):
-    """A small video that can be read without going back: gray frames that get brighter."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(count):
-            gray = np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
-@pytest.fixture
-def served(tmp_path):
-    """The address of a folder."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 def brightness(source):
@@ -57,7 +28,7 @@ GREYS = [40, 60, 80, 100, 120, 140]
 
 
 def test_address_is_read_once_in_order_with_its_times(tmp_path, served):
-    write(tmp_path / "clip.mkv")
+    write_gray(tmp_path / "clip.mkv")
     source = open_frames(f"{served}/clip.mkv")
     assert (source.name, source.size, source.rate, source.length) == ("clip", (48, 64), 12, None)
     assert brightness(source) == GREYS
@@ -77,7 +48,7 @@ def test_missing_address_is_named_without_its_password(served):
 
 
 def test_truncated_stream_yields_received_frames(tmp_path, served):
-    content = write(tmp_path / "whole.ts", 30).read_bytes()
+    content = write_gray(tmp_path / "whole.ts", 30).read_bytes()
     (tmp_path / "cut.ts").write_bytes(content[: len(content) * 2 // 3])
     count = len(list(open_frames(f"{served}/cut.ts")))
     assert 5 < count < 30
@@ -109,7 +80,7 @@ def test_standard_input_is_read(tmp_path):
         "source = open_frames('-', timeout=20)\n"
         "print(source.name, *[round(frame.mean() / 20) * 20 for frame in source])"
     )
-    with write(tmp_path / "clip.mkv").open("rb") as stdin:
+    with write_gray(tmp_path / "clip.mkv").open("rb") as stdin:
         out = subprocess.run(
             [sys.executable, "-c", code], stdin=stdin, cwd=ROOT, capture_output=True, text=True, check=True
         )
@@ -184,7 +155,7 @@ class Recorder:
     ],
 )
 def test_camera_is_opened_by_its_number(tmp_path, monkeypatch, system, call):
-    recorder = Recorder(write(tmp_path / "clip.mkv"))
+    recorder = Recorder(write_gray(tmp_path / "clip.mkv"))
     devices = [SimpleNamespace(name="microphone", media_types=["audio"])]
     devices += [SimpleNamespace(name=f"camera {number}", media_types=["video"]) for number in range(8)]
     monkeypatch.chdir(tmp_path)
@@ -207,10 +178,10 @@ def test_missing_camera_is_named(tmp_path, monkeypatch):
 
 def test_file_with_a_number_as_its_name_is_no_camera(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "clip.mkv").rename("0")
+    write_gray(tmp_path / "clip.mkv").rename("0")
     assert brightness(open_frames("0")) == GREYS
 
 
 def test_file_address_rejected(tmp_path):
     with pytest.raises(InputError, match=r"clip\.mkv: file:// addresses are not supported; give the path"):
-        open_frames(f"file://{write(tmp_path / 'clip.mkv')}")
+        open_frames(f"file://{write_gray(tmp_path / 'clip.mkv')}")

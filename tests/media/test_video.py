@@ -19,35 +19,11 @@ from aotlab.media.decoding import has_variable_rate, open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
+from tests.media.video_files import CONTAINERS, QUARTER_TURN, set_display_matrix, write_texture
 from tests.numbered_videos import cut_end
 
 RABBIT = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "rabbit.mp4"
-QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
-"""display matrix of a phone video: the stored image is turned to the right to be shown"""
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
-CONTAINERS = {
-    "mp4": "libx264", "mkv": "libx264", "mov": "mpeg4", "avi": "mpeg4", "ts": "libx264", "webm": "libvpx", "gif": "gif",
-}  # fmt: skip
-TEXTURE = np.kron(
-    np.random.default_rng(0).integers(0, 256, (15, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)
-)
-
-
-def write_texture(path, codec="libx264", count=40, tags=None, gop=None):
-    """Write a small video of a texture that moves; ``gop``: frames from one key frame to the next."""
-    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
-    with av.open(str(path), "w", options=options) as container:
-        container.metadata.update(tags or {})
-        fast = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx" else {}
-        stream = container.add_stream(codec, rate=24, options=fast)
-        stream.width, stream.height = 160, 120
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        stream.gop_size = gop or stream.gop_size
-        for index in range(count):
-            image = av.VideoFrame.from_ndarray(np.roll(TEXTURE, 3 * index, 1), format="rgb24")
-            container.mux(stream.encode(image.reformat(format=stream.pix_fmt)))
-        container.mux(stream.encode(None))
-    return path
 
 
 def write_smooth(path, size=(48, 64)):
@@ -58,14 +34,6 @@ def write_smooth(path, size=(48, 64)):
         for _ in range(3):
             writer.write(frame)
     return frame
-
-
-def set_display_matrix(path, matrix):
-    """Overwrite the display matrix in the track header of an MP4 file."""
-    content = bytearray(path.read_bytes())
-    start = content.index(b"tkhd") + 44
-    content[start : start + 36] = np.array(matrix, dtype=">i4").tobytes()
-    path.write_bytes(content)
 
 
 def read_all(path):

@@ -108,8 +108,8 @@ def test_full_disk_is_one_sentence_and_leaves_no_file(tmp_path):
 def test_failed_block_leaves_no_file(tmp_path):
     writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
     writer.write(smooth(48, 64)[0])
-    with pytest.raises(ValueError, match="does not fit a video of size"), writer:
-        writer.write(smooth(48, 62)[0])
+    with pytest.raises(KeyboardInterrupt), writer:
+        raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 

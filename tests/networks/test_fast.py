@@ -23,7 +23,7 @@ from aotlab.networks.fast.convolutions import fuse_encoder
 from aotlab.networks.fast.optimize import optimize, optimize_training
 from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint
-from tests.networks.test_models import CASES, images, masks, small, track
+from tests.networks.small_models import CASES, images, masks, small, track
 from tests.shared import slow
 
 CPU = torch.device("cpu")
@@ -85,7 +85,7 @@ def test_padding_mode_is_kept():
 
 @pytest.mark.parametrize("name", CASES)
 def test_optimized_model_equals_the_plain_one(name):
-    model, image, given = small(name), images(2, 49, 65), masks(2, 4, 49, 65)
+    model, image, given = small(name), images(4, 49, 65), masks(2, 4, 49, 65)
     expected, _ = track(model, image, given)
     ours, _ = track(optimize(model, precision="float32"), image, given)
     torch.testing.assert_close(ours, expected, atol=1e-4 * expected.std().item() + 1e-4, rtol=1e-4)

@@ -14,8 +14,8 @@ from aotlab.engine.benchmark.paper_tables import list_missing, load_table
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import Checkpoint
+from tests.documents import split_blocks
 from tests.shared import SHARED
-from tests.test_documents import split_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))

@@ -12,30 +12,12 @@ from PIL import Image
 
 from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
 from aotlab.tools.main import main
-
-SIZE = (120, 160)
+from tests.tools.painting_tracker import SIZE, PaintingTracker
 
 
 def disc(row, column, radius):
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
-
-
-class PaintingTracker:
-    """Answers every frame with the masks given so far, later ones on top."""
-
-    def reset(self, length=None):
-        self.labels = np.zeros(SIZE, dtype=np.uint16)
-        self.ids: set[int] = set()
-
-    def step(self, frame, mask=None):
-        if mask is not None:
-            self.labels = np.where(mask > 0, mask, self.labels)
-            self.ids |= set(np.unique(mask).tolist()) - {0}
-        return SimpleNamespace(labels=self.labels, confidence=dict.fromkeys(self.ids, 0.9))
-
-    def forget(self, number):
-        raise NotImplementedError
 
 
 def frame():
@@ -119,7 +101,7 @@ def test_requests_get_masks_and_confidences(tmp_path):
 SERVER = """
 import trax
 from aotlab.engine.benchmark.vot import COLOR, serve
-from tests.tools.test_vot import PaintingTracker
+from tests.tools.painting_tracker import PaintingTracker
 server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOR], tracker_name="painting", multiobject=True)
 serve(server, PaintingTracker(), trax.Mask.create)
 server.quit()

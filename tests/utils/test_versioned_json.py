@@ -87,7 +87,7 @@ def write_huge(path):
     [
         (
             lambda path: write_versioned(path, RUN_RECORD._replace(version=2), {}),
-            "version 2; this program reads 1",
+            "written by another program or another version of this one",
         ),
         (write_huge, "larger than 64 MB"),
     ],

@@ -15,7 +15,7 @@ from aotlab.video.inputs import FrameSelection, load_masks, split_mask_value
 from aotlab.video.job import Job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
-from tests.media.test_video import write_texture
+from tests.media.video_files import write_texture
 from tests.numbered_videos import cut_end
 
 SIZE, LENGTH = (24, 32), 5

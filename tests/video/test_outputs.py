@@ -21,7 +21,7 @@ from aotlab.video.classes import ObjectClasses
 from aotlab.video.outputs import LostFlags, TrackedFrame, find_output, list_outputs, to_detections
 from aotlab.video.track import JobOptions, track
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
-from tests.media.test_video import QUARTER_TURN, set_display_matrix
+from tests.media.video_files import QUARTER_TURN, set_display_matrix
 
 EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 

@@ -32,8 +32,8 @@ class Shifted:
 
 @pytest.fixture
 def label(tmp_path):
-    """A function that writes shapes as the label file of the first of four images."""
-    for index in range(4):
+    """A function that writes shapes as the label file of the first of five images."""
+    for index in (*range(4), 10):
         Image.new("RGB", (30, 20)).save(tmp_path / f"{index}.png")
 
     def save(*shapes):

@@ -22,7 +22,7 @@ from research.bundled.benchmark_prompts import (
 )
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_settings import PromptSource
-from research.tests.bundled.test_clicks import square
+from tests.drawn_clips import square
 from tests.segment_by_color import segment_by_color
 
 

@@ -3,12 +3,7 @@
 import numpy as np
 
 from research.bundled.clicks import jaccard, next_click
-
-
-def square(top, left, side=20):
-    mask = np.zeros((60, 80), np.uint8)
-    mask[top : top + side, left : left + side] = 1
-    return mask
+from tests.drawn_clips import square
 
 
 def test_click_is_in_the_middle_of_the_largest_error():

@@ -158,10 +158,6 @@ def _check_prompt(prompt: Prompt, size: ImageSize) -> CheckedPrompt:
         f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {str(labels)[:60]}",
     )
     numbers = np.reshape(points, (-1, 2))
-    require(
-        not (((numbers >= 0) & (numbers <= 1)).all() and (numbers % 1).any()),
-        f"points {numbers.tolist()}: not in pixels; multiply fractions of the image by its width and height",
-    )
     for x, y in numbers:
         inside = -1 <= x <= width and -1 <= y <= height
         require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")

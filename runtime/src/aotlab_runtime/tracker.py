@@ -38,7 +38,7 @@ from aotlab_runtime.inputs import (
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit of an object outside its given mask"""
@@ -82,12 +82,10 @@ class Prediction:
 
 @dataclass
 class Group:
-    """Up to M objects that share one pass of the model."""
+    """Up to M objects that share one pass of the model, and their memory."""
 
     objects: list[int]
     """object id of each identity from 1 on; 0: forgotten"""
-    bank: int
-    """groups of one bank first appeared on the same frame, and are forgotten together"""
     memory: Memory
 
 
@@ -190,7 +188,7 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Its identity remains reserved, because stored frames still contain it, until all objects of its bank are
+        Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.
 
         Raises:
@@ -202,8 +200,7 @@ class Tracker:
         )
         (group,) = (group for group in self.groups if object_id in group.objects)
         group.objects[group.objects.index(object_id)] = 0
-        if not any(any(other.objects) for other in self.groups if other.bank == group.bank):
-            self.groups = [other for other in self.groups if other.bank != group.bank]
+        self.groups = [group for group in self.groups if any(group.objects)]
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return the state with which a tracker of the same export resumes this video.
@@ -214,7 +211,7 @@ class Tracker:
         tensors: Tensors = {}
         for place, group in enumerate(self.groups):
             numbers, memory = group.memory.state()
-            groups.append({"objects": group.objects, "bank": group.bank, "memory": numbers})
+            groups.append({"objects": group.objects, "memory": numbers})
             tensors |= {f"{place}.{name}": tensor for name, tensor in memory.items()}
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest,
@@ -246,7 +243,7 @@ class Tracker:
             memory = self._new_memory()
             stored = {n.partition(".")[2]: x for n, x in tensors.items() if n.startswith(f"{place}.")}
             memory.load(group["memory"], stored)
-            self.groups.append(Group(group["objects"], group["bank"], memory))
+            self.groups.append(Group(group["objects"], memory))
 
     def _draw_mask(
         self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, CheckedPrompt]
@@ -295,11 +292,10 @@ class Tracker:
         return resize_nearest(labels, predicted.shape)
 
     def _add_objects(self, groups: list[Group], mask: np.ndarray) -> None:
-        """Give new objects of a mask the next free identities: of the last group, then of groups in a new bank."""
-        bank = 1 + max((group.bank for group in groups), default=-1)
+        """Give new objects of a mask the next free identities: of the last group, then of new groups."""
         for object_id in sorted({*np.unique(mask).tolist()} - {0, *self.ids}):
             if not groups or len(groups[-1].objects) == self.graphs.max_objects:
-                groups.append(Group([], bank, self._new_memory()))
+                groups.append(Group([], self._new_memory()))
             groups[-1].objects = [*groups[-1].objects, object_id]
 
     def _new_memory(self) -> Memory:

@@ -12,8 +12,8 @@ from aotlab_studio.formats.cvat import format_cvat
 from aotlab_studio.formats.label_studio import format_label_studio
 from aotlab_studio.formats.youtube_vis import format_youtube_vis
 from studio.tests.formats.test_reading import labelme, png, shape
+from tests.media.hostile import check_replaced_parts, read_or_reject
 from tests.media.sample import VIDEO, tracked
-from tests.media.test_annotations import check_replaced_parts, read_or_reject
 from tests.mutations import JSON, corrupt_bytes
 
 TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]

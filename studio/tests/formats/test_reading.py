@@ -77,8 +77,8 @@ def coco_segment(frame, object_id):
 def test_cvat_of_another_video_is_named(read, caplog, before, after):
     text = TRACK.format(more="").replace(before, after, 1)
     assert read({"clip.xml": text}).video == "bear"
-    assert "clip.xml: made for the video bear, but given for clip" in caplog.text
-    with pytest.raises(InputError, match="made for the video bear"):
+    assert "clip.xml: belongs to video bear, not clip" in caplog.text
+    with pytest.raises(InputError, match="belongs to video bear"):
         read({"clip.xml": text}, strict=True)
 
 

@@ -33,8 +33,8 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def forward(self, x, size, source):
-        x, state = super().forward(x, size, source)
+    def forward(self, x, size, memory, id_embedding):
+        x, state = super().forward(x, size, memory, id_embedding)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):

@@ -107,7 +107,7 @@ def test_dropped_frame_leaves_every_block(place, training):
         coarse, (fine,) = frame(number), frame(number, blocks=1)
         long = KeyValue(*(x[:, ::3] for x in fine.long))
         (bank.add if number else bank.add_reference)([*coarse, BlockMemory(long, fine.short)])
-    bank.drop([place] * BATCH)
+    bank.drop(place)
     kept = [number for number in range(4) if number != place]
     assert bank.frames == kept
     assert long_frames(bank) == kept
@@ -120,7 +120,7 @@ def test_dropped_frame_leaves_every_block(place, training):
 def test_dropped_frame_leaves_room_for_the_next(place):
     bank = filled(FIFO(1), 4)
     before, addresses = memory_bytes(bank), long_addresses(bank)
-    bank.drop([place] * BATCH)
+    bank.drop(place)
     bank.add(frame(4))
     kept = [number for number in range(5) if number != place]
     assert (bank.frames, long_frames(bank), long_frames(bank, block=1)) == (kept, kept, kept)

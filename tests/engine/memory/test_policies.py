@@ -18,43 +18,38 @@ TOKENS, DIM = 6, 4
 BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
 
 
-def frame(number, groups=1):
-    kv = KeyValue(
-        torch.full((groups, TOKENS, DIM), float(number)), torch.full((groups, TOKENS, 8), -1.0 - number)
-    )
+def frame(number):
+    kv = KeyValue(torch.full((1, TOKENS, DIM), float(number)), torch.full((1, TOKENS, 8), -1.0 - number))
     return [BlockMemory(kv, kv)]
 
 
 def fake_relevance(shares, counted=None):
-    """Shows relevance by frame number of each group; keys are all unlike each other."""
+    """Shows relevance by frame number; keys are all unlike each other."""
 
     def relevance(bank):
         if not bank.needs_relevance:
             return None
         if counted is not None:
             counted.append(len(bank))
-        rows = [
-            [own[number] for number in kept] for own, kept in zip(shares, bank.frame_indices, strict=True)
-        ]
-        keys = torch.eye(len(bank))[:, None].expand(len(rows), -1, TOKENS, -1)
-        return FrameRelevance(torch.tensor(rows), keys)
+        keys = torch.eye(len(bank))[:, None].expand(-1, TOKENS, -1)
+        return FrameRelevance(torch.tensor([shares[number] for number in bank.frames]), keys)
 
     return relevance
 
 
-def filled(policy, frames, relevance=None, references=(0,), groups=1):
+def filled(policy, frames, relevance=None, references=(0,)):
     bank = MemoryBank(policy)
     with torch.no_grad():
         for number in range(frames):
             if number in references:
-                bank.add_reference(frame(number, groups))
+                bank.add_reference(frame(number))
             else:
-                bank.add(frame(number, groups), relevance and relevance(bank))
+                bank.add(frame(number), relevance and relevance(bank))
     return bank
 
 
-def stored(bank, group=0):
-    return bank.read()[0].long.key[group, ::TOKENS, 0].tolist()
+def stored(bank):
+    return bank.read()[0].long.key[0, ::TOKENS, 0].tolist()
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
@@ -64,7 +59,7 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
     bank = MemoryBank(BOUNDED[policy](1, frames))
     with torch.no_grad():
         for number in range(40):
-            bank.add(frame(number), fake_relevance([share])(bank)) if number else bank.add_reference(
+            bank.add(frame(number), fake_relevance(share)(bank)) if number else bank.add_reference(
                 frame(number)
             )
             assert len(bank) == min(number + 1, frames)
@@ -76,7 +71,7 @@ def test_bounded_bank_keeps_size_and_reference(policy, frames):
 
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_bank_of_one_frame_keeps_reference(policy):
-    assert filled(BOUNDED[policy](2, 1), 9, fake_relevance([[1.0] * 9])).frames == [0]
+    assert filled(BOUNDED[policy](2, 1), 9, fake_relevance([1.0] * 9)).frames == [0]
 
 
 def test_fifo_evicts_oldest_frame():
@@ -96,17 +91,17 @@ def test_newest_frames_are_kept_beside_references():
 def test_least_relevant_frame_is_evicted_except_newest():
     shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
     for policy in (RMem(1, 4), ERMU(1, 4)):
-        assert filled(policy, 5, fake_relevance([shares])).frames == [0, 1, 3, 4]
-        assert filled(policy, 6, fake_relevance([shares])).frames[-1] == 5
+        assert filled(policy, 5, fake_relevance(shares)).frames == [0, 1, 3, 4]
+        assert filled(policy, 6, fake_relevance(shares)).frames[-1] == 5
 
 
 def test_redundant_frame_is_evicted():
-    shares = torch.full((1, 4), 0.25)
+    shares = torch.full((4,), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
     keys[2] = keys[3]
     bank = filled(FIFO(1), 4)
     bank.last_index += 1
-    assert ERMU(1, 4).decide(bank, FrameRelevance(shares, keys[None])) == (True, [2])
+    assert ERMU(1, 4).decide(bank, FrameRelevance(shares, keys)) == (True, 2)
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert compute_redundancy(keys[:1]).tolist() == [0]
 
@@ -114,28 +109,20 @@ def test_redundant_frame_is_evicted():
 @pytest.mark.parametrize("early", [False, True])
 def test_relevance_is_computed_on_eviction_or_from_start(early):
     counted = []
-    filled(RMem(2, 4, early), 12, fake_relevance([[1.0] * 12], counted))
+    filled(RMem(2, 4, early), 12, fake_relevance([1.0] * 12, counted))
     assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_no_foreground_evicts_oldest_frame(policy):
     chooser = BOUNDED[policy](1, 3)
-    assert filled(chooser, 6, fake_relevance([[0.0] * 6])).frames == [0, 4, 5]
-    assert all(np.isfinite(list(chooser.running[0].values())))
-
-
-@pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
-def test_groups_evict_independently(policy):
-    shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
-    bank = filled(BOUNDED[policy](1, 4), 5, fake_relevance(shares), groups=2)
-    assert bank.frame_indices == [[0, 2, 3, 4], [0, 1, 2, 4]]
-    assert [stored(bank, group) for group in range(2)] == bank.frame_indices
+    assert filled(chooser, 6, fake_relevance([0.0] * 6)).frames == [0, 4, 5]
+    assert all(np.isfinite(list(chooser.running.values())))
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_tracked_frames_are_evicted_before_later_references(policy):
-    shares = fake_relevance([[1.0] * 20])
+    shares = fake_relevance([1.0] * 20)
     assert filled(BOUNDED[policy](1, 4), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
     bank = filled(BOUNDED[policy](1, 4), 12, shares, references=(0, 3, 4, 5))
     assert bank.frames == [0, 3, 4, 5]

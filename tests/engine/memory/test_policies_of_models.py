@@ -11,11 +11,9 @@ import torch
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.memory.relevance import compute_relevance
-from aotlab.engine.tracking.objects import ObjectTable
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
-from aotlab.networks.model import Features, KeyValue, PropagatedFrame
-from tests.engine.frames import advance, begin
+from aotlab.networks.model import KeyValue, PropagatedFrame
 from tests.engine.small_model import build, clip, run, stripes
 
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
@@ -28,50 +26,6 @@ def small(method, frames=3, **memory):
     memory = {"every": 1, "every_in_training": 1, "frames": frames, **memory}
     overrides = [f"model.{key}={value}" for key, value in model.items()]
     return build(PRESETS[method], *overrides, *(f"memory.{key}={value}" for key, value in memory.items()))
-
-
-@pytest.mark.parametrize("method", ["aot_rmem", "deaot_rmem"])
-def test_batched_groups_equal_single_groups(method):
-    # Features that are unlike each other but for those that only the decoder reads, relevance alone tells: so the
-    # groups keep other frames.
-    model, config = small(method, frames=6, relevance_weight=1e4, redundancy_slope=0)
-    model.eval()
-    first = model.blocks[0]
-    with torch.no_grad():  # sharp attention
-        (first.key_value if method == "deaot_rmem" else first.query).weight *= 4
-    flat = [
-        torch.zeros(1, *shape) for shape in zip(model.encoder.channels, (9, 5, 3), (13, 7, 4), strict=False)
-    ]
-    labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
-    objects = ObjectTable(2)
-    objects.add_objects(labels[0].numpy())
-    objects.add_bank()
-    masks = [objects.split(shown)[0] for shown in labels]
-
-    def draw(seed):
-        generator = torch.Generator().manual_seed(seed)
-        return [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
-
-    def track(encoded, groups):
-        bank = MemoryBank(build_policy(config.memory))
-        with torch.no_grad():
-            begin(model, bank, encoded[0], masks[0][groups])
-            for features, given in zip(encoded[1:], masks[1:], strict=True):
-                logits = advance(model, bank, features, given[groups])
-        return bank, logits
-
-    for seed in range(30):  # random weights depend on the version of PyTorch
-        encoded = draw(seed)
-        both, logits = track(encoded, slice(0, 2))
-        if both.frame_indices[0] != both.frame_indices[1]:
-            break
-    else:
-        pytest.fail("the groups keep the same frames for every seed")
-    for group in range(2):
-        alone, own = track(encoded, slice(group, group + 1))
-        assert both.frame_indices[group] == alone.frames
-        # batched and single matrix products round differently
-        torch.testing.assert_close(logits[group], own[0], atol=1e-4, rtol=1e-4)
 
 
 def test_bounded_policies_below_capacity_equal_every_nth():

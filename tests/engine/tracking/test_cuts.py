@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking import tracker as tracker_module
-from aotlab.engine.tracking.cuts import CutDetector, make_thumbnail
+from aotlab.engine.rules import rules
+from aotlab.engine.rules.cuts import CutDetector, make_thumbnail
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, build, clip, run, stripes
 
@@ -49,9 +49,7 @@ def test_one_kind_of_change_is_no_cut(change):
 
 def test_frame_is_scaled_down_once(model, monkeypatch):
     scaled = []
-    monkeypatch.setattr(
-        tracker_module, "make_thumbnail", lambda frame: scaled.append(1) or make_thumbnail(frame)
-    )
+    monkeypatch.setattr(rules, "make_thumbnail", lambda frame: scaled.append(1) or make_thumbnail(frame))
     run(Tracker(*model), clip(3), {0: stripes([1])})
     assert len(scaled) == 3
 
@@ -59,7 +57,7 @@ def test_frame_is_scaled_down_once(model, monkeypatch):
 def test_asking_for_a_cut_changes_nothing(model):
     tracker, frames = Tracker(*model), shots()
     tracker.step(frames[0], stripes([1]))
-    predicted = tracker.predict(frames[1], frames.shape[1:3], tracker.video.input_size)
+    predicted = tracker.predict(frames[1], None, frames.shape[1:3])
     assert tracker.is_cut(frames[3])
     tracker.commit(predicted, None)
     assert not tracker.is_cut(frames[2])

@@ -7,7 +7,7 @@ import pytest
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training import validation
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError
 from tests.engine import small_model
 
@@ -22,7 +22,7 @@ def test_validation_scores_every_depth(monkeypatch):
         validation, "make_scores_table", lambda _: dict.fromkeys(("J&F", "J", "F"), 10.0 * depths[-1])
     )
     video = type("Video", (), {"name": "one"})()
-    scores = validation.validate(model, config, [video], World("cpu"))
+    scores = validation.validate(model, config, [video], Distributed("cpu"))
     assert depths == [1, 2, 3]
     assert scores["J&F at depth 1"], scores["J&F"] == (10.0, 30.0)
     assert len(scores) == 9
@@ -45,7 +45,7 @@ def test_depth_can_change_between_videos():
         tracker.set_depth(depth)
         tracker.step(frame, mask)
         assert tracker.config.model.depth == depth
-        assert len(tracker.video.banks[0].read()) == depth
+        assert len(tracker.video.groups[0].memory.read()) == depth
         state = tracker.state_dict()
         tracker.load_state_dict(state)
     tracker.set_depth(3)

@@ -6,36 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import build_config
 from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
-from aotlab.networks.build import build_model
-from tests.engine.small_model import amplify, clip, clip_batch, run, stripes
-
-STAGES = {
-    "msdeaot": [
-        {"stride": 16, "window": 7, "drop_path": 0.0},
-        {"stride": 8, "dim": 32, "memory_stride": 2, "window": 7, "drop_path": 0.0},
-        {"stride": 4, "depth": 0, "dim": 32},
-    ],
-    "paot": [
-        {"stride": 16, "heads": 1, "self_heads": 2, "feedforward": 64, "window": 7},
-        {"stride": 8, "heads": 1, "feedforward": 64, "memory_stride": 2, "window": 7},
-        {"stride": 4, "depth": 0, "dim": 32},
-    ],
-}
-
-
-def build(method, policy="every_nth", **model):
-    tree = {
-        "name": f"small_{method}",
-        "model": {"method": method, "dim": 64, "stages": STAGES[method], **model},
-        "memory": {"policy": policy, "every": 2},
-    }
-    config = build_config(tree, "small.yaml")
-    torch.manual_seed(0)
-    return amplify(build_model(config.model)), config
+from tests.engine.multiscale_model import STAGES, build
+from tests.engine.small_model import clip, clip_batch, run, stripes
 
 
 @pytest.mark.parametrize("method", STAGES)
@@ -72,9 +47,5 @@ def test_many_and_late_objects_are_tracked(method, policy):
     predictions = run(tracker, clip(5), {0: stripes([3, 1, 7]), 2: late})
     assert predictions[-1].ids == (1, 3, 7, 9)
     assert predictions[-1].probabilities.shape == (5, 33, 49)
-    assert [bank.frames for bank in tracker.video.banks] == {
-        "first_frame": [[0, 2]],
-        "every_nth": [[0, 2, 4]],
-    }[policy]
-    for long, short in tracker.video.banks[0].read():
-        assert long.key.shape[0] == short.key.shape[0] == 2  # two groups, one batch
+    kept = {"first_frame": [0, 2], "every_nth": [0, 2, 4]}[policy]
+    assert [group.memory.frames for group in tracker.video.groups] == [kept, kept]

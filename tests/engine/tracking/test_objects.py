@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.objects import find_lost_ids
+from aotlab.engine.tracking.groups import find_lost_ids
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
@@ -66,24 +66,24 @@ def test_no_objects_left_ends_tracking_and_memory(models):
     run(tracker, frames[:2], {0: stripes([1, 2])})
     for number in (1, 2):
         tracker.forget(number)
-    assert (tracker.ids, tracker.video.objects.groups, tracker.video.banks) == ((), 0, [])
+    assert (tracker.ids, tracker.video.groups) == ((), [])
     assert not tracker.step(frames[2]).labels.any()
     again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
     fresh = run(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(again, fresh, strict=True))
 
 
-def test_empty_bank_is_dropped_without_changing_labels(models):
+def test_empty_group_is_dropped_without_changing_labels(models):
     frames, late = clip(6), stripes([0, 0, 0, 0, 6, 7])
     late[:20] = 0
     trackers = [Tracker(*models["few"]) for _ in range(2)]
     for tracker in trackers:
         run(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
-        assert len(tracker.video.banks) == 2
+        assert len(tracker.video.groups) == 2
         tracker.forget(1)
         tracker.forget(2)
     trackers[0].forget(3)
-    assert (len(trackers[0].video.banks), trackers[0].video.objects.groups, trackers[0].ids) == (1, 1, (6, 7))
+    assert (len(trackers[0].video.groups), trackers[0].ids) == (1, (6, 7))
     prediction = trackers[0].step(frames[3])
     assert prediction.logits.shape[0] == 3
     others = trackers[1].step(frames[3])

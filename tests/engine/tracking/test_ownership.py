@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.ownership import MAX_CLAIMS, ComponentOwnership, Reassignment, swap_channels
+from aotlab.configs.schema import RulesConfig
+from aotlab.engine.rules.ownership import MAX_CLAIMS, ComponentOwnership, Reassignment
+from aotlab.engine.rules.rules import RuleResult, Rules, swap_channels
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
@@ -111,13 +112,14 @@ def test_reassignment_that_is_not_stored_is_no_claim():
 
 
 def test_prediction_of_another_frame_changes_no_claim():
-    rule, objects = started(*TWO), ObjectTable(3, [1, 2])
+    rules = Rules(RulesConfig(ownership=True))
+    rules.ownership = started(*TWO)
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
     channels, logits = torch.from_numpy(claimed[0]).long(), torch.zeros(3, *SIZE)
-    corrected, reassigned = rule.correct(claimed[1], logits, channels, objects)
-    rule.correct(other[1], logits, torch.from_numpy(other[0]).long(), objects)
-    rule.observe(claimed[1], corrected, objects, (), reassigned)
-    assert rule.objects[2].claim_streak == 1
+    result, corrected = rules.correct(RuleResult(), claimed[1], logits, channels, (1, 2))
+    rules.correct(RuleResult(), other[1], logits, torch.from_numpy(other[0]).long(), (1, 2))
+    rules.observe(result, claimed[1], corrected, (1, 2), ())
+    assert rules.ownership.objects[2].claim_streak == 1
 
 
 def test_nothing_is_claimed_after_a_cut():

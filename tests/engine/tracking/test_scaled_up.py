@@ -10,7 +10,7 @@ import torch
 
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble
 from aotlab.engine.export.graphs import resolve_export_config
-from aotlab.engine.tracking.objects import find_smallest_area
+from aotlab.engine.tracking.groups import find_smallest_area
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import HEIGHT, WIDTH, assert_resumes, build, clip, run, stripes
 

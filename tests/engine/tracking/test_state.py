@@ -92,17 +92,18 @@ def damaged(state):
     yield {}
     for key in state:
         yield {name: value for name, value in state.items() if name != key}
-    yield {**state, "objects": {"by_channel": [4, 9, 5], "batches": [(0, 1)]}}
-    yield {**state, "banks": []}
+    yield {**state, "groups": []}
     yield {**state, "frame_shape": [33]}
-    bank = state["banks"][0]
-    for key in bank:
-        yield {**state, "banks": [{**bank, key: None}]}
-    for key, value in (("newest", 70), ("policy", {"running": {0: {0: 0.5}}, "counts": {}})):
-        yield {**state, "banks": [{**bank, key: value}]}
+    [group] = state["groups"]
+    memory = group["memory"]
+    yield {**state, "groups": [{**group, "ids": [4, 9, 5]}]}
+    for key in memory:
+        yield {**state, "groups": [{**group, "memory": {**memory, key: None}}]}
+    for key, value in (("newest", 70), ("policy", {"running": {0: 0.5}, "counts": {}})):
+        yield {**state, "groups": [{**group, "memory": {**memory, key: value}}]}
     for key in ("long", "short"):
         for change in CHANGES:
-            yield {**state, "banks": [{**bank, key: changed(bank[key], change)}]}
+            yield {**state, "groups": [{**group, "memory": {**memory, key: changed(memory[key], change)}}]}
 
 
 CHANGES = [

@@ -12,8 +12,8 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses
+from tests.engine import multiscale_model
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, clip_batch, run, stripes
-from tests.engine.tracking import test_multiscale
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -28,6 +28,16 @@ def test_labels_have_requested_size(tracker):
     masks = {0: stripes([4]), 2: stripes([4, 9])}
     for index, frame in enumerate(frames):
         assert tracker.step(frame, masks.get(index), size=(20, 31)).labels.shape == (20, 31)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 31), (10, 80)])
+def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
+    frames, masks = clip(4), {0: stripes([4, 9])}
+    full = run(tracker, frames, masks)[-1]
+    tracker.reset()
+    for index, frame in enumerate(frames[:-1]):
+        assert tracker.step(frame, masks.get(index), size=size).labels.shape == size
+    assert torch.equal(tracker.step(frames[-1]).logits, full.logits)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +193,7 @@ def test_non_contiguous_frame_is_accepted(models):
 )
 @torch.inference_mode()
 def test_training_clip_equals_tracker(preset):
-    model, config = test_multiscale.build(preset) if isinstance(preset, str) else build(*preset)
+    model, config = multiscale_model.build(preset) if isinstance(preset, str) else build(*preset)
     model.eval()
     frames, mask = clip(6), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])

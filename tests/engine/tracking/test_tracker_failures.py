@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.tracking.objects import ObjectTable
-from aotlab.engine.tracking.ownership import ComponentOwnership
+from aotlab.engine.rules.ownership import ComponentOwnership
+from aotlab.engine.rules.rules import Rules
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
@@ -120,7 +120,7 @@ def test_failed_rule_requires_reset(monkeypatch):
     tracker.step(frames[0], FIRST)
     state = copy.deepcopy(tracker.state_dict())
     with monkeypatch.context() as patch:
-        patch.setattr(ComponentOwnership, "observe", lambda *_, **__: 1 / 0)
+        patch.setattr(Rules, "observe", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tracker.step(frames[1])
     for refused in (lambda: tracker.step(frames[1]), lambda: tracker.forget(1), tracker.state_dict):
@@ -191,20 +191,20 @@ def test_copied_tracker_continues_equally(restricted, duplicate):
 def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     frames, tracker = clip(3), Tracker(*restricted)
     tracker.step(frames[0], FIRST)
-    predicted = tracker.predict(frames[1], FIRST.shape, tracker.video.input_size)
+    predicted = tracker.predict(frames[1], None, FIRST.shape)
     tracker.forget(1)
-    with pytest.raises(InputError, match="another thread is using it"):
+    with pytest.raises(InputError, match="has changed since this prediction"):
         tracker.commit(predicted, None)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
 
 
-@pytest.mark.parametrize(("owner", "name"), [(ObjectTable, "forget"), (ComponentOwnership, "forget")])
+@pytest.mark.parametrize(("owner", "name"), [(Rules, "forget"), (ComponentOwnership, "forget")])
 def test_failed_forget_changes_nothing(monkeypatch, owner, name):
     frames, setting = clip(6), build("aott", "model.max_objects=3", "rules.ownership=true")
     tracker, other = tracking(setting, frames), tracking(setting, frames)
     for each in (tracker, other):
         each.forget(1)
-        each.forget(2)  # object 3 shares the reference memory of the later objects
+        each.forget(2)
     method = getattr(owner, name)
 
     def fail(*args):

@@ -1,55 +1,45 @@
-"""Objects beyond one identity bank: groups, batches, and one encoding of the image for all."""
+"""Objects beyond one identity bank: groups, and one encoding of the image for all."""
 
 from __future__ import annotations
+
+import numpy as np
+import torch
 
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
 
-class Counter:
-    """Counts calls of a model's `propagate`, and the batch sizes they give."""
-
-    def __init__(self, model, monkeypatch):
-        self.batches = []
-        original = model.propagate
-
-        def propagate(*args, **kwargs):
-            result = original(*args, **kwargs)
-            self.batches.append(result.embeddings[0].shape[0])
-            return result
-
-        monkeypatch.setattr(model, "propagate", propagate)
-
-    def take(self):
-        batches, self.batches = self.batches, []
-        return batches
-
-
-def test_23_objects_are_three_groups_in_one_batch(models, monkeypatch):
-    model, config = models["aott"]
-    calls, tracker = Counter(model, monkeypatch), Tracker(model, config)
+def test_23_objects_are_three_groups(models):
+    tracker = Tracker(*models["aott"])
     frames, mask = clip(3), stripes(range(1, 24))
     assert (tracker.step(frames[0], mask).labels == mask).all()
-    assert calls.take() == [3]
     for frame in frames[1:]:
-        prediction = tracker.step(frame)
-        assert calls.take() == [3]
-        assert prediction.logits.shape[0] == 24
+        assert tracker.step(frame).logits.shape[0] == 24
+    assert [len(group.ids) for group in tracker.video.groups] == [10, 10, 3]
 
 
-def test_objects_beyond_existing_groups_get_new_bank(models, monkeypatch):
-    model, config = models["few"]
-    calls, tracker = Counter(model, monkeypatch), Tracker(model, config)
-    frames, late = clip(4), stripes([0, 0, 0, 50, 60])
+def test_objects_beyond_existing_groups_get_new_group(models):
+    tracker, frames = Tracker(*models["few"]), clip(4)
     tracker.step(frames[0], stripes([1, 2]))
     tracker.step(frames[1])
-    assert calls.take() == [1, 1]
-    tracker.step(frames[2], late)  # a third for the first group, one for a second
-    assert calls.take() == [1, 1, 1]  # predict the known ones, then refer both groups
-    prediction = tracker.step(frames[3])
-    assert calls.take() == [1, 1]
-    assert prediction.ids == (1, 2, 50, 60)
-    assert [bank.frames for bank in tracker.video.banks] == [[0, 2], [0]]
+    tracker.step(frames[2], stripes([0, 0, 0, 50, 60]))
+    assert tracker.step(frames[3]).ids == (1, 2, 50, 60)
+    assert [group.ids for group in tracker.video.groups] == [[1, 2, 50], [60]]
+    assert [group.memory.frames for group in tracker.video.groups] == [[0, 2], [0]]
+
+
+def test_each_group_has_the_logits_of_a_tracker_of_its_own(models):
+    frames, mask = clip(4), stripes(range(1, 7))
+    together = run(Tracker(*models["few"]), frames, {0: mask})
+    first, second = (
+        run(Tracker(*models["few"]), frames[:2], {0: np.where(own, mask, 0)}) for own in (mask < 4, mask > 3)
+    )
+    probabilities = [one[1].probabilities for one in (first, second)]
+    background = probabilities[0][0] * probabilities[1][0]
+    joined = torch.cat([background[None], probabilities[0][1:], probabilities[1][1:]])
+    found = together[1].logits.sigmoid()
+    # probabilities are clamped to 1e-5; one group alone has no plane for identities that are not in use
+    torch.testing.assert_close(found, joined.clamp(1e-5, 1 - 1e-5), atol=1e-4, rtol=1e-3)
 
 
 def test_image_is_encoded_once_per_frame(models, monkeypatch):

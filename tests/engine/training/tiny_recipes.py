@@ -14,7 +14,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import Distributed
 from tests.engine import small_model  # noqa: F401  registers the encoder
 
 AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
@@ -23,7 +23,7 @@ EXACT = [
     "model.stages.0.feedforward=1024", "model.stages.0.drop_path=0",
 ]  # fmt: skip
 """Settings under which the order of sums moves losses by rounding alone; random weights would amplify it."""
-ALONE = World(torch.device("cpu"))
+ALONE = Distributed(torch.device("cpu"))
 
 
 def draw_sets(root: Path, frames: int = 3) -> Path:

@@ -12,7 +12,7 @@ from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.configs.test_load import BOMB
+from tests.mutations import BOMB
 from tests.published import to_published
 
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")

@@ -26,9 +26,7 @@ from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.track import TrackResult
 from tests.limits import make_pipe
-from tests.media.test_streams import served  # noqa: F401  a fixture
-from tests.media.test_streams import write as write_gray
-from tests.media.test_video import write_texture
+from tests.media.video_files import write_gray, write_texture
 from tests.numbered_videos import cut_end
 from tests.tools.track.runs import Repeater, refused, run, save
 
@@ -273,7 +271,7 @@ def test_rate_of_images_is_printed_and_written(video, mask, tmp_path, capsys):
 
 def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "1:2=1,1,9,9"]) == 0
-    assert "4 frames of 48×32, 2 objects to track, masks given for 2 frames" in capsys.readouterr().out
+    assert "4 frames of 48×32, 2 objects to track, masks or prompts on 2 frames" in capsys.readouterr().out
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "1:2=9000,9000,50,50"]) == 2
     assert run(video, tmp_path, mask, more=["--dry-run", "--box", "99:2=1,1,9,9"]) == 2
     assert run(video, tmp_path, f"9={mask}", more=["--dry-run"]) == 2

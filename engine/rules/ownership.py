@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from aotlab.configs.schema import RulesConfig
-from aotlab.engine.tracking.objects import ObjectTable
 
 MIN_PIXELS = 200 / (480 * 854)
 """smallest area of a component, relative to the frame"""
@@ -94,7 +89,7 @@ class Reassignment(NamedTuple):
 
 @dataclass
 class ComponentOwnership:
-    """Gives components that split off an object to a lost object nearby; `correct`, then `observe` run once a frame.
+    """Gives components that split off an object to a lost object nearby; `find_detached`, then `update` run per frame.
 
     1. An object is lost if its area falls below `LOST_AREA` of its usual one; it then claims a component that split off
        another object, if size, place and color fit.
@@ -108,38 +103,8 @@ class ComponentOwnership:
     main_labels: np.ndarray | None = None
     """H×W object ids on the main component of each object, else 0"""
 
-    def correct(
-        self, frame: np.ndarray, logits: Tensor, channels: Tensor, objects: ObjectTable
-    ) -> tuple[Tensor, list[Reassignment]]:
-        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place; return its channels H×W and what changed.
-
-        Waits for a GPU if there are two objects. Histories do not change.
-        """
-        reassigned = self.find_detached(objects.to_ids(channels), frame) if len(objects.ids) > 1 else []
-        return swap_channels(logits, channels, reassigned, objects.ids_by_channel), reassigned
-
-    def observe(
-        self,
-        frame: np.ndarray,
-        channels: Tensor,
-        objects: ObjectTable,
-        given: Sequence[int],
-        reassigned: Sequence[Reassignment],
-    ) -> None:
-        """Update areas, centers and main components with the channels H×W that are in memory.
-
-        Args:
-            frame: H×W×3 uint8.
-            channels: H×W, as stored.
-            objects: ids and channels.
-            given: ids of the objects of a given mask, which start over.
-            reassigned: reassignments of the frame's prediction, from `correct`.
-        """
-        if given or len(objects.ids) > 1:
-            self.update(objects.to_ids(channels), frame, given, reassigned)
-
     def find_detached(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
-        """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size."""
+        """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; changes nothing."""
         if len(self.objects) < 2 or self.main_labels is None or self.main_labels.shape != labels.shape:
             return []
         areas = {object_id: np.count_nonzero(labels == object_id) for object_id in self.objects}
@@ -172,7 +137,14 @@ class ComponentOwnership:
         given: Sequence[int] = (),
         reassigned: Sequence[Reassignment] = (),
     ) -> None:
-        """Update the histories with labels H×W, ids as memory stores them, of a frame of any size; see `observe`."""
+        """Update areas, centers and main components.
+
+        Args:
+            labels: H×W object ids, as memory stores them.
+            frame: H×W×3 uint8 of any size.
+            given: ids of the objects of a given mask, which start over.
+            reassigned: components that `find_detached` moved on this frame.
+        """
         if self.main_labels is not None and self.main_labels.shape != labels.shape:
             self.clear_positions()
         for object_id in given:
@@ -278,24 +250,6 @@ class ComponentOwnership:
                 target.undo_frames_left, target.claimed_from = UNDO_FRAMES, move.source
         for object_id, history in self.objects.items():
             history.claim_streak = history.claim_streak + 1 if object_id in claiming else 0
-
-
-def drop_unavailable_rules(config: RulesConfig) -> RulesConfig:
-    """Return the settings without ownership if OpenCV is missing."""
-    return config if find_spec("cv2") else replace(config, ownership=False)
-
-
-def swap_channels(
-    logits: Tensor, channels: Tensor, reassigned: Sequence[Reassignment], ids_by_channel: Sequence[int]
-) -> Tensor:
-    """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
-    for move in reassigned:
-        pixels = torch.from_numpy(move.pixels).to(channels.device)
-        source, target = ids_by_channel.index(move.source) + 1, ids_by_channel.index(move.target) + 1
-        pair = logits[[target, source]]
-        logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
-        channels = torch.where(pixels, target, channels)
-    return channels
 
 
 def measure_colors(pixels: np.ndarray, frame: np.ndarray) -> list[float]:

@@ -1,0 +1,1 @@
+"""Rules that correct what a tracker predicts."""

@@ -1,0 +1,148 @@
+"""Groups of objects: their ids, and masks as one channel per object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.engine.memory.bank import MemoryBank
+from aotlab.engine.tracking.inputs import ImageSize
+from aotlab.networks.identity_bank import one_hot
+
+NO_OBJECT = -1e10
+"""logit of every channel but the chosen one in a given mask"""
+MAX_CONTIGUOUS_PLANES = 5
+"""largest number of maps that are resized faster plane by plane than channels-last"""
+
+
+@dataclass
+class Group:
+    """Up to M objects that share one pass of the model, and their memory."""
+
+    ids: list[int]
+    """object id of each identity from 1 on; 0: forgotten, but still in stored frames"""
+    memory: MemoryBank
+
+    @property
+    def identities(self) -> list[int]:
+        """Identities of the objects, without forgotten ones."""
+        return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
+
+
+def list_ids(groups: Sequence[Group]) -> tuple[int, ...]:
+    """Return the ids of the objects in the order they were given, without forgotten ones.
+
+    In channels, object ``ids[k]`` is channel k + 1, and 0 is background.
+    """
+    return tuple(object_id for group in groups for object_id in group.ids if object_id)
+
+
+def add_objects(
+    groups: Sequence[Group], mask: np.ndarray, max_objects: int, build_bank: Callable[[], MemoryBank]
+) -> list[Group]:
+    """Return the groups with the new ids of a mask H×W, in ascending order; the given groups stay unchanged.
+
+    New objects have the next identities of the last group, then of new groups with an empty memory.
+    """
+    groups = [replace(group, ids=[*group.ids]) for group in groups]
+    for object_id in sorted({*np.unique(mask).tolist()} - {0, *list_ids(groups)}):
+        if not groups or len(groups[-1].ids) == max_objects:
+            groups.append(Group([], build_bank()))
+        groups[-1].ids.append(object_id)
+    return groups
+
+
+def forget_object(groups: Sequence[Group], object_id: int) -> list[Group]:
+    """Return the groups without an object; a group without objects goes. The given groups stay unchanged."""
+    remaining = [replace(group, ids=[0 if n == object_id else n for n in group.ids]) for group in groups]
+    return [group for group in remaining if any(group.ids)]
+
+
+def split_channels(
+    groups: Sequence[Group], channels: Tensor, size: ImageSize, max_objects: int
+) -> list[Tensor]:
+    """Resize channels and convert them to masks 1×(m+1)×H×W of every group, at a size (H, W).
+
+    Objects of other groups are background. m is the number of identities in use if there is one group, else M.
+    """
+    channels = resize_channels(channels, size)
+    masks, first = [], 0
+    for group in groups:
+        identities, labels = group.identities, channels
+        if len(groups) > 1:
+            labels = channels - first
+            labels = labels.where((labels >= 1) & (labels <= len(identities)), 0)
+        if identities[-1] > len(identities):  # some are forgotten
+            labels = torch.tensor([0, *identities], device=channels.device)[labels]
+        masks.append(one_hot(labels, 1 + (max_objects if len(groups) > 1 else len(group.ids)))[None])
+        first += len(identities)
+    return masks
+
+
+def merge_logits(
+    groups: Sequence[Group], by_group: Sequence[Tensor], size: ImageSize, *, align_corners: bool
+) -> Tensor:
+    """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all channels at a size (H, W).
+
+    Of several groups, the background is the product of their background probabilities, as in the published evaluation;
+    the sum of a pixel's probabilities need not be 1.
+    """
+    resized = []
+    for group, logits in zip(groups, by_group, strict=True):
+        kept = group.identities
+        used = logits[:, : len(kept) + 1] if kept[-1] == len(kept) else logits[:, [0, *kept]]
+        if used.shape[1] <= MAX_CONTIGUOUS_PLANES:
+            used = used.contiguous()
+        resized.append(F.interpolate(used.float(), size, mode="bilinear", align_corners=align_corners)[0])
+    if len(resized) == 1:
+        return resized[0]
+    probabilities = [logits.softmax(0) for logits in resized]
+    background = torch.stack([p[0] for p in probabilities]).prod(0, keepdim=True)
+    return torch.logit(torch.cat([background, *(p[1:] for p in probabilities)]).clamp(1e-5, 1 - 1e-5))
+
+
+def find_smallest_area(mask: np.ndarray) -> int | None:
+    """Pixels of the smallest object of a mask H×W of ids; None without objects."""
+    areas = np.unique(mask[mask > 0], return_counts=True)[1]
+    return int(areas.min()) if len(areas) else None
+
+
+def find_lost_ids(mask: np.ndarray, size: ImageSize) -> list[int]:
+    """Return the ids of a mask H×W that have no pixel after it is resized to (height, width)."""
+    rows, columns = (np.arange(new) * old // new for new, old in zip(size, mask.shape, strict=True))
+    return [int(object_id) for object_id in np.setdiff1d(mask, mask[np.ix_(rows, columns)]) if object_id]
+
+
+def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
+    """Convert a mask of object ids to channels H×W int64: 0, or the place in ``ids``, counted from 1."""
+    present, inverse = np.unique(mask, return_inverse=True)
+    channels = {**{object_id: channel for channel, object_id in enumerate(ids, start=1)}, 0: 0}
+    table = np.array([channels[int(object_id)] for object_id in present])
+    return torch.from_numpy(table[inverse.reshape(mask.shape)])
+
+
+def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
+    """Correct the predicted channels H×W of a frame by a mask of any size.
+
+    The mask decides where it is not 0; objects in the mask lose all other pixels. ``objects``: largest channel.
+    """
+    mask = resize_channels(mask, predicted.shape)
+    relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
+        0, mask.flatten(), True
+    )
+    return torch.where(mask > 0, mask, torch.where(relabeled[predicted], 0, predicted))
+
+
+def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize channels H×W with nearest-neighbor interpolation."""
+    return F.interpolate(channels[None, None].float(), tuple(size), mode="nearest")[0, 0].long()
+
+
+def one_hot_logits(channels: Tensor, objects: int) -> Tensor:
+    """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `NO_OBJECT` for all others."""
+    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, NO_OBJECT).float()

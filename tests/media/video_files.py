@@ -1,0 +1,54 @@
+"""Small video files."""
+
+import av
+import numpy as np
+
+QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
+"""display matrix of a phone video: the stored image is turned to the right to be shown"""
+
+
+CONTAINERS = {
+    "mp4": "libx264", "mkv": "libx264", "mov": "mpeg4", "avi": "mpeg4", "ts": "libx264", "webm": "libvpx", "gif": "gif",
+}  # fmt: skip
+
+
+TEXTURE = np.kron(
+    np.random.default_rng(0).integers(0, 256, (15, 20, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)
+)
+
+
+def write_texture(path, codec="libx264", count=40, tags=None, gop=None):
+    """Write a small video of a texture that moves; ``gop``: frames from one key frame to the next."""
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
+        container.metadata.update(tags or {})
+        fast = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx" else {}
+        stream = container.add_stream(codec, rate=24, options=fast)
+        stream.width, stream.height = 160, 120
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        stream.gop_size = gop or stream.gop_size
+        for index in range(count):
+            image = av.VideoFrame.from_ndarray(np.roll(TEXTURE, 3 * index, 1), format="rgb24")
+            container.mux(stream.encode(image.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def set_display_matrix(path, matrix):
+    """Overwrite the display matrix in the track header of an MP4 file."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44
+    content[start : start + 36] = np.array(matrix, dtype=">i4").tobytes()
+    path.write_bytes(content)
+
+
+def write_gray(path, count=6, rate=12):
+    """A small video that can be read without going back: gray frames that get brighter."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(count):
+            gray = np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
