@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
 import yaml
 from typing_extensions import TypeVar
 
-from aotlab.configs.files import PRESETS, find_config
+from aotlab.configs.files import PRESETS, RECIPES, find_config
 from aotlab.configs.schema import Config, list_resets
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
-from aotlab.utils.numbers import Range, require_choice, require_range
+from aotlab.utils.numbers import Range, require, require_choice, require_range
 
 Settings = TypeVar("Settings", default=Config)
 SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "an integer"),
-    float: ((float, int, str), "a number"),  # YAML 1.1 reads 1e-4 as text
-    str: ((str, int, float), "text"),
+    float: ((float, int), "a number"),
+    str: ((str, int), "text"),
 }
 """YAML types accepted for each type of setting, and its description in messages"""
 
@@ -115,12 +116,12 @@ def to_yaml(config: Any) -> str:
 
 
 class SettingsLoader(yaml.SafeLoader):
-    """YAML loader that leaves dates as text and refuses duplicate keys, and aliases, which may expand without end."""
+    """YAML loader that reads true, false, null and decimal numbers; all else is text, also dates and 007.
 
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    It refuses duplicate keys, and aliases, which may expand without end.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Return the next node; raises MarkedYAMLError for an alias, or a mapping with a key twice."""
@@ -135,6 +136,17 @@ class SettingsLoader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(None, None, f"found duplicate key {key.value}", key.start_mark)
             keys.add(str(key.value))
         return node
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("int", r"-?(0|[1-9][0-9]*)", "-0123456789"),
+    ("float", r"-?[0-9]+(\.[0-9]*([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)", "-0123456789"),
+):
+    SettingsLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), list(_first)
+    )
 
 
 def _load_yaml(text: str, subject: str) -> Any:
@@ -193,7 +205,7 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     names = [field.name for field in fields(schema)]
     for key in tree:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
             remedy = f"did you mean {prefix}{near[0]}?" if near else f"valid keys are {', '.join(names)}"
             raise InputError(f"unknown key {prefix}{key}; {remedy}")
     for field in fields(schema):
@@ -245,7 +257,9 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             break
         below = find_config(str(base), [path.parent], f"{path}: base:")
         if preset is not None and below.parent == PRESETS != path.parent:
-            below, preset = find_config(preset), None
+            below, replaced = find_config(preset), preset
+            preset = None
+            require(below.parent != RECIPES, f"base={replaced}: is a recipe; give a preset or a file")
         path = below
     if preset is not None:
         raise InputError(f"base={preset}: {top} is no file built on a preset; load {preset} instead")

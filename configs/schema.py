@@ -232,10 +232,10 @@ class MemoryConfig:
 
     policy: Annotated[str, POLICIES] = "first_frame"
     """first_frame: reference frames only; every_nth: every n-th frame too, without a bound; the others keep at most
-    `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least used,
+    `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least often scored,
     relevance_redundancy (ERMU) the most relevant and least redundant"""
     every: Count = 5
-    """interval in frames between tracked frames stored in long-term memory (all but first_frame)"""
+    """interval in frames between tracked frames stored in long-term memory (unused by first_frame)"""
     every_in_training: Count = 2
     """the same in clips of training, where all bounded policies act as bounded_fifo"""
     frames: Count = 9

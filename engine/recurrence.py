@@ -12,7 +12,7 @@ from aotlab.networks.model import Features, Memory, PropagatedFrame, VOSModel
 
 
 class DecodedFrame(NamedTuple):
-    """A frame after a bank's memory was propagated to it."""
+    """A frame after propagation, with its logits."""
 
     propagated: PropagatedFrame
     logits: Tensor

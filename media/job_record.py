@@ -16,6 +16,7 @@ from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_json import load_record, save_record
 
 JOB_RECORD = ".track.json"
+"""file in a folder of results that states their job"""
 CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 MASKS_FOLDER = "masks"

@@ -34,6 +34,7 @@ def _voc_palette() -> np.ndarray:
 
 
 PALETTE = _voc_palette()
+"""colors of object ids as in PASCAL VOC, 256×3 uint8 RGB"""
 
 
 def palette_index(labels: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
     except InputError:
         raise
     except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: a PyAV without v4l2
-        raise InputError(f"{title}: cannot be opened ({describe_error(error)}); check the address") from error
+        raise InputError(f"{title}: cannot be opened ({describe_error(error)}); check the source") from error
 
 
 def _wait_for_packets(container: av.container.InputContainer) -> Iterator[av.Packet]:

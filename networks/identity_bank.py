@@ -33,8 +33,8 @@ class IdentityBank(nn.Conv2d):
             in_channels: channels of the masks.
             dim: C, width of the embedding.
             token_stride: pixels per token.
-            patch: pixels per patch, the convolution's stride; a patch larger than a token is repeated over the tokens
-                it covers. None: ``token_stride``.
+            patch: pixels per patch, the convolution's stride; one embedding serves all tokens that its patch
+                covers. None: ``token_stride``.
             align_corners: the kernel has one pixel more than the patch, which centers each patch on its token.
         """
         patch = token_stride if patch is None else patch

@@ -56,16 +56,19 @@ class Features(NamedTuple):
 
 
 class KeyValue(NamedTuple):
-    """Keys and values of T frames of L tokens each, oldest first; T = 1 for a single frame."""
+    """Keys and values of T frames of L tokens each, oldest first; T = 1 for a single frame.
+
+    Keys have K channels: C in AOT, C/2 in DeAOT; values have D: C in AOT, 4C in DeAOT.
+    """
 
     key: Tensor
-    """B×(T·L)×C"""
+    """B×(T·L)×K"""
     value: Tensor
     """B×(T·L)×D"""
 
 
 class BlockMemory(NamedTuple):
-    """Memory of one block: all that it reads, or one frame's contribution (T = 1)."""
+    """What a block reads, or one frame's part of it (T = 1)."""
 
     long: KeyValue
     """keys and values of all frames in long-term memory"""
@@ -78,14 +81,14 @@ Memory = Sequence[BlockMemory]
 
 
 class BlockState(Protocol):
-    """What a block saves of a frame for `memorize`, once its masks are known: a NamedTuple of tensors, one its key.
+    """What a block keeps until the frame's masks are known: a NamedTuple of tensors, one of them its key.
 
     An example is `aotlab.networks.aot.LSTTState`.
     """
 
     @property
     def key(self) -> Tensor:
-        """B×L×C, also the query."""
+        """B×L×K, also the query."""
 
 
 class Block(nn.Module, ABC):
@@ -94,9 +97,9 @@ class Block(nn.Module, ABC):
     heads: int
     """heads of long-term attention"""
     key_dim: int
-    """width C of queries and keys"""
+    """width K of queries and keys"""
     long_attention: nn.Module
-    """attention of queries B×L×C over keys B×(T·L)×C and values B×(T·L)×D of long-term memory: B×L×D"""
+    """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 
     @abstractmethod
     def forward(
@@ -139,7 +142,7 @@ class VOSModel(nn.Module, ABC):
 
     decoder: nn.Module
     optimized = False
-    """whether it is a copy for tracking by `aotlab.networks.fast.optimize`, whose weights are fused"""
+    """true for copies by `aotlab.networks.fast.optimize`, whose weights are fused"""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -241,6 +244,8 @@ def run_blocks(
         memory: memory of each block; empty on a reference frame.
         id_embedding: identity embedding of a reference frame; None on all others.
     """
+    if not memory and id_embedding is None and blocks:
+        raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
     outputs, states = [], []
     for index, block in enumerate(blocks):
         x, state = block(x, size, memory[index] if memory else None, id_embedding)

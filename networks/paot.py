@@ -35,10 +35,7 @@ ENCODER_MAPS = {4: 0, 8: 1, 16: 2}
 
 
 class PyramidBlock(AOSTBlock):
-    """AOST block with a norm of its output.
-
-    Its self-attention may use a different number of heads and a strided subset of tokens.
-    """
+    """AOST block with a norm of its output."""
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__(dim, config)

@@ -42,7 +42,7 @@ class TemporalEmbedding(nn.Module):
 def assign_temporal_slots(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
     """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first.
 
-    Each frame has its own slot if there are enough; otherwise slots are shared evenly, counted from the newest frame.
+    Each frame has its own slot if there are enough; otherwise neighboring frames share one, newest first.
     """
     count: Any = torch.sym_max(frames, slots)  # in exported graphs, the number of frames is symbolic
     return slots - 1 - (count - 1 - torch.arange(frames, device=device)) * slots // count

@@ -2,10 +2,13 @@
 
 import ast
 import configparser
+import inspect
 import json
 import re
 import shlex
 from contextlib import ExitStack
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -13,10 +16,10 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-import aotlab
+import aotlab.sdk
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
-from aotlab.tools.main import find_command
+from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 from tests.documents import BLOCK, ROOT, split_blocks
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
@@ -216,6 +219,27 @@ def test_attribute_text_with_colon_stays_whole(monkeypatch):
         str(docstring(lines, what="attribute", name="start")).strip()
         == "number of the first frame to track; None: the video's first"
     )
+
+
+def test_page_on_commands_lists_them_all():
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `aotlab ([\w-]+)` \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [*{**COMMANDS, **STUDIO_COMMANDS}.items()]
+
+
+API_ROW = re.compile(r"^\| \[`([\w.]+)`\]\(\.\./\.\./([\w/]+)\.py\) \| (.+) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("package", [aotlab, aotlab.sdk], ids=lambda package: package.__name__)
+def test_api_page_has_public_names_with_their_captions(package):
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    rows = API_ROW.findall(page.split(f"## {package.__name__}\n")[1].partition("\n## ")[0])
+    assert [name for name, _, _ in rows if "." not in name] == package.__all__
+    for name, path, text in rows:
+        constant = re.search(rf'^{name}\b.*\n"""(.+)"""$', (ROOT / f"{path}.py").read_text(), re.MULTILINE)
+        value = attrgetter(name)(import_module(f"aotlab.{path.replace('/', '.')}"))
+        documented = constant[1] if constant or name.isupper() else inspect.getdoc(value)
+        assert text == documented.splitlines()[0]
 
 
 @pytest.mark.parametrize("name", ["api", "commands", "settings"])

@@ -7,9 +7,8 @@ aotlab check-data datasets/SA-V --dataset sav --split val   # a benchmark
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 from click import UsageError
@@ -20,28 +19,7 @@ from aotlab.tools.cli.types import ExistingPath, PositiveInt, flag, option
 from aotlab.utils.errors import require_extra
 from aotlab.utils.numbers import align_columns
 
-if TYPE_CHECKING:
-    from aotlab.dataloaders.lint import LintResult
-
 MAX_SIZES = 5
-
-
-def format_summary(report: LintResult, kind: str) -> str:
-    """Return the table of counts."""
-    sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
-    if len(report.sizes) > MAX_SIZES:
-        sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")
-    frames = "frames" if kind == "video" else "images"
-    rows = {
-        "videos" if kind == "video" else "sets": str(report.units),
-        frames: str(report.frames),
-        f"labeled {frames}": str(report.labeled),
-        "objects": "not read (--quick)" if report.objects is None else str(report.objects),
-        "sizes": ", ".join(sizes) or "none",
-        "errors": str(report.errors),
-        "warnings": str(sum(finding.level == "warning" for finding in report.findings)),
-    }
-    return "\n".join("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
 
 
 @command("aotlab check-data", "Check a folder of frames and masks before training.")
@@ -85,12 +63,22 @@ def main(
         report = lint_videos(videos, decode=not quick, workers=workers)
     else:
         report = lint_folder(root, kind, decode=not quick, workers=workers)
-    findings = {
-        level: [each for each in report.findings if each.level == level] for level in ("warning", "error")
+    sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MAX_SIZES)]
+    if len(report.sizes) > MAX_SIZES:
+        sizes.append(f"and {len(report.sizes) - MAX_SIZES} others")
+    warnings, errors = (
+        [each for each in report.findings if each.level == level] for level in ("warning", "error")
+    )
+    frames = "frames" if kind == "video" else "images"
+    rows = {
+        "videos" if kind == "video" else "sets": str(report.units),
+        frames: str(report.frames),
+        f"labeled {frames}": str(report.labeled),
+        "objects": "not read (--quick)" if report.objects is None else str(report.objects),
+        "sizes": ", ".join(sizes) or "none",
+        "errors": str(report.errors),
+        "warnings": str(len(warnings)),
     }
-    print(*findings["warning"], format_summary(report, kind), *findings["error"], sep="\n")
+    summary = ("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
+    print(*warnings, *summary, *errors, sep="\n")
     return 1 if report.errors else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -55,9 +55,7 @@ from aotlab.utils.processes import stop_flag
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.ensemble import Ensemble
-    from aotlab.engine.benchmark.evaluator import EvaluationResult
     from aotlab.engine.tracking.tracker import Tracker
-    from aotlab.evaluation.tables import TableLayout
 
 RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
@@ -132,24 +130,6 @@ class ModelSet:
         return Ensemble(branches, fused_feedback=self.feedback == "fused"), {"models": origin, **views}
 
 
-def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult) -> None:
-    """Write scores, speed and failures as JSON."""
-    content = {**table, "fps": report.fps, "failures": report.failures}
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def print_scores(table: dict[str, Any], layout: TableLayout, report: EvaluationResult) -> None:
-    """Print the table and the speed; failures were logged."""
-    from aotlab.evaluation.tables import format_table
-
-    if table:
-        print(format_table(table, layout))
-    if report.resumed:
-        print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
-    if report.fps is not None:
-        print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
-
-
 @command("aotlab eval", "Run a model on a benchmark and score it.")
 @settings
 @dataset_options(list(DATASETS), flag("--all-frames", "run on all frames, not only the labeled ones"))
@@ -206,7 +186,7 @@ def main(
     require_writable(output)
     from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
     from aotlab.engine.benchmark.scoring import find_rules
-    from aotlab.evaluation.tables import make_scores_table
+    from aotlab.evaluation.tables import format_table, make_scores_table
     from aotlab.utils.devices import reserve_cores
     from aotlab.utils.distributed import join_process_group
     from aotlab.utils.streaming import HELPER_THREADS
@@ -228,12 +208,18 @@ def main(
     scores = score_finished(videos, report)
     layout = find_rules(videos).table
     table = make_scores_table(scores, layout) if scores else {}
-    print_scores(table, layout, report)
+    if table:
+        print(format_table(table, layout))
+    if report.resumed:
+        print(f"finished before: {len(report.resumed)} of {len(report.finished)}; --restart runs them again")
+    if report.fps is not None:
+        print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     if not scores:
         remedy = benchmark.describe_submission(output)
         print(f"no score: {remedy or 'no ground truth for what was tracked'}")
+    content = {**table, "fps": report.fps, "failures": report.failures}
     with report_write_errors():
-        write_scores(output / "scores.json", table, report)
+        write_text(output / "scores.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return 1 if report.failures else 0
 
 

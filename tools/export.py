@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,7 @@ from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, group
-from aotlab.tools.cli.options import (
-    force,
-    memory_options,
-    model_options,
-    print_settings,
-    settings,
-)
+from aotlab.tools.cli.options import force, memory_options, model_options, print_settings, settings
 from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number, option
 from aotlab.utils.errors import RunStopped, require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range, require
@@ -207,7 +200,3 @@ def main(
             max_loss=max_loss if calibrate else None,
         )  # fmt: skip
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click import UsageError
@@ -14,25 +12,6 @@ from aotlab.tools.cli.options import force, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import atomic_path, sibling_path
-
-if TYPE_CHECKING:
-    import numpy as np
-
-
-def read_frame(source: Path, number: int | None) -> np.ndarray:
-    """Return an image, or with a number a frame of a video: H×W×3 uint8 RGB.
-
-    Raises:
-        InputError: it cannot be read, or the video has no such frame.
-    """
-    from aotlab.media.frames import ImageFrames
-    from aotlab.media.matching import IMAGE_SUFFIXES
-    from aotlab.media.video import open_frames
-
-    if not number and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
-        return ImageFrames(source).read(0)
-    require_extra("video")
-    return open_frames(source).read(number or 0)
 
 
 @command(
@@ -78,15 +57,22 @@ def main(
 
     from aotlab.engine.prompting.load import load_segmenter
     from aotlab.engine.prompting.segmenter import require_pixels
+    from aotlab.media.frames import ImageFrames
     from aotlab.media.masks import write_mask
+    from aotlab.media.matching import IMAGE_SUFFIXES
     from aotlab.media.overlay import draw_ids, draw_overlay
     from aotlab.media.prompt import parse_prompts
+    from aotlab.media.video import open_frames
 
     by_frame = parse_prompts(box, point, not_point)
     if [*by_frame] != [0]:
         raise InputError(f"{source}: boxes and points name a frame; leave it out, or choose it with --frame")
     prompts = by_frame[0]
-    image = read_frame(source, frame)
+    if not frame and source.suffix.lower() in IMAGE_SUFFIXES and not source.is_dir():
+        image = ImageFrames(source).read(0)
+    else:
+        require_extra("video")
+        image = open_frames(source).read(frame or 0)
     labels = load_segmenter(segmenter, plugin=segmenter_plugin)(image, prompts)
     require_pixels(labels, prompts)
     write_mask(output, labels, max_id=max(prompts))
@@ -95,7 +81,3 @@ def main(
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts)
     print(f"{output}: {counts}; drawn in {overlay.name}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

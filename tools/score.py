@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +23,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_video, require_readable
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
-from aotlab.tools.cli.command import (
-    command,
-    report_write_errors,
-    require_new_output,
-    require_paths,
-)
+from aotlab.tools.cli.command import command, report_write_errors, require_new_output, require_paths
 from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, force
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
@@ -109,7 +102,7 @@ def select_tracked(video: Video, masks: Path) -> Video:
 def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> int:
     """Score, write and print; return the exit status."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
-    from aotlab.evaluation.tables import format_table, make_scores_table, worst_objects
+    from aotlab.evaluation.tables import format_table, make_scores_table
 
     require_results(videos, results)
     report = score_videos(videos, results, workers=options.workers)
@@ -121,9 +114,7 @@ def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> in
         # the same content as an evaluation run writes
         options.write_json({**table, "fps": None, "failures": report.failures})
         if table:
-            column = layout.columns[0]
-            items = worst_objects(table, options.worst, column)
-            print_worst(items, column, draw_worst(items, videos, results, report, options.draw_folder))
+            report_worst(table, layout.columns[0], videos, results, report, options)
     return 1 if report.failures else 0  # each was logged
 
 
@@ -143,17 +134,12 @@ def compare_results(videos: list[Video], options: ScoreOptions) -> int:
         raise InputError(
             f"--results: no sequence is scored in all {len(options.results)} folders; complete them"
         )
-    tables = {
-        folder: make_scores_table(
-            {name: report.scores[name] for name in report.scores if name in common}, layout
-        )
-        for folder, report in reports.items()
-    }
-    notes = {
-        folder: f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
-        for folder, report in reports.items()
-    }
-    print(compare_tables({folder + notes[folder]: table for folder, table in tables.items()}))
+    tables, rows = {}, {}
+    for folder, report in reports.items():
+        scores = {name: scores for name, scores in report.scores.items() if name in common}
+        note = f" ({len(report.scores)} of {len(videos)} sequences)" if report.failures else ""
+        tables[folder] = rows[folder + note] = make_scores_table(scores, layout)
+    print(compare_tables(rows))
     if any(set(report.scores) != common for report in reports.values()):
         print(f"\nover the {len(common)} of {len(videos)} sequences that are scored in all folders")
     with report_write_errors():
@@ -219,31 +205,30 @@ def require_results(videos: Sequence[Video], results: Path) -> None:
         )
 
 
-def draw_worst(
-    worst: Sequence[tuple[str, str, float]],
+def report_worst(
+    table: dict[str, Any],
+    column: str,
     videos: Sequence[Video],
     results: Path,
     report: ScoringResult,
-    folder: Path | None,
-) -> list[str]:
-    """Draw objects into a folder; return their files or why there is none, in order. None: draw nothing."""
+    options: ScoreOptions,
+) -> None:
+    """Print the worst objects, and draw them into the folder of ``--draw-worst``, if it is given."""
     from aotlab.engine.benchmark.object_strips import write_strip
+    from aotlab.evaluation.tables import worst_objects
 
-    by_name, notes = {video.name: video for video in videos}, []
-    for rank, (name, item, _) in enumerate(worst if folder is not None else (), start=1):
-        path, scores = Path(folder or "") / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
-        object_id = next(scored.object_id for scored in scores.objects if scored.name == item)
-        drawn = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
-        notes.append(str(path) if drawn else "no frame to draw")
-    return notes
-
-
-def print_worst(worst: Sequence[tuple[str, str, float]], column: str, notes: Sequence[str]) -> None:
-    """Print the worst objects, each with its note of `draw_worst`."""
+    by_name = {video.name: video for video in videos}
+    worst = worst_objects(table, options.worst, column)
     if worst:
         print(f"\nworst {column}:")
-    for rank, ((name, item, value), note) in enumerate(zip_longest(worst, notes), start=1):
-        print(f"{rank:4}  {value:5.1f}  {name}  {item}" + (f"  {note}" if note else ""))
+    for rank, (name, item, value) in enumerate(worst, start=1):
+        note = ""
+        if options.draw_folder is not None:
+            path, scores = options.draw_folder / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
+            object_id = next(scored.object_id for scored in scores.objects if scored.name == item)
+            drawn = write_strip(path, by_name[name], results, scores=scores, object_id=object_id)
+            note = f"  {path}" if drawn else "  no frame to draw"
+        print(f"{rank:4}  {value:5.1f}  {name}  {item}{note}")
 
 
 @command("aotlab score", "Score result PNGs by a benchmark's rules.")
@@ -292,7 +277,3 @@ def main(*, options: ScoreOptions, force: bool) -> int:
         video, results = read_single(results, options.annotations)
         videos = [video]
     return score_masks(videos, results, options)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING
 
 from click import UsageError
 
-from aotlab.dataloaders.benchmarks.datasets import (
-    DATASETS,
-    find_dataset,
-    find_default_root,
-    open_dataset,
-)
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_default_root, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, group, require_new_output, require_paths
@@ -159,7 +154,3 @@ def main(
     if split in data.server:
         print(f"scored by {data.server[split]}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -111,7 +111,7 @@ class TableRunner:
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Print and run a command in separate processes: several ranks need them, and a crash costs one row."""
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
-        line = [sys.executable, "-m", *(launcher if ranks > 1 else []), f"aotlab.tools.{tool}", *arguments]
+        line = [sys.executable, "-m", *(launcher if ranks > 1 else []), "aotlab", tool, *arguments]
         print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
         status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
         if status < 0 or status > 128:
@@ -161,7 +161,3 @@ def main(name: str, *, device: str, ranks: int, smoke: bool, output: Path) -> in
     print(text)
     write_text(results.with_name(f"{results.name}.md"), text + "\n")
     return 1 if runner.failed or set(ours) == {"missing"} else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -120,8 +120,8 @@ class JobArguments:
     segmenter: tuple[Path, Path] | None
     segmenter_plugin: str | None
 
-    def require_no_column(self, *, listed: bool) -> None:
-        """Raise `UsageError` for the first option that is a column of a list; ``listed``: whether there is one."""
+    def require_no_column(self) -> None:
+        """Raise `UsageError` for the first option that is a column of a list."""
         for name, column, value in (
             ("--mask", "masks", self.mask), ("--box", "box", self.box), ("--point", "point", self.point),
             ("--not-point", "not_point", self.not_point), ("--class", "class", self.class_names),
@@ -129,8 +129,7 @@ class JobArguments:
         ):  # fmt: skip
             if value not in ((), None):
                 remedy = f"use the column {column} of --jobs"
-                if not listed and column in ("box", "point", "not_point"):
-                    # a shell makes two arguments of "1, 2"
+                if column in ("box", "point", "not_point"):  # a shell makes two arguments of 1, 2
                     remedy += ", or separate values by commas without spaces"
                 raise UsageError(f"{name}: applies to a single video; {remedy}")
 
@@ -221,10 +220,17 @@ def default_output(sources: Sequence[str]) -> Path:
     return sibling_path(Path(source), RESULTS)
 
 
-def track_video(job: Job, run: Run) -> int:
-    """Track one video, or resume it; return the exit status."""
+def track_video(given: JobArguments, run: Run) -> int:
+    """Track the video of a command line, or resume it; return the exit status."""
     from aotlab.utils.environment import count_ranks
 
+    if run.shard or run.summarize:
+        option = "--shard" if run.shard else "--summarize"
+        raise UsageError(f"{option}: applies to several videos; give --jobs")
+    if not run.video:
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    require_extra("video")
+    job = given.make_job(run.folder.name if is_file_name(run.folder.name) else "video", run.video[0])
     if count_ranks() > 1:
         raise InputError(
             f"{strip_credentials(job.video)}: torchrun distributes several videos only; start one without torchrun"
@@ -379,16 +385,10 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     for job, check in zip(jobs, checks, strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
-            missing = [
-                f"{path}: no such file or folder"
-                for path in job.list_missing_files()
-                if path not in str(check)
-            ]
-            print(
-                *(f"error: {job.title}: {problem}" for problem in (check, *missing)),
-                sep="\n",
-                file=sys.stderr,
-            )
+            print(f"error: {job.title}: {check}", file=sys.stderr)
+            for path in job.list_missing_files():
+                if path not in str(check):
+                    print(f"error: {job.title}: {path}: no such file or folder", file=sys.stderr)
         else:
             status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
         counts[status] += 1
@@ -435,16 +435,6 @@ def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path,
     return 1 if failed else 0
 
 
-def print_outputs() -> int:
-    """Print the names of all outputs with what they hold; return 0."""
-    from aotlab.video.outputs import find_output, list_outputs
-
-    names = list_outputs()
-    for name in names:
-        print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
-    return 0
-
-
 @command(
     "aotlab track",
     "Track objects through a video, starting from masks, boxes or points.",
@@ -463,9 +453,9 @@ def print_outputs() -> int:
         metavar="[[FRAME][:ID]=]FILE",
         multiple=True,
         type=FileName(str),
-        help="PNG with one object id per pixel (0: background) for FRAME (default: the first); ID renames its only "
-        "object, while a box or point without ID is for object 1; or annotations of several frames: COCO, a folder of "
-        "masks, or a format of an installed package; repeat it for several",
+        help="PNG with one object id per pixel (0: background); 2=FILE is for frame 2, :2=FILE for object 2 (default: "
+        "the first frame, ids of the file); or annotations of several frames: COCO, a folder of masks, or a format of "
+        "an installed package; repeat it for several",
     ),
     option(
         "--output",
@@ -489,7 +479,7 @@ def print_outputs() -> int:
         "class_names",
         metavar="[:ID=]NAME",
         multiple=True,
-        help="class name of an object, for annotation files; repeat it for several; a list of jobs has it as a column",
+        help="class name of an object (of object 1 without ID), for annotation files; repeat it for each object",
     ),
     flag(
         "--both-directions",
@@ -556,31 +546,24 @@ def print_outputs() -> int:
 def main(given: JobArguments, run: Run) -> int:
     """Track one or several videos; return 1 if one ended early."""
     if "help" in run.write:
-        return print_outputs()
+        from aotlab.video.outputs import find_output, list_outputs
+
+        names = list_outputs()
+        for name in names:
+            print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
+        return 0
     several = run.jobs is not None or len(run.video) > 1
     require_videos(run.video, several=several)
     if run.jobs and run.video:
         raise UsageError(f"{strip_credentials(run.video[0])}: give a VIDEO or --jobs, not both")
-    return track_several(given, run) if several else track_single(given, run)
-
-
-def track_single(given: JobArguments, run: Run) -> int:
-    """Track the video of a command line; return the exit status."""
-    if run.shard or run.summarize:
-        option = "--shard" if run.shard else "--summarize"
-        raise UsageError(f"{option}: applies to several videos; give --jobs")
-    if not run.video:
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    require_extra("video")
-    name = run.folder.name if is_file_name(run.folder.name) else "video"
-    return track_video(given.make_job(name, run.video[0]), run)
+    return track_several(given, run) if several else track_video(given, run)
 
 
 def track_several(given: JobArguments, run: Run) -> int:
     """Track the videos or the list of a command line; return the exit status."""
     from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
 
-    given.require_no_column(listed=run.jobs is not None)
+    given.require_no_column()
     if run.realtime:
         raise UsageError("--realtime: applies to a single video; leave it out")
     wrong = None

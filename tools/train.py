@@ -29,19 +29,6 @@ from aotlab.utils.numbers import format_count
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
     from aotlab.dataloaders.training.phases import Readers
-    from aotlab.engine.training.trainer import TrainResult
-
-
-def print_result(trained: TrainResult) -> int:
-    """Print the file of the weights, and what could not be read; return the exit status."""
-    print(f"trained weights: {trained.checkpoint}")
-    if not trained.unreadable:
-        return 0
-    items = format_count(len(trained.unreadable), "item")
-    print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
-    for message, times in sorted(trained.unreadable.items()):
-        print(f"  {message} (drawn {times} times)", file=sys.stderr)
-    return 1
 
 
 def run(config: Config, *, readers: Readers | None, device: str, restart: bool, dry_run: bool) -> int:
@@ -64,7 +51,15 @@ def run(config: Config, *, readers: Readers | None, device: str, restart: bool, 
             return 0
         typed = click.get_current_context().meta["command_line"]
         trained = train(config, world, readers=readers or READERS, restart=restart, command=typed)
-        return print_result(trained) if world.is_main else 0
+        if not world.is_main:
+            return 0
+        print(f"trained weights: {trained.checkpoint}")
+        if trained.unreadable:
+            items = format_count(len(trained.unreadable), "item")
+            print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
+        for message, times in sorted(trained.unreadable.items()):
+            print(f"  {message} (drawn {times} times)", file=sys.stderr)
+        return 1 if trained.unreadable else 0
 
 
 def train_command(program: str, recipe: str, readers: Readers | None = None) -> Command:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import click
 from click import UsageError
@@ -15,57 +14,8 @@ from aotlab.utils.numbers import align_columns
 
 FRAME_SIZE = (480, 854)
 """(height, width) of the frame whose FLOPs are counted"""
+NOT_STORED = "{0}: not downloaded yet; run aotlab weights get {0}"
 SCORE_TITLES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
-
-
-def format_list() -> str:
-    """Return the table of names, published scores, and which are stored."""
-    from aotlab.networks.weights.zoo import list_published_weights, weights_folder
-
-    rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
-    for name, entry in list_published_weights().items():
-        here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
-        scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
-        rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
-    lines = ["  ".join(row).rstrip() for row in align_columns(rows)]
-    return "\n".join([*lines, f"stored in {weights_folder()}; scores are the published ones"])
-
-
-def find_stored(name: str) -> str:
-    """Return the path of stored weights; raise `InputError` if they are not stored."""
-    from aotlab.networks.weights.zoo import find_weights
-
-    path = find_weights(name)
-    if path is None:
-        raise InputError(f"{name}: not downloaded yet; run aotlab weights get {name}")
-    return str(path)
-
-
-def verify_digests(names: Sequence[str]) -> int:
-    """Verify the digests of stored files; return 1 if one was changed."""
-    from aotlab.networks.weights.zoo import (
-        find_weights,
-        list_published_weights,
-        verify_weights,
-        weights_folder,
-    )
-
-    status = 0
-    for name in names or list_published_weights():
-        try:
-            path = verify_weights(name)
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            status = 1
-            continue
-        if path is not None:
-            print(f"{name}: OK")
-        elif names:
-            print(f"error: {name}: not downloaded yet; run aotlab weights get {name}", file=sys.stderr)
-            status = 1
-    if not names and not any(map(find_weights, list_published_weights())):
-        print(f"nothing is stored in {weights_folder()}")
-    return status
 
 
 def describe_weights(name: str) -> str:
@@ -139,7 +89,15 @@ names_argument = click.argument(
 @main.command("list", help="List names, published scores, and which are stored; the default.")
 def show_list() -> int:
     """Print the table of published weights."""
-    print(format_list())
+    from aotlab.networks.weights.zoo import list_published_weights, weights_folder
+
+    rows = [["name", "published as", "M parameters", *SCORE_TITLES.values(), "here"]]
+    for name, entry in list_published_weights().items():
+        here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
+        scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORE_TITLES]
+        rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
+    print(*("  ".join(row).rstrip() for row in align_columns(rows)), sep="\n")
+    print(f"stored in {weights_folder()}; scores are the published ones")
     return 0
 
 
@@ -167,8 +125,13 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
 @names_argument
 def print_paths(names: tuple[str, ...]) -> int:
     """Print the paths of stored weights."""
+    from aotlab.networks.weights.zoo import find_weights
+
     for name in names:
-        print(find_stored(name))
+        path = find_weights(name)
+        if path is None:
+            raise InputError(NOT_STORED.format(name))
+        print(path)
     return 0
 
 
@@ -176,7 +139,26 @@ def print_paths(names: tuple[str, ...]) -> int:
 @click.argument("names", metavar="[NAME]...", nargs=-1, help="name of aotlab weights list (default: all)")
 def verify(names: tuple[str, ...]) -> int:
     """Verify stored weights; return 1 if one was changed or is missing."""
-    return verify_digests(names)
+    from aotlab.networks.weights.zoo import (
+        find_weights,
+        list_published_weights,
+        verify_weights,
+        weights_folder,
+    )
+
+    status = 0
+    for name in names or list_published_weights():
+        try:
+            if verify_weights(name) is not None:
+                print(f"{name}: OK")
+            elif names:
+                raise InputError(NOT_STORED.format(name))
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+    if not names and not any(map(find_weights, list_published_weights())):
+        print(f"nothing is stored in {weights_folder()}")
+    return status
 
 
 @main.command("show", help="Show the training, parameters and FLOPs of checkpoints.")
@@ -192,7 +174,3 @@ def show(names: tuple[str, ...]) -> int:
     for name in names:
         print(describe_weights(name), end="")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -101,9 +101,10 @@ def require_choice(value: object, choices: Collection[object], name: str) -> Non
         raise InputError(f"{name} must be one of {', '.join(names)}, got {value}{remedy}")
 
 
-def require_range(value: float, allowed: Range, name: str) -> None:
+def require_range(value: object, allowed: Range, name: str) -> None:
     """Raise InputError unless a setting is in a range."""
-    require(value in allowed, f"{name} must be {allowed}, got {value}")
+    got = f"the text {value!r}" if isinstance(value, str) else value
+    require(value in allowed, f"{name} must be {allowed}, got {got}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property, lru_cache, partial
@@ -330,7 +330,7 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
     previous = PreviousRun(
         settings,
         earlier_names,
-        _list_removed(output, earlier_names, names),
+        sorted(name for name in {*earlier_names} - names if (output / name / JOB_RECORD).exists()),
         run_file=next((name for name in RESERVED_NAMES if is_filled(output / name)), None),
         # hidden files are locks and temporary files, perhaps of another machine
         other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
@@ -342,11 +342,6 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
         if has_results and (plan.action == "resume" or _is_corrected(output / name)):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
     return plan
-
-
-def _list_removed(output: Path, earlier: Sequence[str], names: Collection[str]) -> list[str]:
-    """Return the jobs with results that were in the list of a run in a folder and are not in a new one."""
-    return sorted(name for name in {*earlier} - {*names} if (output / name / JOB_RECORD).exists())
 
 
 def _video_bytes(job: Job) -> int:

@@ -93,8 +93,14 @@ def track_both_directions(
     while not stop.is_set():
         with SpillFile(folder, compress=False) as gap:
             indices: list[int] = []
+            after: AnnotatedFrame | None = None
             try:
-                after = _read_gap(frames, masks, gap, indices)
+                for index, frame in frames:
+                    if index in masks:
+                        after = AnnotatedFrame(index, frame, masks[index])
+                        break
+                    gap.append(frame)
+                    indices.append(index)
             except Exception:
                 # track the frames received until then
                 yield from _track_gap_forward(timed, before, gap, indices, removals, stop)
@@ -119,21 +125,6 @@ def track_both_directions(
             for index, frame in frames:
                 yield index, frame, timed.step(frame, removed=removals.get(index, ()))
             return
-
-
-def _read_gap(
-    frames: Iterator[tuple[int, np.ndarray]],
-    masks: Mapping[int, np.ndarray],
-    gap: SpillFile,
-    indices: list[int],
-) -> AnnotatedFrame | None:
-    """Store frames up to the next annotated one; return it, or None at the end."""
-    for index, frame in frames:
-        if index in masks:
-            return AnnotatedFrame(index, frame, masks[index])
-        gap.append(frame)
-        indices.append(index)
-    return None
 
 
 def _start_gap(timed: TimedTracker, before: AnnotatedFrame | None, length: int) -> None:

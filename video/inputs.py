@@ -187,8 +187,8 @@ def load_masks(
             if black_and_white is not None:
                 same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
                 raise InputError(
-                    f"{subject}: black and white, as is {black_and_white}; give {same} for the same object, or "
-                    f"{other} for another"
+                    f"{subject}{suggest_object(number)}: black and white, as is {black_and_white}; give {same} for the "
+                    f"same object, or {other} for another"
                 )
             black_and_white = file
         annotations = _read_mask_value(value, video, frames, strict=strict)
@@ -211,7 +211,7 @@ def _read_mask_value(value: str, video: VideoInfo, frames: FrameSelection, *, st
     subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
     index = frames.first if file.suffix.lower() == ".png" else None
     if number is not None:
-        index = frames.index(number, subject)
+        index = frames.index(number, subject if object_id else f"{subject}{suggest_object(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)
     if object_id is not None:
         annotations = _assign_id(annotations, object_id, subject)
@@ -253,6 +253,11 @@ def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:
     if object_id not in (None, *range(1, MAX_ID + 1)):
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
     return frame, object_id, Path(file)
+
+
+def suggest_object(number: int | None) -> str:
+    """Return how an object is given whose id was perhaps written as a frame, in parentheses; empty for the first."""
+    return f" (for object {number} write :{number}=)" if number else ""
 
 
 def resolve_mask_value(value: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name, sibling_path
 from aotlab.utils.numbers import require_type
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, parse_frame_object, strip_credentials
-from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks
+from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, suggest_object
 from aotlab.video.outputs import estimate_bytes
 from aotlab.video.track import JobOptions, group_removals
 
@@ -175,7 +175,7 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     if numbered and not Path(job.video).exists():
         raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
     prompts = {
-        frames.index(number, f"box or point of frame {number}"): {
+        frames.index(number, f"box or point of frame {number}{suggest_object(number)}"): {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
             for object_id, prompt in by_object.items()
         }
@@ -197,11 +197,13 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         )
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
-        start, last = frames.number(frames.first), frames.number(first - 1)
+        start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
+        texts = map(parse_frame_object, (*job.masks, *job.boxes, *job.points))
+        meant = suggest_object(number) if any(text[:2] == (number, None) for text in texts) else ""
         early = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
         log.warning(
-            "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d",
-            subject, early, frames.number(first),
+            "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
+            subject, early, number, meant,
         )  # fmt: skip
     return CheckedJob(
         job, options, source, frames, masks, prompts, masks.annotations.class_names | class_names
@@ -224,13 +226,16 @@ def parse_class_names(values: Sequence[str]) -> dict[int, str]:
     """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
 
     Raises:
-        InputError: a frame, no name, two names for one object, or a ``;``, which separates names in a list of jobs.
+        InputError: a frame, no name, two names for one object, or a ``;`` or ``,``, which separate values in lists.
     """
     names: dict[int, str] = {}
     for value in values:
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
-        if frame is not None or not name or ";" in name or object_id in names:
-            raise InputError(f"class {value}: expected one [:ID]=NAME for each object, for example :2=dog")
+        if frame is not None or not name or {*";,"} & {*name} or object_id in names:
+            raise InputError(
+                f"class {value}: expected one name for each object, with the object's id if it is not 1, for example "
+                ":2=dog"
+            )
         names[object_id] = name
     return names

@@ -22,13 +22,7 @@ from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.files import (
-    base_name,
-    read_text,
-    reading,
-    require_file_name,
-    sibling_path,
-)
+from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.numbers import join_first
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
@@ -148,7 +142,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
                 if line.strip():
                     yield number, json.loads(line, object_pairs_hook=_make_row)
             return
-        reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
+        reader = csv.DictReader(io.StringIO(text), skipinitialspace=True, strict=True)
         columns = reader.fieldnames or []
         if len(columns) == 1 and re.search("[;\t]", columns[0]):
             raise csv.Error("columns are separated by commas, and several values of one column by ;")
@@ -158,8 +152,11 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             raise csv.Error(f"a header of {', '.join(columns)}; expected video and each column once")
         for row in reader:
             number = reader.line_num
-            if None in row:
-                raise csv.Error("more values than the header has; use quotes")
+            if None in row or None in row.values():
+                raise csv.Error(
+                    f"{'more' if None in row else 'fewer'} values than the {len(columns)} columns of the header; put "
+                    "a value with commas in quotes, and write an empty one as in a,,b"
+                )
             row = {key: value.strip() for key, value in row.items()}
             for key in LIST_COLUMNS.keys() - {"overrides"} & row.keys():
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from aotlab.utils.files import make_folder, writing
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from typing_extensions import Self
 
     from aotlab.engine.tracking.prediction import Prediction
 
@@ -35,7 +35,7 @@ class ObjectProbabilities:
         return np.asarray(np.array([0, *self.ids])[channels])
 
 
-class SpillFile(AbstractContextManager["SpillFile"]):
+class SpillFile:
     """Arrays in an unnamed temporary file, read in any order.
 
     A context manager; raises `InputError` if the disk is full.
@@ -46,6 +46,9 @@ class SpillFile(AbstractContextManager["SpillFile"]):
         self.folder, self._compress = folder, compress
         self._places: list[tuple[int, int, tuple[int, ...]]] = []  # offset, bytes and shape
         self._end = 0
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
@@ -72,30 +75,24 @@ class SpillFile(AbstractContextManager["SpillFile"]):
         return np.frombuffer(bytearray(content), np.uint8).reshape(shape)  # writable, as PyTorch wants it
 
 
-class PredictionFile(AbstractContextManager["PredictionFile"]):
-    """Predictions of one direction in a temporary file, with probabilities in steps of 1/255.
-
-    A context manager; raises `InputError` if the disk is full.
-    """
+class PredictionFile(SpillFile):
+    """Predictions of one direction in a temporary file, with probabilities in steps of 1/255."""
 
     def __init__(self, folder: Path) -> None:
-        self._spill = SpillFile(folder, compress=True)
+        super().__init__(folder, compress=True)
         self._ids: dict[int, tuple[int, tuple[int, ...]]] = {}  # place in the file and ids
-
-    def __exit__(self, *_: object) -> None:
-        self._spill.__exit__()
 
     def store(self, index: int, prediction: Prediction) -> None:
         """Store the prediction of a frame."""
-        self._ids[index] = len(self._spill), prediction.ids
-        self._spill.append((prediction.probabilities * 255).round().byte().cpu().numpy())
+        self._ids[index] = len(self), prediction.ids
+        self.append((prediction.probabilities * 255).round().byte().cpu().numpy())
 
     def load(self, index: int) -> ObjectProbabilities:
         """Return the probabilities of a frame, on the CPU."""
         import torch
 
         place, ids = self._ids[index]
-        levels = torch.from_numpy(self._spill[place].astype(np.float32))
+        levels = torch.from_numpy(self[place].astype(np.float32))
         return ObjectProbabilities(ids, levels / levels.sum(0).clamp(min=1))
 
 

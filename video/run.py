@@ -61,7 +61,7 @@ def run_job(
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
     require_type(folder, str | Path, "folder: expected the path of the output folder")
     require_type(options, JobOptions, "options: expected JobOptions")
-    if not isinstance(tracker, TrackerOptions) and not hasattr(tracker, "fresh"):
+    if isinstance(tracker, type) or not (isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")):
         raise InputError(f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.groups import apply_given_mask, mask_to_channels, one_hot_logits
-from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
+from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, enclosing_size
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
@@ -78,7 +78,7 @@ class Ensemble:
     def step(
         self, frame: FrameLike, mask: MaskLike | None = None, *, size: ImageSize | None = None
     ) -> Prediction:
-        """Track all objects to the next frame; arguments and errors as `Tracker.step`.
+        """Track all objects to the next frame; arguments and errors as `Tracker.step`, without prompts.
 
         After a failure that is not of the input, only `reset` makes it usable again.
         """
@@ -88,7 +88,8 @@ class Ensemble:
         frame, mask, size = first.prepare(frame, mask, size, None)
         if mask is None and not self.ids:
             return first.step(frame, size=size)
-        by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
+        full_size = enclosing_size(size, frame)
+        by_branch = [branch.predict(frame, mask, full_size) for branch in self.branches]
         logits, channels = self._fuse(by_branch)
         self._commit(by_branch, channels, mask)
         if mask is not None:
@@ -96,7 +97,8 @@ class Ensemble:
             channels = apply_given_mask(channels, given, len(self.ids))
             logits = one_hot_logits(channels, len(self.ids))
         cut = any(predicted.rule_result.cut for predicted in by_branch)
-        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
+        prediction = Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
+        return prediction.resize(size, align_corners=first.model.config.align_corners)
 
     def _fuse(self, by_branch: Sequence[PredictedFrame]) -> tuple[Tensor, Tensor]:
         """Return the logarithm of the mean probabilities (1+n)×H×W, and its most likely channels H×W."""

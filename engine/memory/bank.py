@@ -86,21 +86,13 @@ class FrameBuffer:
     def __init__(self, capacity: int | None = None) -> None:
         """``capacity``: largest number of frames; None: unbounded. A full buffer grows by half."""
         self._capacity = capacity
-        self._stores: tuple[Tensor, ...] = ()  # keys and values, B×T×L×C
-        self._count = 0
-        self.allocated_frames = 0
-        """number of frames that fit"""
+        self._stores: list[Tensor] = []  # keys and values, B×T×L×C
+        self._count, self._room = 0, 0
 
     def append(self, frame: KeyValue) -> None:
-        """Copy a frame after the others; the first is stored without a copy."""
-        if not self._stores:
-            self._stores, self._count, self.allocated_frames = tuple(x[:, None] for x in frame), 1, 1
-            return
-        if self._count == self.allocated_frames:
-            grown = self._count + 1 + self._count // 2
-            self.load(
-                self.read(), self._count, grown if self._capacity is None else min(grown, self._capacity)
-            )
+        """Copy a frame after the others."""
+        if self._count == self._room:
+            self._grow(frame)
         for store, x in zip(self._stores, frame, strict=True):
             store[:, self._count] = x
         self._count += 1
@@ -117,22 +109,15 @@ class FrameBuffer:
         key, value = self._stores
         return KeyValue(key[:, : self._count].flatten(1, 2), value[:, : self._count].flatten(1, 2))
 
-    def load(self, frames: KeyValue, count: int, allocated_frames: int) -> None:
-        """Copy ``count`` frames, as `read` returns them, to tensors for ``allocated_frames``."""
-        self._stores = tuple(_copy_to_capacity(x, count, allocated_frames) for x in frames)
-        self._count, self.allocated_frames = count, allocated_frames
-
-
-def _copy_to_capacity(used: Tensor, frames: int, allocated_frames: int) -> Tensor:
-    """Copy ``frames`` B×(T·L)×C to a tensor B×T×L×C for ``allocated_frames``."""
-    used = used.unflatten(1, (frames, -1))
-    store = used.new_empty(len(used), allocated_frames, *used.shape[2:])
-    store[:, :frames] = used
-    return store
-
-
-def _copy_to_device(frames: Sequence[Tensor], device: torch.device) -> KeyValue:
-    return KeyValue(*(x.to(device, copy=True) for x in frames))
+    def _grow(self, frame: KeyValue) -> None:
+        """Copy the frames to tensors with more room; ``frame`` gives shapes and types."""
+        self._room += 1 + self._room // 2
+        if self._capacity is not None:
+            self._room = min(self._room, self._capacity)
+        grown = [x.new_empty(len(x), self._room, *x.shape[1:]) for x in frame]
+        for new, old in zip(grown, self._stores, strict=False):  # the first time, there are no old ones
+            new[:, : self._count] = old[:, : self._count]
+        self._stores = grown
 
 
 class MemoryBank:
@@ -255,11 +240,13 @@ class MemoryBank:
         self.last_index, self._last_decision = state["last_index"], state["last_decision"]
         self.policy.load_state_dict(state["policy"])
         for frames in state["long"]:
+            keys, values = (x.to(device).unflatten(1, (len(self), -1)).unbind(1) for x in frames)
             buffer = FrameBuffer(self.policy.capacity)
-            buffer.load(_copy_to_device(frames, device), len(self), len(self))
+            for frame in zip(keys, values, strict=True):
+                buffer.append(KeyValue(*frame))
             self._long.append(buffer)
         for frame in state["short"]:
-            self._short.append([_copy_to_device(block, device) for block in frame])
+            self._short.append([KeyValue(*(x.to(device, copy=True) for x in block)) for block in frame])
 
     def _drop_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""

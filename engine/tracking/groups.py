@@ -25,7 +25,7 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """object id of each identity from 1 on; 0: forgotten, but still in stored frames"""
+    """object id of each identity from 1 on; 0: forgotten, its identity stays reserved"""
     memory: MemoryBank
 
     @property

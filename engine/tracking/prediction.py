@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.engine.tracking.host_copy import HostCopy
@@ -16,8 +17,9 @@ from aotlab.engine.tracking.host_copy import HostCopy
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
     from aotlab.engine.rules.rules import RuleResult
+    from aotlab.engine.tracking.groups import Group
     from aotlab.engine.tracking.inputs import ImageSize
-    from aotlab.networks.model import Features
+    from aotlab.networks.model import Features, Memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +40,13 @@ class Prediction:
     """1 − IoU of the masks of both directions by object id, for objects present in both directions"""
     _host_copy: HostCopy | None = field(default=None, init=False)
     """copies of `channels` and, if asked for, of the values of `confidence`"""
+
+    def resize(self, size: ImageSize, *, align_corners: bool) -> Prediction:
+        """Return the prediction at a size (height, width)."""
+        if self.channels.shape == size:
+            return self
+        logits = F.interpolate(self.logits[None], size, mode="bilinear", align_corners=align_corners)[0]
+        return replace(self, logits=logits, channels=logits.max(0).indices)
 
     def start_host_copy(self, *, confidence: bool = False) -> None:
         """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
@@ -85,6 +94,19 @@ class Prediction:
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
         counts = chosen.new_zeros(len(self.logits)).scatter_add_(0, chosen, torch.ones_like(chosen))
         return (sums / counts.clamp(min=1))[1:]
+
+
+class EncodedFrame(NamedTuple):
+    """A frame with the masks that memory stores of it, ready to be stored."""
+
+    groups: list[Group]
+    """groups of objects, new ones included"""
+    memories: list[Memory]
+    """memory of each block, one list per group"""
+    logits: Tensor
+    """(1+n)×H×W"""
+    channels: Tensor
+    """H×W int64"""
 
 
 class PredictedFrame(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -36,6 +38,13 @@ class VideoState:
     """number of changes: frames stored and objects forgotten"""
     consistent: bool = True
     """False while a frame is being stored, and forever if that failed"""
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Mark the state as inconsistent until the block ends without an error."""
+        self.consistent = False
+        yield
+        self.consistent, self.revision = True, self.revision + 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""

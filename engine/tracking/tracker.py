@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol, apply_protocol
@@ -44,8 +43,9 @@ from aotlab.engine.tracking.inputs import (
     convert_frame,
     convert_mask,
     convert_output_size,
+    enclosing_size,
 )
-from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
+from aotlab.engine.tracking.prediction import EncodedFrame, PredictedFrame, Prediction
 from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import place_model
@@ -53,6 +53,7 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import reading_kind
@@ -188,8 +189,8 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1); where it is 0, the prediction is kept. Later masks may add objects.
-                A 0/255 mask means id 255; pass ``mask > 0`` for id 1.
+            mask: H×W object ids (bool: object 1); where it is 0, the predicted pixels of other objects are kept. Later
+                masks may add objects. A 0/255 mask means id 255; pass ``mask > 0`` for id 1.
             size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, or in
                 the frame's if that is larger.
             prompts: prompts by object id, see `prompt`; their masks are treated as given. They replace the pixels of
@@ -204,17 +205,8 @@ class Tracker:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        full_size = (frame.shape[0], frame.shape[1])
-        smaller = size[0] < full_size[0] or size[1] < full_size[1]
-        predicted = self.predict(frame, mask, full_size if smaller else size)
-        logits, channels = self.commit(predicted, mask)
-        if smaller:
-            align_corners = self.model.config.align_corners
-            logits = F.interpolate(logits[None], size, mode="bilinear", align_corners=align_corners)[0]
-            channels = logits.max(0).indices
-        return Prediction(
-            self.ids, logits, channels, temperature=self.temperature, cut=predicted.rule_result.cut
-        )
+        prediction = self.commit(self.predict(frame, mask, enclosing_size(size, frame)), mask)
+        return prediction.resize(size, align_corners=self.model.config.align_corners)
 
     def prepare(
         self,
@@ -245,16 +237,16 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        require(
-            self.video.consistent,
-            "tracker: a step failed while updating memory, or another thread runs one; call reset() or "
-            "load_state_dict(), and use one tracker per thread (fresh())",
-        )
-        require(
-            revision in (None, self.video.revision),
-            "tracker: it has changed since this prediction; predict the frame again or call reset(), and use one "
-            "tracker per thread (fresh())",
-        )
+        if not self.video.consistent:
+            raise InputError(
+                "tracker: a step failed while updating memory, or another thread runs one; call reset() or "
+                "load_state_dict(), and use one tracker per thread (fresh())"
+            )
+        if revision not in (None, self.video.revision):
+            raise InputError(
+                "tracker: it has changed since this prediction; predict the frame again or call reset(), and use one "
+                "tracker per thread (fresh())"
+            )
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
@@ -289,41 +281,43 @@ class Tracker:
         )  # fmt: skip
 
     @torch.inference_mode()
-    def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> tuple[Tensor, Tensor]:
-        """Store a predicted frame, corrected by a mask of ids H×W if given; return its logits and channels.
+    def commit(self, predicted: PredictedFrame, mask: np.ndarray | None) -> Prediction:
+        """Store a predicted frame, corrected by a mask of ids H×W if given; return its final prediction.
 
         Raises:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self.require_usable(predicted.revision)
-        video = self.video
-        given = [] if mask is None else [int(object_id) for object_id in np.unique(mask) if object_id]
+        video, cut = self.video, predicted.rule_result.cut
         with self.autocast:
-            if mask is None:
-                logits, channels = self._store_tracked(predicted)
-            else:
-                logits, channels = self._store_reference(predicted, mask)
-        video.rules.observe(predicted.rule_result, predicted.frame, channels, self.ids, given)
-        video.revision += 1
-        video.frame_shape, video.consistent = predicted.frame.shape, True
-        return logits, channels
+            encoded = (
+                self._encode_tracked(predicted) if mask is None else self._encode_reference(predicted, mask)
+            )
+            with video.changing():
+                for index, (group, memory) in enumerate(zip(encoded.groups, encoded.memories, strict=True)):
+                    if mask is not None:
+                        group.memory.add_reference(memory)
+                        continue
+                    if cut:
+                        group.memory.clear_short_term()
+                    store_memory(self.model, group.memory, predicted.decoded_frames[index], memory)
+                video.groups, video.input_size = encoded.groups, predicted.input_size
+                video.frame_shape = predicted.frame.shape
+                given = [] if mask is None else [n for n in np.unique(mask).tolist() if n]
+                video.rules.observe(predicted.rule_result, predicted.frame, encoded.channels, self.ids, given)
+        return Prediction(self.ids, encoded.logits, encoded.channels, temperature=self.temperature, cut=cut)
 
-    def _store_tracked(self, predicted: PredictedFrame) -> tuple[Tensor, Tensor]:
-        """Store a frame with its predicted masks; return its logits and channels."""
-        video = self.video
-        masks = split_channels(video.groups, predicted.channels, predicted.input_size, self.max_objects)
+    def _encode_tracked(self, predicted: PredictedFrame) -> EncodedFrame:
+        """Encode the memory of a frame with its predicted masks; nothing changes."""
+        groups = self.video.groups
+        masks = split_channels(groups, predicted.channels, predicted.input_size, self.max_objects)
         memories = [
             encode_memory(self.model, *pair) for pair in zip(predicted.decoded_frames, masks, strict=True)
         ]
-        video.consistent = False
-        for group, decoded, memory in zip(video.groups, predicted.decoded_frames, memories, strict=True):
-            if predicted.rule_result.cut:
-                group.memory.clear_short_term()
-            store_memory(self.model, group.memory, decoded, memory)
-        return predicted.logits, predicted.channels
+        return EncodedFrame(groups, memories, predicted.logits, predicted.channels)
 
-    def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Store a frame with a given mask, which may add objects; return its logits and channels."""
+    def _encode_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> EncodedFrame:
+        """Encode the memory of a frame with a given mask, which may add objects; nothing changes."""
         video = self.video
         for object_id in find_lost_ids(mask, predicted.input_size):
             log.warning(
@@ -337,12 +331,8 @@ class Tracker:
             channels = apply_given_mask(predicted.channels, channels, len(ids))
         masks = split_channels(groups, channels, predicted.input_size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
-        video.consistent = False
-        for group, memory in zip(groups, memories, strict=True):
-            group.memory.add_reference(memory)
-        video.groups, video.input_size = groups, predicted.input_size
         channels = resize_channels(channels, predicted.channels.shape)
-        return one_hot_logits(channels, len(ids)), channels
+        return EncodedFrame(groups, memories, one_hot_logits(channels, len(ids)), channels)
 
     def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
         """Return the network's input size (height, width), chosen from the first frame H×W×3 and mask H×W."""

@@ -115,8 +115,8 @@ class ClipOptions:
     """number of pixels in the bootstrapped cross-entropy, from `count_hard_pixels`"""
     feed_predictions: bool
     """feed memory with predictions instead of labels"""
-    reference_gradient: bool = True
-    """compute gradients of the loss on the reference frame"""
+    reference_weight: float = 1.0
+    """weight of the loss on the reference frame; 0: it has no gradient"""
 
 
 def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
@@ -133,7 +133,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, options: Cli
     masks = identity_masks(model, clip.labels[0], clip.labels[0] == VOID, options)
     propagated, memory = encode_reference(model, frames[0], masks)
     bank.add_reference(memory)
-    with torch.set_grad_enabled(options.reference_gradient and torch.is_grad_enabled()):
+    with torch.set_grad_enabled(options.reference_weight > 0 and torch.is_grad_enabled()):
         decoded = DecodedFrame(propagated, model.decode(propagated, frames[0]).float())
         loss, prediction = frame_losses(
             model, frames[0], decoded, clip.labels[0], options, clip.object_counts
@@ -213,12 +213,10 @@ class ClipModule(nn.Module):
         self.model = model
         self.memory = memory
 
-    def forward(
-        self, clip: ClipBatch, options: ClipOptions, reference_weight: float
-    ) -> tuple[Tensor, ClipLosses]:
+    def forward(self, clip: ClipBatch, options: ClipOptions) -> tuple[Tensor, ClipLosses]:
         """Return the loss to minimize, a scalar, and its parts."""
         losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, options)
-        return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
+        return options.reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 
 
 def mean_iou(prediction: Tensor, labels: Tensor, object_counts: list[int]) -> Tensor:

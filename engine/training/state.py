@@ -39,7 +39,7 @@ FIXED_SETTINGS = re.compile(
 
 
 class NonFiniteError(RunStopped):
-    """Non-finite loss, gradient or weight; nothing was changed. The message names the clips."""
+    """Non-finite loss, gradient or weight. The message names the clips of the step, or the weight."""
 
 
 class PhaseState:

@@ -102,13 +102,13 @@ def run_micro_batch(
     batch = next(batches)
     waited = time.perf_counter() - wait_start
     clip = to_device(batch, state.world.device)
-    options, weight = select_clip_options(state, clip, index)
+    options = select_clip_options(state, clip, index)
     settings = state.config.train
     is_last = index == settings.accumulate - 1
     accumulating = isinstance(clip_module, nn.parallel.DistributedDataParallel) and not is_last
     with clip_module.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
         with autocast(state.world.device, resolve_precision(settings.precision, state.world.device)):
-            loss, losses = clip_module(clip, options, weight)
+            loss, losses = clip_module(clip, options)
         # DDP exchanges gradients here
         with detect_lost_ranks() if state.world.ranks > 1 else nullcontext():
             state.scaler.scale(loss / settings.accumulate).backward()
@@ -149,14 +149,13 @@ def begin_step(state: PhaseState) -> dict[str, float]:
     return {"lr": rate, "encoder_lr": phase.final_lr + (rate - phase.final_lr) * settings.encoder_lr_ratio}
 
 
-def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) -> tuple[ClipOptions, float]:
-    """Return the options of a micro-batch, and the weight of the loss on reference frames."""
+def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) -> ClipOptions:
+    """Return the options of a micro-batch."""
     phase, settings, world = state.phase, state.config.train, state.world
     hard_pixel_count = count_hard_pixels(
         clip.labels[0, 0].numel(), state.step, phase.steps,
         fraction=settings.hardest_pixels, reached_after=settings.hardest_pixels_after,
     )  # fmt: skip
-    weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not depend on ranks and micro-batches.
     key = np.random.SeedSequence([settings.seed, state.index, state.step])
     generator = torch.Generator().manual_seed(int(key.generate_state(1)[0]))
@@ -166,8 +165,8 @@ def select_clip_options(state: PhaseState, clip: ClipBatch, micro_batch: int) ->
         permutations.to(world.device),
         hard_pixel_count,
         feeds_predictions(state),
-        reference_gradient=weight > 0,
-    ), weight
+        reference_loss_weight(state.step, phase.steps, phase.reference_loss_until),
+    )
 
 
 def update_weights(state: PhaseState, clip_names: list[str]) -> float:

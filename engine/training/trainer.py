@@ -231,7 +231,7 @@ def wrap_ddp(clip_module: ClipModule, world: Distributed) -> nn.Module:
     """Return the module, wrapped in DDP if there are several ranks."""
     if world.ranks == 1:
         return clip_module
-    # Layouts of 1×1 kernels have two names; values are copied either way.
+    # 1×1 kernels are contiguous in both layouts; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     ddp = nn.parallel.DistributedDataParallel(
         clip_module,

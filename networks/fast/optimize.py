@@ -31,7 +31,10 @@ def optimize(
 
     Raises:
         InputError: ``compile`` on another device.
+        ValueError: an optimized model.
     """
+    if model.optimized:
+        raise ValueError("the model is optimized already")
     device = torch.device(device)
     dtype = getattr(torch, resolve_precision(precision, device))
     model = deepcopy(model).eval().requires_grad_(False)

@@ -164,7 +164,7 @@ def test_training_step_stays_on_device(preset):
         labels = torch.zeros(3, 2, 65, 65, dtype=torch.long, device=CUDA)
         plan = ClipOptions(torch.arange(4, device=CUDA).expand(2, 4), 65 * 65, feed_predictions=True)
         with autocast(CUDA, "float16"):
-            loss, losses = clip_module(ClipBatch(images, labels, [3, 2]), plan, 0.5)
+            loss, losses = clip_module(ClipBatch(images, labels, [3, 2]), plan)
         iou = mean_iou(losses.predictions[1], labels[1], [3, 2])
         scaled = scaler.scale(loss)
         assert scaled.requires_grad

@@ -351,5 +351,6 @@ def test_empty_source_rejected():
 
 @pytest.mark.parametrize("timeout", ["3", -1, 0, float("nan"), None])
 def test_timeout_that_is_no_positive_number_rejected(timeout):
-    with pytest.raises(InputError, match=f"timeout must be above 0, got {timeout}"):
+    got = "the text '3'" if timeout == "3" else timeout
+    with pytest.raises(InputError, match=f"timeout must be above 0, got {got}"):
         open_frames("rtsp://127.0.0.1:1/a", timeout=timeout)

@@ -142,3 +142,8 @@ def test_auto_precision_follows_the_processor(avx, amx, resolved, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     assert fast.resolve_precision("auto", CPU) == resolved
     assert fast.resolve_precision("float16", CPU) == "float16"
+
+
+def test_optimized_model_is_not_optimized_again():
+    with pytest.raises(ValueError, match="optimized already"):
+        optimize(optimize(small("aot"), precision="float32"))

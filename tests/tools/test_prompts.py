@@ -105,9 +105,13 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
         (["--box", "300,300,20,20"], "outside the image"),
         (
             ["--start", "3", "--box", "1:1=3,3,14,14"],
-            "box or point of frame 1: not a frame to track; give one from 3 to 5",
+            "box or point of frame 1 (for object 1 write :1=): not a frame to track; give one from 3 to 5",
         ),
-        (["--box", "99=3,3,14,14"], "box or point of frame 99: not a frame to track; give one from 0 to 5"),
+        (
+            ["--box", "99=3,3,14,14"],
+            "box or point of frame 99 (for object 99 write :99=): not a frame to track",
+        ),
+        (["--box", "3,3,14,14", "--class", "cat,dog"], "class cat,dog: expected one name for each object"),
         (
             ["--box", "3", "3", "14", "14"],
             "--box: applies to a single video; use the column box of --jobs, or separate values by commas",
@@ -160,8 +164,9 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         run_job(replace(job, overrides=("memory.every=2",)), tmp_path / "b", tracker, options)
     with pytest.raises(InputError, match="options: expected JobOptions, got Tracker"):
         run_job(job, tmp_path / "b", None, tracker)
-    with pytest.raises(InputError, match="tracker: expected TrackerOptions or a Tracker, got JobOptions"):
-        run_job(job, tmp_path / "b", options)
+    for wrong, kind in ((options, "JobOptions"), (Tracker, "type")):
+        with pytest.raises(InputError, match=f"tracker: expected TrackerOptions or a Tracker, got {kind}"):
+            run_job(job, tmp_path / "b", wrong)
     with pytest.raises(InputError, match=r"source .*: expected frames; give open_frames"):
         track(tracker, video, {}, tmp_path / "b")
 

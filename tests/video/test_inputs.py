@@ -124,12 +124,21 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
     ("values", "within", "words"),
     [
         (["several", "3=late.png"], (), "frame 3 already has several"),
-        (["9=late.png"], (), "mask 9=late.png: not a frame to track; give one from 0 to 4"),
+        (
+            ["9=late.png"],
+            (),
+            r"mask 9=late.png \(for object 9 write :9=\): not a frame to track; give one from 0 to 4",
+        ),
+        (["9:1=late.png"], (), "mask 9:1=late.png: not a frame to track"),
         (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
         (["several"], (4,), "no mask for the frames to track"),
         (["none.png"], (), "none.png"),
         (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
-        (["cat.png", "3=dog.png"], (), "give 3:1=dog.png for the same object, or 3:2=dog.png for another"),
+        (
+            ["cat.png", "3=dog.png"],
+            (),
+            r"mask 3=dog.png \(for object 3 write :3=\): .*; give 3:1=dog.png for the same object, or 3:2=dog.png",
+        ),
         (["first.png", "0=late.png"], (), "one for each object, for example 0:2=late.png"),
         ([":4=cat.png", ":4=dog.png"], (), "frame 0 already has cat.png"),
         ([":0=cat.png"], (), "object ids are 1 to 65535"),

@@ -131,7 +131,17 @@ def test_folder_has_masks_beside_videos(tmp_path):
             "video,masks,levels\na.tif,a.png,wide\n",
             "line 2: levels wide: expected auto, or LOW,HIGH",
         ),
-        ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values"),
+        ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values than the 2 columns of the header"),
+        (
+            "a.csv",
+            "video,name,masks\na.mp4,a.png\n",
+            "line 2: .*fewer values than the 3 columns of the header",
+        ),
+        (
+            "a.csv",
+            'video,box,class\na,"1,2,9,9","cat,dog"\n',
+            "class cat,dog: expected one name for each object",
+        ),
         ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
         ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
         ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
@@ -150,7 +160,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
         (
             "a.jsonl",
             '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
-            r"class cat; :2=dog: expected one \[:ID\]=NAME for each object",
+            "class cat; :2=dog: expected one name for each object, with the object's id",
         ),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),

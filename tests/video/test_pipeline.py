@@ -288,7 +288,7 @@ def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, wor
 
 
 def test_timeout_is_a_number():
-    with pytest.raises(InputError, match="timeout must be above 0, got a"):
+    with pytest.raises(InputError, match="timeout must be above 0, got the text 'a'"):
         JobOptions(timeout="a")
 
 

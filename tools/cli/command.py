@@ -179,7 +179,10 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     except click.exceptions.Exit as end:  # --help
         return end.exit_code
     except click.UsageError as error:
-        return _print_error(f"error: {describe_usage_error(error, prog_name)}", 2)
+        program = error.ctx.command_path if error.ctx is not None else prog_name
+        message = error.format_message().rstrip(".")
+        remedy = "" if message.endswith("?") else f"; see {program} --help"
+        return _print_error(f"error: {message}{remedy}", 2)
     except InputError as error:
         return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)
     except RunStopped as error:
@@ -203,13 +206,6 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
             return _print_error(f"error: {error.filename}: {error.strerror}", 2)
         # the traceback is kept in a file
         return _print_error(f"error: {report_internal_error(error)}", INTERNAL_ERROR)
-
-
-def describe_usage_error(error: click.UsageError, prog_name: str) -> str:
-    """Return click's message about a command line, and where its options are listed."""
-    program = error.ctx.command_path if error.ctx is not None else prog_name
-    message = error.format_message().rstrip(".")
-    return message if message.endswith("?") else f"{message}; see {program} --help"
 
 
 def require_paths(*paths: str | Path | None) -> None:

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 
 FRAME_SYNTAX = (
-    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object, as in 40=FILE, :2=X,Y and 40:2=X,Y,W,H "
-    "(default: the first frame, object 1). Options of a LIST are comma-separated, and given again they add to it."
+    "FRAME and ID: [FRAME][:ID]= before a value names its frame and its object: 2=X,Y is for frame 2, :2=X,Y for "
+    "object 2, 40:2=X,Y for both (default: the first frame, object 1). Options of a LIST are comma-separated; given "
+    "again, they add to it."
 )
 """end of the help of commands with frames and objects"""
 SETTINGS_METAVAR = "[KEY=VALUE]..."
@@ -258,7 +259,7 @@ class BenchmarkOptions:
     root: Path | None
     """folder of the data set; None: `find_default_root`"""
     split: str
-    sequences: tuple[str, ...] = ()
+    sequence: tuple[str, ...] = ()
     """names of the videos to use; empty: all"""
     new_objects: bool = False
 
@@ -270,7 +271,7 @@ class BenchmarkOptions:
         videos = open_dataset(
             self.dataset, self.root, self.split, all_frames=all_frames, new_objects=self.new_objects
         )
-        return select_videos(videos, self.sequences or None)
+        return select_videos(videos, self.sequence or None)
 
     def describe_submission(self, results: Path) -> str | None:
         """Return how to have results scored that ``eval`` does not score; None: it does."""
@@ -304,21 +305,14 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
 
     def decorate(main: Any) -> Any:
         @wraps(main)
-        def run(
-            *,
-            dataset: str | None,
-            root: Path | None,
-            split: str,
-            sequence: tuple[str, ...],
-            new_objects: bool,
-            **others: Any,
-        ) -> int:
-            chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
-            for name in ("root", "split", "sequence", "new_objects") if chosen is None else ():
+        def run(**values: Any) -> int:
+            own = {field.name: values.pop(field.name) for field in fields(BenchmarkOptions)}
+            chosen = BenchmarkOptions(**own) if own["dataset"] else None
+            for name in own if chosen is None else ():
                 source = click.get_current_context().get_parameter_source(name)
                 if source is click.core.ParameterSource.COMMANDLINE:
                     raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
-            status: int = main(benchmark=chosen, **others)
+            status: int = main(benchmark=chosen, **values)
             return status
 
         return options(run)
@@ -351,11 +345,7 @@ def prompt_options(*, frames: bool = True) -> Decorator:
             ("--not-point", "X,Y", "point that is not on the object"),
         )
     ]
-    return group(
-        "prompts instead of masks" if frames else "prompts",
-        *prompts,
-        segmenter_options(),
-    )
+    return group("prompts instead of masks" if frames else "prompts", *prompts, segmenter_options())
 
 
 def segmenter_options() -> Decorator:

@@ -89,6 +89,14 @@ def context(shared_page):
 
 
 @pytest.fixture
+def clock_context(browser, served):
+    """A context for tests that install a clock, which stays in its context and empties `performance.getEntries`."""
+    with browser.new_context(viewport=VIEWPORT) as context:
+        context.set_default_timeout(WAIT)
+        yield context
+
+
+@pytest.fixture
 def new_page(context, served):
     """A tab that is not opened yet."""
     page = Page(context, served.url, opened=False)

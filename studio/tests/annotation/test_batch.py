@@ -686,8 +686,8 @@ def test_list_says_who_has_a_clip_open(context, served, batch):
 
 
 @needs_browser
-def test_list_refuses_a_status_for_masks_that_it_did_not_show(context, served, results, batch):
-    tab = context.new_page()
+def test_list_refuses_a_status_for_masks_that_it_did_not_show(clock_context, served, results, batch):
+    tab = clock_context.new_page()
     tab.clock.install()  # the list is not read again by itself
     tab.goto(served.url)
     tab.fill("#person", "Ann")
@@ -700,8 +700,8 @@ def test_list_refuses_a_status_for_masks_that_it_did_not_show(context, served, r
 
 
 @needs_browser
-def test_list_opens_the_next_clip_under_a_name(context, served, batch):
-    tab = context.new_page()
+def test_list_opens_the_next_clip_under_a_name(clock_context, served, batch):
+    tab = clock_context.new_page()
     problems = []
     tab.on("pageerror", lambda error: problems.append(str(error)))
     tab.goto(served.url)

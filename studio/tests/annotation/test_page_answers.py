@@ -257,19 +257,20 @@ def test_playback_stops_at_a_broken_frame(page):
     page.wait_frame(2)
 
 
-def test_second_play_does_not_double_the_rate(new_page, session):
-    session.document.frames.rate = Fraction(1, 20)
-    new_page.tab.clock.install()
-    new_page.open()
-    new_page.requests.clear()
-    new_page.key("Space")
-    new_page.wait_frame(1)
-    new_page.key("Space", "Space")
-    new_page.wait_frame(2)
-    new_page.tab.clock.run_for(25_000)
-    new_page.wait_frame(3)
-    new_page.settle()
-    assert not any(url.endswith("/labels/4") for url in new_page.requests)
+def test_second_play_does_not_double_the_rate(clock_context, served):
+    page = Page(clock_context, served.url, opened=False)
+    served.session.document.frames.rate = Fraction(1, 20)
+    page.tab.clock.install()
+    page.open()
+    page.requests.clear()
+    page.key("Space")
+    page.wait_frame(1)
+    page.key("Space", "Space")
+    page.wait_frame(2)
+    page.tab.clock.run_for(25_000)
+    page.wait_frame(3)
+    page.settle()
+    assert not any(url.endswith("/labels/4") for url in page.requests)
 
 
 def test_pointer_fits_after_a_change_of_density(page):

@@ -35,6 +35,15 @@ def ensemble(model: tuple[VOSModel, Config], *, fused: bool = False) -> Ensemble
     return Ensemble(build_branches(*model, scales=SCALES, flip=True), fused_feedback=fused)
 
 
+@pytest.mark.parametrize("size", [(9, 20), (2 * HEIGHT, 2 * WIDTH)])
+def test_ensemble_of_one_equals_its_tracker_at_other_sizes(model, size):
+    frames, tracker = clip(4), Tracker(*model)
+    one = Ensemble(build_branches(*model))
+    for index, frame in enumerate(frames):
+        mask = None if index else stripes([3, 7])
+        assert (one.step(frame, mask, size=size).labels == tracker.step(frame, mask, size=size).labels).all()
+
+
 def flip_array(array: np.ndarray, flip: bool) -> np.ndarray:
     return np.ascontiguousarray(array[:, ::-1]) if flip else array
 

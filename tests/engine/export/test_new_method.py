@@ -62,7 +62,7 @@ def test_method_of_ones_own_tracks_and_trains(scaled):
     predictions = run(Tracker(model, config), frames, {0: mask})
     assert predictions[-1].ids == (1, 2)
     plan = ClipOptions(torch.arange(11)[None], hard_pixel_count=mask.size, feed_predictions=False)
-    loss, _ = ClipModule(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan, 1.0)
+    loss, _ = ClipModule(model.train(), config.memory)(clip_batch(frames, [mask] * 3, 2), plan)
     loss.backward()
     assert model.blocks[0].value.weight.grad.abs().max() > 0
 

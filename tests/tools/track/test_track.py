@@ -108,7 +108,7 @@ def test_both_directions_cover_all_frames(video, mask, tmp_path):
     ("more", "frame", "words"),
     [
         ([], 2, "video: frames 0 to 1 come before the first mask: empty masks are written; use --both-directions or "
-         "--start 2"),
+         "--start 2 (for object 2 write :2=)\n"),
         (["--dry-run"], 1, "frame 0 comes before the first mask"),
         (["--both-directions"], 2, ""),
         (["--start", "2"], 2, ""),
