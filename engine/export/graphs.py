@@ -29,7 +29,7 @@ from torch.utils import _pytree as pytree
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
-from aotlab.engine.export.quantize import Clip, quantize, record_inputs
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, Clip, quantize, record_inputs
 from aotlab.engine.export.resize import resize_antialiased, resize_bicubic
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting.guided_filter import guided_filter
@@ -308,6 +308,7 @@ def export_model(
     prompts: bool = True,
     force: bool = False,
     calibration: Clip = (),
+    quantize_encoder: bool = False,
 ) -> Description:
     """Write a model's graphs, their weights and ``export.json``.
 
@@ -319,6 +320,7 @@ def export_model(
         prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
         calibration: clip for int8, see `quantize`; empty: float32.
+        quantize_encoder: also ``encode`` in int8.
 
     Raises:
         InputError: another memory policy, missing package, or a folder that cannot be written.
@@ -339,7 +341,8 @@ def export_model(
             with tempfile.TemporaryDirectory() as plain:
                 _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
                 inputs = record_inputs(Path(plain), calibration)
-            protos |= {name: quantize(protos[name], calls) for name, calls in inputs.items()}
+            names = (*QUANTIZED_GRAPHS, "encode") if quantize_encoder else QUANTIZED_GRAPHS
+            protos |= {name: quantize(protos[name], inputs[name]) for name in names}
         return _write_graphs(temporary, protos, size, config, half=half)
 
 

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 Clip = Sequence[tuple[np.ndarray, np.ndarray]]
 """frames H×W×3 uint8 RGB with their masks H×W of object ids"""
-QUANTIZED_GRAPHS = ("encode", "assign_identities", "propagate", "memorize", "decode")
+QUANTIZED_GRAPHS = ("assign_identities", "propagate", "memorize", "decode")
+"""graphs in int8; ``encode`` is optional, as it costs accuracy on objects unlike those of the calibration"""
 OPERATORS = ("Conv", "MatMul", "Gemm")
 MIN_WEIGHTS = 60_000
-"""weights of the smallest operator in int8; others are as fast in float32, and those of encode lose 3 points of J"""
+"""weights of the smallest operator in int8; smaller ones are as fast in float32"""
 CALIBRATION_FRAMES = 16
 """number of frames whose tensors give the ranges"""
 
 
 def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarray]]]:
-    """Track a clip with an export; return the inputs of each call of the graphs that are quantized, by name."""
+    """Track a clip with an export; return the inputs of each call of every graph by its name."""
     from aotlab_runtime import Tracker
 
     tracker = Tracker.from_export(folder)
@@ -39,7 +40,7 @@ def record_inputs(folder: Path, clip: Clip) -> dict[str, list[dict[str, np.ndarr
     tracker.graphs.run = run_recorded  # type: ignore[method-assign]
     for index, (frame, mask) in enumerate(clip[:CALIBRATION_FRAMES]):
         tracker.step(frame, None if index else mask)
-    return {name: recorded[name] for name in QUANTIZED_GRAPHS}
+    return recorded
 
 
 def quantize(proto: onnx.ModelProto, inputs: Sequence[dict[str, np.ndarray]]) -> onnx.ModelProto:

@@ -115,8 +115,9 @@ def test_int8_graphs_are_near_float32(exported, monkeypatch):
     monkeypatch.setattr("aotlab.engine.export.quantize.MIN_WEIGHTS", 1)
     folder, mask = exported[0], MASKS[0]
     recorded = record_inputs(folder, [(frame, mask) for frame in clip(5)])
-    assert tuple(recorded) == QUANTIZED_GRAPHS
-    for name, calls in recorded.items():
+    assert recorded.keys() >= {"encode", *QUANTIZED_GRAPHS}
+    for name in ("encode", *QUANTIZED_GRAPHS):
+        calls = recorded[name]
         path = folder / f"{name}.onnx"
         quantized = quantize(onnx.load(path), calls)
         int8 = {node.output[0] for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
