@@ -20,10 +20,10 @@ set_up "[test]"
 
 marks=(-m "not slow")
 if [ "${1:-}" = "--all" ]; then
-    marks=()
+    marks=(-m "not all_presets")
     shift
     if [ $# -eq 0 ]; then
-        marks=(tests studio/tests runtime/tests research/tests demo/tests integrations)
+        marks+=(tests studio/tests runtime/tests research/tests demo/tests integrations)
     fi
 fi
 .venv/bin/ruff check .
@@ -42,5 +42,5 @@ command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev
 if [ "${1:-}" = "--lint" ]; then
     exit
 fi
-# One process per core, one thread each; bash 3.2 (macOS) takes an empty array for an unset variable.
-OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile ${marks[@]+"${marks[@]}"} "$@"
+# One process per core, one thread each.
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"

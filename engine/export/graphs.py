@@ -29,7 +29,7 @@ from torch.utils import _pytree as pytree
 from aotlab.configs.protocol import bound_memory
 from aotlab.configs.schema import ComputeConfig, Config, RulesConfig
 from aotlab.engine.export.files import DESCRIPTION_FILE, WEIGHTS_FILE, SharedWeights, new_export_folder
-from aotlab.engine.export.quantize import Clip, quantize, record_inputs
+from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, Clip, quantize, record_inputs
 from aotlab.engine.export.resize import resize_antialiased, resize_bicubic
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.prompting.guided_filter import guided_filter
@@ -42,7 +42,8 @@ from aotlab.engine.prompting.network import (
     crop_input_size,
 )
 from aotlab.engine.prompting.planes import CLICK_RADIUS, MIN_CROP
-from aotlab.networks.fast.attention import DenseLocalAttention
+from aotlab.networks.attention import Attention
+from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
     BlockMemory,
@@ -224,12 +225,16 @@ class Graph(nn.Module):
         return self.method(self.model, **arguments)
 
 
-def build_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
+def build_graphs(model: VOSModel, size: tuple[int, int], *, fused: bool = False) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
-    Every method runs once, to make the examples and to fill caches with real values.
+    Every method runs once, to make the examples and to fill caches with real values. ``fused``: compute attention with
+    an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if fused and type(module) is Attention:
+            module.__class__ = FusedAttention
     with torch.no_grad():
         frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
         encode = Graph(model, _encode, frame=frame, size=size)
@@ -303,6 +308,7 @@ def export_model(
     prompts: bool = True,
     force: bool = False,
     calibration: Clip = (),
+    quantize_encoder: bool = False,
 ) -> Description:
     """Write a model's graphs, their weights and ``export.json``.
 
@@ -314,6 +320,7 @@ def export_model(
         prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
         calibration: clip for int8, see `quantize`; empty: float32.
+        quantize_encoder: also ``encode`` in int8.
 
     Raises:
         InputError: another memory policy, missing package, or a folder that cannot be written.
@@ -324,7 +331,7 @@ def export_model(
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
-        graphs = build_graphs(model, size)
+        graphs = build_graphs(model, size, fused=bool(calibration))
         if config.memory.policy != "restricted":
             del graphs["relevance"]
         if prompts and model.prompts is not None:
@@ -334,7 +341,8 @@ def export_model(
             with tempfile.TemporaryDirectory() as plain:
                 _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
                 inputs = record_inputs(Path(plain), calibration)
-            protos |= {name: quantize(protos[name], calls) for name, calls in inputs.items()}
+            names = (*QUANTIZED_GRAPHS, "encode") if quantize_encoder else QUANTIZED_GRAPHS
+            protos |= {name: quantize(protos[name], inputs[name]) for name in names}
         return _write_graphs(temporary, protos, size, config, half=half)
 
 

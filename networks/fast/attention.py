@@ -50,6 +50,23 @@ class SplitAttention(Attention):
         return output
 
 
+class FusedAttention(Attention):
+    """`Attention` that graphs compute with an operator of onnxruntime, which keeps the weights in the cache."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
+        if not torch.compiler.is_exporting():
+            return super().forward(query, key, value)
+        return torch.onnx.ops.symbolic(
+            "com.microsoft::MultiHeadAttention",
+            (query, key, value),
+            {"num_heads": self.heads},
+            dtype=query.dtype,
+            shape=(*query.shape[:2], value.shape[2]),
+            version=1,
+        )
+
+
 class DenseLocalAttention(LocalAttention):
     """`LocalAttention` by a weight for every pair of tokens, 0 outside of the window; fast on small maps."""
 
@@ -222,8 +239,7 @@ def scatter_windows(weights: Tensor) -> Tensor:
         output = weights.new_zeros(count, TILE * TILE, frames * side * side)
         output.as_strided(weights.shape, window_strides(window, frames)).copy_(weights)
         return output
-    x = F.pad(weights, (0, TILE - 1)).flatten(4)  # window rows as long as the neighborhood's
-    x = F.pad(x, (0, side * side - window * side)).flatten(3)
+    x = F.pad(weights, (0, TILE - 1, 0, TILE - 1)).flatten(3)  # windows as large as the neighborhood
     x = F.pad(x, (0, 1)).flatten(2)
     x = F.pad(x, (0, side - TILE)).flatten(1)
     return x[:, : -TILE * side].unflatten(1, (TILE * TILE, -1))

@@ -46,6 +46,10 @@ FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
 """two objects, and on a later frame a third one"""
 SOURCE = Path(aotlab_runtime.__file__).parent
+PRESETS = (
+    "aott", "aost", "deaott", "msdeaott", "r50_aotl_rmem", "r50_deaotl_rmem", "r50_paotl", "swinb_aotl"
+)  # fmt: skip
+"""presets with all methods and encoders, the quickest to export"""
 
 
 def make(folder, preset, *overrides, tiny=True, video=(HEIGHT, WIDTH), **options):
@@ -107,11 +111,13 @@ def test_exported_graphs_suit_openvino(exported):
     tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 32),
     reason="onnxruntime before 1.32 does not run products in int8 (docs/howto/export.md)",
 )
-def test_int8_graphs_are_near_float32(exported):
+def test_int8_graphs_are_near_float32(exported, monkeypatch):
+    monkeypatch.setattr("aotlab.engine.export.quantize.MIN_WEIGHTS", 1)
     folder, mask = exported[0], MASKS[0]
     recorded = record_inputs(folder, [(frame, mask) for frame in clip(5)])
-    assert tuple(recorded) == QUANTIZED_GRAPHS
-    for name, calls in recorded.items():
+    assert recorded.keys() >= {"encode", *QUANTIZED_GRAPHS}
+    for name in ("encode", *QUANTIZED_GRAPHS):
+        calls = recorded[name]
         path = folder / f"{name}.onnx"
         quantized = quantize(onnx.load(path), calls)
         int8 = {node.output[0] for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
@@ -504,11 +510,8 @@ def change_header(state, **values):
 
 
 DAMAGED_STATES = {
-    "another export": (lambda state: change_header(state, export="other"), "saved with another export"),
-    "another version": (
-        lambda state: change_header(state, version=1, groups=[{}]),
-        "version 1, not 3; save it again",
-    ),
+    "another export": (lambda state: change_header(state, export="other"), "another export or version"),
+    "another version": (lambda state: change_header(state, version=1, groups=[{}]), "export or version"),
     "missing header": (lambda state: state.pop("tracker"), "not a usable one"),
     "missing digest": (lambda state: state.pop("digest"), "not a usable one"),
     "missing tensor": (lambda state: state.pop("0.memory_0_long_key"), "changed"),
@@ -632,9 +635,15 @@ def test_memory_of_other_methods_equals_pytorch(tmp_path, preset, overrides):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", list_presets())
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(preset, marks=() if preset in PRESETS else pytest.mark.all_presets)
+        for preset in list_presets()
+    ],
+)
 def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
-    """The table of docs/howto/export.md: ``pytest runtime/tests -m slow -k presets_equal -s``.
+    """The table of docs/howto/export.md: ``pytest runtime/tests -k presets_equal -s``.
 
     Both store PyTorch's masks: with random weights one pixel changes all later frames, so that AOST in PyTorch differs
     from itself with weights changed by a millionth.

@@ -77,6 +77,7 @@ class Graphs:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting costs no CPU time
         providers = list(dict.fromkeys((find_provider(provider), CPU)))
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         for path in (folder / f"{name}.onnx" for name in GRAPHS if f"{name}.onnx" in description["sha256"]):

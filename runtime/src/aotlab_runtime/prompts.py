@@ -44,9 +44,7 @@ def segment_prompts(
         prompt._replace(negative=[*prompt.negative, *chain(*points[:place], *points[place + 1 :])])
         for place, prompt in enumerate(prompts)
     ]
-    logits = np.empty((len(prompts), *excluded.shape), np.float32)
-    for object_logits, prompt in zip(logits, prompts, strict=True):
-        object_logits[:] = segment_object(graphs, frame, prompt)
+    logits = np.stack([segment_object(graphs, frame, prompt) for prompt in prompts])
     logits[:, excluded] = EXCLUDED
     strongest = logits.max(0)
     rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))

@@ -233,14 +233,9 @@ class Tracker:
             header = dict(json.loads(str(tensors.pop("tracker"))))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        version, export = header.get("version"), header.get("export")
         require(
-            version == STATE_VERSION,
-            f"tracker state: version {version!r}, not {STATE_VERSION}; save it again",
-        )
-        require(
-            export == self.graphs.digest,
-            "tracker state: was saved with another export; load it with that one",
+            (header.get("version"), header.get("export")) == (STATE_VERSION, self.graphs.digest),
+            "tracker state: saved with another export or version; load it with that one, or save it again",
         )
         self.reset(header["length"])
         self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
