@@ -262,5 +262,6 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             require(below.parent != RECIPES, f"base={replaced}: is a recipe; give a preset or a file")
         path = below
     if preset is not None:
-        raise InputError(f"base={preset}: {top} is no file built on a preset; load {preset} instead")
+        find_config(preset)
+        raise InputError(f"base={preset}: {top} has no base to replace; load {preset} instead")
     return files

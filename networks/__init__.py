@@ -2,6 +2,6 @@
 
 To read in this order: `model` (the methods of every model, and the types that pass between them), `attention`,
 `identity_bank`, `aot` (the first paper, block and model), `deaot`, then what the others change: `rmem`, `aost`,
-`msdeaot`, `paot`. `encoders`, `decoders` and `layers` are their parts. `fast` replaces modules for speed and leaves
-results as they are; `weights` reads and writes checkpoints.
+`msdeaot`, `paot`. `encoders`, `decoders` and `layers` are their parts. `fast` replaces modules for speed, with
+the same results up to rounding; `weights` reads and writes checkpoints.
 """

@@ -16,7 +16,7 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +124,11 @@ class AOT(VOSModel):
             dim=dim,
             align_corners=config.align_corners,
         )
+
+    @property
+    def active_blocks(self) -> list[Block]:
+        """All blocks."""
+        return cast(list[Block], list(self.blocks))
 
     @property
     def identity_modules(self) -> list[nn.Module]:

@@ -14,7 +14,7 @@ branches share keys of C/2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -121,13 +121,12 @@ class GPMBlock(Block):
         visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
-        gate = self.gate(normed)  # B×L×2C
-        if id_tokens is None:  # as published: without identity tokens, their gate is 1
-            state = GPMState(key, F.silu(value), None)
-            gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
-        else:
-            state = GPMState(key, F.silu(value), self.id_norm1(id_tokens))
-            gate = F.silu(torch.cat([gate, self.id_gate(state.id_tokens)], 2))  # B×L×4C
+        normed_id = None if id_tokens is None else self.id_norm1(id_tokens)
+        state = GPMState(key, F.silu(value), normed_id)
+        visual_gate = F.silu(self.gate(normed))  # B×L×2C
+        # as published, 1 without identity tokens
+        id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
+        gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
         if memory is None:  # a reference frame attends to itself
             assert id_embedding is not None
             memory = self.memorize(state, id_embedding)
@@ -168,6 +167,11 @@ class DeAOT(VOSModel):
             dim=dim,
             align_corners=config.align_corners,
         )
+
+    @property
+    def active_blocks(self) -> list[Block]:
+        """All blocks."""
+        return cast(list[Block], list(self.blocks))
 
     @property
     def identity_modules(self) -> list[nn.Module]:

@@ -29,7 +29,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -154,9 +154,9 @@ class VOSModel(nn.Module, ABC):
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
     @property
+    @abstractmethod
     def active_blocks(self) -> list[Block]:
-        """Blocks in use, in the order in which they run; by default those of ``self.blocks``."""
-        return cast(list[Block], list(cast(nn.ModuleList, self.blocks)))
+        """Blocks in use, in the order in which they run."""
 
     @property
     @abstractmethod

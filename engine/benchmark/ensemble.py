@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.tracking.groups import apply_given_mask, mask_to_channels, one_hot_logits
-from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, enclosing_size
+from aotlab.engine.tracking.groups import mask_to_channels, one_hot_logits, overwrite_with_mask
+from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, at_least_frame_size
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
@@ -88,13 +88,13 @@ class Ensemble:
         frame, mask, size = first.prepare(frame, mask, size, None)
         if mask is None and not self.ids:
             return first.step(frame, size=size)
-        full_size = enclosing_size(size, frame)
+        full_size = at_least_frame_size(size, frame)
         by_branch = [branch.predict(frame, mask, full_size) for branch in self.branches]
         logits, channels = self._fuse(by_branch)
         self._commit(by_branch, channels, mask)
         if mask is not None:
             given = mask_to_channels(mask, self.ids).to(self.device)
-            channels = apply_given_mask(channels, given, len(self.ids))
+            channels = overwrite_with_mask(channels, given, len(self.ids))
             logits = one_hot_logits(channels, len(self.ids))
         cut = any(predicted.rule_result.cut for predicted in by_branch)
         prediction = Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)

@@ -37,8 +37,7 @@ class MemoryPolicy:
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Return whether to store the current frame, and which frame to evict for it; called every ``every`` frames.
 
-        ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`. Without it, the
-        oldest is evicted.
+        ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`.
         """
         return Decision(store=True)
 

@@ -71,16 +71,16 @@ def split_channels(
     Objects of other groups are background. m is the number of identities in use if there is one group, else M.
     """
     channels = resize_channels(channels, size)
-    masks, first = [], 0
+    masks, offset = [], 0
     for group in groups:
         identities, labels = group.identities, channels
         if len(groups) > 1:
-            labels = channels - first
+            labels = channels - offset
             labels = labels.where((labels >= 1) & (labels <= len(identities)), 0)
         if identities[-1] > len(identities):  # some are forgotten
             labels = torch.tensor([0, *identities], device=channels.device)[labels]
         masks.append(one_hot(labels, 1 + (max_objects if len(groups) > 1 else len(group.ids)))[None])
-        first += len(identities)
+        offset += len(identities)
     return masks
 
 
@@ -112,7 +112,7 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
-def find_lost_ids(mask: np.ndarray, size: ImageSize) -> list[int]:
+def find_vanished_ids(mask: np.ndarray, size: ImageSize) -> list[int]:
     """Return the ids of a mask H×W that have no pixel after it is resized to (height, width)."""
     rows, columns = (np.arange(new) * old // new for new, old in zip(size, mask.shape, strict=True))
     return [int(object_id) for object_id in np.setdiff1d(mask, mask[np.ix_(rows, columns)]) if object_id]
@@ -126,7 +126,7 @@ def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
     return torch.from_numpy(table[inverse.reshape(mask.shape)])
 
 
-def apply_given_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
+def overwrite_with_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
     """Correct the predicted channels H×W of a frame by a mask of any size.
 
     The mask decides where it is not 0; objects in the mask lose all other pixels. ``objects``: largest channel.

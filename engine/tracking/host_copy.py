@@ -41,3 +41,9 @@ class LabelPipeline:
             due, self._previous = self._previous, current
         if due is not None:
             due.labels  # noqa: B018  # computed or copied when first read
+
+    def flush(self) -> None:
+        """Wait for the labels of all frames so far."""
+        if self._previous is not None:
+            self._previous.labels  # noqa: B018
+            self._previous = None

@@ -88,7 +88,7 @@ def convert_output_size(size: Sequence[int]) -> ImageSize:
     )
 
 
-def enclosing_size(size: ImageSize, frame: np.ndarray) -> ImageSize:
+def at_least_frame_size(size: ImageSize, frame: np.ndarray) -> ImageSize:
     """Return the size (height, width), or that of a frame H×W×3 if it is larger in a direction."""
     full = (frame.shape[0], frame.shape[1])
     return size if size[0] >= full[0] and size[1] >= full[1] else full

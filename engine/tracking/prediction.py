@@ -17,9 +17,8 @@ from aotlab.engine.tracking.host_copy import HostCopy
 if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
     from aotlab.engine.rules.rules import RuleResult
-    from aotlab.engine.tracking.groups import Group
     from aotlab.engine.tracking.inputs import ImageSize
-    from aotlab.networks.model import Features, Memory
+    from aotlab.networks.model import Features
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,19 +93,6 @@ class Prediction:
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
         counts = chosen.new_zeros(len(self.logits)).scatter_add_(0, chosen, torch.ones_like(chosen))
         return (sums / counts.clamp(min=1))[1:]
-
-
-class EncodedFrame(NamedTuple):
-    """A frame with the masks that memory stores of it, ready to be stored."""
-
-    groups: list[Group]
-    """groups of objects, new ones included"""
-    memories: list[Memory]
-    """memory of each block, one list per group"""
-    logits: Tensor
-    """(1+n)×H×W"""
-    channels: Tensor
-    """H×W int64"""
 
 
 class PredictedFrame(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import MemoryProtocol, apply_protocol
@@ -25,14 +26,14 @@ from aotlab.engine.recurrence import encode_memory, encode_reference, segment_fr
 from aotlab.engine.rules.rules import Rules, drop_unavailable_rules
 from aotlab.engine.tracking.groups import (
     add_objects,
-    apply_given_mask,
-    find_lost_ids,
     find_smallest_area,
+    find_vanished_ids,
     forget_object,
     list_ids,
     mask_to_channels,
     merge_logits,
     one_hot_logits,
+    overwrite_with_mask,
     resize_channels,
     split_channels,
 )
@@ -40,12 +41,12 @@ from aotlab.engine.tracking.inputs import (
     FrameLike,
     ImageSize,
     MaskLike,
+    at_least_frame_size,
     convert_frame,
     convert_mask,
     convert_output_size,
-    enclosing_size,
 )
-from aotlab.engine.tracking.prediction import EncodedFrame, PredictedFrame, Prediction
+from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import place_model
@@ -205,7 +206,7 @@ class Tracker:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        prediction = self.commit(self.predict(frame, mask, enclosing_size(size, frame)), mask)
+        prediction = self.commit(self.predict(frame, mask, at_least_frame_size(size, frame)), mask)
         return prediction.resize(size, align_corners=self.model.config.align_corners)
 
     def prepare(
@@ -288,38 +289,25 @@ class Tracker:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self.require_usable(predicted.revision)
-        video, cut = self.video, predicted.rule_result.cut
         with self.autocast:
-            encoded = (
-                self._encode_tracked(predicted) if mask is None else self._encode_reference(predicted, mask)
-            )
-            with video.changing():
-                for index, (group, memory) in enumerate(zip(encoded.groups, encoded.memories, strict=True)):
-                    if mask is not None:
-                        group.memory.add_reference(memory)
-                        continue
-                    if cut:
-                        group.memory.clear_short_term()
-                    store_memory(self.model, group.memory, predicted.decoded_frames[index], memory)
-                video.groups, video.input_size = encoded.groups, predicted.input_size
-                video.frame_shape = predicted.frame.shape
-                given = [] if mask is None else [n for n in np.unique(mask).tolist() if n]
-                video.rules.observe(predicted.rule_result, predicted.frame, encoded.channels, self.ids, given)
-        return Prediction(self.ids, encoded.logits, encoded.channels, temperature=self.temperature, cut=cut)
+            return self._store_tracked(predicted) if mask is None else self._store_reference(predicted, mask)
 
-    def _encode_tracked(self, predicted: PredictedFrame) -> EncodedFrame:
-        """Encode the memory of a frame with its predicted masks; nothing changes."""
-        groups = self.video.groups
+    def _store_tracked(self, predicted: PredictedFrame) -> Prediction:
+        """Store a frame with its predicted masks."""
+        groups, frames = self.video.groups, predicted.decoded_frames
         masks = split_channels(groups, predicted.channels, predicted.input_size, self.max_objects)
-        memories = [
-            encode_memory(self.model, *pair) for pair in zip(predicted.decoded_frames, masks, strict=True)
-        ]
-        return EncodedFrame(groups, memories, predicted.logits, predicted.channels)
+        memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
+        with self.video.changing():
+            for group, decoded, memory in zip(groups, frames, memories, strict=True):
+                if predicted.rule_result.cut:
+                    group.memory.clear_short_term()
+                store_memory(self.model, group.memory, decoded, memory)
+            return self._finish(predicted, predicted.logits, predicted.channels)
 
-    def _encode_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> EncodedFrame:
-        """Encode the memory of a frame with a given mask, which may add objects; nothing changes."""
-        video = self.video
-        for object_id in find_lost_ids(mask, predicted.input_size):
+    def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> Prediction:
+        """Store a frame with a given mask, which may add objects."""
+        video, size = self.video, predicted.input_size
+        for object_id in find_vanished_ids(mask, size):
             log.warning(
                 "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
             )
@@ -328,11 +316,25 @@ class Tracker:
         ids = list_ids(groups)
         channels = mask_to_channels(mask, ids).to(self.device)
         if video.groups:
-            channels = apply_given_mask(predicted.channels, channels, len(ids))
-        masks = split_channels(groups, channels, predicted.input_size, self.max_objects)
+            channels = overwrite_with_mask(predicted.channels, channels, len(ids))
+        masks = split_channels(groups, channels, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         channels = resize_channels(channels, predicted.channels.shape)
-        return EncodedFrame(groups, memories, one_hot_logits(channels, len(ids)), channels)
+        with video.changing():
+            for group, memory in zip(groups, memories, strict=True):
+                group.memory.add_reference(memory)
+            video.groups, video.input_size = groups, size
+            given = [object_id for object_id in np.unique(mask).tolist() if object_id]
+            return self._finish(predicted, one_hot_logits(channels, len(ids)), channels, given)
+
+    def _finish(
+        self, predicted: PredictedFrame, logits: Tensor, channels: Tensor, given: Sequence[int] = ()
+    ) -> Prediction:
+        """Let the rules observe a stored frame; return its final prediction. ``given``: ids of a given mask."""
+        video, result = self.video, predicted.rule_result
+        video.rules.observe(result, predicted.frame, channels, self.ids, given)
+        video.frame_shape = predicted.frame.shape
+        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=result.cut)
 
     def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
         """Return the network's input size (height, width), chosen from the first frame H×W×3 and mask H×W."""
@@ -384,8 +386,8 @@ class Tracker:
         if groups:
             self.video = replace(video, groups=groups, rules=rules, revision=video.revision + 1)
         else:  # the next mask begins like the first one
-            begun = VideoState(video.length, Rules(self.config.rules))
-            self.video = replace(begun, frame_shape=video.frame_shape, revision=video.revision + 1)
+            restarted = VideoState(video.length, Rules(self.config.rules))
+            self.video = replace(restarted, frame_shape=video.frame_shape, revision=video.revision + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state with which a tracker of the same model resumes this video, for `torch.save`.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from aotlab.configs.training import TrainConfig
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.model_card import ModelCard, parse_card
+from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.published_keys import (
     PROMPT_PREFIX,
     add_missing_weights,
@@ -65,7 +67,7 @@ def load_checkpoint(
     Args:
         path: a safetensors file of ours or a published ``.pth`` file.
         config: preset or YAML file in place of the settings inside. ``.pth`` files hold none; their default is
-            the first preset of `guess_presets`, whose keys match.
+            the preset of the file's name in the published table, or else the first whose keys match.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
 
     Returns:
@@ -77,7 +79,7 @@ def load_checkpoint(
     state, metadata = _read(path)
     settings = _resolve_settings(path, metadata, state, config, overrides)
     if config is None and "config" not in metadata:
-        chosen, *others = guess_presets(state)
+        chosen, *others = _guess_presets(path, state)
         if others:
             log.warning(
                 "%s: read as %s; for the memory of %s give this config", path, chosen, " or ".join(others)
@@ -133,13 +135,14 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
     """
     if path is None or config is not None:
         return load_config(config or "aott", overrides)
-    state, metadata = _read(path)
+    metadata = _read_metadata(path)
+    state = {} if "config" in metadata else _read(path)[0]
     return _resolve_settings(path, metadata, state, None, overrides)
 
 
 def read_card(path: Path) -> ModelCard | None:
     """Return the model card of a checkpoint; None for published files. Raises as `load_checkpoint`."""
-    return parse_card(_read(path)[1].get("card"))
+    return parse_card(_read_metadata(path).get("card"))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -151,14 +154,30 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the weights and the metadata of a file: settings and model card of ours, nothing of published ones."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint")
-    try:
+    with reading_checkpoint(path):
         if not is_safetensors(path):
             return _read_pth(path), {}
         with safe_open(path, framework="pt") as opened:
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
             return state, opened.metadata() or {}
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a file without reading its weights."""
+    with reading_checkpoint(path):
+        if not is_safetensors(path):
+            return {}
+        with safe_open(path, framework="pt") as opened:
+            return opened.metadata() or {}
+
+
+@contextmanager
+def reading_checkpoint(path: Path) -> Iterator[None]:
+    """Raise `InputError` in place of the errors of a file that is missing or damaged."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    try:
+        yield
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"{path}: truncated or not a readable safetensors file ({error}); download or train it again"
@@ -208,6 +227,13 @@ def _is_weight(value: object) -> bool:
     return not (value.is_meta or value.is_quantized or value.is_complex())
 
 
+def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
+    """Return the presets whose keys match; only the one of the file's name if it is a published file."""
+    likely = guess_presets(state)
+    named = [entry.name for entry in list_published_weights().values() if entry.file == path.name]
+    return [name for name in named if name in likely] or likely
+
+
 def _resolve_settings(
     path: Path,
     metadata: Mapping[str, str],
@@ -217,7 +243,7 @@ def _resolve_settings(
 ) -> Config:
     """Return the settings of ``config``, else those stored in the file or of its keys, with overrides."""
     if config is None and "config" not in metadata:
-        likely = guess_presets(state)
+        likely = _guess_presets(path, state)
         if not likely:
             raise InputError(
                 f"{path}: its weights fit none of the presets; give a checkpoint of a tracking model"

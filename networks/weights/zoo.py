@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
+from aotlab.networks.weights.published import (
+    PublishedWeights,
+    find_published_weights,
+    list_published_weights,
+)
 from aotlab.utils.errors import InputError, require_extra, suggest
 from aotlab.utils.files import make_folder, read_text, sha256, user_cache_folder, write_text
 from aotlab.utils.locks import locked
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PUBLISHED_TABLE = Path(__file__).with_name("published.yaml")
 HUB_FILE = "model.safetensors"
 """checkpoint in a folder of `save_pretrained` or on the Hub"""
 HUB_PREFIX = "hf://"
@@ -37,46 +39,6 @@ LOCK_TIMEOUT = 1800.0
 """seconds to wait for another process that stores the same weights"""
 DOWNLOAD_TIMEOUT = 60.0
 """timeout in seconds without data"""
-
-
-@dataclass(frozen=True)
-class PublishedWeights:
-    """A published checkpoint."""
-
-    name: str
-    """name in this project, equal to its preset"""
-    title: str
-    """name given by the authors"""
-    stage: str
-    """training stage, as named by the authors"""
-    file: str
-    """original file name"""
-    google_drive: str
-    """id of the file on Google Drive"""
-    parameters: float
-    """number of parameters in millions, as published"""
-    scores: dict[str, float] = field(default_factory=dict)
-    """published scores in %: mean of J and F by data set"""
-
-
-@lru_cache
-def list_published_weights() -> dict[str, PublishedWeights]:
-    """Return all published checkpoints by name, in the order of the table."""
-    from aotlab.configs.load import build_config, parse_yaml
-
-    table = parse_yaml(read_text(PUBLISHED_TABLE, "install aotlab again"), str(PUBLISHED_TABLE))
-    return {
-        name: build_config({"name": name, **entry}, str(PUBLISHED_TABLE), PublishedWeights)
-        for name, entry in table.items()
-    }
-
-
-def find_published_weights(name: str) -> PublishedWeights:
-    """Return the published checkpoint of this name; raises `InputError` for an unknown one."""
-    table = list_published_weights()
-    if name not in table:
-        raise InputError(f"{name}: unknown published weights; names are {', '.join(table)}")
-    return table[name]
 
 
 def weights_folder() -> Path:

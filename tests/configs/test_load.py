@@ -159,7 +159,7 @@ def test_recipe_is_found_from_any_working_directory(tmp_path, monkeypatch):
 
 def test_base_override_without_preset_rejected(tmp_path):
     with pytest.raises(
-        InputError, match=r"base=aots: .*mine\.yaml is no file built on a preset; load aots instead"
+        InputError, match=r"base=aots: .*mine\.yaml has no base to replace; load aots instead"
     ):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
 

@@ -26,11 +26,11 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(56, 19, 10),
-    ("bundled", MEMORY): Limits(74, 22, 10),
-    ("r50_aotl", MEMORY): Limits(62, 20, 10),
-    ("r50_deaotl", MEMORY): Limits(63, 20, 10),
-    ("msdeaotl", MEMORY): Limits(64, 22, 10),
+    ("aott", ORDINARY): Limits(57, 19, 10),
+    ("bundled", MEMORY): Limits(75, 22, 10),
+    ("r50_aotl", MEMORY): Limits(63, 20, 10),
+    ("r50_deaotl", MEMORY): Limits(64, 20, 10),
+    ("msdeaotl", MEMORY): Limits(65, 22, 10),
 }
 """by preset and kind of frame; AOTT remembers its reference frame only"""
 

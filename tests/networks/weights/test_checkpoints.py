@@ -12,6 +12,7 @@ from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
+from aotlab.networks.weights.published import find_published_weights
 from aotlab.networks.weights.published_keys import (
     convert_published,
     guess_presets,
@@ -249,3 +250,12 @@ def test_keys_name_the_preset(name):
     assert name in likely
     assert likely == guess_presets(to_published(model))
     assert all(load_config(other).model == model.config for other in likely)
+
+
+def test_name_of_a_published_file_tells_presets_with_equal_keys_apart(tmp_path):
+    model = build_model(load_config("aotl").model)
+    path = tmp_path / find_published_weights("aotl").file
+    torch.save(to_published(model), path)
+    assert load_checkpoint(path)[1] == read_settings(path) == load_config("aotl")
+    other = path.rename(tmp_path / "mine.pth")
+    assert read_settings(other) == load_config("aotb")

@@ -1,0 +1,50 @@
+"""Table of the published checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import read_text
+
+PUBLISHED_TABLE = Path(__file__).with_name("published.yaml")
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """A published checkpoint."""
+
+    name: str
+    """name in this project, equal to its preset"""
+    title: str
+    """name given by the authors"""
+    file: str
+    """original file name"""
+    google_drive: str
+    """id of the file on Google Drive"""
+    parameters: float
+    """number of parameters in millions, as published"""
+    scores: dict[str, float] = field(default_factory=dict)
+    """published scores in %: mean of J and F by data set"""
+
+
+@lru_cache
+def list_published_weights() -> dict[str, PublishedWeights]:
+    """Return all published checkpoints by name, in the order of the table."""
+    from aotlab.configs.load import build_config, parse_yaml
+
+    table = parse_yaml(read_text(PUBLISHED_TABLE, "install aotlab again"), str(PUBLISHED_TABLE))
+    return {
+        name: build_config({"name": name, **entry}, str(PUBLISHED_TABLE), PublishedWeights)
+        for name, entry in table.items()
+    }
+
+
+def find_published_weights(name: str) -> PublishedWeights:
+    """Return the published checkpoint of this name; raises `InputError` for an unknown one."""
+    table = list_published_weights()
+    if name not in table:
+        raise InputError(f"{name}: unknown published weights; names are {', '.join(table)}")
+    return table[name]
