@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def _open_dataset(annotations: Path, predictions: Path) -> Any:
         truth, tracker_folder = Path(folder) / "truth", Path(folder) / "trackers" / "ours" / "data"
         for parent, file in ((truth, annotations), (tracker_folder, predictions)):
             parent.mkdir(parents=True)
-            os.symlink(file.resolve(), parent / "file.json")
+            shutil.copy(file, parent / "file.json")
         with reading(annotations, "expected BURST's files", kind=f"readable by TrackEval with {predictions}"):
             return BURST(
                 {

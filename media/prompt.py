@@ -65,6 +65,7 @@ class Prompt:
             self.box is None or (_is_vector(self.box, 4) and min(self.box[2:]) >= 2),
             f"box {self.box}: expected left, top, width and height in pixels, at least 2 each",
         )
+        object.__setattr__(self, "box", None if self.box is None else tuple(np.asarray(self.box).tolist()))
         for name in ("mask", "exclude"):
             if (mask := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _make_mask(name, mask))

@@ -50,6 +50,9 @@ class FrameSelection:
         by_name: bool = False,
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
+        self._estimated = (
+            video if isinstance(video, VideoFrames) else None
+        )  # a header may state too few frames
         self.first = 0
         """index of the first frame"""
         self.last = None if video.length is None else video.length - 1
@@ -57,7 +60,7 @@ class FrameSelection:
         if start is not None:
             self.first = self.index(start, f"start {start}")
         if end is not None:
-            self.last = self.index(end, f"end {end}")
+            self.last, self._estimated = self.index(end, f"end {end}"), None
 
     def __contains__(self, index: int) -> bool:
         return index >= self.first and (self.last is None or index <= self.last)
@@ -80,6 +83,8 @@ class FrameSelection:
 
     def require(self, index: int, subject: str) -> None:
         """Raise `InputError` about ``subject`` if a frame is not one of these."""
+        if index not in self and self._estimated is not None:
+            self.last, self._estimated = self._estimated.index.length - 1, None
         if index not in self:
             last = "the end" if self.last is None else self.number(self.last)
             raise InputError(
@@ -96,9 +101,10 @@ class FrameSelection:
             return (
                 (index, source.read(index)) for index in range(self.first, self.first + (self.count or 0))
             )
+        last = None if self._estimated is not None else self.last
         if self.first and isinstance(source, VideoFrames):
-            return islice(_read_video(source, self.first), self.count)
-        return islice(enumerate(source), self.first, None if self.last is None else self.last + 1)
+            return islice(_read_video(source, self.first), None if last is None else last + 1 - self.first)
+        return islice(enumerate(source), self.first, None if last is None else last + 1)
 
 
 def _read_video(video: VideoFrames, first: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -49,6 +49,10 @@ def test_prompt_takes_lists_and_arrays():
     assert len({prompt, Prompt(points, [1, 0], scribble=points)}) == 1
 
 
+def test_box_as_an_array_equals_the_box():
+    assert Prompt(box=np.array([150, 2, 310, 410])) == Prompt(box=(150, 2, 310, 410))
+
+
 def test_points_of_the_first_pixels_are_points():
     for point in ((0.4, 60), (0, 0), (1, 1), (0.5, 0.5)):
         assert Prompt(points=[point]).positive == [point]

@@ -266,3 +266,13 @@ def test_job_takes_class_names_by_object_id():
 def test_removals_of_another_form_rejected(removals):
     with pytest.raises(InputError, match=r"removals: expected pairs .*, such as \[\(30, 2\)\]"):
         JobOptions(removals=removals)
+
+
+def test_header_with_too_few_frames_hides_none(tmp_path):
+    video = open_frames(write_texture(tmp_path / "v.mp4", count=10))
+    video.length = 5  # as a damaged header states
+    assert [index for index, _ in FrameSelection(video).read(video)] == list(range(10))
+    assert [index for index, _ in FrameSelection(video, 7).read(video)] == [7, 8, 9]
+    assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
+    with pytest.raises(InputError, match="end 12: not a frame to track; give one from 0 to 9"):
+        FrameSelection(video, end=12)

@@ -135,6 +135,16 @@ def test_mots_rejects_ids_from_1000(tmp_path):
         write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_rle(labels(0) > 0))]}))
 
 
+def test_blank_line_of_yolo_is_no_class(tmp_path):
+    path = write("yolo", tmp_path, tracked())
+    (path / "data.yaml").unlink()
+    before = read_annotations(path, VIDEO)
+    for file in (path / "labels").glob("*.txt"):
+        file.write_text(file.read_text() + "\n\n")
+    after = read_annotations(path, VIDEO)
+    assert (after.classes, after.objects()) == (before.classes, before.objects())
+
+
 def test_yolo_line_joins_parts_of_an_object(tmp_path):
     path = write("yolo", tmp_path, tracked())
     assert '0: "ball"\n  1: "person"' in (path / "data.yaml").read_text()

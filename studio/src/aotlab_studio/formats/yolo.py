@@ -33,8 +33,10 @@ def parse_yolo(folder: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, 
     for path in files:
         regions.append(ParsedRegion(None, None, image=path))
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if not line.strip():
+                continue
             try:
-                class_id, *values = parse_numbers(line) or [0.0]
+                class_id, *values = parse_numbers(line)
                 valid = len(values) % 2 == 0 and all(0 <= value <= 1 for value in values)
                 class_name = names.setdefault(int(class_id), str(int(class_id)))
             except (ValueError, OverflowError):

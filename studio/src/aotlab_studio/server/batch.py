@@ -188,7 +188,7 @@ class Batch:
 
     def export_all(self, outputs: list[str]) -> ExportedClips:
         """Export all corrected or accepted clips; raises `InputError` as `export_clips`."""
-        opened = {name: found.session.document for name, found in self._open.items()}
+        opened = {name: found.session.document for name, found in dict(self._open).items()}
         return export_clips(self.folder, outputs, opened)
 
     def _track(self, name: str, person: str) -> None:
