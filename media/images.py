@@ -126,11 +126,11 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 def list_images(folder: Path) -> list[Path]:
     """Return the images of a folder in natural order; raises `InputError` without images, or for two of one stem."""
-    names = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."
-    ]
+    files = [path for path in sorted(folder.iterdir()) if path.name[0] != "."]
+    names = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    videos = [path for path in files if path.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm")]
+    if videos and len(videos) >= len(names):
+        raise InputError(f"{folder}: holds videos; give {videos[0]}, or all of them as --jobs {folder}")
     if not names:
         raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
     kinds = Counter(path.suffix.lower() for path in names)

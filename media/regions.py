@@ -280,14 +280,14 @@ def _require_outline(points: Sequence[float], size: Size) -> list[float]:
     limit = 2 * max(size) + 100
     valid = count >= 6 and not count % 2
     valid = valid and all(isinstance(value, int | float) and abs(value) <= limit for value in points)
-    if valid:
+    if valid and max(points) > 1:  # else fractions of the image
         corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
         length = sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners))
         if length <= MAX_OUTLINE_LENGTH:
             return [float(value) for value in points]
     raise InputError(
-        f"a polygon of {count} coordinates cannot be drawn; expected three points or more in pixels of an image of "
-        f"{size[1]}×{size[0]}"
+        f"a polygon of {count} coordinates cannot be drawn; expected three points or more in pixels, not fractions, "
+        f"of an image of {size[1]}×{size[0]}"
     )
 
 

@@ -65,7 +65,7 @@ class JobList:
     def __init__(
         self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions
     ) -> None:
-        self._jobs, self._output = jobs, output
+        self._jobs, self._output, self._tracker = jobs, output, tracker
         review = {"review"} & list_plugins(OUTPUTS).keys()
         self._outputs = tuple(dict.fromkeys((*options.write, *review)))
         self._options = replace(options, write=self._outputs, progress=False)
@@ -76,6 +76,14 @@ class JobList:
     def inputs(self) -> dict[str, Any]:
         """Settings that the results of all jobs depend on."""
         return self._result_settings()
+
+    def _require_settings(self) -> None:
+        """Raise `InputError` about the first job whose overrides are no settings, before any is tracked."""
+        for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
+            try:
+                replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
+            except InputError as error:
+                raise InputError(f"{job.name}: {error}") from error
 
     def track(
         self, world: Distributed, stop: threading.Event, *, force: bool = False, restart: bool = False
@@ -93,6 +101,7 @@ class JobList:
         """
         with locked_output(self._output, world):
             if world.is_main:
+                self._require_settings()
                 remove_leftovers(self._output)
                 claim_folder(self._output, self._jobs, self.inputs, force=force)
                 log.info("%s to track, into %s", format_count(len(self._jobs), "video"), self._output)

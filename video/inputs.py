@@ -216,6 +216,13 @@ def _read_mask_value(value: str, video: VideoInfo, frames: FrameSelection, *, st
     """Read the file of ``[FRAME][:ID]=FILE`` and return its objects on the frames to track."""
     subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
     index = frames.first if file.suffix.lower() == ".png" else None
+    if number is None and index is not None and file.stem in (stems := video.stems or []):
+        named = stems.index(file.stem)
+        if named != index:
+            log.warning(
+                "%s: used for frame %s; for the frame of its name write %s", subject, stems[index],
+                FrameObjectValue(frames.number(named), object_id, str(file)),
+            )  # fmt: skip
     if number is not None:
         index = frames.index(number, subject if object_id else f"{subject}{suggest_object(number)}")
     annotations = read_annotations(file, video, frame=index, strict=strict)

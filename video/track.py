@@ -164,10 +164,19 @@ def track(
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
 
+    require(
+        hasattr(tracker, "step"),
+        f"tracker: expected a Tracker, got {type(tracker).__name__}; the order is tracker, source, masks, output",
+    )
     if isinstance(source, str | Path):
         raise InputError(
             f"source {source}: expected frames; give open_frames({str(source)!r}), or use run_job"
         )
+    require(
+        hasattr(source, "length"),
+        f"source: expected frames, got {type(source).__name__}; give open_frames(...), or use Tracker.step",
+    )
+    require_type(options, JobOptions, "options: expected JobOptions")
     if not (isinstance(masks, Mapping) and masks and all(isinstance(index, Integral) for index in masks)):
         raise InputError("masks: expected masks by frame index, with at least one; give {0: mask}")
     require_type(output, str | Path, "output: expected the path of the output folder")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
     Raises:
         InputError: not a frame, or of another size than earlier ones.
     """
+    if isinstance(frame, str | Path):
+        raise InputError(f"frame: expected an image, got {frame}; read it, for example with open_frames")
     array = _to_array("frame", frame)
     rgb = frame.mode == "RGB" if isinstance(frame, Image.Image) else True
     if not rgb or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
@@ -57,6 +59,8 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     """
     if isinstance(mask, str | Path):
         raise InputError(f"mask: expected an array, got {mask}; read the file first, with read_mask")
+    if isinstance(mask, Mapping):
+        raise InputError("mask: expected an array, got a mapping; give prompts by object id as prompts={...}")
     array, size = _to_array("mask", mask), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.shape != size:

@@ -272,3 +272,11 @@ def test_time_to_list_images_is_proportional_to_their_number(tmp_path, monkeypat
     comparisons = count_comparisons(monkeypatch)
     assert len(list_images(tmp_path)) == 100
     assert comparisons() < 2000
+
+
+def test_folder_of_videos_is_no_video(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    write_png(tmp_path / "a.png", CLIP[0])
+    with pytest.raises(InputError, match=r"holds videos; give .*a\.mp4, or all of them as --jobs"):
+        open_frames(tmp_path)

@@ -276,3 +276,10 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
     with pytest.raises(InputError, match="end 12: not a frame to track; give one from 0 to 9"):
         FrameSelection(video, end=12)
+
+
+def test_mask_named_like_another_frame_is_warned_of(source, video, masks, tmp_path, caplog):
+    stem = source.stem(3)
+    Image.fromarray(labels(1)).save(tmp_path / f"{stem}.png")
+    assert list(load_masks([str(tmp_path / f"{stem}.png")], video).annotations.frames) == [0]
+    assert f"for the frame of its name write 3={tmp_path / stem}.png" in caplog.text
