@@ -57,7 +57,7 @@ def test_image_and_tensor_are_tracked_as_array(models, kind):
     ("frame", "words"),
     [
         (None, "NoneType .*; read files first, check that reading succeeded"),
-        ("frame.png", "an image, got frame.png; read it"),
+        ("frame.png", "frame.png; read it"),
         ([[1, 2, 3]], ""),
         ([[1], [2, 3]], ""),
         *((Image.new(mode, (WIDTH, HEIGHT)), "") for mode in ("L", "YCbCr", "HSV", "LAB")),
