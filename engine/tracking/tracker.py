@@ -366,7 +366,9 @@ class Tracker:
         return Prediction(tuple(prompts), logits, logits.max(0).indices, temperature=self.temperature)
 
     def forget(self, object_id: int) -> None:
-        """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
+        """Stop tracking an object that has left the scene: it has no pixel from the next frame on.
+
+        While it is visible, its pixels go to the next likely object. Its id may be given again.
 
         Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.

@@ -73,7 +73,7 @@ def prepare_training(setting: dict[str, Any]) -> Callable[[], object]:
     def run_step() -> object:
         optimizer.zero_grad(set_to_none=True)
         with autocast(device, config.train.precision):
-            loss, _ = clip_module(batch, plan, 1.0)
+            loss, _ = clip_module(batch, plan)
         loss.backward()
         optimizer.step()
         return loss.item()
