@@ -73,7 +73,10 @@ def train_command(program: str, recipe: str, readers: Readers | None = None) -> 
 
     @command(program, "Train a model through the phases of a recipe.")
     @settings
-    @flag("--dry-run", "check settings, folders and weights, estimate the time, write nothing; aotlab check-data reads every file")
+    @flag(
+        "--dry-run",
+        "check settings, folders and weights, and estimate the time; `aotlab check-data` reads every file",
+    )
     @restart
     @group("device and precision", device, precision_option("train.precision"))
     @group("model", config_option(unset=recipe), print_config)
