@@ -397,6 +397,18 @@ def test_removed_row_is_not_exported(results, batch):
     assert batch.export_all([]).names == ["b"]
 
 
+def test_clip_stays_open_while_it_is_exported(batch, monkeypatch):
+    batch.leave("a", batch.enter("a", "Ann", page=True), page=True)
+
+    def export(folder, outputs, opened):
+        batch.release("a")
+        opened["a"].folder_lock.require_held()
+        return "exported"
+
+    monkeypatch.setattr("aotlab_studio.server.batch.export_clips", export)
+    assert batch.export_all([]) == "exported"
+
+
 def test_masks_beside_videos_are_not_listed(tmp_path):
     for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,8 +188,13 @@ class Batch:
 
     def export_all(self, outputs: list[str]) -> ExportedClips:
         """Export all corrected or accepted clips; raises `InputError` as `export_clips`."""
-        opened = {name: found.session.document for name, found in dict(self._open).items()}
-        return export_clips(self.folder, outputs, opened)
+        opened: dict[str, Document] = {}
+        with ExitStack() as uses:
+            for name in list(self._open):
+                with self._lock(name):
+                    if name in self._open:
+                        opened[name] = uses.enter_context(self.use(name, "")).document
+            return export_clips(self.folder, outputs, opened)
 
     def _track(self, name: str, person: str) -> None:
         """Track a clip in both directions from its first drawn mask."""
