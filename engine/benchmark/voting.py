@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +40,8 @@ def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
     Raises:
         InputError: not ``count`` numbers above 0.
     """
-    parts = [text.partition(".") for text in weights if WEIGHT_PATTERN.fullmatch(text)]
-    digits = max((len(decimals) for _, _, decimals in parts), default=0)
-    whole = [int(number + decimals.ljust(digits, "0")) for number, _, decimals in parts]
+    exact = [Fraction(text) for text in weights if WEIGHT_PATTERN.fullmatch(text)]
+    whole = [int(weight * math.lcm(*(each.denominator for each in exact))) for weight in exact]
     if weights and (
         len(whole) != count or len(weights) != count or 0 in whole or sum(whole) > MAX_TOTAL_WEIGHT
     ):
