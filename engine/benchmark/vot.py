@@ -26,23 +26,16 @@ class VotSession:
     """The objects of one sequence."""
 
     def __init__(self, tracker: Tracker) -> None:
+        """``tracker`` is reset."""
         self._tracker, self._count = tracker, 0
+        tracker.reset()
 
-    def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> MasksAndConfidences:
-        """Start a video with its first frame, H×W×3 uint8 RGB, and a bool mask per object, which may be empty."""
-        self._tracker.reset()
-        self._count = 0
-        return self._step(frame, masks)
-
-    def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> MasksAndConfidences:
-        """Track to the next frame, which may have new objects.
+    def step(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> MasksAndConfidences:
+        """Track to the next frame, H×W×3 uint8 RGB, with a bool mask of each new object, which may be empty.
 
         Raises:
             InputError: the frame is of another size.
         """
-        return self._step(frame, masks)
-
-    def _step(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> MasksAndConfidences:
         new_masks = {
             self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)
         }
@@ -71,8 +64,9 @@ def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any])
         frame = read_image(Path(request.image[COLOR].path()))
         size = (frame.shape[0], frame.shape[1])
         masks = [fit_mask(region.array(normalize=True), size) for region, _ in request.objects or ()]
-        answer = session.begin if request.type == "initialize" else session.advance
-        object_masks, confidence = answer(frame, masks)
+        if request.type == "initialize":
+            session = VotSession(tracker)
+        object_masks, confidence = session.step(frame, masks)
         server.status(
             [
                 (to_region(np.ascontiguousarray(mask, dtype=np.uint8)), {"confidence": f"{value:.4f}"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -54,11 +54,13 @@ class NetworkSegmenter(PromptSegmenter):
 
     Args:
         model: a model for tracking.
-        autocast: context in which it runs.
+        autocast: makes the context of each call.
     """
 
-    def __init__(self, model: VOSModel, autocast: AbstractContextManager[Any] | None = None) -> None:
-        self._model, self._autocast = model, autocast or nullcontext()
+    def __init__(
+        self, model: VOSModel, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    ) -> None:
+        self._model, self._autocast = model, autocast
         self._lock = threading.Lock()
         self._cached: tuple[np.ndarray, FrameSegmenter] | None = None
 
@@ -73,7 +75,7 @@ class NetworkSegmenter(PromptSegmenter):
 
     def logits(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Tensor:
         """Return logits (1+N)×H×W with background first, objects in the order of the prompts; as `segment`."""
-        with self._lock, self._autocast:
+        with self._lock, self._autocast():
             if self._cached is None or not np.array_equal(self._cached[0], frame):
                 self._cached = frame.copy(), FrameSegmenter(self._model, frame)
             logits = self._cached[1].logits(list(prompts.values()))

@@ -24,11 +24,14 @@ class RuleResult(NamedTuple):
     thumbnail: np.ndarray | None = None
     """`make_thumbnail` of the frame if cuts are detected"""
     reassigned: Sequence[Reassignment] = ()
-    """pixels that `ComponentOwnership` moved to other objects"""
+    """pixels that belong to another object than predicted, see `ComponentOwnership`"""
 
 
 class Rules:
-    """Finds cuts before a frame is segmented, and corrects its prediction; changes only in `observe` and `forget`."""
+    """Finds cuts before a frame is segmented, and corrections of its prediction.
+
+    Only `observe` and `forget` change it.
+    """
 
     def __init__(self, config: RulesConfig) -> None:
         self.cuts = CutDetector() if config.cuts else None
@@ -42,24 +45,19 @@ class Rules:
         return RuleResult(self.cuts.is_cut(thumbnail), thumbnail)
 
     def correct(
-        self, result: RuleResult, frame: np.ndarray, logits: Tensor, channels: Tensor, ids: Sequence[int]
-    ) -> tuple[RuleResult, Tensor]:
-        """Correct the logits (1+n)×H×W of a frame H×W×3 uint8 in place; waits for a GPU if there are two objects.
+        self, result: RuleResult, frame: np.ndarray, channels: Tensor, ids: Sequence[int]
+    ) -> RuleResult:
+        """Return the result of `inspect` with the pixels to reassign; waits for a GPU if there are two objects.
 
         Args:
             result: from `inspect`.
-            frame: the frame.
-            logits: its predicted logits.
-            channels: H×W, the most likely channels.
+            frame: H×W×3 uint8.
+            channels: H×W, its most likely channels.
             ids: id of each channel from 1 on.
-
-        Returns:
-            The result with what was reassigned, and the corrected channels.
         """
         if self.ownership is None or result.cut or len(ids) < 2:
-            return result, channels
-        reassigned = self.ownership.find_detached(to_labels(channels, ids), frame)
-        return result._replace(reassigned=reassigned), swap_channels(logits, channels, reassigned, ids)
+            return result
+        return result._replace(reassigned=self.ownership.find_detached(to_labels(channels, ids), frame))
 
     def observe(
         self,
@@ -118,12 +116,13 @@ def to_labels(channels: Tensor, ids: Sequence[int]) -> np.ndarray:
 
 def swap_channels(
     logits: Tensor, channels: Tensor, reassigned: Sequence[Reassignment], ids: Sequence[int]
-) -> Tensor:
-    """Swap the logits (1+n)×H×W of both objects of each reassignment, in place; return the corrected channels H×W."""
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (1+n)×H×W and channels H×W with both objects of each reassignment swapped in its pixels."""
+    logits = logits.clone()
     for move in reassigned:
         pixels = torch.from_numpy(move.pixels).to(channels.device)
         source, target = ids.index(move.source) + 1, ids.index(move.target) + 1
         pair = logits[[target, source]]
         logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
         channels = torch.where(pixels, target, channels)
-    return channels
+    return logits, channels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,14 +43,14 @@ def list_ids(groups: Sequence[Group]) -> tuple[int, ...]:
 
 
 def add_objects(
-    groups: Sequence[Group], mask: np.ndarray, max_objects: int, build_bank: Callable[[], MemoryBank]
+    groups: Sequence[Group], ids: Iterable[int], max_objects: int, build_bank: Callable[[], MemoryBank]
 ) -> list[Group]:
-    """Return the groups with the new ids of a mask H×W, in ascending order; the given groups stay unchanged.
+    """Return the groups with those ``ids`` that are new, in ascending order; the given groups stay unchanged.
 
     New objects have the next identities of the last group, then of new groups with an empty memory.
     """
     groups = [replace(group, ids=[*group.ids]) for group in groups]
-    for object_id in sorted({*np.unique(mask).tolist()} - {0, *list_ids(groups)}):
+    for object_id in sorted({*ids}.difference(list_ids(groups))):
         if not groups or len(groups[-1].ids) == max_objects:
             groups.append(Group([], build_bank()))
         groups[-1].ids.append(object_id)
@@ -58,7 +58,7 @@ def add_objects(
 
 
 def forget_object(groups: Sequence[Group], object_id: int) -> list[Group]:
-    """Return the groups without an object; a group without objects goes. The given groups stay unchanged."""
+    """Return the groups without an object; a group left without objects is dropped. The given ones stay unchanged."""
     remaining = [replace(group, ids=[0 if n == object_id else n for n in group.ids]) for group in groups]
     return [group for group in remaining if any(group.ids)]
 
@@ -85,15 +85,15 @@ def split_channels(
 
 
 def merge_logits(
-    groups: Sequence[Group], by_group: Sequence[Tensor], size: ImageSize, *, align_corners: bool
+    groups: Sequence[Group], group_logits: Sequence[Tensor], size: ImageSize, *, align_corners: bool
 ) -> Tensor:
     """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all channels at a size (H, W).
 
-    Of several groups, the background is the product of their background probabilities, as in the published evaluation;
-    the sum of a pixel's probabilities need not be 1.
+    With several groups, the background probability is the product of theirs, as in the published evaluation; a pixel's
+    probabilities need not add up to 1.
     """
     resized = []
-    for group, logits in zip(groups, by_group, strict=True):
+    for group, logits in zip(groups, group_logits, strict=True):
         kept = group.identities
         used = logits[:, : len(kept) + 1] if kept[-1] == len(kept) else logits[:, [0, *kept]]
         if used.shape[1] <= MAX_CONTIGUOUS_PLANES:
@@ -112,10 +112,10 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
-def find_vanished_ids(mask: np.ndarray, size: ImageSize) -> list[int]:
-    """Return the ids of a mask H×W that have no pixel after it is resized to (height, width)."""
+def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> list[int]:
+    """Return those of the ``ids`` of a mask H×W that have no pixel after it is resized to (height, width)."""
     rows, columns = (np.arange(new) * old // new for new, old in zip(size, mask.shape, strict=True))
-    return [int(object_id) for object_id in np.setdiff1d(mask, mask[np.ix_(rows, columns)]) if object_id]
+    return sorted({*ids}.difference(np.unique(mask[np.ix_(rows, columns)]).tolist()))
 
 
 def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,22 +29,22 @@ class HostCopy:
 class LabelPipeline:
     """Waits for the labels of each frame; on a GPU one frame later, while it computes the next frame."""
 
-    def __init__(self, device: object) -> None:
-        """``device``: the tracker's `torch.device`; None: a CPU."""
-        self._delayed = str(device).startswith("cuda")
-        self._previous: Any = None
+    def __init__(self, device: torch.device | None) -> None:
+        """``device``: the tracker's; None: a CPU."""
+        self._delay = 1 if device is not None and device.type == "cuda" else 0
+        self._queue: deque[Any] = deque()
 
     def wait(self, current: Any) -> None:
-        """Wait for the labels that are due when ``current``, a `Prediction` or one of layers, was queued."""
-        due = current
-        if self._delayed:
+        """Queue ``current``, a `Prediction` or `LayeredPrediction`, and wait for the labels that are due."""
+        if self._delay:
             current.start_host_copy()
-            due, self._previous = self._previous, current
-        if due is not None:
-            due.labels  # noqa: B018  # computed or copied when first read
+        self._queue.append(current)
+        self._finish(self._delay)
 
     def flush(self) -> None:
         """Wait for the labels of all frames so far."""
-        if self._previous is not None:
-            self._previous.labels  # noqa: B018
-            self._previous = None
+        self._finish(0)
+
+    def _finish(self, waiting: int) -> None:
+        while len(self._queue) > waiting:
+            self._queue.popleft().labels  # noqa: B018  # computed or copied when first read

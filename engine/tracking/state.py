@@ -19,7 +19,7 @@ from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
 
-STATES = FileKind("tracker state", 14, "save it again")
+TRACKER_STATE = FileKind("tracker state", 14, "save it again")
 
 
 @dataclass
@@ -40,7 +40,7 @@ class VideoState:
     """False while a frame is being stored, and forever if that failed"""
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
+    def updating(self) -> Iterator[None]:
         """Mark the state as inconsistent until the block ends without an error."""
         self.consistent = False
         yield
@@ -83,13 +83,13 @@ def fingerprint_model(model: VOSModel, config: Config) -> dict[str, Any]:
 
 def wrap_state(content: dict[str, Any], fingerprint: dict[str, Any]) -> dict[str, Any]:
     """Return a state with its kind, version and digest, and the result of `fingerprint_model`."""
-    return wrap(STATES, {"fingerprint": fingerprint, **content})
+    return wrap(TRACKER_STATE, {"fingerprint": fingerprint, **content})
 
 
 def unwrap_state(state: object, fingerprint: dict[str, Any]) -> dict[str, Any]:
     """Return the content given to `wrap_state`; raise `InputError` for another fingerprint, or a damaged state."""
-    with reading_kind("tracker state", STATES):
-        content = unwrap(STATES, state)
+    with reading_kind("tracker state", TRACKER_STATE):
+        content = unwrap(TRACKER_STATE, state)
         stored = content.pop("fingerprint")
         other = [key for key, value in fingerprint.items() if stored.get(key) != value]
     if other:

@@ -23,7 +23,7 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
-from aotlab.engine.rules.rules import Rules, drop_unavailable_rules
+from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_channels
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
@@ -47,7 +47,13 @@ from aotlab.engine.tracking.inputs import (
     convert_output_size,
 )
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
-from aotlab.engine.tracking.state import STATES, VideoState, fingerprint_model, unwrap_state, wrap_state
+from aotlab.engine.tracking.state import (
+    TRACKER_STATE,
+    VideoState,
+    fingerprint_model,
+    unwrap_state,
+    wrap_state,
+)
 from aotlab.media.prompt import Prompt
 from aotlab.networks.fast.optimize import place_model
 from aotlab.networks.model import Features, VOSModel
@@ -79,8 +85,8 @@ class Tracker:
 
         Args:
             model: is copied; an optimized model runs as it is.
-            config: settings; ``config.model`` is replaced by the model's. Memory is as set here, and may grow with the
-                video; `from_pretrained` bounds it.
+            config: settings; ``config.model`` is replaced by the model's. Memory follows its policy, which may keep
+                more frames the longer the video is; `from_pretrained` bounds it.
             device: device of the copy, or of an optimized model.
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
@@ -89,7 +95,7 @@ class Tracker:
         """
         self.device = pick_device(str(device))
         self.model, precision = place_model(model, config.compute, self.device, optimized=optimize)
-        self.autocast = autocast(self.device, precision)
+        self.autocast = partial(autocast, self.device, precision)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:
             log.warning("rules.ownership is off, as OpenCV is missing; pip install 'aotlab[video]'")
@@ -192,8 +198,8 @@ class Tracker:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
             mask: H×W object ids (bool: object 1); where it is 0, the predicted pixels of other objects are kept. Later
                 masks may add objects. A 0/255 mask means id 255; pass ``mask > 0`` for id 1.
-            size: (height, width) of the prediction; None: the frame's. Memory stores the prediction in this size, or in
-                the frame's if that is larger.
+            size: (height, width) of the prediction; None: the frame's. Masks for memory are made in this size, or in
+                the frame's if that is larger, before they are resized for the network.
             prompts: prompts by object id, see `prompt`; their masks are treated as given. They replace the pixels of
                 their objects in ``mask`` and take no pixel of its other objects.
 
@@ -222,9 +228,7 @@ class Tracker:
             InputError: unusable input, or an unusable tracker.
         """
         self.require_usable()
-        shape = self.video.frame_shape
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != shape:
-            frame = convert_frame(frame, shape)
+        frame = convert_frame(frame, self.video.frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else convert_output_size(size)
         if mask is not None:
             mask = convert_mask(mask, frame, required=not self.ids and not prompts)
@@ -263,7 +267,7 @@ class Tracker:
         revision = video.revision  # another thread may commit meanwhile
         rule_result = video.rules.inspect(frame)
         input_size = video.input_size or self._choose_input_size(frame, mask)
-        with self.autocast:
+        with self.autocast():
             features = self._encode(frame, input_size)
             decoded_frames = [
                 segment_frame(self.model, group.memory, features, short_term=not rule_result.cut)
@@ -271,11 +275,13 @@ class Tracker:
             ]
             logits = torch.zeros(1, *size, device=self.device)
             if video.groups:
-                by_group = [decoded.logits for decoded in decoded_frames]
+                group_logits = [decoded.logits for decoded in decoded_frames]
                 align_corners = self.model.config.align_corners
-                logits = merge_logits(video.groups, by_group, size, align_corners=align_corners)
+                logits = merge_logits(video.groups, group_logits, size, align_corners=align_corners)
             channels = logits.max(0).indices  # faster than argmax on CPUs
-            rule_result, channels = video.rules.correct(rule_result, frame, logits, channels, self.ids)
+            rule_result = video.rules.correct(rule_result, frame, channels, self.ids)
+            if rule_result.reassigned:
+                logits, channels = swap_channels(logits, channels, rule_result.reassigned, self.ids)
         return PredictedFrame(
             revision=revision, frame=frame, input_size=input_size, features=features,
             decoded_frames=decoded_frames, logits=logits, channels=channels, rule_result=rule_result,
@@ -289,7 +295,7 @@ class Tracker:
             InputError: the tracker changed since the prediction, or an update of memory failed.
         """
         self.require_usable(predicted.revision)
-        with self.autocast:
+        with self.autocast():
             return self._store_tracked(predicted) if mask is None else self._store_reference(predicted, mask)
 
     def _store_tracked(self, predicted: PredictedFrame) -> Prediction:
@@ -297,7 +303,7 @@ class Tracker:
         groups, frames = self.video.groups, predicted.decoded_frames
         masks = split_channels(groups, predicted.channels, predicted.input_size, self.max_objects)
         memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
-        with self.video.changing():
+        with self.video.updating():
             for group, decoded, memory in zip(groups, frames, memories, strict=True):
                 if predicted.rule_result.cut:
                     group.memory.clear_short_term()
@@ -307,12 +313,13 @@ class Tracker:
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> Prediction:
         """Store a frame with a given mask, which may add objects."""
         video, size = self.video, predicted.input_size
-        for object_id in find_vanished_ids(mask, size):
+        given = [object_id for object_id in np.unique(mask).tolist() if object_id]
+        for object_id in find_vanished_ids(mask, given, size):
             log.warning(
                 "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
             )
         build = partial(build_bank, self.config.memory, length=video.length)
-        groups = add_objects(video.groups, mask, self.max_objects, build)
+        groups = add_objects(video.groups, given, self.max_objects, build)
         ids = list_ids(groups)
         channels = mask_to_channels(mask, ids).to(self.device)
         if video.groups:
@@ -320,11 +327,10 @@ class Tracker:
         masks = split_channels(groups, channels, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         channels = resize_channels(channels, predicted.channels.shape)
-        with video.changing():
+        with video.updating():
             for group, memory in zip(groups, memories, strict=True):
                 group.memory.add_reference(memory)
             video.groups, video.input_size = groups, size
-            given = [object_id for object_id in np.unique(mask).tolist() if object_id]
             return self._finish(predicted, one_hot_logits(channels, len(ids)), channels, given)
 
     def _finish(
@@ -407,7 +413,7 @@ class Tracker:
             InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
         """
         content = unwrap_state(state, self.fingerprint)
-        with reading_kind("tracker state", STATES):
+        with reading_kind("tracker state", TRACKER_STATE):
             self.video = VideoState.from_state_dict(content, self.config, self.device)
 
     @cached_property

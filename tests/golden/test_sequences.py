@@ -170,11 +170,11 @@ def test_14_objects_are_two_groups(fast: bool) -> None:
     frames, masks = golden_clip(meta)
     images = torch.from_numpy(filler.normalize(frames))
     model = golden_model("aott", fast=fast)
-    ids = np.arange(meta["num_objects"] + 1)  # one of them is hidden on the first frame
+    ids = range(1, meta["num_objects"] + 1)  # one of them is hidden on the first frame
     groups = add_objects([], ids, 10, lambda: MemoryBank(FIFO(meta["long_term_gap"])))
 
     def split(labels: np.ndarray) -> list[torch.Tensor]:
-        return split_channels(groups, mask_to_channels(labels, range(1, len(ids))), labels.shape, 10)
+        return split_channels(groups, mask_to_channels(labels, ids), labels.shape, 10)
 
     features = model.encode(images[:1])
     for place, (group, shown) in enumerate(zip(groups, split(masks[0]), strict=True)):

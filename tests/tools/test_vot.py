@@ -25,38 +25,39 @@ def frame():
 
 
 def test_objects_keep_the_order_in_which_they_are_given():
-    session = VotSession(PaintingTracker())
+    tracker = PaintingTracker()
+    session = VotSession(tracker)
     large, small, late = disc(60, 60, 40), disc(60, 70, 10), disc(100, 140, 9)
-    found, confidence = session.begin(frame(), [small, large])
+    found, confidence = session.step(frame(), [small, large])
     assert [mask.tolist() for mask in found] == [
         small.tolist(),
         large.tolist(),
     ]  # as given, though they overlap
     assert len(confidence) == 2
-    found, _ = session.advance(frame())
+    found, _ = session.step(frame())
     assert (found[0] == small).all()
     assert (found[1] == (large & ~small)).all()
-    found, _ = session.advance(frame(), [late])
+    found, _ = session.step(frame(), [late])
     assert len(found) == 3
     assert (found[2] == late).all()
-    found, _ = session.begin(frame(), [late])  # a new sequence
+    found, _ = VotSession(tracker).step(frame(), [late])  # a new sequence
     assert [mask.tolist() for mask in found] == [late.tolist()]
 
 
 def test_hidden_object_keeps_its_position_empty():
     session = VotSession(PaintingTracker())
-    session.begin(frame(), [disc(60, 60, 10), np.zeros(SIZE, dtype=bool)])
-    found, confidence = session.advance(frame())
+    session.step(frame(), [disc(60, 60, 10), np.zeros(SIZE, dtype=bool)])
+    found, confidence = session.step(frame())
     assert [mask.any() for mask in found] == [True, False]
     assert confidence[1] == 0
 
 
 def test_sequence_may_start_without_visible_objects():
     session = VotSession(PaintingTracker())
-    found, confidence = session.begin(frame(), [np.zeros(SIZE, dtype=bool)])
+    found, confidence = session.step(frame(), [np.zeros(SIZE, dtype=bool)])
     assert [mask.any() for mask in found] == [False]
     assert confidence == [0]
-    found, _ = session.advance(frame(), [disc(60, 60, 10)])
+    found, _ = session.step(frame(), [disc(60, 60, 10)])
     assert [mask.any() for mask in found] == [False, True]
 
 

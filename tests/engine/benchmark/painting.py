@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from aotlab.media.masks import resize_labels
 
@@ -12,7 +13,7 @@ from aotlab.media.masks import resize_labels
 class PaintingTracker:
     """Answers with the masks given so far, later ones over earlier ones; notes how it was called."""
 
-    device = "cpu"
+    device = torch.device("cpu")
     config = "the resolved config"
     groups = 1
 

@@ -94,5 +94,5 @@ def test_empty_group_is_dropped_without_changing_labels(models):
 def test_objects_without_a_pixel_in_the_network_are_found():
     mask = np.zeros((90, 160), np.uint16)
     mask[10:40, 20:60], mask[71, 81] = 1, 300
-    assert find_vanished_ids(mask, (33, 49)) == [300]
-    assert find_vanished_ids(mask, (90, 160)) == []
+    assert find_vanished_ids(mask, [1, 300], (33, 49)) == [300]
+    assert find_vanished_ids(mask, [1, 300], (90, 160)) == []

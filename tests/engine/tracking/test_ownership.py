@@ -116,8 +116,9 @@ def test_prediction_of_another_frame_changes_no_claim():
     rules.ownership = started(*TWO)
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
     channels, logits = torch.from_numpy(claimed[0]).long(), torch.zeros(3, *SIZE)
-    result, corrected = rules.correct(RuleResult(), claimed[1], logits, channels, (1, 2))
-    rules.correct(RuleResult(), other[1], logits, torch.from_numpy(other[0]).long(), (1, 2))
+    result = rules.correct(RuleResult(), claimed[1], channels, (1, 2))
+    _, corrected = swap_channels(logits, channels, result.reassigned, (1, 2))
+    rules.correct(RuleResult(), other[1], torch.from_numpy(other[0]).long(), (1, 2))
     rules.observe(result, claimed[1], corrected, (1, 2), ())
     assert rules.ownership.objects[2].claim_streak == 1
 
@@ -148,8 +149,9 @@ def test_swapped_logits_agree_with_channels():
     logits = torch.randn(3, 4, 5)
     channels = logits.max(0).indices
     pixels = (channels == 1).numpy()
-    found = swap_channels(logits, channels, [Reassignment(pixels, 7, 9)], (7, 9))
-    assert torch.equal(found, logits.max(0).indices)
+    swapped, found = swap_channels(logits, channels, [Reassignment(pixels, 7, 9)], (7, 9))
+    assert torch.equal(found, swapped.max(0).indices)
+    assert torch.equal(channels, logits.max(0).indices)  # the prediction stays as it is
     assert not (found == 1).any()
 
 

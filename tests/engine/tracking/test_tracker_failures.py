@@ -151,6 +151,17 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
     )
 
 
+def test_trackers_of_one_model_leave_the_autocast_of_other_threads(restricted):
+    first = Tracker(*restricted, optimize=False)
+    second = first.fresh()
+    with torch.autocast("cpu", torch.bfloat16):
+        with first.autocast():
+            thread = threading.Thread(target=second.autocast().__enter__)
+            thread.start()
+            thread.join()
+        assert torch.is_autocast_enabled("cpu")
+
+
 def test_second_thread_in_one_tracker_rejected(restricted, monkeypatch):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
