@@ -132,7 +132,7 @@ class ModelConfig:
     prompt_blocks: Annotated[int, Range(0, 1000)] = 0
     """blocks of the network that turns clicks, boxes and rough masks into masks; 0: no prompts"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
-    """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, the output of several by convolutions"""
+    """stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one"""
 
     @property
     def bank_channels(self) -> int:

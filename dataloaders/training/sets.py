@@ -40,6 +40,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_none_missing
+from aotlab.utils.numbers import format_count
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ class ImageSet:
             f"{folder.name} {100 * share:.0f} %"
             for folder, share in zip(self.folders, self.shares, strict=True)
         )
-        return f"{len(self.images)} images" + (f" ({shares})" if shares else "")
+        return format_count(len(self.images), "image") + (f" ({shares})" if shares else "")
 
     def sample_index(self, rng: Generator) -> int:
         """Return the index of a random image."""
@@ -200,8 +201,8 @@ class VideoSet:
 
     def describe(self) -> str:
         """Return the number of videos and labeled frames, and the largest gap."""
-        frames = sum(len(video.frames) for video in self.videos)
-        return f"{len(self.videos)} videos with {frames} labeled frames, gaps up to {self.max_gap}"
+        frames = format_count(sum(len(video.frames) for video in self.videos), "labeled frame")
+        return f"{format_count(len(self.videos), 'video')} with {frames}, gaps up to {self.max_gap}"
 
     def sample_index(self, rng: Generator) -> int:
         """Draw the index of a video."""

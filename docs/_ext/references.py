@@ -1,6 +1,7 @@
 """Reference pages generated from the code: commands, settings, public names.
 
-The line ``<!-- generated: commands -->`` and the one below it, for readers of a checkout, mark the place in a page.
+``<!-- generated: NAME -->`` and ``<!-- end -->`` mark the place in a page. ``python docs/_ext/references.py`` writes
+what readers of a checkout see between them; building the site replaces it by more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -27,6 +30,11 @@ from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 from aotlab.utils.numbers import MAX_COUNT, Range
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
+GENERATED_PART = re.compile(r"^<!-- generated: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+MAX_SIGNATURE = 100
+"""largest number of characters of a signature in one line"""
+API_NAME = re.compile(r"^\| \[`([\w.]+)`\]", re.MULTILINE)
+"""a name in a table of the page of the interface"""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -51,9 +59,7 @@ def _shorten_paths(app: Sphinx, page: nodes.document) -> None:
 
 def _fill(app: Sphinx, page: str, source: list[str]) -> None:
     """Replace the markers of a page, and links to files outside the documentation by links to the repository."""
-    text = re.sub(
-        r"^<!-- generated: (\w+) -->\n.*$", lambda found: GENERATED[found[1]](), source[0], flags=re.M
-    )
+    text = GENERATED_PART.sub(lambda found: GENERATED[found[1]](), source[0])
     folder = Path(app.srcdir, page).parent
     source[0] = re.sub(r"\]\(((?:\.\./)+[^)#\s]+)", lambda found: f"]({_address(folder, found[1])}", text)
 
@@ -89,9 +95,9 @@ def _command(name: str, command: click.Command) -> str:
     return "\n\n".join([*parts, plain(command.epilog or "")])
 
 
-def settings() -> str:
-    """Return all settings by section: key, allowed values, default, meaning."""
-    return "\n\n".join(_section(kind, prefix) for kind, prefix in _sections(Config, ""))
+def settings(style: str = ":::{container} settings\n%s\n:::") -> str:
+    """Return all settings by section: key, allowed values, default, meaning; ``style``: format of a table."""
+    return "\n\n".join(_section(kind, prefix, style) for kind, prefix in _sections(Config, ""))
 
 
 def _sections(kind: type, prefix: str) -> Iterator[tuple[type, str]]:
@@ -109,7 +115,7 @@ def _hints(kind: type) -> list[tuple[dataclasses.Field, object]]:
     return [(field, hints[field.name]) for field in dataclasses.fields(kind)]
 
 
-def _section(kind: type, prefix: str) -> str:
+def _section(kind: type, prefix: str, style: str) -> str:
     captions, kinds = _captions(kind), typing.get_type_hints(kind, include_extras=True)
     title = prefix.removesuffix(".") or "Top level"
     rows = ["| setting | values | default | meaning |", "|---|---|---|---|"]
@@ -123,7 +129,7 @@ def _section(kind: type, prefix: str) -> str:
                 f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |"
             )
     head = f"## {plain(title)}\n\n{plain(inspect.getdoc(kind) or '')}"
-    return head if len(rows) == 2 else head + "\n\n:::{container} settings\n" + "\n".join(rows) + "\n:::"
+    return head if len(rows) == 2 else f"{head}\n\n{style % chr(10).join(rows)}"
 
 
 def _allowed(hint: object) -> str:
@@ -173,6 +179,70 @@ def _documented(module: types.ModuleType, name: str) -> str:
     return f"{title}\n\n```{{eval-rst}}\n.. {kind}:: {module.__name__}.{name}{members}\n```"
 
 
+def signatures() -> str:
+    """Return signature and docstring of each name in the first table of the page of the interface."""
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    names = API_NAME.findall(page.split("## aotlab.sdk")[0])
+    return "\n\n".join(map(_describe, [*names, "TrackResult", "FrameSource", "FrameSource.read"]))
+
+
+def _describe(name: str) -> str:
+    module = aotlab if name.split(".")[0] in aotlab.__all__ else aotlab.sdk
+    value = attrgetter(name)(module)
+    parts = [f"### {name}", _to_markdown(inspect.getdoc(value) or "")]
+    is_exception = inspect.isclass(value) and issubclass(value, Exception)
+    is_protocol = getattr(value, "_is_protocol", False)
+    if callable(value) and not is_exception and not is_protocol:
+        parts.insert(1, f"```text\n{_format_signature(name, value)}\n```")
+    if is_exception:
+        parts[1] += f" A subclass of `{value.__bases__[0].__name__}`."
+    elif dataclasses.is_dataclass(value) or is_protocol:
+        captions = [
+            f"* `{field}`: {plain(text)}" for field, text in _captions(value).items() if field[0] != "_"
+        ]
+        parts.append("\n".join(captions))
+    elif inspect.isclass(value):
+        parts.append(_to_markdown(inspect.getdoc(value.__init__) or ""))
+    return "\n\n".join(parts)
+
+
+def _format_signature(name: str, value: Callable[..., object]) -> str:
+    signature = inspect.signature(value)
+    kept = [each for each in signature.parameters.values() if each.name != "self"]
+    lines = [re.sub(r" = (\w+)\(.+\)$", r" = \1()", str(each)) for each in kept]
+    if stars := [index for index, each in enumerate(kept) if each.kind is each.KEYWORD_ONLY]:
+        lines.insert(stars[0], "*")
+    result = "" if inspect.isclass(value) else f" -> {signature.return_annotation}"
+    text = f"{name}({', '.join(lines)}){result}"
+    if len(text) > MAX_SIGNATURE:
+        text = f"{name}(\n" + "".join(f"    {line},\n" for line in lines) + f"){result}"
+    text = re.sub(r"(: )'([^']*)'", r"\1\2", text)  # annotations are texts
+    return re.sub(r"PosixPath\([^)]*\)", "BUNDLED_CHECKPOINT", text).replace("<factory>", "{}")
+
+
+def _to_markdown(text: str) -> str:
+    """Return a docstring as Markdown: arguments and errors as lists, examples as code."""
+    text = re.sub(r"^(Args|Returns|Raises):\n", r"\1:\n\n", text, flags=re.MULTILINE)
+    lines = []
+    for line in text.splitlines():
+        if line.startswith((">>>", "...")):
+            lines.append(f"    {line}")
+        elif found := re.fullmatch(r"    (\w+): (.*)", line):
+            lines.append(f"* `{found[1]}`: {plain(found[2])}")
+        else:
+            lines.append(f"{'  ' if line.startswith('    ') else ''}{plain(line.strip())}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def write_pages() -> None:
+    """Write what readers of a checkout see."""
+    for name, make in COMMITTED.items():
+        path = ROOT / "docs" / "reference" / f"{name}.md"
+        text = path.read_text(encoding="utf-8")
+        part = f"<!-- generated: {name} -->\n{make()}\n<!-- end -->"
+        path.write_text(text.replace(GENERATED_PART.search(text)[0], part), encoding="utf-8")
+
+
 def plain(text: str) -> str:
     """Return text with the characters escaped that Markdown would read, but for code between backticks."""
     parts = re.split(r"(``.+?``|`[^`]+`)", text)
@@ -188,3 +258,8 @@ GENERATED: dict[str, Callable[[], str]] = {
     "settings": settings,
 }
 """marker to what stands in its place"""
+COMMITTED: dict[str, Callable[[], str]] = {"api": signatures, "settings": partial(settings, "%s")}
+"""marker to what readers of a checkout see in its place"""
+
+if __name__ == "__main__":
+    write_pages()

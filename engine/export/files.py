@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_json, remove, temporary_name
+from aotlab.utils.files import read_json, remove, temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
 if TYPE_CHECKING:
@@ -53,13 +53,12 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     remove_leftovers(folder.parent, glob.escape(folder.name))
     temporary = folder.parent / temporary_name(folder)
     try:
-        temporary.mkdir()
-        yield temporary
-        if replaced:
-            remove(folder)
-        os.replace(temporary, folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); free space") from error
+        with writing(folder):
+            temporary.mkdir()
+            yield temporary
+            if replaced:
+                remove(folder)
+            os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

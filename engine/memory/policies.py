@@ -20,7 +20,7 @@ MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 BONUS = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
-PSEUDO_UPDATES = 8.0
+PRIOR_UPDATES = 8.0
 """number added to every frame's updates (RMem)"""
 
 
@@ -66,7 +66,7 @@ class ScoredMemory(MemoryPolicy):
     """number of times each frame was scored, counting its insertion"""
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
-        """Evict the tracked frame with the lowest score of a full memory, the oldest on ties or without foreground."""
+        """Evict the tracked frame of lowest score from a full memory, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
         if relevance is None:
             return decide_fifo(bank) if full else Decision(store=True)
@@ -120,7 +120,7 @@ class RMem(ScoredMemory):
         The n of the reference frame, the first, is fixed to the number of stored frames, T.
         """
         n = np.array([len(updates), *updates[1:]], float)
-        return running + BONUS * np.sqrt(math.log(n.sum()) / (n + PSEUDO_UPDATES))
+        return running + BONUS * np.sqrt(math.log(n.sum()) / (n + PRIOR_UPDATES))
 
 
 @dataclass

@@ -29,7 +29,7 @@ def compute_relevance(
     logits: Tensor,
     key: Tensor,
     frames: int,
-    rows: int | None = None,
+    chunk_size: int | None = None,
 ) -> FrameRelevance:
     """Compute the attention of a frame's foreground to long-term memory.
 
@@ -37,31 +37,31 @@ def compute_relevance(
         logits: its decoded logits 1×(M+1)×h×w.
         key: 1×(T·L)×C, keys of the first block's long-term memory.
         frames: T.
-        rows: see `attention_per_frame`.
+        chunk_size: see `attention_per_frame`.
     """
     # with aligned corners in models of both kinds, as published
     resized = F.interpolate(logits, propagated.sizes[0], mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query, key = model.long_attention_inputs(propagated.states[0].key, key)
-    shares = attention_per_frame(query, key, foreground, frames, rows)
+    shares = attention_per_frame(query, key, foreground, frames, chunk_size)
     return FrameRelevance(shares[0], key[0].transpose(0, 1).flatten(1).unflatten(0, (frames, -1)))
 
 
 def attention_per_frame(
-    query: Tensor, key: Tensor, weight: Tensor, frames: int, rows: int | None = None
+    query: Tensor, key: Tensor, weight: Tensor, frames: int, chunk_size: int | None = None
 ) -> Tensor:
     """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 
     query: B×heads×L×c; key: B×heads×(T·L)×c; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without
     weight.
-    Queries run in chunks of ``rows`` (None: as many as have `MAX_CHUNK_WEIGHTS`), so the full attention matrix is never
-    in memory.
+    Queries run in chunks of ``chunk_size`` (None: as many as have `MAX_CHUNK_WEIGHTS`), so the full attention matrix is
+    never in memory.
     """
     query, key = query.float(), key.mT.float() * query.shape[3] ** -0.5  # B×heads×c×(T·L)
-    rows = rows or max(1, MAX_CHUNK_WEIGHTS // (query.shape[:2].numel() * key.shape[3]))
+    chunk_size = chunk_size or max(1, MAX_CHUNK_WEIGHTS // (query.shape[:2].numel() * key.shape[3]))
     attention_by_key = query.new_zeros(query.shape[0], key.shape[3])
-    for queries, weights in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
-        attention = (queries @ key).softmax(3)  # B×heads×rows×(T·L)
+    for queries, weights in zip(query.split(chunk_size, 2), weight.float().split(chunk_size, 1), strict=True):
+        attention = (queries @ key).softmax(3)  # B×heads×chunk×(T·L)
         attention_by_key += torch.einsum("bhls,bl->bs", attention, weights)
     shares = attention_by_key.unflatten(1, (frames, -1)).sum(2)
     total = shares.sum(1, keepdim=True)

@@ -94,7 +94,7 @@ class ComponentOwnership:
     1. An object is lost if its area falls below `LOST_AREA` of its usual one; it then claims a component that split off
        another object, if size, place and color fit.
     2. Of two components of an object, the one that continues its main component stays, unless the other has clearly
-       more similar colors, as after two objects met and swapped names.
+       more similar colors, as after two objects crossed and their ids were swapped.
     3. A claim is undone if within `UNDO_FRAMES` the object shows up elsewhere with more similar colors.
     """
 
@@ -125,7 +125,7 @@ class ComponentOwnership:
                 if owner is not None:
                     reassigned.append(Reassignment(detached.pixels, source, owner))
                     main = kept
-                elif self._undoes_claim(main, part, history, frame):
+                elif self._should_undo_claim(main, part, history, frame):
                     reassigned.append(Reassignment(main.pixels, source, history.claimed_from))
                     break
         return reassigned
@@ -142,7 +142,7 @@ class ComponentOwnership:
         Args:
             labels: H×W object ids, as memory stores them.
             frame: H×W×3 uint8 of any size.
-            given: ids of the objects of a given mask, which start over.
+            given: ids of the objects of a given mask; their history restarts.
             reassigned: components that `find_detached` moved on this frame.
         """
         if self.main_labels is not None and self.main_labels.shape != labels.shape:
@@ -226,7 +226,9 @@ class ComponentOwnership:
         owner = min(candidates, key=differences.__getitem__)
         return owner if differences[owner] <= MAX_CLAIM_COLOR_RATIO * min(differences.values()) else None
 
-    def _undoes_claim(self, main: Component, part: Component, history: History, frame: np.ndarray) -> bool:
+    def _should_undo_claim(
+        self, main: Component, part: Component, history: History, frame: np.ndarray
+    ) -> bool:
         """Return whether ``part`` is the object itself, which undoes its claim of the main component."""
         return (
             history.undo_frames_left > 0

@@ -48,7 +48,7 @@ class Prediction:
         return replace(self, logits=logits, channels=logits.max(0).indices)
 
     def start_host_copy(self, *, confidence: bool = False) -> None:
-        """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
+        """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading them waits only for this."""
         if not self.channels.is_cuda:
             return
         tensors = [self.channels.to(torch.int16), *([self._mean_probabilities] if confidence else [])]

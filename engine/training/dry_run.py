@@ -45,8 +45,9 @@ def dry_run(config: Config, world: Distributed, *, readers: Readers = READERS) -
         phase, (metrics, rate) = mixture.phase, _trial_steps(state, mixture)
         seconds = metrics["step_seconds"]
         total += phase.steps * seconds
+        steps = f"{format_count(phase.steps, 'step')} of {format_count(phase.batch, 'clip')}"
         lines += [
-            f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {seconds:.2f} s a step "
+            f"{phase.name}: {steps}, {seconds:.2f} s a step "
             f"({metrics['data_seconds']:.2f} s waiting for data), {_format_time(phase.steps * seconds)}; "
             f"loss {metrics['loss']:.3f}",
             f"{phase.name}: each rank needs {phase.batch / world.ranks / seconds:.1f} clips/s; "

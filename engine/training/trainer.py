@@ -89,8 +89,7 @@ def train(
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
             another process.
-        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space. The message names
-            the newest state.
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space.
     """
     config = resolve_training(config)
     output = Path(str(config.train.output))

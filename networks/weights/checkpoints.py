@@ -178,10 +178,12 @@ def reading_checkpoint(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: no such checkpoint")
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise InputError(
-            f"{path}: truncated or not a readable safetensors file ({error}); download or train it again"
+            f"{path}: cannot be read ({error.strerror or error}); check its permissions"
         ) from error
+    except SafetensorError as error:
+        raise InputError(f"{path}: truncated or damaged ({error}); download or train it again") from error
 
 
 def is_safetensors(path: Path) -> bool:

@@ -234,6 +234,11 @@ def test_text_stays_as_it_is_written(text):
     assert load_config("aott", [f"data.root={text}"]).data.root == text
 
 
+@pytest.mark.parametrize(("text", "value"), [(".5", 0.5), ("+5e-1", 0.5), ("1.", 1.0), ("1e0", 1.0)])
+def test_numbers_may_omit_digits_and_have_a_sign(text, value):
+    assert load_config("aott", [f"input.scale={text}"]).input.scale == value
+
+
 def test_text_that_is_a_fraction_must_be_quoted():
     with pytest.raises(InputError, match=r"data\.root must be text, got 1\.5"):
         load_config("aott", ["data.root=1.50"])

@@ -14,7 +14,7 @@ MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 BONUS = 1.5
 """weight of the bonus for frames with few updates (RMem, section 3.2)"""
-PSEUDO_UPDATES = 8.0
+PRIOR_UPDATES = 8.0
 """number added to every frame's updates (RMem)"""
 
 
@@ -133,7 +133,7 @@ class Memory:
         }
         self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*self.frames, self.last_index)}
         updates = np.array([len(self.frames), *(self.updates[frame] for frame in self.frames[1:])], float)
-        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PSEUDO_UPDATES))
+        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
         return np.array(list(self.running.values())) + bonus if foreground else np.zeros(len(self.frames))
 
     def _store(self, memory: Tensors, *, long: bool) -> None:

@@ -259,3 +259,15 @@ def test_name_of_a_published_file_tells_presets_with_equal_keys_apart(tmp_path):
     assert load_checkpoint(path)[1] == read_settings(path) == load_config("aotl")
     other = path.rename(tmp_path / "mine.pth")
     assert read_settings(other) == load_config("aotb")
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_file_without_permission_is_not_called_damaged(name, tmp_path, monkeypatch):
+    (tmp_path / name).write_bytes(b"weights")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check its permissions"):
+        load_checkpoint(tmp_path / name)
