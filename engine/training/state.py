@@ -6,10 +6,10 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +40,16 @@ FIXED_SETTINGS = re.compile(
 
 class NonFiniteError(RunStopped):
     """Non-finite loss, gradient or weight. The message names the clips of the step, or the weight."""
+
+
+class SavedState(NamedTuple):
+    """A state of `PhaseState.state_dict` that fits the settings of a run."""
+
+    phase: int
+    """index of its phase"""
+    content: dict[str, Any]
+    changes: dict[str, tuple[Any, Any]]
+    """values then and now of the settings that have changed"""
 
 
 class PhaseState:
@@ -114,7 +124,7 @@ class PhaseState:
         return ModelCard([*self.earlier_phases, record], AVERAGED)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state for `load_state_dict`, with the settings it depends on."""
+        """Return the state for `resume`, with the settings it depends on."""
         return {
             "config": asdict(self.config),
             "data": self.data,
@@ -134,10 +144,11 @@ class PhaseState:
             "earlier": ModelCard(self.earlier_phases).to_json(),
         }
 
-    def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Continue from a state that `load_state` has read; log and record settings that changed since."""
+    def resume(self, saved: SavedState) -> None:
+        """Continue from a saved state; log and record settings that changed since."""
+        content = saved.content
         self.resumed = content["resumed"]
-        changes = content["changes"] | {
+        changes = saved.changes | {
             "data": (content["data"], self.data),
             "validation": (content["validation"], self.validation),
         }
@@ -184,11 +195,11 @@ def save_state(state: PhaseState, output: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def load_state(output: Path, config: Config) -> dict[str, Any] | None:
-    """Return the newest state in ``output`` with the changed settings, for `PhaseState.load_state_dict`, or None.
+def load_state(output: Path, config: Config, phases: Container[int]) -> SavedState | None:
+    """Return the newest state in ``output``, or None. ``phases``: indices of the phases to run.
 
     Raises:
-        InputError: the state is damaged, or was saved with other settings.
+        InputError: the state is damaged, of another phase, or was saved with other settings.
     """
     path = next(iter(list_saved_states(output)), None)
     if path is None:
@@ -204,15 +215,20 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
         ) from error
     before = flatten_settings(build_config(settings, f"{path}: its settings"), index)
     now = flatten_settings(config, index)
-    content["changes"] = {
+    changes = {
         name: (before.get(name), now.get(name)) for name in before | now if before.get(name) != now.get(name)
     }
-    for name, (value, _) in content["changes"].items():
+    for name, (value, _) in changes.items():
         if FIXED_SETTINGS.fullmatch(name):
             raise InputError(
                 f"{path}: was saved with {name}={value}; resume with the same, or give another train.output"
             )
-    return content
+    if index not in phases:
+        name = config.train.phases[index].name
+        raise InputError(
+            f"{output}: holds a state of phase {name}, which train.run leaves out; give another train.output"
+        )
+    return SavedState(index, content, changes)
 
 
 def flatten_settings(config: Config, index: int) -> dict[str, Any]:

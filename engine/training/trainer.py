@@ -94,19 +94,12 @@ def train(
     config = resolve_training(config)
     output = Path(str(config.train.output))
     with locked_output(output, world):
-        if world.is_main:
-            clear_output(output, restart=restart)
-        world.gather(None)  # the others look for states once the main rank has removed them
+        clear_output(output, world, restart=restart)
         data = open_phases(config, readers)
         for mixture in data.mixtures.values():
             split_batch(mixture.phase, world.ranks, config.train.accumulate)
         validation = describe_videos(data.validation)
-        saved = load_state(output, config)
-        if saved is not None and saved["phase"] not in data.mixtures:
-            name = config.train.phases[saved["phase"]].name
-            raise InputError(
-                f"{output}: holds a state of phase {name}, which train.run leaves out; give another train.output"
-            )
+        saved = load_state(output, config, data.mixtures)
         torch.manual_seed(config.train.seed)
         model = build_training_model(config, world.device)
         state: PhaseState | None = None
@@ -116,14 +109,14 @@ def train(
         with stop_flag() as stop, closing(journal):
             run = TrainingRun(output, data.validation, journal, stop)
             for index, mixture in data.mixtures.items():
-                if saved is not None and index < saved["phase"]:
+                if saved is not None and index < saved.phase:
                     continue
                 state = PhaseState(
                     config, world, model, mixture, validation=validation, command=command, previous=state
                 )
                 if saved is not None:
-                    state.load_state_dict(saved)
-                    saved = None
+                    state.resume(saved)
+                    saved = None  # frees its tensors
                     if state.step >= mixture.phase.steps and index == max(data.mixtures):
                         log.warning("%s: already finished, nothing to train; --restart starts over", output)
                 train_phase(run, state, mixture)
@@ -154,17 +147,19 @@ def resolve_training(config: Config) -> Config:
     return replace(config, train=replace(config.train, phases=phases, output=output))
 
 
-def clear_output(output: Path, *, restart: bool) -> None:
+def clear_output(output: Path, world: Distributed, *, restart: bool) -> None:
     """Remove files that a killed run left half-written; with ``restart`` also its states, logs and best weights.
 
-    Other files in their folders stay.
+    Other files in their folders stay. The main rank removes, and the others wait for it.
     """
-    for folder in (output, states_folder(output)):
-        remove_leftovers(folder)
-    if restart:
+    if world.is_main:
+        for folder in (output, states_folder(output)):
+            remove_leftovers(folder)
+    if world.is_main and restart:
         logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
         for path in (*logs, output / f"{BEST}.safetensors", *list_saved_states(output)):
             remove(path)
+    world.gather(None)
 
 
 def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:

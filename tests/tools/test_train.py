@@ -91,7 +91,7 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *tiny(), *SMALL]
     assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
     text = capsys.readouterr().out
-    for words in ("0.15 M parameters", "static: 9000 steps of 1 clips", "3 images", "video: 1 steps",
+    for words in ("0.15 M parameters", "static: 9000 steps of 1 clip,", "3 images", "video: 1 step of 1 clip",
                   "clips/s", "validation: 1 video, 3 frames", "B at most", "time: ", "minutes; loss"):  # fmt: skip
         assert words in text
     assert not output.exists()
