@@ -132,8 +132,8 @@ class AOST(VOSModel):
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`.
 
-        With a shared block only the last output is normalized, as in the published code. Training decodes shallower
-        depths from the others, which tracking at that depth normalizes.
+        With a shared block only the last output is normalized, as in the published code: shallower depths, which
+        training decodes too, then have no norm, but in tracking at that depth they do.
         """
         x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
         size = (x.shape[2], x.shape[3])

@@ -8,6 +8,7 @@ A block on the tokens x of a frame, without projections and drop paths; K and V 
     x = x + feedforward(norm3(x))
 
 Once the frame has masks, and so an identity embedding E, it becomes memory: K = query(tokens), V = value(tokens + E).
+Queries and keys have one projection.
 
 The paper's attentions by name: Att is `attention.Attention`, AttID adds the identity embedding to the values
 (`LSTTBlock.memorize`), AttLT and AttST are long- and short-term attention, both of which read AttID's values.
@@ -64,7 +65,7 @@ class LSTTBlock(Block):
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
-        self.query = nn.Linear(dim, dim)  # W^K of the paper: queries and keys have one projection
+        self.query = nn.Linear(dim, dim)  # W^K of the paper
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)

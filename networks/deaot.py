@@ -6,7 +6,7 @@ replaces heads and feed-forward layers:
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
 
 with a gate U, a depthwise 5×5 convolution DW and a projection W; σ is SiLU, also applied to values. In `GPMBlock`, U is
-`gate` and `id_gate`, Q and K are the key half of `key_value`, V is its other half and `id_value`; DW and W are in
+`gate` and `id_gate`, Q and K are the first C/2 channels of `key_value`, V is the rest and `id_value`; DW and W are in
 `GatedOutput`. As published, there is no sine position embedding. A branch has C channels, its values and gates 2C; both
 branches share keys of C/2.
 """

@@ -1,4 +1,4 @@
-"""Image encoders: feature maps at strides 4, 8 and 16 of a normalized image, and of the last layer, also at 16.
+"""Image encoders: feature maps of a normalized image at strides 4, 8 and 16, and the last layer's map, also at 16.
 
 All batch norms are frozen.
 """

@@ -2,8 +2,8 @@
 
 Its authors published challenge reports (2023) and no code. The reports give the number of blocks and the pyramid;
 HQTrack's code gives widths, the wiring of both branches and the decoder, which the preset ``msdeaotl_hq`` reproduces.
-Not published, so taken from PAOT: identity patches of 8 pixels at stride 8, and every other token in its long-term
-memory.
+Not published, so taken from PAOT: identity patches of 8 pixels at stride 8, and long-term memory there of every other
+token along both axes.
 """
 
 from __future__ import annotations
