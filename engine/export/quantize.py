@@ -20,7 +20,7 @@ Clip = Sequence[tuple[np.ndarray, np.ndarray]]
 QUANTIZED_GRAPHS = ("assign_identities", "propagate", "memorize", "decode")
 """graphs in int8; ``encode`` is optional, as it costs accuracy on objects unlike those of the calibration"""
 OPERATORS = ("Conv", "MatMul", "Gemm")
-MIN_WEIGHTS = 60_000
+MIN_WEIGHTS = 50_000
 """weights of the smallest operator in int8; smaller ones are as fast in float32"""
 CALIBRATION_FRAMES = 16
 """number of frames whose tensors give the ranges"""
