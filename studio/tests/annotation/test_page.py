@@ -569,6 +569,18 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
     page.status("something else was done since")
 
 
+def test_running_job_can_be_stopped_without_scrolling(page, session):
+    draw(session, 0, 1)
+    tracker = hold(session, 4)
+    page.tab.set_viewport_size({"width": 1280, "height": 560})
+    job = start_job(session, 0)
+    page.tab.wait_for_selector("#job:not([hidden])")
+    aside, stop = (page.tab.locator(name).bounding_box() for name in ("aside", "#stop"))
+    assert stop["y"] + stop["height"] <= aside["y"] + aside["height"]
+    tracker.allow()
+    job.wait(20)
+
+
 def test_stroke_while_following_is_kept(page, session):
     draw(session, 0, 1)
     tracker = hold(session, 4)
