@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -39,8 +40,9 @@ from aotlab.sdk import (
     require_same_video,
     store_frame,
 )
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
+from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus
 from aotlab_studio.document.results import load_job_masks
 from aotlab_studio.files import (
@@ -300,17 +302,20 @@ def read_status(folder: Path) -> ClipStatus:
     """
     exported, remedy = read_export(folder / CORRECTED_FILE), f"run aotlab export-clips {folder.parent}"
     project = folder.with_name(folder.name + PROJECT_SUFFIX)
-    document = Document.read(project) if (project / PROJECT_FILE).is_file() else None
-    status: ClipStatus = "open" if document is None else document.status.value
+    status: ClipStatus = "open"
+    has_exported = True
+    if (project / PROJECT_FILE).is_file():
+        with closing(Document.read(project)) as document:
+            status, snapshot = document.status.value, document.snapshot
+            shown = snapshot.digest, snapshot.objects_digest
+            has_exported = not document.edited or (exported.digest, exported.objects) == shown
     if status == "rejected":
         return status
     for file in sorted(exported.files):
         if PurePosixPath(file).parts[0] == find_output("masks").file_name and not (folder / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    if document is not None and document.edited and status in EXPORTED_STATUSES:
-        snapshot = document.snapshot
-        if (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
-            raise InputError(f"its {status} masks are not exported; {remedy}")
+    if status in EXPORTED_STATUSES and not has_exported:
+        raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 
 

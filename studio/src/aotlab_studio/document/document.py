@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
+from aotlab_studio.document.database import Database
 from aotlab_studio.document.folder import (
-    LOG_FILE,
-    PROJECT_FILE,
     PROJECT_SUFFIX,
     Header,
     StoredVideo,
@@ -78,7 +78,7 @@ class Document:
 
     Args:
         header: of the project.
-        folder: of the project.
+        database: of the project; closed with the document.
         frames: the video, or its stored size and number of frames for a document that is only read.
         lock: lock required to change the document; None: read-only.
 
@@ -86,15 +86,20 @@ class Document:
     """
 
     def __init__(
-        self, header: Header, folder: Path, frames: FrameStore | StoredVideo, lock: FolderLock | None = None
+        self,
+        header: Header,
+        database: Database,
+        frames: FrameStore | StoredVideo,
+        lock: FolderLock | None = None,
     ) -> None:
-        self.header, self.folder, self.folder_lock = header, folder, lock
+        self.header, self.database, self.folder_lock = header, database, lock
+        self.folder = folder = database.folder
         self.results = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
         self._frames = frames
-        self.log = Log(folder / LOG_FILE)
-        self.masks = MaskStore(folder / "masks", frames.size)
-        self.layers = LayerStore(folder / "layers", frames.size, frames.count)
+        self.log = Log(database)
+        self.masks = MaskStore(database, frames.size)
+        self.layers = LayerStore(database, frames.size, frames.count)
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.actor = Actor()
@@ -104,14 +109,14 @@ class Document:
         self._pages: dict[int, str] = {}
         """page that made each entry, of all open pages and for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
-        """the last snapshot by its entry and the revision of the layers, for all views"""
+        """the last snapshot by its entry and the last result, for all views"""
         if self.log.problem:
             raise InputError(self.log.problem)
         for entry in self.log.entries.values():
             last = max([*entry.values.keyframes, *(layer.last for layer in entry.layers)], default=0)
             if last >= frames.count:
                 problem = f"names frame {last} of {frames.count}; restore the project from a backup"
-                raise InputError(f"{self.log.path}: {problem}")
+                raise InputError(f"{database.path}: {problem}")
         if lock is not None:
             shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
             for number in self.log.list_reachable():
@@ -120,9 +125,14 @@ class Document:
 
     @classmethod
     def read(cls, folder: Path) -> Document:
-        """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
-        header = read_header(folder / PROJECT_FILE)
-        return cls(header, folder, header.video)
+        """Read a project without its video and without a lock, until `close`; raise `InputError` if it is damaged."""
+        database = Database(folder)
+        try:
+            header = read_header(database)
+            return cls(header, database, header.video)
+        except BaseException:
+            database.close()
+            raise
 
     def act_as(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
@@ -136,15 +146,15 @@ class Document:
             for entry in [entry for entry, owner in self._pages.items() if owner == page]:
                 del self._pages[entry]
 
-    def at(self, entry: int, ends: Mapping[int, int] | None = None) -> Snapshot:
+    def at(self, entry: int, end: int | None = None) -> Snapshot:
         """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends or {})
+        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, end)
 
     @property
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            key = self.log.head, self.layers.revision
+            key = self.log.head, self.layers.end
             if key not in self._snapshots:
                 self._snapshots.clear()
                 self._snapshots[key] = self.at(self.log.head)
@@ -153,26 +163,27 @@ class Document:
     def freeze(self) -> Snapshot:
         """Return what shows now, without what is tracked later."""
         with self.lock:
-            return self.at(self.log.head, self.snapshot.ends)
+            return self.at(self.log.head, self.layers.end)
 
     @property
     def problems(self) -> list[str]:
         """Sentences about newer results, and about drawn masks that cannot be read."""
         snapshot = self.snapshot
         masks = [
-            f"frame {index}: the drawn mask of {snapshot.objects.get(object_id).name} is missing or damaged "
-            f"({path}); draw it again, or restore the file"
-            for index, object_id, path in snapshot.damaged
+            f"frame {index}: the drawn mask of {snapshot.objects.get(object_id).name} is missing or damaged; "
+            "draw it again"
+            for index, object_id in snapshot.damaged
         ]
         return [*filter(None, [self.conflict]), *masks]
 
     def close(self) -> None:
-        """Back up the log and release the project."""
+        """Back up the edits, close the file and release the project."""
         if self.folder_lock is not None:
-            with suppress(InputError):  # the log itself is complete
+            with suppress(InputError, OSError):  # the file itself is complete
                 self.folder_lock.require_held()
-                self.log.back_up()
+                self.database.back_up()
             self.folder_lock.release()
+        self.database.close()
 
     @property
     def frames(self) -> FrameStore:
@@ -229,7 +240,7 @@ class Document:
         Frames have to be in `Snapshot.editable_range`.
 
         Args:
-            repairs: store it although it changes nothing but the file of a mask.
+            repairs: store it although it changes nothing but a damaged mask.
         """
         with self.lock:
             self._require_clip(values)
@@ -324,7 +335,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects.ids:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.snapshot.ends, self.actor.name, utc_now()))
+            self._append(VersionRecord(self.log.head, title, self.layers.end, self.actor.name, utc_now()))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -339,7 +350,13 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            wanted = self.log.state(version.entry).limit_layers(version.ends)
+            kept = self.at(version.entry, version.end)
+            limited = {
+                key: msgspec.structs.replace(layer, end=version.end)
+                for key in kept.unfinished
+                if (layer := kept.state.layer(key)).end is None
+            }
+            wanted = kept.state.replace(State(layers={**limited}))
             self.edit(f"restore version {number}", self.snapshot.state.difference(wanted))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
@@ -405,7 +422,8 @@ class Document:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
         self._require_held()
-        self.log.append(record)
+        self.log.append(record, self.masks.new)
+        self.masks.new.clear()
         if isinstance(record, Entry) and self.actor.page is not None:
             self._pages[record.number] = self.actor.page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,8 +19,8 @@ from aotlab.sdk import (
     order_names,
     parse_classes,
 )
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE
 from aotlab_studio.formats.colors import parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes, parse_cvat_video
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
@@ -37,7 +38,8 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
         Exception: a field is missing or has a value of another type.
     """
     if (path / PROJECT_FILE).is_file():
-        return read_project(path, video)
+        with closing(Document.read(path)) as document:
+            return read_project(document, video)
     parsed = _parse(path, video)
     if parsed is None:
         return None
@@ -83,9 +85,8 @@ def _parse_json(tree: Any, video: VideoInfo) -> Parsed | None:
     return (parse_labelme([tree], video.size), {}, "") if is_labelme(tree) else None
 
 
-def read_project(folder: Path, video: VideoInfo) -> Annotations:
+def read_project(document: Document, video: VideoInfo) -> Annotations:
     """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
-    document = Document.read(folder)
     snapshot = document.snapshot
     size, count = snapshot.size, snapshot.count
     if size != video.size or video.length not in (None, count):

@@ -1,0 +1,141 @@
+"""The SQLite file of a project: header, log of edits, drawn masks, results of tracking; its backup and repair."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from aotlab import InputError
+from aotlab_studio.files import sync_folder
+from aotlab_studio.lock import FolderLock
+
+PROJECT_FILE = "project.sqlite"
+BACKUP_FILE = f"{PROJECT_FILE}.bak"
+JOURNAL_FILE = f"{PROJECT_FILE}-journal"
+TIMEOUT = 10.0
+"""seconds to wait for another program that reads or writes the file"""
+TABLES = {
+    "header": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
+    "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
+    "masks": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
+    "results": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
+}
+
+
+class Database:
+    """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
+
+    Args:
+        folder: of the project.
+        writable: create the file if it is missing; the caller holds the folder's lock.
+
+    Raises:
+        InputError: the file cannot be opened or, here and in all methods, read or written.
+    """
+
+    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+        self.folder, self.path = folder, folder / PROJECT_FILE
+        self._lock = threading.RLock()
+        if not writable:
+            _roll_back(folder)
+        try:
+            self._connection = _connect(self.path, "rwc" if writable else "ro")
+        except sqlite3.Error as error:
+            raise InputError(f"{self.path}: cannot be opened ({error}); check its permissions") from error
+        if writable:
+            self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
+            self.query("PRAGMA synchronous=FULL")
+        self._version = self.query("PRAGMA data_version")
+        if writable:
+            with self.transaction() as connection:
+                for table, columns in TABLES.items():
+                    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+                connection.execute("CREATE INDEX IF NOT EXISTS results_by_layer ON results (layer, id)")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                with self._connection:
+                    if self.query("PRAGMA data_version") != self._version:
+                        problem = "another program has opened this project; open it again"
+                        raise InputError(f"{self.path}: {problem}")
+                    yield self._connection
+            except sqlite3.Error as error:
+                remedy = "free space, or check the disk and the permissions"
+                raise InputError(f"{self.path}: cannot be written ({error}); {remedy}") from error
+
+    def query(self, statement: str, *values: int | str | None) -> list[Any]:
+        """Return the rows that a statement selects."""
+        try:
+            with self._lock:
+                return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            remedy = "repair it with annotate --recover"
+            raise InputError(f"{self.path}: cannot be read ({error}); {remedy}") from error
+
+    def read_content(self, table: str, key: int | str) -> bytes:
+        """Return the content of a row; empty if it is missing."""
+        rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
+        return rows[0][0] if rows else b""
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def back_up(self) -> None:
+        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself."""
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
+            with closing(Database(Path(made), writable=True)) as copy, copy.transaction() as connection:
+                for table in ("header", "records", "masks"):
+                    rows = self.query(f"SELECT id, content FROM {table}")
+                    connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
+            copy.path.replace(self.folder / BACKUP_FILE)
+        sync_folder(self.folder)
+
+    def copy_readable(self, folder: Path) -> None:
+        """Copy all rows of a damaged project and of its backup that can be read.
+
+        If results are lost, layers are not complete any more, so that their frames without a result are outdated.
+        """
+        with self.transaction() as connection:
+            for name, table in product((BACKUP_FILE, PROJECT_FILE), TABLES):
+                for order in ("ASC", "DESC"):  # from both ends to the damage
+                    try:
+                        with closing(_connect(folder / name, "rw")) as source:
+                            rows = source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}")
+                            values = ", ".join("?" * len(rows.description))
+                            connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({values})", rows)
+                        break
+                    except sqlite3.Error:
+                        if table == "results":
+                            connection.execute("DELETE FROM results WHERE length(content) = 0")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open a file; ``mode`` is ``ro``, ``rw``, or ``rwc`` to create a missing one."""
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(address, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def _roll_back(folder: Path) -> None:
+    """Remove what a killed program has written in part, unless another one holds the project."""
+    with suppress(InputError, OSError):
+        if (folder / JOURNAL_FILE).stat().st_size:
+            lock = FolderLock(folder)
+            try:
+                Database(folder, writable=True).close()
+            finally:
+                lock.release()
