@@ -8,7 +8,8 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.sdk import LostObjects, StoredPrediction, TrackedFrame
-from aotlab_studio.document.masks import LayerFile
+from aotlab_studio.document.database import Database
+from aotlab_studio.document.masks import LayerResults
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
 from aotlab_studio.review.batch import list_sentences, rank_entries, write_batch_review
@@ -108,8 +109,9 @@ def test_scores_survive_storage(tmp_path):
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, Signals(0.1, 0.2, 0.3))}
-    LayerFile(tmp_path / "000001.bin", labels.shape, 1).put(StoredResult(0, scores), labels)
-    read = LayerFile(tmp_path / "000001.bin", labels.shape, 1)
+    database = Database(tmp_path, writable=True)
+    LayerResults(database, 1, labels.shape, 1).put(StoredResult(0, scores), labels)
+    read = LayerResults(database, 1, labels.shape, 1)
     assert read.results[0].scores == scores
     assert (read.read(0) == labels).all()
 
