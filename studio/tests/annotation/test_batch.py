@@ -531,7 +531,7 @@ def age(path, seconds):
 
 
 def test_lease_holds_on_another_machine(folder, session, other_machine):
-    session.document.folder_lock.name_person("Ann")
+    session.document.database.folder_lock.name_person("Ann")
     other_machine()
     with pytest.raises(InputError, match=r"clip.aotlab: in use by Ann on .*; close it there, or wait 60 s"):
         open_session(folder)
@@ -556,7 +556,7 @@ def test_expired_lease_is_taken_and_its_owner_stops_writing(folder, session, oth
 
 def test_lease_of_a_killed_program_is_replaced_at_once(folder):
     first = open_session(folder)
-    first.document.folder_lock._file_lock.close()  # as the system does
+    first.document.database.folder_lock._file_lock.close()  # as the system does
     open_session(folder).close()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, settings
@@ -236,7 +237,11 @@ class History(RuleBasedStateMachine):
     def open(self) -> None:
         if hasattr(self, "document"):
             self.document.database.close()
-        self.document = Document(HEADER, Database(self.folder, writable=True), HEADER.video, Held())
+        database = Database(self.folder, Held())
+        with database.transaction() as connection:
+            row = 1, msgspec.json.encode(HEADER)
+            connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
+        self.document = Document(database)
 
     def pick(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")

@@ -20,11 +20,11 @@ from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_F
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.folder import compute_fingerprint, locate_project, recover_project
 from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
-from aotlab_studio.document.masks import LayerResults, LayerStore, Result, encode_png
+from aotlab_studio.document.masks import LayerStore, Result, encode_png
 from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.lock import LEASE
+from aotlab_studio.lock import LEASE, FolderLock
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -306,7 +306,7 @@ def test_rows_beyond_damage_are_kept(video, project):
     with closing(open_document(video)) as document:
         for index in range(1000):
             document.log.append(StatusRecord("open", str(index)))
-        document.folder_lock.release()  # killed: no new backup
+        document.database.folder_lock.release()  # killed: no new backup
     content = bytearray((project / PROJECT_FILE).read_bytes())
     start = content.index(b'"note":"200"') // 4096 * 4096  # a page of records of the backup
     content[start : start + 4096] = bytes(4096)
@@ -370,7 +370,7 @@ def test_each_damaged_line_is_restored_from_the_backup(video, project, lost, clo
         if step == "version" and not closed:
             document.database.back_up()
     size = document.log.size
-    (document.close if closed else document.folder_lock.release)()
+    (document.close if closed else document.database.folder_lock.release)()
     document.database.close()
     records = change_rows(project, "SELECT * FROM records")
     number = size - len(HISTORY) + lost + 1
@@ -593,34 +593,39 @@ def test_scores_of_the_same_mask_tracked_again_are_new(session):
     assert seen == [0.9, 0.4]
 
 
-def test_edits_of_another_program_are_kept(tmp_path):
-    ours, theirs = Database(tmp_path, writable=True), Database(tmp_path, writable=True)
+@pytest.fixture
+def lock(tmp_path):
+    lock = FolderLock(tmp_path)
+    yield lock
+    lock.release()
+
+
+def test_edits_of_another_program_are_kept(tmp_path, lock):
+    ours, theirs = Database(tmp_path, lock), Database(tmp_path, lock)
     Log(theirs).append(StatusRecord("accepted"))
     with pytest.raises(InputError, match="another program has opened this project"):
         Log(ours).append(StatusRecord("rejected"))
-    ids = np.ones((4, 6), np.uint16)
     with pytest.raises(InputError, match="another program has opened this project"):
-        LayerResults(ours, 1, (4, 6), 3).put(Result(1), ids)
+        LayerStore(ours, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     assert Log(Database(tmp_path)).status.status == "accepted"
 
 
-def test_damaged_result_costs_the_frames_after(tmp_path):
-    database, size = Database(tmp_path, writable=True), (4, 6)
-    layer = LayerResults(database, 1, size, 3)
+def test_damaged_result_costs_the_frames_after(tmp_path, lock):
+    layers = LayerStore(Database(tmp_path, lock), (4, 6), 3)
     for index in range(3):
-        layer.put(Result(index), np.full(size, index, np.uint16))
-    layer.finish()
-    database.close()
+        layers.put(1, Result(index), np.full((4, 6), index, np.uint16))
+    layers.finish(1)
     change_rows(tmp_path, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2")
-    database = Database(tmp_path, writable=True)
-    layer = LayerResults(database, 1, size, 3)
-    assert (sorted(layer.results), layer.complete, (layer.read(0) == 0).all()) == ([0], False, True)
-    layer.put(Result(1), np.full(size, 1, np.uint16))
-    assert sorted(LayerResults(database, 1, size, 3).results) == [0, 1]
+    layers = LayerStore(Database(tmp_path, lock), (4, 6), 3)
+    layer = layers.open(1)
+    assert (sorted(layer.results), layer.complete) == ([0], False)
+    assert (layers.read(layer, 0) == 0).all()
+    layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
+    assert sorted(LayerStore(Database(tmp_path, lock), (4, 6), 3).open(1).results) == [0, 1]
 
 
-def test_frame_replaced_while_it_is_read_is_intact(tmp_path, monkeypatch):
-    layers = LayerStore(Database(tmp_path, writable=True), (4, 6), 3)
+def test_frame_replaced_while_it_is_read_is_intact(tmp_path, lock, monkeypatch):
+    layers = LayerStore(Database(tmp_path, lock), (4, 6), 3)
     layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
     layer, sha256 = layers.open(1), hashlib.sha256
 
@@ -698,5 +703,5 @@ def test_person_is_not_written_into_a_lost_lease(session):
     other = lease.read_bytes().replace(msgspec.json.decode(lease.read_bytes())["token"].encode(), b"another")
     lease.write_bytes(other)
     with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
-        session.document.folder_lock.name_person("Ann")
+        session.document.database.folder_lock.name_person("Ann")
     assert lease.read_bytes() == other

@@ -64,7 +64,7 @@ def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     run_action(session, {"do": "undo"})
     session.job.wait(10)
     assert not any(labels.any() for labels in shown(session.document))
-    folder_lock = session.document.folder_lock
+    folder_lock = session.document.database.folder_lock
     session.runner.close()
     folder_lock.release()  # as after a kill: nothing else is written
     again = open_session(folder)

@@ -33,26 +33,26 @@ class Database:
 
     Args:
         folder: of the project.
-        writable: create the file if it is missing; the caller holds the folder's lock.
+        folder_lock: lock required to write; creates the file if it is missing. None: read-only.
 
     Raises:
         InputError: the file cannot be opened or, here and in all methods, read or written.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = False) -> None:
-        self.folder, self.path = folder, folder / PROJECT_FILE
+    def __init__(self, folder: Path, folder_lock: FolderLock | None = None) -> None:
+        self.folder, self.path, self.folder_lock = folder, folder / PROJECT_FILE, folder_lock
         self._lock = threading.RLock()
-        if not writable:
+        if folder_lock is None:
             _roll_back(folder)
         try:
-            self._connection = _connect(self.path, "rwc" if writable else "ro")
+            self._connection = _connect(self.path, "ro" if folder_lock is None else "rwc")
         except sqlite3.Error as error:
             raise InputError(f"{self.path}: cannot be opened ({error}); check its permissions") from error
-        if writable:
+        if folder_lock is not None:
             self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
             self.query("PRAGMA synchronous=FULL")
         self._version = self.query("PRAGMA data_version")
-        if writable:
+        if folder_lock is not None:
             with self.transaction() as connection:
                 for table, columns in TABLES.items():
                     connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
@@ -60,11 +60,16 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that."""
+        """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that.
+
+        Raises `InputError` as `FolderLock.require_held`.
+        """
+        assert self.folder_lock is not None
         with self._lock:
             if self._connection.in_transaction:
                 yield self._connection
                 return
+            self.folder_lock.require_held()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 with self._connection:
@@ -97,8 +102,12 @@ class Database:
 
     def back_up(self) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself."""
+        last = "SELECT max(id) FROM records"
+        with suppress(sqlite3.Error), closing(_connect(self.folder / BACKUP_FILE, "ro")) as backup:
+            if backup.execute(last).fetchall() == self.query(last):
+                return
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
-            with closing(Database(Path(made), writable=True)) as copy, copy.transaction() as connection:
+            with closing(Database(Path(made), self.folder_lock)) as copy, copy.transaction() as connection:
                 for table in ("header", "records", "masks"):
                     rows = self.query(f"SELECT id, content FROM {table}")
                     connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
@@ -136,6 +145,6 @@ def _roll_back(folder: Path) -> None:
         if (folder / JOURNAL_FILE).stat().st_size:
             lock = FolderLock(folder)
             try:
-                Database(folder, writable=True).close()
+                Database(folder, lock).close()
             finally:
                 lock.release()

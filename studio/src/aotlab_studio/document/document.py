@@ -19,8 +19,6 @@ from aotlab.sdk import VideoInfo
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.folder import (
     PROJECT_SUFFIX,
-    Header,
-    StoredVideo,
     digest_results,
     digest_values,
     read_header,
@@ -41,7 +39,6 @@ from aotlab_studio.document.log import (
 )
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.lock import FolderLock
 from aotlab_studio.protocol import DocumentEvent, DocumentState, Event, FrameEvent, ResultsEvent, Version
 from aotlab_studio.video import FrameStore
 
@@ -77,26 +74,18 @@ class Document:
     It appends to the log and to layers; `snapshot` reads them.
 
     Args:
-        header: of the project.
-        database: of the project; closed with the document.
-        frames: the video, or its stored size and number of frames for a document that is only read.
-        lock: lock required to change the document; None: read-only.
+        database: of the project; closed with the document, and its lock released.
+        frames: the video; None: its stored size and number of frames, for a document that is only read.
 
-    A damaged log raises `InputError`.
+    A damaged project raises `InputError`.
     """
 
-    def __init__(
-        self,
-        header: Header,
-        database: Database,
-        frames: FrameStore | StoredVideo,
-        lock: FolderLock | None = None,
-    ) -> None:
-        self.header, self.database, self.folder_lock = header, database, lock
+    def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
+        self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
         self.results = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
-        self._frames = frames
+        self._frames = frames = frames or self.header.video
         self.log = Log(database)
         self.masks = MaskStore(database, frames.size)
         self.layers = LayerStore(database, frames.size, frames.count)
@@ -117,7 +106,7 @@ class Document:
             if last >= frames.count:
                 problem = f"names frame {last} of {frames.count}; restore the project from a backup"
                 raise InputError(f"{database.path}: {problem}")
-        if lock is not None:
+        if database.folder_lock is not None:
             shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
             for number in self.log.list_reachable():
                 shown.update(self.log.entries[number].values.layers)
@@ -128,8 +117,7 @@ class Document:
         """Read a project without its video and without a lock, until `close`; raise `InputError` if it is damaged."""
         database = Database(folder)
         try:
-            header = read_header(database)
-            return cls(header, database, header.video)
+            return cls(database)
         except BaseException:
             database.close()
             raise
@@ -178,11 +166,11 @@ class Document:
 
     def close(self) -> None:
         """Back up the edits, close the file and release the project."""
-        if self.folder_lock is not None:
+        folder_lock = self.database.folder_lock
+        if folder_lock is not None:
             with suppress(InputError, OSError):  # the file itself is complete
-                self.folder_lock.require_held()
                 self.database.back_up()
-            self.folder_lock.release()
+            folder_lock.release()
         self.database.close()
 
     @property
@@ -235,7 +223,7 @@ class Document:
     # Edits
 
     def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> None:
-        """Append an edit, unless it changes nothing; raise `InputError` as `FolderLock.require_held`.
+        """Append an edit, unless it changes nothing; raise `InputError` as `Database.transaction`.
 
         Frames have to be in `Snapshot.editable_range`.
 
@@ -370,7 +358,6 @@ class Document:
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.end is not None:
                 return None
-            self._require_held()
             before = snapshot.labels(result.frame)
             ids = np.where(np.isin(before, snapshot.objects.locked), 0, ids)
             self.layers.put(layer_id, result, ids)
@@ -384,7 +371,6 @@ class Document:
         with self.lock:
             layer = self.snapshot.state.layers.get(layer_id)
             if layer is not None and layer.end is None:
-                self._require_held()
                 self.layers.finish(layer_id)
 
     def emit(self, event: Event) -> None:
@@ -421,15 +407,10 @@ class Document:
     def _append(self, record: Record) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
-        self._require_held()
         self.log.append(record, self.masks.new)
         self.masks.new.clear()
         if isinstance(record, Entry) and self.actor.page is not None:
             self._pages[record.number] = self.actor.page
-
-    def _require_held(self) -> None:
-        assert self.folder_lock is not None
-        self.folder_lock.require_held()
 
     def _notify(self, changed: State) -> None:
         """Send the events of values that were set, or set back."""

@@ -118,10 +118,8 @@ def digest_values(*values: object) -> str:
     return digest_text(repr(values))
 
 
-def open_folder(
-    folder: Path, frames: FrameStore, *, same_video: bool = False
-) -> tuple[Header, Database, FolderLock]:
-    """Lock the project of a video, and create it on first use; with ``same_video``, although its content has changed.
+def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> Database:
+    """Lock and open the project of a video, and create it on first use; with ``same_video``, although its content has changed.
 
     Raises `InputError` if the folder cannot be written, is in use by another process, or belongs to another video.
     """
@@ -142,7 +140,7 @@ def open_folder(
         video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
         if frames.levels is not None and not frames.levels.estimated:
             video.levels = (frames.levels.low, frames.levels.high)
-        database = Database(folder, writable=True)
+        database = Database(folder, lock)
         opened.callback(database.close)
         stored = read_header(database) if database.read_content("header", 1) else None
         if stored is not None:
@@ -153,7 +151,7 @@ def open_folder(
                 row = 1, msgspec.json.encode(header)
                 connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
         opened.pop_all()
-    return header, database, lock
+    return database
 
 
 def _refuse_earlier(folder: Path) -> None:
@@ -193,12 +191,12 @@ def recover_project(path: Path, project: Path | None = None) -> str:
         raise InputError(f"{folder}: not a project with edits; give the project to repair")
     lock = FolderLock(folder)
     try:
-        with suppress(InputError), closing(Database(folder, writable=True)) as database:
+        with suppress(InputError), closing(Database(folder, lock)) as database:
             sound = database.query("PRAGMA integrity_check") == [("ok",)]
             if sound and read_header(database) and not Log(database).problem:
                 return f"{file}: is not damaged"
         with tempfile.TemporaryDirectory(dir=folder, prefix=".recover.") as made:
-            with closing(Database(Path(made), writable=True)) as database:
+            with closing(Database(Path(made), lock)) as database:
                 database.copy_readable(folder)
                 size, copied = (
                     Log(database).size,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Collection
-from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
 
@@ -118,85 +117,36 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """name of the model"""
 
 
-_decoder = msgspec.json.Decoder(Result)
-Place = tuple[int, str]
-"""row id and digest of a mask"""
+decode_result = msgspec.json.Decoder(Result).decode
 
 
 class LayerResults:
     """Results of a layer; of several of a frame the last counts.
 
-    After a damaged one, no result counts: their frames have none, and the layer is not complete.
-
     Args:
-        size: height and width of the masks.
+        layer_id: id of the layer.
         count: number of frames of the video.
-        end: last row that counts; None: all.
-
-    Raises:
-        InputError: as `Database`, here and in all methods.
     """
 
-    def __init__(
-        self, database: Database, layer_id: int, size: tuple[int, int], count: int, end: int | None = None
-    ) -> None:
-        self.size, self._database, self._layer_id, self._count = size, database, layer_id, count
+    def __init__(self, layer_id: int, count: int) -> None:
+        self.layer_id, self._count = layer_id, count
         self.results: dict[int, Result] = {}
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
+        self.masks: dict[int, tuple[int, str]] = {}
+        """row id and digest of the mask of each frame"""
         self.complete = False
         self.end = 0
-        """last row that counts"""
-        self.places: dict[int, Place] = {}
-        """position of the mask by frame, of the last result of each"""
-        rows = database.query(
-            "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id", layer_id, end
-        )
-        with suppress(ValueError):  # damaged
-            for row_id, note in rows:
-                self._apply(_decoder.decode(note), row_id)
+        """row id of the last result; 0: none"""
 
-    def put(self, result: Result, ids: np.ndarray) -> None:
-        """Append a frame, H×W ids."""
-        content = encode_png(ids)
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        self._append(msgspec.structs.replace(result, digest=digest), content)
-
-    def finish(self) -> None:
-        """Mark the layer as complete."""
-        self._append(Result(-1), b"")
-
-    def read(self, frame: int, place: Place | None = None) -> np.ndarray:
-        """Return the ids H×W of a frame with a result; raise `InputError` if they are damaged.
-
-        Args:
-            place: of the frame's mask; None: the last one.
-        """
-        row_id, digest = place or self.places[frame]
-        content = self._database.read_content("results", row_id)
-        try:
-            if hashlib.sha256(content).hexdigest()[:16] != digest:
-                raise ValueError("another content than was stored")
-            return decode_png(content).reshape(self.size)
-        except Exception as error:  # decoders raise all kinds of errors
-            problem = f"the mask of frame {frame} is damaged ({error}); track it again"
-            raise InputError(f"{self._database.path}: {problem}") from error
-
-    def _append(self, result: Result, content: bytes) -> None:
-        values = self._layer_id, msgspec.json.encode(result), content
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM results WHERE layer = ? AND id > ?", (self._layer_id, self.end))
-            row = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", values)
-        assert row.lastrowid is not None
-        self._apply(result, row.lastrowid)
-
-    def _apply(self, result: Result, row_id: int) -> None:
+    def add(self, row_id: int, result: Result) -> None:
+        """Add the next result."""
         self.end, frame = row_id, result.frame
         self.complete = frame < 0
         if self.complete or frame >= self._count:
             return
-        self.results[frame], self.places[frame] = result, (row_id, result.digest)
+        self.results[frame], self.masks[frame] = result, (row_id, result.digest)
         for covered in self.coverage.values():
             covered[frame] = 0
         for object_id in (*result.scores, *result.absent):
@@ -205,7 +155,12 @@ class LayerResults:
 
 
 class LayerStore:
-    """Results of layers by id, loaded on demand."""
+    """Results of tracking by layer, loaded on demand; all methods raise `InputError` as `Database`.
+
+    Args:
+        size: height and width of the masks.
+        count: number of frames of the video.
+    """
 
     def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
         self._database, self._size, self._count = database, size, count
@@ -215,28 +170,45 @@ class LayerStore:
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """of frames, by a text of what they show"""
         (self.end,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
-        """last row of all layers"""
+        """row id of the last result of all layers; 0: none"""
 
     def open(self, layer_id: int, end: int | None = None) -> LayerResults:
-        """Return the results of a layer, up to the row ``end``; None: all, also those that are added later."""
+        """Return the results of a layer, up to the row ``end``; None: all, also those that are added later.
+
+        After a damaged one, no result counts: their frames have none, and the layer is not complete.
+        """
         with self._lock:
-            if end is not None and (layer := self._layers.get((layer_id, None))) is not None:
-                end = None if layer.complete and layer.end <= end else end
+            whole = self._layers.get((layer_id, None))
+            if whole is not None and whole.complete and end is not None and whole.end <= end:
+                return whole
             if (layer_id, end) not in self._layers:
-                self._layers[layer_id, end] = LayerResults(
-                    self._database, layer_id, self._size, self._count, end
-                )
+                self._layers[layer_id, end] = layer = LayerResults(layer_id, self._count)
+                rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
+                for row_id, note in self._database.query(rows, layer_id, end):
+                    try:
+                        layer.add(row_id, decode_result(note))
+                    except ValueError:
+                        break
             return self._layers[layer_id, end]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
-        """Append a frame to a layer; raises `InputError` as `LayerResults`."""
-        (layer := self.open(layer_id)).put(result, ids)
-        self.end = layer.end
+        """Append a frame, H×W ids, to a layer."""
+        content = encode_png(ids)
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        self._append(layer_id, msgspec.structs.replace(result, digest=digest), content)
 
     def finish(self, layer_id: int) -> None:
-        """Mark a layer as complete; raises `InputError` as `LayerResults`."""
-        (layer := self.open(layer_id)).finish()
-        self.end = layer.end
+        """Mark a layer as complete."""
+        self._append(layer_id, Result(-1), b"")
+
+    def read(self, layer: LayerResults, frame: int) -> np.ndarray:
+        """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
+        row_id, digest = layer.masks[frame]
+        try:
+            return self._cache.get_or_compute(row_id, lambda: self._load(row_id, digest))
+        except ValueError as error:
+            problem = f"the mask of frame {frame} is damaged ({error}); track it again"
+            raise InputError(f"{self._database.path}: {problem}") from error
 
     def keep_only(self, layer_ids: Collection[int]) -> None:
         """Remove the results of all other layers."""
@@ -245,7 +217,20 @@ class LayerStore:
             removed = [(layer_id,) for layer_id in stored.difference(layer_ids)]
             connection.executemany("DELETE FROM results WHERE layer = ?", removed)
 
-    def read(self, layer: LayerResults, frame: int) -> np.ndarray:
-        """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerResults.read`."""
-        place = layer.places[frame]
-        return self._cache.get_or_compute(place, lambda: layer.read(frame, place))
+    def _load(self, row_id: int, digest: str) -> np.ndarray:
+        """Return the ids of a row; raise `ValueError` if it is damaged."""
+        content = self._database.read_content("results", row_id)
+        if hashlib.sha256(content).hexdigest()[:16] != digest:
+            raise ValueError("another content than was stored")
+        return decode_png(content).reshape(self._size)
+
+    def _append(self, layer_id: int, result: Result, content: bytes) -> None:
+        """Append a result to a layer, in place of what follows a damaged one."""
+        layer = self.open(layer_id)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM results WHERE layer = ? AND id > ?", (layer_id, layer.end))
+            row = layer_id, msgspec.json.encode(result), content
+            row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
+        assert row_id is not None
+        layer.add(row_id, result)
+        self.end = row_id

@@ -74,9 +74,9 @@ def open_document(
         video = locate_project(folder)[0] if moved else find_video(real, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
-    header, database, lock = open_folder(folder, frames, same_video=same_video)
+    database = open_folder(folder, frames, same_video=same_video)
     try:
-        document = Document(header, database, frames, lock)
+        document = Document(database, frames)
         if job is not None:
             document.results = real
             if not document.edited and (document.has_new_results or not document.log.entries):
@@ -85,7 +85,7 @@ def open_document(
         return document
     except BaseException:
         database.close()
-        lock.release()
+        database.folder_lock.release()
         if not existed:
             shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -105,7 +105,7 @@ class Batch:
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
             found = found or self._open_session(name)
-            folder_lock = found.session.document.folder_lock
+            folder_lock = found.session.document.database.folder_lock
             if person and person != found.person and folder_lock is not None:
                 found.person = person
                 folder_lock.name_person(person)
