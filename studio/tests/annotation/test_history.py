@@ -35,16 +35,6 @@ masks = st.frozensets(st.sampled_from(PIXELS))
 steps: Counter[str] = Counter()
 
 
-class Held:
-    """A lock that holds."""
-
-    def require_held(self) -> None:
-        """Hold."""
-
-    def release(self) -> None:
-        """Do nothing."""
-
-
 @dataclass
 class Snapshot:
     """Everything that undo and redo move between."""
@@ -237,7 +227,7 @@ class History(RuleBasedStateMachine):
     def open(self) -> None:
         if hasattr(self, "document"):
             self.document.database.close()
-        database = Database(self.folder, Held())
+        database = Database(self.folder, writable=True)
         with database.transaction() as connection:
             row = 1, msgspec.json.encode(HEADER)
             connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)

@@ -24,7 +24,7 @@ from aotlab_studio.document.masks import LayerStore, Result, encode_png
 from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.lock import LEASE, FolderLock
+from aotlab_studio.lock import LEASE
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
@@ -594,38 +594,39 @@ def test_scores_of_the_same_mask_tracked_again_are_new(session):
 
 
 @pytest.fixture
-def lock(tmp_path):
-    lock = FolderLock(tmp_path)
-    yield lock
-    lock.release()
+def database(tmp_path):
+    with closing(Database(tmp_path, writable=True)) as database:
+        yield database
 
 
-def test_edits_of_another_program_are_kept(tmp_path, lock):
-    ours, theirs = Database(tmp_path, lock), Database(tmp_path, lock)
-    Log(theirs).append(StatusRecord("accepted"))
+def test_edits_of_another_program_are_kept(tmp_path, database):
+    record = msgspec.json.encode(StatusRecord("accepted"))
+    change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
     with pytest.raises(InputError, match="another program has opened this project"):
-        Log(ours).append(StatusRecord("rejected"))
+        Log(database).append(StatusRecord("rejected"))
     with pytest.raises(InputError, match="another program has opened this project"):
-        LayerStore(ours, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
+        LayerStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     assert Log(Database(tmp_path)).status.status == "accepted"
 
 
-def test_damaged_result_costs_the_frames_after(tmp_path, lock):
-    layers = LayerStore(Database(tmp_path, lock), (4, 6), 3)
+def test_damaged_result_costs_the_frames_after(tmp_path, database):
+    layers = LayerStore(database, (4, 6), 3)
     for index in range(3):
         layers.put(1, Result(index), np.full((4, 6), index, np.uint16))
     layers.finish(1)
+    database.close()
     change_rows(tmp_path, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2")
-    layers = LayerStore(Database(tmp_path, lock), (4, 6), 3)
-    layer = layers.open(1)
-    assert (sorted(layer.results), layer.complete) == ([0], False)
-    assert (layers.read(layer, 0) == 0).all()
-    layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
-    assert sorted(LayerStore(Database(tmp_path, lock), (4, 6), 3).open(1).results) == [0, 1]
+    with closing(Database(tmp_path, writable=True)) as database:
+        layers = LayerStore(database, (4, 6), 3)
+        layer = layers.open(1)
+        assert (sorted(layer.results), layer.complete) == ([0], False)
+        assert (layers.read(layer, 0) == 0).all()
+        layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
+        assert sorted(LayerStore(database, (4, 6), 3).open(1).results) == [0, 1]
 
 
-def test_frame_replaced_while_it_is_read_is_intact(tmp_path, lock, monkeypatch):
-    layers = LayerStore(Database(tmp_path, lock), (4, 6), 3)
+def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
+    layers = LayerStore(database, (4, 6), 3)
     layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
     layer, sha256 = layers.open(1), hashlib.sha256
 

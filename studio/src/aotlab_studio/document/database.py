@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,30 +33,37 @@ class Database:
 
     Args:
         folder: of the project.
-        folder_lock: lock required to write; creates the file if it is missing. None: read-only.
+        writable: lock the folder, and create it and the file if they are missing.
 
     Raises:
-        InputError: the file cannot be opened or, here and in all methods, read or written.
+        InputError: as `FolderLock`, the file cannot be opened or, here and in all methods, read or written.
     """
 
-    def __init__(self, folder: Path, folder_lock: FolderLock | None = None) -> None:
-        self.folder, self.path, self.folder_lock = folder, folder / PROJECT_FILE, folder_lock
+    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+        self.folder, self.path = folder, folder / PROJECT_FILE
         self._lock = threading.RLock()
-        if folder_lock is None:
-            _roll_back(folder)
-        try:
-            self._connection = _connect(self.path, "ro" if folder_lock is None else "rwc")
-        except sqlite3.Error as error:
-            raise InputError(f"{self.path}: cannot be opened ({error}); check its permissions") from error
-        if folder_lock is not None:
-            self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
-            self.query("PRAGMA synchronous=FULL")
-        self._version = self.query("PRAGMA data_version")
-        if folder_lock is not None:
-            with self.transaction() as connection:
-                for table, columns in TABLES.items():
-                    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
-                connection.execute("CREATE INDEX IF NOT EXISTS results_by_layer ON results (layer, id)")
+        with ExitStack() as opened:
+            self.folder_lock = FolderLock(folder) if writable else None
+            """lock of another program's changes; None: read-only"""
+            if self.folder_lock is not None:
+                opened.callback(self.folder_lock.release)
+            else:
+                _roll_back(folder)
+            try:
+                self._connection = _connect(self.path, "rwc" if writable else "ro")
+            except sqlite3.Error as error:
+                raise InputError(f"{self.path}: cannot be opened ({error}); check its permissions") from error
+            opened.callback(self._connection.close)
+            if writable:
+                self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
+                self.query("PRAGMA synchronous=FULL")
+            self._version = self.query("PRAGMA data_version")
+            if writable:
+                with self.transaction() as connection:
+                    for table, columns in TABLES.items():
+                        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+                    connection.execute("CREATE INDEX IF NOT EXISTS results_by_layer ON results (layer, id)")
+            self._opened = opened.pop_all()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -96,9 +103,9 @@ class Database:
         return rows[0][0] if rows else b""
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and release the folder."""
         with self._lock:
-            self._connection.close()
+            self._opened.close()
 
     def back_up(self) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself."""
@@ -107,7 +114,7 @@ class Database:
             if backup.execute(last).fetchall() == self.query(last):
                 return
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
-            with closing(Database(Path(made), self.folder_lock)) as copy, copy.transaction() as connection:
+            with closing(Database(Path(made), writable=True)) as copy, copy.transaction() as connection:
                 for table in ("header", "records", "masks"):
                     rows = self.query(f"SELECT id, content FROM {table}")
                     connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
@@ -143,8 +150,4 @@ def _roll_back(folder: Path) -> None:
     """Remove what a killed program has written in part, unless another one holds the project."""
     with suppress(InputError, OSError):
         if (folder / JOURNAL_FILE).stat().st_size:
-            lock = FolderLock(folder)
-            try:
-                Database(folder, lock).close()
-            finally:
-                lock.release()
+            Database(folder, writable=True).close()

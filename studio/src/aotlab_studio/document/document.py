@@ -74,7 +74,7 @@ class Document:
     It appends to the log and to layers; `snapshot` reads them.
 
     Args:
-        database: of the project; closed with the document, and its lock released.
+        database: of the project; closed with the document.
         frames: the video; None: its stored size and number of frames, for a document that is only read.
 
     A damaged project raises `InputError`.
@@ -85,10 +85,10 @@ class Document:
         self.folder = folder = database.folder
         self.results = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
-        self._frames = frames = frames or self.header.video
+        self._frames = video = frames or self.header.video
         self.log = Log(database)
-        self.masks = MaskStore(database, frames.size)
-        self.layers = LayerStore(database, frames.size, frames.count)
+        self.masks = MaskStore(database, video.size)
+        self.layers = LayerStore(database, video.size, video.count)
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.actor = Actor()
@@ -103,8 +103,8 @@ class Document:
             raise InputError(self.log.problem)
         for entry in self.log.entries.values():
             last = max([*entry.values.keyframes, *(layer.last for layer in entry.layers)], default=0)
-            if last >= frames.count:
-                problem = f"names frame {last} of {frames.count}; restore the project from a backup"
+            if last >= video.count:
+                problem = f"names frame {last} of {video.count}; restore the project from a backup"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
             shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
@@ -165,12 +165,11 @@ class Document:
         return [*filter(None, [self.conflict]), *masks]
 
     def close(self) -> None:
-        """Back up the edits, close the file and release the project."""
-        folder_lock = self.database.folder_lock
-        if folder_lock is not None:
+        """Back up the edits, and close the database."""
+        if self.database.folder_lock is not None:
             with suppress(InputError, OSError):  # the file itself is complete
+                self.database.folder_lock.require_held()
                 self.database.back_up()
-            folder_lock.release()
         self.database.close()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def digest_values(*values: object) -> str:
 
 
 def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> Database:
-    """Lock and open the project of a video, and create it on first use; with ``same_video``, although its content has changed.
+    """Open the project of a video, created on first use; with ``same_video``, although its content has changed.
 
     Raises `InputError` if the folder cannot be written, is in use by another process, or belongs to another video.
     """
@@ -133,15 +133,12 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
     _refuse_earlier(folder)
-    with ExitStack() as opened:
-        lock = FolderLock(folder)
-        opened.callback(lock.release)
-        path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
-        video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
-        if frames.levels is not None and not frames.levels.estimated:
-            video.levels = (frames.levels.low, frames.levels.high)
-        database = Database(folder, lock)
-        opened.callback(database.close)
+    path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
+    video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
+    if frames.levels is not None and not frames.levels.estimated:
+        video.levels = (frames.levels.low, frames.levels.high)
+    database = Database(folder, writable=True)
+    try:
         stored = read_header(database) if database.read_content("header", 1) else None
         if stored is not None:
             _require_same_video(folder, stored.video, video, same_content=same_video)
@@ -150,7 +147,9 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
             with database.transaction() as connection:
                 row = 1, msgspec.json.encode(header)
                 connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
-        opened.pop_all()
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
@@ -191,12 +190,12 @@ def recover_project(path: Path, project: Path | None = None) -> str:
         raise InputError(f"{folder}: not a project with edits; give the project to repair")
     lock = FolderLock(folder)
     try:
-        with suppress(InputError), closing(Database(folder, lock)) as database:
+        with suppress(InputError), closing(Database(folder)) as database:
             sound = database.query("PRAGMA integrity_check") == [("ok",)]
             if sound and read_header(database) and not Log(database).problem:
                 return f"{file}: is not damaged"
         with tempfile.TemporaryDirectory(dir=folder, prefix=".recover.") as made:
-            with closing(Database(Path(made), lock)) as database:
+            with closing(Database(Path(made), writable=True)) as database:
                 database.copy_readable(folder)
                 size, copied = (
                     Log(database).size,

@@ -85,7 +85,6 @@ def open_document(
         return document
     except BaseException:
         database.close()
-        database.folder_lock.release()
         if not existed:
             shutil.rmtree(folder, ignore_errors=True)
         raise
