@@ -108,7 +108,7 @@ def test_project_of_an_earlier_version_rejected(folder):
     project.mkdir()
     (project / "project.json").write_text('{"version": 5}')
     for path in (folder, project):
-        with pytest.raises(InputError, match=r"project.json: a project of an earlier version; .*; move its"):
+        with pytest.raises(InputError, match=r"project.json: a project of an earlier version, .*; move its"):
             open_session(path)
 
 

@@ -18,6 +18,8 @@ from aotlab_studio.lock import FolderLock
 PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
+EARLIER_FILE = "project.json"
+"""file of projects of earlier versions"""
 TIMEOUT = 10.0
 """seconds to wait for another program that reads or writes the file"""
 TABLES = {
@@ -36,15 +38,18 @@ class Database:
         writable: lock the folder, and create it and the file if they are missing.
 
     Raises:
-        InputError: as `FolderLock`, the file cannot be opened or, here and in all methods, read or written.
+        InputError: as `FolderLock`; of an earlier version; or, here and in all methods, not readable or writable.
     """
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         self.folder, self.path = folder, folder / PROJECT_FILE
         self._lock = threading.RLock()
+        if (folder / EARLIER_FILE).is_file():
+            problem = "a project of an earlier version, which this one cannot read"
+            raise InputError(f"{folder / EARLIER_FILE}: {problem}; move its folder away")
         with ExitStack() as opened:
             self.folder_lock = FolderLock(folder) if writable else None
-            """lock of another program's changes; None: read-only"""
+            """held to write; None: read-only"""
             if self.folder_lock is not None:
                 opened.callback(self.folder_lock.release)
             else:

@@ -15,15 +15,13 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
-from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
+from aotlab_studio.document.database import BACKUP_FILE, EARLIER_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.log import Count, Log, digest_text
 from aotlab_studio.files import describe_write_error
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
-EARLIER_FILE = "project.json"
-"""file of a project of an earlier format"""
 EXPORT = "export"
 """folder of the last export"""
 FORMAT_VERSION = 6
@@ -83,7 +81,6 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     real = Path(os.path.realpath(path))
     if not any((path / name).is_file() for name in (PROJECT_FILE, EARLIER_FILE)):
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
-    _refuse_earlier(path)
     stored = read_video(path).path
     for video in (path / stored, real.parent / Path(stored).name):
         if os.path.exists(video):
@@ -123,16 +120,10 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
 
     Raises `InputError` if the folder cannot be written, is in use by another process, or belongs to another video.
     """
-    for name in (
-        LOCK,
-        LEASE,
-        PROJECT_FILE,
-        JOURNAL_FILE,
-        EXPORT,
-    ):  # a link would write files outside the project
+    names = (LOCK, LEASE, PROJECT_FILE, JOURNAL_FILE, EXPORT)
+    for name in names:  # a link would write files outside the project
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
-    _refuse_earlier(folder)
     path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
     video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
     if frames.levels is not None and not frames.levels.estimated:
@@ -151,13 +142,6 @@ def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -
         database.close()
         raise
     return database
-
-
-def _refuse_earlier(folder: Path) -> None:
-    """Raise `InputError` for a project of an earlier format."""
-    if (folder / EARLIER_FILE).is_file():
-        problem = f"a project of an earlier version; this program reads {FORMAT_VERSION}"
-        raise InputError(f"{folder / EARLIER_FILE}: {problem}; move its folder away")
 
 
 def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:
@@ -197,10 +181,8 @@ def recover_project(path: Path, project: Path | None = None) -> str:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".recover.") as made:
             with closing(Database(Path(made), writable=True)) as database:
                 database.copy_readable(folder)
-                size, copied = (
-                    Log(database).size,
-                    database.query("SELECT ifnull(max(id), 0) FROM records")[0][0],
-                )
+                size = Log(database).size
+                (copied,) = database.query("SELECT ifnull(max(id), 0) FROM records")[0]
                 with database.transaction() as connection:
                     connection.execute("DELETE FROM records WHERE id > ?", (size,))
             names = (f"{PROJECT_FILE}.damaged-{number}" for number in count(1))
