@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -302,20 +301,17 @@ def read_status(folder: Path) -> ClipStatus:
     """
     exported, remedy = read_export(folder / CORRECTED_FILE), f"run aotlab export-clips {folder.parent}"
     project = folder.with_name(folder.name + PROJECT_SUFFIX)
-    status: ClipStatus = "open"
-    has_exported = True
-    if (project / PROJECT_FILE).is_file():
-        with closing(Document.read(project)) as document:
-            status, snapshot = document.status.value, document.snapshot
-            shown = snapshot.digest, snapshot.objects_digest
-            has_exported = not document.edited or (exported.digest, exported.objects) == shown
+    document = Document.read(project) if (project / PROJECT_FILE).is_file() else None
+    status: ClipStatus = "open" if document is None else document.status.value
     if status == "rejected":
         return status
     for file in sorted(exported.files):
         if PurePosixPath(file).parts[0] == find_output("masks").file_name and not (folder / file).is_file():
             raise InputError(f"{file}, an exported mask, is missing; {remedy}")
-    if status in EXPORTED_STATUSES and not has_exported:
-        raise InputError(f"its {status} masks are not exported; {remedy}")
+    if document is not None and document.edited and status in EXPORTED_STATUSES:
+        snapshot = document.snapshot
+        if (exported.digest, exported.objects) != (snapshot.digest, snapshot.objects_digest):
+            raise InputError(f"its {status} masks are not exported; {remedy}")
     return status
 
 

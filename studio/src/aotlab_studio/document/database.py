@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import product
@@ -68,7 +69,8 @@ class Database:
                     for table, columns in TABLES.items():
                         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
                     connection.execute("CREATE INDEX IF NOT EXISTS results_by_layer ON results (layer, id)")
-            self._opened = opened.pop_all()
+            self.close = weakref.finalize(self, opened.pop_all().close)
+            """close the file and release the folder, at the latest when nothing uses the database any more"""
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -106,11 +108,6 @@ class Database:
         """Return the content of a row; empty if it is missing."""
         rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
         return rows[0][0] if rows else b""
-
-    def close(self) -> None:
-        """Close the file and release the folder."""
-        with self._lock:
-            self._opened.close()
 
     def back_up(self) -> None:
         """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself."""

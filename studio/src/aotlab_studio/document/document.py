@@ -114,13 +114,8 @@ class Document:
 
     @classmethod
     def read(cls, folder: Path) -> Document:
-        """Read a project without its video and without a lock, until `close`; raise `InputError` if it is damaged."""
-        database = Database(folder)
-        try:
-            return cls(database)
-        except BaseException:
-            database.close()
-            raise
+        """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
+        return cls(Database(folder))
 
     def act_as(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""

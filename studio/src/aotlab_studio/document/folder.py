@@ -68,8 +68,7 @@ def read_header(database: Database) -> Header:
 
 def read_video(folder: Path) -> StoredVideo:
     """Return the video of a project; raise `InputError` as `read_header`."""
-    with closing(Database(folder)) as database:
-        return read_header(database).video
+    return read_header(Database(folder)).video
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:

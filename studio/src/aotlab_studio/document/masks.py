@@ -57,12 +57,10 @@ class MaskStore:
     def put(self, mask: np.ndarray) -> str:
         """Add a mask to the next entry; return its digest, an empty text for an empty mask."""
         digest = _digest_mask(mask) if mask.any() else ""
-        try:
-            self._load(digest)
-        except InputError:  # missing or damaged
+        if not self.is_readable(digest):
             self.new[digest] = encode_png(mask)
-        self._cache.put(digest, mask.copy())
-        self._readable[digest] = True
+            self._cache.put(digest, mask.copy())
+            self._readable[digest] = True
         return digest
 
     def is_readable(self, digest: str) -> bool:

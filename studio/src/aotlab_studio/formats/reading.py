@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -38,8 +37,7 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
         Exception: a field is missing or has a value of another type.
     """
     if (path / PROJECT_FILE).is_file():
-        with closing(Document.read(path)) as document:
-            return read_project(document, video)
+        return read_project(path, video)
     parsed = _parse(path, video)
     if parsed is None:
         return None
@@ -85,8 +83,9 @@ def _parse_json(tree: Any, video: VideoInfo) -> Parsed | None:
     return (parse_labelme([tree], video.size), {}, "") if is_labelme(tree) else None
 
 
-def read_project(document: Document, video: VideoInfo) -> Annotations:
+def read_project(folder: Path, video: VideoInfo) -> Annotations:
     """Return the shown masks of all frames with a result; raise `InputError` without one, or for another video."""
+    document = Document.read(folder)
     snapshot = document.snapshot
     size, count = snapshot.size, snapshot.count
     if size != video.size or video.length not in (None, count):

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -231,19 +231,13 @@ class Batch:
                 info = path.stat()
                 stamp.append((path.name, info.st_mtime_ns, info.st_size))
         if name in self._open or name not in self._described or self._described[name][0] != stamp:
-            with self._read_document(name, project) as document:
-                self._described[name] = stamp, describe_clip(name, document)
+            self._described[name] = stamp, describe_clip(name, self._read_document(name, project))
         return self._described[name][1]
 
-    @contextmanager
-    def _read_document(self, name: str, project: Path) -> Iterator[Document]:
-        """Yield the document of a clip, which may be open; raise `InputError` if it is damaged."""
+    def _read_document(self, name: str, project: Path) -> Document:
+        """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
         found = self._open.get(name)
-        if found is not None:
-            yield found.session.document
-        else:
-            with closing(Document.read(project)) as document:
-                yield document
+        return Document.read(project) if found is None else found.session.document
 
     def draw_thumbnail(self, name: str) -> bytes:
         """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
@@ -257,17 +251,14 @@ class Batch:
             return path.read_bytes()
         frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
         images = [draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16))]
-        if has_project:
-            with self._read_document(name, project) as document:
-                snapshot = document.snapshot
-                confidence = {
-                    index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
-                    for index in snapshot.annotated_frames
-                }
-                if confidence:
-                    worst = min(confidence, key=confidence.__getitem__)
-                    shown = dict.fromkeys((min(confidence), worst, max(confidence)))
-                    images = [draw_thumbnail(frames.read(each), snapshot.labels(each)) for each in shown]
+        if has_project and (snapshot := self._read_document(name, project).snapshot).annotated_frames:
+            confidence = {
+                index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
+                for index in snapshot.annotated_frames
+            }
+            worst = min(confidence, key=confidence.__getitem__)
+            shown = dict.fromkeys((min(confidence), worst, max(confidence)))
+            images = [draw_thumbnail(frames.read(each), snapshot.labels(each)) for each in shown]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:

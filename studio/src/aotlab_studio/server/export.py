@@ -6,7 +6,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -214,15 +214,15 @@ def export_clips(
     for name, project in sorted(projects.items()):
         try:
             if (project / PROJECT_FILE).is_file():
-                with closing(Document.read(project)) as stored:
-                    status = stored.log.status.status if stored.log.status else "open"
-                    if stored.status.value in EXPORTED_STATUSES:
-                        names.append(name)
-                        classes |= list_classes(stored.snapshot)
-                    elif stored.has_new_results and status in EXPORTED_STATUSES:
-                        problems.append(f"{name}: tracked again since it was {status}; set its status again")
-                    else:
-                        left_out.append(f"{name} ({stored.status.value})")
+                stored = Document.read(project)
+                status = stored.log.status.status if stored.log.status else "open"
+                if stored.status.value in EXPORTED_STATUSES:
+                    names.append(name)
+                    classes |= list_classes(stored.snapshot)
+                elif stored.has_new_results and status in EXPORTED_STATUSES:
+                    problems.append(f"{name}: tracked again since it was {status}; set its status again")
+                else:
+                    left_out.append(f"{name} ({stored.status.value})")
         except InputError as error:
             problems.append(f"{name}: {error}")
     left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
