@@ -287,7 +287,8 @@ def test_damaged_file_is_repaired_from_its_backup(video, project, place):
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
         file.write(b"X" * 5000)
-    assert not look(video)
+    with pytest.raises(InputError, match=r"project.sqlite: cannot be .*; repair it with annotate --recover"):
+        open_document(video)
     damaged = (project / PROJECT_FILE).read_bytes()
     assert recover_project(project).endswith(
         "project.sqlite: repaired; 0 of 2002 edits lost; project.sqlite.damaged-1 is the old file"

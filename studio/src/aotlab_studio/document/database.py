@@ -55,10 +55,8 @@ class Database:
                 opened.callback(self.folder_lock.release)
             else:
                 _roll_back(folder)
-            try:
+            with self._explain("opened"):
                 self._connection = _connect(self.path, "rwc" if writable else "ro")
-            except sqlite3.Error as error:
-                raise InputError(f"{self.path}: cannot be opened ({error}); check its permissions") from error
             opened.callback(self._connection.close)
             if writable:
                 self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
@@ -84,25 +82,16 @@ class Database:
                 yield self._connection
                 return
             self.folder_lock.require_held()
-            try:
+            with self._explain("written"), self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
-                with self._connection:
-                    if self.query("PRAGMA data_version") != self._version:
-                        problem = "another program has opened this project; open it again"
-                        raise InputError(f"{self.path}: {problem}")
-                    yield self._connection
-            except sqlite3.Error as error:
-                remedy = "free space, or check the disk and the permissions"
-                raise InputError(f"{self.path}: cannot be written ({error}); {remedy}") from error
+                if self.query("PRAGMA data_version") != self._version:
+                    raise InputError(f"{self.path}: another program has opened this project; open it again")
+                yield self._connection
 
     def query(self, statement: str, *values: int | str | None) -> list[Any]:
         """Return the rows that a statement selects."""
-        try:
-            with self._lock:
-                return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            remedy = "repair it with annotate --recover"
-            raise InputError(f"{self.path}: cannot be read ({error}); {remedy}") from error
+        with self._explain("read"), self._lock:
+            return self._connection.execute(statement, values).fetchall()
 
     def read_content(self, table: str, key: int | str) -> bytes:
         """Return the content of a row; empty if it is missing."""
@@ -128,24 +117,41 @@ class Database:
 
         If results are lost, layers are not complete any more, so that their frames without a result are outdated.
         """
-        with self.transaction() as connection:
-            for name, table in product((BACKUP_FILE, PROJECT_FILE), TABLES):
-                for order in ("ASC", "DESC"):  # from both ends to the damage
-                    try:
-                        with closing(_connect(folder / name, "rw")) as source:
-                            rows = source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}")
-                            values = ", ".join("?" * len(rows.description))
-                            connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({values})", rows)
-                        break
-                    except sqlite3.Error:
-                        if table == "results":
-                            connection.execute("DELETE FROM results WHERE length(content) = 0")
+        for name, (table, columns) in product((BACKUP_FILE, PROJECT_FILE), TABLES.items()):
+            damaged, values = list[sqlite3.Error](), ", ".join("?" * len(columns.split(",")))
+            with self.transaction() as connection:
+                rows = _read_rows(folder / name, table, damaged)
+                connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({values})", rows)
+                if damaged and table == "results":
+                    connection.execute("DELETE FROM results WHERE length(content) = 0")
+
+    @contextmanager
+    def _explain(self, action: str) -> Iterator[None]:
+        """Raise `InputError` for an error of SQLite."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            remedy = "repair it with annotate --recover"
+            if isinstance(error, sqlite3.OperationalError):  # not damaged
+                remedy = "free space, or check the disk and the permissions"
+            raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open a file; ``mode`` is ``ro``, ``rw``, or ``rwc`` to create a missing one."""
     address = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(address, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def _read_rows(path: Path, table: str, damaged: list[sqlite3.Error]) -> Iterator[Any]:
+    """Yield the rows of a table that can be read, from both ends to the damage, which is added to ``damaged``."""
+    for order in ("ASC", "DESC"):
+        try:
+            with closing(_connect(path, "rw")) as source:
+                yield from source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}")
+                return
+        except sqlite3.Error as error:
+            damaged.append(error)
 
 
 def _roll_back(folder: Path) -> None:
