@@ -17,7 +17,7 @@ from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
-from aotlab_studio.document.document import Actor
+from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import compute_fingerprint, locate_project, recover_project
 from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import LayerStore, Result, encode_png
@@ -673,6 +673,25 @@ def test_drawing_and_its_entry_are_stored_together(folder, statement):
     with closing(open_session(folder)) as again:
         assert again.document.problems == []
         assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
+
+
+def test_reader_leaves_a_write_of_another_machine(folder, tmp_path):
+    session, copy = open_session(folder), tmp_path / "copy.aotlab"
+    draw(session, 0, 1)
+    with suppress(ZeroDivisionError), session.document.database.transaction() as connection:
+        connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
+        connection.execute("UPDATE records SET content = zeroblob(9000)")
+        shutil.copytree(session.document.folder, copy)
+        raise ZeroDivisionError
+    session.close()
+    lease = msgspec.json.decode((copy / LEASE).read_bytes())
+    (copy / LEASE).write_bytes(msgspec.json.encode({**lease, "kernel": "another"}))
+    before = [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)]
+    with pytest.raises(InputError, match=r"cannot be read"):
+        Document.read(copy)
+    assert [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)] == before
+    (copy / LEASE).unlink()
+    assert Document.read(copy).snapshot.labels(0).any()
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder):

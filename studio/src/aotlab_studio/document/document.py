@@ -216,24 +216,23 @@ class Document:
 
     # Edits
 
-    def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> None:
+    def edit(self, title: str, values: State, frame: int | None = None) -> None:
         """Append an edit, unless it changes nothing; raise `InputError` as `Database.transaction`.
 
         Frames have to be in `Snapshot.editable_range`.
-
-        Args:
-            repairs: store it although it changes nothing but a damaged mask.
         """
         with self.lock:
             self._require_clip(values)
-            if not repairs:
-                values = self.log.state(self.log.head).find_changes(values)
-            if values != State():
+            changes = self.log.state(self.log.head).find_changes(values)
+            for index, masks in values.keyframes.items():  # also a damaged mask that is drawn again
+                if not self.masks.new.keys().isdisjoint((masks or {}).values()):
+                    changes.keyframes[index] = masks
+            if changes != State():
                 number, actor = len(self.log.entries) + 1, self.actor
                 self._append(
-                    Entry(number, self.log.head, title, values, frame, actor.message, actor.name, utc_now())
+                    Entry(number, self.log.head, title, changes, frame, actor.message, actor.name, utc_now())
                 )
-                self._notify(values)
+                self._notify(changes)
 
     def _require_clip(self, values: State) -> None:
         """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
