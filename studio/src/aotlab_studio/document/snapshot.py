@@ -253,6 +253,7 @@ class Snapshot:
     @cached_property
     def pending(self) -> list[int]:
         """Layers that are not complete and not replaced by a newer one, oldest first."""
+        layers = {key: self.state.layer(key) for key in self.state.layers}
 
         def replaces(newer: Layer, layer: Layer) -> bool:
             covers = newer.first <= layer.tracked[0] and newer.last >= layer.tracked[1]
@@ -261,10 +262,7 @@ class Snapshot:
         return [
             key
             for key in self.unfinished
-            if not any(
-                other > key and replaces(self.state.layer(other), self.state.layer(key))
-                for other in self.state.layers
-            )
+            if not any(other > key and replaces(newer, layers[key]) for other, newer in layers.items())
         ]
 
     @cached_property
