@@ -17,12 +17,7 @@ from msgspec import Meta
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
 from aotlab_studio.document.database import Database
-from aotlab_studio.document.folder import (
-    PROJECT_SUFFIX,
-    digest_results,
-    digest_values,
-    read_header,
-)
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
 from aotlab_studio.document.log import (
     EXPORTED_STATUSES,
     ClipStatus,
@@ -34,6 +29,7 @@ from aotlab_studio.document.log import (
     State,
     StatusRecord,
     VersionRecord,
+    digest_values,
     format_time,
     utc_now,
 )

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
-from aotlab_studio.document.database import BACKUP_FILE, EARLIER_FILE, JOURNAL_FILE, PROJECT_FILE, Database
-from aotlab_studio.document.log import Count, Log, digest_text
+from aotlab_studio.document.database import EARLIER_FILE, JOURNAL_FILE, PROJECT_FILE, Database
+from aotlab_studio.document.log import Count, Log, digest_values
 from aotlab_studio.files import describe_write_error
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
@@ -109,11 +109,6 @@ def digest_results(folder: Path) -> str:
     return digest_values(job.input_digest, job.frames, job.first_frame, job.last_frame, job.fingerprint)
 
 
-def digest_values(*values: object) -> str:
-    """Return a digest of plain values, 32 characters."""
-    return digest_text(repr(values))
-
-
 def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> Database:
     """Open the project of a video, created on first use; with ``same_video``, although its content has changed.
 
@@ -163,13 +158,9 @@ def recover_project(path: Path, project: Path | None = None) -> str:
     Arguments are as in `locate_project`. Raises `InputError` without a project, or if it is in use by another process,
     or cannot be read or written.
     """
-
-    def is_project(folder: Path) -> bool:
-        return any((folder / name).is_file() for name in (PROJECT_FILE, BACKUP_FILE))
-
-    folder = path if is_project(path) else locate_project(path, project)[1]
+    folder = path if (path / PROJECT_FILE).is_file() else locate_project(path, project)[1]
     file = folder / PROJECT_FILE
-    if not is_project(folder):
+    if not file.is_file():
         raise InputError(f"{folder}: not a project with edits; give the project to repair")
     lock = FolderLock(folder)
     try:

@@ -320,9 +320,9 @@ def find_digest(state: State, frame: int, object_id: int) -> str:
     return (state.keyframes.get(frame) or {}).get(object_id, "")
 
 
-def digest_text(text: str) -> str:
-    """Return a digest, 32 characters."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def digest_values(*values: object) -> str:
+    """Return a digest of plain values, 32 characters."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
 def format_time(text: str) -> str:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
-from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_text, find_digest
+from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values, find_digest
 from aotlab_studio.document.masks import LayerResults, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
@@ -216,7 +216,7 @@ class Snapshot:
     @cached_property
     def digest(self) -> str:
         """Digest of what shows: equal digests mean equal masks."""
-        return digest_text("".join(map(self._describe, self.annotated_frames)))
+        return digest_values(*map(self._describe, self.annotated_frames))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -224,11 +224,11 @@ class Snapshot:
         items = [
             (item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in self.objects
         ]
-        return digest_text(repr((items, self.classes, self.attributes)))
+        return digest_values(items, self.classes, self.attributes)
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
-        return digest_text(self._describe(index))
+        return digest_values(self._describe(index))
 
     def _describe(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""

@@ -25,13 +25,8 @@ from aotlab import InputError
 from aotlab.sdk import JOB_RECORD, concat_images
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.folder import (
-    PROJECT_SUFFIX,
-    digest_results,
-    digest_values,
-    read_job,
-    read_levels,
-)
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_job, read_levels
+from aotlab_studio.document.log import digest_values
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import REVIEW_FILE, list_sentences, locate_video, read_entries
