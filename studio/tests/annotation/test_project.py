@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import closing, suppress
 
 import msgspec
@@ -673,6 +675,32 @@ def test_drawing_and_its_entry_are_stored_together(folder, statement):
     with closing(open_session(folder)) as again:
         assert again.document.problems == []
         assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from studio.tests.annotation.clips import draw, open_session, set_mask
+session = open_session(Path(sys.argv[1]))
+draw(session, 0, 1)
+mask = np.zeros((40, 60), bool)
+for pixel in range(2000):
+    mask.flat[pixel] = True
+    set_mask(session.document, 1, 1, mask)
+    print(pixel, flush=True)
+"""
+
+
+def test_acknowledged_strokes_survive_a_kill(folder):
+    for count in (3, 40):
+        with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
+            seen = [int(writer.stdout.readline()) for _ in range(count)]
+            writer.kill()
+            seen += [int(line) for line in writer.stdout]
+        with closing(open_session(folder)) as session:
+            assert session.document.problems == []
+            assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
 
 
 def test_reader_leaves_a_write_of_another_machine(folder, tmp_path):
