@@ -703,6 +703,17 @@ def test_acknowledged_strokes_survive_a_kill(folder):
             assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
 
 
+@pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
+def test_project_of_any_name_is_opened(folder, tmp_path, name):
+    session = open_session(folder, project=tmp_path / name)
+    draw(session, 0, 1)
+    session.close()
+    assert Document.read(tmp_path / name).snapshot.labels(0).any()
+    assert session.document.snapshot.labels(0).any()  # a request that is still being answered
+    with pytest.raises(InputError, match="closed meanwhile; open it again"):
+        editing.set_note(session.document, 0, "late")
+
+
 def test_reader_leaves_a_write_of_another_machine(folder, tmp_path):
     session, copy = open_session(folder), tmp_path / "copy.aotlab"
     draw(session, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 import threading
@@ -11,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aotlab import InputError
 from aotlab_studio.files import sync_folder
@@ -78,10 +80,10 @@ class Database:
         """
         assert self.folder_lock is not None
         with self._lock:
+            self.folder_lock.require_held()
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            self.folder_lock.require_held()
             with self._explain("written"), self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 if self.query("PRAGMA data_version") != self._version:
@@ -139,7 +141,8 @@ class Database:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open a file; ``mode`` is ``ro``, ``rw``, or ``rwc`` to create a missing one."""
-    address = f"{path.absolute().as_uri()}?mode={mode}"
+    name = quote(os.fsencode(path.absolute().as_posix()))
+    address = f"file:{'//' if name.startswith('/') else '///'}{name}?mode={mode}"  # also of a Windows share
     return sqlite3.connect(address, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
 
 

@@ -70,7 +70,7 @@ class Document:
     It appends to the log and to layers; `snapshot` reads them.
 
     Args:
-        database: of the project; closed with the document.
+        database: of the project, released with the document.
         frames: the video; None: its stored size and number of frames, for a document that is only read.
 
     A damaged project raises `InputError`.
@@ -156,12 +156,12 @@ class Document:
         return [*filter(None, [self.conflict]), *masks]
 
     def close(self) -> None:
-        """Back up the edits, and close the database."""
+        """Back up the edits and release the project; what still reads the document goes on."""
         if self.database.folder_lock is not None:
             with suppress(InputError, OSError):  # the file itself is complete
                 self.database.folder_lock.require_held()
                 self.database.back_up()
-        self.database.close()
+            self.database.folder_lock.release()
 
     @property
     def frames(self) -> FrameStore:
