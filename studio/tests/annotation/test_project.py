@@ -628,6 +628,21 @@ def test_damaged_result_costs_the_frames_after(tmp_path, database):
         assert sorted(LayerStore(database, (4, 6), 3).open(1).results) == [0, 1]
 
 
+def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
+    LayerStore(database, (4, 6), 3).put(1, Result(0), np.ones((4, 6), np.uint16))
+    layers, query = LayerStore(database, (4, 6), 3), database.query
+
+    def fail(*arguments):
+        monkeypatch.setattr(database, "query", query)
+        raise InputError("cannot be read")
+
+    monkeypatch.setattr(database, "query", fail)
+    with pytest.raises(InputError, match="cannot be read"):
+        layers.open(1)
+    layers.put(1, Result(1), np.ones((4, 6), np.uint16))
+    assert sorted(LayerStore(database, (4, 6), 3).open(1).results) == [0, 1]
+
+
 def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
     layers = LayerStore(database, (4, 6), 3)
     layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))

@@ -119,15 +119,10 @@ decode_result = msgspec.json.Decoder(Result).decode
 
 
 class LayerResults:
-    """Results of a layer; of several of a frame the last counts.
+    """Results of a layer of a video of ``count`` frames; of several of a frame the last counts."""
 
-    Args:
-        layer_id: id of the layer.
-        count: number of frames of the video.
-    """
-
-    def __init__(self, layer_id: int, count: int) -> None:
-        self.layer_id, self._count = layer_id, count
+    def __init__(self, count: int) -> None:
+        self._count = count
         self.results: dict[int, Result] = {}
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
@@ -180,13 +175,14 @@ class LayerStore:
             if whole is not None and whole.complete and end is not None and whole.end <= end:
                 return whole
             if (layer_id, end) not in self._layers:
-                self._layers[layer_id, end] = layer = LayerResults(layer_id, self._count)
+                layer = LayerResults(self._count)
                 rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
                 for row_id, note in self._database.query(rows, layer_id, end):
                     try:
                         layer.add(row_id, decode_result(note))
                     except ValueError:
                         break
+                self._layers[layer_id, end] = layer
             return self._layers[layer_id, end]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
