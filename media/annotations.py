@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 """patterns of files beside a mask file whose contents its reader may use"""
-PROJECT = "project.json"
+PROJECT = "project.sqlite"
 """file of a project of the studio, whose reader is a plug-in"""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
 """outputs of a job that hold the masks of all frames, the best first"""

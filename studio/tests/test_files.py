@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab import InputError
-from aotlab_studio.files import REPLACED, RecordFile, move_entries
+from aotlab_studio.files import REPLACED, move_entries
 
 KILLED = """
 import os, shutil, sys
@@ -65,15 +65,3 @@ def test_failed_replacement_changes_nothing(tmp_path, monkeypatch):
         move_entries(tmp_path / "made", tmp_path / "out")
     assert [(tmp_path / "out" / name / "mask.png").read_text() for name in ("a", "b")] == ["old", "old"]
     assert not list((tmp_path / "out").glob(f"{REPLACED}*"))
-
-
-@pytest.mark.parametrize(
-    ("code", "remedy"), [(errno.ENOSPC, "free space"), (errno.EACCES, "check the disk and the permissions")]
-)
-def test_write_error_names_its_remedy(tmp_path, monkeypatch, code, remedy):
-    def fail(*arguments):
-        raise OSError(code, "failed")
-
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(InputError, match=rf"log: cannot be written \(failed\); {remedy}$"):
-        RecordFile(tmp_path / "log", 0).append_bytes(b"record", sync=True)

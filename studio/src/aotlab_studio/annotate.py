@@ -95,7 +95,7 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 @click.option(
     "--recover",
     is_flag=True,
-    help="repair the damaged log of a project from its backup, and print how many lines are lost",
+    help="repair the damaged file of a project with its backup, and print how many edits are lost",
 )
 @click.option(
     "--host",

@@ -39,8 +39,9 @@ from aotlab.sdk import (
     require_same_video,
     store_frame,
 )
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
+from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus
 from aotlab_studio.document.results import load_job_masks
 from aotlab_studio.files import (

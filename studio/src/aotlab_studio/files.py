@@ -1,4 +1,4 @@
-"""Files of a project: atomic writes, appended records, files that replace others together."""
+"""Files of a project: atomic writes, files that replace others together."""
 
 from __future__ import annotations
 
@@ -41,47 +41,6 @@ def write_json(path: Path, value: Any) -> None:
 def write_compact_json(path: Path, value: Any) -> None:
     """Replace a file by JSON in one line, as `write_bytes`; text outside ASCII is escaped, undecodable names too."""
     write_bytes(path, (json.dumps(value, separators=(",", ":")) + "\n").encode())
-
-
-class RecordFile:
-    """A file to which records are appended. What follows the last whole one was cut off, and is replaced by the next.
-
-    Args:
-        path: the file; created by the first record.
-        size: bytes of the file when it was read.
-    """
-
-    def __init__(self, path: Path, size: int) -> None:
-        self.path, self.end, self._size = path, 0, size
-        """``end``: bytes of whole records"""
-
-    def append_bytes(self, content: bytes, *, sync: bool = False) -> None:
-        """Write a record; with ``sync``, it survives a power cut.
-
-        Raises:
-            InputError: that fails, or another program has written the file; the records are as before.
-        """
-        path, end = self.path, self.end
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("r+b" if path.exists() else "x+b", buffering=0) as file:
-                if file.seek(0, os.SEEK_END) != self._size:
-                    raise InputError(f"{path}: another program has opened this project; open it again")
-                file.truncate(file.seek(end))
-                try:
-                    if file.write(content) != len(content):
-                        raise OSError(errno.ENOSPC, "no space left on the device")
-                    if sync:
-                        os.fsync(file.fileno())
-                except OSError:
-                    with suppress(OSError):  # the first error says more
-                        file.truncate(end)
-                    raise
-        except OSError as error:
-            raise InputError(describe_write_error(path, error)) from error
-        self.end = self._size = end + len(content)
-        if sync and not end:
-            sync_folder(path.parent)
 
 
 def describe_write_error(path: Path | str, error: OSError) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import threading
 import time
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from PIL import Image
 from aotlab import Prediction
 from aotlab.media.video_writer import VideoWriter
 from aotlab_studio.document import editing
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.results import open_document
 from aotlab_studio.protocol import ResultsEvent
 from aotlab_studio.server.session import Session
@@ -125,6 +128,12 @@ def start_job(session, *args, **options):
     """Start a job and return it; arguments as of `Session.track`."""
     session.track(*args, **options)
     return session.job
+
+
+def change_rows(folder, statement, *values):
+    """Run a statement on the file of a project that is not open, and return its rows."""
+    with closing(sqlite3.connect(folder / PROJECT_FILE)) as connection, connection:
+        return connection.execute(statement, values).fetchall()
 
 
 def set_mask(document, index, object_id, mask):

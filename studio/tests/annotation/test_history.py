@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, settings
@@ -17,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from aotlab import InputError
 from aotlab_studio.document import editing
+from aotlab_studio.document.database import Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
@@ -30,16 +33,6 @@ HEADER = Header(FORMAT_VERSION, "test", StoredVideo("clip", COUNT, SIZE, {}))
 frames = st.integers(0, COUNT - 1)
 masks = st.frozensets(st.sampled_from(PIXELS))
 steps: Counter[str] = Counter()
-
-
-class Held:
-    """A lock that holds."""
-
-    def require_held(self) -> None:
-        """Hold."""
-
-    def release(self) -> None:
-        """Do nothing."""
 
 
 @dataclass
@@ -232,7 +225,13 @@ class History(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def open(self) -> None:
-        self.document = Document(HEADER, self.folder, HEADER.video, Held())
+        if hasattr(self, "document"):
+            self.document.database.close()
+        database = Database(self.folder, writable=True)
+        with database.transaction() as connection:
+            row = 1, msgspec.json.encode(HEADER)
+            connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
+        self.document = Document(database)
 
     def pick(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.model.now.locked)), label="object")
@@ -444,19 +443,19 @@ class History(RuleBasedStateMachine):
         self.document.set_status("accepted", "", [])
         self.model.accepted = [self.model.show(frame) for frame in range(COUNT)]
 
-    @rule(
-        lines=st.sampled_from([b"", b"{", b'{"type":"edit","number":1', b"\xff\x00"]),
-        tail=st.binary(max_size=20),
-    )
-    def kill_and_restart(self, lines, tail) -> None:
-        """Drop everything in memory, with records that were being written cut off."""
-        if self.document.log.path.exists():
-            with self.document.log.path.open("ab") as file:
-                file.write(lines)
-        for path in self.folder.glob("layers/*.bin"):
-            if tail and self.model.complete.isdisjoint({int(path.stem)}):
-                with path.open("ab") as file:
-                    file.write((2**20).to_bytes(4, "little") + b"\0\0\0\0" + tail)
+    @rule(size=st.sampled_from([0, 100, 10_000]), layer_id=st.integers(1, 9))
+    def kill_and_restart(self, size, layer_id) -> None:
+        """Continue with the files as they are while an entry and a result are being written."""
+        killed, database = Path(tempfile.mkdtemp(prefix="aotlab-history-")), self.document.database
+        with suppress(ZeroDivisionError), database.transaction() as connection:
+            connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
+            connection.execute("INSERT INTO records VALUES (99999, zeroblob(?))", (size,))
+            connection.execute("INSERT INTO results VALUES (NULL, ?, '', zeroblob(?))", (layer_id, size))
+            connection.execute("DELETE FROM masks")
+            shutil.copytree(self.folder, killed, dirs_exist_ok=True)
+            raise ZeroDivisionError
+        shutil.rmtree(self.folder)
+        self.folder = killed
         self.open()
 
     @invariant()

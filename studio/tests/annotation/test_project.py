@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import closing, suppress
 
 import msgspec
@@ -16,16 +18,11 @@ from PIL import Image
 from aotlab import InputError
 from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
-from aotlab_studio.document.document import Actor
-from aotlab_studio.document.folder import (
-    LOG_FILE,
-    PROJECT_FILE,
-    compute_fingerprint,
-    locate_project,
-    recover_project,
-)
+from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
+from aotlab_studio.document.document import Actor, Document
+from aotlab_studio.document.folder import compute_fingerprint, locate_project, recover_project
 from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
-from aotlab_studio.document.masks import LayerFile, LayerStore, Result, encode_png
+from aotlab_studio.document.masks import LayerStore, Result, encode_png
 from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
@@ -33,6 +30,7 @@ from aotlab_studio.lock import LEASE
 from aotlab_studio.server.actions import run_action, strips
 from studio.tests.annotation.clips import (
     LENGTH,
+    change_rows,
     draw,
     draw_folder,
     open_session,
@@ -98,14 +96,22 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
 
-def test_project_of_another_version_rejected(folder):
+def test_project_of_another_version_rejected(video, project):
+    change_rows(project, "UPDATE header SET content = replace(content, '\"version\":6', '\"version\":7')")
+    for path in (video, project):
+        with pytest.raises(
+            InputError, match=r"project.sqlite: version 7; this program reads 6; move its folder away$"
+        ):
+            open_session(path)
+
+
+def test_project_of_an_earlier_version_rejected(folder):
     project = folder.parent / "clip.aotlab"
     project.mkdir()
-    (project / PROJECT_FILE).write_text(json.dumps({"version": 4, "video": {}, "objects": {}}))
-    with pytest.raises(
-        InputError, match=r"project.json: version 4; this program reads 5; move its folder away$"
-    ):
-        open_session(folder)
+    (project / "project.json").write_text('{"version": 5}')
+    for path in (folder, project):
+        with pytest.raises(InputError, match=r"project.json: a project of an earlier version, .*; move its"):
+            open_session(path)
 
 
 def test_project_with_a_merged_object_is_reopened(folder):
@@ -224,92 +230,128 @@ def parts(tree, path=()):
         yield from parts(tree[key], (*path, key))
 
 
-def test_replaced_fields_of_a_project_are_read_or_rejected(video, project):
-    text = (project / PROJECT_FILE).read_text()
-    assert look(video)
-    for path in parts(json.loads(text)):
+def replace_values(content):
+    """Yield JSON with each of its values replaced by others."""
+    for path in parts(json.loads(content)):
         for value in VALUES:
-            tree = json.loads(text)
-            parent = tree
+            parent = tree = json.loads(content)
             for key in path[:-1]:
                 parent = parent[key]
             parent[path[-1]] = value
-            (project / PROJECT_FILE).write_text(json.dumps(tree))
-            look(video)
-            with suppress(InputError):
-                locate_project(project)
+            yield json.dumps(tree).encode()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff\xfe", b"[" * 100_000])
-def test_invalid_project_file_rejected(video, project, content):
-    (project / PROJECT_FILE).write_bytes(content)
-    assert not look(video)
+def test_replaced_fields_of_the_header_are_read_or_rejected(video, project):
+    assert look(video)
+    for content in replace_values(change_rows(project, "SELECT content FROM header")[0][0]):
+        change_rows(project, "UPDATE header SET content = ?", content)
+        look(video)
+        with suppress(InputError):
+            locate_project(project)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"5", b"\xff\xfe", b"[" * 100_000])
+def test_invalid_header_rejected(video, project, content):
+    change_rows(project, "UPDATE header SET content = ?", content)
+    for path in (video, project):
+        with pytest.raises(InputError, match=r"the header is damaged \(.*\); repair it with .* --recover"):
+            open_document(path)
+    recover_project(project)
+    assert look(video)
 
 
 def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
-    file = project / LOG_FILE
-    lines = file.read_text().splitlines()
     assert look(video)
-    for number, line in enumerate(lines):
-        for path in parts(json.loads(line)):
-            for value in VALUES:
-                parent = tree = json.loads(line)
-                for key in path[:-1]:
-                    parent = parent[key]
-                parent[path[-1]] = value
-                file.write_text("\n".join([*lines[:number], json.dumps(tree), *lines[number + 1 :]]) + "\n")
-                with suppress(AssertionError):  # another status
-                    look(video)
+    for number, record in change_rows(project, "SELECT id, content FROM records"):
+        for content in replace_values(record):
+            change_rows(project, "UPDATE records SET content = ? WHERE id = ?", content, number)
+            with suppress(AssertionError):  # another status
+                look(video)
+        change_rows(project, "UPDATE records SET content = ? WHERE id = ?", record, number)
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"type":"head","head":9}'])
-def test_damaged_line_of_the_log_is_named(video, project, line):
-    file = project / LOG_FILE
-    content = file.read_bytes()
-    file.write_bytes(line + b"\n" + content)
-    with pytest.raises(InputError, match=r"log.jsonl: line 1 is damaged \(.*\); repair it with .* --recover"):
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"type":"head","head":9}', None])
+def test_damaged_record_is_named(video, project, content):
+    if content is None:
+        change_rows(project, "DELETE FROM records WHERE id = 1")
+    else:
+        change_rows(project, "UPDATE records SET content = ? WHERE id = 1", content)
+    with pytest.raises(InputError, match=r"record 1 is damaged \(.*\); repair it with .* --recover"):
         open_document(video)
 
 
-def test_damaged_log_is_repaired_from_its_backup(video, project):
-    file = project / LOG_FILE
-    intact = file.read_bytes()
-    assert (project / "log.jsonl.bak").read_bytes() == intact
-    document = open_document(video)
-    editing.set_note(document, 1, "later")
-    document.folder_lock.release()  # killed: no new backup
-    content = file.read_bytes()
-    file.write_bytes(b"X" + content[1:])
-    sentence = recover_project(project)
-    assert sentence.endswith("log.jsonl: repaired; no line lost; log.jsonl.damaged-1 is the old file")
-    assert file.read_bytes() == content
-    assert (project / "log.jsonl.damaged-1").read_bytes() == b"X" + content[1:]
+@pytest.mark.parametrize("place", ["start", "schema", "middle", "end"])
+def test_damaged_file_is_repaired_from_its_backup(video, project, place):
+    with closing(open_document(video)) as document:
+        for index in range(2000):
+            document.log.append(StatusRecord("open", str(index)))
+    with (project / PROJECT_FILE).open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
+        file.write(b"X" * 5000)
+    with pytest.raises(InputError, match=r"project.sqlite: cannot be .*; repair it with annotate --recover"):
+        open_document(video)
+    damaged = (project / PROJECT_FILE).read_bytes()
+    assert recover_project(project).endswith(
+        "project.sqlite: repaired; 0 of 2002 edits lost; project.sqlite.damaged-1 is the old file"
+    )
+    assert (project / "project.sqlite.damaged-1").read_bytes() == damaged
+    with closing(open_document(video)) as document:
+        assert document.log.size == 2002
+        assert document.snapshot.labels(0).any()
+
+
+def test_rows_beyond_damage_are_kept(video, project):
+    """The backup has the first records, the damaged file the last ones."""
+    with closing(open_document(video)) as document:
+        for index in range(1000):
+            document.log.append(StatusRecord("open", str(index)))
+    with closing(open_document(video)) as document:
+        for index in range(1000):
+            document.log.append(StatusRecord("open", str(index)))
+        document.database.folder_lock.release()  # killed: no new backup
+    content = bytearray((project / PROJECT_FILE).read_bytes())
+    start = content.index(b'"note":"200"') // 4096 * 4096  # a page of records of the backup
+    content[start : start + 4096] = bytes(4096)
+    (project / PROJECT_FILE).write_bytes(content)
+    assert not look(video)
+    assert "repaired; 0 of 2002 edits lost" in recover_project(project)
     assert look(video)
 
 
-def test_damaged_log_without_backup_loses_the_lines_after(video, project, capsys, monkeypatch):
+def test_results_of_a_damaged_file_are_tracked_again(folder):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    start_job(session, 0).wait()
+    session.close()
+    project = session.document.folder
+    with (project / PROJECT_FILE).open("r+b") as file:
+        file.write(b"X" * 100)
+    recover_project(project)
+    with closing(open_session(folder)) as again:
+        assert (again.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
+        assert again.document.snapshot.list_outdated() == [(1, LENGTH - 1)]
+
+
+def test_damaged_record_without_backup_loses_those_after(video, project, capsys, monkeypatch):
     monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
     with closing(open_document(video)) as document:
         for frame in (1, 2):
             editing.set_note(document, frame, "later")
-    file = project / LOG_FILE
-    damage(project, -2)
+    damage(project, 3)
     assert cli.main([str(project), "--recover", "--no-browser"]) == 0
-    assert "log.jsonl: repaired; the last 2 lines lost; log.jsonl.damaged-1 is" in capsys.readouterr().out
+    assert "repaired; 2 of 4 edits lost; project.sqlite.damaged-1 is" in capsys.readouterr().out
     with closing(open_document(video)) as again:
         assert again.snapshot.notes == {}
         assert again.snapshot.labels(0).any()
-    assert recover_project(project) == f"{file}: is not damaged"
+    assert recover_project(project) == f"{project / PROJECT_FILE}: is not damaged"
 
 
 def damage(project, number, content=b"X"):
-    """Replace the first bytes of a line of the log, and remove its backup."""
-    (project / "log.jsonl.bak").unlink(missing_ok=True)
-    lines = (project / LOG_FILE).read_bytes().splitlines(keepends=True)
-    lines[number] = content + lines[number][len(content) :]
-    (project / LOG_FILE).write_bytes(b"".join(lines))
-    return lines[number]
+    """Replace a record, and remove the backup."""
+    (project / BACKUP_FILE).unlink(missing_ok=True)
+    change_rows(project, "UPDATE records SET content = ? WHERE id = ?", content, number)
 
 
 HISTORY = ["a", "b", "undo", "c", "status", "d", "undo", "undo", "redo", "version", "e", "f", "undo"]
@@ -329,50 +371,31 @@ def test_each_damaged_line_is_restored_from_the_backup(video, project, lost, clo
         else:
             editing.set_note(document, frame % 3, step)
         if step == "version" and not closed:
-            document.log.back_up()
-    content = document.log.path.read_bytes()
-    start = content.count(b"\n") - len(HISTORY)
-    (document.close if closed else document.folder_lock.release)()
-    lines = content.splitlines(keepends=True)
-    lines[start + lost] = b"X" + lines[start + lost][1:]
-    document.log.path.write_bytes(b"".join(lines))
+            document.database.back_up()
+    size = document.log.size
+    (document.close if closed else document.database.folder_lock.release)()
+    document.database.close()
+    records = change_rows(project, "SELECT * FROM records")
+    number = size - len(HISTORY) + lost + 1
+    change_rows(project, "UPDATE records SET content = 'X' WHERE id = ?", number)
     backed_up = closed or lost <= HISTORY.index("version")
     count = 0 if backed_up else len(HISTORY) - lost
-    words = "no line" if not count else "1 line" if count == 1 else f"the last {count} lines"
-    assert f"repaired; {words} lost" in recover_project(project)
-    repaired = document.log.path.read_bytes()
-    assert repaired == (content if backed_up else b"".join(lines[: start + lost]))
+    assert f"repaired; {count} of {size} edits lost" in recover_project(project)
+    assert change_rows(project, "SELECT * FROM records") == records[: size - count]
     with closing(open_document(video)) as again:
         assert again.snapshot.labels(0).any()
 
 
-def test_repairs_keep_every_damaged_log(video, project):
+def test_repairs_keep_every_damaged_file(video, project):
     for number in (1, 2):
-        damage(project, 1, b"%d" % number)
+        damage(project, 2, b"%d" % number)
         recover_project(project)
         with closing(open_document(video)) as document:
             editing.set_note(document, 0, f"note {number}")
-    copies = sorted(project.glob("log.jsonl.damaged-*"))
-    assert [path.read_bytes().splitlines()[1][:1] for path in copies] == [b"1", b"2"]
-
-
-@pytest.mark.parametrize("content", [b"", b'{"version": 5, "id": 7}'])
-def test_deleted_header_is_made_again(video, project, content):
-    header = project / PROJECT_FILE
-    header.write_bytes(content)
-    for path in (video, project):
-        with pytest.raises(InputError, match=r"project\.json: damaged \(.*; delete it and open the video"):
-            open_document(path)
-    header.unlink()
-    assert look(video)
-
-
-def test_project_of_another_version_is_not_repaired(video, project):
-    content = (project / PROJECT_FILE).read_bytes().replace(b'"version": 5', b'"version": 4')
-    (project / PROJECT_FILE).write_bytes(content)
-    with pytest.raises(InputError, match="version 4; this program reads 5"):
-        recover_project(project)
-    assert (project / PROJECT_FILE).read_bytes() == content
+    for number in (1, 2):
+        (project / f"project.sqlite.damaged-{number}").rename(project / PROJECT_FILE)
+        ((content,),) = change_rows(project, "SELECT content FROM records WHERE id = 2")
+        assert content == b"%d" % number
 
 
 def test_recovery_without_a_project_rejected(video):
@@ -380,6 +403,20 @@ def test_recovery_without_a_project_rejected(video):
         InputError, match=r"clip\.aotlab: not a project with edits; give the project to repair"
     ):
         recover_project(video)
+
+
+def test_full_disk_is_named(video, project):
+    with closing(open_document(video)) as document:
+        document.database.query("PRAGMA max_page_count = 1")
+        full = r"cannot be written \(database or disk is full\); free space"
+        with pytest.raises(InputError, match=full):  # noqa: PT012 - the page that is full is a later one
+            for _ in range(100):
+                editing.set_note(document, 0, "x" * 400)
+                editing.set_note(document, 0, "")
+        shown = document.log.size
+    with closing(open_document(video)) as again:
+        assert again.log.size == shown
+        editing.set_note(again, 0, "now")
 
 
 @pytest.mark.parametrize(
@@ -399,11 +436,17 @@ def test_damaged_mask_is_named_and_never_shown(folder, content):
     draw(session, 4, 1, 2)
     start_job(session, 0).wait()
     session.document.set_status("accepted", "")
-    path = session.document.masks.locate(session.document.snapshot.keyframe(4)[1])
-    kept = path.read_bytes()
+    digest, drawn = session.document.snapshot.keyframe(4)[1], truth(4) == 1
+    kept = session.document.database.read_content("masks", digest)
     session.close()
-    path.unlink() if content is None else path.write_bytes(content)
-    drawn = truth(4) == 1
+    project = session.document.folder
+
+    def store(content):
+        change_rows(project, "DELETE FROM masks WHERE id = ?", digest)
+        if content is not None:
+            change_rows(project, "INSERT INTO masks VALUES (?, ?)", digest, content)
+
+    store(content)
     for case in ("look", "draw it", "draw beside it", "reset"):
         again = open_session(folder)
         with closing(again):
@@ -413,16 +456,15 @@ def test_damaged_mask_is_named_and_never_shown(folder, content):
                 assert document.problems == []
                 assert not document.snapshot.outdated[1][4]
                 assert set(document.snapshot.keyframe(4)) == {1, 2}
-                assert path.read_bytes() == kept
+                assert document.database.read_content("masks", digest) == kept
                 again.undo()
-                path.unlink() if content is None else path.write_bytes(content)
+                again.close()
+                store(content)
                 continue
             assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
             assert set(document.snapshot.keyframe(4)) == {2}
             (problem,) = run_action(again, {"do": "describe"}).problems
-            assert problem.startswith(
-                f"frame 4: the drawn mask of object 1 is missing or damaged ({path}); draw"
-            )
+            assert problem == "frame 4: the drawn mask of object 1 is missing or damaged; draw it again"
             assert (document.status.value, document.snapshot.list_outdated()) == ("in progress", [(4, 4)])
             with pytest.raises(InputError, match=r"export: 1 frame is outdated \(4\): .* a mask is damaged"):
                 again.export(["masks"])
@@ -436,18 +478,16 @@ def test_damaged_mask_is_named_and_never_shown(folder, content):
             if case != "look":
                 again.undo()
                 assert (document.snapshot.labels(4) == truth(4)).all()
-    path.write_bytes(kept)
+    store(kept)
     with closing(open_session(folder)) as restored:
         assert restored.document.problems == []
         assert restored.document.status.value == "accepted"
 
 
-@pytest.mark.parametrize("name", [".lock", "masks", "layers", "export"])
+@pytest.mark.parametrize("name", [".lock", PROJECT_FILE, JOURNAL_FILE, "export"])
 def test_links_in_a_project_rejected(video, project, tmp_path, name):
     mine = tmp_path / "mine"
     mine.write_text("kept")
-    if name == "masks":
-        (project / name).rename(project / "old")
     (project / name).unlink(missing_ok=True)
     (project / name).symlink_to(mine)
     assert not look(video)
@@ -527,7 +567,7 @@ def test_layers_beyond_reach_of_redo_are_removed(folder):
     editing.set_note(session.document, 0, "another branch")
     session.close()
     session = open_session(folder)
-    assert not list(session.document.folder.glob("layers/*.bin"))
+    assert session.document.database.query("SELECT count(*) FROM results") == [(0,)]
     session.close()
 
 
@@ -556,60 +596,57 @@ def test_scores_of_the_same_mask_tracked_again_are_new(session):
     assert seen == [0.9, 0.4]
 
 
-def test_edits_of_another_program_are_never_cut_off(tmp_path):
-    path = tmp_path / "log.jsonl"
-    ours, theirs = Log(path), Log(path)
-    theirs.append(StatusRecord("accepted"))
-    content = path.read_bytes()
+@pytest.fixture
+def database(tmp_path):
+    with closing(Database(tmp_path, writable=True)) as database:
+        yield database
+
+
+def test_edits_of_another_program_are_kept(tmp_path, database):
+    record = msgspec.json.encode(StatusRecord("accepted"))
+    change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
     with pytest.raises(InputError, match="another program has opened this project"):
-        ours.append(StatusRecord("rejected"))
-    assert path.read_bytes() == content
-    path.write_bytes(content + content[:9])  # cut off
-    Log(path).append(StatusRecord("rejected"))
-    assert Log(path).status.status == "rejected"
-
-
-def test_masks_of_another_program_are_never_cut_off(tmp_path):
-    path, ids = tmp_path / "000001.bin", np.ones((4, 6), np.uint16)
-    ours, theirs = LayerFile(path, (4, 6), 3), LayerFile(path, (4, 6), 3)
-    theirs.put(Result(0), ids)
-    content = path.read_bytes()
+        Log(database).append(StatusRecord("rejected"))
     with pytest.raises(InputError, match="another program has opened this project"):
-        ours.put(Result(1), ids)
-    assert path.read_bytes() == content
-    path.write_bytes(content + content[:-1])  # cut off
-    LayerFile(path, (4, 6), 3).put(Result(2), ids)
-    assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 2]
+        LayerStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
+    assert Log(Database(tmp_path)).status.status == "accepted"
 
 
-def write_layer(path):
-    """A complete layer of three frames; returns the offsets of its records."""
-    file, offsets = LayerFile(path, (4, 6), 3), []
+def test_damaged_result_costs_the_frames_after(tmp_path, database):
+    layers = LayerStore(database, (4, 6), 3)
     for index in range(3):
-        offsets.append(file.end)
-        file.put(Result(index), np.full((4, 6), index, np.uint16))
-    offsets.append(file.end)
-    file.finish()
-    return offsets
+        layers.put(1, Result(index), np.full((4, 6), index, np.uint16))
+    layers.finish(1)
+    database.close()
+    change_rows(tmp_path, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 2")
+    with closing(Database(tmp_path, writable=True)) as database:
+        layers = LayerStore(database, (4, 6), 3)
+        layer = layers.open(1)
+        assert (sorted(layer.results), layer.complete) == ([0], False)
+        assert (layers.read(layer, 0) == 0).all()
+        layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
+        assert sorted(LayerStore(database, (4, 6), 3).open(1).results) == [0, 1]
 
 
-@pytest.mark.parametrize("place", [0, 4, 8, 12, 16, 20])
-def test_damaged_record_of_a_layer_costs_the_frames_after(tmp_path, place):
-    path = tmp_path / "000001.bin"
-    offsets = write_layer(path)
-    content = bytearray(path.read_bytes())
-    content[offsets[1] + place] ^= 0x55
-    path.write_bytes(content)
-    file = LayerFile(path, (4, 6), 3)
-    assert (sorted(file.results), file.complete, (file.read(0) == 0).all()) == ([0], False, True)
-    file.put(Result(1), np.full((4, 6), 1, np.uint16))
-    assert sorted(LayerFile(path, (4, 6), 3).results) == [0, 1]
+def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
+    LayerStore(database, (4, 6), 3).put(1, Result(0), np.ones((4, 6), np.uint16))
+    layers, query = LayerStore(database, (4, 6), 3), database.query
+
+    def fail(*arguments):
+        monkeypatch.setattr(database, "query", query)
+        raise InputError("cannot be read")
+
+    monkeypatch.setattr(database, "query", fail)
+    with pytest.raises(InputError, match="cannot be read"):
+        layers.open(1)
+    layers.put(1, Result(1), np.ones((4, 6), np.uint16))
+    assert sorted(LayerStore(database, (4, 6), 3).open(1).results) == [0, 1]
 
 
-def test_frame_replaced_while_it_is_read_is_intact(tmp_path, monkeypatch):
-    layers = LayerStore(tmp_path, (4, 6), 3)
+def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
+    layers = LayerStore(database, (4, 6), 3)
     layers.put(1, Result(0, provisional=True), np.ones((4, 6), np.uint16))
-    file, sha256 = layers.open(1), hashlib.sha256
+    layer, sha256 = layers.open(1), hashlib.sha256
 
     def replace_first(content):
         monkeypatch.undo()
@@ -617,27 +654,8 @@ def test_frame_replaced_while_it_is_read_is_intact(tmp_path, monkeypatch):
         return sha256(content)
 
     monkeypatch.setattr(hashlib, "sha256", replace_first)
-    assert (layers.read(file, 0) == 1).all()
-    assert (layers.read(file, 0) == 2).all()
-
-
-@pytest.mark.parametrize(
-    "name", ["1 copy.bin", "000001 (1).bin", "4000000000.bin", "000009.bin/", "notes.txt"]
-)
-def test_stray_file_among_layers_is_ignored_and_kept(folder, name):
-    first = open_session(folder)
-    draw(first, 0, 1)
-    start_job(first, 0).wait()
-    first.undo()
-    editing.set_note(first.document, 0, "another branch")
-    first.close()
-    stray = first.document.folder / "layers" / name
-    stray.mkdir() if name.endswith("/") else stray.write_bytes(b"mine")
-    again = open_session(folder)
-    with closing(again):
-        assert [path.name for path in stray.parent.iterdir()] == [stray.name]
-        start_job(again, 0).wait()
-    open_session(folder).close()
+    assert (layers.read(layer, 0) == 1).all()
+    assert (layers.read(layer, 0) == 2).all()
 
 
 def test_frames_of_a_damaged_layer_are_outdated(folder):
@@ -645,41 +663,97 @@ def test_frames_of_a_damaged_layer_are_outdated(folder):
     draw(first, 0, 1)
     start_job(first, 0).wait()
     first.close()
-    (path,) = first.document.folder.glob("layers/*.bin")
-    content = bytearray(path.read_bytes())
-    content[20] ^= 0x55
-    path.write_bytes(content)
+    change_rows(first.document.folder, "UPDATE results SET note = replace(note, '{', 'U') WHERE id = 1")
     again = open_session(folder)
     with closing(again):
         assert again.document.snapshot.tracked_frames == []
         assert again.document.snapshot.list_outdated() == [(1, LENGTH - 1)]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="names of open files")
-def test_drawing_and_its_name_are_on_disk_before_its_entry(session, monkeypatch):
-    fcntl, synced = pytest.importorskip("fcntl"), []
+@pytest.mark.parametrize("statement", ["masks", "records"])
+def test_drawing_and_its_entry_are_stored_together(folder, statement):
+    session = open_session(folder)
+    with closing(session):
+        draw(session, 0, 1)
+        before, database = session.document.log.size, session.document.database
+        with database.transaction() as connection:
+            connection.execute(
+                f"CREATE TRIGGER full BEFORE INSERT ON {statement} BEGIN SELECT raise(ABORT, 'full'); END"
+            )
+        with pytest.raises(InputError, match=r"cannot be written \(full\)"):
+            draw(session, 3, 1)
+        with database.transaction() as connection:
+            connection.execute("DROP TRIGGER full")
+        assert database.query("SELECT count(*) FROM records") == [(before,)]
+        assert database.query("SELECT count(*) FROM masks") == [(1,)]
+        draw(session, 3, 1)
+    with closing(open_session(folder)) as again:
+        assert again.document.problems == []
+        assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
 
-    def record(handle):
-        mode = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE
-        synced.append((os.path.basename(os.readlink(f"/proc/self/fd/{handle}")), mode))
 
-    monkeypatch.setattr(os, "fsync", record)
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from studio.tests.annotation.clips import draw, open_session, set_mask
+session = open_session(Path(sys.argv[1]))
+draw(session, 0, 1)
+mask = np.zeros((40, 60), bool)
+for pixel in range(2000):
+    mask.flat[pixel] = True
+    set_mask(session.document, 1, 1, mask)
+    print(pixel, flush=True)
+"""
+
+
+def test_acknowledged_strokes_survive_a_kill(folder):
+    for count in (3, 40):
+        with subprocess.Popen([sys.executable, "-c", WRITER, folder], stdout=subprocess.PIPE) as writer:
+            seen = [int(writer.stdout.readline()) for _ in range(count)]
+            writer.kill()
+            seen += [int(line) for line in writer.stdout]
+        with closing(open_session(folder)) as session:
+            assert session.document.problems == []
+            assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
+
+
+@pytest.mark.parametrize("name", ["100% #1?mode=rw&x", "größe", os.fsdecode(b"\xff")])
+def test_project_of_any_name_is_opened(folder, tmp_path, name):
+    session = open_session(folder, project=tmp_path / name)
     draw(session, 0, 1)
-    names = [name for name, _ in synced]
-    mask = next(index for index, name in enumerate(names) if name.endswith(".png"))
-    assert names[mask:][:3] == [names[mask], "masks", LOG_FILE]
-    assert synced[mask][1] == os.O_WRONLY  # Windows refuses to sync what is open for reading
+    session.close()
+    assert Document.read(tmp_path / name).snapshot.labels(0).any()
+    assert session.document.snapshot.labels(0).any()  # a request that is still being answered
+    with pytest.raises(InputError, match="closed meanwhile; open it again"):
+        editing.set_note(session.document, 0, "late")
+
+
+def test_reader_leaves_a_write_of_another_machine(folder, tmp_path):
+    session, copy = open_session(folder), tmp_path / "copy.aotlab"
+    draw(session, 0, 1)
+    with suppress(ZeroDivisionError), session.document.database.transaction() as connection:
+        connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
+        connection.execute("UPDATE records SET content = zeroblob(9000)")
+        shutil.copytree(session.document.folder, copy)
+        raise ZeroDivisionError
+    session.close()
+    lease = msgspec.json.decode((copy / LEASE).read_bytes())
+    (copy / LEASE).write_bytes(msgspec.json.encode({**lease, "kernel": "another"}))
+    before = [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)]
+    with pytest.raises(InputError, match=r"cannot be read"):
+        Document.read(copy)
+    assert [(copy / name).read_bytes() for name in (PROJECT_FILE, JOURNAL_FILE)] == before
+    (copy / LEASE).unlink()
+    assert Document.read(copy).snapshot.labels(0).any()
 
 
 def test_layer_of_a_lost_entry_is_not_adopted(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     start_job(session, 0).wait()
-    log = session.document.log.path
     session.close()
-    log.write_bytes(
-        b"".join(line for line in log.read_bytes().splitlines(keepends=True) if b'"layers"' not in line)
-    )
+    change_rows(session.document.folder, "DELETE FROM records WHERE instr(content, '\"layers\"')")
     reopened = open_session(folder)
     with closing(reopened):
         assert reopened.document.snapshot.tracked_frames == []
@@ -704,5 +778,5 @@ def test_person_is_not_written_into_a_lost_lease(session):
     other = lease.read_bytes().replace(msgspec.json.decode(lease.read_bytes())["token"].encode(), b"another")
     lease.write_bytes(other)
     with pytest.raises(InputError, match=r"taken over by another program on .* meanwhile"):
-        session.document.folder_lock.name_person("Ann")
+        session.document.database.folder_lock.name_person("Ann")
     assert lease.read_bytes() == other

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from aotlab import InputError, Prediction, read_mask
 from aotlab_studio.document import editing
+from aotlab_studio.document.database import JOURNAL_FILE
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.scores import Score
+from aotlab_studio.lock import LEASE
 from aotlab_studio.protocol import ExportEvent
 from aotlab_studio.server.actions import describe, run_action
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
+    change_rows,
     draw,
     find_frame_number,
     hold,
@@ -59,7 +64,7 @@ def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     run_action(session, {"do": "undo"})
     session.job.wait(10)
     assert not any(labels.any() for labels in shown(session.document))
-    folder_lock = session.document.folder_lock
+    folder_lock = session.document.database.folder_lock
     session.runner.close()
     folder_lock.release()  # as after a kill: nothing else is written
     again = open_session(folder)
@@ -206,7 +211,8 @@ def test_s6_author_of_each_entry_is_who_made_it(session):
     )
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Cid"))
     run_action(session, {"do": "undo"}, Actor("Dan"))
-    lines = [json.loads(line) for line in session.document.log.path.read_text().splitlines()]
+    rows = session.document.database.query("SELECT content FROM records ORDER BY id")
+    lines = [json.loads(content) for (content,) in rows]
     assert [line["author"] for line in lines] == ["Ann", "Bob", "Cid", "Cid", "Dan"]
     assert all(line["time"].endswith("+00:00") for line in lines)
 
@@ -251,7 +257,7 @@ def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
     assert (session.document.snapshot.labels(5) == before).all()
 
 
-def test_s12_entries_survive_a_record_that_was_cut_off(folder):
+def test_s12_entries_survive_a_write_that_was_cut_off(folder, tmp_path):
     session = open_session(folder)
     before = []
     for x in range(5, 50, 5):
@@ -264,10 +270,18 @@ def test_s12_entries_survive_a_record_that_was_cut_off(folder):
         }
         run_action(session, paint)
         before.append(session.document.snapshot.labels(0))
-    session.document.folder_lock.release()
-    with session.document.log.path.open("ab") as file:
-        file.write(b'{"type":"edit","number":10,"pa')
-    again = open_session(folder)
+    database, killed = session.document.database, tmp_path / "killed.aotlab"
+    with suppress(ZeroDivisionError), database.transaction() as connection:
+        connection.execute("PRAGMA cache_size = 1")  # writes pages before the end
+        connection.execute("DELETE FROM masks")
+        connection.execute("UPDATE records SET content = zeroblob(9000)")
+        shutil.copytree(session.document.folder, killed)
+        raise ZeroDivisionError
+    assert (killed / JOURNAL_FILE).stat().st_size
+    (killed / LEASE).unlink()
+    session.close()
+    assert (Document.read(killed).snapshot.labels(0) == before[-1]).all()
+    again = open_session(folder, project=killed)
     for labels in reversed(before):
         assert (again.document.snapshot.labels(0) == labels).all()
         assert again.undo() is not None
@@ -402,7 +416,9 @@ def test_damaged_mask_is_repaired_by_drawing_it_again(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     digest = session.document.snapshot.keyframe(0)[1]
-    session.document.masks.locate(digest).write_bytes(b"broken")
+    session.close()
+    change_rows(session.document.folder, "UPDATE masks SET content = 'broken'")
+    session = open_session(folder)
     draw(session, 1, 2)
     set_mask(session.document, 1, 2, truth(0) == 1)
     session.close()

@@ -1,6 +1,7 @@
 """Reviews: scores, signals of wrong masks, frames to check, the output, the list of a batch."""
 
 import json
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from PIL import Image
 
 from aotlab import open_frames
 from aotlab.sdk import LostObjects, StoredPrediction, TrackedFrame
-from aotlab_studio.document.masks import LayerFile
+from aotlab_studio.document.database import Database
+from aotlab_studio.document.masks import LayerStore
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
 from aotlab_studio.review.batch import list_sentences, rank_entries, write_batch_review
@@ -108,10 +110,11 @@ def test_scores_survive_storage(tmp_path):
     labels[1:3, 2:6] = 5
     scores = measure_scores(labels, [5], {5: 0.75}, {5: 0.25}, {5: Signals(0.1, 0.2, 0.3)})
     assert scores == {5: Score(0.75, 8, 3.5, 1.5, 0.25, Signals(0.1, 0.2, 0.3))}
-    LayerFile(tmp_path / "000001.bin", labels.shape, 1).put(StoredResult(0, scores), labels)
-    read = LayerFile(tmp_path / "000001.bin", labels.shape, 1)
-    assert read.results[0].scores == scores
-    assert (read.read(0) == labels).all()
+    with closing(Database(tmp_path, writable=True)) as database:
+        LayerStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
+        layers = LayerStore(database, labels.shape, 1)
+        assert layers.open(1).results[0].scores == scores
+        assert (layers.read(layers.open(1), 0) == labels).all()
 
 
 def test_scores_of_merged_objects_are_weighted_by_area():

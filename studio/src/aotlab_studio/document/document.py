@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
-from aotlab_studio.document.folder import (
-    LOG_FILE,
-    PROJECT_FILE,
-    PROJECT_SUFFIX,
-    Header,
-    StoredVideo,
-    digest_results,
-    digest_values,
-    read_header,
-)
+from aotlab_studio.document.database import Database
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
 from aotlab_studio.document.log import (
     EXPORTED_STATUSES,
     ClipStatus,
@@ -36,12 +29,12 @@ from aotlab_studio.document.log import (
     State,
     StatusRecord,
     VersionRecord,
+    digest_values,
     format_time,
     utc_now,
 )
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.lock import FolderLock
 from aotlab_studio.protocol import DocumentEvent, DocumentState, Event, FrameEvent, ResultsEvent, Version
 from aotlab_studio.video import FrameStore
 
@@ -77,24 +70,21 @@ class Document:
     It appends to the log and to layers; `snapshot` reads them.
 
     Args:
-        header: of the project.
-        folder: of the project.
-        frames: the video, or its stored size and number of frames for a document that is only read.
-        lock: lock required to change the document; None: read-only.
+        database: of the project, released with the document.
+        frames: the video; None: its stored size and number of frames, for a document that is only read.
 
-    A damaged log raises `InputError`.
+    A damaged project raises `InputError`.
     """
 
-    def __init__(
-        self, header: Header, folder: Path, frames: FrameStore | StoredVideo, lock: FolderLock | None = None
-    ) -> None:
-        self.header, self.folder, self.folder_lock = header, folder, lock
+    def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
+        self.header, self.database = read_header(database), database
+        self.folder = folder = database.folder
         self.results = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
-        self._frames = frames
-        self.log = Log(folder / LOG_FILE)
-        self.masks = MaskStore(folder / "masks", frames.size)
-        self.layers = LayerStore(folder / "layers", frames.size, frames.count)
+        self._frames = video = frames or self.header.video
+        self.log = Log(database)
+        self.masks = MaskStore(database, video.size)
+        self.layers = LayerStore(database, video.size, video.count)
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.actor = Actor()
@@ -104,15 +94,15 @@ class Document:
         self._pages: dict[int, str] = {}
         """page that made each entry, of all open pages and for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
-        """the last snapshot by its entry and the revision of the layers, for all views"""
+        """the last snapshot by its entry and the last result, for all views"""
         if self.log.problem:
             raise InputError(self.log.problem)
         for entry in self.log.entries.values():
             last = max([*entry.values.keyframes, *(layer.last for layer in entry.layers)], default=0)
-            if last >= frames.count:
-                problem = f"names frame {last} of {frames.count}; restore the project from a backup"
-                raise InputError(f"{self.log.path}: {problem}")
-        if lock is not None:
+            if last >= video.count:
+                problem = f"names frame {last} of {video.count}; restore the project from a backup"
+                raise InputError(f"{database.path}: {problem}")
+        if database.folder_lock is not None:
             shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
             for number in self.log.list_reachable():
                 shown.update(self.log.entries[number].values.layers)
@@ -121,8 +111,7 @@ class Document:
     @classmethod
     def read(cls, folder: Path) -> Document:
         """Read a project without its video and without a lock; raise `InputError` if it is damaged."""
-        header = read_header(folder / PROJECT_FILE)
-        return cls(header, folder, header.video)
+        return cls(Database(folder))
 
     def act_as(self, actor: Actor) -> Document:
         """Return a view of this document whose edits an actor makes."""
@@ -136,15 +125,15 @@ class Document:
             for entry in [entry for entry, owner in self._pages.items() if owner == page]:
                 del self._pages[entry]
 
-    def at(self, entry: int, ends: Mapping[int, int] | None = None) -> Snapshot:
+    def at(self, entry: int, end: int | None = None) -> Snapshot:
         """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, ends or {})
+        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, end)
 
     @property
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            key = self.log.head, self.layers.revision
+            key = self.log.head, self.layers.end
             if key not in self._snapshots:
                 self._snapshots.clear()
                 self._snapshots[key] = self.at(self.log.head)
@@ -153,26 +142,26 @@ class Document:
     def freeze(self) -> Snapshot:
         """Return what shows now, without what is tracked later."""
         with self.lock:
-            return self.at(self.log.head, self.snapshot.ends)
+            return self.at(self.log.head, self.layers.end)
 
     @property
     def problems(self) -> list[str]:
         """Sentences about newer results, and about drawn masks that cannot be read."""
         snapshot = self.snapshot
         masks = [
-            f"frame {index}: the drawn mask of {snapshot.objects.get(object_id).name} is missing or damaged "
-            f"({path}); draw it again, or restore the file"
-            for index, object_id, path in snapshot.damaged
+            f"frame {index}: the drawn mask of {snapshot.objects.get(object_id).name} is missing or damaged; "
+            "draw it again"
+            for index, object_id in snapshot.damaged
         ]
         return [*filter(None, [self.conflict]), *masks]
 
     def close(self) -> None:
-        """Back up the log and release the project."""
-        if self.folder_lock is not None:
-            with suppress(InputError):  # the log itself is complete
-                self.folder_lock.require_held()
-                self.log.back_up()
-            self.folder_lock.release()
+        """Back up the edits and release the project; what still reads the document goes on."""
+        if self.database.folder_lock is not None:
+            with suppress(InputError, OSError):  # the file itself is complete
+                self.database.folder_lock.require_held()
+                self.database.back_up()
+            self.database.folder_lock.release()
 
     @property
     def frames(self) -> FrameStore:
@@ -223,24 +212,23 @@ class Document:
 
     # Edits
 
-    def edit(self, title: str, values: State, frame: int | None = None, *, repairs: bool = False) -> None:
-        """Append an edit, unless it changes nothing; raise `InputError` as `FolderLock.require_held`.
+    def edit(self, title: str, values: State, frame: int | None = None) -> None:
+        """Append an edit, unless it changes nothing; raise `InputError` as `Database.transaction`.
 
         Frames have to be in `Snapshot.editable_range`.
-
-        Args:
-            repairs: store it although it changes nothing but the file of a mask.
         """
         with self.lock:
             self._require_clip(values)
-            if not repairs:
-                values = self.log.state(self.log.head).find_changes(values)
-            if values != State():
+            changes = self.log.state(self.log.head).find_changes(values)
+            for index, masks in values.keyframes.items():  # also a damaged mask that is drawn again
+                if not self.masks.new.keys().isdisjoint((masks or {}).values()):
+                    changes.keyframes[index] = masks
+            if changes != State():
                 number, actor = len(self.log.entries) + 1, self.actor
                 self._append(
-                    Entry(number, self.log.head, title, values, frame, actor.message, actor.name, utc_now())
+                    Entry(number, self.log.head, title, changes, frame, actor.message, actor.name, utc_now())
                 )
-                self._notify(values)
+                self._notify(changes)
 
     def _require_clip(self, values: State) -> None:
         """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
@@ -324,7 +312,7 @@ class Document:
         with self.lock:
             if not self.snapshot.objects.ids:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.snapshot.ends, self.actor.name, utc_now()))
+            self._append(VersionRecord(self.log.head, title, self.layers.end, self.actor.name, utc_now()))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -339,7 +327,13 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            wanted = self.log.state(version.entry).limit_layers(version.ends)
+            kept = self.at(version.entry, version.end)
+            limited = {
+                key: msgspec.structs.replace(layer, end=version.end)
+                for key in kept.unfinished
+                if (layer := kept.state.layer(key)).end is None
+            }
+            wanted = kept.state.replace(State(layers={**limited}))
             self.edit(f"restore version {number}", self.snapshot.state.difference(wanted))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
@@ -353,7 +347,6 @@ class Document:
             layer = snapshot.state.layers.get(layer_id)
             if layer is None or layer.end is not None:
                 return None
-            self._require_held()
             before = snapshot.labels(result.frame)
             ids = np.where(np.isin(before, snapshot.objects.locked), 0, ids)
             self.layers.put(layer_id, result, ids)
@@ -367,7 +360,6 @@ class Document:
         with self.lock:
             layer = self.snapshot.state.layers.get(layer_id)
             if layer is not None and layer.end is None:
-                self._require_held()
                 self.layers.finish(layer_id)
 
     def emit(self, event: Event) -> None:
@@ -404,14 +396,10 @@ class Document:
     def _append(self, record: Record) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
-        self._require_held()
-        self.log.append(record)
+        self.log.append(record, self.masks.new)
+        self.masks.new.clear()
         if isinstance(record, Entry) and self.actor.page is not None:
             self._pages[record.number] = self.actor.page
-
-    def _require_held(self) -> None:
-        assert self.folder_lock is not None
-        self.folder_lock.require_held()
 
     def _notify(self, changed: State) -> None:
         """Send the events of values that were set, or set back."""

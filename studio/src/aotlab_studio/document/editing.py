@@ -100,7 +100,7 @@ def edit_mask(
         values.keyframes[frame] = {**masks, object_id: document.masks.put(after)}
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             values.layers[document.new_layer_id()] = layer
-        document.edit(title, values, frame, repairs=drawn != snapshot.keyframe(frame))
+        document.edit(title, values, frame)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)

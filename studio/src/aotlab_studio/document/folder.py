@@ -1,9 +1,11 @@
-"""Project folder of a video: its header, its lock, the digest of the video, repair of a damaged log."""
+"""Project folder of a video: its header, its lock, the digest of the video, repair of a damaged file."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,17 +15,16 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
-from aotlab_studio.document.log import Count, Log, digest_text, read_bytes
-from aotlab_studio.files import write_bytes, write_json
+from aotlab_studio.document.database import EARLIER_FILE, JOURNAL_FILE, PROJECT_FILE, Database
+from aotlab_studio.document.log import Count, Log, digest_values
+from aotlab_studio.files import describe_write_error
 from aotlab_studio.lock import LEASE, LOCK, FolderLock
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
-PROJECT_FILE = "project.json"
-LOG_FILE = "log.jsonl"
 EXPORT = "export"
 """folder of the last export"""
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 RENAMED_ADVICE = "rename the project as its video was renamed, or move it away"
 
 
@@ -43,7 +44,7 @@ class StoredVideo(Struct, omit_defaults=True):
 
 
 class Header(Struct):
-    """Contents of ``project.json``."""
+    """What a project is of."""
 
     version: int
     id: str
@@ -51,18 +52,23 @@ class Header(Struct):
     video: StoredVideo
 
 
-def read_header(path: Path) -> Header:
-    """Read ``project.json``; raise `InputError` if it is damaged or of another version."""
+def read_header(database: Database) -> Header:
+    """Return the header of a project; raise `InputError` if it is damaged or of another version."""
+    content = database.read_content("header", 1)
     try:
-        content = path.read_bytes()
         version = msgspec.json.decode(content)["version"]
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
-    except Exception as error:  # damaged files cause errors of any kind
-        remedy = "delete it and open the video, which makes it again"
-        raise InputError(f"{path}: damaged ({str(error)[:200]}); {remedy}") from error
+    except Exception as error:  # damaged content causes errors of any kind
+        problem = f"the header is damaged ({str(error)[:200]}); repair it with annotate --recover"
+        raise InputError(f"{database.path}: {problem}") from error
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
-    raise InputError(f"{path}: {problem}; move its folder away")
+    raise InputError(f"{database.path}: {problem}; move its folder away")
+
+
+def read_video(folder: Path) -> StoredVideo:
+    """Return the video of a project; raise `InputError` as `read_header`."""
+    return read_header(Database(folder)).video
 
 
 def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]:
@@ -72,9 +78,9 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     `InputError` for a project whose video is missing.
     """
     real = Path(os.path.realpath(path))
-    if not (path / PROJECT_FILE).is_file():
+    if not any((path / name).is_file() for name in (PROJECT_FILE, EARLIER_FILE)):
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
-    stored = read_header(path / PROJECT_FILE).video.path
+    stored = read_video(path).path
     for video in (path / stored, real.parent / Path(stored).name):
         if os.path.exists(video):
             return Path(os.path.realpath(video)), path
@@ -84,7 +90,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
 
 def read_levels(folder: Path) -> tuple[float, float] | None:
     """Return the levels of a project; None if unset."""
-    return read_header(folder / PROJECT_FILE).video.levels if (folder / PROJECT_FILE).is_file() else None
+    return read_video(folder).levels if (folder / PROJECT_FILE).is_file() else None
 
 
 def read_job(folder: Path) -> JobRecord | None:
@@ -103,37 +109,33 @@ def digest_results(folder: Path) -> str:
     return digest_values(job.input_digest, job.frames, job.first_frame, job.last_frame, job.fingerprint)
 
 
-def digest_values(*values: object) -> str:
-    """Return a digest of plain values, 32 characters."""
-    return digest_text(repr(values))
-
-
-def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> tuple[Header, FolderLock]:
-    """Lock the project of a video, and create it on first use; with ``same_video``, although its content has changed.
+def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> Database:
+    """Open the project of a video, created on first use; with ``same_video``, although its content has changed.
 
     Raises `InputError` if the folder cannot be written, is in use by another process, or belongs to another video.
     """
-    names = (LOCK, LEASE, PROJECT_FILE, LOG_FILE, "masks", "layers", EXPORT)
+    names = (LOCK, LEASE, PROJECT_FILE, JOURNAL_FILE, EXPORT)
     for name in names:  # a link would write files outside the project
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
-    lock = FolderLock(folder)
+    path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
+    video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
+    if frames.levels is not None and not frames.levels.estimated:
+        video.levels = (frames.levels.low, frames.levels.high)
+    database = Database(folder, writable=True)
     try:
-        path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
-        video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
-        if frames.levels is not None and not frames.levels.estimated:
-            video.levels = (frames.levels.low, frames.levels.high)
-        file = folder / PROJECT_FILE
-        stored = read_header(file) if file.is_file() else None
+        stored = read_header(database) if database.read_content("header", 1) else None
         if stored is not None:
             _require_same_video(folder, stored.video, video, same_content=same_video)
         header = Header(FORMAT_VERSION, stored.id if stored else secrets.token_hex(8), video)
         if header != stored:
-            write_json(file, header)
+            with database.transaction() as connection:
+                row = 1, msgspec.json.encode(header)
+                connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
     except BaseException:
-        lock.release()
+        database.close()
         raise
-    return header, lock
+    return database
 
 
 def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:
@@ -149,33 +151,38 @@ def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *,
 
 
 def recover_project(path: Path, project: Path | None = None) -> str:
-    """Replace the damaged log of a project by the most lines that it and its backup have; return what was lost.
+    """Replace the damaged file of a project by all that can be read of it and of its backup; return what was lost.
 
-    Lines after a damaged one that the backup lacks too are lost, as they depend on it. The damaged log is kept.
+    Records of the log after one that is lost are lost too, as they depend on it. The damaged file is kept.
 
-    Arguments are as in `locate_project`. Raises `InputError` without a log, or if it is in use by another process, of
-    another version, or cannot be read or written.
+    Arguments are as in `locate_project`. Raises `InputError` without a project, or if it is in use by another process,
+    or cannot be read or written.
     """
-    folder = path if (path / LOG_FILE).is_file() else locate_project(path, project)[1]
-    file = folder / LOG_FILE
+    folder = path if (path / PROJECT_FILE).is_file() else locate_project(path, project)[1]
+    file = folder / PROJECT_FILE
     if not file.is_file():
         raise InputError(f"{folder}: not a project with edits; give the project to repair")
-    if (folder / PROJECT_FILE).is_file():
-        read_header(folder / PROJECT_FILE)
     lock = FolderLock(folder)
     try:
-        log = Log(file)
-        if not log.problem:
-            return f"{file}: is not damaged"
-        damaged, backup = read_bytes(file), read_bytes(log.backup)
-        candidates = [damaged, backup, backup + damaged[len(backup) :]]
-        content = max((each[: Log(file, each).end] for each in candidates), key=len)
-        names = (f"{file.name}.damaged-{number}" for number in count(1))
-        kept = next(name for name in names if not os.path.lexists(folder / name))
-        write_bytes(folder / kept, damaged)
-        write_bytes(file, content)
-        lost = max(0, damaged.count(b"\n") - content.count(b"\n"))
-        lines = "no line" if not lost else "1 line" if lost == 1 else f"the last {lost} lines"
-        return f"{file}: repaired; {lines} lost; {kept} is the old file"
+        with suppress(InputError), closing(Database(folder)) as database:
+            sound = database.query("PRAGMA integrity_check") == [("ok",)]
+            if sound and read_header(database) and not Log(database).problem:
+                return f"{file}: is not damaged"
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".recover.") as made:
+            with closing(Database(Path(made), writable=True)) as database:
+                database.copy_readable(folder)
+                size = Log(database).size
+                (copied,) = database.query("SELECT ifnull(max(id), 0) FROM records")[0]
+                with database.transaction() as connection:
+                    connection.execute("DELETE FROM records WHERE id > ?", (size,))
+            names = (f"{PROJECT_FILE}.damaged-{number}" for number in count(1))
+            kept = next(name for name in names if not os.path.lexists(folder / name))
+            for name in (PROJECT_FILE, JOURNAL_FILE):
+                with suppress(FileNotFoundError):
+                    (folder / name).rename(folder / name.replace(PROJECT_FILE, kept))
+            database.path.rename(file)
+        return f"{file}: repaired; {copied - size} of {copied} edits lost; {kept} is the old file"
+    except OSError as error:
+        raise InputError(describe_write_error(file, error)) from error
     finally:
         lock.release()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from aotlab import InputError
+from aotlab_studio.document.database import Database
 from aotlab_studio.document.objects import Item, ObjectId
-from aotlab_studio.files import RecordFile, write_bytes
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
@@ -23,6 +21,8 @@ EXPORTED_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Digest = Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")]
+RowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""of a result in the project's file"""
 FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
@@ -51,8 +51,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     """keyframe before a correction; the frames between are tracked from both"""
     results: str = ""
     """of an import: digest of the results, of `digest_results`; empty: unknown"""
-    end: Annotated[int, Meta(ge=0)] | None = None
-    """bytes of its file that count, if a version was kept while it grew; None: all"""
+    end: RowId | None = None
+    """last result that counts, if a version was kept while it grew; None: all count"""
 
     @property
     def background(self) -> bool:
@@ -110,11 +110,6 @@ class State(Struct, frozen=True, omit_defaults=True):
                 merged = {**getattr(self, name), **update}
                 changed[name] = {key: value for key, value in merged.items() if value is not None}
         return msgspec.structs.replace(self, **changed)
-
-    def limit_layers(self, ends: Mapping[int, int]) -> State:
-        """Return the state with ``end`` of layers set."""
-        layers = {key: msgspec.structs.replace(self.layer(key), end=end) for key, end in ends.items()}
-        return self.replace(State(layers=dict(layers)))
 
     def find_changes(self, values: State) -> State:
         """Return the values that differ from this state."""
@@ -192,8 +187,8 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
 
     entry: int
     title: str = ""
-    ends: dict[Count, int] = {}
-    """bytes of the files of layers that were not complete"""
+    end: RowId = 0
+    """last result that counts"""
     author: str = ""
     time: str = ""
 
@@ -202,19 +197,15 @@ Record = Entry | HeadRecord | StatusRecord | VersionRecord
 decode_record = msgspec.json.Decoder(Record).decode
 
 
-class Log(RecordFile):
-    """Records of a document, in a file with one line each. A line that was cut off was never acknowledged.
+class Log:
+    """Records of a document; raises `InputError` as `Database`."""
 
-    Args:
-        content: of the file; None: it is read, which raises `InputError` as `read_bytes`.
-    """
-
-    def __init__(self, path: Path, content: bytes | None = None) -> None:
-        content = read_bytes(path) if content is None else content
-        super().__init__(path, len(content))
-        self.backup = path.with_name(f"{path.name}.bak")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.size = 0
+        """number of records"""
         self.problem = ""
-        """error message of the first damaged line; only the records before it are read"""
+        """error message of the first damaged record; only those before it are read"""
         self.entries: dict[int, Entry] = {}
         self.undone: list[int] = []
         """entries to redo, the next one last"""
@@ -236,11 +227,14 @@ class Log(RecordFile):
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._drawn: LRUCache[list[int]] = LRUCache(MAX_DRAWN, len)
         """frames with drawn masks by entry and object"""
-        self._load(content)
+        self._load()
 
-    def append(self, record: Record) -> None:
-        """Write a record after the last one; raise `InputError`, and change nothing, if that fails."""
-        self.append_bytes(msgspec.json.encode(record) + b"\n", sync=True)
+    def append(self, record: Record, masks: Mapping[str, bytes] = {}) -> None:
+        """Store a record after the last one, with new masks, PNGs by digest; raise `InputError` if that fails."""
+        with self._database.transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", masks.items())
+            row = self.size + 1, msgspec.json.encode(record)
+            connection.execute("INSERT INTO records VALUES (?, ?)", row)
         self._apply(record)
 
     def state(self, number: int) -> State:
@@ -273,20 +267,18 @@ class Log(RecordFile):
             lambda: sorted(frame for frame in state.keyframes if find_digest(state, frame, object_id)),
         )
 
-    def back_up(self) -> None:
-        """Copy the log to its backup, unless that is as long; raise `InputError` if that fails."""
-        if self.end and not (self.backup.is_file() and self.backup.stat().st_size == self.end):
-            write_bytes(self.backup, read_bytes(self.path)[: self.end])
-
-    def _load(self, content: bytes) -> None:
-        for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(keepends=True), start=1):
+    def _load(self) -> None:
+        for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
             try:
-                self._apply(decode_record(line))
+                if number != self.size + 1:
+                    raise KeyError(f"record {number}")
+                self._apply(decode_record(content))
             except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
                 reason, remedy = str(error)[:100], "repair it with annotate --recover"
-                self.problem = f"{self.path}: line {number} is damaged ({reason}); {remedy}"
+                self.problem = (
+                    f"{self._database.path}: record {self.size + 1} is damaged ({reason}); {remedy}"
+                )
                 return
-            self.end += len(line)
 
     def _apply(self, record: Record) -> None:
         """Apply a record; raise `KeyError` for an unknown entry."""
@@ -320,14 +312,7 @@ class Log(RecordFile):
             self.versions.append(record)
         if isinstance(record, Entry | StatusRecord) and record.message is not None:
             self.messages[record.message] = record
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file, empty if it is missing; raise `InputError` if it cannot be read."""
-    try:
-        return path.read_bytes() if path.is_file() else b""
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from error
+        self.size += 1
 
 
 def find_digest(state: State, frame: int, object_id: int) -> str:
@@ -335,9 +320,9 @@ def find_digest(state: State, frame: int, object_id: int) -> str:
     return (state.keyframes.get(frame) or {}).get(object_id, "")
 
 
-def digest_text(text: str) -> str:
-    """Return a digest, 32 characters."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def digest_values(*values: object) -> str:
+    """Return a digest of plain values, 32 characters."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
 def format_time(text: str) -> str:

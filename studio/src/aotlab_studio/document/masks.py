@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import struct
 import threading
-import zlib
 from collections.abc import Collection
-from contextlib import suppress
 from io import BytesIO
 from operator import attrgetter
-from pathlib import Path
-from typing import IO
 
 import msgspec
 import numpy as np
@@ -21,8 +15,8 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab.sdk import PALETTE, decode_image
+from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
-from aotlab_studio.files import RecordFile, write_bytes
 from aotlab_studio.video import LRUCache
 
 CACHE_BYTES = 64 * 2**20
@@ -50,27 +44,27 @@ def decode_png(content: bytes) -> np.ndarray:
 
 
 class MaskStore:
-    """Masks of one object each, H×W bool, in files named by a digest of their pixels."""
+    """Masks of one object each, H×W bool, by a digest of their pixels."""
 
-    def __init__(self, folder: Path, size: tuple[int, int]) -> None:
-        self.folder, self.size = folder, size
+    def __init__(self, database: Database, size: tuple[int, int]) -> None:
+        self.size, self._database = size, database
+        self.new: dict[str, bytes] = {}
+        """PNGs to store with the next entry, by digest"""
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self._readable: dict[str, bool] = {}
         """by digest of each mask that was asked for"""
 
     def put(self, mask: np.ndarray) -> str:
-        """Store a mask; return its digest, an empty text for an empty mask."""
+        """Add a mask to the next entry; return its digest, an empty text for an empty mask."""
         digest = _digest_mask(mask) if mask.any() else ""
-        try:
-            self._load(digest)
-        except InputError:  # missing or damaged
-            write_bytes(self.locate(digest), encode_png(mask))
-        self._cache.put(digest, mask.copy())
-        self._readable[digest] = True
+        if not self.is_readable(digest):
+            self.new[digest] = encode_png(mask)
+            self._cache.put(digest, mask.copy())
+            self._readable[digest] = True
         return digest
 
     def is_readable(self, digest: str) -> bool:
-        """Return whether the file of a mask is neither missing nor damaged; it is read once, and after `put`."""
+        """Return whether a mask is neither missing nor damaged; it is read once, and after `put`."""
         if digest not in self._readable:
             try:
                 self._readable[digest] = self.read(digest) is not None
@@ -79,30 +73,25 @@ class MaskStore:
         return self._readable[digest]
 
     def read(self, digest: str) -> np.ndarray:
-        """Return a mask, which must not be changed; raise `InputError` if its file is missing or damaged."""
+        """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""
         return self._cache.get_or_compute(digest, lambda: self._load(digest))
 
     def subtract(self, digest: str, area: np.ndarray) -> str:
-        """Store a mask without an area, H×W bool; return its digest, the same one if it is damaged or unchanged."""
+        """Put a mask without an area, H×W bool; return its digest, the same one if it is damaged or unchanged."""
         mask = self.read(digest) if self.is_readable(digest) else np.zeros(self.size, bool)
         return self.put(mask & ~area) if (mask & area).any() else digest
 
     def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)
-        path = self.locate(digest)
         try:
-            mask = decode_png(path.read_bytes()) > 0
+            mask = decode_png(self.new.get(digest) or self._database.read_content("masks", digest)) > 0
             stored = mask.shape == self.size and _digest_mask(mask) == digest
         except Exception:  # decoders raise all kinds of errors
             stored = False
         if not stored:
-            raise InputError(f"{path}: not the mask that was stored, or missing; restore it from a backup")
+            raise InputError(f"{self._database.path}: mask {digest} is missing or damaged; draw it again")
         return mask
-
-    def locate(self, digest: str) -> Path:
-        """Return the path of a mask."""
-        return self.folder / f"{digest}.png"
 
 
 def _digest_mask(mask: np.ndarray) -> str:
@@ -113,7 +102,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """Note on a tracked frame."""
 
     frame: int
-    """frame number; -1 in the last record of a layer that is complete"""
+    """frame number; -1 in the last row of a layer that is complete"""
     scores: dict[int, Score] = {}
     """by id of each object with a result"""
     absent: list[int] = []
@@ -126,108 +115,31 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """name of the model"""
 
 
-_decoder = msgspec.json.Decoder(Result)
-LAYER_NAME = re.compile(r"([0-9]{6}|[1-9][0-9]{6,8})\.bin")
-MAGIC = b"AOT2"
-HEAD = struct.Struct("<4sIII")
-"""start of a record: `MAGIC`, sizes of note and mask in bytes, CRC-32 of both sizes and the note"""
+decode_result = msgspec.json.Decoder(Result).decode
 
 
-def read_record(file: IO[bytes], offset: int, length: int) -> tuple[Result, int, int] | None:
-    """Return the note of the record at an offset, and offset and size of its mask; None unless it is whole.
+class LayerResults:
+    """Results of a layer of a video of ``count`` frames; of several of a frame the last counts."""
 
-    Args:
-        length: bytes of the file that count.
-    """
-    file.seek(offset)
-    head = file.read(HEAD.size)
-    if not head.startswith(MAGIC) or len(head) < HEAD.size:
-        return None
-    _, note_size, mask_size, checksum = HEAD.unpack(head)
-    start = offset + HEAD.size
-    if start + note_size + mask_size > length:
-        return None
-    note = file.read(note_size)
-    if checksum != zlib.crc32(head[4:12] + note):
-        return None
-    try:
-        return _decoder.decode(note), start + note_size, mask_size
-    except ValueError:
-        return None
-
-
-Place = tuple[int, int, str]
-"""offset and size in bytes, and digest, of a mask in a file"""
-
-
-class LayerFile(RecordFile):
-    """Results of a layer, in records of one file; of several records of a frame the last counts.
-
-    What follows the last whole record was cut off or is damaged: its frames have no result, and the layer is not
-    complete.
-
-    Args:
-        size: height and width of the masks.
-        count: number of frames of the video.
-        end: bytes of the file that count; None: all.
-    """
-
-    def __init__(self, path: Path, size: tuple[int, int], count: int, end: int | None = None) -> None:
-        super().__init__(path, path.stat().st_size if path.is_file() else 0)
-        self.size, self._count = size, count
+    def __init__(self, count: int) -> None:
+        self._count = count
         self.results: dict[int, Result] = {}
         """by frame"""
         self.coverage: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
+        self.masks: dict[int, tuple[int, str]] = {}
+        """row id and digest of the mask of each frame"""
         self.complete = False
-        self.places: dict[int, Place] = {}
-        """position of the mask by frame, of the last result of each"""
-        with suppress(OSError), path.open("rb") as file:
-            length = self._size if end is None else min(self._size, end)
-            while (found := read_record(file, self.end, length)) is not None:
-                self._apply(*found)
+        self.end = 0
+        """row id of the last result; 0: none"""
 
-    def put(self, result: Result, ids: np.ndarray) -> None:
-        """Append a frame, H×W ids; raise `InputError` if that fails."""
-        content = encode_png(ids)
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        self._append(msgspec.structs.replace(result, digest=digest), content)
-
-    def finish(self) -> None:
-        """Mark the layer as complete; raise `InputError` if that fails."""
-        self._append(Result(-1), b"")
-
-    def read(self, frame: int, place: Place | None = None) -> np.ndarray:
-        """Return the ids H×W of a frame with a result; raise `InputError` if they are damaged.
-
-        Args:
-            place: of the frame's mask; None: the last one.
-        """
-        start, size, digest = place or self.places[frame]
-        try:
-            with self.path.open("rb") as file:
-                file.seek(start)
-                content = file.read(size)
-            if hashlib.sha256(content).hexdigest()[:16] != digest:
-                raise ValueError("another content than was stored")
-            return decode_png(content).reshape(self.size)
-        except Exception as error:  # decoders raise all kinds of errors
-            raise InputError(f"{self.path}: frame {frame} is damaged ({error}); track it again") from error
-
-    def _append(self, result: Result, content: bytes) -> None:
-        note = msgspec.json.encode(result)
-        sizes = struct.pack("<II", len(note), len(content))
-        head = MAGIC + sizes + struct.pack("<I", zlib.crc32(sizes + note))
-        start = self.end + HEAD.size + len(note)
-        self.append_bytes(head + note + content)
-        self._apply(result, start, len(content))
-
-    def _apply(self, result: Result, start: int, size: int) -> None:
-        self.end, frame = start + size, result.frame
+    def add(self, row_id: int, result: Result) -> None:
+        """Add the next result."""
+        self.end, frame = row_id, result.frame
         self.complete = frame < 0
         if self.complete or frame >= self._count:
             return
-        self.results[frame], self.places[frame] = result, (start, size, result.digest)
+        self.results[frame], self.masks[frame] = result, (row_id, result.digest)
         for covered in self.coverage.values():
             covered[frame] = 0
         for object_id in (*result.scores, *result.absent):
@@ -236,43 +148,83 @@ class LayerFile(RecordFile):
 
 
 class LayerStore:
-    """Files of layers by id, opened on demand."""
+    """Results of tracking by layer, loaded on demand; all methods raise `InputError` as `Database`.
 
-    def __init__(self, folder: Path, size: tuple[int, int], count: int) -> None:
-        self._folder, self._size, self._count = folder, size, count
-        self._files: dict[tuple[int, int | None], LayerFile] = {}
+    Args:
+        size: height and width of the masks.
+        count: number of frames of the video.
+    """
+
+    def __init__(self, database: Database, size: tuple[int, int], count: int) -> None:
+        self._database, self._size, self._count = database, size, count
+        self._layers: dict[tuple[int, int | None], LayerResults] = {}
         self._lock = threading.Lock()
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """of frames, by a text of what they show"""
-        self.revision = 0
-        """number of changes since the store was opened"""
+        (self.end,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
+        """row id of the last result of all layers; 0: none"""
 
-    def open(self, layer_id: int, end: int | None = None) -> LayerFile:
-        """Return the file of a layer, up to ``end`` as in `LayerFile`."""
+    def open(self, layer_id: int, end: int | None = None) -> LayerResults:
+        """Return the results of a layer, up to the row ``end``; None: all, also those that are added later.
+
+        After a damaged one, no result counts: their frames have none, and the layer is not complete.
+        """
         with self._lock:
-            if (layer_id, end) not in self._files:
-                path = self._folder / f"{layer_id:06d}.bin"
-                self._files[layer_id, end] = LayerFile(path, self._size, self._count, end)
-            return self._files[layer_id, end]
+            whole = self._layers.get((layer_id, None))
+            if whole is not None and whole.complete and end is not None and whole.end <= end:
+                return whole
+            if (layer_id, end) not in self._layers:
+                layer = LayerResults(self._count)
+                rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
+                for row_id, note in self._database.query(rows, layer_id, end):
+                    try:
+                        layer.add(row_id, decode_result(note))
+                    except ValueError:
+                        break
+                self._layers[layer_id, end] = layer
+            return self._layers[layer_id, end]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
-        """Append a frame to a layer; raises `InputError` as `LayerFile.put`."""
-        self.open(layer_id).put(result, ids)
-        self.revision += 1
+        """Append a frame, H×W ids, to a layer."""
+        content = encode_png(ids)
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        self._append(layer_id, msgspec.structs.replace(result, digest=digest), content)
 
     def finish(self, layer_id: int) -> None:
-        """Mark a layer as complete; raises `InputError` as `LayerFile.finish`."""
-        self.open(layer_id).finish()
-        self.revision += 1
+        """Mark a layer as complete."""
+        self._append(layer_id, Result(-1), b"")
 
-    def read(self, file: LayerFile, frame: int) -> np.ndarray:
-        """Return the ids H×W of a frame, which must not be changed; raises `InputError` as `LayerFile.read`."""
-        place = file.places[frame]
-        return self._cache.get_or_compute((file.path, place), lambda: file.read(frame, place))
+    def read(self, layer: LayerResults, frame: int) -> np.ndarray:
+        """Return the ids H×W of a frame, which must not be changed; raise `InputError` if they are damaged."""
+        row_id, digest = layer.masks[frame]
+        try:
+            return self._cache.get_or_compute(row_id, lambda: self._load(row_id, digest))
+        except ValueError as error:
+            problem = f"the mask of frame {frame} is damaged ({error}); track it again"
+            raise InputError(f"{self._database.path}: {problem}") from error
 
     def keep_only(self, layer_ids: Collection[int]) -> None:
-        """Remove the files of all other layers; a person's copies and other files stay."""
-        for path in self._folder.glob("*.bin"):
-            if LAYER_NAME.fullmatch(path.name) and path.is_file() and int(path.stem) not in layer_ids:
-                path.unlink(missing_ok=True)
+        """Remove the results of all other layers."""
+        with self._database.transaction() as connection:
+            stored = {layer_id for (layer_id,) in connection.execute("SELECT DISTINCT layer FROM results")}
+            removed = [(layer_id,) for layer_id in stored.difference(layer_ids)]
+            connection.executemany("DELETE FROM results WHERE layer = ?", removed)
+
+    def _load(self, row_id: int, digest: str) -> np.ndarray:
+        """Return the ids of a row; raise `ValueError` if it is damaged."""
+        content = self._database.read_content("results", row_id)
+        if hashlib.sha256(content).hexdigest()[:16] != digest:
+            raise ValueError("another content than was stored")
+        return decode_png(content).reshape(self._size)
+
+    def _append(self, layer_id: int, result: Result, content: bytes) -> None:
+        """Append a result to a layer, in place of what follows a damaged one."""
+        layer = self.open(layer_id)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM results WHERE layer = ? AND id > ?", (layer_id, layer.end))
+            row = layer_id, msgspec.json.encode(result), content
+            row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
+        assert row_id is not None
+        layer.add(row_id, result)
+        self.end = row_id

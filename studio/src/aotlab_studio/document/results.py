@@ -17,9 +17,9 @@ from aotlab.sdk import (
     read_annotations,
     require_same_video,
 )
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
-    PROJECT_FILE,
     PROJECT_SUFFIX,
     digest_results,
     locate_project,
@@ -59,8 +59,8 @@ def open_document(
         same_video: open the project although the video's content has changed.
 
     Raises:
-        InputError: as `open_frames` and `open_folder`, the log is damaged, the video is missing, or the results hold no
-            masks.
+        InputError: as `open_frames` and `open_folder`, the project is damaged, the video is missing, or the results
+            hold no masks.
     """
     job = read_job(path)
     if job is None and (beside := read_job(path.parent)) is not None and path.name in beside.written:
@@ -74,16 +74,17 @@ def open_document(
         video = locate_project(folder)[0] if moved else find_video(real, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
-    header, lock = open_folder(folder, frames, same_video=same_video)
+    database = open_folder(folder, frames, same_video=same_video)
     try:
-        document = Document(header, folder, frames, lock)
+        document = Document(database, frames)
         if job is not None:
             document.results = real
             if not document.edited and (document.has_new_results or not document.log.entries):
-                _import_results(document, job)
+                with database.transaction():
+                    _import_results(document, job)
         return document
     except BaseException:
-        lock.release()
+        database.close()
         if not existed:
             shutil.rmtree(folder, ignore_errors=True)
         raise

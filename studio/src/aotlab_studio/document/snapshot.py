@@ -7,18 +7,17 @@ Every other object shows the newest layer of the history that has a result for i
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
-from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_text, find_digest
-from aotlab_studio.document.masks import LayerFile, LayerStore, MaskStore, Result
+from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values, find_digest
+from aotlab_studio.document.masks import LayerResults, LayerStore, MaskStore, Result
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
@@ -30,18 +29,18 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 class Snapshot:
     """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
 
-    A layer that is still being tracked shows what it has when it is asked, or has up to ``ends``.
+    A layer that is still being tracked shows what it has when it is asked, or has up to the row ``end``.
 
     Args:
         entry: number of the entry; 0: before the first one.
         count: number of frames.
-        ends: as of `ends`, so that what is tracked later does not show.
+        end: last result that shows; None: all, also those that are tracked later.
     """
 
     def __init__(
-        self, log: Log, entry: int, masks: MaskStore, layers: LayerStore, count: int, ends: Mapping[int, int]
+        self, log: Log, entry: int, masks: MaskStore, layers: LayerStore, count: int, end: int | None = None
     ) -> None:
-        self.entry, self.state = entry, log.state(entry).limit_layers(ends)
+        self.entry, self.state, self.end = entry, log.state(entry), end
         self.count, self.size = count, masks.size
         self.layers = layers
         self._log, self._masks = log, masks
@@ -86,15 +85,10 @@ class Snapshot:
         """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
         return resolve(self.state, object_id)
 
-    def open_layer(self, layer_id: int) -> LayerFile:
+    def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        return self.layers.open(layer_id, self.state.layer(layer_id).end)
-
-    @property
-    def ends(self) -> dict[int, int]:
-        """Bytes of the files of layers that are not complete, by layer."""
-        layers = [key for key in self.state.layers if self.state.layer(key).kind != "empty"]
-        return {key: file.end for key in layers if not (file := self.open_layer(key)).complete}
+        end = self.state.layer(layer_id).end
+        return self.layers.open(layer_id, self.end if end is None else end)
 
     # Masks
 
@@ -106,16 +100,16 @@ class Snapshot:
     def keyframe(self, index: int) -> dict[int, str]:
         """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent.
 
-        A mask whose file is missing or damaged counts as not drawn.
+        A mask that is missing or damaged counts as not drawn.
         """
         masks = self.stored_keyframe(index)
         return {key: value for key, value in masks.items() if self._masks.is_readable(value)}
 
     @cached_property
-    def damaged(self) -> list[tuple[int, int, Path]]:
-        """Frame, object and file of each drawn mask that cannot be read."""
+    def damaged(self) -> list[tuple[int, int]]:
+        """Frame and object of each drawn mask that cannot be read."""
         return [
-            (index, object_id, self._masks.locate(digest))
+            (index, object_id)
             for index in sorted(self.state.keyframes)
             for object_id, digest in self.stored_keyframe(index).items()
             if not self._masks.is_readable(digest)
@@ -208,7 +202,7 @@ class Snapshot:
         found = dict(tracked)
         try:
             labels = self.labels(index)
-        except InputError:  # a damaged file, which is reported when the frame is shown
+        except InputError:  # a damaged mask, which is reported when the frame is shown
             return found | {each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn.items()}
         for object_id, score in measure_scores(labels, {**tracked, **drawn}).items():
             if object_id in drawn or score.area == 0:
@@ -222,7 +216,7 @@ class Snapshot:
     @cached_property
     def digest(self) -> str:
         """Digest of what shows: equal digests mean equal masks."""
-        return digest_text("".join(map(self._describe, self.annotated_frames)))
+        return digest_values(*map(self._describe, self.annotated_frames))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -230,11 +224,11 @@ class Snapshot:
         items = [
             (item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in self.objects
         ]
-        return digest_text(repr((items, self.classes, self.attributes)))
+        return digest_values(items, self.classes, self.attributes)
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
-        return digest_text(self._describe(index))
+        return digest_values(self._describe(index))
 
     def _describe(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
@@ -250,10 +244,16 @@ class Snapshot:
 
     # What is outdated
 
+    @property
+    def unfinished(self) -> list[int]:
+        """Layers that are not complete, oldest first."""
+        layers = [key for key in sorted(self.state.layers) if self.state.layer(key).kind != "empty"]
+        return [key for key in layers if not self.open_layer(key).complete]
+
     @cached_property
     def pending(self) -> list[int]:
         """Layers that are not complete and not replaced by a newer one, oldest first."""
-        layers = {key: self.state.layer(key) for key in sorted(self.state.layers)}
+        layers = {key: self.state.layer(key) for key in self.state.layers}
 
         def replaces(newer: Layer, layer: Layer) -> bool:
             covers = newer.first <= layer.tracked[0] and newer.last >= layer.tracked[1]
@@ -261,10 +261,8 @@ class Snapshot:
 
         return [
             key
-            for key, layer in layers.items()
-            if layer.kind != "empty"
-            and not self.open_layer(key).complete
-            and not any(other > key and replaces(newer, layer) for other, newer in layers.items())
+            for key in self.unfinished
+            if not any(other > key and replaces(newer, layers[key]) for other, newer in layers.items())
         ]
 
     @cached_property
@@ -293,7 +291,7 @@ class Snapshot:
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
-        for index, object_id, _ in self.damaged:
+        for index, object_id in self.damaged:
             outdated[object_id][index] = True
         return outdated
 

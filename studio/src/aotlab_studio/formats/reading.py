@@ -18,8 +18,8 @@ from aotlab.sdk import (
     order_names,
     parse_classes,
 )
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE
 from aotlab_studio.formats.colors import parse_colors, read_colors
 from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes, parse_cvat_video
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio

@@ -10,7 +10,8 @@ from typing import Any
 
 from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
+from aotlab_studio.document.database import PROJECT_FILE
+from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.files import write_bytes
 from aotlab_studio.review.checks import REASONS
 

@@ -23,16 +23,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aotlab import InputError
 from aotlab.sdk import JOB_RECORD, concat_images
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.folder import (
-    LOG_FILE,
-    PROJECT_FILE,
-    PROJECT_SUFFIX,
-    digest_results,
-    digest_values,
-    read_job,
-    read_levels,
-)
+from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_job, read_levels
+from aotlab_studio.document.log import digest_values
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import REVIEW_FILE, list_sentences, locate_video, read_entries
@@ -106,7 +100,7 @@ class Batch:
             if found is not None and found.pages and person and found.person not in ("", person):
                 raise InputError(f"{name}: {found.person} has it open; choose another clip, or wait")
             found = found or self._open_session(name)
-            folder_lock = found.session.document.folder_lock
+            folder_lock = found.session.document.database.folder_lock
             if person and person != found.person and folder_lock is not None:
                 found.person = person
                 folder_lock.name_person(person)
@@ -231,15 +225,12 @@ class Batch:
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
-        if name in self._open:
-            return describe_clip(name, self._read_document(name, project))
-        files = [self.folder / name / JOB_RECORD, project / PROJECT_FILE, project / LOG_FILE]
         stamp = []
-        for path in (*files, *sorted(project.glob("layers/*.bin"))):
+        for path in (self.folder / name / JOB_RECORD, project / PROJECT_FILE):
             with suppress(OSError):  # removed meanwhile
                 info = path.stat()
                 stamp.append((path.name, info.st_mtime_ns, info.st_size))
-        if name not in self._described or self._described[name][0] != stamp:
+        if name in self._open or name not in self._described or self._described[name][0] != stamp:
             self._described[name] = stamp, describe_clip(name, self._read_document(name, project))
         return self._described[name][1]
 

@@ -31,8 +31,9 @@ from aotlab.sdk import (
     merge_class_ids,
     write_job_record,
 )
+from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.folder import PROJECT_FILE, PROJECT_SUFFIX, read_job
+from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.results import open_document

@@ -89,9 +89,8 @@ def load_upload(
                 attributes.setdefault(ids[each], {})[frame] = own
         losses: Counter[int] = Counter()
         masks = {each: _store_labels(document, each, found.mask(each), ids, losses) for each in found.frames}
-        repairs = any(snapshot.stored_keyframe(frame) != snapshot.keyframe(frame) for frame in found.frames)
         edit = State(objects={**added}, keyframes={**masks}, classes={**classes}, attributes={**attributes})
-        document.edit("load masks", edit, min(found.frames), repairs=repairs)
+        document.edit("load masks", edit, min(found.frames))
         return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
 
 

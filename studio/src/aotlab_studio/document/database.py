@@ -1,0 +1,164 @@
+"""The SQLite file of a project: header, log of edits, drawn masks, results of tracking; its backup and repair."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import product
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aotlab import InputError
+from aotlab_studio.files import sync_folder
+from aotlab_studio.lock import FolderLock
+
+PROJECT_FILE = "project.sqlite"
+BACKUP_FILE = f"{PROJECT_FILE}.bak"
+JOURNAL_FILE = f"{PROJECT_FILE}-journal"
+EARLIER_FILE = "project.json"
+"""file of projects of earlier versions"""
+TIMEOUT = 10.0
+"""seconds to wait for another program that reads or writes the file"""
+TABLES = {
+    "header": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
+    "records": "id INTEGER PRIMARY KEY, content BLOB NOT NULL",
+    "masks": "id TEXT PRIMARY KEY, content BLOB NOT NULL",
+    "results": "id INTEGER PRIMARY KEY AUTOINCREMENT, layer INTEGER, note BLOB NOT NULL, content BLOB NOT NULL",
+}
+
+
+class Database:
+    """Tables of a project. Thread-safe. What `transaction` has written survives a kill and a power cut.
+
+    Args:
+        folder: of the project.
+        writable: lock the folder, and create it and the file if they are missing.
+
+    Raises:
+        InputError: as `FolderLock`; of an earlier version; or, here and in all methods, not readable or writable.
+    """
+
+    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+        self.folder, self.path = folder, folder / PROJECT_FILE
+        self._lock = threading.RLock()
+        if (folder / EARLIER_FILE).is_file():
+            problem = "a project of an earlier version, which this one cannot read"
+            raise InputError(f"{folder / EARLIER_FILE}: {problem}; move its folder away")
+        with ExitStack() as opened:
+            self.folder_lock = FolderLock(folder) if writable else None
+            """held to write; None: read-only"""
+            if self.folder_lock is not None:
+                opened.callback(self.folder_lock.release)
+            else:
+                _roll_back(folder)
+            with self._explain("opened"):
+                self._connection = _connect(self.path, "rwc" if writable else "ro")
+            opened.callback(self._connection.close)
+            if writable:
+                self.query("PRAGMA journal_mode=TRUNCATE")  # WAL needs memory, which machines do not share
+                self.query("PRAGMA synchronous=FULL")
+            self._version = self.query("PRAGMA data_version")
+            if writable:
+                with self.transaction() as connection:
+                    for table, columns in TABLES.items():
+                        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+                    connection.execute("CREATE INDEX IF NOT EXISTS results_by_layer ON results (layer, id)")
+            self.close = weakref.finalize(self, opened.pop_all().close)
+            """close the file and release the folder, at the latest when nothing uses the database any more"""
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that.
+
+        Raises `InputError` as `FolderLock.require_held`.
+        """
+        assert self.folder_lock is not None
+        with self._lock:
+            self.folder_lock.require_held()
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            with self._explain("written"), self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                if self.query("PRAGMA data_version") != self._version:
+                    raise InputError(f"{self.path}: another program has opened this project; open it again")
+                yield self._connection
+
+    def query(self, statement: str, *values: int | str | None) -> list[Any]:
+        """Return the rows that a statement selects."""
+        with self._explain("read"), self._lock:
+            return self._connection.execute(statement, values).fetchall()
+
+    def read_content(self, table: str, key: int | str) -> bytes:
+        """Return the content of a row; empty if it is missing."""
+        rows = self.query(f"SELECT content FROM {table} WHERE id = ?", key)
+        return rows[0][0] if rows else b""
+
+    def back_up(self) -> None:
+        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself."""
+        last = "SELECT max(id) FROM records"
+        with suppress(sqlite3.Error), closing(_connect(self.folder / BACKUP_FILE, "ro")) as backup:
+            if backup.execute(last).fetchall() == self.query(last):
+                return
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
+            with closing(Database(Path(made), writable=True)) as copy, copy.transaction() as connection:
+                for table in ("header", "records", "masks"):
+                    rows = self.query(f"SELECT id, content FROM {table}")
+                    connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
+            copy.path.replace(self.folder / BACKUP_FILE)
+        sync_folder(self.folder)
+
+    def copy_readable(self, folder: Path) -> None:
+        """Copy all rows of a damaged project and of its backup that can be read.
+
+        If results are lost, layers are not complete any more, so that their frames without a result are outdated.
+        """
+        for name, (table, columns) in product((BACKUP_FILE, PROJECT_FILE), TABLES.items()):
+            damaged, values = list[sqlite3.Error](), ", ".join("?" * len(columns.split(",")))
+            with self.transaction() as connection:
+                rows = _read_rows(folder / name, table, damaged)
+                connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({values})", rows)
+                if damaged and table == "results":
+                    connection.execute("DELETE FROM results WHERE length(content) = 0")
+
+    @contextmanager
+    def _explain(self, action: str) -> Iterator[None]:
+        """Raise `InputError` for an error of SQLite."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            remedy = "repair it with annotate --recover"
+            if isinstance(error, sqlite3.OperationalError):  # not damaged
+                remedy = "free space, or check the disk and the permissions"
+            raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open a file; ``mode`` is ``ro``, ``rw``, or ``rwc`` to create a missing one."""
+    name = quote(os.fsencode(path.absolute().as_posix()))
+    address = f"file:{'//' if name.startswith('/') else '///'}{name}?mode={mode}"  # also of a Windows share
+    return sqlite3.connect(address, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def _read_rows(path: Path, table: str, damaged: list[sqlite3.Error]) -> Iterator[Any]:
+    """Yield the rows of a table that can be read, from both ends to the damage, which is added to ``damaged``."""
+    for order in ("ASC", "DESC"):
+        try:
+            with closing(_connect(path, "rw")) as source:
+                yield from source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}")
+                return
+        except sqlite3.Error as error:
+            damaged.append(error)
+
+
+def _roll_back(folder: Path) -> None:
+    """Remove what a killed program has written in part, unless another one holds the project."""
+    with suppress(InputError, OSError):
+        if (folder / JOURNAL_FILE).stat().st_size:
+            Database(folder, writable=True).close()
