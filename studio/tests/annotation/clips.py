@@ -60,7 +60,7 @@ def find_frame_number(frame):
 class TruthTracker:
     """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
 
-    device = "cpu"
+    device = torch.device("cpu")
 
     def __init__(self, pause=0.0):
         self.pause = pause
