@@ -189,6 +189,54 @@ def test_minus_button_erases(page):
     assert not page.labels(0).any()
 
 
+def test_box_removes_nothing_and_says_so(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.click("#minus")
+    page.key("x")
+    page.tab.mouse.move(*page.at(5, 5))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(30, 30))
+    page.tab.mouse.up()
+    page.status("A box only adds")
+    assert (page.labels(0) == truth(0) * (truth(0) == 1)).all()
+
+
+def test_double_click_beside_the_objects_makes_one_object(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    rows = iter((4, 20, 36))
+
+    def segment(frame, prompts):  # each time another mask, not at the click
+        labels = np.zeros(frame.shape[:2], np.uint8)
+        labels[next(rows) :][:3, 50:58] = max(prompts)
+        return labels
+
+    session.segmenter = segment
+    page.key("x")
+    with page.done():
+        page.tab.mouse.dblclick(*page.at(45, 30))
+    page.objects(2)
+    page.settle()
+    assert len(session.document.snapshot.objects.ids) == 2
+
+
+def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
+    monkeypatch.setattr(type(session.document), "problems", ["a mask of frame 20 is damaged; draw it again"])
+    page.tab.reload()
+    page.status("frame 20 is damaged")
+    page.drag((15, 10), (20, 12))
+    assert "frame 20 is damaged" in page.tab.inner_text("#problems")
+
+
+def test_escape_discards_what_was_typed(page, session):
+    page.tab.fill("#note", "scratch")
+    page.tab.press("#note", "Escape")
+    page.settle()
+    assert page.tab.input_value("#note") == ""
+    assert session.document.snapshot.notes == {}
+
+
 def test_masks_are_loaded_from_a_file(page, tmp_path):
     Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
     page.tab.set_input_files("#load", tmp_path / "masks.png")
@@ -1259,7 +1307,7 @@ def test_shared_project_takes_changes_of_named_people_only(new_page, browser, se
     page.drag((15, 10), (20, 12))
     assert page.labels(0).any()
     assert [entry.author for entry in document.log.entries.values()] == ["Ann"]
-    assert page.tab.get_attribute("#undo", "title").startswith("brush · Ann · 20")
+    assert page.tab.get_attribute("#undo", "title").startswith("Undo (Ctrl+Z): brush · Ann · 20")
     context = browser.new_context()
     context.add_cookies([{"name": "aotlab_person", "value": "Bob", "url": served.address}])
     other = Page(context, served.url)

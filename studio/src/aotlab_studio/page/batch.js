@@ -79,7 +79,8 @@ class BatchPage {
     });
     list.onchange = field.onchange = () => {
       field.defaultValue = field.value; // nothing is being typed
-      if (this.checkPerson()) this.setStatus(name, { status: list.value, note: field.value.trim(), digest });
+      const reason = list.value === 'rejected' ? field.value.trim() : '';
+      if (this.checkPerson()) this.setStatus(name, { status: list.value, note: reason, digest });
       else this.show(true); // without the status
     };
     return createElement('tr', {},

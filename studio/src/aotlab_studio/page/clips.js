@@ -42,7 +42,7 @@ export class ClipHeader {
     element('clip-status').append(...makeStatusOptions());
     element('clip-status').onchange = () => {
       const field = element('clip-note');
-      this.send(field.value.trim());
+      this.send(element('clip-status').value === 'rejected' ? field.value.trim() : '');
       if (element('clip-status').value !== 'rejected' || field.value) return;
       field.hidden = false;
       field.focus();

@@ -127,7 +127,8 @@ export function toast(text, buttons = {}) {
   box.append(createIconButton('x', 'Close this message', { className: 'small', onclick: close }));
   element('toasts').append(box);
   while (element('toasts').children.length > MAX_TOASTS) element('toasts').firstElementChild?.remove();
-  setTimeout(close, TOAST_SECONDS * 1000);
+  const expire = () => { if (box.matches(':hover, :focus-within')) setTimeout(expire, TOAST_SECONDS * 100); else close(); };
+  setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 /** Dialog that exports the masks. */
 
-import { countText, createElement, element, onSubmit, readNumber } from './dom.js';
+import { countText, createElement, element, onSubmit, readNumber, toast } from './dom.js';
 
 /** Outputs that are chosen together. @type {Record<string, string[]>} */
 const PRESETS = {
@@ -38,8 +38,6 @@ export class Exporter {
   }
 
   open() {
-    element('download').hidden = true;
-    element('export-missing').textContent = '';
     element('export-dialog').showModal();
   }
 
@@ -64,7 +62,8 @@ export class Exporter {
       texts.push('CVAT ends objects before them.');
     }
     element('export-missing').textContent = texts.join(' ');
-    if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
+    if (!element('export-dialog').open) toast(`${archive} is ready`, { Download: () => element('download').click() });
+    else if (!document.activeElement?.matches('input')) element('download').focus(); // nobody types
   }
 
   /** @param {boolean} running */

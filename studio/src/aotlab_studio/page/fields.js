@@ -21,6 +21,7 @@ export class TextField {
     this.problem = createElement('p', { className: 'problem', role: 'alert' });
     input.after(this.problem);
     input.onblur = () => this.commit();
+    input.onkeydown = (event) => { if (event.key === 'Escape') input.value = this.shown.text; };
   }
 
   /** Show the text of a frame or object, unless somebody types. @param {number} subject @param {string} text as stored */

@@ -12,8 +12,9 @@ export class EditHistory {
   /** @param {(string | null)[]} titles of the steps that undo and redo would take */
   setTitles(titles) {
     for (const [index, button] of elements('undo', 'redo').entries()) {
+      const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
       button.disabled = !titles[index];
-      button.title = titles[index] || '';
+      button.title = titles[index] ? `${label}: ${titles[index]}` : label;
     }
   }
 

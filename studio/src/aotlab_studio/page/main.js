@@ -3,7 +3,7 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, element, elements } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -107,7 +107,8 @@ export class App {
     if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
     this.tracking.setJob(state.job?.background ? null : state.job);
     this.tracking.setCorrection(state.job?.background ? state.job : null);
-    this.showMessage(state.problems.join(' '), state.problems.length > 0);
+    element('problems').replaceChildren(...state.problems.map((textContent) => createElement('li', { textContent })));
+    this.showMessage(state.problems.join(' · '), state.problems.length > 0);
     await this.playback.goTo(first ? place.frame || 0 : this.playback.frame);
     this.review.refresh();
     if (first) this.countPending(-1);
@@ -251,7 +252,7 @@ export class App {
     this.isolated = id && id !== this.isolated ? id : 0;
     if (this.isolated) this.choose(id);
     else this.setObjects(this.objects);
-    this.showMessage(this.isolated ? `Only ${this.getName(id)} is drawn; a double click shows all again.` : '');
+    this.showMessage(this.isolated ? `Only ${this.getName(id)} is shown; a double click on it shows all again.` : '');
   }
 
   /** @param {number} by */

@@ -14,6 +14,14 @@ export function showObjects(app) {
   if (!list.querySelector('input:focus')) replaceChildren(list, app.objects.map((item) => createRow(item, app)));
 }
 
+/** Update what a row says about the frames of its object; the list stays, as a press may be in progress. @param {App} app */
+export function describeRows(app) {
+  for (const { id } of app.objects) {
+    const text = element('objects').querySelector(`[name=choose${id}] .visually-hidden`);
+    if (text) text.textContent = `, ${describeRow(app.timeline.rows.get(id))}`;
+  }
+}
+
 /** @param {Item} item @param {App} app */
 function createRow(item, app) {
   const { id, name, color, class_name: className, hidden, locked } = item;
@@ -51,7 +59,6 @@ export class ObjectFields {
     this.name = new TextField(name, (id, text) => !text || app.change(id, { name: text }));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
     this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
-    name.onkeydown = (event) => { if (event.key === 'Escape') name.value = this.name.shown.text; };
   }
 
   /** @param {Item | undefined} item the chosen object */

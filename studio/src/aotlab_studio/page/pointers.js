@@ -26,6 +26,7 @@ export function watchPointers(viewer, toolbox) {
   };
 
   canvas.addEventListener('pointerdown', (event) => {
+    toolbox.repeated = false;
     canvas.focus({ preventScroll: true });
     const touch = event.pointerType === 'touch';
     if (touch && active !== null && !fingers.size) return; // a palm beside the pen
@@ -100,6 +101,8 @@ export function watchPointers(viewer, toolbox) {
     viewer.pointer = null;
     viewer.draw();
   });
+  // between pointerdown and pointerup
+  canvas.addEventListener('mousedown', (event) => { toolbox.repeated = event.detail > 1; });
   canvas.addEventListener('dblclick', (event) => {
     if (toolbox.tool.prompts) toolbox.app.isolate(idAt(viewer.labels, viewer.toImagePoint(event)));
     else if (toolbox.points.length > 2) toolbox.close();

@@ -122,6 +122,11 @@ async function releaseBox(toolbox, first, last) {
     await releaseMark(toolbox, first);
     return;
   }
+  if (toolbox.removing) {
+    toolbox.dropPoints();
+    toolbox.app.showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
+    return;
+  }
   toolbox.marks = [];
   await suggest(toolbox, { box: area });
 }
@@ -154,6 +159,7 @@ async function releaseScribble(toolbox, points) {
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
   const positive = !toolbox.removing;
+  if (toolbox.repeated) return;
   const other = positive && idAt(viewer.labels, point);
   if (other) {
     app.choose(other);
@@ -237,6 +243,8 @@ export class Toolbox {
     this.down = false;
     /** Whether the input since the last press removes. */
     this.removing = false;
+    /** Whether the last press is the second of a double click, which only chooses what is shown. */
+    this.repeated = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.removeByDefault = false;
   }

@@ -3,6 +3,7 @@
 
 import { countText, element, elements, createElement, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
 import { TextField } from './fields.js';
+import { describeRows } from './objects.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -201,7 +202,7 @@ export class Review {
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    this.app.setObjects(this.app.objects);
+    describeRows(this.app);
   }
 
   show() {
