@@ -138,7 +138,8 @@ class TrainConfig:
     encoder_lr_ratio: Rate = 0.1
     """factor of the encoder on the difference between current and final learning rate"""
     freeze_encoder_stages: CountOrZero = 2
-    """number of frozen parts of the encoder, counted from the input: the stem, then its stages"""
+    """number of frozen parts of the encoder, counted from the input: its stages; MobileNetV2's are the stem, up to
+    stride 4, and all after it"""
     hardest_pixels: Annotated[float, Range(0, 1, above_low=True)] = 0.15
     """final fraction of pixels in the bootstrapped cross-entropy"""
     hardest_pixels_after: Positive = 0.5
