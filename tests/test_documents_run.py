@@ -173,7 +173,7 @@ def inputs(tmp_path_factory):
     sample = lay_out_sample(folder, 24)
     for name in ("video.mp4", "long.mp4"):
         shutil.copy(sample / "rabbit.mp4", folder / name)
-    for name in ("first", "corrected", "video", "a", "b"):
+    for name in ("first", "video"):
         shutil.copy(sample / "rabbit.png", folder / f"{name}.png")
     first = open_frames(sample / "rabbit.mp4").read(0)
     Image.fromarray(first).save(folder / "image.jpg")
