@@ -128,8 +128,8 @@ def _section(kind: type, prefix: str, style: str) -> str:
             rows.append(
                 f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |"
             )
-    head = f"## {plain(title)}\n\n{plain(inspect.getdoc(kind) or '')}"
-    return head if len(rows) == 2 else f"{head}\n\n{style % chr(10).join(rows)}"
+    head, table = f"## {plain(title)}\n\n{plain(inspect.getdoc(kind) or '')}", "\n".join(rows)
+    return head if len(rows) == 2 else f"{head}\n\n{style % table}"
 
 
 def _allowed(hint: object) -> str:

@@ -91,7 +91,7 @@ class PhaseState:
         self.step = 0
         """number of finished optimizer steps"""
         self.skipped = 0
-        """number of non-finite steps in a row before this one, which a resumed run counts anew"""
+        """number of non-finite steps in a row before this one, 0 again when the run is resumed"""
         self.best: float = previous.best if previous else -1.0
         """best J&F of all validations so far on the same videos"""
         self.unreadable: Counter[str] = previous.unreadable if previous else Counter()

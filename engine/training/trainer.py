@@ -155,10 +155,10 @@ def clear_output(output: Path, world: Distributed, *, restart: bool) -> None:
     if world.is_main:
         for folder in (output, states_folder(output)):
             remove_leftovers(folder)
-    if world.is_main and restart:
-        logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
-        for path in (*logs, output / f"{BEST}.safetensors", *list_saved_states(output)):
-            remove(path)
+        if restart:
+            logs = [output / "log.jsonl", *(output / "tensorboard").glob("events.out.tfevents.*")]
+            for path in (*logs, output / f"{BEST}.safetensors", *list_saved_states(output)):
+                remove(path)
     world.gather(None)
 
 

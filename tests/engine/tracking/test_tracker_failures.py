@@ -151,7 +151,7 @@ def test_fresh_trackers_in_threads_are_independent(restricted):
     )
 
 
-def test_trackers_of_one_model_leave_the_autocast_of_other_threads(restricted):
+def test_trackers_leave_the_autocast_of_other_threads(restricted):
     first = Tracker(*restricted, optimize=False)
     second = first.fresh()
     with torch.autocast("cpu", torch.bfloat16):

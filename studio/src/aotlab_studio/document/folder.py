@@ -44,7 +44,7 @@ class StoredVideo(Struct, omit_defaults=True):
 
 
 class Header(Struct):
-    """What a project is of."""
+    """Version, id and video of a project."""
 
     version: int
     id: str

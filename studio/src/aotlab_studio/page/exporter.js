@@ -38,6 +38,8 @@ export class Exporter {
   }
 
   open() {
+    element('download').hidden = true; // the masks may have changed since
+    element('export-missing').textContent = '';
     element('export-dialog').showModal();
   }
 
