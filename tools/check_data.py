@@ -7,6 +7,7 @@ aotlab check-data datasets/SA-V --dataset sav --split val   # a benchmark
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -82,3 +83,7 @@ def main(
     summary = ("  ".join(row).rstrip() for row in align_columns(list(rows.items())))
     print(*warnings, *summary, *errors, sep="\n")
     return 1 if report.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

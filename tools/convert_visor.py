@@ -6,6 +6,7 @@ aotlab convert-visor --annotations GroundTruth-SparseAnnotations/annotations/val
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -38,3 +39,7 @@ def main(*, annotations: Path, images: Path, output: Path, split: Literal["train
     if done.too_short:
         print(f"left out, as too short: {len(done.too_short)}")
     return report_failures(done.failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

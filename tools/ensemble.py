@@ -8,6 +8,7 @@ views is more accurate than voting: see aotlab eval.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -58,3 +59,7 @@ def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, f
     done = format_count(len(names) - len(failures), "sequence")
     print(f"{format_count(frames, 'frame')} of {done} in {output}")
     return report_failures(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -207,3 +208,7 @@ def main(
             max_loss=max_loss if calibrate else None,
         )  # fmt: skip
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

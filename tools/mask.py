@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -81,3 +82,7 @@ def main(
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts)
     print(f"{output}: {counts}; drawn in {overlay.name}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

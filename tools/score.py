@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -277,3 +278,7 @@ def main(*, options: ScoreOptions, force: bool) -> int:
         video, results = read_single(results, options.annotations)
         videos = [video]
     return score_masks(videos, results, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -154,3 +154,7 @@ def main(
     if split in data.server:
         print(f"scored by {data.server[split]}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

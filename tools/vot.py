@@ -8,6 +8,7 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.command import command
@@ -40,3 +41,7 @@ def main(*, tracker: TrackerOptions) -> int:
         raise RunStopped(f"the toolkit closed the connection ({error}); see its messages") from error
     server.quit()
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -174,3 +174,7 @@ def show(names: tuple[str, ...]) -> int:
     for name in names:
         print(describe_weights(name), end="")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
 """Commands answer before anything heavy is imported, and no process holds two copies of a module."""
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,14 @@ def run(tmp_path, code, *arguments):
 def test_every_tool_is_a_command():
     modules = {path.stem.replace("_", "-") for path in (ROOT / "tools").glob("*.py")}
     assert set(COMMANDS) == modules - {"--init--", "main"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_tools_run_by_their_files(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(ROOT / "tools" / f"{name.replace('-', '_')}.py"), run_name="__main__")
+    assert f"Usage: aotlab {name} " in capsys.readouterr().out
 
 
 MISTYPED = [
