@@ -77,13 +77,16 @@ def load_checkpoint(
         InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
     """
     state, metadata = _read(path)
-    settings = _resolve_settings(path, metadata, state, config, overrides)
     if config is None and "config" not in metadata:
-        chosen, *others = _guess_presets(path, state)
+        config, *others = _guess_presets(path, state)
         if others:
             log.warning(
-                "%s: read as %s; for the memory of %s give this config", path, chosen, " or ".join(others)
+                "%s: read as %s; for the memory of %s give this config", path, config, " or ".join(others)
             )
+    if config is not None:
+        settings = load_config(config, overrides)
+    else:
+        settings = _parse_settings(path, metadata["config"], overrides)
     model = build_model(settings.model)
     if is_published(state):
         state = convert_published(state, model)
@@ -136,8 +139,9 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
     if path is None or config is not None:
         return load_config(config or "aott", overrides)
     metadata = _read_metadata(path)
-    state = {} if "config" in metadata else _read(path)[0]
-    return _resolve_settings(path, metadata, state, None, overrides)
+    if "config" in metadata:
+        return _parse_settings(path, metadata["config"], overrides)
+    return load_config(_guess_presets(path, _read(path)[0])[0], overrides)
 
 
 def read_card(path: Path) -> ModelCard | None:
@@ -230,31 +234,24 @@ def _is_weight(value: object) -> bool:
 
 
 def _guess_presets(path: Path, state: Mapping[str, Tensor]) -> list[str]:
-    """Return the presets whose keys match; only the one of the file's name if it is a published file."""
+    """Return the presets whose keys match; only the one of the file's name if it is a published file.
+
+    Raises:
+        InputError: no preset has these keys.
+    """
     likely = guess_presets(state)
+    if not likely:
+        raise InputError(
+            f"{path}: its weights fit none of the presets; give a checkpoint of a tracking model"
+        )
     named = [entry.name for entry in list_published_weights().values() if entry.file == path.name]
     return [name for name in named if name in likely] or likely
 
 
-def _resolve_settings(
-    path: Path,
-    metadata: Mapping[str, str],
-    state: Mapping[str, Tensor],
-    config: str | None,
-    overrides: Sequence[str],
-) -> Config:
-    """Return the settings of ``config``, else those stored in the file or of its keys, with overrides."""
-    if config is None and "config" not in metadata:
-        likely = _guess_presets(path, state)
-        if not likely:
-            raise InputError(
-                f"{path}: its weights fit none of the presets; give a checkpoint of a tracking model"
-            )
-        config = likely[0]
-    if config is not None:
-        return load_config(config, overrides)
+def _parse_settings(path: Path, text: str, overrides: Sequence[str]) -> Config:
+    """Return the settings stored in a file, with overrides."""
     subject = f"{path}: settings in the file"
-    tree = parse_yaml(metadata["config"], subject)
+    tree = parse_yaml(text, subject)
     train = tree.get("train")
     if isinstance(train, Mapping):  # a record only: settings of other versions do not matter
         tree["train"] = {name: value for name, value in train.items() if name in TRAIN_SETTINGS}

@@ -50,13 +50,15 @@ def weights_folder() -> Path:
 def resolve_checkpoint(checkpoint: str | Path) -> Path:
     """Return the file of a checkpoint: a file, a folder of `save_pretrained`, ``bundled``, hf://OWNER/NAME or a name.
 
+    ``aott_mini``, its preset, names the bundled one too.
+
     Raises:
         InputError: no such file or name, or named weights that cannot be downloaded.
     """
     name = str(checkpoint)
     if name.startswith(HUB_PREFIX):
         return download_from_hub(name, HUB_FILE)
-    path = BUNDLED_CHECKPOINT if name == BUNDLED else Path(checkpoint)
+    path = BUNDLED_CHECKPOINT if name in (BUNDLED, BUNDLED_CHECKPOINT.stem) else Path(checkpoint)
     if (path / HUB_FILE).is_file():
         return path / HUB_FILE
     if path.is_file():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from aotlab import Tracker, load_model
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.hub import HubModel
@@ -153,6 +154,11 @@ def test_file_placed_by_hand_needs_no_network(aott):
     (folder / "AOTT_PRE_YTB_DAV.pth").write_bytes(aott.path.read_bytes())
     assert resolve_checkpoint("aott") == folder / "aott.safetensors"
     assert (folder / "AOTT_PRE_YTB_DAV.pth").is_file()
+
+
+@pytest.mark.parametrize("name", ["bundled", "aott_mini"])
+def test_bundled_checkpoint_found_by_name(name):
+    assert resolve_checkpoint(name) == BUNDLED_CHECKPOINT
 
 
 def test_changed_file_found_by_verify(aott, capsys):
