@@ -206,13 +206,26 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     for key in tree:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
-            remedy = f"did you mean {prefix}{near[0]}?" if near else f"valid keys are {', '.join(names)}"
+            meant = near[0] if near else _find_below(schema, key)
+            remedy = f"did you mean {prefix}{meant}?" if meant else f"valid keys are {', '.join(names)}"
             raise InputError(f"unknown key {prefix}{key}; {remedy}")
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:
             raise InputError(f"{prefix}{field.name} is missing")
     kinds = get_type_hints(schema, include_extras=True)
     return schema(**{name: _convert(kinds[name], value, f"{prefix}{name}") for name, value in tree.items()})
+
+
+def _find_below(schema: Any, key: str) -> str | None:
+    """Return the path of a setting of this name in the settings below a dataclass, in the first item of lists."""
+    for name, kind in get_type_hints(schema).items():
+        nested = next(filter(is_dataclass, (kind, *get_args(kind))), None)
+        if nested is not None:
+            known = {field.name for field in fields(nested)}
+            below = key if key in known else _find_below(nested, key)
+            if below:
+                return f"{name}.0.{below}" if get_origin(kind) is list else f"{name}.{below}"
+    return None
 
 
 def _merge(below: Any, above: Any) -> Any:

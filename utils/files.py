@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -54,8 +55,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        remedy = "free space or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
+            f"{path}: cannot be written ({error.strerror or error}); {remedy}choose another folder"
         ) from error
 
 
