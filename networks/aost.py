@@ -65,15 +65,15 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, AOSTState]:
-        """Tokens B×L×C to the same; see `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
+        """Tokens B×L×C to the same and their state; see `Block.project`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-        if memory is None:  # a reference frame attends to itself
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
+        return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
+
+    def attend(
+        self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
+    ) -> tuple[Tensor, AOSTState]:
+        """Tokens B×L×C to the same; see `Block.attend`."""
         long, short = memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))

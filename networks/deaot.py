@@ -107,16 +107,12 @@ class GPMBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self,
-        x: tuple[Tensor, Tensor | None],
-        size: MapSize,
-        memory: BlockMemory | None,
-        id_embedding: Tensor | None = None,
-    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Visual and identity tokens, B×L×C each, to the same; the model's first block has no identity tokens.
+    def project(
+        self, x: tuple[Tensor, Tensor | None], size: MapSize
+    ) -> tuple[tuple[Tensor, Tensor | None, Tensor], GPMState]:
+        """Add a gate B×L×4C to visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
 
-        See `Block.forward`.
+        See `Block.project`.
         """
         visual, id_tokens = x
         normed = self.norm1(visual)
@@ -124,13 +120,19 @@ class GPMBlock(Block):
         normed_id = None if id_tokens is None else self.id_norm1(id_tokens)
         state = GPMState(key, F.silu(value), normed_id)
         visual_gate = F.silu(self.gate(normed))  # B×L×2C
-        # as published, 1 without identity tokens
+        # the first block has no identity branch; the published code gates it with ones
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
-        gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
-        if memory is None:  # a reference frame attends to itself
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
-        long, short = memory
+        return (visual, id_tokens, torch.cat([visual_gate, id_gate], 2)), state
+
+    def attend(
+        self,
+        x: tuple[Tensor, Tensor | None, Tensor],
+        size: MapSize,
+        state: GPMState,
+        memory: BlockMemory,
+    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
+        """Visual and identity tokens, B×L×C each, and their gate to visual and identity tokens; see `Block.attend`."""
+        (visual, id_tokens, gate), (long, short) = x, memory
         long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(state.key, short.key, short.value, size)

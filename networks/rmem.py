@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.aot import AOT
+from aotlab.networks.aot import AOT, LSTTState
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
@@ -90,18 +90,17 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, RecurrentState]:
-        """Tokens B×L×C to the same; see `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
+        """Tokens B×L×C to the same and their state; see `Block.project`."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
-        query = self.query(tokens)
-        if memory is None:  # a reference frame attends to itself, with its long-term memory for both
-            assert id_embedding is not None
-            long = short = self.memorize_long_term(query, tokens, id_embedding)
-        else:
-            long, short = memory
+        return x, LSTTState(self.query(tokens), tokens)
+
+    def attend(
+        self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
+    ) -> tuple[Tensor, RecurrentState]:
+        """Tokens B×L×C to the same; see `Block.attend`."""
+        (query, tokens), (long, short) = state, memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.short_attention(query, key, value))
@@ -109,13 +108,14 @@ class RecurrentLSTTBlock(Block):
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
         return x, RecurrentState(query, tokens, short_output)
 
-    def memorize_long_term(self, key: Tensor, tokens: Tensor, id_embedding: Tensor) -> KeyValue:
-        """Return the frame's long-term memory, as AOT's; arguments B×L×C."""
-        return KeyValue(key, self.value(tokens + id_embedding))
+    def memorize_reference(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
+        """Return AOT's memory, for long-term and short-term attention; see `Block.memorize_reference`."""
+        memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
+        return BlockMemory(memory, memory)
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term from its tokens, short-term from the output of short-term attention."""
-        long = self.memorize_long_term(state.key, state.tokens, id_embedding)
+        long = KeyValue(state.key, self.value(state.tokens + id_embedding))
         short = KeyValue(self.short_key(state.short_read), self.short_value(state.short_read + id_embedding))
         return BlockMemory(long, short)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aotlab.configs.schema import Config
 from aotlab.engine.tracking.groups import mask_to_channels, one_hot_logits, overwrite_with_mask
-from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, at_least_frame_size
+from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
@@ -88,8 +88,7 @@ class Ensemble:
         frame, mask, size = first.prepare(frame, mask, size, None)
         if mask is None and not self.ids:
             return first.step(frame, size=size)
-        full_size = at_least_frame_size(size, frame)
-        by_branch = [branch.predict(frame, mask, full_size) for branch in self.branches]
+        by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
         logits, channels = self._fuse(by_branch)
         self._commit(by_branch, channels, mask)
         if mask is not None:

@@ -47,7 +47,6 @@ from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
     BlockMemory,
-    BlockState,
     Features,
     KeyValue,
     Memory,
@@ -161,7 +160,7 @@ def _propagate(
 
 
 def _memorize(
-    model: VOSModel, states: list[BlockState], identities: list[Tensor], sizes: list[tuple[int, int]]
+    model: VOSModel, states: list[Any], identities: list[Tensor], sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
     """Memorize a frame whose blocks have maps of ``sizes``, (h, w) in tokens."""
     return {"memory": model.memorize(PropagatedFrame([], states, sizes), identities)}
@@ -173,7 +172,7 @@ def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> di
 
 def _relevance(
     model: VOSModel,
-    states: list[BlockState],
+    states: list[Any],
     memory_0_long_key: Tensor,
     logits: Tensor,
     sizes: list[tuple[int, int]],

@@ -112,10 +112,13 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
-def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> list[int]:
-    """Return those of the ``ids`` of a mask H×W that have no pixel after it is resized to (height, width)."""
-    rows, columns = (np.arange(new) * old // new for new, old in zip(size, mask.shape, strict=True))
-    return sorted({*ids}.difference(np.unique(mask[np.ix_(rows, columns)]).tolist()))
+def find_vanished_ids(groups: Sequence[Group], masks: Sequence[Tensor]) -> set[int]:
+    """Return the ids of the objects without a pixel in the masks of `split_channels`; waits for a GPU."""
+    vanished = set()
+    for group, planes in zip(groups, masks, strict=True):
+        visible = planes[0, 1 : 1 + len(group.ids)].flatten(1).any(1).tolist()
+        vanished |= {object_id for object_id, shown in zip(group.ids, visible, strict=True) if not shown}
+    return vanished
 
 
 def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:

@@ -41,7 +41,6 @@ from aotlab.engine.tracking.inputs import (
     FrameLike,
     ImageSize,
     MaskLike,
-    at_least_frame_size,
     convert_frame,
     convert_mask,
     convert_output_size,
@@ -60,7 +59,6 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import reading_kind
@@ -204,15 +202,15 @@ class Tracker:
                 their objects in ``mask`` and take no pixel of its other objects.
 
         Raises:
-            InputError: unusable input; the tracker is unchanged. After a failure while updating memory, it accepts only
-                `reset` and `load_state_dict`.
+            InputError: unusable input; the tracker is unchanged. After a failure while updating memory, only `reset`
+                and `load_state_dict` make it usable again.
         """
         frame, mask, size = self.prepare(frame, mask, size, prompts)
         if mask is None and not self.ids:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        prediction = self.commit(self.predict(frame, mask, at_least_frame_size(size, frame)), mask)
+        prediction = self.commit(self.predict(frame, mask, size), mask)
         return prediction.resize(size, align_corners=self.model.config.align_corners)
 
     def prepare(
@@ -242,16 +240,11 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.consistent:
-            raise InputError(
-                "tracker: a step failed while updating memory, or another thread runs one; call reset() or "
-                "load_state_dict(), and use one tracker per thread (fresh())"
-            )
-        if revision not in (None, self.video.revision):
-            raise InputError(
-                "tracker: it has changed since this prediction; predict the frame again or call reset(), and use one "
-                "tracker per thread (fresh())"
-            )
+        require(
+            self.video.consistent and revision in (None, self.video.revision),
+            "tracker: a step failed while updating memory, or another thread has changed the tracker; call reset() or "
+            "load_state_dict(), and use one tracker per thread (fresh())",
+        )
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
@@ -259,12 +252,14 @@ class Tracker:
 
     @torch.inference_mode()
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3 uint8 at a size (height, width); nothing changes.
+        """Predict the masks of a frame H×W×3 uint8 at a size (height, width), the frame's at least; nothing changes.
 
         ``mask``: given mask H×W of the frame; the first mask decides the network's input size.
         """
         video = self.video
         revision = video.revision  # another thread may commit meanwhile
+        if size[0] < frame.shape[0] or size[1] < frame.shape[1]:
+            size = (frame.shape[0], frame.shape[1])
         rule_result = video.rules.inspect(frame)
         input_size = video.input_size or self._choose_input_size(frame, mask)
         with self.autocast():
@@ -314,10 +309,6 @@ class Tracker:
         """Store a frame with a given mask, which may add objects."""
         video, size = self.video, predicted.input_size
         given = [object_id for object_id in np.unique(mask).tolist() if object_id]
-        for object_id in find_vanished_ids(mask, given, size):
-            log.warning(
-                "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
-            )
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, given, self.max_objects, build)
         ids = list_ids(groups)
@@ -325,6 +316,10 @@ class Tracker:
         if video.groups:
             channels = overwrite_with_mask(predicted.channels, channels, len(ids))
         masks = split_channels(groups, channels, size, self.max_objects)
+        for object_id in find_vanished_ids(groups, masks).intersection(given):
+            log.warning(
+                "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
+            )
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         channels = resize_channels(channels, predicted.channels.shape)
         with video.updating():
@@ -380,11 +375,10 @@ class Tracker:
         forgotten.
 
         Raises:
-            InputError: not an integer, or no such object is tracked; the tracker is unchanged after any failure.
+            InputError: no such object is tracked; the tracker is unchanged after any failure.
         """
-        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
         require(
-            is_integer and object_id in self.ids,
+            object_id in self.ids,
             f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         self.require_usable()

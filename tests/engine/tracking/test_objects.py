@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import find_vanished_ids
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.tracking.groups import Group, find_vanished_ids, split_channels
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
@@ -92,7 +94,9 @@ def test_empty_group_is_dropped_without_changing_labels(models):
 
 
 def test_objects_without_a_pixel_in_the_network_are_found():
-    mask = np.zeros((90, 160), np.uint16)
-    mask[10:40, 20:60], mask[71, 81] = 1, 300
-    assert find_vanished_ids(mask, [1, 300], (33, 49)) == [300]
-    assert find_vanished_ids(mask, [1, 300], (90, 160)) == []
+    mask = torch.zeros(150, 266, dtype=torch.long)
+    for channel, row in enumerate((29, 30, 59, 60), start=1):
+        mask[row] = channel
+    groups = [Group([1, 2, 3, 300], build_bank(MemoryConfig()))]
+    masks = split_channels(groups, mask, (145, 257), 10)
+    assert find_vanished_ids(groups, masks) == {2, 300}

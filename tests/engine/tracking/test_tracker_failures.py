@@ -204,7 +204,7 @@ def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     tracker.step(frames[0], FIRST)
     predicted = tracker.predict(frames[1], None, FIRST.shape)
     tracker.forget(1)
-    with pytest.raises(InputError, match="has changed since this prediction"):
+    with pytest.raises(InputError, match="has changed the tracker"):
         tracker.commit(predicted, None)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
 
