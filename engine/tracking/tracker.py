@@ -59,6 +59,7 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import sha256
 from aotlab.utils.numbers import require
 from aotlab.utils.versioned_json import reading_kind
@@ -240,11 +241,11 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        require(
-            self.video.consistent and revision in (None, self.video.revision),
-            "tracker: a step failed while updating memory, or another thread has changed the tracker; call reset() or "
-            "load_state_dict(), and use one tracker per thread (fresh())",
-        )
+        if not self.video.consistent or revision not in (None, self.video.revision):
+            raise InputError(
+                "tracker: a step failed while updating memory, or another thread has changed the tracker; call reset() "
+                "or load_state_dict(), and use one tracker per thread (fresh())"
+            )
 
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether a frame H×W×3 uint8 follows a cut after the last stored one; False without ``rules.cuts``."""
