@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
-from aotlab.networks.decoders import ScalableDecoder
+from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import (
     ConvGN,
@@ -94,6 +95,8 @@ class AOST(VOSModel):
     memory, and only the last output is decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
 
+    decoder: FPNDecoder
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]
@@ -102,7 +105,7 @@ class AOST(VOSModel):
         self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(1 if self.shared else stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         in_channels = [dim if self.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
-        self.decoder = ScalableDecoder(
+        self.decoder = FPNDecoder(  # with an input layer for each depth
             nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels),
             self.encoder.channels[:3],
             1 + config.max_objects,
@@ -117,11 +120,6 @@ class AOST(VOSModel):
         depth = len(self.config.block_stages)
         blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
         return cast(list[Block], list(blocks))
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank, self.identity_norm]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
@@ -150,4 +148,5 @@ class AOST(VOSModel):
         depth = len(self.config.block_stages)
         embeddings = propagated.embeddings[: 1 + depth]
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
-        return self.decoder(x, features.f4, features.f8, features.f16, depth)
+        x = F.relu(self.decoder.conv_in[depth - 1](x))  # type: ignore[index]
+        return self.decoder.refine(x, features.f4, features.f8, features.f16)

@@ -131,11 +131,6 @@ class AOT(VOSModel):
         """All blocks."""
         return cast(list[Block], list(self.blocks))
 
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank]
-
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks; see `VOSModel.assign_identities`."""
         return [self.identity_bank(masks)]

@@ -175,11 +175,6 @@ class DeAOT(VOSModel):
         """All blocks."""
         return cast(list[Block], list(self.blocks))
 
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank, self.identity_norm]
-
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
         return [self.identity_norm(self.identity_bank(masks))]

@@ -164,11 +164,6 @@ class VOSModel(nn.Module, ABC):
     def active_blocks(self) -> list[Block]:
         """Blocks in use, in the order in which they run."""
 
-    @property
-    @abstractmethod
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules that embed identities, which training freezes while memory is fed with predictions."""
-
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
 

@@ -98,12 +98,6 @@ class PAOT(VOSModel):
         """Blocks of all stages."""
         return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
 
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        stages = [stage for stage in self.stages if len(stage.blocks)]
-        return [module for stage in stages for module in (stage.identity_bank, stage.identity_norm)]
-
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of each stage with blocks; see `VOSModel.assign_identities`."""
         return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages if len(stage.blocks)]

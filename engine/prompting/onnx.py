@@ -44,6 +44,7 @@ class OnnxSegmenter(PromptSegmenter):
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
         require_extra("export", "onnxruntime")
+        require_extra("video", "cv2")
         self._encoder, self._decoder = _open_session(encoder), _open_session(decoder)
         self._inputs = {item.name for item in self._decoder.get_inputs()}
         self._outputs = {item.name: item.shape for item in self._decoder.get_outputs()}

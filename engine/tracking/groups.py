@@ -112,13 +112,10 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
-def find_vanished_ids(groups: Sequence[Group], masks: Sequence[Tensor]) -> set[int]:
-    """Return the ids of the objects without a pixel in the masks of `split_channels`; waits for a GPU."""
-    vanished = set()
-    for group, planes in zip(groups, masks, strict=True):
-        visible = planes[0, 1 : 1 + len(group.ids)].flatten(1).any(1).tolist()
-        vanished |= {object_id for object_id, shown in zip(group.ids, visible, strict=True) if not shown}
-    return vanished
+def find_vanished_ids(channels: Tensor, ids: Sequence[int], size: ImageSize) -> list[int]:
+    """Return the ids of the channels H×W that have no pixel after they are resized to (height, width)."""
+    given, kept = ({*np.unique(maps).tolist()} for maps in (channels, resize_channels(channels, size)))
+    return [ids[channel - 1] for channel in sorted(given - kept - {0})]
 
 
 def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:

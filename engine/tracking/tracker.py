@@ -313,14 +313,15 @@ class Tracker:
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, given, self.max_objects, build)
         ids = list_ids(groups)
-        channels = mask_to_channels(mask, ids).to(self.device)
-        if video.groups:
-            channels = overwrite_with_mask(predicted.channels, channels, len(ids))
-        masks = split_channels(groups, channels, size, self.max_objects)
-        for object_id in find_vanished_ids(groups, masks).intersection(given):
+        channels = mask_to_channels(mask, ids)
+        for object_id in find_vanished_ids(channels, ids, size):
             log.warning(
                 "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
             )
+        channels = channels.to(self.device)
+        if video.groups:
+            channels = overwrite_with_mask(predicted.channels, channels, len(ids))
+        masks = split_channels(groups, channels, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         channels = resize_channels(channels, predicted.channels.shape)
         with video.updating():

@@ -23,6 +23,7 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import write_bytes
@@ -170,9 +171,10 @@ class PhaseState:
 
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze the model's identity banks and their norms."""
-    for module in model.identity_modules:
-        module.requires_grad_(trainable)
+    """Train or freeze identity banks and their norms, all but those of the prompt network, by their names."""
+    for name, parameter in model.named_parameters():
+        if "identity_" in name and not name.startswith(PROMPT_PREFIX):
+            parameter.requires_grad_(trainable)
 
 
 def save_state(state: PhaseState, output: Path) -> None:
@@ -232,10 +234,11 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
 
 
 def flatten_settings(config: Config, index: int) -> dict[str, Any]:
-    """Return the settings of the model and of training by name, ``a.b``; of the phases only phase ``index``."""
+    """Return the settings of model, memory and training by name, ``a.b``; of the phases only phase ``index``."""
     train = asdict(config.train)
     train["phases"] = {number: phase for number, phase in enumerate(train["phases"]) if number == index}
-    return dict([*_flatten(asdict(config.model), "model"), *_flatten(train, "train")])
+    settings = {"model": asdict(config.model), "memory": asdict(config.memory), "train": train}
+    return dict(item for name, values in settings.items() for item in _flatten(values, name))
 
 
 def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:

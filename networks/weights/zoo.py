@@ -58,7 +58,8 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     name = str(checkpoint)
     if name.startswith(HUB_PREFIX):
         return download_from_hub(name, HUB_FILE)
-    path = BUNDLED_CHECKPOINT if name in (BUNDLED, BUNDLED_CHECKPOINT.stem) else Path(checkpoint)
+    bundled = name in (BUNDLED, BUNDLED_CHECKPOINT.stem)
+    path = BUNDLED_CHECKPOINT if bundled else Path(os.path.expanduser(checkpoint))
     if (path / HUB_FILE).is_file():
         return path / HUB_FILE
     if path.is_file():
@@ -187,8 +188,6 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     try:
         download_url_to_file(address, str(path))
     except (OSError, HTTPException, ValueError) as error:
-        for left in path.parent.glob(f"{path.name}.*.partial"):
-            left.unlink(missing_ok=True)
         raise InputError(f"{address}: cannot be downloaded ({error}); check address and network") from error
     return path
 

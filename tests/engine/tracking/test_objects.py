@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.policies import build_bank
-from aotlab.engine.tracking.groups import Group, find_vanished_ids, split_channels
+from aotlab.engine.tracking.groups import find_vanished_ids
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
@@ -97,6 +95,4 @@ def test_objects_without_a_pixel_in_the_network_are_found():
     mask = torch.zeros(150, 266, dtype=torch.long)
     for channel, row in enumerate((29, 30, 59, 60), start=1):
         mask[row] = channel
-    groups = [Group([1, 2, 3, 300], build_bank(MemoryConfig()))]
-    masks = split_channels(groups, mask, (145, 257), 10)
-    assert find_vanished_ids(groups, masks) == {2, 300}
+    assert find_vanished_ids(mask, [1, 2, 3, 300], (145, 257)) == [2, 300]

@@ -123,7 +123,12 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
 
 def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     run(recipe("run", phase(steps=1)))
-    changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
+    changed = [
+        "train.seed=7",
+        "train.phases.0.lr=0.001",
+        "train.precision=float16",
+        "memory.every_in_training=7",
+    ]
     run(recipe("run", phase(steps=2), overrides=changed))
     weights = run(recipe("run", phase(steps=3), overrides=changed)).checkpoint
     assert "\n- resumed at step 1 with train.seed=7, before 0" in describe_card(read_card(weights))
@@ -131,6 +136,7 @@ def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     assert "resumed at step 1 with train.phases.0.lr=0.001, before " in caplog.text
     assert "resumed at step 1 with train.phases.0.steps=2, before 1" in caplog.text
     assert "resumed at step 1 with train.precision=float16, before float32" in caplog.text
+    assert "resumed at step 1 with memory.every_in_training=7, before 2" in caplog.text
 
 
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):

@@ -156,6 +156,12 @@ def test_file_placed_by_hand_needs_no_network(aott):
     assert (folder / "AOTT_PRE_YTB_DAV.pth").is_file()
 
 
+def test_home_folder_of_a_checkpoint_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.safetensors").touch()
+    assert resolve_checkpoint("~/mine.safetensors") == tmp_path / "mine.safetensors"
+
+
 @pytest.mark.parametrize("name", ["bundled", "aott_mini"])
 def test_bundled_checkpoint_found_by_name(name):
     assert resolve_checkpoint(name) == BUNDLED_CHECKPOINT
