@@ -112,10 +112,13 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
     return int(areas.min()) if len(areas) else None
 
 
-def find_vanished_ids(channels: Tensor, ids: Sequence[int], size: ImageSize) -> list[int]:
-    """Return the ids of the channels H×W that have no pixel after they are resized to (height, width)."""
-    given, kept = ({*np.unique(maps).tolist()} for maps in (channels, resize_channels(channels, size)))
-    return [ids[channel - 1] for channel in sorted(given - kept - {0})]
+def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> list[int]:
+    """Return those of the ``ids`` of a mask H×W that have no pixel after it is resized to (height, width)."""
+    rows, columns = (  # the pixels that `resize_channels` reads, computed in float32 as there
+        (np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int).clip(max=old - 1)
+        for new, old in zip(size, mask.shape, strict=True)
+    )
+    return sorted({*ids}.difference(np.unique(mask[np.ix_(rows, columns)]).tolist()))
 
 
 def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:

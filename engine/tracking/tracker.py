@@ -310,15 +310,14 @@ class Tracker:
         """Store a frame with a given mask, which may add objects."""
         video, size = self.video, predicted.input_size
         given = [object_id for object_id in np.unique(mask).tolist() if object_id]
-        build = partial(build_bank, self.config.memory, length=video.length)
-        groups = add_objects(video.groups, given, self.max_objects, build)
-        ids = list_ids(groups)
-        channels = mask_to_channels(mask, ids)
-        for object_id in find_vanished_ids(channels, ids, size):
+        for object_id in find_vanished_ids(mask, given, size):
             log.warning(
                 "object %d: too small to be tracked; give a larger mask, or scale the input", object_id
             )
-        channels = channels.to(self.device)
+        build = partial(build_bank, self.config.memory, length=video.length)
+        groups = add_objects(video.groups, given, self.max_objects, build)
+        ids = list_ids(groups)
+        channels = mask_to_channels(mask, ids).to(self.device)
         if video.groups:
             channels = overwrite_with_mask(predicted.channels, channels, len(ids))
         masks = split_channels(groups, channels, size, self.max_objects)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import find_vanished_ids
+from aotlab.engine.tracking.groups import find_vanished_ids, resize_channels
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
@@ -91,8 +91,9 @@ def test_empty_group_is_dropped_without_changing_labels(models):
     assert (prediction.labels == others.labels)[unclaimed].mean() > 0.9
 
 
-def test_objects_without_a_pixel_in_the_network_are_found():
-    mask = torch.zeros(150, 266, dtype=torch.long)
-    for channel, row in enumerate((29, 30, 59, 60), start=1):
-        mask[row] = channel
-    assert find_vanished_ids(mask, [1, 2, 3, 300], (145, 257)) == [2, 300]
+@pytest.mark.parametrize(("length", "resized"), [(150, 145), (266, 257), (480, 481), (1080, 593), (17, 33)])
+def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
+    mask = np.arange(1, 2 * length + 1).reshape(length, 2)  # an object per pixel
+    kept = np.unique(resize_channels(torch.from_numpy(mask), (resized, 1)))
+    vanished = find_vanished_ids(mask, range(1, 2 * length + 1), (resized, 1))
+    assert {*vanished} == {*range(1, 2 * length + 1)} - {*kept}
