@@ -23,19 +23,19 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
-from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_channels
+from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
     find_vanished_ids,
     forget_object,
     list_ids,
-    mask_to_channels,
+    mask_to_indices,
     merge_logits,
     one_hot_logits,
     overwrite_with_mask,
-    resize_channels,
-    split_channels,
+    resize_indices,
+    split_by_group,
 )
 from aotlab.engine.tracking.inputs import (
     FrameLike,
@@ -274,13 +274,13 @@ class Tracker:
                 group_logits = [decoded.logits for decoded in decoded_frames]
                 align_corners = self.model.config.align_corners
                 logits = merge_logits(video.groups, group_logits, size, align_corners=align_corners)
-            channels = logits.max(0).indices  # faster than argmax on CPUs
-            rule_result = video.rules.correct(rule_result, frame, channels, self.ids)
+            indices = logits.max(0).indices  # faster than argmax on CPUs
+            rule_result = video.rules.correct(rule_result, frame, indices, self.ids)
             if rule_result.reassigned:
-                logits, channels = swap_channels(logits, channels, rule_result.reassigned, self.ids)
+                logits, indices = swap_logits(logits, indices, rule_result.reassigned, self.ids)
         return PredictedFrame(
             revision=revision, frame=frame, input_size=input_size, features=features,
-            decoded_frames=decoded_frames, logits=logits, channels=channels, rule_result=rule_result,
+            decoded_frames=decoded_frames, logits=logits, indices=indices, rule_result=rule_result,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -297,14 +297,14 @@ class Tracker:
     def _store_tracked(self, predicted: PredictedFrame) -> Prediction:
         """Store a frame with its predicted masks."""
         groups, frames = self.video.groups, predicted.decoded_frames
-        masks = split_channels(groups, predicted.channels, predicted.input_size, self.max_objects)
+        masks = split_by_group(groups, predicted.indices, predicted.input_size, self.max_objects)
         memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
         with self.video.updating():
             for group, decoded, memory in zip(groups, frames, memories, strict=True):
                 if predicted.rule_result.cut:
                     group.memory.clear_short_term()
                 store_memory(self.model, group.memory, decoded, memory)
-            return self._finish(predicted, predicted.logits, predicted.channels)
+            return self._finish(predicted, predicted.logits, predicted.indices)
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> Prediction:
         """Store a frame with a given mask, which may add objects."""
@@ -317,26 +317,26 @@ class Tracker:
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, given, self.max_objects, build)
         ids = list_ids(groups)
-        channels = mask_to_channels(mask, ids).to(self.device)
+        indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
-            channels = overwrite_with_mask(predicted.channels, channels, len(ids))
-        masks = split_channels(groups, channels, size, self.max_objects)
+            indices = overwrite_with_mask(predicted.indices, indices, len(ids))
+        masks = split_by_group(groups, indices, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
-        channels = resize_channels(channels, predicted.channels.shape)
+        indices = resize_indices(indices, predicted.indices.shape)
         with video.updating():
             for group, memory in zip(groups, memories, strict=True):
                 group.memory.add_reference(memory)
             video.groups, video.input_size = groups, size
-            return self._finish(predicted, one_hot_logits(channels, len(ids)), channels, given)
+            return self._finish(predicted, one_hot_logits(indices, len(ids)), indices, given)
 
     def _finish(
-        self, predicted: PredictedFrame, logits: Tensor, channels: Tensor, given: Sequence[int] = ()
+        self, predicted: PredictedFrame, logits: Tensor, indices: Tensor, given: Sequence[int] = ()
     ) -> Prediction:
         """Let the rules observe a stored frame; return its final prediction. ``given``: ids of a given mask."""
         video, result = self.video, predicted.rule_result
-        video.rules.observe(result, predicted.frame, channels, self.ids, given)
+        video.rules.observe(result, predicted.frame, indices, self.ids, given)
         video.frame_shape = predicted.frame.shape
-        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=result.cut)
+        return Prediction(self.ids, logits, indices, temperature=self.temperature, cut=result.cut)
 
     def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
         """Return the network's input size (height, width), chosen from the first frame H×W×3 and mask H×W."""

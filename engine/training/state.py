@@ -104,7 +104,7 @@ class PhaseState:
         self.validated = 0
         """step of the last validation of this phase"""
         self.resumed: list[str] = []
-        """sentences about settings that changed when the phase was resumed"""
+        """sentences about settings of model, memory, training and data that changed when the phase was resumed"""
         self.validation = validation
         self.data = describe_mixture(mixture)
         """training data of this phase, one line per source"""

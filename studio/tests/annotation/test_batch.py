@@ -764,7 +764,7 @@ class DoubtfulTracker(TruthTracker):
     def step(self, frame, mask=None):
         found = super().step(frame, mask)
         return (
-            Prediction(found.ids, found.logits / 10, found.channels)
+            Prediction(found.ids, found.logits / 10, found.indices)
             if find_frame_number(frame) == 7
             else found
         )

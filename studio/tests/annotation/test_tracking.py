@@ -230,7 +230,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
             if find_frame_number(frame) >= 4:
-                prediction.channels[:] = 0
+                prediction.indices[:] = 0
             return prediction
 
     session = open_session(folder, Losing())
@@ -254,7 +254,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
             if find_frame_number(frame) < 6:
-                prediction.channels[:] = 0
+                prediction.indices[:] = 0
             return prediction
 
     session = open_session(folder, Losing())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import find_vanished_ids, resize_channels
+from aotlab.engine.tracking.groups import find_vanished_ids, resize_indices
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
@@ -25,7 +25,7 @@ def test_forgotten_object_leaves_other_ids_unchanged(models, name):
         assert prediction.ids == left
         assert prediction.logits.shape[0] == len(left) + 1
         assert set(np.unique(prediction.labels)) <= {0, *left}
-        assert (prediction.logits.max(0).indices == prediction.channels).all()
+        assert (prediction.logits.max(0).indices == prediction.indices).all()
         assert list(prediction.confidence) == list(left)
 
 
@@ -94,6 +94,6 @@ def test_empty_group_is_dropped_without_changing_labels(models):
 @pytest.mark.parametrize(("length", "resized"), [(150, 145), (266, 257), (480, 481), (1080, 593), (17, 33)])
 def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
     mask = np.arange(1, 2 * length + 1).reshape(length, 2)  # an object per pixel
-    kept = np.unique(resize_channels(torch.from_numpy(mask), (resized, 1)))
+    kept = np.unique(resize_indices(torch.from_numpy(mask), (resized, 1)))
     vanished = find_vanished_ids(mask, range(1, 2 * length + 1), (resized, 1))
     assert {*vanished} == {*range(1, 2 * length + 1)} - {*kept}

@@ -110,7 +110,7 @@ def test_temperature_changes_confidence_only(models):
     )
     assert torch.equal(plain.logits, calibrated.logits)
     assert torch.equal(plain.probabilities, calibrated.probabilities)
-    own = (plain.logits / 2).softmax(0)[1][plain.channels == 1].mean()
+    own = (plain.logits / 2).softmax(0)[1][plain.indices == 1].mean()
     assert calibrated.confidence[1] == pytest.approx(float(own), abs=1e-4)
     assert calibrated.confidence[1] != pytest.approx(plain.confidence[1], abs=1e-3)
 

@@ -57,7 +57,7 @@ def test_image_and_tensor_are_tracked_as_array(models, kind):
     ("frame", "words"),
     [
         (None, "NoneType .*; read files first .*check that reading succeeded"),
-        ("frame.png", "got str .*; read files first"),
+        ("frame.png", "str .*; read files first"),
         ([[1, 2, 3]], ""),
         ([[1], [2, 3]], ""),
         *((Image.new(mode, (WIDTH, HEIGHT)), "") for mode in ("L", "YCbCr", "HSV", "LAB")),
