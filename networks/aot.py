@@ -61,7 +61,7 @@ class LSTTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.heads, self.key_dim = config.heads, dim
+        self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)

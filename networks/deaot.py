@@ -88,8 +88,6 @@ class GPMState(NamedTuple):
 class GPMBlock(Block):
     """Gated propagation module: long- and short-term propagation, then self-propagation."""
 
-    heads = 1
-
     def __init__(self, dim: int, config: StageConfig, *, first: bool) -> None:
         """``first``: the model's first block, whose input has no identity branch."""
         super().__init__()

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.attention import MapSize, split_heads
+from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 
 
@@ -83,11 +83,9 @@ Memory = Sequence[BlockMemory]
 class Block(nn.Module, ABC):
     """Base of propagation blocks."""
 
-    heads: int
-    """heads of long-term attention"""
     key_dim: int
     """width K of queries and keys"""
-    long_attention: nn.Module
+    long_attention: Attention
     """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 
     def forward(
@@ -220,19 +218,6 @@ class VOSModel(nn.Module, ABC):
     @abstractmethod
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
-
-    def long_attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries and keys of long-term attention in the first block, for memory policies.
-
-        Args:
-            query: B×L×C, the key of a frame's state.
-            key: B×(T·L)×C of long-term memory.
-
-        Returns:
-            Queries B×heads×L×c and keys B×heads×(T·L)×c.
-        """
-        heads = self.active_blocks[0].heads
-        return split_heads(query, heads), split_heads(key, heads)
 
 
 def run_blocks(

@@ -78,7 +78,7 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 @pytest.fixture
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
-    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph, frames, **_: onnx.ModelProto())
+    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
 def test_missing_package_is_named(monkeypatch, tmp_path):
@@ -90,7 +90,7 @@ def test_missing_package_is_named(monkeypatch, tmp_path):
 
 
 def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
-    def fail(graph, frames, **_):
+    def fail(graph):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(graphs, "_convert_to_onnx", fail)

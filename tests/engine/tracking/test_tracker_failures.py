@@ -90,7 +90,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
     state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
         if name == "relevance":
-            failing(patch, tracker.model, "long_attention_inputs", 1, KeyboardInterrupt())
+            failing(patch, tracker.model.blocks[0].long_attention, "split", 1, KeyboardInterrupt())
         else:
             failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
