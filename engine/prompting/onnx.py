@@ -60,7 +60,7 @@ class OnnxSegmenter(PromptSegmenter):
         ):
             raise InputError(
                 f"segmenter {encoder} {decoder}: their inputs and outputs are not those of segment-anything's export; "
-                f"the encoder takes {shapes}, the decoder {', '.join(sorted(self._inputs))}"
+                f"the encoder takes {shapes}, the decoder {', '.join(sorted(self._inputs))} and gives {self._outputs}"
             )
         self._lock = threading.Lock()
         self._cached: tuple[tuple[tuple[int, ...], bytes], np.ndarray] | None = None

@@ -163,6 +163,6 @@ def test_settings_name_the_policy_and_its_interval():
 
 @pytest.mark.parametrize("training", [False, True])
 def test_bound_of_one_frame_keeps_the_newest_reference(training):
-    policy = build_policy(MemoryConfig(policy="restricted", frames=1, every=1))
+    policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=1, every=1))
     bank = filled(policy, 6, references=(0, 2, 4), training=training)
     assert long_frames(bank) == bank.frames == bank.references == [4]
