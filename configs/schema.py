@@ -209,10 +209,10 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
                 f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out, or use "
                 f"{', '.join(list_methods(setting.name))}",
             )
-        without = ", ".join(key for key, other in METHODS.items() if other.window_optional)
+        optional_in = ", ".join(key for key, other in METHODS.items() if other.window_optional)
         require(
             stage.window % 2 == 1 or (stage.window == 0 and method.window_optional),
-            f"model.stages.{number}.window must be odd, or 0 for none with {without}, got {stage.window}",
+            f"model.stages.{number}.window must be odd, or 0 for none with {optional_in}, got {stage.window}",
         )
     strides = tuple(stage.stride for stage in stages)
     require(
@@ -332,9 +332,9 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        most = METHODS[self.model.method].max_short_term_frames
+        limit = METHODS[self.model.method].max_short_term_frames
         require(
-            most is None or self.memory.short_term_frames <= most,
-            f"memory.short_term_frames must be at most {most} with {self.model.method}, "
+            limit is None or self.memory.short_term_frames <= limit,
+            f"memory.short_term_frames must be at most {limit} with {self.model.method}, "
             f"got {self.memory.short_term_frames}",
         )

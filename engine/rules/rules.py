@@ -47,7 +47,7 @@ class Rules:
     def correct(
         self, result: RuleResult, frame: np.ndarray, indices: Tensor, ids: Sequence[int]
     ) -> RuleResult:
-        """Return the result of `inspect` with the pixels to reassign; waits for a GPU if there are two objects.
+        """Return the result of `inspect` with the pixels to reassign; with two or more objects, waits for a GPU.
 
         Args:
             result: from `inspect`.

@@ -34,7 +34,7 @@ class Group:
         return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
 
 
-def list_ids(groups: Sequence[Group]) -> tuple[int, ...]:
+def list_tracked_ids(groups: Sequence[Group]) -> tuple[int, ...]:
     """Return the ids of the objects in the order they were given, without forgotten ones.
 
     The index of object ``ids[k]`` is k + 1; background is 0.
@@ -50,7 +50,7 @@ def add_objects(
     New objects have the next identities of the last group, then of new groups with an empty memory.
     """
     groups = [replace(group, ids=[*group.ids]) for group in groups]
-    for object_id in sorted({*ids}.difference(list_ids(groups))):
+    for object_id in sorted({*ids}.difference(list_tracked_ids(groups))):
         if not groups or len(groups[-1].ids) == max_objects:
             groups.append(Group([], build_bank()))
         groups[-1].ids.append(object_id)

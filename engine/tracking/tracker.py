@@ -29,7 +29,7 @@ from aotlab.engine.tracking.groups import (
     find_smallest_area,
     find_vanished_ids,
     forget_object,
-    list_ids,
+    list_tracked_ids,
     mask_to_indices,
     merge_logits,
     one_hot_logits,
@@ -180,7 +180,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were given."""
-        return list_ids(self.video.groups)
+        return list_tracked_ids(self.video.groups)
 
     @torch.inference_mode()
     def step(
@@ -316,7 +316,7 @@ class Tracker:
             )
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, given, self.max_objects, build)
-        ids = list_ids(groups)
+        ids = list_tracked_ids(groups)
         indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))

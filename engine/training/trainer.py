@@ -217,7 +217,7 @@ def log_step(
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether something happens after this step: every ``every`` steps, and after the last one of the phase."""
+    """Return whether ``every`` divides this step, or it is the last one of the phase; 0: only the last one."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 

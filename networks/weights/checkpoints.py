@@ -1,4 +1,4 @@
-"""Checkpoints: ours (safetensors with the settings inside) and the published ``.pth`` files of the AOT zoo."""
+"""Checkpoints: aotlab's (safetensors with the settings inside) and the published ``.pth`` files of the AOT zoo."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def load_checkpoint(
         config, *others = _guess_presets(path, state)
         if others:
             log.warning(
-                "%s: read as %s; for the memory of %s give this config", path, config, " or ".join(others)
+                "%s: read as %s; for the memory of %s pass it as config", path, config, " or ".join(others)
             )
     if config is not None:
         settings = load_config(config, overrides)
