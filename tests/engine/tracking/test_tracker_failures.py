@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.engine import recurrence
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.rules.ownership import ComponentOwnership
 from aotlab.engine.rules.rules import Rules
@@ -90,7 +91,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
     state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
         if name == "relevance":
-            failing(patch, tracker.model.blocks[0].long_attention, "split", 1, KeyboardInterrupt())
+            failing(patch, recurrence, "compute_relevance", 1, KeyboardInterrupt())
         else:
             failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):

@@ -161,7 +161,7 @@ def test_keys_of_a_published_file_name_its_variant(tmp_path, caplog, name, warni
     assert config == load_config(guess_presets(model.state_dict())[0])
     assert torch.equal(loaded.projector.weight, model.projector.weight)
     lines = [record.getMessage() for record in caplog.records]
-    assert lines == [f"{tmp_path}/it.pth: read as aotb; for the memory of aotl give this config"] * warnings
+    assert lines == [f"{tmp_path}/it.pth: read as aotb; for the memory of aotl pass it as config"] * warnings
     assert read_settings(tmp_path / "it.pth", overrides=["memory.every=3"]).memory.every == 3
 
 
