@@ -51,7 +51,7 @@ import numpy as np
 from aotlab import Prompt, Tracker
 Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
-OPTIONAL = (
+OPTIONAL = [
     "av",
     "cv2",
     "scipy",
@@ -60,8 +60,9 @@ OPTIONAL = (
     "tensorboard",
     "onnx",
     "onnxruntime",
+    "trax",
     "resource",
-)
+]
 
 
 def run(*command, cwd, path=None):
@@ -72,6 +73,12 @@ def run(*command, cwd, path=None):
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
     )
+
+
+def build(source, folder):
+    """Build the source distribution and the wheel of a project."""
+    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +105,7 @@ def without_links(checkout, copy):
 def distributions(checkout, tmp_path_factory):
     """Folder with the source distribution, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
-    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    build(checkout, folder)
     return folder
 
 
@@ -159,17 +165,7 @@ def test_source_distribution_ships_no_tests(distributions):
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["studio", "runtime"])
 def test_other_packages_ship_licenses_and_no_tests(checkout, package, tmp_path):
-    built = run(
-        sys.executable,
-        "-m",
-        "build",
-        "--no-isolation",
-        "--outdir",
-        tmp_path,
-        checkout / package,
-        cwd=tmp_path,
-    )
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    build(checkout / package, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
         (license_file,) = (name for name in archive.namelist() if name.endswith("licenses/LICENSE"))
         assert archive.read(license_file).split()[:2] == [b"Apache", b"License"]
@@ -216,13 +212,8 @@ def test_pyright_resolves_a_users_script(
 @pytest.mark.slow
 def test_hub_folder_without_links_tracks(checkout, tmp_path):
     copy = without_links(checkout, tmp_path / "copy")
-    done = run(
-        sys.executable,
-        "-c",
-        f"import hubconf\n{TRACKS}",
-        cwd=tmp_path,
-        path=f"{copy}{os.pathsep}{copy / 'src'}",
-    )
+    path = f"{copy}{os.pathsep}{copy / 'src'}"
+    done = run(sys.executable, "-c", f"import hubconf\n{TRACKS}", cwd=tmp_path, path=path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
     assert str(copy) in done.stdout
@@ -298,6 +289,8 @@ EXTRAS = {
     "score --dataset davis2017 --root . --results .": "score",
     "ensemble . . --output out": "score",
     "check_data .": "train",
+    "export --config aott --size 49x33 --output out": "export",
+    "vot": "vot",
 }
 """command line to what it needs"""
 
@@ -307,7 +300,7 @@ def test_missing_extra_is_one_sentence(tmp_path):
     (tmp_path / "mask.png").touch()
     start = f"from aotlab.tools.main import main; print([main(line.split()) for line in {list(EXTRAS)}])"
     done = run(sys.executable, "-c", start, cwd=tmp_path, path=without_optional_libraries(tmp_path))
-    assert done.stdout == "[2, 2, 2, 2]\n", done.stderr
+    assert done.stdout == f"{[2] * len(EXTRAS)}\n", done.stderr
     for line, extra in zip(done.stderr.splitlines(), EXTRAS.values(), strict=True):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
 

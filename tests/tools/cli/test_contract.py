@@ -102,8 +102,10 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
         ["ensemble", "a", "b", "--output", "there"],
         ["score", "a", "--annotations", "b", "--json", "there.json"],
         ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
+        ["submit", "--dataset", "visor", "--root", ".", "--results", "a", "--output", "there.zip"],
+        ["submit", "--dataset", "burst", "--root", ".", "--results", "a", "--output", "there.json"],
     ],
-    ids=lambda line: f"{line[0]} {line[-2]}",
+    ids=" ".join,
 )
 def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
