@@ -119,13 +119,6 @@ def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
     assert score_sequence(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
 
 
-def test_davis_2016_annotations_of_0_and_255_hold_one_object():
-    truth = one_square() * np.uint8(255)
-    truth[2] = 0
-    scores = score_labels(truth, one_square(), merge_ids=True)
-    assert scores.region.tolist() == [[1.0, 0.0]]
-
-
 @pytest.mark.parametrize("rules", ["folder", "folder_late"])
 def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
     labels = one_square().astype(np.uint16) * 255

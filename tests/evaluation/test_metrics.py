@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.metrics import REGION_AND_CONTOUR, boundary_map, region_similarity, tolerance_radius
+from aotlab.evaluation.metrics import REGION_AND_CONTOUR, region_similarity
 from tests.shared import golden_arrays
 
 
@@ -31,20 +31,6 @@ def test_measures_equal_the_reference(pairs):
         assert region == pairs["J"][index], pairs["name"][index]
         # integer counts, then four float64 operations: 1e-12 leaves room for their order alone
         assert contour == pytest.approx(pairs["F"][index], abs=1e-12), pairs["name"][index]
-
-
-def test_tolerance_radius_equals_the_reference(pairs):
-    sizes = zip(pairs["height"], pairs["width"], strict=True)
-    assert [tolerance_radius(int(h), int(w)) for h, w in sizes] == pairs["radius"].tolist()
-
-
-def test_boundary_maps_equal_the_reference(pairs):
-    checked = 0
-    for index, truth, _ in golden_cases(pairs):
-        if f"bmap_gt_{index:03d}" in pairs:
-            np.testing.assert_array_equal(boundary_map(truth), unpack(pairs, "bmap_gt", index))
-            checked += 1
-    assert checked > 0
 
 
 def test_region_similarity_takes_other_numbers_and_empty_masks():

@@ -25,13 +25,6 @@ def test_statistics_equal_the_reference(measure):
         )
 
 
-@pytest.mark.parametrize("count", [255, 256, 257, 1000])
-def test_decay_of_long_sequences_does_not_wrap(count):
-    quarter = count // 3
-    values = np.concatenate([np.ones(quarter), np.full(count - 2 * quarter, 0.5), np.zeros(quarter)])
-    assert decay(values) == 1.0
-
-
 def test_statistics_of_no_frames_are_nan():
     assert np.isnan(list(measure_statistics("J", np.array([])).values())).all()
 

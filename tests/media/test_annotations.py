@@ -21,14 +21,6 @@ def save_binary(path, mask):
     Image.fromarray(mask.astype(np.uint8) * 255).save(path)
 
 
-def test_folder_of_object_folders_is_read(tmp_path):
-    for frame in range(LENGTH):
-        for number in (3, 7):
-            save_binary(tmp_path / str(number) / f"{frame:05d}.png", labels(frame) == number)
-    found = read_annotations(tmp_path, VIDEO)
-    assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
-
-
 @pytest.mark.parametrize(
     ("ball", "person", "ids", "names"),
     [("ball", "4", [1, 4], {1: "ball"}), ("001", "000", [2, 1], {})],  # SA-V counts from 000
@@ -41,26 +33,10 @@ def test_object_folder_names_are_ids_or_classes(tmp_path, ball, person, ids, nam
     assert found.class_names == names
 
 
-def test_folder_of_id_masks_is_read(tmp_path):
-    for frame in (1, 3):
-        write_mask(tmp_path / f"{frame:05d}.png", labels(frame))
-    found = read_annotations(tmp_path, VIDEO)
-    assert sorted(found.frames) == [1, 3]
-    assert (found.mask(3) == labels(3)).all()
-
-
 def test_two_folders_of_one_object_rejected(tmp_path):
     for name in ("1", "01"):
         save_binary(tmp_path / name / "00000.png", labels(0) == 3)
     with pytest.raises(InputError, match="two of the folders 01, 1 are for one object"):
-        read_annotations(tmp_path, VIDEO)
-
-
-def test_gray_image_rejected_as_binary_mask(tmp_path):
-    gray = np.arange(SIZE[0] * SIZE[1], dtype=np.uint32).reshape(SIZE).astype(np.uint8)
-    (tmp_path / "1").mkdir()
-    Image.fromarray(gray).save(tmp_path / "1" / "00000.png")
-    with pytest.raises(InputError, match="gray values"):
         read_annotations(tmp_path, VIDEO)
 
 
@@ -215,6 +191,7 @@ def test_empty_mask_of_a_folder_is_kept(tmp_path):
         write_mask(tmp_path / f"{frame:05d}.png", labels(frame) * (frame != 1))
     found = read_annotations(tmp_path, VIDEO)
     assert {frame: len(regions) for frame, regions in found.frames.items()} == {0: 1, 1: 0, 3: 2}
+    assert (found.mask(3) == labels(3)).all()
 
 
 def test_file_of_another_video_is_named(tmp_path, caplog):

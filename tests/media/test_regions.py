@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from aotlab.media.matching import image_stem, match_frames
+from aotlab.media.matching import image_stem
 from aotlab.media.regions import (
     Annotations,
     Region,
@@ -105,10 +105,6 @@ def test_box_surrounds_pixels():
 )  # fmt: skip
 def test_stem_of_dotted_name_keeps_its_number(name, stem):
     assert image_stem(name) == stem
-
-
-def test_dotted_names_are_numbered_by_their_endings():
-    assert match_frames(["shot.0000", "shot.0004"], None) == [0, 4]
 
 
 def test_attributes_hold_until_they_change():

@@ -105,14 +105,6 @@ def test_full_disk_is_one_sentence_and_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_failed_block_leaves_no_file(tmp_path):
-    writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
-    writer.write(smooth(48, 64)[0])
-    with pytest.raises(KeyboardInterrupt), writer:
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_video_is_written_without_libx264(tmp_path, monkeypatch):
     monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
     source = open_frames(write(tmp_path / "clip.mp4", smooth(47, 63), Fraction(30000, 1001)))

@@ -87,14 +87,6 @@ def written(tmp_path):
     return [int(path.stem) for path in masks], count
 
 
-def test_frames_pass_in_order(tmp_path):
-    tracker = Echo()
-    result = track(tracker, Source(), {0: MASK}, tmp_path, QUIET)
-    assert tracker.seen == list(range(6))
-    assert written(tmp_path) == (list(range(6)), 6)
-    assert (result.frames, result.dropped_frames, result.interrupted, result.error) == (6, 0, False, None)
-
-
 def test_cuts_are_counted_by_frame_number(tmp_path, monkeypatch):
     step = Echo.step
     monkeypatch.setattr(
@@ -240,19 +232,6 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
     seen = [set(np.unique(read_mask(path))) - {0} for path in sorted((tmp_path / "out/masks").iterdir())]
     assert seen[0] == {4, 9}
     assert all(9 not in ids for ids in seen[3:])
-
-
-class Used(Echo):
-    """Remembers whether it was reset."""
-
-    def reset(self, length=None):
-        self.seen.append(f"reset {length}")
-
-
-def test_earlier_video_is_forgotten(tmp_path):
-    tracker = Used()
-    track(tracker, Source(2), {0: MASK}, tmp_path, QUIET)
-    assert tracker.seen == ["reset None", 0, 1]
 
 
 @pytest.mark.parametrize(

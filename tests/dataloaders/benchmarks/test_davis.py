@@ -5,7 +5,6 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import read_davis
-from aotlab.dataloaders.benchmarks.sequences import read_folder
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -88,19 +87,6 @@ def test_missing_files_name_what_is_expected(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
         read_davis(root, 2017)
-
-
-def test_folder_of_sequences_is_a_data_set(tmp_path):
-    for name, suffix in (("second", ".png"), ("first", ".jpg")):
-        images = tmp_path / "JPEGImages" / name
-        images.mkdir(parents=True)
-        for stem in ("b", "a"):
-            (images / f"{stem}{suffix}").touch()
-        write_mask(tmp_path / "Annotations" / name / "a.png", np.ones((2, 3), np.uint8))
-    videos = read_folder(tmp_path)
-    assert [video.name for video in videos] == ["first", "second"]
-    assert [path.name for path in videos[1].frames] == ["a.png", "b.png"]
-    assert videos == open_dataset("folder", tmp_path)
 
 
 @pytest.mark.parametrize(

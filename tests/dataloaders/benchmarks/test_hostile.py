@@ -5,9 +5,7 @@ import json
 import shutil
 from random import Random
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate
@@ -167,18 +165,6 @@ def test_root_that_may_not_be_entered_is_named(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
         with pytest.raises((InputError, OSError), match="closed"):
             open_dataset(dataset, folder)
-
-
-def test_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
-    miniatures.make_folder(root)
-    videos = open_dataset("folder", root)
-    path = next(iter(videos[0].reference_masks.values()))
-    with Image.open(path) as image:
-        labels = np.array(image)
-    Image.fromarray(labels).save(path, format="JPEG")
-    report = evaluate(PaintingTracker(), videos, tmp_path / "out", EvaluationOptions(progress=False))
-    assert list(report.failures) == [videos[0].name]
-    assert "a JPEG file" in report.failures[videos[0].name]
 
 
 def test_video_missing_in_mosev2_metadata_is_its_problem(root):

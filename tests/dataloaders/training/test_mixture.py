@@ -233,14 +233,6 @@ def _children():
         return {int(number) for number in file.read().split()}
 
 
-def test_mixture_is_described_by_source(root):
-    sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
-    assert describe_mixture(mixture(root, *sources)) == [
-        "videos (video): 2 videos with 8 labeled frames, gaps up to 3; 25.0 % of the draws",
-        "static (static): 3 images; 75.0 % of the draws",
-    ]
-
-
 @pytest.mark.parametrize(
     ("data", "sources", "words"),
     [

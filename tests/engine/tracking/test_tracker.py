@@ -23,13 +23,6 @@ def test_labels_have_frame_size(tracker, size):
     assert [prediction.logits.shape for prediction in predictions] == [(2, *size)] * 3
 
 
-def test_labels_have_requested_size(tracker):
-    frames = clip(3)
-    masks = {0: stripes([4]), 2: stripes([4, 9])}
-    for index, frame in enumerate(frames):
-        assert tracker.step(frame, masks.get(index), size=(20, 31)).labels.shape == (20, 31)
-
-
 @pytest.mark.parametrize("size", [(1, 1), (20, 31), (10, 80)])
 def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     frames, masks = clip(4), {0: stripes([4, 9])}

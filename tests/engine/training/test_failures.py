@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
-import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -215,19 +213,6 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
     monkeypatch.setattr(trainer, function, fail)
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run(config)
-
-
-def test_signal_that_stops_training_is_known(recipe, monkeypatch):
-    original = trainer.train_step
-
-    def stop(*args):
-        os.kill(os.getpid(), signal.SIGINT)
-        return original(*args)
-
-    monkeypatch.setattr(trainer, "train_step", stop)
-    with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
-        run(recipe("run", phase(steps=3)))
-    assert caught.value.signal_number == signal.SIGINT
 
 
 def run_in_process(config):

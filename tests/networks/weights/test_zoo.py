@@ -95,12 +95,6 @@ def test_source_of_stored_weights_is_ignored_aloud(aott, caplog):
     assert "aott: stored already, other.pth is not read; replace it with --force" in caplog.text
 
 
-def test_missing_server_is_one_sentence(home):
-    with pytest.raises(InputError, match=r"^http://127\.0\.0\.1:9/x: cannot be downloaded") as refusal:
-        download_weights("aott", source="http://127.0.0.1:9/x")
-    assert "\n" not in str(refusal.value)
-
-
 @pytest.mark.parametrize("kind", ["refused", "no network"])
 def test_google_drive_failure_is_one_sentence(home, monkeypatch, kind):
     gdown = pytest.importorskip("gdown", reason="needs gdown")
@@ -274,8 +268,9 @@ SOURCES = [
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_unusable_source_rejected(source):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as refusal:
         download_weights("aots", source=source)
+    assert "\n" not in str(refusal.value)
     assert not [path for path in weights_folder().iterdir() if path.suffix != ".lock"]
 
 
@@ -293,15 +288,6 @@ def test_unusable_home_rejected(value, monkeypatch, capsys, tmp_path):
     for argv in (["list"], ["path", "aott"], ["verify"], ["get", "aott", "--from", "x"]):
         assert main(argv) in ((0, 2) if argv[0] in ("list", "verify") else (2,)), argv
     assert "Traceback" not in capsys.readouterr().err
-
-
-def test_lock_that_is_a_link_is_not_followed(tmp_path):
-    weights_folder().mkdir(parents=True)
-    (tmp_path / "mine").write_text("kept")
-    (weights_folder() / ".aots.lock").symlink_to(tmp_path / "mine")
-    with pytest.raises(InputError, match="cannot be written"):
-        download_weights("aots", source="gone")
-    assert (tmp_path / "mine").read_text() == "kept"
 
 
 @pytest.mark.parametrize(

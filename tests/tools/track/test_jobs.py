@@ -115,13 +115,17 @@ def test_finished_job_with_unusable_masks_is_repeated(clips, tracker, damage):
     assert len(list(mask.parent.iterdir())) == 3
 
 
-def test_moved_list_is_finished(clips, tracker):
+def test_moved_list_is_finished(clips, tracker, caplog):
     assert run(clips) == 0
+    assert "a: 3 frames" in caplog.text
+    caplog.clear()
     moved = clips.parent / "moved"
     moved.mkdir()
     (clips.parent / "out").rename(moved / "out")
     assert run(clips.rename(moved / "clips")) == 0
     assert tracker.steps == 9
+    assert "a: already tracked with these inputs" in caplog.text
+    assert "3 frames" not in caplog.text
 
 
 def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
@@ -202,15 +206,6 @@ def test_new_class_of_a_corrected_clip_is_reported(clips, caplog, more):
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
-def test_finished_clip_is_reported_as_done_already(clips, caplog):
-    assert run(clips) == 0
-    assert "a: 3 frames" in caplog.text
-    caplog.clear()
-    assert run(clips) == 0
-    assert "a: already tracked with these inputs" in caplog.text
-    assert "3 frames" not in caplog.text
-
-
 def test_clip_without_mask_fails_alone(clips, capsys):
     (clips / "a.png").unlink()
     assert run(clips) == 1
@@ -231,12 +226,6 @@ def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, m
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: leaves the image") == 1
     assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
-
-
-def test_fractions_in_a_list_are_refused(clips, capsys):
-    (clips / "jobs.csv").write_text('video,point\na,"0.5,0.5"\n')
-    assert run(clips / "jobs.csv") == 2
-    assert "line 2: point 0.5,0.5: not in pixels; multiply fractions" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
@@ -500,15 +489,6 @@ def test_failed_job_leaves_results_that_are_replaced(clips, more):
     assert run(clips) == 1
     (clips / "a.png").write_bytes(mask)
     assert run(clips, *more, "--force") == 0
-
-
-def test_folder_of_other_files_needs_force(clips, capsys):
-    out = clips.parent / "out"
-    out.mkdir()
-    (out / "thesis.txt").write_text("mine")
-    assert run(clips) == 2
-    assert run(clips, "--force") == 0
-    assert (out / "thesis.txt").read_text() == "mine"
 
 
 RANK = """

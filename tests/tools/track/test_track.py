@@ -95,11 +95,6 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
     assert not more or (captured.out.count("\n"), captured.err) == (1, "")
 
 
-def test_both_directions_cover_all_frames(video, mask, tmp_path):
-    assert run(video, tmp_path, f"1={mask}", f"3={mask}", more=["--both-directions"]) == 0
-    assert values(tmp_path) == dict.fromkeys(NAMES, 1)
-
-
 @pytest.mark.parametrize(
     ("more", "frame", "words"),
     [
@@ -225,7 +220,10 @@ DRY_REFUSED = [
     (["--force", "--config", "swinb_aotl"], "does not fit swinb_aotl"),
     (["--force", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (["--write", "masks"], "(masks; changed: video, mask, end); choose another folder, or replace results with"),
+    (
+        ["--write", "masks"],
+        "(masks; changed: video, mask, end); choose another folder, or replace results with",
+    ),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
 ]
 
