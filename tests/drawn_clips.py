@@ -1,7 +1,5 @@
 """Drawn clips, and the layouts of data sets to write them in."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

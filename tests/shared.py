@@ -1,7 +1,5 @@
 """The reference outputs and the real data: the small ones that ship with the tests, and those beside the project."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from collections.abc import Iterable

@@ -5,8 +5,6 @@ are called in this process with a small network input. `SKIPPED` lists what cann
 what runs in a smaller form.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

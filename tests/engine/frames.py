@@ -1,7 +1,5 @@
 """Single steps of the recurrence with one bank and masks of the test's own, and the size of a bank."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank

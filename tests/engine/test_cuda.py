@@ -4,8 +4,6 @@ Nothing mixes devices, ordinary frames need no value on the host, and no operati
 Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job on macOS.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -3,8 +3,6 @@
 A pixel that is a tie within rounding may flip and then moves later frames, hence no exact comparison.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

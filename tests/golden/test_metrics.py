@@ -1,7 +1,5 @@
 """The benchmarks' tables against the public evaluators: data sets on disk, read and scored as a user does it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Tolerance on logits 5e-4, the bound of the reference's README (their standard de
 kernels move them by 1e-5); the same on everything that is measured on the way.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

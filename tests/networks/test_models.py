@@ -1,7 +1,5 @@
 """Models of all papers: shapes, batches, identities, first weights, ablations, and settings that are refused."""
 
-from __future__ import annotations
-
 import doctest
 
 import pytest

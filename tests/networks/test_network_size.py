@@ -1,7 +1,5 @@
 """Frames scaled up for the network: low resolution and small objects."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

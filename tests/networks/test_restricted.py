@@ -1,7 +1,5 @@
 """Additions of models of restricted memory: temporal embedding, recurrent block, relevance, weights to start from."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

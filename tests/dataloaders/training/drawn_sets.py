@@ -1,7 +1,5 @@
 """Tiny training sets for tests."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

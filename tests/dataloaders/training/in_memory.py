@@ -1,7 +1,5 @@
 """Labeled images and videos that exist in memory, for tests of what is made of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A tracker that repeats what it was given."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Several trackers as one, against twins that run each view by itself, written out."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Export without running it: bounded memory, exact replacements, whole folders; runtime/tests runs an export."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import onnx

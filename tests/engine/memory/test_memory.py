@@ -1,7 +1,5 @@
 """Memory bank: frames kept by a policy, as a buffer and as a list."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

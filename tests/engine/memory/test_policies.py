@@ -1,7 +1,5 @@
 """What memory policies keep, with invented relevance."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Cuts: found by colors and places, and read without short-term memory."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Tracking, training and checkpoints of models of several stages: the same code as for one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Objects that go: forgotten by the user, or lost from sight."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

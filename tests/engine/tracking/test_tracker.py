@@ -1,7 +1,5 @@
 """The tracker's contract, with a small model of random weights: only the form of its output matters."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

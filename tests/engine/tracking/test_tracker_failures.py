@@ -1,7 +1,5 @@
 """Steps that fail in the middle, and trackers that several threads share, are copied or are pickled."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 import threading

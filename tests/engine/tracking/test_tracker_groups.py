@@ -1,7 +1,5 @@
 """Objects beyond one identity bank: groups, and one encoding of the image for all."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

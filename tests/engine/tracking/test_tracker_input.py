@@ -1,7 +1,5 @@
 """Frames and masks that the tracker refuses, unharmed; runtime/tests has those that both trackers refuse alike."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Several ranks on this machine's CPU, as torchrun starts them, against one process."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

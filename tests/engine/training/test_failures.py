@@ -1,7 +1,5 @@
 """Runs that stop: non-finite numbers, a full disk, broken data and kills; each names its state and can be resumed."""
 
-from __future__ import annotations
-
 import json
 import logging
 import random

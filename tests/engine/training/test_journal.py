@@ -1,7 +1,5 @@
 """Log, TensorBoard and sample images of a training run, also of a resumed one."""
 
-from __future__ import annotations
-
 import json
 import math
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Training learns: from random weights, in 100 steps, to follow a disc that leaves its first mask behind."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Resuming: a resumed run equals an uninterrupted one, and a kill loses the steps since the last state only."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training on a tiny drawn data set: what is written, what phases do, and that it learns."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """A recipe small enough to train in a test, and data for it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Our checkpoints and the published ones: round trips, and one sentence for a file that does not match."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

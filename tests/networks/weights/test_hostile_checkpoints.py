@@ -1,7 +1,5 @@
 """Damaged and malicious checkpoints are rejected in one sentence, and nothing in them is executed."""
 
-from __future__ import annotations
-
 import pickle
 
 import pytest

@@ -1,7 +1,5 @@
 """Model cards: through JSON and back, and as text."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
