@@ -72,6 +72,23 @@ def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), firs
     return folder
 
 
+def write_images(
+    folder: Path, images: Iterable[np.ndarray], form: str = "{:05d}.png", **options: object
+) -> Path:
+    """Write numbered images, with the encoder's options of Pillow; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / form.format(index), **options)
+    return folder
+
+
+def write_masks(folder: Path, masks: Iterable[np.ndarray], form: str = "{:05d}.png") -> Path:
+    """Write numbered masks; return the folder."""
+    for index, mask in enumerate(masks):
+        write_mask(folder / form.format(index), mask)
+    return folder
+
+
 def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
     """Write the images under ``.jpg`` names; PNG data, so without loss."""
     folder.mkdir(parents=True, exist_ok=True)

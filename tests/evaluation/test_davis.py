@@ -7,8 +7,8 @@ from aotlab.evaluation.davis import find_first_objects, plan_sequence, score_lab
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_masks
 from tests.evaluation.scoring import score_sequence as score_plan
 from tests.shared import golden_arrays, golden_table
 
@@ -55,9 +55,7 @@ def score_sequence(truth, results):
 
 
 def write_sequence(folder, labels):
-    for index, frame in enumerate(labels):
-        write_mask(folder / f"{index:05d}.png", frame)
-    return sorted(folder.glob("*.png"))
+    return sorted(write_masks(folder, labels).iterdir())
 
 
 @pytest.mark.parametrize("name", [*SEQUENCES, "long"])

@@ -4,13 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import graphs, verify
 from aotlab.engine.export.verify import Agreement
-from aotlab.media.masks import write_mask
 from aotlab.tools.export import main
+from tests.drawn_clips import write_masks, write_plain
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
@@ -28,13 +27,14 @@ def save_clip(tmp_path):
     """A function that writes masks, and black frames, of a clip; returns the arguments of its export in int8."""
 
     def save(*masks):
-        folders = [tmp_path / "frames", tmp_path / "masks"]
-        for folder in folders:
-            folder.mkdir()
-        for index, mask in enumerate(masks):
-            Image.new("RGB", (49, 33)).save(folders[0] / f"{index}.png")
-            write_mask(folders[1] / f"{index}.png", mask)
-        return ["--precision", "int8", "--calibrate", *map(str, folders)]
+        frames = write_plain(tmp_path / "frames", len(masks), (33, 49))
+        return [
+            "--precision",
+            "int8",
+            "--calibrate",
+            str(frames),
+            str(write_masks(tmp_path / "masks", masks)),
+        ]
 
     return save
 
@@ -77,7 +77,7 @@ def test_differing_graphs_stop_export(
     [
         ([np.eye(33, 49, dtype=np.uint8)], "expected masks for at least 2 frames"),
         ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
-        ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "1.png"),
+        ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "00001.png"),
     ],
 )
 def test_bad_calibration_clips_rejected(tmp_path, refuse, save_clip, masks, message):

@@ -21,6 +21,7 @@ from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions, track
+from tests.drawn_clips import write_images
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
 
@@ -40,11 +41,7 @@ def segmenter(monkeypatch):
 
 @pytest.fixture
 def video(tmp_path):
-    folder = tmp_path / "clip"
-    folder.mkdir()
-    for index in range(LENGTH):
-        Image.fromarray(COLOURS[LABELS]).save(folder / f"{index:05d}.png")
-    return folder
+    return write_images(tmp_path / "clip", [COLOURS[LABELS]] * LENGTH)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.score import main
 from tests import miniatures
+from tests.drawn_clips import write_images, write_masks
 from tests.limits import limit_file_size
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
@@ -189,12 +190,9 @@ def test_object_without_a_frame_to_draw_is_listed(tmp_path, capsys):
 def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     mask = np.zeros((24, 32), np.uint8)
     mask[4:12, 6:20] = 255
-    for index in range(4):
-        for kind, name in (("JPEGImages", "jpg"), ("Annotations", "png")):
-            path = tmp_path / "root" / kind / "clip" / f"{index:05d}.{name}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask).save(path)
-        write_mask(tmp_path / "results" / "clip" / f"{index:05d}.png", mask // 255)
+    for kind, form in (("JPEGImages", "{:05d}.jpg"), ("Annotations", "{:05d}.png")):
+        write_images(tmp_path / "root" / kind / "clip", [mask] * 4, form)
+    write_masks(tmp_path / "results" / "clip", [mask // 255] * 4)
     places = ["--root", str(tmp_path / "root"), "--results", str(tmp_path / "results")]
     options = ["--dataset", "folder", *places]
     assert main([*options, "--workers", "1"]) == 0

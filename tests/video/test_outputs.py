@@ -20,6 +20,7 @@ from aotlab.utils.errors import InputError
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.outputs import LostObjects, TrackedFrame, find_output, list_outputs, to_detections
 from aotlab.video.track import JobOptions, track
+from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 from tests.media.video_files import QUARTER_TURN, set_display_matrix
 
@@ -28,11 +29,7 @@ EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("in") / "in"
-    folder.mkdir()
-    for index, frame in enumerate(clip(4)):
-        Image.fromarray(frame).save(folder / f"f{index}.png")
-    source = open_frames(folder)
+    source = open_frames(write_images(tmp_path_factory.mktemp("in") / "in", clip(4), "f{}.png"))
     source.rate = Fraction(12)
     return source
 

@@ -21,6 +21,7 @@ from aotlab.video import outputs
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import OUTPUTS, find_output, require_inputs_outside
 from aotlab.video.track import JobOptions, group_removals, track
+from tests.drawn_clips import write_images
 from tests.engine.small_model import clip, stripes
 from tests.limits import limit_file_size
 
@@ -222,9 +223,7 @@ def test_results_beside_the_video_are_accepted(outputs_folder, source, output, n
 
 
 def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
-    (tmp_path / "in").mkdir()
-    for index, frame in enumerate(clip(6)):
-        Image.fromarray(frame).save(tmp_path / "in" / f"{index:03d}.png")
+    write_images(tmp_path / "in", clip(6))
     options = JobOptions(write=("masks",), progress=False, removals=((3, 9),))
     source = open_frames(tmp_path / "in")
     result = track(Tracker(*models["aott"]), source, {0: stripes([4, 9])}, tmp_path / "out", options)

@@ -30,11 +30,6 @@ def add_video(root, name, *, frames=3, step=1, prefix="", mask=IDS, images="JPEG
         write_mask(root / masks / name / f"{stem}.png", mask)
 
 
-def add_list(path, *lines):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
-
-
 def grades():
     """Gray levels 0, 100, 128 and 255 in four columns."""
     return np.repeat(np.array([0, 100, 128, 255], np.uint8), 8)[None].repeat(SIZE[0], axis=0)

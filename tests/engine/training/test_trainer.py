@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -18,11 +17,11 @@ from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.state import set_identities_trainable
 from aotlab.engine.training.step import count_unreadable
 from aotlab.engine.training.trainer import resolve_training
-from aotlab.media.masks import write_mask
 from aotlab.networks import build as networks
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_images, write_masks
 from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase, tiny_recipe
 
 BANK = "identity_bank.weight"
@@ -196,11 +195,8 @@ def test_clips_have_at_most_max_objects(tmp_path):
     identities = 15
     # 18 squares in every frame, more than any model here takes
     ids = np.arange(1, 19, dtype=np.uint8).reshape(3, 6).repeat(24, 0).repeat(20, 1)
-    for index in range(3):
-        file = tmp_path / "crowd" / "JPEGImages" / "one" / f"{index:05d}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.repeat(ids[..., None] * np.uint8(10), 3, axis=-1)).save(file)
-        write_mask(tmp_path / "crowd" / "Annotations" / "one" / file.name, ids)
+    write_images(tmp_path / "crowd" / "JPEGImages" / "one", [np.stack([ids * np.uint8(10)] * 3, axis=-1)] * 3)
+    write_masks(tmp_path / "crowd" / "Annotations" / "one", [ids] * 3)
     wide = phase(steps=1, short_edge=65, merge=1.0, sources=[{"path": "crowd", "max_gap": 1}])
     config = tiny_recipe(tmp_path, tmp_path, "run", wide, overrides=[f"model.max_objects={identities}"])
     run(config)

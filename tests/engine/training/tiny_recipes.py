@@ -4,15 +4,14 @@ import json
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
 from aotlab.engine.training.trainer import TrainResult, train
-from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import Distributed
+from tests.drawn_clips import write_images, write_list, write_masks
 from tests.engine import small_model  # noqa: F401  registers the encoder
 
 AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
@@ -28,13 +27,9 @@ def draw_sets(root: Path, frames: int = 3) -> Path:
     """Two drawn videos in ``root/drawn``."""
     for seed, name in enumerate(("one", "two")):
         images, masks = draw_clip(frames, 80, 96, seed)
-        folder = root / "drawn" / "JPEGImages" / name
-        folder.mkdir(parents=True)
-        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            Image.fromarray(image).save(folder / f"{index:05d}.jpg", quality=95)
-            write_mask(root / "drawn" / "Annotations" / name / f"{index:05d}.png", mask)
-    (root / "drawn" / "ImageSets").mkdir()
-    (root / "drawn" / "ImageSets" / "val.txt").write_text("one\n")
+        write_images(root / "drawn" / "JPEGImages" / name, images, "{:05d}.jpg", quality=95)
+        write_masks(root / "drawn" / "Annotations" / name, masks)
+    write_list(root / "drawn" / "ImageSets" / "val.txt", ["one"])
     return root
 
 
