@@ -26,10 +26,6 @@ SHIPPED_GOLDEN = Path(__file__).parent / "golden" / "data"
 
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
 
-needs_data = pytest.mark.skipif(
-    not (SHARED / "data").is_dir(), reason="the real clips (../shared/data) are not here"
-)
-
 
 def slow(*values: Any) -> list[Any]:
     """Return parameters of a test that run with ``scripts/test.sh --all`` only."""

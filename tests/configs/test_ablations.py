@@ -9,7 +9,6 @@ import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
@@ -57,12 +56,6 @@ def test_row_differs_from_aot_small_in_one_setting(name):
     kind, _, value = name.partition("_")
     assert changed.rpartition(".")[2] in KEYS[kind]
     assert row[changed] == (False if kind == "no" else int(value))
-
-
-def test_recipe_over_a_row_is_named_after_it():
-    config = load_config("configs/recipes/ytvos.yaml", ["base=configs/ablations/window_7.yaml"])
-    assert config.model == load("window_7").model
-    assert resolve_training(config).train.output == "runs/aots_window_7_ytvos"
 
 
 @pytest.mark.parametrize(

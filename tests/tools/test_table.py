@@ -15,12 +15,9 @@ from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import Checkpoint
 from tests.documents import split_blocks
-from tests.shared import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
-FACTS = SHARED / "specs" / "published_results.md"
-
 SMALL = """
 title: Two models and their vote
 columns: {J&F: J&F, J: J}
@@ -213,22 +210,6 @@ def test_table_commands_parse(path, monkeypatch):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
     script = (ROOT / "scripts" / "tables" / f"{path.stem}.sh").read_text()
     assert f'run.sh" {path.stem} ' in script
-
-
-@pytest.mark.skipif(not FACTS.is_file(), reason="the published results (../shared/specs) are not here")
-@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
-def test_published_figures_match_their_row(path):
-    """All figures of a row are on one line of the collected results, or in one paragraph of text."""
-    text = FACTS.read_text()
-    passages = [line for line in text.splitlines() if line.startswith("|")]
-    passages += [part for part in text.split("\n\n") if not part.startswith("|")]
-    found = [set(re.findall(r"\d+(?:\.\d+)?", passage)) for passage in passages]
-    for row in load_table(path).rows:
-        for source, values in row.published.items():
-            wanted = {f"{value:g}" for value in values if value is not None}
-            wanted = {value if "." in value else f"{value}.0" for value in wanted}
-            known = [{number if "." in number else f"{number}.0" for number in passage} for passage in found]
-            assert any(wanted <= passage for passage in known), (row.model, row.benchmark, source, values)
 
 
 @pytest.mark.slow

@@ -60,20 +60,6 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
         assert found == [("bear", year == 2016), ("camel", year == 2016)]
 
 
-def test_2016_list_of_the_first_release_is_found(root):
-    write_list(root, "480p/val.txt", PAIRS)
-    assert len(read_davis(root, 2016)) == 2
-    with pytest.raises(InputError, match="no such list file"):
-        read_davis(root, 2017)
-
-
-def test_split_test_means_test_dev_with_first_labels_only(root):
-    add_sequence(root, "deer", labels=1)
-    write_list(root, "2017/test-dev.txt", "deer")
-    (video,) = read_davis(root, 2017, "test")
-    assert (len(video.frames), len(video.reference_masks), len(video.annotations)) == (3, 1, 1)
-
-
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -125,25 +125,6 @@ def test_listed_video_without_frames_rejected(tmp_path):
         opened(tmp_path, "youtube_vos")
 
 
-def test_youtube_vos_reads_a_list(tmp_path):
-    for name in ("a", "b"):
-        add_video(tmp_path / "train", name, step=5)
-    youtube_vos(tmp_path / "train", {name: {"1": {"frames": ["00000", "00005"]}} for name in ("a", "b")})
-    write_list(tmp_path / "train/ImageSets/held_out.txt", ["b"])
-    assert [video.name for video in opened(tmp_path, "youtube_vos", "held_out").videos] == ["b"]
-    assert len(opened(tmp_path, "youtube_vos", "train").videos) == 2
-
-
-def test_vost_keeps_its_ignored_pixels(tmp_path):
-    for name in ("1_cut_tomato", "2_peel_onion"):
-        add_video(tmp_path, name, prefix="frame")
-    add_image(tmp_path / "JPEGImages/1_cut_tomato/frame00099.jpg")
-    write_list(tmp_path / "ImageSets/train.txt", ["1_cut_tomato"])
-    (video,) = opened(tmp_path, "vost").videos
-    assert len(video.frames) == 3
-    assert values(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
-
-
 @pytest.mark.parametrize(
     ("kind", "image", "mask"),
     [

@@ -69,12 +69,6 @@ def test_frames_before_the_first_mask_are_background(tracker):
     assert (predictions[2].labels == stripes([3])).all()
 
 
-def test_boolean_mask_is_one_object(tracker):
-    prediction = tracker.step(clip(1)[0], stripes([3]) > 0)
-    assert prediction.ids == (1,)
-    assert (prediction.labels == (stripes([3]) > 0)).all()
-
-
 def test_probabilities_sum_to_one(tracker):
     for prediction in run(tracker, clip(4), {0: stripes([1, 2]), 2: stripes([0, 8])}):
         total = prediction.probabilities.sum(0)
@@ -168,13 +162,6 @@ def test_reset_forgets_the_video(tracker):
     tracker.reset()
     again = run(tracker, frames, {0: stripes([1, 2])})
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(first, again, strict=True))
-
-
-def test_non_contiguous_frame_is_accepted(models):
-    frames = clip(2)
-    views = [np.flip(np.flip(frame, 1).copy(), 1) for frame in frames]
-    plain, viewed = (run(Tracker(*models["aott"]), f, {0: stripes([1, 2])}) for f in (frames, views))
-    assert torch.equal(plain[1].logits, viewed[1].logits)
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_keys_name_the_preset(name):
     assert all(load_config(other).model == model.config for other in likely)
 
 
-def test_name_of_a_published_file_tells_presets_with_equal_keys_apart(tmp_path):
+def test_presets_with_equal_keys_differ_by_file_name(tmp_path):
     model = build_model(load_config("aotl").model)
     path = tmp_path / find_published_weights("aotl").file
     torch.save(to_published(model), path)

@@ -329,7 +329,7 @@ def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
     assert "holds other files" in capsys.readouterr().err
 
 
-def test_wrong_settings_of_a_row_are_refused_before_the_first_video(clips, tracker, capsys):
+def test_wrong_settings_of_a_row_refused_before_the_first_video(clips, tracker, capsys):
     rows = [{"video": str(clips / "a.mp4")}, {"video": str(clips / "b.mp4"), "overrides": ["memory.evry=2"]}]
     (clips / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert run(clips / "jobs.jsonl") == 2
