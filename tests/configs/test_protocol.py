@@ -31,7 +31,7 @@ def test_only_unbounded_memory_is_replaced(preset, protocol, overrides, policy):
     config = load_config(preset, overrides)
     found = apply_protocol(config, protocol, overrides)
     assert found.memory.policy == policy
-    assert found == config or (protocol == "bounded" and not overrides and preset == "aotl")
+    assert (found == config) == (policy == config.memory.policy)
 
 
 def test_replaced_memory_is_logged(caplog, monkeypatch):
