@@ -125,12 +125,8 @@ def parse_ini(text):
 
 
 PARSERS = {
-    "python": ast.parse,
-    "yaml": yaml.safe_load,
-    "yml": yaml.safe_load,
-    "ini": parse_ini,
-    "json": json.loads,
-}
+    "python": ast.parse, "yaml": yaml.safe_load, "yml": yaml.safe_load, "ini": parse_ini, "json": json.loads,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -295,13 +291,10 @@ def read_numbers(text):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("page", "cells", "image", "text"),
-    [
-        ("tutorials/embed", 6, "image/jpeg", "masks; the last holds [0, 1, 2]"),
-        ("howto/inspect", 3, "image/png", "query: (558, 256) key: (1116, 256)"),
-    ],
-)
+@pytest.mark.parametrize(("page", "cells", "image", "text"), [
+    ("tutorials/embed", 6, "image/jpeg", "masks; the last holds [0, 1, 2]"),
+    ("howto/inspect", 3, "image/png", "query: (558, 256) key: (1116, 256)"),
+])  # fmt: skip
 def test_notebook_runs(page, cells, image, text, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))

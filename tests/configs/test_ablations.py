@@ -65,13 +65,8 @@ def test_row_trains_and_tracks(name, tmp_path, data):
     settings = {
         "base": str(FOLDER / f"{name}.yaml"),
         "data": {"root": str(data), "workers": 0},
-        "train": {
-            "output": str(tmp_path / "run"),
-            "log_every": 1,
-            "image_every": 0,
-            "phases": [phase(clip_length=4)],
-        },
-    }
+        "train": {"output": str(tmp_path / "run"), "log_every": 1, "image_every": 0, "phases": [phase(clip_length=4)]},
+    }  # fmt: skip
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(settings))  # JSON is YAML
     config = load_config(str(recipe))

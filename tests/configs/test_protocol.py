@@ -15,18 +15,15 @@ from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 
 
-@pytest.mark.parametrize(
-    ("preset", "protocol", "overrides", "policy"),
-    [
-        ("aotl", "bounded", [], "restricted"),
-        ("aotl", "published", [], "every_nth"),
-        ("aotl", "bounded", ["memory.policy=every_nth"], "every_nth"),
-        ("aotl", "bounded", ["memory={policy: every_nth, every: 3}"], "every_nth"),
-        ("msdeaotl_hq", "bounded", [], "bounded_fifo"),
-        ("r50_aotl_ermu", "bounded", [], "relevance_redundancy"),
-        ("r50_deaotl_rmem", "bounded", [], "restricted"),
-    ],
-)
+@pytest.mark.parametrize(("preset", "protocol", "overrides", "policy"), [
+    ("aotl", "bounded", [], "restricted"),
+    ("aotl", "published", [], "every_nth"),
+    ("aotl", "bounded", ["memory.policy=every_nth"], "every_nth"),
+    ("aotl", "bounded", ["memory={policy: every_nth, every: 3}"], "every_nth"),
+    ("msdeaotl_hq", "bounded", [], "bounded_fifo"),
+    ("r50_aotl_ermu", "bounded", [], "relevance_redundancy"),
+    ("r50_deaotl_rmem", "bounded", [], "restricted"),
+])  # fmt: skip
 def test_only_unbounded_memory_is_replaced(preset, protocol, overrides, policy):
     config = load_config(preset, overrides)
     found = apply_protocol(config, protocol, overrides)
@@ -60,15 +57,12 @@ def test_unknown_protocol_rejected():
         apply_protocol(load_config("aotl"), "paper")
 
 
-@pytest.mark.parametrize(
-    ("overrides", "newest"),
-    [
-        (["memory.every=2"], 1),
-        (["memory.frames=9"], None),
-        (["memory.policy=bounded_fifo"], None),
-        (["memory={frames: 9}"], None),
-        (["memory.newest=2", "memory.frames=9"], 2),
-    ],
-)
+@pytest.mark.parametrize(("overrides", "newest"), [
+    (["memory.every=2"], 1),
+    (["memory.frames=9"], None),
+    (["memory.policy=bounded_fifo"], None),
+    (["memory={frames: 9}"], None),
+    (["memory.newest=2", "memory.frames=9"], 2),
+])  # fmt: skip
 def test_new_memory_size_resets_newest(overrides, newest):
     assert read_settings(BUNDLED_CHECKPOINT, overrides=overrides).memory.newest == newest

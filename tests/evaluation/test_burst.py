@@ -74,18 +74,14 @@ def test_result_of_another_size_rejected(root, tmp_path):
         write_predictions(tmp_path / "p.json", find_annotation_file(root, "val"), tmp_path, ["HACS-kite"])
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"segmentations": []},
-        {"seq_name": "../../evil"},
-        {"annotated_image_paths": ["/etc/passwd", "b.jpg", "c.jpg"]},
-        {"segmentations": [{"x": {"rle": "a"}}, {}, {}]},
-        {"height": "tall"},
-        {"segmentations": 3},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("change", [
+    {"segmentations": []},
+    {"seq_name": "../../evil"},
+    {"annotated_image_paths": ["/etc/passwd", "b.jpg", "c.jpg"]},
+    {"segmentations": [{"x": {"rle": "a"}}, {}, {}]},
+    {"height": "tall"},
+    {"segmentations": 3},
+], ids=str)  # fmt: skip
 def test_entries_of_the_wrong_form_are_one_sentence(root, change):
     path = find_annotation_file(root, "val")
     tree = json.loads(path.read_text())

@@ -13,13 +13,8 @@ from tests.evaluation.scoring import score_sequence as score_plan
 from tests.shared import golden_arrays, golden_table
 
 SEQUENCES = (
-    "three_objects",
-    "missing_ids",
-    "vanishing",
-    "void_and_late_object",
-    "id_gap_short",
-    "one_evaluated_frame",
-)
+    "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",
+)  # fmt: skip
 # integer counts, then float64 divisions and sums in another order
 ROUNDING = 1e-12
 

@@ -153,14 +153,11 @@ class Recorder:
         return self.container.streams
 
 
-@pytest.mark.parametrize(
-    ("system", "call"),
-    [
-        ("linux", ("/dev/video7", "v4l2", {})),
-        ("darwin", ("7", "avfoundation", {"framerate": "30"})),
-        ("win32", ("video=camera 7", "dshow", {})),
-    ],
-)
+@pytest.mark.parametrize(("system", "call"), [
+    ("linux", ("/dev/video7", "v4l2", {})),
+    ("darwin", ("7", "avfoundation", {"framerate": "30"})),
+    ("win32", ("video=camera 7", "dshow", {})),
+])  # fmt: skip
 def test_camera_is_opened_by_its_number(tmp_path, monkeypatch, system, call):
     recorder = Recorder(write_gray(tmp_path / "clip.mkv"))
     devices = [SimpleNamespace(name="microphone", media_types=["audio"])]

@@ -209,13 +209,10 @@ def test_unreadable_packet_ends_the_check_of_times():
     assert has_variable_rate(container, Fraction(10))
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
-        ("list.mp4", "ffconcat version 1.0\nfile {}\n"),
-    ],
-)
+@pytest.mark.parametrize(("name", "text"), [
+    ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
+    ("list.mp4", "ffconcat version 1.0\nfile {}\n"),
+])  # fmt: skip
 def test_playlist_is_not_followed_to_other_files(tmp_path, name, text):
     secret, path = write_texture(tmp_path / "secret.ts", "mpeg4", count=2), tmp_path / name
     path.write_text(text.format(secret.name))
@@ -235,21 +232,18 @@ def write_empty_video(path):
         container.start_encoding()
 
 
-@pytest.mark.parametrize(
-    ("name", "write", "words"),
-    [
-        ("none.mp4", lambda path: None, "no such file or folder"),
-        ("a.mp4", lambda path: path.write_bytes(b""), "(not a|contains no frames)"),
-        ("a.txt", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
-        ("a.mp4", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
-        ("a.mp4", lambda path: path.write_bytes(bytes(range(256)) * 40), "not a"),
-        ("photo.jpg", lambda path: Image.new("RGB", (64, 48)).save(path), "not a video"),
-        ("a.mp4", write_empty_video, "contains no frames"),
-        ("a.mkv", write_empty_video, "(contains no frames|not a readable video)"),
-        ("a.avi", write_empty_video, "contains no frames"),
-        ("folder", lambda path: path.mkdir(), "contains no frames"),
-    ],
-)
+@pytest.mark.parametrize(("name", "write", "words"), [
+    ("none.mp4", lambda path: None, "no such file or folder"),
+    ("a.mp4", lambda path: path.write_bytes(b""), "(not a|contains no frames)"),
+    ("a.txt", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
+    ("a.mp4", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
+    ("a.mp4", lambda path: path.write_bytes(bytes(range(256)) * 40), "not a"),
+    ("photo.jpg", lambda path: Image.new("RGB", (64, 48)).save(path), "not a video"),
+    ("a.mp4", write_empty_video, "contains no frames"),
+    ("a.mkv", write_empty_video, "(contains no frames|not a readable video)"),
+    ("a.avi", write_empty_video, "contains no frames"),
+    ("folder", lambda path: path.mkdir(), "contains no frames"),
+])  # fmt: skip
 def test_path_without_frames_rejected(tmp_path, name, write, words):
     write(tmp_path / name)
     with pytest.raises(InputError, match=f"{name}: {words}"):

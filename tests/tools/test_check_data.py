@@ -64,13 +64,10 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     assert "errors          3" in text
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("nowhere", "nowhere: no such file or folder"),
-        (". --dataset davis2017 --kind static", "--kind: has no effect with --dataset"),
-        (". --split train", "--split: has no effect without --dataset"),
-    ],
-)
+@pytest.mark.parametrize(("line", "words"), [
+    ("nowhere", "nowhere: no such file or folder"),
+    (". --dataset davis2017 --kind static", "--kind: has no effect with --dataset"),
+    (". --split train", "--split: has no effect without --dataset"),
+])  # fmt: skip
 def test_invalid_line_rejected(refuse, line, words):
     assert words in refuse(main, *line.split())

@@ -35,17 +35,11 @@ def folders(tmp_path):
     return [str(tmp_path / str(number)) for number in range(3)]
 
 
-@pytest.mark.parametrize(
-    ("weights", "winner"),
-    [
-        ([], 1),
-        (["1", "1", "3"], 2),
-        (["0.1", "0.2", "0.3"], 1),  # in floats 0.1 + 0.2 is above 0.3, and 0.3 in the other order below
-        (["0.3", "0.1", "0.4"], 1),
-        (["1", "1", "2.01"], 2),
-        ([".5", "0.25", ".7"], 1),
-    ],
-)
+@pytest.mark.parametrize(("weights", "winner"), [
+    ([], 1), (["1", "1", "3"], 2),
+    (["0.1", "0.2", "0.3"], 1),  # in floats 0.1 + 0.2 is above 0.3, and 0.3 in the other order below
+    (["0.3", "0.1", "0.4"], 1), (["1", "1", "2.01"], 2), ([".5", "0.25", ".7"], 1),
+])  # fmt: skip
 def test_weights_decide_exactly(folders, tmp_path, weights, winner):
     more = ["--weights", ",".join(weights)] if weights else []
     assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 0
@@ -61,18 +55,15 @@ def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--weights", "1,2"], "weights 1 2: give 3 numbers above 0, such as 2 or 0.5, one for each folder"),
-        (["--weights", "1,2,x"], "weights 1 2 x: give 3 numbers above 0"),
-        (["--weights", "1,2,0"], "give 3 numbers above 0"),
-        (["--weights", "1,2,0.0"], "give 3 numbers above 0"),
-        (["--weights", "1,2,1/3"], "give 3 numbers above 0, such as 2 or 0.5"),
-        (["--output", "{}/1"], "choose another folder"),
-        (["{}/empty"], "empty: no results here"),
-    ],
-)
+@pytest.mark.parametrize(("more", "message"), [
+    (["--weights", "1,2"], "weights 1 2: give 3 numbers above 0, such as 2 or 0.5, one for each folder"),
+    (["--weights", "1,2,x"], "weights 1 2 x: give 3 numbers above 0"),
+    (["--weights", "1,2,0"], "give 3 numbers above 0"),
+    (["--weights", "1,2,0.0"], "give 3 numbers above 0"),
+    (["--weights", "1,2,1/3"], "give 3 numbers above 0, such as 2 or 0.5"),
+    (["--output", "{}/1"], "choose another folder"),
+    (["{}/empty"], "empty: no results here"),
+])  # fmt: skip
 def test_invalid_line_rejected(folders, tmp_path, refuse, more, message):
     (tmp_path / "empty").mkdir()
     line = [*folders, "--output", str(tmp_path / "out"), *more]

@@ -93,17 +93,14 @@ def test_corrupt_frame_fails_its_sequence_alone(tmp_path, loaded, capsys, caplog
     assert (caplog.text + capsys.readouterr().err).count("00002.jpg") == 1
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ("--split train", "ImageSets/train.txt: no such list file; lists here: test, val"),
-        ("--sequence beer", "sequence beer: .*1083_cut_tomato"),
-        ("--new-objects", "--new-objects: not for vost"),
-        ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
-        ("--config aott --config aotl", "--config: given 2 times for 1 model"),
-        ("--feedback fused", "--feedback fused: has no effect without --flip, --scales"),
-    ],
-)
+@pytest.mark.parametrize(("more", "words"), [
+    ("--split train", "ImageSets/train.txt: no such list file; lists here: test, val"),
+    ("--sequence beer", "sequence beer: .*1083_cut_tomato"),
+    ("--new-objects", "--new-objects: not for vost"),
+    ("--weights 1,2", "--weights: 2 weights for 1 model; give one for each"),
+    ("--config aott --config aotl", "--config: given 2 times for 1 model"),
+    ("--feedback fused", "--feedback fused: has no effect without --flip, --scales"),
+])  # fmt: skip
 def test_invalid_line_is_refused_before_loading(tmp_path, loaded, refuse, more, words):
     given = [*make("vost", tmp_path), "--output", tmp_path / "out"]
     assert re.search(words, refuse(tool.main, *given, *more.split()))

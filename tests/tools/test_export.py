@@ -39,16 +39,13 @@ def save_clip(tmp_path):
     return save
 
 
-@pytest.mark.parametrize(
-    ("difference", "region", "precision", "message"),
-    [
-        (0.0, 0.5, "float32", ""),
-        (float("nan"), 0.5, "float32", "expected at most 0.001"),
-        (0.5, 0.495, "int8", ""),
-        (0.5, 0.47, "int8", "J is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
-        (0.5, float("nan"), "int8", "J is nan points below"),
-    ],
-)
+@pytest.mark.parametrize(("difference", "region", "precision", "message"), [
+    (0.0, 0.5, "float32", ""),
+    (float("nan"), 0.5, "float32", "expected at most 0.001"),
+    (0.5, 0.495, "int8", ""),
+    (0.5, 0.47, "int8", "J is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
+    (0.5, float("nan"), "int8", "J is nan points below"),
+])  # fmt: skip
 def test_differing_graphs_stop_export(
     tmp_path, capsys, monkeypatch, save_clip, difference, region, precision, message
 ):
@@ -72,14 +69,11 @@ def test_differing_graphs_stop_export(
     assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
 
 
-@pytest.mark.parametrize(
-    ("masks", "message"),
-    [
-        ([np.eye(33, 49, dtype=np.uint8)], "expected masks for at least 2 frames"),
-        ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
-        ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "00001.png"),
-    ],
-)
+@pytest.mark.parametrize(("masks", "message"), [
+    ([np.eye(33, 49, dtype=np.uint8)], "expected masks for at least 2 frames"),
+    ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
+    ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "00001.png"),
+])  # fmt: skip
 def test_bad_calibration_clips_rejected(tmp_path, refuse, save_clip, masks, message):
     assert message in refuse(main, *TINY, "--output", tmp_path / "out", *save_clip(*masks))
     assert not (tmp_path / "out").exists()
@@ -90,22 +84,16 @@ def test_settings_are_shown_as_they_will_be(capsys):
     assert "policy: bounded_fifo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ([], "--output: missing"),
-        (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
-        (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-        (["--output", "out", "--provider", "foo"], "'--provider': 'foo' is not one of 'cpu', 'cuda'"),
-        (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
-        (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
-        (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "no: no such file"),
-        (
-            ["--output", "out", "--provider", "coreml", "--verify"],
-            "coreml: not available in onnxruntime here",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("more", "message"), [
+    ([], "--output: missing"),
+    (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
+    (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
+    (["--output", "out", "--provider", "foo"], "'--provider': 'foo' is not one of 'cpu', 'cuda'"),
+    (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
+    (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
+    (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "no: no such file"),
+    (["--output", "out", "--provider", "coreml", "--verify"], "coreml: not available in onnxruntime here"),
+])  # fmt: skip
 def test_invalid_line_rejected(tmp_path, monkeypatch, refuse, more, message):
     monkeypatch.chdir(tmp_path)
     given = [] if "--checkpoint" in more else TINY

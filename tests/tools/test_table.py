@@ -159,31 +159,25 @@ def test_tables_find_weights_stored_by_name(tmp_path, monkeypatch):
     assert load_table("aot_davis2017").models["AOT-T"].files == [stored]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("columns:", "colums:", "unknown key colums"),
-        ("{model: A,", "{model: C,", "unknown model C"),
-        ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
-        ("dataset: folder", "dataset: holder", "unknown data set holder"),
-        ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
-        ("title:", "  title:", "not readable as YAML"),
-        ("models:", 'models:\n  "b!": {checkpoints: [c]}', "b!, here and B, here would share a folder of"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("columns:", "colums:", "unknown key colums"),
+    ("{model: A,", "{model: C,", "unknown model C"),
+    ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
+    ("dataset: folder", "dataset: holder", "unknown data set holder"),
+    ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
+    ("title:", "  title:", "not readable as YAML"),
+    ("models:", 'models:\n  "b!": {checkpoints: [c]}', "b!, here and B, here would share a folder of"),
+])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, refuse, old, new, message):
     small.write_text(small.read_text().replace(old, new, 1))
     assert message in refuse(tool.main, small, "--output", tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("aot_davis207", "error: aot_davis207: no such table; did you mean aot_davis2017?"),
-        ("nope", "error: nope: no such table; the tables are aot_ablation, aot_davis2016,"),
-        ("aot_davis2017 --root DAVIS", "No such option '--root'; see aotlab table --help"),
-    ],
-)
+@pytest.mark.parametrize(("line", "words"), [
+    ("aot_davis207", "error: aot_davis207: no such table; did you mean aot_davis2017?"),
+    ("nope", "error: nope: no such table; the tables are aot_ablation, aot_davis2016,"),
+    ("aot_davis2017 --root DAVIS", "No such option '--root'; see aotlab table --help"),
+])  # fmt: skip
 def test_invalid_line_rejected(line, words, refuse):
     assert words in refuse(tool.main, *line.split())
 

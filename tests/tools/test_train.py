@@ -50,18 +50,15 @@ def test_settings_of_a_recipe_are_printed(capsys):
     assert "method: deaot" in text
 
 
-@pytest.mark.parametrize(
-    ("overrides", "sentence"),
-    [
-        (["train.sede=7"], "did you mean train.seed?"),
-        (["train.seed=many"], "train.seed"),
-        (["data.root=/nowhere"], "/nowhere: no such folder; expected data.root"),
-        (["train.phases.0.sources=[{path: x, kind: davs}]"], "got davs; did you mean davis?"),
-        (["data.validation=[{path: static, kind: static}]"], "data.validation"),
-        (["base=deaot"], "did you mean"),
-        (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
-    ],
-)
+@pytest.mark.parametrize(("overrides", "sentence"), [
+    (["train.sede=7"], "did you mean train.seed?"),
+    (["train.seed=many"], "train.seed"),
+    (["data.root=/nowhere"], "/nowhere: no such folder; expected data.root"),
+    (["train.phases.0.sources=[{path: x, kind: davs}]"], "got davs; did you mean davis?"),
+    (["data.validation=[{path: static, kind: static}]"], "data.validation"),
+    (["base=deaot"], "did you mean"),
+    (["mine.yaml"], "error: mine.yaml: did you mean --config mine.yaml?"),
+])  # fmt: skip
 def test_bad_settings_are_one_sentence(overrides, sentence, tmp_path, refuse):
     (tmp_path / "static").mkdir()
     output = f"train.output={tmp_path / 'out'}"

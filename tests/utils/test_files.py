@@ -197,16 +197,9 @@ def test_errors_that_a_file_causes_are_bad_input(error):
         raise error
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("clip.mp4", "clip.txt"),
-        ("folder.d", "folder.d.txt"),
-        (".", "../{}.txt"),
-        ("..", "../../{}.txt"),
-        ("/", "/.txt"),
-    ],
-)
+@pytest.mark.parametrize(("name", "expected"), [
+    ("clip.mp4", "clip.txt"), ("folder.d", "folder.d.txt"), (".", "../{}.txt"), ("..", "../../{}.txt"), ("/", "/.txt"),
+])  # fmt: skip
 def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected):
     (tmp_path / "folder.d" / "inner").mkdir(parents=True)
     if "{}" in expected:

@@ -189,18 +189,15 @@ def outputs_folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("source", "output", "names"),
-    [
-        ("out/objects/1", "out", ["objects"]),
-        ("out/masks", "out", ["masks"]),
-        ("out/alpha/deep/er", "out", ["masks", "alpha"]),
-        ("out/overlay.mp4", "out", ["masks", "overlay"]),
-        ("links", "out", ["objects"]),
-        ("links", "other name", ["objects"]),
-        ("links", "links/../out", ["objects"]),
-    ],
-)
+@pytest.mark.parametrize(("source", "output", "names"), [
+    ("out/objects/1", "out", ["objects"]),
+    ("out/masks", "out", ["masks"]),
+    ("out/alpha/deep/er", "out", ["masks", "alpha"]),
+    ("out/overlay.mp4", "out", ["masks", "overlay"]),
+    ("links", "out", ["objects"]),
+    ("links", "other name", ["objects"]),
+    ("links", "links/../out", ["objects"]),
+])  # fmt: skip
 def test_results_that_would_overwrite_the_video_rejected(outputs_folder, source, output, names):
     with pytest.raises(InputError, match="the results would overwrite"):
         require_inputs_outside(
@@ -243,21 +240,14 @@ def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
     assert [path.name for path in tmp_path.iterdir()] == [record]
 
 
-@pytest.mark.parametrize(
-    ("masks", "frames", "words"),
-    [
-        ({}, None, "masks: expected masks by frame index, with at least one"),
-        (MASK, None, "masks: expected masks by frame index"),
-        ({"0": MASK}, None, "masks: expected masks by frame index"),
-        ({0: MASK}, range(2), "frames: expected a FrameSelection, got range"),
-        ({-1: MASK}, None, "mask of frame -1: not a frame to track; give one from 0 to the end"),
-        (
-            {0: MASK, 9: MASK},
-            FrameSelection(SIX_FRAMES),
-            "mask of frame 9: not a frame to track; give one from 0 to 5",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("masks", "frames", "words"), [
+    ({}, None, "masks: expected masks by frame index, with at least one"),
+    (MASK, None, "masks: expected masks by frame index"),
+    ({"0": MASK}, None, "masks: expected masks by frame index"),
+    ({0: MASK}, range(2), "frames: expected a FrameSelection, got range"),
+    ({-1: MASK}, None, "mask of frame -1: not a frame to track; give one from 0 to the end"),
+    ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not a frame to track; give one from 0 to 5"),
+])  # fmt: skip
 def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, words):
     tracker = Echo()
     with pytest.raises(InputError, match=words):
@@ -313,13 +303,10 @@ def test_output_folder_may_be_text(tmp_path):
     assert (result.interrupted, result.signal_number) == (False, None)
 
 
-@pytest.mark.parametrize(
-    ("masks", "removals", "words"),
-    [
-        ({0: MASK, 9: MASK * 2}, (), "frame 9"),
-        ({0: MASK}, ((10**6, 1),), "the removal of frame 1000000 was not used"),
-    ],
-)
+@pytest.mark.parametrize(("masks", "removals", "words"), [
+    ({0: MASK, 9: MASK * 2}, (), "frame 9"),
+    ({0: MASK}, ((10**6, 1),), "the removal of frame 1000000 was not used"),
+])  # fmt: skip
 def test_input_after_the_last_frame_is_reported(tmp_path, masks, removals, words):
     result = track(Echo(), Source(), masks, tmp_path, JobOptions(progress=False, removals=removals))
     assert result.frames == 6

@@ -40,19 +40,15 @@ PAIRS = "".join(
 )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "bear\ncamel\n",
-        "camel\nbear\ncamel",
-        "\r\n bear \r\n\r\ncamel\r\n",
-        PAIRS,
-        PAIRS.replace("\n", "\r\n\r\n"),
-        PAIRS.replace("/JPEG", "JPEG").replace(" /", " "),
-        "\ufeffcamel\nbear\n",
-    ],
-    ids=["names", "repeated", "crlf and blanks", "pairs", "pairs with crlf", "pairs without slash", "bom"],
-)
+@pytest.mark.parametrize("text", [
+    "bear\ncamel\n",
+    "camel\nbear\ncamel",
+    "\r\n bear \r\n\r\ncamel\r\n",
+    PAIRS,
+    PAIRS.replace("\n", "\r\n\r\n"),
+    PAIRS.replace("/JPEG", "JPEG").replace(" /", " "),
+    "\ufeffcamel\nbear\n",
+], ids=["names", "repeated", "crlf and blanks", "pairs", "pairs with crlf", "pairs without slash", "bom"])  # fmt: skip
 def test_both_list_forms_give_sorted_sequences_once(root, text):
     for year in (2016, 2017):
         write_list(root, f"{year}/val.txt", text)
@@ -60,15 +56,12 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
         assert found == [("bear", year == 2016), ("camel", year == 2016)]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
-        (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
-        (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
-        (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
-    ],
-)
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
+    (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
+    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
+    (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
+])  # fmt: skip
 def test_missing_files_name_what_is_expected(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):

@@ -93,16 +93,10 @@ def test_frames_lie_within_the_gap_and_run_both_ways():
     assert 50 < (straight[:, 0] > 0).sum() < len(straight) - 50
 
 
-@pytest.mark.parametrize(
-    ("table", "fits"),
-    [
-        (counts(_0=10_000, _1=200), False),
-        (counts(_1=150, _7=51), True),
-        (counts(_1=1000, _255=200), True),
-        (counts(_1=1000, _255=201), False),
-        (counts(_255=5000), False),
-    ],
-)
+@pytest.mark.parametrize(("table", "fits"), [
+    (counts(_0=10_000, _1=200), False), (counts(_1=150, _7=51), True), (counts(_1=1000, _255=200), True),
+    (counts(_1=1000, _255=201), False), (counts(_255=5000), False),
+])  # fmt: skip
 def test_reference_frame_shows_most_objects(table, fits):
     assert is_reference_frame(table) is fits
 

@@ -233,15 +233,12 @@ def _children():
         return {int(number) for number in file.read().split()}
 
 
-@pytest.mark.parametrize(
-    ("data", "sources", "words"),
-    [
-        ({"root": None}, [VIDEOS], r"data\.root: not set"),
-        ({"root": "/nowhere"}, [VIDEOS], r"/nowhere: no such folder; expected data\.root"),
-        ({}, [], "phase p has no sources"),
-        ({}, [SourceConfig("gone")], r"gone: no such folder"),
-    ],
-)
+@pytest.mark.parametrize(("data", "sources", "words"), [
+    ({"root": None}, [VIDEOS], r"data\.root: not set"),
+    ({"root": "/nowhere"}, [VIDEOS], r"/nowhere: no such folder; expected data\.root"),
+    ({}, [], "phase p has no sources"),
+    ({}, [SourceConfig("gone")], r"gone: no such folder"),
+])  # fmt: skip
 def test_missing_data_rejected(root, data, sources, words):
     with pytest.raises(InputError, match=words):
         open_mixture(DataConfig(**{"root": str(root), **data}), phase(*sources), 0, max_objects=10)

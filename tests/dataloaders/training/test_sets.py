@@ -125,17 +125,14 @@ def test_listed_video_without_frames_rejected(tmp_path):
         opened(tmp_path, "youtube_vos")
 
 
-@pytest.mark.parametrize(
-    ("kind", "image", "mask"),
-    [
-        ("ecssd", "images/0001.jpg", "ground_truth_mask/0001.png"),
-        ("ecssd", "ECSSD/images/0001.jpg", "ECSSD/ground_truth_mask/0001.png"),
-        ("msra10k", "MSRA10K_Imgs_GT/Imgs/5.jpg", "MSRA10K_Imgs_GT/Imgs/5.png"),
-        ("msra10k", "Imgs/5.jpg", "Imgs/5.png"),
-        ("pascal_s", "datasets/imgs/pascal/7.jpg", "datasets/masks/pascal/7.png"),
-        ("pascal_s", "imgs/pascal/7.jpg", "masks/pascal/7.png"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "image", "mask"), [
+    ("ecssd", "images/0001.jpg", "ground_truth_mask/0001.png"),
+    ("ecssd", "ECSSD/images/0001.jpg", "ECSSD/ground_truth_mask/0001.png"),
+    ("msra10k", "MSRA10K_Imgs_GT/Imgs/5.jpg", "MSRA10K_Imgs_GT/Imgs/5.png"),
+    ("msra10k", "Imgs/5.jpg", "Imgs/5.png"),
+    ("pascal_s", "datasets/imgs/pascal/7.jpg", "datasets/masks/pascal/7.png"),
+    ("pascal_s", "imgs/pascal/7.jpg", "masks/pascal/7.png"),
+])  # fmt: skip
 def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
     add_image(tmp_path / image)
     add_gray(tmp_path / mask, grades())
@@ -183,16 +180,13 @@ def test_unknown_layout_rejected(tmp_path, kind):
         open_set(tmp_path, SourceConfig("nowhere", kind))
 
 
-@pytest.mark.parametrize(
-    ("kind", "split", "words"),
-    [
-        ("video", "zebra", r"JPEGImages/zebra: missing \(1 in all\)"),
-        ("video", "val", r"no video with 2 frames"),
-        ("video", "train", r"train\.txt: no such list file; lists here: val, zebra"),
-        ("ecssd", "train", "split=train: ecssd has no splits"),
-        ("other", None, r"kind must be one of static, coco, .* got other"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "split", "words"), [
+    ("video", "zebra", r"JPEGImages/zebra: missing \(1 in all\)"),
+    ("video", "val", r"no video with 2 frames"),
+    ("video", "train", r"train\.txt: no such list file; lists here: val, zebra"),
+    ("ecssd", "train", "split=train: ecssd has no splits"),
+    ("other", None, r"kind must be one of static, coco, .* got other"),
+])  # fmt: skip
 def test_invalid_split_or_kind_rejected(tmp_path, kind, split, words):
     add_video(tmp_path, "a")
     write_list(tmp_path / "ImageSets/zebra.txt", ["a", "zebra"])

@@ -48,16 +48,10 @@ def short_term_frames(bank, block=0):
     return [round(float(x) - block / 10) for x in short.key[0, ::TOKENS, 0]]
 
 
-@pytest.mark.parametrize(
-    ("policy", "frames"),
-    [
-        (FIFO(math.inf), [0]),
-        (FIFO(1), list(range(12))),
-        (FIFO(2), [0, 2, 4, 6, 8, 10]),
-        (FIFO(5), [0, 5, 10]),
-        (FIFO(50), [0]),
-    ],
-)
+@pytest.mark.parametrize(("policy", "frames"), [
+    (FIFO(math.inf), [0]), (FIFO(1), list(range(12))), (FIFO(2), [0, 2, 4, 6, 8, 10]), (FIFO(5), [0, 5, 10]),
+    (FIFO(50), [0]),
+])  # fmt: skip
 @pytest.mark.parametrize("training", [False, True])
 def test_policy_decides_which_frames_are_kept(policy, frames, training):
     bank = filled(policy, 12, training=training)

@@ -31,17 +31,14 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     assert torch.equal(tracker.step(frames[-1]).logits, full.logits)
 
 
-@pytest.mark.parametrize(
-    ("ids", "given", "returned"),
-    [
-        ([1, 2], np.uint8, np.uint8),
-        ([7, 200, 255], np.uint8, np.uint8),
-        ([3, 256], np.uint16, np.uint16),
-        ([300, 65535], np.int64, np.uint16),
-        ([5, 70000], np.int64, np.uint32),
-        ([5, 70000], np.uint64, np.uint32),
-    ],
-)
+@pytest.mark.parametrize(("ids", "given", "returned"), [
+    ([1, 2], np.uint8, np.uint8),
+    ([7, 200, 255], np.uint8, np.uint8),
+    ([3, 256], np.uint16, np.uint16),
+    ([300, 65535], np.int64, np.uint16),
+    ([5, 70000], np.int64, np.uint32),
+    ([5, 70000], np.uint64, np.uint32),
+])  # fmt: skip
 def test_ids_keep_values_in_smallest_dtype(tracker, ids, given, returned):
     mask = stripes(ids, dtype=given)
     predictions = run(tracker, clip(3), {0: mask})

@@ -131,25 +131,19 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
         run(config)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (["data.root=null"], r"data\.root: not set"),
-        (["train.phases=[]"], "no phases"),
-        (["train.phases=[{name: a}, {name: a}]"], r"train\.phases: a\.safetensors would be written twice"),
-        (["train.phases.0.name=best"], r"train\.phases: best\.safetensors would be written twice"),
-        (["train.run=[vido]"], "unknown phase vido; did you mean video"),
-        (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
-        (
-            ["train.encoder_weights=torchvision"],
-            r"torchvision has no weights of this .*give a file of tiny weights",
-        ),
-        (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
-        (["train.start_from=hf://"], "hf://"),
-        (["train.phases.0.sources.0.path=gone"], "gone"),
-        (["train.accumulate=2"], r"train\.phases\.batch"),
-    ],
-)
+@pytest.mark.parametrize(("overrides", "words"), [
+    (["data.root=null"], r"data\.root: not set"),
+    (["train.phases=[]"], "no phases"),
+    (["train.phases=[{name: a}, {name: a}]"], r"train\.phases: a\.safetensors would be written twice"),
+    (["train.phases.0.name=best"], r"train\.phases: best\.safetensors would be written twice"),
+    (["train.run=[vido]"], "unknown phase vido; did you mean video"),
+    (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
+    (["train.encoder_weights=torchvision"], r"torchvision has no weights of this .*give a file of tiny weights"),
+    (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
+    (["train.start_from=hf://"], "hf://"),
+    (["train.phases.0.sources.0.path=gone"], "gone"),
+    (["train.accumulate=2"], r"train\.phases\.batch"),
+])  # fmt: skip
 def test_bad_settings_rejected(recipe, overrides, words):
     with pytest.raises(InputError, match=words) as error:
         run(recipe("run", phase(), overrides=overrides))

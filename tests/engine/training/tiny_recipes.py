@@ -48,14 +48,10 @@ def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
     settings = {
         "base": "aott",
         "name": "tiny",
-        "model": {
-            "encoder": "tiny",
-            "dim": 32,
-            "stages": [{"window": 7, "feedforward": 64, "drop_path": 0.5}],
-        },
+        "model": {"encoder": "tiny", "dim": 32, "stages": [{"window": 7, "feedforward": 64, "drop_path": 0.5}]},
         "data": {"root": str(data), "workers": 0},
         "train": {"output": str(folder / output), "log_every": 1, "image_every": 0, "phases": list(phases)},
-    }
+    }  # fmt: skip
     file = folder / f"{output}.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML
     return file

@@ -163,14 +163,11 @@ def test_changed_file_found_by_verify(aott, capsys):
     assert verify_weights("aott") == path
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"<!DOCTYPE html><html>Quota exceeded</html>", "not a PyTorch checkpoint"),
-        (b"", "127.0.0.1"),
-        (CONTENT, "127.0.0.1"),
-    ],
-)
+@pytest.mark.parametrize(("content", "words"), [
+    (b"<!DOCTYPE html><html>Quota exceeded</html>", "not a PyTorch checkpoint"),
+    (b"", "127.0.0.1"),
+    (CONTENT, "127.0.0.1"),
+])  # fmt: skip
 def test_invalid_download_rejected(server, content, words):
     server.content = content or b"x"
     with pytest.raises(InputError, match=words) as refusal:
@@ -201,13 +198,10 @@ def test_list_path_and_unknown_names(capsys, aott):
         find_published_weights("vgg")
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("get", "Missing argument 'NAME...'; see aotlab weights get --help"),
-        ("get aott aots --from x", "--from: takes exactly one NAME"),
-    ],
-)
+@pytest.mark.parametrize(("line", "words"), [
+    ("get", "Missing argument 'NAME...'; see aotlab weights get --help"),
+    ("get aott aots --from x", "--from: takes exactly one NAME"),
+])  # fmt: skip
 def test_options_of_other_actions_are_refused(line, words, capsys):
     assert main(line.split()) == 2
     assert words in capsys.readouterr().err
@@ -253,17 +247,8 @@ def test_damaged_record_counts_as_a_changed_file(record, capsys):
 
 
 SOURCES = [
-    "/dev/zero",
-    "/",
-    "gone",
-    "file:///gone",
-    "http://[::1",
-    "http://127.0.0.1:1/x",
-    "hf://a",
-    "hf:///",
-    "a\0b",
-    "",
-]
+    "/dev/zero", "/", "gone", "file:///gone", "http://[::1", "http://127.0.0.1:1/x", "hf://a", "hf:///", "a\0b", "",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -290,14 +275,11 @@ def test_unusable_home_rejected(value, monkeypatch, capsys, tmp_path):
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("bundled", ["aott_mini: aot, encoder mobilenet_v2, blocks 1, memory", "weights after"]),
-        pytest.param("msdeaott", ["mobilenet_v2, blocks 1 + 1 + 0"], marks=pytest.mark.slow),
-        pytest.param("r50_aotl", ["resnet50, blocks 3, memory every_nth", "14."], marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("name", "parts"), [
+    ("bundled", ["aott_mini: aot, encoder mobilenet_v2, blocks 1, memory", "weights after"]),
+    pytest.param("msdeaott", ["mobilenet_v2, blocks 1 + 1 + 0"], marks=pytest.mark.slow),
+    pytest.param("r50_aotl", ["resnet50, blocks 3, memory every_nth", "14."], marks=pytest.mark.slow),
+])  # fmt: skip
 def test_show_prints_parameters_and_flops(name, parts, capsys):
     assert main(["show", name]) == 0
     text = capsys.readouterr().out

@@ -101,16 +101,13 @@ def test_help_shows_all_commands_or_one(capsys):
     assert main([]) == 2
 
 
-@pytest.mark.parametrize(
-    ("shell", "words", "kind", "expected"),
-    [
-        ("bash", ["tr"], "plain", {"track", "train"}),
-        ("bash", ["track", "--not"], "plain", {"--not-point"}),
-        ("bash", ["track", "--mask", "fi"], "file", {"fi"}),
-        ("zsh", ["track", "--quality", ""], "plain", {"fast", "balanced", "full"}),
-        ("fish", ["weights", "ver"], "plain", {"verify"}),
-    ],
-)
+@pytest.mark.parametrize(("shell", "words", "kind", "expected"), [
+    ("bash", ["tr"], "plain", {"track", "train"}),
+    ("bash", ["track", "--not"], "plain", {"--not-point"}),
+    ("bash", ["track", "--mask", "fi"], "file", {"fi"}),
+    ("zsh", ["track", "--quality", ""], "plain", {"fast", "balanced", "full"}),
+    ("fish", ["weights", "ver"], "plain", {"verify"}),
+])  # fmt: skip
 def test_shells_complete(monkeypatch, capsys, shell, words, kind, expected):
     monkeypatch.setenv(COMPLETION_VARIABLE, f"{shell}_complete")
     monkeypatch.setenv("COMP_WORDS", " ".join(["aotlab", *words]))
@@ -135,22 +132,19 @@ def test_arguments_with_equals_are_not_settings(text):
     assert parse([text]).video == (text,)
 
 
-@pytest.mark.parametrize(
-    ("kind", "text", "words"),
-    [
-        (PositiveInt, "0", "must be a whole number at least 1 and at most 2147483647, got 0"),
-        (PositiveInt, "1.5", "must be a whole number at least 1"),
-        (PositiveInt, "99999999999999999999", "at most 2147483647"),
-        (Integer, "-99999999999999999999", "at least -2147483647"),
-        (PositiveFloat, "nan", "must be above 0, got nan"),
-        (PositiveFloat, "inf", "must be above 0, got inf"),
-        (PositiveFloat, "1e999", "must be above 0, got 1e999"),
-        (PositiveFloat, "0", "must be above 0, got 0"),
-        (Pixels, "31", "at least 32 and at most 32768"),
-        (Pixels, "٣٢٠٠٠٠", "at most 32768"),
-        (Pixels, "x" * 500, "got " + "x" * 40),
-    ],
-)
+@pytest.mark.parametrize(("kind", "text", "words"), [
+    (PositiveInt, "0", "must be a whole number at least 1 and at most 2147483647, got 0"),
+    (PositiveInt, "1.5", "must be a whole number at least 1"),
+    (PositiveInt, "99999999999999999999", "at most 2147483647"),
+    (Integer, "-99999999999999999999", "at least -2147483647"),
+    (PositiveFloat, "nan", "must be above 0, got nan"),
+    (PositiveFloat, "inf", "must be above 0, got inf"),
+    (PositiveFloat, "1e999", "must be above 0, got 1e999"),
+    (PositiveFloat, "0", "must be above 0, got 0"),
+    (Pixels, "31", "at least 32 and at most 32768"),
+    (Pixels, "٣٢٠٠٠٠", "at most 32768"),
+    (Pixels, "x" * 500, "got " + "x" * 40),
+])  # fmt: skip
 def test_invalid_number_names_the_option(kind, text, words, refuse):
     @command("example", "")
     @option("--number", type=kind, help="number")
@@ -178,29 +172,23 @@ def test_invalid_numbers_of_commands_are_one_sentence(line, option, refuse):
     assert len(message) < 300
 
 
-@pytest.mark.parametrize(
-    ("read", "text", "value"),
-    [
-        (parse_size, "854x480", (854, 480)),
-        (parse_size, "1x1", (1, 1)),
-        (parse_bytes, "2GB", 2 * 10**9),
-        (parse_bytes, "1.5 GiB", 3 * 2**29),
-        (parse_bytes, "7b", 7),
-        (parse_bytes, "1TB", 10**12),
-        (parse_bytes, "1TiB", 2**40),
-    ],
-)
+@pytest.mark.parametrize(("read", "text", "value"), [
+    (parse_size, "854x480", (854, 480)),
+    (parse_size, "1x1", (1, 1)),
+    (parse_bytes, "2GB", 2 * 10**9),
+    (parse_bytes, "1.5 GiB", 3 * 2**29),
+    (parse_bytes, "7b", 7),
+    (parse_bytes, "1TB", 10**12),
+    (parse_bytes, "1TiB", 2**40),
+])  # fmt: skip
 def test_sizes_and_bytes_are_read(read, text, value):
     assert read(text) == value
 
 
-@pytest.mark.parametrize(
-    ("read", "text"),
-    [
-        *((parse_size, text) for text in ("", "854", "854x", "0x480", "-1x2", "1.5x2", "axb")),
-        *((parse_bytes, text) for text in ("", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits")),
-    ],
-)
+@pytest.mark.parametrize(("read", "text"), [
+    *((parse_size, text) for text in ("", "854", "854x", "0x480", "-1x2", "1.5x2", "axb")),
+    *((parse_bytes, text) for text in ("", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits")),
+])  # fmt: skip
 def test_invalid_sizes_and_bytes_show_an_example(read, text):
     with pytest.raises(ValueError, match="for example"):
         read(text)
@@ -306,17 +294,14 @@ def plugin(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("line", "status", "words"),
-    [
-        ("greet you", 0, ""),
-        ("greet nobody", 2, "error: greet: nobody is there"),
-        ("greet", 2, "Missing argument 'NAME'; see aotlab greet --help"),
-        ("plain", 0, ""),
-        ("broken", 2, "broken: greeter does not load"),
-        ("gret", 2, "no such command; did you mean greet?"),
-    ],
-)
+@pytest.mark.parametrize(("line", "status", "words"), [
+    ("greet you", 0, ""),
+    ("greet nobody", 2, "error: greet: nobody is there"),
+    ("greet", 2, "Missing argument 'NAME'; see aotlab greet --help"),
+    ("plain", 0, ""),
+    ("broken", 2, "broken: greeter does not load"),
+    ("gret", 2, "no such command; did you mean greet?"),
+])  # fmt: skip
 def test_plugin_commands_run_like_built_in_ones(plugin, capsys, line, status, words):
     assert main(line.split()) == status
     assert words in capsys.readouterr().err

@@ -162,14 +162,11 @@ def test_several_videos_use_masks_beside_them(clips):
     assert sorted(path.parent.name for path in (clips.parent / "out").glob("*/masks")) == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("second", "message"),
-    [
-        ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
-        ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
-        ("e", "e: no such file or folder"),
-    ],
-)
+@pytest.mark.parametrize(("second", "message"), [
+    ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
+    ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
+    ("e", "e: no such file or folder"),
+])  # fmt: skip
 def test_wrong_second_video_writes_nothing(clips, capsys, second, message):
     (clips / "a.json").write_text("{}")
     write_plain(clips / "d", 3)

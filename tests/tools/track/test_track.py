@@ -54,17 +54,14 @@ def test_folder_of_any_name_takes_results(video, mask, tmp_path, monkeypatch, fo
     assert (tmp_path / "empty" / folder / "masks").is_dir()
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("clips/rabbit.mp4", "clips/rabbit.tracked"),
-        ("clips/frames.v1", "clips/frames.v1.tracked"),
-        ("rtsp://host:554/yard?token=x", "yard.tracked"),
-        ("/dev/video0", "video0.tracked"),
-        ("0", "camera0.tracked"),
-        ("-", "stdin.tracked"),
-    ],
-)
+@pytest.mark.parametrize(("source", "expected"), [
+    ("clips/rabbit.mp4", "clips/rabbit.tracked"),
+    ("clips/frames.v1", "clips/frames.v1.tracked"),
+    ("rtsp://host:554/yard?token=x", "yard.tracked"),
+    ("/dev/video0", "video0.tracked"),
+    ("0", "camera0.tracked"),
+    ("-", "stdin.tracked"),
+])  # fmt: skip
 def test_default_output_is_named_after_the_video(tmp_path, monkeypatch, source, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips" / "frames.v1").mkdir(parents=True)
@@ -134,14 +131,11 @@ def test_frames_are_numbered_as_in_file_names(numbered, mask, tmp_path, capsys, 
     assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        (["--write", "objects,coco,alpha,overlay", "--no-overlay"], ["alpha", "coco.json", "objects"]),
-        (["--write", "masks", "--write", "coco, masks"], ["coco.json", "masks"]),
-        ([], ["masks", "overlay.mp4"]),
-    ],
-)
+@pytest.mark.parametrize(("more", "expected"), [
+    (["--write", "objects,coco,alpha,overlay", "--no-overlay"], ["alpha", "coco.json", "objects"]),
+    (["--write", "masks", "--write", "coco, masks"], ["coco.json", "masks"]),
+    ([], ["masks", "overlay.mp4"]),
+])  # fmt: skip
 def test_write_chooses_outputs(video, mask, tmp_path, capsys, more, expected):
     assert run(video, tmp_path, mask, more=more) == 0
     assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == expected
@@ -220,12 +214,9 @@ DRY_REFUSED = [
     (["--force", "--config", "swinb_aotl"], "does not fit swinb_aotl"),
     (["--force", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["--memory", "every_nth", "--memory-frames", "4"], "memory.frames: no effect"),
-    (
-        ["--write", "masks"],
-        "(masks; changed: video, mask, end); choose another folder, or replace results with",
-    ),
+    (["--write", "masks"], "(masks; changed: video, mask, end); choose another folder, or replace results with"),
     (["--force", "--write", "mattes16"], "results take about 2 TB, but 1 TB are free"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
@@ -329,19 +320,16 @@ def read_all(folder):
     return b"".join(str(path).encode() + path.read_bytes() for path in files)
 
 
-@pytest.mark.parametrize(
-    ("line", "works"),
-    [
-        ("--mask first.png", True),
-        ("--mask first.png --write masks,coco,review", True),
-        ("--mask first.png --dry-run", True),
-        ("--mask first.png memory.every=x", False),
-        ("--box 1,1,9,9", False),
-        ("--mask gone.png", False),
-        ("", False),
-        ("other.ts --output out", False),
-    ],
-)
+@pytest.mark.parametrize(("line", "works"), [
+    ("--mask first.png", True),
+    ("--mask first.png --write masks,coco,review", True),
+    ("--mask first.png --dry-run", True),
+    ("--mask first.png memory.every=x", False),
+    ("--box 1,1,9,9", False),
+    ("--mask gone.png", False),
+    ("", False),
+    ("other.ts --output out", False),
+])  # fmt: skip
 @pytest.mark.parametrize("path", ["/clip.ts", ""])
 def test_password_of_an_address_is_never_shown(request, tmp_path, capfd, monkeypatch, line, works, path):
     address = request.getfixturevalue("served").replace("http://", "http://user:secr@et-word@") + path
