@@ -51,6 +51,18 @@ def log_level():
 
 
 @pytest.fixture
+def refuse(capsys):
+    """Run a command that has to exit with status 2; return its one line on stderr."""
+
+    def refuse(main, *words):
+        assert main([str(word) for word in words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return refuse
+
+
+@pytest.fixture
 def closed_folder():
     """A folder that this process may not enter, with a file and a folder in it; root becomes nobody meanwhile."""
     if not hasattr(os, "geteuid"):
