@@ -1,13 +1,18 @@
 """A recipe small enough to train in a test, and data for it."""
 
 import json
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
+import pytest
 import torch
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
+from aotlab.engine.training import trainer
+from aotlab.engine.training.state import list_saved_states
 from aotlab.engine.training.trainer import TrainResult, train
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import Distributed
@@ -63,6 +68,32 @@ def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=
 
 def run(config: Config, *, restart: bool = False) -> TrainResult:
     return train(config, ALONE, restart=restart)
+
+
+def list_states(config: Config) -> list[Path]:
+    """Saved states of a run, the newest first."""
+    return list_saved_states(Path(config.train.output))
+
+
+def before_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:
+    """Call ``act`` before the training step of this number, from 1 over all phases and runs."""
+    original, numbers = trainer.train_step, count(1)
+
+    def train_step(*args: object) -> object:
+        if next(numbers) == number:
+            act()
+        return original(*args)
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
+
+
+def fail(error: BaseException) -> Callable[[], None]:
+    """Return a function that raises an error."""
+
+    def act() -> None:
+        raise error
+
+    return act
 
 
 def log_lines(config: Config) -> list[dict]:
