@@ -127,15 +127,14 @@ def test_255_is_an_object_in_masks_of_16_bits(tmp_path, rules):
     assert score_labels(labels, labels, merge_ids=True).region.tolist() == [[1.0, 1.0]]
 
 
-@pytest.mark.parametrize("frames", [1, 2])
-def test_too_few_frames_rejected(frames):
-    with pytest.raises(InputError, match="at least 3"):
-        score_labels(one_square(frames), one_square(frames))
-
-
-def test_first_annotation_without_object_rejected():
-    with pytest.raises(InputError, match="no object"):
-        score_labels(np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8), np.uint8))
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(one_square(1), "at least 3"), (one_square(2), "at least 3"), (one_square(4) * 0, "no object")],
+    ids=["1 frame", "2 frames", "no object"],
+)
+def test_labels_that_cannot_be_scored_rejected(labels, words):
+    with pytest.raises(InputError, match=words):
+        score_labels(labels, labels)
 
 
 @pytest.mark.parametrize("object_id", [2, 255])
