@@ -206,15 +206,6 @@ def test_table_commands_parse(path, monkeypatch):
     assert f'run.sh" {path.stem} ' in script
 
 
-@pytest.mark.slow
-def test_real_table_runs_on_bundled_clip(tmp_path, capfd):
-    assert tool.main(["aot_davis2016", "--smoke", "--output", str(tmp_path)]) == 0
-    captured = capfd.readouterr()
-    assert captured.err.count("$ python -m aotlab eval") == 1
-    assert re.search(r"\| AOT-T +\| val +\| [1-9]\d\.\d / \d+\.\d / \d+\.\d / \d+\.\d +\|\n", captured.out)
-    assert "86.8" not in captured.out  # no published figure beside the bundled model's
-
-
 @pytest.mark.parametrize(("data", "base"), [(None, "datasets"), ("/data", "/data"), ("", "datasets")])
 def test_default_roots_follow_the_environment(monkeypatch, data, base):
     monkeypatch.delenv("AOTLAB_DATA", raising=False)
