@@ -1,7 +1,6 @@
 """The model and the clip that ship with the project, and the same model on real video where it is at hand."""
 
-from pathlib import Path
-
+from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.media.images import read_image
@@ -9,7 +8,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from research.bundled.clicks import jaccard
 
-SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
+SAMPLE = ROOT / "datasets" / "sample"
 
 
 def test_bundled_model_follows_the_bundled_clips():

@@ -3,11 +3,11 @@
 import ast
 from functools import cache
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from aotlab.configs.files import ROOT
+
 LAYERS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media",), ("networks", "dataloaders", "evaluation"), ("engine",), ("video",),
     ("tools",), ("research",),

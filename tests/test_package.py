@@ -16,10 +16,9 @@ from pathlib import Path
 import pytest
 
 import aotlab.sdk
-from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import describe_missing_module, list_extra_modules, require_extra
 
-ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
 import importlib.util, sys

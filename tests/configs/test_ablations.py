@@ -3,10 +3,10 @@
 import json
 import re
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint
@@ -14,7 +14,7 @@ from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run
 
-FOLDER = Path(__file__).resolve().parents[2] / "configs" / "ablations"
+FOLDER = ROOT / "configs" / "ablations"
 ROWS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 KEYS = {
     "identities": ["max_objects"], "window": ["window"], "frames": ["window", "short_term_frames"], "blocks": ["depth"],

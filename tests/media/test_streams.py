@@ -5,19 +5,17 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.limits import make_pipe
 from tests.media.video_files import write_gray
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def brightness(source):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.configs.files import ROOT
 from aotlab.media.decoding import has_variable_rate, open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
@@ -30,7 +30,7 @@ from tests.media.video_files import (
 )
 from tests.numbered_videos import cut_end
 
-RABBIT = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "rabbit.mp4"
+RABBIT = ROOT / "datasets" / "sample" / "rabbit.mp4"
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
 
 

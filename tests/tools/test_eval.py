@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import eval as tool
@@ -144,7 +144,6 @@ def test_full_disk_keeps_masks_and_the_printed_table(tmp_path, capsys, loaded):
     assert results(output) == masks
 
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(ROOT / "tools" / "eval.py")
 TINY = ["--max-long-edge", "48"]
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
 from aotlab.engine.benchmark.paper_tables import list_missing, load_table
@@ -16,7 +17,6 @@ from aotlab.tools import table as tool
 from aotlab.tools.cli.types import Checkpoint
 from tests.documents import split_blocks
 
-ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
 SMALL = """
 title: Two models and their vote

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.trainer import resolve_training
@@ -17,7 +17,7 @@ from tests.engine.small_model import tiny_settings
 from tests.engine.training.tiny_recipes import draw_sets
 
 SMALL = tiny_settings("aott")
-RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")
+RECIPE = str(ROOT / "configs" / "recipes" / "mini.yaml")
 
 
 def tiny():

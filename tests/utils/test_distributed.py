@@ -4,14 +4,13 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.utils.distributed import SHARD_VARIABLES, Shard, assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
 

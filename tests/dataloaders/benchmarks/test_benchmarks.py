@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
 from aotlab.engine.benchmark.scoring import has_annotations
@@ -80,7 +81,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 
 def test_layout_of_another_data_set_is_suspected():
-    sample = Path(__file__).parents[3] / "datasets" / "sample"
+    sample = ROOT / "datasets" / "sample"
     with pytest.raises(
         InputError, match="JPEGImages: no frame, but the folder 480p, as in another data set's layout"
     ):

@@ -3,13 +3,13 @@
 import http.server
 import threading
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from aotlab import Tracker, load_model
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.hub import HubModel
@@ -27,7 +27,6 @@ from aotlab.utils.errors import InputError
 from tests.limits import limit_file_size
 from tests.published import to_published
 
-ROOT = Path(__file__).resolve().parents[3]
 CONTENT = bytes(range(256)) * 4000
 
 

@@ -10,12 +10,12 @@ import click
 import numpy as np
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, find_command, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 
-ROOT = Path(__file__).resolve().parents[3]
 OWN_HELP = {"--dry-run", 
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
     "--workers", "--precision",

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
@@ -491,7 +492,6 @@ from aotlab.engine.tracking import tracker as engine
 engine.Tracker = Repeater
 sys.exit(cli.main(sys.argv[1:]))
 """
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.slow
