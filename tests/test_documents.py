@@ -17,10 +17,11 @@ import pytest
 import yaml
 
 import aotlab.sdk
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
-from tests.documents import BLOCK, ROOT, split_blocks
+from tests.documents import BLOCK, split_blocks
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
 PAGES = sorted(
