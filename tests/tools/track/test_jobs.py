@@ -263,6 +263,8 @@ def test_dry_run_names_all_wrong_cells(clips, capsys):
     rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
     (clips / "jobs.csv").write_text("\n".join(["video,masks,start,end,box", *rows]))
     (clips / "c.png").write_bytes(b"no mask")
+    assert run(clips / "jobs.csv") == 2
+    assert "line 2: start x:" in capsys.readouterr().err
     assert run(clips / "jobs.csv", "--dry-run") == 1
     streams = capsys.readouterr()
     words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
