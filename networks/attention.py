@@ -28,12 +28,12 @@ class Attention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query B×L×C, key B×S×C and value B×S×D to B×L×D; heads divide C and D."""
-        query, key = self.split(query, key)
-        value = split_heads(value, self.heads)
+        heads = self.heads
+        query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
     def split(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Split queries B×L×C and keys B×S×C into heads, B×heads×L×c and B×heads×S×c."""
+        """Split queries B×L×C and keys B×S×C into heads, B×heads×L×c and B×heads×S×c, for `FrameRelevance`."""
         return split_heads(query, self.heads), split_heads(key, self.heads)
 
 

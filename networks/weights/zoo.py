@@ -188,6 +188,8 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     try:
         download_url_to_file(address, str(path))
     except (OSError, HTTPException, ValueError) as error:
+        for left in path.parent.glob(f"{path.name}.*.partial"):  # of an address that is not one
+            left.unlink(missing_ok=True)
         raise InputError(f"{address}: cannot be downloaded ({error}); check address and network") from error
     return path
 

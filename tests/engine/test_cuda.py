@@ -4,8 +4,6 @@ Nothing mixes devices, ordinary frames need no value on the host, and no operati
 Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job on macOS.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -230,14 +228,11 @@ def run_annotator(tracker, frames):
     assert found[0].confidence == {1: 0}
 
 
-@pytest.mark.parametrize(
-    ("run", "expected"),
-    [
-        (run_track, ["sent"] * 2 + ["waited for 1"] + ["sent", "waited for 2"]),
-        (run_layers, ["sent"] * 4 + ["waited for 2"] * 2 + ["sent"] * 2 + ["waited for 4"] * 2),
-        (run_annotator, ["sent"] * 3 + ["waited for 2"] * 2 + ["waited for 3"] * 2),
-    ],
-)
+@pytest.mark.parametrize(("run", "expected"), [
+    (run_track, ["sent"] * 2 + ["waited for 1"] + ["sent", "waited for 2"]),
+    (run_layers, ["sent"] * 4 + ["waited for 2"] * 2 + ["sent"] * 2 + ["waited for 4"] * 2),
+    (run_annotator, ["sent"] * 3 + ["waited for 2"] * 2 + ["waited for 3"] * 2),
+])  # fmt: skip
 def test_transfers_pin_frames_and_delay_labels_by_one_frame(run, expected, monkeypatch):
     events = []
     with fake_cuda():

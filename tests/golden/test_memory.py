@@ -5,8 +5,6 @@ and foreground follow from logits and get the same. Those on relevance, redundan
 The policies' decisions ship with the tests, whole sequences lie beside the project.
 """
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -4,8 +4,6 @@ Tolerances: logits 1e-3 at most and 1e-4 on average, the bounds of the reference
 deviation of a logit is 1.7, and one thread against two already differs by 4e-5.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -129,25 +129,16 @@ def test_single_frame_is_read(tree, read):
     assert list(read(tree, frame=2).frames) == [2]  # the only one there is, for frame 2
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"images": 3}, "not readable"),
-        ({"annotations": [{"segmentation": 3}]}, "missing 'image_id'"),
-        ({"images": [{"id": 1, "height": 9, "width": 40, "file_name": "0.jpg"}]}, "40×9"),
-        ({"images": [{"id": 1, "height": 10**9, "width": 40, "file_name": "0.jpg"}]}, "1000000000"),
-        (
-            {"annotations": [{"image_id": 1, "segmentation": {"size": list(SIZE), "counts": "zz"}}]},
-            "run lengths",
-        ),
-        (
-            {"annotations": [{"image_id": 1, "segmentation": {"size": [9, 9], "counts": "zz"}}]},
-            "segmentation",
-        ),
-        ({"annotations": [{"image_id": 1, "segmentation": [[1, 1, 1e300, 3, 4, 4]]}]}, "coordinate"),
-        ({"annotations": []}, "contains no object"),
-    ],
-)
+@pytest.mark.parametrize(("change", "words"), [
+    ({"images": 3}, "not readable"),
+    ({"annotations": [{"segmentation": 3}]}, "missing 'image_id'"),
+    ({"images": [{"id": 1, "height": 9, "width": 40, "file_name": "0.jpg"}]}, "40×9"),
+    ({"images": [{"id": 1, "height": 10**9, "width": 40, "file_name": "0.jpg"}]}, "1000000000"),
+    ({"annotations": [{"image_id": 1, "segmentation": {"size": list(SIZE), "counts": "zz"}}]}, "run lengths"),
+    ({"annotations": [{"image_id": 1, "segmentation": {"size": [9, 9], "counts": "zz"}}]}, "segmentation"),
+    ({"annotations": [{"image_id": 1, "segmentation": [[1, 1, 1e300, 3, 4, 4]]}]}, "coordinate"),
+    ({"annotations": []}, "contains no object"),
+])  # fmt: skip
 def test_invalid_coco_rejected(tree, read, change, words):
     with pytest.raises(InputError, match=words):
         read(tree | change)

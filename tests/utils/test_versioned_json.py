@@ -82,16 +82,11 @@ def write_huge(path):
         file.truncate(2**30)
 
 
-@pytest.mark.parametrize(
-    ("write", "words"),
-    [
-        (
-            lambda path: write_versioned(path, RUN_RECORD._replace(version=2), {}),
-            "written by another program or another version of this one",
-        ),
-        (write_huge, "larger than 64 MB"),
-    ],
-)
+@pytest.mark.parametrize(("write", "words"), [
+    (lambda path: write_versioned(path, RUN_RECORD._replace(version=2), {}),
+     "written by another program or another version of this one"),
+    (write_huge, "larger than 64 MB"),
+])  # fmt: skip
 def test_unusable_record_is_named(tmp_path, write, words, caplog):
     write(tmp_path / "file.json")
     assert read_versioned(tmp_path / "file.json", RUN_RECORD, dict) is None

@@ -1,7 +1,5 @@
 """A method of one's own, as ARCHITECTURE.md describes: it tracks, trains a step and is exported."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import NamedTuple
 

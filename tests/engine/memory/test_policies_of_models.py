@@ -1,7 +1,5 @@
 """Memory policies at work in small models: tracking in groups, room that is used again, training."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Ownership of components: claims of lost objects, their limits, and their end."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Steps that fail in the middle, and trackers that several threads share, are copied or are pickled."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 import threading
@@ -60,16 +58,10 @@ def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
     assert (tracker.step(frames[1], LATER).labels == LATER).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "call", "mask"),
-    [
-        ("encode", 1, None),
-        ("propagate", 2, None),
-        ("memorize", 2, None),
-        ("propagate", 4, NEWEST),
-        ("memorize", 3, NEWEST),
-    ],
-)
+@pytest.mark.parametrize(("name", "call", "mask"), [
+    ("encode", 1, None), ("propagate", 2, None), ("memorize", 2, None), ("propagate", 4, NEWEST),
+    ("memorize", 3, NEWEST),
+])  # fmt: skip
 def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
