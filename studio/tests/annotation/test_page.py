@@ -592,6 +592,78 @@ def test_backspace_removes_corners_before_objects(page):
     page.objects(0)
 
 
+def test_undo_of_a_new_object_chooses_the_one_before(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    for tool in ("n", "x", "g"):
+        if tool == "g":
+            page.key("b")
+            page.drag((30, 5), (34, 5))
+        page.key(tool)
+        if tool == "x":
+            page.drag((37, 22), (53, 38))
+        elif tool == "g":
+            with page.done():
+                page.tab.mouse.click(*page.at(32, 5))
+        page.objects(2)
+        page.tab.wait_for_selector("#objects li:last-child.chosen")
+        page.key_done("Control+z")
+        page.objects(1)
+        page.chosen("object 1")
+        assert not page.tab.is_visible("#empty")
+    page.key("b")
+    page.drag((10, 10), (20, 10))
+    page.objects(1)
+
+
+def test_page_says_when_a_stroke_starts_an_object(page, session):
+    assert "starts a new object" in page.tab.inner_text("#empty")
+    page.drag((10, 10), (20, 10))
+    assert not page.tab.is_visible("#empty")
+    page.key_done("Control+z")
+    page.objects(0)
+    assert page.tab.is_visible("#empty")
+    for _ in range(2):
+        editing.add_object(session.document)
+    page.objects(2)
+    page.key_done("Delete")
+    page.objects(1)
+    assert page.tab.is_visible("#empty")
+
+
+def test_focused_color_does_not_freeze_the_list(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.focus("#objects [type=color]")
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, name="fish", color="#123456")
+    page.objects(2)
+    page.tab.wait_for_selector("#objects .name >> text=fish")
+    swatch = page.tab.locator("#objects [type=color]:focus")
+    assert swatch.input_value() == "#123456"
+    assert swatch.get_attribute("aria-label") == "Color of fish"
+    editing.delete_object(session.document, 1)
+    page.objects(1)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_click_at_the_ends_of_the_ruler_seeks(page, session, width):
+    page.tab.set_viewport_size({"width": width, "height": 690})
+    box = page.tab.locator("#strips").bounding_box()
+    for distance in (0, 1, 6, 8):
+        for x, frame in ((97 + distance, 0), (box["width"] - 1 - distance, LENGTH - 1)):
+            page.seek(5)
+            page.tab.mouse.click(box["x"] + x, box["y"] + 10)
+            page.wait_frame(frame)
+    page.tab.mouse.move(box["x"] + 97, box["y"] + 10)
+    page.tab.mouse.down()
+    page.tab.mouse.move(box["x"] + 98, box["y"] + 10)
+    page.tab.mouse.up()
+    page.wait_frame(0)
+    page.key_done("n")
+    assert session.document.snapshot.state.ranges == {}
+
+
 def test_space_plays_after_a_button_was_clicked(page, session):
     draw(session, 0, 1)
     draw(session, 1, 1)

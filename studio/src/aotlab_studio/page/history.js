@@ -40,9 +40,13 @@ export class EditHistory {
 
   /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
   async undo(step) {
-    const { toolbox } = this.app;
+    const { app, app: { toolbox } } = this;
     if (step === undefined && toolbox.hasUnfinishedInput && !toolbox.dropLast()) return;
-    this.report((await this.app.send('undo', { step }))?.result, 'undone');
+    await app.queue.last; // may choose the object
+    const { chosen } = app;
+    const answer = await app.send('undo', { step });
+    if (answer) app.choosePredecessor(chosen);
+    this.report(answer?.result, 'undone');
   }
 
   async redo() {

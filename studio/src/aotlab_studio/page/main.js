@@ -7,7 +7,7 @@ import { addIcons, askOutdated, createElement, element, elements } from './dom.j
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { ObjectFields, showObjects } from './objects.js';
+import { ObjectFields, ObjectList } from './objects.js';
 import { connectControls, showTools } from './panels.js';
 import { Playback } from './playback.js';
 import { DrawingQueue } from './queue.js';
@@ -40,6 +40,8 @@ export class App {
     this.project = '';
     /** Only this object is drawn; 0: all. */
     this.isolated = 0;
+    /** Object that was chosen when an object was made, by the id of the new one. @type {Map<number, number>} */
+    this.predecessors = new Map();
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
     /** @type {Item[]} */
@@ -57,6 +59,7 @@ export class App {
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
+    this.list = new ObjectList(this);
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
     this.versions = new Versions(this);
@@ -138,9 +141,9 @@ export class App {
     this.timeline.refreshObjects();
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
-    showObjects(this);
+    this.list.show();
     this.fields.show(this.chosenItem);
-    element('empty').hidden = objects.length > 0;
+    element('empty').hidden = this.chosen > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;
   }
@@ -247,6 +250,19 @@ export class App {
     if (target === this.pendingObject) this.setChosen(id);
   }
 
+  /** Choose an object that was made of or beside another one, unless another choice was made meanwhile. @param {number} id @param {number} before */
+  chooseNew(id, before) {
+    this.predecessors.set(id, before);
+    if (this.chosen === before) this.setChosen(id);
+  }
+
+  /** Choose the object before one that an undo may have removed. @param {number} id */
+  choosePredecessor(id) {
+    let found = id;
+    while (found && !this.objects.some((item) => item.id === found)) found = this.predecessors.get(found) ?? 0;
+    if (found !== id && !this.chosen) this.setChosen(found);
+  }
+
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
     this.isolated = id && id !== this.isolated ? id : 0;
@@ -272,7 +288,8 @@ export class App {
     this.choose(0);
     const { pendingObject } = this;
     const answer = await this.queue.push('add_object', {}, pendingObject);
-    if (!answer && pendingObject === this.pendingObject) this.setChosen(before);
+    if (answer) this.predecessors.set(answer.result, before);
+    else if (pendingObject === this.pendingObject) this.setChosen(before);
   }
 
   async deleteObject() {

@@ -1,49 +1,75 @@
 // @ts-check
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { createElement, createIconButton, element, elements, replaceChildren, showDialog } from './dom.js';
+import { createElement, createIconButton, element, elements, setIcon, showDialog } from './dom.js';
 import { TextField } from './fields.js';
 import { describeRow } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').Item} Item */
 
-/** Show the list of objects, unless a color is being chosen. @param {App} app */
-export function showObjects(app) {
-  const list = element('objects');
-  if (!list.querySelector('input:focus')) replaceChildren(list, app.objects.map((item) => createRow(item, app)));
-}
+/** Buttons of a row, with their icons: off, on. */
+const SWITCHES = /** @type {const} */ ([
+  { key: 'hidden', text: 'Hide', icons: ['eye', 'eye-off'] },
+  { key: 'locked', text: 'Lock', icons: ['lock-open', 'lock'] },
+]);
 
-/** Update what a row says about the frames of its object; the list stays, as a press may be in progress. @param {App} app */
-export function describeRows(app) {
-  for (const { id } of app.objects) {
-    const text = element('objects').querySelector(`[name=choose${id}] .visually-hidden`);
-    if (text) text.textContent = `, ${describeRow(app.timeline.rows.get(id))}`;
+/** List of objects. Rows are kept, as a press or the choice of a color may be in progress. */
+export class ObjectList {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    /** @type {Map<number, ReturnType<typeof createRow>>} */
+    this.rows = new Map();
+  }
+
+  show() {
+    const { app, app: { objects }, rows } = this;
+    const list = element('objects');
+    for (const [id, { line }] of rows) {
+      if (objects.some((item) => item.id === id)) continue;
+      line.remove();
+      rows.delete(id);
+    }
+    for (const [index, item] of objects.entries()) {
+      const row = rows.get(item.id) ?? createRow(item.id, app);
+      rows.set(item.id, row);
+      if (list.children[index] !== row.line) list.insertBefore(row.line, list.children[index] ?? null);
+      row.show(item);
+    }
   }
 }
 
-/** @param {Item} item @param {App} app */
-function createRow(item, app) {
-  const { id, name, color, class_name: className, hidden, locked } = item;
-  const swatch = createElement('input', { type: 'color', value: color, ariaLabel: `Color of ${name}` });
+/** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
+function createRow(id, app) {
+  const swatch = createElement('input', { type: 'color' });
   swatch.onchange = () => {
     swatch.blur();
     app.change(id, { color: swatch.value });
   };
-  const choose = createElement('button', {
-    className: 'choose', name: `choose${id}`, title: `${name}: choose; double click renames`, ariaPressed: String(id === app.chosen),
-    // the first click of two replaces the list, so there is no dblclick
-    onclick: (/** @type {MouseEvent} */ event) => (event.detail > 1 ? focusName() : app.choose(id)),
-  }, createElement('span', { className: 'name', textContent: name }));
-  if (className && className !== name) choose.append(createElement('span', { className: 'class', textContent: className }));
-  const description = `, ${describeRow(app.timeline.rows.get(id))}`;
-  choose.append(createElement('span', { className: 'visually-hidden', textContent: description }));
-  const createSwitch = (/** @type {'hidden' | 'locked'} */ key, /** @type {string} */ label, /** @type {string} */ icon) => (
-    createIconButton(icon, `${label} ${name}`, {
-      className: 'small', name: `${key}${id}`, title: `${label} ${name}`, ariaPressed: String(item[key]), onclick: () => app.change(id, { [key]: !item[key] }),
-    }));
-  return createElement('li', { className: id === app.chosen ? 'chosen' : '' }, swatch, choose,
-    createSwitch('hidden', 'Hide', hidden ? 'eye-off' : 'eye'), createSwitch('locked', 'Lock', locked ? 'lock' : 'lock-open'));
+  const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
+  const values = { className: 'choose', name: `choose${id}`, onclick: () => app.choose(id), ondblclick: focusName };
+  const choose = createElement('button', values, name, category, frames);
+  const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
+    className: 'small', name: `${key}${id}`, onclick: () => app.change(id, { [key]: !app.objects.find((item) => item.id === id)?.[key] }),
+  }));
+  const line = createElement('li', {}, swatch, choose, ...switches);
+  const show = (/** @type {Item} */ item) => {
+    line.className = id === app.chosen ? 'chosen' : '';
+    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
+    swatch.ariaLabel = `Color of ${item.name}`;
+    choose.ariaPressed = String(id === app.chosen);
+    choose.title = `${item.name}: choose; double click renames`;
+    name.textContent = item.name;
+    category.textContent = item.class_name === item.name ? '' : item.class_name;
+    frames.textContent = `, ${describeRow(app.timeline.rows.get(id))}`;
+    for (const [index, { key, text, icons }] of SWITCHES.entries()) {
+      switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
+      switches[index].ariaPressed = String(item[key]);
+      setIcon(switches[index], icons[Number(item[key])]);
+    }
+  };
+  return { line, show };
 }
 
 /** Let the name of the chosen object be typed. */

@@ -14,6 +14,8 @@ const RULER_HEIGHT = 22;
 const NAMES_WIDTH = 96;
 /** Pixels from a handle within which it is dragged. */
 const HANDLE_REACH = 7;
+/** Smallest movement that drags a handle; a smaller one is a click. */
+const MIN_DRAG = 3;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
@@ -39,8 +41,10 @@ export class Timeline {
     const canvas = element('strips');
     this.canvas = canvas;
     this.preview = element('preview');
-    /** Index of the handle of the range to track that is dragged, or -1. */
+    /** Index of the pressed handle of the range to track, or -1. */
     this.handle = -1;
+    /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
+    this.pressed = { frame: 0, x: 0, moved: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
@@ -67,7 +71,8 @@ export class Timeline {
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('lostpointercapture', () => {
-      if (this.handle >= 0) this.app.tracking.sendRange();
+      if (this.handle >= 0 && this.pressed.moved) app.tracking.sendRange();
+      else if (this.handle >= 0) app.playback.seek(this.pressed.frame); // a click
       this.handle = -1;
     });
     canvas.addEventListener('pointerleave', () => { this.preview.hidden = true; });
@@ -136,7 +141,7 @@ export class Timeline {
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
   handleAt(event) {
     if (event.offsetY > RULER_HEIGHT) return -1;
-    return this.handles.findIndex((x) => Math.abs(event.offsetX - x) < HANDLE_REACH);
+    return this.handles.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
   }
 
   /** Move the dragged handle. @param {MouseEvent} event */
@@ -210,19 +215,21 @@ export class Timeline {
   /** @param {PointerEvent} event */
   press(event) {
     this.handle = this.handleAt(event);
+    this.pressed = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
     const object = this.handle < 0 && this.objectAt(event);
     if (object) this.app.choose(object.id);
     if (this.handle < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.handle < 0) this.app.playback.seek(this.eventToFrame(event));
+    if (this.handle < 0) this.app.playback.seek(this.pressed.frame);
     else this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
   }
 
   /** @param {PointerEvent} event */
   hover(event) {
     this.canvas.style.cursor = this.handle >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
+    this.pressed.moved ||= Math.abs(event.offsetX - this.pressed.x) >= MIN_DRAG;
     if (this.handle >= 0) {
-      this.moveHandle(event);
+      if (this.pressed.moved) this.moveHandle(event);
       return;
     }
     const [frame, dragging] = [this.eventToFrame(event), this.canvas.hasPointerCapture(event.pointerId)];

@@ -107,7 +107,7 @@ export const TOOLS = [
     takesPoints: true,
     press: async ({ app, app: { chosen } }, point) => {
       const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0] });
-      if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
+      if (answer) app.chooseNew(answer.result.object_id, chosen);
     },
   },
   { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', takesPoints: true },
@@ -187,7 +187,7 @@ function suggest(toolbox, prompts) {
     if (!answer) return undefined;
     const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
     if (!before) app.setPendingId(pendingObject, id);
-    else if (app.chosen === before) app.setChosen(id);
+    else if (id !== before) app.chooseNew(id, before);
     app.history.reportTaken(answer);
     const repeat = async (/** @type {Partial<Actions['suggest']['message']>} */ changes) => {
       if (!(await app.send('undo', { step }))) return;

@@ -3,7 +3,6 @@
 
 import { countText, element, elements, createElement, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
 import { TextField } from './fields.js';
-import { describeRows } from './objects.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -202,7 +201,7 @@ export class Review {
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    describeRows(this.app);
+    this.app.list.show();
   }
 
   show() {
