@@ -331,6 +331,41 @@ def test_clicks_refine_a_box_with_either_tool(page):
         page.key_done("r")
 
 
+def test_marks_are_those_of_the_last_click(page, session):
+    shapes = truth(0) > 0
+    shapes[30:36, 5:11] = True
+    editing.add_object(session.document)
+    editing.edit_mask(session.document, 0, 1, lambda _: shapes, "shapes")
+    page.shows("object 1")
+    session.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
+
+    def wait_marks(count):
+        points = ((45, 30), (8, 33))
+        page.until(lambda: sum(page.pixel(*point)[:3] == [0, 0, 0] for point in points) == count)
+
+    page.key("c")
+    click(page, 45, 30, button="right")
+    wait_marks(1)
+    editing.change_object(session.document, 1, name="fish")
+    wait_marks(0)
+    page.key_done("Control+z")
+    assert not (page.labels(0) == 1)[30, 45]
+    wait_marks(1)
+    page.seek(1)
+    wait_marks(0)
+    page.seek(0)
+    wait_marks(1)
+    click(page, 8, 33, button="right")
+    wait_marks(2)
+    page.tab.click("#undo")
+    wait_marks(1)
+    page.key_done("Delete")
+    wait_marks(0)
+    assert (page.labels(0) == shapes).all()
+    page.key_done("Control+Shift+z")
+    wait_marks(1)
+
+
 def test_scribble_makes_and_corrects_a_mask(page):
     page.key("z")
     click(page, 10, 10)  # a short one

@@ -358,14 +358,12 @@ def test_message_undoes_its_own_step_only(new_page, session):
     new_page.key("Delete")
     new_page.until(lambda: held)
     editing.add_object(session.document)
-    new_page.key("Shift+Delete")  # any action
-    new_page.until(lambda: wire.list_sent("drop_results"))
+    refresh_review(session)
     new_page.until(lambda: wire.answers[-1]["step"] == session.document.log.head)
     new_page.settle()
     released.set()
     for route in held:
         route.continue_()
-    new_page.status("No results from this frame on")
     new_page.tab.click(".toast >> text=Undo")
     new_page.status("something else was done since")
 
@@ -458,7 +456,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     assert len(session.document.log.entries) == 2
 
 
-def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
+def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     paint = actions.ACTIONS["paint"]
     closed = threading.Event()
 
@@ -473,6 +471,7 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     page.key("b")
     for column in range(8, 56, 8):
         draw_stroke(page, (column, 10), (column, 30))
+    page.key("m")
     page.tab.select_option("#clip-status", "rejected")
     page.tab.focus("#clip-note")
     page.tab.keyboard.type("ear missing")
@@ -482,8 +481,9 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     document = served.session.document
     wait_until(lambda: document.status.note == "ear missing")
     served.close()  # after all requests
-    assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
-    assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))
+    assert (document.at(6).labels(0)[20, 8:56:8] == 1).all()
+    assert document.snapshot.keyframe(0) == {1: ""}
+    assert (len(document.log.entries), document.snapshot.objects.ids) == (7, (1,))
     assert document.status[:2] == ("rejected", "ear missing")
 
 

@@ -374,7 +374,8 @@ class Document:
             classes = {*snapshot.classes, *(item.class_name for item in snapshot.objects if item.class_name)}
             return DocumentState(
                 self.revision, status, note, list(snapshot.objects), sorted(classes), self.titles,
-                snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.editable_range, snapshot.notes,
+                self.log.head, snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.editable_range,
+                snapshot.notes,
             )  # fmt: skip
 
     def emit_state(self) -> None:

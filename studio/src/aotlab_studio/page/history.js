@@ -7,10 +7,14 @@ export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Last step of the history; 0: none. */
+    this.step = 0;
   }
 
-  /** @param {(string | null)[]} titles of the steps that undo and redo would take */
-  setTitles(titles) {
+  /** @param {import('./protocol.js').DocumentState} state with the titles of the steps that undo and redo would take */
+  show({ history: titles, step }) {
+    this.step = step;
+    this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
       button.disabled = !titles[index];
@@ -38,15 +42,16 @@ export class EditHistory {
     if (texts.length) this.offer(answer, `${taker} took ${texts.join(', ')}`);
   }
 
-  /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
+  /** Remove the last corner; without one, undo the last step. @param {number} [step] undo only this step */
   async undo(step) {
     const { app, app: { toolbox } } = this;
-    if (step === undefined && toolbox.hasUnfinishedInput && !toolbox.dropLast()) return;
+    if (step === undefined && toolbox.dropLast()) return undefined;
     await app.queue.last; // may choose the object
     const { chosen } = app;
     const answer = await app.send('undo', { step });
     if (answer) app.choosePredecessor(chosen);
     this.report(answer?.result, 'undone');
+    return answer;
   }
 
   async redo() {
@@ -62,12 +67,13 @@ export class EditHistory {
 
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
-    if (this.app.toolbox.hasUnfinishedInput) this.undo();
+    const { hasUnfinishedInput, marks } = this.app.toolbox;
+    if (hasUnfinishedInput || marks.length) this.undo();
     else this.app.deleteObject();
   }
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offer(await this.app.send('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
+    this.offer(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 }

@@ -22,11 +22,6 @@ import { Viewer } from './viewer.js';
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./protocol.js').Event} Event */
 
-/** Actions that end a series of clicks. @type {(keyof Actions)[]} */
-const CLICK_ENDING_ACTIONS = [
-  'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'track',
-];
-
 export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
@@ -122,7 +117,7 @@ export class App {
     this.tracking.showRange(state.range);
     this.timeline.set({ editable: state.editable_range, outdated: state.outdated });
     this.clip.setStatus(state.status, state.note);
-    this.history.setTitles(state.history);
+    this.history.show(state);
     const { notes, objects, classes } = state;
     const listed = JSON.stringify([notes, objects, classes]);
     if (listed === this.listed) return; // somebody may be pressing a button of a list
@@ -136,6 +131,7 @@ export class App {
   setObjects(objects) {
     const none = !this.objects.length;
     this.objects = objects;
+    if (this.chosen && !this.chosenItem) this.toolbox.cancel();
     const chosen = this.chosenItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
     if (chosen !== this.chosen) [this.chosen, this.pendingObject] = [chosen, { id: 0 }];
     this.timeline.refreshObjects();
@@ -143,6 +139,7 @@ export class App {
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     this.list.show();
     this.fields.show(this.chosenItem);
+    this.toolbox.show();
     element('empty').hidden = this.chosen > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
     element('merge').disabled = !this.chosen || objects.length < 2;
@@ -152,11 +149,6 @@ export class App {
     return this.objects.find((item) => item.id === this.chosen);
   }
 
-  /** Shown frame and chosen object, as messages name them; 0: the pending object. */
-  target() {
-    return { frame: this.playback.frame, object_id: this.chosen };
-  }
-
   /**
    * Send an action after the drawings before it.
    * @template {keyof Actions} A
@@ -164,11 +156,21 @@ export class App {
    * @param {Actions[A]['message']} message
    */
   async send(action, message) {
-    if (CLICK_ENDING_ACTIONS.includes(action)) this.toolbox.cancel();
-    const { pendingObject } = this;
     await this.queue.last;
-    const isPending = 'object_id' in message && message.object_id === 0;
-    return this.request(action, isPending ? { ...message, object_id: pendingObject.id } : message);
+    return this.request(action, message);
+  }
+
+  /**
+   * Edit the chosen object's mask on this frame after the drawings before it, which may make the object.
+   * @template {import('./queue.js').MaskEdit} A
+   * @param {A} action
+   * @param {object} [values] further fields of the message
+   */
+  async editMask(action, values) {
+    const { chosen, playback: { frame }, queue } = this;
+    if (chosen || queue.unsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: chosen, ...values }), this.pendingObject);
+    this.showMessage('Choose an object first.', true);
+    return undefined;
   }
 
   /**
@@ -294,16 +296,16 @@ export class App {
 
   async deleteObject() {
     const item = this.chosenItem;
-    if (item) this.history.offer(await this.send('delete_object', { object_id: item.id }), `${item.name} deleted`);
+    if (item) this.history.offer(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
   async fillHoles() {
-    this.history.reportTaken(await this.send('fill_holes', this.target()));
+    this.history.reportTaken(await this.editMask('fill_holes'));
   }
 
   /** Mark the chosen object as absent on this frame. */
   markAbsent() {
-    return this.send('clear', this.target());
+    return this.editMask('clear');
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */

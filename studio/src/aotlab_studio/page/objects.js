@@ -117,7 +117,7 @@ export async function openMerge(app) {
   element('merge-into').replaceChildren(...others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name })));
   if (!(await showDialog(element('merge-dialog')))) return;
   const into = Number(element('merge-into').value);
-  app.history.offer(await app.send('merge_objects', { object_id: from.id, into }), `${from.name} merged into ${app.getName(into)}`);
+  app.history.offer(await app.queue.push('merge_objects', { object_id: from.id, into }), `${from.name} merged into ${app.getName(into)}`);
 }
 
 /** Load the masks of the chosen file. @param {App} app */

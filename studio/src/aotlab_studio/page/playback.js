@@ -97,6 +97,7 @@ export class Playback {
     this.frame = frame;
     this.revision = revision;
     viewer.show(image, labels);
+    this.app.toolbox.show();
     this.showNumber();
   }
 

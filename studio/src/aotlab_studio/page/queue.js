@@ -1,9 +1,13 @@
 // @ts-check
-/** Drawings and typed texts on their way to the server: in order, sent again until acknowledged, also when the page closes. */
+/** Edits on their way to the server: in order, sent again until acknowledged, also when the page closes. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** Object that drawings share and the first of them makes; 0: not yet. @typedef {{id: number}} PendingObject */
-/** Actions that the server stores once, however often their messages arrive. @typedef {'paint' | 'outline' | 'add_object' | 'set_note' | 'set_status' | 'change_object'} Repeatable */
+/** Edits of a mask. @typedef {'paint' | 'outline' | 'fill_holes' | 'clear' | 'split_object' | 'reassign'} MaskEdit */
+/**
+ * Actions that the server stores once, however often their messages arrive.
+ * @typedef {MaskEdit | 'remove_keyframe' | 'add_object' | 'change_object' | 'delete_object' | 'merge_objects' | 'set_note' | 'set_range' | 'set_status'} Repeatable
+ */
 
 /** Return a message with its object. @param {object & {object_id?: number | null}} message @param {PendingObject} [target] */
 const fill = (message, target) => (

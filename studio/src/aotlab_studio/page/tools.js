@@ -95,7 +95,7 @@ export const TOOLS = [
     takesPoints: true,
     press: async ({ app, viewer }, point) => {
       const [other, chosen] = [idAt(viewer.labels, point), app.chosen];
-      const answer = await app.send('reassign', { ...app.target(), point: toPairs([point])[0] });
+      const answer = await app.editMask('reassign', { point: toPairs([point])[0] });
       app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
     },
   },
@@ -106,7 +106,7 @@ export const TOOLS = [
     help: 'Split: click on a separate part of the object to make it a new object.',
     takesPoints: true,
     press: async ({ app, app: { chosen } }, point) => {
-      const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0] });
+      const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
       if (answer) app.chooseNew(answer.result.object_id, chosen);
     },
   },
@@ -127,7 +127,6 @@ async function releaseBox(toolbox, first, last) {
     toolbox.app.showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
     return;
   }
-  toolbox.marks = [];
   await suggest(toolbox, { box: area });
 }
 
@@ -147,7 +146,6 @@ async function releaseScribble(toolbox, points) {
   const prompts = removing
     ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
     : { scribble: toPairs(line) };
-  toolbox.marks = [];
   await suggest(toolbox, prompts);
 }
 
@@ -166,45 +164,49 @@ async function releaseMark(toolbox, point) {
     app.showMessage(`${app.getName(other)} is chosen.`);
     return;
   }
-  const added = { point, positive };
-  toolbox.marks.push(added);
-  const done = await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) });
-  if (!done) toolbox.marks = toolbox.marks.filter((one) => one !== added);
-  toolbox.show();
+  await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
+}
+
+/** @typedef {Partial<Actions['suggest']['message']>} Prompts */
+
+/** Request a mask, and show the input until it is there. @param {Toolbox} toolbox @param {Prompts} prompts @param {Mark} [mark] */
+function suggest(toolbox, prompts, mark) {
+  const { app, pressed } = toolbox;
+  return toolbox.showUntil(app.queue.run(() => requestMask(toolbox, pressed, { ...prompts, separate: true }, mark)), mark);
 }
 
 /**
  * Request a mask. Away from the object's mask it makes a new object, unless the person adds it to this one.
  * @param {Toolbox} toolbox
- * @param {Partial<Actions['suggest']['message']>} prompts
+ * @param {Toolbox['pressed']} target
+ * @param {Prompts} prompts
+ * @param {Mark} [mark] of a click
  */
-function suggest(toolbox, prompts) {
-  const { app, pressed: { frame, id: pressedId, pendingObject } } = toolbox;
-  return toolbox.showUntil(app.queue.run(async () => {
-    const before = pressedId || pendingObject.id;
-    const message = { ...prompts, frame, object_id: before || null, separate: true };
-    const answer = await app.request('suggest', message);
-    if (!answer) return undefined;
-    const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-    if (!before) app.setPendingId(pendingObject, id);
-    else if (id !== before) app.chooseNew(id, before);
-    app.history.reportTaken(answer);
-    const repeat = async (/** @type {Partial<Actions['suggest']['message']>} */ changes) => {
-      if (!(await app.send('undo', { step }))) return;
-      if (changes.object_id) app.choose(changes.object_id);
-      await app.send('suggest', { ...message, ...changes });
-    };
-    if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
-      'Take them': () => repeat({ overwrite: true }),
-    });
-    if (!before || id === before) return answer;
-    toolbox.marks = [];
-    toast(`${app.getName(id)} is new`, {
-      [`More of ${app.getName(before)}`]: () => repeat({ object_id: before, extend: true, separate: false }),
-      Undo: () => app.history.undo(step),
-    });
-    return answer;
-  }));
+async function requestMask(toolbox, { frame, id: pressedId, pendingObject }, prompts, mark) {
+  const { app } = toolbox;
+  const before = pressedId || pendingObject.id;
+  const marks = toolbox.findMarks(frame, before);
+  const answer = await app.request('suggest', { ...prompts, frame, object_id: before || null });
+  if (!answer) return undefined;
+  const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
+  if (mark) toolbox.clicks.set(step, { frame, id, marks: id === before ? [...marks, mark] : [mark] });
+  if (!before) app.setPendingId(pendingObject, id);
+  else if (id !== before) app.chooseNew(id, before);
+  app.history.reportTaken(answer);
+  const repeat = async (/** @type {Prompts} */ changes) => {
+    if (!(await app.history.undo(step))) return;
+    const target = { frame, id: before, pendingObject: app.pendingObject };
+    await app.queue.run(() => requestMask(toolbox, target, { ...prompts, ...changes }, mark));
+    toolbox.show();
+  };
+  if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
+    'Take them': () => repeat({ overwrite: true }),
+  });
+  if (before && id !== before) toast(`${app.getName(id)} is new`, {
+    [`More of ${app.getName(before)}`]: () => repeat({ extend: true, separate: false }),
+    Undo: () => app.history.undo(step),
+  });
+  return answer;
 }
 
 /** @param {Toolbox} toolbox */
@@ -234,8 +236,8 @@ export class Toolbox {
     this.radius = 12;
     /** @type {Point[]} */
     this.points = [];
-    /** @type {Mark[]} */
-    this.marks = [];
+    /** Clicks on an object by the step of the history that the last of them made. @type {Map<number, {frame: number, id: number, marks: Mark[]}>} */
+    this.clicks = new Map();
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
     this.sent = [];
     /** Frame and object at the last press. */
@@ -289,7 +291,6 @@ export class Toolbox {
   /** Drop unfinished input, and hide what was sent. */
   cancel() {
     this.points = [];
-    this.marks = [];
     this.sent = [];
     this.down = false;
     this.show();
@@ -306,16 +307,27 @@ export class Toolbox {
   }
 
   get hasUnfinishedInput() {
-    return this.down || this.points.length + this.marks.length > 0;
+    return this.down || this.points.length > 0;
   }
 
-  /** Remove the last corner or click; returns whether it was a click, whose effect is already stored. */
+  /** Clicks of the last step on the chosen object and this frame. */
+  get marks() {
+    return this.findMarks(this.app.playback.frame, this.app.chosen);
+  }
+
+  /** @param {number} frame @param {number} id */
+  findMarks(frame, id) {
+    const last = this.clicks.get(this.app.history.step);
+    return last?.frame === frame && last.id === id ? last.marks : [];
+  }
+
+  /** Remove the last corner or the stroke; return whether there was one. */
   dropLast() {
-    const isClick = !this.down && !this.points.length && this.marks.length > 0;
+    if (!this.hasUnfinishedInput) return false;
     if (this.down) this.cancel();
-    else (isClick ? this.marks : this.points).pop();
+    else this.points.pop();
     this.show();
-    return isClick;
+    return true;
   }
 
   /** @param {Point} point @param {boolean} remove whether Shift or the right button is held */
@@ -371,10 +383,12 @@ export class Toolbox {
    * Show input until its answer. Refused corners can be sent again.
    * @template T
    * @param {Promise<T | undefined>} answer
+   * @param {Mark} [mark] of a click
    */
-  async showUntil(answer) {
+  async showUntil(answer, mark) {
     const { tool, points } = this;
     const sketch = this.sketch();
+    if (mark) sketch.marks = [...sketch.marks, mark];
     this.points = [];
     this.sent.push(sketch);
     const done = await answer.catch(() => undefined); // shown by the queue
@@ -392,13 +406,13 @@ export class Toolbox {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.round ? 2 * this.radius : undefined,
       color: erase ? '#ffffff' : this.app.chosenItem?.color || '#109898',
+      marks: this.marks,
     };
   }
 
   /** Draw unfinished input. */
   show() {
     this.viewer.sketches = [...this.sent, this.sketch()];
-    this.viewer.marks = this.marks;
     this.viewer.draw();
   }
 }

@@ -35,7 +35,7 @@ export class Tracking {
 
   /** Store the range of the fields. */
   sendRange() {
-    return this.app.send('set_range', { first: readNumber('first') ?? null, last: readNumber('last') ?? null });
+    return this.app.queue.push('set_range', { first: readNumber('first') ?? null, last: readNumber('last') ?? null });
   }
 
   /** @param {string[]} names @param {string} chosen */
@@ -103,6 +103,7 @@ export class Tracking {
     const [first, last] = [readNumber('first'), readNumber('last')];
     const { playback } = this.app;
     playback.stop();
+    this.app.toolbox.cancel();
     const message = { frame: playback.frame, direction, first, last };
     if (await this.app.send('track', message)) this.app.showMessage('');
   }

@@ -5,7 +5,7 @@ import { drawOncePerRefresh, watchDensity } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
-/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string}} Sketch */
+/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: Mark[]}} Sketch */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -40,8 +40,6 @@ export class Viewer {
     this.names = new Map();
     /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
     this.sketches = [];
-    /** @type {Mark[]} */
-    this.marks = [];
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
     /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
@@ -234,11 +232,10 @@ export class Viewer {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
-    for (const mark of this.marks) this.drawMark(mark);
     if (this.cursor) this.drawCursor(this.cursor);
   }
   /** Draw in CSS pixels. @param {Sketch} sketch */
-  drawSketch({ points, width = 0, color, closed, corners }) {
+  drawSketch({ points, width = 0, color, closed, corners, marks }) {
     const { context } = this;
     const places = points.map((point) => this.placeOf(point));
     context.lineJoin = context.lineCap = 'round';
@@ -256,6 +253,7 @@ export class Viewer {
       strokeTwice(context, 1.5);
       if (corners) for (const place of places) drawDisc(context, place, 3);
     }
+    for (const mark of marks) this.drawMark(mark);
   }
 
   /** Draw a plus or minus in a ring, in black and white, which no object has. @param {Mark} mark */
