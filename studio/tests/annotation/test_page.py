@@ -826,13 +826,25 @@ def test_keys_without_ctrl_can_be_turned_off(page):
     page.drag((10, 10), (20, 10))
     page.key("?")
     page.tab.click("#single-keys")
-    page.key("Escape", "e", "m", "?")
+    page.key("Escape", "e", "m", "?", "Space", "Delete", "Backspace", "Shift+Delete")
+    page.tab.wait_for_selector("#play[aria-label=Play]")
     assert page.tool() == "brush"
     assert not page.tab.is_visible("#help-dialog")
     assert page.labels(0).any()
     page.key_done("Control+z")
     page.key("ArrowRight")
     page.wait_frame(1)
+
+
+def test_delete_in_a_field_deletes_no_object(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    for field in ("#objects [type=color]", "#fill", "#opacity", "#note", "#frame", "#clip-status"):
+        page.tab.focus(field)
+        page.key("Delete", "Backspace", "Shift+Delete")
+    page.tab.focus("#view")
+    page.key_done("n")
+    page.objects(2)
 
 
 def test_reload_keeps_frame_tool_brush_and_look(page):
@@ -1023,7 +1035,7 @@ def test_correction_propagates_without_a_key(page, session):
     page.seek(8)
     page.shows("object 1", "object 2")
     assert (page.labels(8) == truth(8)).all()
-    assert page.tab.is_enabled("#forward")
+    assert page.tab.is_enabled("#track")
     page.key_done("Control+z")
     assert not (page.labels(8) == 2).any()
 
@@ -1372,11 +1384,14 @@ def test_image_has_most_of_the_width(idle_page, size):
     width, height = size
     idle_page.tab.set_viewport_size({"width": width, "height": height})
     assert idle_page.tab.locator("#view").bounding_box()["width"] > 0.61 * width
-    assert idle_page.tab.is_visible("#track" if width <= 1000 else "#forward")
     if width <= 1000:
         assert not idle_page.tab.is_visible("#objects")
         idle_page.tab.click("#panels")
     assert idle_page.tab.is_visible("#add")
+    names = "[...document.querySelectorAll('button:has(use[href=\"#icon-arrow-right\"])')].map((each) => each.innerText)"
+    assert idle_page.tab.evaluate(names) == ["Track"]
+    track = idle_page.tab.locator("#track").bounding_box()
+    assert track["x"] >= 0 and track["x"] + track["width"] <= width and track["y"] + track["height"] <= height
     if width <= 1000:
         idle_page.tab.click("#panels")
 

@@ -378,7 +378,7 @@ def test_reconnected_page_shows_the_jobs_that_run(new_page):
     wire.socket.close()
     new_page.tab.wait_for_selector("#propagation >> text=correction: 4 of 10 frames")
     assert not new_page.tab.is_visible("#job")
-    assert new_page.tab.is_enabled("#forward")
+    assert new_page.tab.is_enabled("#track")
     wire.change = lambda result: None
     wire.socket.close()
     new_page.tab.wait_for_selector("#propagation:empty", state="attached")

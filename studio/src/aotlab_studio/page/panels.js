@@ -33,7 +33,7 @@ function returnFocus() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     const { activeElement } = document;
-    const controls = 'button, input[type=checkbox], input[type=range], select, summary, a';
+    const controls = 'button, input[type=checkbox], input[type=range], select, a';
     if (!target.closest(controls) || target.closest('dialog')) return;
     if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
     if (event.type === 'click' && target.closest('select')) return;

@@ -82,13 +82,14 @@ export class Shortcuts {
     const target = /** @type {HTMLElement} */ (event.target);
     if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
     const name = keyName(event);
-    if (loadSettings().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
+    if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
       if (name === 'Enter' && target.matches('input')) focusView();
       return;
     }
-    if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;
+    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
+    if (target.matches('input') && name.endsWith('Delete')) return;
     const binding = this.bindings.get(name);
     if (!binding) return;
     event.preventDefault();
@@ -162,7 +163,7 @@ export function bindings(app) {
       { keys: ['V'], text: 'outline only, or filled', run: () => element('fill').click() },
     ],
     Track: [
-      { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true, buttons: ['forward', 'track'] },
+      { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true, buttons: ['track'] },
       { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true, buttons: ['backward'] },
       { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true, buttons: ['both'] },
       { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause(), buttons: ['pause'] },

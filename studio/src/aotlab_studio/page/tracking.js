@@ -60,7 +60,7 @@ export class Tracking {
   setJob(job) {
     const alive = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
     element('job').hidden = !alive;
-    for (const button of elements('track', 'forward', 'backward', 'both')) button.disabled = alive;
+    for (const button of elements('track', 'backward', 'both')) button.disabled = alive;
     if (job && alive) {
       if (!this.job) this.follows = true;
       this.showProgress(job);
