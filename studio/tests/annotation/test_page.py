@@ -250,7 +250,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
 def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
     draw(session, 0, 1, 2)
     page.objects(2)
-    page.tab.click("#objects [name=choose2]")
+    page.tab.click("#objects [name=select2]")
     Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
     page.seek(3)
     page.tab.set_input_files("#load", tmp_path / "mask.png")
@@ -424,10 +424,10 @@ def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
         "7: object 2 is lost, suddenly changes size; object 1 jumps",
         "3: object 1 has low confidence",
     ]
-    for frame, chosen in ((7, 2), (3, 1), (7, 2)):
+    for frame, selected in ((7, 2), (3, 1), (7, 2)):
         page.key(".")
         page.wait_frame(frame)
-        page.chosen(f"object {chosen}")
+        page.selected(f"object {selected}")
 
 
 def test_objects_added_during_a_review_stay(page, session, monkeypatch):
@@ -448,7 +448,7 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch):
     go.set()
     page.tab.wait_for_selector("#review li")
     page.objects(3)
-    page.chosen("object 1")
+    page.selected("object 1")
 
 
 def test_frame_does_not_move_when_objects_are_added(page):
@@ -573,11 +573,11 @@ def test_box_away_from_the_object_makes_a_new_one(page):
     found = page.labels(0)
     assert iou(found == 1, truth(0) == 1) > 0.9
     assert iou(found == 2, truth(0) == 2) > 0.9
-    page.chosen("object 2")
+    page.selected("object 2")
     page.tab.click("text=More of object 1")
     page.until(lambda: (page.labels(0) == (found > 0)).all())
     page.objects(1)
-    page.chosen("object 1")
+    page.selected("object 1")
 
 
 def test_box_around_the_object_replaces_its_mask(page):
@@ -589,16 +589,16 @@ def test_box_around_the_object_replaces_its_mask(page):
     assert iou(found == 1, truth(0) == 1) > 0.9
 
 
-def test_click_away_adds_and_click_on_a_mask_chooses(page):
+def test_click_away_adds_and_click_on_a_mask_selects(page):
     page.key("x")
     page.drag((2, 2), (18, 18))
     page.key("c")
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
-    page.chosen("object 2")
+    page.selected("object 2")
     before = page.labels(0)
     page.tab.mouse.click(*page.at(10, 10))
-    page.chosen("object 1")
+    page.selected("object 1")
     assert (page.labels(0) == before).all()
 
 
@@ -610,7 +610,7 @@ def test_double_click_isolates_an_object(page, session):
     for shown in (["object 2"], ["object 1", "object 2"]):
         page.tab.mouse.dblclick(*page.at(45, 30))
         page.shows(*shown)
-    page.chosen("object 2")
+    page.selected("object 2")
     assert (page.labels(0) == before).all()
 
 
@@ -627,7 +627,7 @@ def test_backspace_removes_corners_before_objects(page):
     page.objects(0)
 
 
-def test_undo_of_a_new_object_chooses_the_one_before(page, session):
+def test_undo_of_a_new_object_selects_the_one_before(page, session):
     draw(session, 0, 1)
     page.objects(1)
     for tool in ("n", "x", "g"):
@@ -641,10 +641,10 @@ def test_undo_of_a_new_object_chooses_the_one_before(page, session):
             with page.done():
                 page.tab.mouse.click(*page.at(32, 5))
         page.objects(2)
-        page.tab.wait_for_selector("#objects li:last-child.chosen")
+        page.tab.wait_for_selector("#objects li:last-child.selected")
         page.key_done("Control+z")
         page.objects(1)
-        page.chosen("object 1")
+        page.selected("object 1")
         assert not page.tab.is_visible("#empty")
     page.key("b")
     page.drag((10, 10), (20, 10))
@@ -1040,14 +1040,14 @@ def test_correction_propagates_without_a_key(page, session):
     assert not (page.labels(8) == 2).any()
 
 
-def test_click_on_a_timeline_row_chooses_its_object(page, session):
+def test_click_on_a_timeline_row_selects_its_object(page, session):
     for _ in range(20):
         editing.add_object(session.document)
     page.objects(20)
     box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
     page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
-    page.chosen("object 20")
+    page.selected("object 20")
     page.wait_frame(5)
     assert page.tab.evaluate("document.documentElement.scrollHeight") == VIEWPORT["height"]
 
@@ -1350,7 +1350,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
     page.seek(5)
     page.open(page.tab.url)
     page.wait_frame(5)
-    page.chosen("object 1")
+    page.selected("object 1")
     assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
     drag(9, LENGTH)
     assert page.tab.input_value("#last") == ""

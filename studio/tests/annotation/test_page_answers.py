@@ -138,7 +138,7 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "suggest")
     new_page.key("1", "x")
-    new_page.chosen("object 1")
+    new_page.selected("object 1")
     new_page.tab.mouse.move(*new_page.at(37, 22))
     new_page.tab.mouse.down()
     new_page.tab.mouse.move(*new_page.at(53, 38), steps=3)
@@ -156,13 +156,13 @@ def test_class_goes_to_the_object_it_is_typed_for(page, session):
     draw(session, 0, 1, 2)
     page.objects(2)
     page.key("1")
-    page.chosen("object 1")
+    page.selected("object 1")
     page.tab.focus("#class")
     page.tab.keyboard.type("fish")
     box = page.tab.locator("#strips").bounding_box()
-    page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # chooses object 2 before the field loses the focus
+    page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # selects object 2 before the field loses the focus
     page.until(lambda: session.document.snapshot.objects.get(1).class_name == "fish")
-    page.chosen("object 2")
+    page.selected("object 2")
     assert session.document.snapshot.objects.get(2).class_name == ""
     assert page.tab.input_value("#class") == ""
 
@@ -287,7 +287,7 @@ def test_strokes_before_the_first_answer_share_an_object(new_page, session):
     draw(session, 0, 1, 2)
     new_page.objects(2)
     new_page.key("2")
-    new_page.key_done("Delete")  # none is chosen
+    new_page.key_done("Delete")  # none is selected
     new_page.objects(1)
     for y in (10, 20):
         new_page.tab.mouse.move(*new_page.at(10, y))
@@ -345,7 +345,7 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
     draw(session, 5, 1)
     go.set()
     page.tab.wait_for_selector("#review li")
-    assert "drawn on 2 frames" in page.tab.inner_text("#objects .choose")
+    assert "drawn on 2 frames" in page.tab.inner_text("#objects .select")
 
 
 def test_message_undoes_its_own_step_only(new_page, session):
@@ -494,13 +494,13 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     for y in (20, 30):
         draw_stroke(new_page, (30, y), (36, y))
     new_page.key("1")
-    new_page.chosen("object 1")
+    new_page.selected("object 1")
     for _ in range(3):
         new_page.until(lambda: wire.held)
         wire.release()
     new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
-    new_page.chosen("object 1")
+    new_page.selected("object 1")
 
 
 def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
@@ -558,7 +558,7 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
     new_page.tab.click("#class")
     new_page.tab.keyboard.type("cat")
     wire.release()
-    new_page.chosen("object 2")
+    new_page.selected("object 2")
     new_page.key_done("Enter")
     assert [item.class_name for item in session.document.snapshot.objects] == ["cat", ""]
 

@@ -145,7 +145,7 @@ class BatchPage {
   checkPerson(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();
-    this.showMessage('Enter your name so others can see who is working on a clip.', true);
+    this.showMessage('Type your name first, so that others see who has a clip open.', true);
     element('person').focus();
     return false;
   }

@@ -60,7 +60,7 @@ export class Exporter {
     const texts = [];
     if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
     if (missing) {
-      texts.push(`${countText(missing, 'frame')} without a result: left out of masks and annotation files, without overlay in videos.`);
+      texts.push(`${countText(missing, 'frame')} not annotated: left out of masks and annotation files, without overlay in videos.`);
       texts.push('CVAT ends objects before them.');
     }
     element('export-missing').textContent = texts.join(' ');

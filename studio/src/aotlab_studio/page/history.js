@@ -46,10 +46,10 @@ export class EditHistory {
   async undo(step) {
     const { app, app: { toolbox } } = this;
     if (step === undefined && toolbox.dropLast()) return undefined;
-    await app.queue.last; // may choose the object
-    const { chosen } = app;
+    await app.queue.last; // may select the object
+    const { selectedId } = app;
     const answer = await app.send('undo', { step });
-    if (answer) app.choosePredecessor(chosen);
+    if (answer) app.selectPredecessor(selectedId);
     this.report(answer?.result, 'undone');
     return answer;
   }

@@ -26,8 +26,8 @@ export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    this.chosen = 0;
-    /** Object of drawings while none is chosen; each choice begins another. @type {import('./queue.js').PendingObject} */
+    this.selectedId = 0;
+    /** Object of drawings while none is selected; each selection begins another. @type {import('./queue.js').PendingObject} */
     this.pendingObject = { id: 0 };
     this.messageCount = 0;
     this.name = '';
@@ -35,7 +35,7 @@ export class App {
     this.project = '';
     /** Only this object is drawn; 0: all. */
     this.isolated = 0;
-    /** Object that was chosen when an object was made, by the id of the new one. @type {Map<number, number>} */
+    /** Object that was selected when an object was made, by the id of the new one. @type {Map<number, number>} */
     this.predecessors = new Map();
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
@@ -98,7 +98,7 @@ export class App {
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
     const place = (first && loadSettings().places?.[state.project]) || {};
-    if (place.chosen) this.chosen = place.chosen;
+    if (place.object_id) this.selectedId = place.object_id;
     this.clip.show(state);
     this.timeline.setStrips(state.strips);
     this.showDocument(state);
@@ -131,22 +131,22 @@ export class App {
   setObjects(objects) {
     const none = !this.objects.length;
     this.objects = objects;
-    if (this.chosen && !this.chosenItem) this.toolbox.cancel();
-    const chosen = this.chosenItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
-    if (chosen !== this.chosen) [this.chosen, this.pendingObject] = [chosen, { id: 0 }];
+    if (this.selectedId && !this.selectedItem) this.toolbox.cancel();
+    const selectedId = this.selectedItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
+    if (selectedId !== this.selectedId) [this.selectedId, this.pendingObject] = [selectedId, { id: 0 }];
     this.timeline.refreshObjects();
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     this.list.show();
-    this.fields.show(this.chosenItem);
+    this.fields.show(this.selectedItem);
     this.toolbox.show();
-    element('empty').hidden = this.chosen > 0;
-    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
-    element('merge').disabled = !this.chosen || objects.length < 2;
+    element('empty').hidden = this.selectedId > 0;
+    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.selectedId;
+    element('merge').disabled = !this.selectedId || objects.length < 2;
   }
 
-  get chosenItem() {
-    return this.objects.find((item) => item.id === this.chosen);
+  get selectedItem() {
+    return this.objects.find((item) => item.id === this.selectedId);
   }
 
   /**
@@ -161,15 +161,15 @@ export class App {
   }
 
   /**
-   * Edit the chosen object's mask on this frame after the drawings before it, which may make the object.
+   * Edit the selected object's mask on this frame after the drawings before it, which may make the object.
    * @template {import('./queue.js').MaskEdit} A
    * @param {A} action
    * @param {object} [values] further fields of the message
    */
   async editMask(action, values) {
-    const { chosen, playback: { frame }, queue } = this;
-    if (chosen || queue.unsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: chosen, ...values }), this.pendingObject);
-    this.showMessage('Choose an object first.', true);
+    const { selectedId, playback: { frame }, queue } = this;
+    if (selectedId || queue.unsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: selectedId, ...values }), this.pendingObject);
+    this.showMessage('Select an object first.', true);
     return undefined;
   }
 
@@ -234,68 +234,68 @@ export class App {
     element('status').className = problem ? 'error' : '';
   }
 
-  /** Choose an object, and drop unfinished input for another. @param {number} id */
-  choose(id) {
-    if (id !== this.chosen) this.toolbox.cancel();
-    this.setChosen(id);
+  /** Select an object, and drop unfinished input for another. @param {number} id */
+  select(id) {
+    if (id !== this.selectedId) this.toolbox.cancel();
+    this.setSelected(id);
   }
 
   /** @param {number} id */
-  setChosen(id) {
-    [this.chosen, this.pendingObject] = [id, { id: 0 }];
+  setSelected(id) {
+    [this.selectedId, this.pendingObject] = [id, { id: 0 }];
     this.setObjects(this.objects);
   }
 
-  /** Store the object that a drawing has made, and choose it unless another choice was made. @param {import('./queue.js').PendingObject} target @param {number} id */
+  /** Store the object that a drawing has made, and select it unless another one was selected. @param {import('./queue.js').PendingObject} target @param {number} id */
   setPendingId(target, id) {
     target.id = id;
-    if (target === this.pendingObject) this.setChosen(id);
+    if (target === this.pendingObject) this.setSelected(id);
   }
 
-  /** Choose an object that was made of or beside another one, unless another choice was made meanwhile. @param {number} id @param {number} before */
-  chooseNew(id, before) {
+  /** Select an object that was made of or beside another one, unless a third one was selected meanwhile. @param {number} id @param {number} before */
+  selectNew(id, before) {
     this.predecessors.set(id, before);
-    if (this.chosen === before) this.setChosen(id);
+    if (this.selectedId === before) this.setSelected(id);
   }
 
-  /** Choose the object before one that an undo may have removed. @param {number} id */
-  choosePredecessor(id) {
+  /** Select the object before one that an undo may have removed. @param {number} id */
+  selectPredecessor(id) {
     let found = id;
     while (found && !this.objects.some((item) => item.id === found)) found = this.predecessors.get(found) ?? 0;
-    if (found !== id && !this.chosen) this.setChosen(found);
+    if (found !== id && !this.selectedId) this.setSelected(found);
   }
 
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
     this.isolated = id && id !== this.isolated ? id : 0;
-    if (this.isolated) this.choose(id);
+    if (this.isolated) this.select(id);
     else this.setObjects(this.objects);
     this.showMessage(this.isolated ? `Only ${this.getName(id)} is shown; a double click on it shows all again.` : '');
   }
 
   /** @param {number} by */
-  chooseNext(by) {
-    const index = this.objects.findIndex((item) => item.id === this.chosen);
-    this.chooseIndex(Math.min(this.objects.length - 1, Math.max(0, index + by)));
+  selectNext(by) {
+    const index = this.objects.findIndex((item) => item.id === this.selectedId);
+    this.selectIndex(Math.min(this.objects.length - 1, Math.max(0, index + by)));
   }
 
   /** @param {number} index */
-  chooseIndex(index) {
-    if (this.objects[index]) this.choose(this.objects[index].id);
+  selectIndex(index) {
+    if (this.objects[index]) this.select(this.objects[index].id);
   }
 
   /** Make an object, on which is drawn from now on. */
   async addObject() {
-    const before = this.chosen;
-    this.choose(0);
+    const before = this.selectedId;
+    this.select(0);
     const { pendingObject } = this;
     const answer = await this.queue.push('add_object', {}, pendingObject);
     if (answer) this.predecessors.set(answer.result, before);
-    else if (pendingObject === this.pendingObject) this.setChosen(before);
+    else if (pendingObject === this.pendingObject) this.setSelected(before);
   }
 
   async deleteObject() {
-    const item = this.chosenItem;
+    const item = this.selectedItem;
     if (item) this.history.offer(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
@@ -303,7 +303,7 @@ export class App {
     this.history.reportTaken(await this.editMask('fill_holes'));
   }
 
-  /** Mark the chosen object as absent on this frame. */
+  /** Mark the selected object as absent on this frame. */
   markAbsent() {
     return this.editMask('clear');
   }
@@ -315,7 +315,7 @@ export class App {
 
   /** @param {'hidden' | 'locked'} key */
   toggle(key) {
-    const item = this.chosenItem;
+    const item = this.selectedItem;
     if (item) this.change(item.id, { [key]: !item[key] });
   }
 

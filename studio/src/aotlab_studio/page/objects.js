@@ -48,18 +48,18 @@ function createRow(id, app) {
     app.change(id, { color: swatch.value });
   };
   const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
-  const values = { className: 'choose', name: `choose${id}`, onclick: () => app.choose(id), ondblclick: focusName };
-  const choose = createElement('button', values, name, category, frames);
+  const values = { className: 'select', name: `select${id}`, onclick: () => app.select(id), ondblclick: focusName };
+  const button = createElement('button', values, name, category, frames);
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
     className: 'small', name: `${key}${id}`, onclick: () => app.change(id, { [key]: !app.objects.find((item) => item.id === id)?.[key] }),
   }));
-  const line = createElement('li', {}, swatch, choose, ...switches);
+  const line = createElement('li', {}, swatch, button, ...switches);
   const show = (/** @type {Item} */ item) => {
-    line.className = id === app.chosen ? 'chosen' : '';
+    line.className = id === app.selectedId ? 'selected' : '';
     if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
     swatch.ariaLabel = `Color of ${item.name}`;
-    choose.ariaPressed = String(id === app.chosen);
-    choose.title = `${item.name}: choose; double click renames`;
+    button.ariaPressed = String(id === app.selectedId);
+    button.title = `${item.name}: select; double click renames`;
     name.textContent = item.name;
     category.textContent = item.class_name === item.name ? '' : item.class_name;
     frames.textContent = `, ${describeRow(app.timeline.rows.get(id))}`;
@@ -72,7 +72,7 @@ function createRow(id, app) {
   return { line, show };
 }
 
-/** Let the name of the chosen object be typed. */
+/** Let the name of the selected object be typed. */
 export function focusName() {
   element('object-name').focus();
   element('object-name').select();
@@ -87,7 +87,7 @@ export class ObjectFields {
     this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
   }
 
-  /** @param {Item | undefined} item the chosen object */
+  /** @param {Item | undefined} item the selected object */
   show(item) {
     element('object-fields').hidden = !item;
     if (!item) return;
@@ -108,9 +108,9 @@ function readAttributes(text) {
   return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
 }
 
-/** Merge the chosen object into another one. @param {App} app */
+/** Merge the selected object into another one. @param {App} app */
 export async function openMerge(app) {
-  const from = app.chosenItem;
+  const from = app.selectedItem;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
@@ -128,7 +128,7 @@ export async function loadMasks(app) {
   app.showMessage('Loading the masks…');
   await app.queue.last; // drawings that are on their way come before
   const { playback } = app;
-  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.chosen || null}`;
+  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.selectedId || null}`;
   let answer = await fetch(address, { method: 'POST', body: file });
   if (answer.status === 409) {
     const targets = await matchObjects(await answer.json(), app.objects);

@@ -47,7 +47,7 @@ function returnFocus() {
 /** @param {App} app */
 function makeTools({ toolbox }) {
   const buttons = TOOLS.map(({ name, key, icon, help }) => {
-    const button = createToolButton(icon, name, key, { title: help, onclick: () => toolbox.choose(name) });
+    const button = createToolButton(icon, name, key, { title: help, onclick: () => toolbox.setTool(name) });
     button.dataset.tool = name;
     return button;
   });

@@ -124,7 +124,7 @@ export function bindings(app) {
   const { toolbox, viewer, playback, tracking } = app;
   return {
     Draw: [
-      ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.choose(name) })),
+      ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.setTool(name) })),
       { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving() },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
@@ -140,8 +140,8 @@ export function bindings(app) {
     ],
     Objects: [
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true, buttons: ['add'] },
-      { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
-      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
+      { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.selectNext(key === '↑' ? -1 : 1) },
+      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'select an object', run: (key) => app.selectIndex(Number(key) - 1) },
       { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true, buttons: ['delete'], click: () => app.deleteObject() },
       { keys: ['F2'], text: 'rename the object', run: focusName },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
@@ -150,7 +150,7 @@ export function bindings(app) {
     'Masks of this frame': [
       { keys: ['F'], text: 'fill holes', run: () => app.fillHoles(), acts: true, buttons: ['holes'] },
       { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.markAbsent(), acts: true, buttons: ['absent'] },
-      { keys: ['R'], text: 'remove what was drawn on this frame', run: () => app.history.resetFrame(), acts: true, buttons: ['reset-frame'] },
+      { keys: ['R'], text: 'remove the drawn masks of this frame', run: () => app.history.resetFrame(), acts: true, buttons: ['reset-frame'] },
     ],
     'Frames and view': [
       { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1), buttons: ['previous', 'next-frame'] },
@@ -201,7 +201,7 @@ function moveCursor(app, name) {
   app.showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
 }
 
-/** Press the chosen tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
+/** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
 function pressCursor(app, shift) {
   const { cursor } = app.viewer;
   if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();

@@ -1,7 +1,7 @@
 // @ts-check
 /** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels.
 
- A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
+ A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
 import { countText, drawOncePerRefresh, element, elements, readNumber, watchDensity, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
@@ -79,7 +79,7 @@ export class Timeline {
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
-  /** Return the first and last frames with a result; null without any. @returns {[number, number] | null} */
+  /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
   annotated() {
     let [first, last] = [this.count, -1];
     for (const row of this.rows.values()) {
@@ -217,7 +217,7 @@ export class Timeline {
     this.handle = this.handleAt(event);
     this.pressed = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
     const object = this.handle < 0 && this.objectAt(event);
-    if (object) this.app.choose(object.id);
+    if (object) this.app.select(object.id);
     if (this.handle < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
     if (this.handle < 0) this.app.playback.seek(this.pressed.frame);
@@ -321,7 +321,7 @@ export class Timeline {
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = this.colors.ink;
-    context.font = `${id === this.app.chosen ? 'bold ' : ''}11px system-ui, sans-serif`;
+    context.font = `${id === this.app.selectedId ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
     while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
     context.fillText(text, 14, y);

@@ -42,7 +42,7 @@ export const TOOLS = [
     name: 'box',
     key: 'X',
     icon: 'square-dashed',
-    help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask chooses it.',
+    help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask selects it.',
     prompts: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
     release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
@@ -91,12 +91,12 @@ export const TOOLS = [
     name: 'reassign',
     key: 'O',
     icon: 'arrow-left-right',
-    help: 'Reassign: click on a part of another object to move it to the chosen object.',
+    help: 'Reassign: click on a part of another object to move it to the selected object.',
     takesPoints: true,
     press: async ({ app, viewer }, point) => {
-      const [other, chosen] = [idAt(viewer.labels, point), app.chosen];
+      const [other, target] = [idAt(viewer.labels, point), app.selectedId];
       const answer = await app.editMask('reassign', { point: toPairs([point])[0] });
-      app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
+      app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(target)}`);
     },
   },
   {
@@ -105,9 +105,9 @@ export const TOOLS = [
     icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new object.',
     takesPoints: true,
-    press: async ({ app, app: { chosen } }, point) => {
+    press: async ({ app, app: { selectedId } }, point) => {
       const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
-      if (answer) app.chooseNew(answer.result.object_id, chosen);
+      if (answer) app.selectNew(answer.result.object_id, selectedId);
     },
   },
   { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', takesPoints: true },
@@ -131,7 +131,7 @@ async function releaseBox(toolbox, first, last) {
 }
 
 /**
- * Handle a scribble: correct the chosen object's mask along it, or make a mask; a short one is a click.
+ * Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click.
  * @param {Toolbox} toolbox
  * @param {Point[]} points
  */
@@ -150,7 +150,7 @@ async function releaseScribble(toolbox, points) {
 }
 
 /**
- * Handle a click: correct the chosen object's mask, choose another object, or make a mask.
+ * Handle a click: correct the selected object's mask, select another object, or make a mask.
  * @param {Toolbox} toolbox
  * @param {Point} point
  */
@@ -160,8 +160,8 @@ async function releaseMark(toolbox, point) {
   if (toolbox.repeated) return;
   const other = positive && idAt(viewer.labels, point);
   if (other) {
-    app.choose(other);
-    app.showMessage(`${app.getName(other)} is chosen.`);
+    app.select(other);
+    app.showMessage(`${app.getName(other)} is selected.`);
     return;
   }
   await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
@@ -191,7 +191,7 @@ async function requestMask(toolbox, { frame, id: pressedId, pendingObject }, pro
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
   if (mark) toolbox.clicks.set(step, { frame, id, marks: id === before ? [...marks, mark] : [mark] });
   if (!before) app.setPendingId(pendingObject, id);
-  else if (id !== before) app.chooseNew(id, before);
+  else if (id !== before) app.selectNew(id, before);
   app.history.reportTaken(answer);
   const repeat = async (/** @type {Prompts} */ changes) => {
     if (!(await app.history.undo(step))) return;
@@ -245,7 +245,7 @@ export class Toolbox {
     this.down = false;
     /** Whether the input since the last press removes. */
     this.removing = false;
-    /** Whether the last press is the second of a double click, which only chooses what is shown. */
+    /** Whether the last press is the second of a double click, which only selects what is shown. */
     this.repeated = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.removeByDefault = false;
@@ -262,7 +262,7 @@ export class Toolbox {
   }
 
   /** @param {string} name */
-  choose(name) {
+  setTool(name) {
     const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
     if (this.tool.prompts && found.prompts) [this.points, this.down] = [[], false];
     else this.cancel();
@@ -310,9 +310,9 @@ export class Toolbox {
     return this.down || this.points.length > 0;
   }
 
-  /** Clicks of the last step on the chosen object and this frame. */
+  /** Clicks of the last step on the selected object and this frame. */
   get marks() {
-    return this.findMarks(this.app.playback.frame, this.app.chosen);
+    return this.findMarks(this.app.playback.frame, this.app.selectedId);
   }
 
   /** @param {number} frame @param {number} id */
@@ -337,7 +337,7 @@ export class Toolbox {
       this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen, pendingObject: this.app.pendingObject };
+    this.pressed = { frame: this.app.playback.frame, id: this.app.selectedId, pendingObject: this.app.pendingObject };
     this.removing = remove !== this.removeByDefault;
     if (!this.tool.takesPoints) {
       this.down = true;
@@ -405,7 +405,7 @@ export class Toolbox {
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.round ? 2 * this.radius : undefined,
-      color: erase ? '#ffffff' : this.app.chosenItem?.color || '#109898',
+      color: erase ? '#ffffff' : this.app.selectedItem?.color || '#109898',
       marks: this.marks,
     };
   }

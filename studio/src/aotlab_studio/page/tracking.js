@@ -14,7 +14,7 @@ export class Tracking {
     this.job = null;
     /** Whether the frames of the run show as they are tracked, until the person goes to another one. */
     this.follows = true;
-    /** Name of the chosen model. */
+    /** Name of the selected model. */
     this.model = '';
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
@@ -38,8 +38,8 @@ export class Tracking {
     return this.app.queue.push('set_range', { first: readNumber('first') ?? null, last: readNumber('last') ?? null });
   }
 
-  /** @param {string[]} names @param {string} chosen */
-  setModels(names, chosen) {
+  /** @param {string[]} names @param {string} model */
+  setModels(names, model) {
     const list = element('model');
     const text = (/** @type {string} */ name) => (name === 'bundled' ? 'the bundled model' : name);
     list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: text(value) })));
@@ -47,7 +47,7 @@ export class Tracking {
       if (!(await this.app.send('set_model', { name: list.value }))) this.setModel(this.model);
     };
     element('settings').hidden = !names.length;
-    this.setModel(chosen);
+    this.setModel(model);
   }
 
   /** @param {string} name */
@@ -99,7 +99,7 @@ export class Tracking {
 
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
-    await this.app.queue.last; // may choose the object
+    await this.app.queue.last; // may select the object
     const [first, last] = [readNumber('first'), readNumber('last')];
     const { playback } = this.app;
     playback.stop();
@@ -108,13 +108,13 @@ export class Tracking {
     if (await this.app.send('track', message)) this.app.showMessage('');
   }
 
-  /** Drop the results from this frame on. */
+  /** Remove the tracked masks from this frame on. */
   async drop() {
     const { playback: { frame }, history } = this.app;
     const answer = await this.app.send('drop_results', { frame, last: readNumber('last') });
     if (!answer) return;
     if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
-    else this.app.showMessage('No results from this frame on.');
+    else this.app.showMessage('No tracked masks from this frame on.');
     this.app.review.refresh();
   }
 
@@ -256,7 +256,7 @@ export class Review {
   goTo({ frame, object_ids: [worst], sentence }) {
     const { app } = this;
     this.visited = frame;
-    app.choose(worst);
+    app.select(worst);
     app.showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(frame);
   }
