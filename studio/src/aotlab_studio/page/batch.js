@@ -2,7 +2,7 @@
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
-import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, replaceChildren } from './dom.js';
+import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, RowList } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -17,8 +17,8 @@ class BatchPage {
     history.replaceState(null, '', location.pathname); // without the token
     /** @type {Clip[]} */
     this.clips = [];
-    /** The list that is shown, as JSON. */
-    this.shown = '';
+    /** @type {RowList<Clip>} */
+    this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
     /** Whether the list could not be read. */
     this.failed = false;
     connectPerson(() => this.showMessage(''));
@@ -34,67 +34,65 @@ class BatchPage {
     });
     addIcons(document.body);
     this.refresh();
-    element('clips').addEventListener('focusout', () => setTimeout(() => this.show()));
     setInterval(() => { if (!document.hidden) this.refresh(); }, INTERVAL);
   }
 
-  /** @param {boolean} [force] as in `show` */
-  async refresh(force) {
+  async refresh() {
     try {
       this.clips = await fetchClips('');
       if (this.failed) this.showMessage('');
       this.failed = false;
-      this.show(force);
+      this.show();
     } catch (error) {
       this.failed = true;
       this.showError(error);
     }
   }
 
-  /** Show the list, unless a note is being typed. @param {boolean} [force] also if it is the same, or a status may be being chosen */
-  show(force = false) {
-    const key = JSON.stringify([this.clips, element('filter').value]);
-    const { activeElement: active } = document;
-    if (active instanceof HTMLInputElement && active.matches('#clips input') && active.value !== active.defaultValue) return;
-    if (!force && (key === this.shown || active?.matches('#clips select'))) return;
-    this.shown = key;
+  show() {
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
     element('summary').textContent = `${countText(this.clips.length, 'clip')}: ${counts.join(', ')}. Those with the most to check come first.`;
     element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
-    const shown = this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value));
-    replaceChildren(element('clips'), shown.map((clip) => this.row(clip)));
+    this.list.show(this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
   }
 
-  /** @param {Clip} clip */
-  row(clip) {
-    const { name, status, note, holder, author, error, sentences, digest } = clip;
+  /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
+  createRow({ name }) {
     const address = encodeURIComponent(name);
-    const link = createElement('a', { name, href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
-      createElement('img', { src: `thumbnail/${address}?digest=${digest}`, alt: '', loading: 'lazy' }), createElement('span', { textContent: name }));
-    const checks = (error ? [error] : sentences).map((textContent) => createElement('li', { textContent }));
-    const list = createElement('select', { name: `status of ${name}`, ariaLabel: `Status of ${name}` }, ...makeStatusOptions(status));
-    const field = createElement('input', {
-      name: `note on ${name}`, type: 'text', defaultValue: note, maxLength: 100, hidden: status !== 'rejected' && !note, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
-    });
-    list.onchange = field.onchange = () => {
+    /** @type {Clip | undefined} */
+    let shown;
+    let sending = false;
+    const image = createElement('img', { alt: '', loading: 'lazy' });
+    const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
+      image, createElement('span', { textContent: name }));
+    const checks = createElement('ul', {});
+    const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
+    const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
+    const [cell, who] = [createElement('td', {}, list, field), createElement('td', {})];
+    list.onchange = field.onchange = async () => {
+      const note = list.value === 'rejected' ? field.value.trim() : '';
       field.defaultValue = field.value; // nothing is being typed
-      const reason = list.value === 'rejected' ? field.value.trim() : '';
-      if (this.checkPerson()) this.setStatus(name, { status: list.value, note: reason, digest });
-      else this.show(true); // without the status
+      sending = true;
+      const message = { status: list.value, note, digest: shown?.digest }; // of the masks that the row shows
+      if (this.checkPerson() && await this.post(`clips/${address}`, message)) this.showMessage('');
+      sending = false;
+      await this.refresh();
     };
-    return createElement('tr', {},
-      createElement('th', { scope: 'row' }, link),
-      createElement('td', {}, createElement('ul', {}, ...checks)),
-      createElement('td', { className: status.replace(' ', '-') }, list, field),
-      createElement('td', { textContent: holder ? `in use by ${holder}` : author }));
-  }
-
-  /** @param {string} name @param {{status: string, note: string, digest: string}} message `digest`: of the masks that the row is about */
-  async setStatus(name, message) {
-    if (await this.post(`clips/${encodeURIComponent(name)}`, message)) this.showMessage('');
-    else this.show(true); // without what was refused
-    await this.refresh(true);
+    const show = (/** @type {Clip} */ clip) => {
+      const isChoosing = list === document.activeElement && list.value === shown?.status;
+      if (sending || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
+      shown = clip;
+      const source = `thumbnail/${address}?digest=${clip.digest}`;
+      if (image.getAttribute('src') !== source) image.src = source;
+      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((textContent) => createElement('li', { textContent })));
+      list.value = clip.status;
+      field.defaultValue = field.value = clip.note;
+      field.hidden = clip.status !== 'rejected' && !clip.note;
+      cell.className = clip.status.replace(' ', '-');
+      who.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
+    };
+    return { line: createElement('tr', {}, createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), cell, who), show };
   }
 
   /** Track all clips with drawn masks. */

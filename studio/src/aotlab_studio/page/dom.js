@@ -32,11 +32,30 @@ export function createIconButton(icon, ariaLabel, values) {
   return createElement('button', { ariaLabel, ...values }, drawIcon(icon));
 }
 
-/** Replace the elements of a list; the one of the same `name` as before keeps the focus. @param {HTMLElement} list @param {Node[]} children */
-export function replaceChildren(list, children) {
-  const focused = list.contains(document.activeElement) && document.activeElement?.getAttribute('name');
-  list.replaceChildren(...children);
-  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[name="${CSS.escape(focused)}"]`))?.focus();
+/** A list that keeps the rows of its items, as a press, a choice or a focus may be in progress. @template T */
+export class RowList {
+  /** @param {HTMLElement} list @param {(item: T) => number | string} getKey @param {(item: T) => {line: HTMLElement, show: (item: T) => void}} createRow */
+  constructor(list, getKey, createRow) {
+    this.list = list;
+    this.getKey = getKey;
+    this.createRow = createRow;
+    /** @type {Map<number | string, ReturnType<typeof createRow>>} */
+    this.rows = new Map();
+  }
+
+  /** @param {T[]} items */
+  show(items) {
+    const { list, rows } = this;
+    const focused = list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement);
+    this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
+    const shown = [...this.rows.values()];
+    for (const row of rows.values()) if (!shown.includes(row)) row.line.remove();
+    for (const [index, { line, show }] of shown.entries()) {
+      show(items[index]);
+      if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
+    }
+    if (focused && focused.isConnected) focused.focus(); // a row that moves loses it
+  }
 }
 
 /** Return the focus to the frame, so that keys act on it. */

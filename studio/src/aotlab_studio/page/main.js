@@ -3,11 +3,11 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements, RowList } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { ObjectFields, ObjectList } from './objects.js';
+import { createObjectRow, ObjectFields } from './objects.js';
 import { connectControls, showTools } from './panels.js';
 import { Playback } from './playback.js';
 import { DrawingQueue } from './queue.js';
@@ -41,8 +41,6 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
-    /** Notes, objects and classes that show, as JSON. */
-    this.listed = '';
     this.queue = new DrawingQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
@@ -54,7 +52,8 @@ export class App {
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
-    this.list = new ObjectList(this);
+    /** @type {RowList<Item>} */
+    this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
     this.versions = new Versions(this);
@@ -118,13 +117,9 @@ export class App {
     this.timeline.set({ editable: state.editable_range, outdated: state.outdated });
     this.clip.setStatus(state.status, state.note);
     this.history.show(state);
-    const { notes, objects, classes } = state;
-    const listed = JSON.stringify([notes, objects, classes]);
-    if (listed === this.listed) return; // somebody may be pressing a button of a list
-    this.listed = listed;
-    this.review.setNotes(notes);
-    this.fields.setClasses(classes);
-    this.setObjects(objects);
+    this.review.setNotes(state.notes);
+    this.fields.setClasses(state.classes);
+    this.setObjects(state.objects);
   }
 
   /** @param {Item[]} objects */
@@ -137,7 +132,7 @@ export class App {
     this.timeline.refreshObjects();
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
-    this.list.show();
+    this.list.show(objects);
     this.fields.show(this.selectedItem);
     this.toolbox.show();
     element('empty').hidden = this.selectedId > 0;
@@ -313,10 +308,10 @@ export class App {
     return this.queue.push('change_object', { object_id: id, ...changes });
   }
 
-  /** @param {'hidden' | 'locked'} key */
-  toggle(key) {
-    const item = this.selectedItem;
-    if (item) this.change(item.id, { [key]: !item[key] });
+  /** @param {'hidden' | 'locked'} key @param {number} id */
+  toggle(key, id = this.selectedId) {
+    const found = this.objects.find((item) => item.id === id);
+    if (found) this.change(id, { [key]: !found[key] });
   }
 
   escape() {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { createElement, createIconButton, element, elements, setIcon, showDialog } from './dom.js';
+import { createElement, createIconButton, element, elements, RowList, setIcon, showDialog } from './dom.js';
 import { TextField } from './fields.js';
 import { describeRow } from './timeline.js';
 
@@ -14,34 +14,8 @@ const SWITCHES = /** @type {const} */ ([
   { key: 'locked', text: 'Lock', icons: ['lock-open', 'lock'] },
 ]);
 
-/** List of objects. Rows are kept, as a press or the choice of a color may be in progress. */
-export class ObjectList {
-  /** @param {App} app */
-  constructor(app) {
-    this.app = app;
-    /** @type {Map<number, ReturnType<typeof createRow>>} */
-    this.rows = new Map();
-  }
-
-  show() {
-    const { app, app: { objects }, rows } = this;
-    const list = element('objects');
-    for (const [id, { line }] of rows) {
-      if (objects.some((item) => item.id === id)) continue;
-      line.remove();
-      rows.delete(id);
-    }
-    for (const [index, item] of objects.entries()) {
-      const row = rows.get(item.id) ?? createRow(item.id, app);
-      rows.set(item.id, row);
-      if (list.children[index] !== row.line) list.insertBefore(row.line, list.children[index] ?? null);
-      row.show(item);
-    }
-  }
-}
-
 /** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
-function createRow(id, app) {
+export function createObjectRow(id, app) {
   const swatch = createElement('input', { type: 'color' });
   swatch.onchange = () => {
     swatch.blur();
@@ -51,7 +25,7 @@ function createRow(id, app) {
   const values = { className: 'select', name: `select${id}`, onclick: () => app.select(id), ondblclick: focusName };
   const button = createElement('button', values, name, category, frames);
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
-    className: 'small', name: `${key}${id}`, onclick: () => app.change(id, { [key]: !app.objects.find((item) => item.id === id)?.[key] }),
+    className: 'small', name: `${key}${id}`, onclick: () => app.toggle(key, id),
   }));
   const line = createElement('li', {}, swatch, button, ...switches);
   const show = (/** @type {Item} */ item) => {
@@ -84,6 +58,7 @@ export class ObjectFields {
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
     this.name = new TextField(name, (id, text) => !text || app.change(id, { name: text }));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
+    this.classes = new RowList(element('classes'), (value) => value, (value) => ({ line: createElement('option', { value }), show() {} }));
     this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
   }
 
@@ -98,7 +73,7 @@ export class ObjectFields {
 
   /** Offer the classes of the project. @param {string[]} names */
   setClasses(names) {
-    element('classes').replaceChildren(...names.map((value) => createElement('option', { value })));
+    this.classes.show(names);
   }
 }
 

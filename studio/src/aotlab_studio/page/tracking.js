@@ -1,7 +1,7 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
-import { countText, element, elements, createElement, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
+import { countText, element, elements, createElement, readNumber, RowList, setIcon, setLabel, toast } from './dom.js';
 import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
@@ -142,8 +142,6 @@ export class Review {
     this.app = app;
     /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
     this.entries = [];
-    /** Number of entries that the list shows as not corrected. */
-    this.openCount = 0;
     /** Frame of the last visit. */
     this.visited = -1;
     /** Time of the next live refresh, as `performance.now`. */
@@ -154,6 +152,13 @@ export class Review {
     this.changed = { checks: false, strips: false };
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
+    /** @type {RowList<ReviewEntry>} */
+    this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
+    /** @type {RowList<[string, string]>} */
+    this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
+      const button = createElement('button', { name: `note${frame}`, onclick: () => app.playback.seek(Number(frame)) });
+      return { line: createElement('li', {}, button), show: ([, text]) => { button.textContent = `${frame}: ${text}`; } };
+    });
     this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
   }
 
@@ -202,28 +207,34 @@ export class Review {
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    this.app.list.show();
+    this.app.list.show(this.app.objects);
   }
 
   show() {
-    const { frames, objects, playback, timeline } = this.app;
     const { open } = this;
-    this.openCount = open.length;
-    timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
+    this.app.timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
     element('review-empty').hidden = this.entries.length > 0;
-    replaceChildren(element('review'), this.entries.slice(0, MAX_MARKED).map((entry) => {
-      const { frame, object_ids: [worst], sentence } = entry;
-      const done = this.isDone(entry);
-      const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
-      dot.style.background = (!done && objects.find(({ id }) => id === worst)?.color) || 'none';
-      const text = createElement('span', { textContent: `${frame}: ${done ? 'corrected' : sentence}` });
-      const image = createElement('img', { loading: 'lazy', src: frames.thumbnail(frame), alt: '' });
-      const values = { name: `check${frame}`, onclick: () => this.goTo(entry), className: done ? 'done' : '' };
-      return createElement('li', {}, createElement('button', values, image, dot, text));
-    }));
-    replaceChildren(element('notes'), Object.entries(this.notes).map(([frame, text]) => createElement('li', {},
-      createElement('button', { name: `note${frame}`, textContent: `${frame}: ${text}`, onclick: () => playback.seek(Number(frame)) }))));
+    this.list.show(this.entries.slice(0, MAX_MARKED));
+    this.noteList.show(Object.entries(this.notes));
     setLabel(element('next-check'), `Next frame to check (${open.length})`);
+  }
+
+  /** @param {ReviewEntry} entry @returns {{line: HTMLElement, show: (entry: ReviewEntry) => void}} */
+  createRow({ frame }) {
+    const { app } = this;
+    const image = createElement('img', { loading: 'lazy', alt: '' });
+    const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
+    const button = createElement('button', { name: `check${frame}` }, image, dot, text);
+    const show = (/** @type {ReviewEntry} */ entry) => {
+      const [done, address] = [this.isDone(entry), app.frames.thumbnail(frame)];
+      button.onclick = () => this.goTo(entry);
+      button.className = done ? 'done' : '';
+      dot.textContent = done ? '✓' : '';
+      dot.style.background = (!done && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
+      text.textContent = `${frame}: ${done ? 'corrected' : entry.sentence}`;
+      if (image.getAttribute('src') !== address) image.src = address;
+    };
+    return { line: createElement('li', {}, button), show };
   }
 
   /** Entries that are not corrected. */
@@ -240,9 +251,7 @@ export class Review {
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
     this.changed.checks ||= Boolean(this.refreshing); // the answer may be older than this change
-    const image = element('review').querySelector(`[name=check${frame}] img`);
-    if (this.open.length !== this.openCount) this.show();
-    else if (image instanceof HTMLImageElement) image.src = this.app.frames.thumbnail(frame); // buttons stay, which somebody may be pressing
+    this.show();
   }
 
   next() {
