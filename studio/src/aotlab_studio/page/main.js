@@ -26,9 +26,8 @@ export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    this.selectedId = 0;
-    /** Object of drawings while none is selected; each selection begins another. @type {import('./queue.js').PendingObject} */
-    this.pendingObject = { id: 0 };
+    /** @type {import('./queue.js').Selection} */
+    this.selection = { id: 0 };
     this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
@@ -97,7 +96,7 @@ export class App {
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
     const place = (first && loadSettings().places?.[state.project]) || {};
-    if (place.object_id) this.selectedId = place.object_id;
+    if (place.object_id) this.selection = { id: place.object_id };
     this.clip.show(state);
     this.timeline.setStrips(state.strips);
     this.showDocument(state);
@@ -128,7 +127,7 @@ export class App {
     this.objects = objects;
     if (this.selectedId && !this.selectedItem) this.toolbox.cancel();
     const selectedId = this.selectedItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
-    if (selectedId !== this.selectedId) [this.selectedId, this.pendingObject] = [selectedId, { id: 0 }];
+    if (selectedId !== this.selectedId) this.selection = { id: selectedId };
     this.timeline.refreshObjects();
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
@@ -138,6 +137,10 @@ export class App {
     element('empty').hidden = this.selectedId > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.selectedId;
     element('merge').disabled = !this.selectedId || objects.length < 2;
+  }
+
+  get selectedId() {
+    return this.selection.id;
   }
 
   get selectedItem() {
@@ -162,8 +165,8 @@ export class App {
    * @param {object} [values] further fields of the message
    */
   async editMask(action, values) {
-    const { selectedId, playback: { frame }, queue } = this;
-    if (selectedId || queue.unsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: selectedId, ...values }), this.pendingObject);
+    const { selection, playback: { frame }, queue } = this;
+    if (selection.id || queue.unsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection);
     this.showMessage('Select an object first.', true);
     return undefined;
   }
@@ -237,14 +240,8 @@ export class App {
 
   /** @param {number} id */
   setSelected(id) {
-    [this.selectedId, this.pendingObject] = [id, { id: 0 }];
+    this.selection = { id };
     this.setObjects(this.objects);
-  }
-
-  /** Store the object that a drawing has made, and select it unless another one was selected. @param {import('./queue.js').PendingObject} target @param {number} id */
-  setPendingId(target, id) {
-    target.id = id;
-    if (target === this.pendingObject) this.setSelected(id);
   }
 
   /** Select an object that was made of or beside another one, unless a third one was selected meanwhile. @param {number} id @param {number} before */
@@ -283,10 +280,10 @@ export class App {
   async addObject() {
     const before = this.selectedId;
     this.select(0);
-    const { pendingObject } = this;
-    const answer = await this.queue.push('add_object', {}, pendingObject);
+    const { selection } = this;
+    const answer = await this.queue.push('add_object', {}, selection);
     if (answer) this.predecessors.set(answer.result, before);
-    else if (pendingObject === this.pendingObject) this.setSelected(before);
+    else if (selection === this.selection) this.setSelected(before);
   }
 
   async deleteObject() {

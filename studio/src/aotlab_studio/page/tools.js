@@ -182,20 +182,21 @@ function suggest(toolbox, prompts, mark) {
  * @param {Prompts} prompts
  * @param {Mark} [mark] of a click
  */
-async function requestMask(toolbox, { frame, id: pressedId, pendingObject }, prompts, mark) {
+async function requestMask(toolbox, { frame, selection }, prompts, mark) {
   const { app } = toolbox;
-  const before = pressedId || pendingObject.id;
+  const before = selection.id;
   const marks = toolbox.findMarks(frame, before);
   const answer = await app.request('suggest', { ...prompts, frame, object_id: before || null });
   if (!answer) return undefined;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
   if (mark) toolbox.clicks.set(step, { frame, id, marks: id === before ? [...marks, mark] : [mark] });
-  if (!before) app.setPendingId(pendingObject, id);
-  else if (id !== before) app.selectNew(id, before);
+  if (!before) selection.id = id;
+  if (before && id !== before) app.selectNew(id, before);
+  else app.setObjects(app.objects);
   app.history.reportTaken(answer);
   const repeat = async (/** @type {Prompts} */ changes) => {
     if (!(await app.history.undo(step))) return;
-    const target = { frame, id: before, pendingObject: app.pendingObject };
+    const target = { frame, selection: app.selectedId === before ? app.selection : { id: before } };
     await app.queue.run(() => requestMask(toolbox, target, { ...prompts, ...changes }, mark));
     toolbox.show();
   };
@@ -211,13 +212,13 @@ async function requestMask(toolbox, { frame, id: pressedId, pendingObject }, pro
 
 /** @param {Toolbox} toolbox */
 function sendStroke(toolbox) {
-  const { target, points, radius, tool, removing } = toolbox;
-  return toolbox.finish('paint', { ...target, points: toPairs(points), radius, erase: Boolean(tool.erases || removing) });
+  const { pressed: { frame }, points, radius, tool, removing } = toolbox;
+  return toolbox.finish('paint', { frame, object_id: null, points: toPairs(points), radius, erase: Boolean(tool.erases || removing) });
 }
 
 /** @param {Toolbox} toolbox */
 function sendOutline(toolbox) {
-  return toolbox.finish('outline', { ...toolbox.target, points: toPairs(toolbox.points), erase: toolbox.removing });
+  return toolbox.finish('outline', { frame: toolbox.pressed.frame, object_id: null, points: toPairs(toolbox.points), erase: toolbox.removing });
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
@@ -241,7 +242,7 @@ export class Toolbox {
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
     this.sent = [];
     /** Frame and object at the last press. */
-    this.pressed = { frame: 0, id: 0, pendingObject: app.pendingObject };
+    this.pressed = { frame: 0, selection: app.selection };
     this.down = false;
     /** Whether the input since the last press removes. */
     this.removing = false;
@@ -256,17 +257,11 @@ export class Toolbox {
     this.changed();
   }
 
-  /** Frame and object of the input, as messages name them. */
-  get target() {
-    return { frame: this.pressed.frame, object_id: this.pressed.id || null };
-  }
-
   /** @param {string} name */
   setTool(name) {
     const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
-    if (this.tool.prompts && found.prompts) [this.points, this.down] = [[], false];
-    else this.cancel();
-    this.tool = found;
+    [this.points, this.down, this.tool] = [[], false, found];
+    this.show();
     this.app.showMessage(found.help);
     this.changed();
   }
@@ -337,7 +332,7 @@ export class Toolbox {
       this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, id: this.app.selectedId, pendingObject: this.app.pendingObject };
+    this.pressed = { frame: this.app.playback.frame, selection: this.app.selection };
     this.removing = remove !== this.removeByDefault;
     if (!this.tool.takesPoints) {
       this.down = true;
@@ -375,8 +370,8 @@ export class Toolbox {
    * @param {Actions[A]['message']} message
    */
   async finish(action, message) {
-    const { app: { queue, history }, pressed: { pendingObject } } = this;
-    history.reportTaken(await this.showUntil(queue.push(action, message, pendingObject)));
+    const { app: { queue, history }, pressed: { selection } } = this;
+    history.reportTaken(await this.showUntil(queue.push(action, message, selection)));
   }
 
   /**
