@@ -14,13 +14,7 @@ export const elements = (...ids) => ids.map((id) => element(id));
 /** Return the number in a field; undefined if it is empty. @param {NumberField} id @returns {number | undefined} */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} kind
- * @param {object} values
- * @param {(Node | string)[]} children
- * @returns {HTMLElementTagNameMap[K]}
- */
+/** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} children @returns {HTMLElementTagNameMap[K]} */
 export function createElement(kind, values, ...children) {
   const made = Object.assign(document.createElement(kind), values);
   made.append(...children);
@@ -150,21 +144,14 @@ export function toast(text, buttons = {}) {
   setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
-/**
- * Show a dialog; return the value of the button that closed it, empty if it was canceled.
- * @param {HTMLDialogElement} dialog
- * @returns {Promise<string>}
- */
+/** Show a dialog; return the value of the button that closed it, empty if it was canceled. @param {HTMLDialogElement} dialog @returns {Promise<string>} */
 export function showDialog(dialog) {
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue); });
 }
 
-/**
- * Ask what to do about outdated frames; return the choice, empty if canceled.
- * @param {import('./protocol.js').Failure} refusal
- */
+/** Ask what to do about outdated frames; return the choice, empty if canceled. @param {import('./protocol.js').Failure} refusal */
 export async function askOutdated({ error, choices }) {
   const texts = /** @type {const} */ ({ '': 'Cancel', proceed: 'Proceed', wait: 'Wait' });
   const values = /** @type {(keyof typeof texts)[]} */ (Object.keys(texts)).filter((value) => !value || choices.includes(value));

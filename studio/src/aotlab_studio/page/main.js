@@ -128,7 +128,7 @@ export class App {
     if (this.selectedId && !this.selectedItem) this.toolbox.cancel();
     const selectedId = this.selectedItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
     if (selectedId !== this.selectedId) this.selection = { id: selectedId };
-    this.timeline.refreshObjects();
+    this.timeline.redraw();
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     this.list.show(objects);
@@ -147,12 +147,7 @@ export class App {
     return this.objects.find((item) => item.id === this.selectedId);
   }
 
-  /**
-   * Send an action after the drawings before it.
-   * @template {keyof Actions} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   */
+  /** Send an action after the drawings before it. @template {keyof Actions} A @param {A} action @param {Actions[A]['message']} message */
   async send(action, message) {
     await this.queue.last;
     return this.request(action, message);
@@ -289,15 +284,6 @@ export class App {
   async deleteObject() {
     const item = this.selectedItem;
     if (item) this.history.offer(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
-  }
-
-  async fillHoles() {
-    this.history.reportTaken(await this.editMask('fill_holes'));
-  }
-
-  /** Mark the selected object as absent on this frame. */
-  markAbsent() {
-    return this.editMask('clear');
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */

@@ -148,8 +148,8 @@ export function bindings(app) {
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],
     'Masks of this frame': [
-      { keys: ['F'], text: 'fill holes', run: () => app.fillHoles(), acts: true, buttons: ['holes'] },
-      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.markAbsent(), acts: true, buttons: ['absent'] },
+      { keys: ['F'], text: 'fill holes', run: async () => app.history.reportTaken(await app.editMask('fill_holes')), acts: true, buttons: ['holes'] },
+      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.editMask('clear'), acts: true, buttons: ['absent'] },
       { keys: ['R'], text: 'remove the drawn masks of this frame', run: () => app.history.resetFrame(), acts: true, buttons: ['reset-frame'] },
     ],
     'Frames and view': [

@@ -47,8 +47,6 @@ export class Timeline {
     this.pressed = { frame: 0, x: 0, moved: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    this.count = 1;
-    this.frame = 0;
     /** First frame in view and number of frames in view; Infinity: all. */
     this.first = 0;
     this.zoomed = Infinity;
@@ -82,8 +80,8 @@ export class Timeline {
   /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
   annotated() {
     let [first, last] = [this.count, -1];
-    for (const row of this.rows.values()) {
-      row.forEach((code, frame) => {
+    for (const { id } of this.objects) {
+      this.rows.get(id)?.forEach((code, frame) => {
         if (code !== '-') [first, last] = [Math.min(first, frame), Math.max(last, frame)];
       });
     }
@@ -105,7 +103,7 @@ export class Timeline {
     return NAMES_WIDTH + (frame - this.first) * this.column;
   }
 
-  /** @param {Partial<Pick<Timeline, 'count' | 'outdated' | 'editable' | 'checks'>>} values */
+  /** @param {Partial<Pick<Timeline, 'outdated' | 'editable' | 'checks'>>} values */
   set(values) {
     Object.assign(this, values);
     this.redraw();
@@ -117,14 +115,12 @@ export class Timeline {
     this.redraw();
   }
 
-  /** Drop the rows of deleted objects, and redraw. */
-  refreshObjects() {
-    for (const id of this.rows.keys()) if (!this.objects.some((object) => object.id === id)) this.rows.delete(id);
-    this.redraw();
-  }
-
   get objects() {
     return this.app.objects;
+  }
+
+  get count() {
+    return this.app.playback.count;
   }
 
   /** First and last frame to track. */
@@ -152,9 +148,9 @@ export class Timeline {
     else this.app.tracking.setRange(Math.max(0, Math.min(last, place)), last);
   }
 
-  /** @param {number} frame the one that shows */
-  setFrame(frame) {
-    this.frame = frame;
+  /** Scroll to the shown frame, and mark it. */
+  showFrame() {
+    const { frame } = this.app.playback;
     if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
     this.draw();
   }
@@ -176,12 +172,8 @@ export class Timeline {
     this.redraw();
   }
 
-  /**
-   * Show fewer or more frames.
-   * @param {number} factor above 1: more
-   * @param {number} [about] the frame that stays where it is; the one that shows if not given
-   */
-  zoomBy(factor, about = this.frame + 0.5) {
+  /** Show fewer or more frames. @param {number} factor above 1: more @param {number} [about] the frame that stays where it is; the one that shows if not given */
+  zoomBy(factor, about = this.app.playback.frame + 0.5) {
     const share = (about - this.first) / this.span;
     this.zoomed = Math.max(MIN_SPAN, this.span * factor);
     if (this.zoomed >= this.count) this.zoomed = Infinity;
@@ -252,7 +244,7 @@ export class Timeline {
     const ratio = window.devicePixelRatio || 1;
     const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.objects.length) * ROW_HEIGHT + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
-    const { context, canvas: { clientWidth: width } } = this;
+    const { context, canvas: { clientWidth: width }, app: { playback: { frame } } } = this;
     for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
@@ -269,7 +261,7 @@ export class Timeline {
       context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);
       context.fill();
     });
-    const x = this.frameToX(this.frame);
+    const x = this.frameToX(frame);
     context.fillStyle = this.colors.ink;
     context.fillRect(x + this.column / 2 - 1, 0, 2, height);
     context.globalAlpha = 0.18;
@@ -277,8 +269,8 @@ export class Timeline {
     context.globalAlpha = 1;
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     this.canvas.ariaValueMax = String(this.count - 1);
-    this.canvas.ariaValueNow = String(this.frame);
-    this.canvas.ariaValueText = `Frame ${this.frame}; ${inView}`;
+    this.canvas.ariaValueNow = String(frame);
+    this.canvas.ariaValueText = `Frame ${frame}; ${inView}`;
     const outdated = this.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
     this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }

@@ -130,11 +130,7 @@ async function releaseBox(toolbox, first, last) {
   await suggest(toolbox, { box: area });
 }
 
-/**
- * Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click.
- * @param {Toolbox} toolbox
- * @param {Point[]} points
- */
+/** Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click. @param {Toolbox} toolbox @param {Point[]} points */
 async function releaseScribble(toolbox, points) {
   const { removing, viewer: { size } } = toolbox;
   const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
@@ -149,11 +145,7 @@ async function releaseScribble(toolbox, points) {
   await suggest(toolbox, prompts);
 }
 
-/**
- * Handle a click: correct the selected object's mask, select another object, or make a mask.
- * @param {Toolbox} toolbox
- * @param {Point} point
- */
+/** Handle a click: correct the selected object's mask, select another object, or make a mask. @param {Toolbox} toolbox @param {Point} point */
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
   const positive = !toolbox.removing;
@@ -363,23 +355,13 @@ export class Toolbox {
     return this.tool.close?.(this);
   }
 
-  /**
-   * Send what was drawn.
-   * @template {'paint' | 'outline'} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   */
+  /** Send what was drawn. @template {'paint' | 'outline'} A @param {A} action @param {Actions[A]['message']} message */
   async finish(action, message) {
     const { app: { queue, history }, pressed: { selection } } = this;
     history.reportTaken(await this.showUntil(queue.push(action, message, selection)));
   }
 
-  /**
-   * Show input until its answer. Refused corners can be sent again.
-   * @template T
-   * @param {Promise<T | undefined>} answer
-   * @param {Mark} [mark] of a click
-   */
+  /** Show input until its answer. Refused corners can be sent again. @template T @param {Promise<T | undefined>} answer @param {Mark} [mark] of a click */
   async showUntil(answer, mark) {
     const { tool, points } = this;
     const sketch = this.sketch();

@@ -32,12 +32,8 @@ export class Viewer {
     this.top = 0;
     this.fitted = true;
     this.look = { fill: true, outline: true, opacity: 0.45 };
-    /** @type {Map<number, [number, number, number]>} */
-    this.colors = new Map();
-    /** Objects of the last call of `setObjects`, as JSON. */
-    this.drawn = '';
-    /** Names of objects by id. @type {Map<number, string>} */
-    this.names = new Map();
+    /** Names and colors, red in the lowest byte, of the visible objects by id. @type {Map<number, {name: string, color: number}>} */
+    this.objects = new Map();
     /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
     this.sketches = [];
     /** @type {{point: Point, radius: number} | null} */
@@ -61,15 +57,12 @@ export class Viewer {
 
   /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
   setObjects(objects) {
-    const key = JSON.stringify(objects.map(({ id, name, color }) => [id, name, color]));
-    if (key === this.drawn) return;
-    this.drawn = key;
-    this.names = new Map(objects.map(({ id, name }) => [id, name]));
-    this.colors = new Map(objects.map(({ id, color }) => {
+    const before = JSON.stringify([...this.objects]);
+    this.objects = new Map(objects.map(({ id, name, color }) => {
       const value = parseInt(color.slice(1), 16);
-      return [id, [value >> 16, (value >> 8) & 255, value & 255]];
+      return [id, { name, color: (value >> 16) | (value & 0xff00) | ((value & 255) << 16) }];
     }));
-    this.paintMask();
+    if (JSON.stringify([...this.objects]) !== before) this.paintMask();
   }
 
   /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
@@ -170,27 +163,27 @@ export class Viewer {
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
-    /** Ids of the visible objects. @type {Set<number>} */
+    /** Ids of the objects on the frame. @type {Set<number>} */
     const shown = new Set();
     let [index, last, inside, edge, around] = [0, 0, 0, 0, 0];
-    /** @type {[number, number, number] | undefined} */
-    let color;
+    /** @type {{name: string, color: number} | undefined} */
+    let object;
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1, index += 1) {
         const id = ids[index];
         if (id === 0) continue;
         if (id !== last) {
           last = id;
-          color = this.colors.get(id);
-          if (color) {
+          object = this.objects.get(id);
+          if (object) {
+            const { color } = object;
             shown.add(id);
-            const [red, green, blue] = color;
-            edge = (red | (green << 8) | (blue << 16) | (255 << 24)) >>> 0;
-            inside = ((edge & 0xffffff) | (alpha << 24)) >>> 0;
-            around = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
+            edge = (color | (255 << 24)) >>> 0;
+            inside = (color | (alpha << 24)) >>> 0;
+            around = 0.3 * (color & 255) + 0.59 * ((color >> 8) & 255) + 0.11 * (color >> 16) > 90 ? DARK : LIGHT;
           }
         }
-        if (!color) continue;
+        if (!object) continue;
         const left = x ? index - 1 : index;
         const right = x < width - 1 ? index + 1 : index;
         const above = y ? index - width : index;
@@ -202,8 +195,8 @@ export class Viewer {
       }
     }
     context.putImageData(image, 0, 0);
-    const names = [...this.names].filter(([id]) => shown.has(id)).map(([, name]) => name);
-    this.canvas.setAttribute('aria-description', names.length ? `Masks: ${names.join(', ')}` : 'No masks');
+    const names = [...this.objects].filter(([id]) => shown.has(id)).map(([, { name }]) => name);
+    this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
     this.draw();
   }
 
@@ -234,6 +227,7 @@ export class Viewer {
     for (const sketch of this.sketches) this.drawSketch(sketch);
     if (this.cursor) this.drawCursor(this.cursor);
   }
+
   /** Draw in CSS pixels. @param {Sketch} sketch */
   drawSketch({ points, width = 0, color, closed, corners, marks }) {
     const { context } = this;
