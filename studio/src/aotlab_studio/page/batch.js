@@ -2,7 +2,7 @@
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
-import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, RowList } from './dom.js';
+import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, RowList, showStatus } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -21,7 +21,7 @@ class BatchPage {
     this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
     /** Whether the list could not be read. */
     this.failed = false;
-    connectPerson(() => this.showMessage(''));
+    connectPerson(() => showStatus(''));
     element('filter').append(...makeStatusOptions());
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
@@ -40,7 +40,7 @@ class BatchPage {
   async refresh() {
     try {
       this.clips = await fetchClips('');
-      if (this.failed) this.showMessage('');
+      if (this.failed) showStatus('');
       this.failed = false;
       this.show();
     } catch (error) {
@@ -75,7 +75,7 @@ class BatchPage {
       field.defaultValue = field.value; // nothing is being typed
       sending = true;
       const message = { status: list.value, note, digest: shown?.digest }; // of the masks that the row shows
-      if (this.checkPerson() && await this.post(`clips/${address}`, message)) this.showMessage('');
+      if (this.checkPerson() && await this.post(`clips/${address}`, message)) showStatus('');
       sending = false;
       await this.refresh();
     };
@@ -99,18 +99,18 @@ class BatchPage {
   async trackAll() {
     if (!this.checkPerson()) return;
     const answer = await this.post('track', null);
-    if (answer) this.showMessage(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
+    if (answer) showStatus(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
     await this.refresh();
   }
 
   /** Write the masks of all corrected and accepted clips. */
   async exportClips() {
-    this.showMessage('Exporting…');
+    showStatus('Exporting…');
     const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
     const answer = await this.post('export', [...boxes].map((box) => box.name));
     if (!answer) return;
     const { names, problems } = await answer.json();
-    this.showMessage([`${countText(names.length, 'clip')} exported.`, ...problems].join(' '), problems.length > 0);
+    showStatus([`${countText(names.length, 'clip')} exported.`, ...problems].join(' '), problems.length > 0);
   }
 
   /**
@@ -135,7 +135,7 @@ class BatchPage {
 
   openNext() {
     const found = findNext(this.clips);
-    if (!found) this.showMessage('No clip needs work.');
+    if (!found) showStatus('No clip needs work.');
     else if (this.checkPerson()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
   }
 
@@ -143,7 +143,7 @@ class BatchPage {
   checkPerson(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();
-    this.showMessage('Type your name first, so that others see who has a clip open.', true);
+    showStatus('Type your name first, so that others see who has a clip open.', true);
     element('person').focus();
     return false;
   }
@@ -151,13 +151,7 @@ class BatchPage {
   /** @param {unknown} error a `TypeError` if nothing answers */
   showError(error) {
     const advice = error instanceof TypeError ? '. Is the program still running?' : '';
-    this.showMessage(`${error instanceof Error ? error.message : error}${advice}`, true);
-  }
-
-  /** @param {string} text @param {boolean} [problem] */
-  showMessage(text, problem = false) {
-    element('status').textContent = text;
-    element('status').className = problem ? 'error' : '';
+    showStatus(`${error instanceof Error ? error.message : error}${advice}`, true);
   }
 }
 

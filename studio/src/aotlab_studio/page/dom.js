@@ -100,17 +100,25 @@ export function drawOncePerRefresh(draw) {
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/** Call a function whenever the window moves to a screen of another density. @param {() => void} run */
-export function watchDensity(run) {
-  const again = () => {
+/** Call a function whenever elements change their size, or the window moves to a screen of another density. @param {() => void} run @param {Element[]} targets */
+export function watchSize(run, ...targets) {
+  const observer = new ResizeObserver(run);
+  for (const target of targets) observer.observe(target);
+  const watchDensity = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', () => {
     run();
-    watchDensity(run);
-  };
-  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', again, { once: true });
+    watchDensity();
+  }, { once: true });
+  watchDensity();
 }
 
 /** @param {number} count @param {string} noun */
 export const countText = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+/** Show a message in the header. @param {string} text @param {boolean} [problem] */
+export function showStatus(text, problem = false) {
+  element('status').textContent = text;
+  element('status').className = problem ? 'error' : '';
+}
 
 const PERSON_COOKIE = 'aotlab_person';
 

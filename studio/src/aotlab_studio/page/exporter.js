@@ -3,7 +3,7 @@
 
 import { countText, createElement, element, onSubmit, readNumber, toast } from './dom.js';
 
-/** Outputs that are chosen together. @type {Record<string, string[]>} */
+/** Outputs that are selected together. @type {Record<string, string[]>} */
 const PRESETS = {
   Masks: ['masks', 'overlay'], Editor: ['objects', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
 };

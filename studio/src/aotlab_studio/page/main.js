@@ -3,7 +3,7 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements, RowList } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements, RowList, showStatus } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -221,10 +221,9 @@ export class App {
   }
 
   /** @param {string} text @param {boolean} [problem] */
-  showMessage(text, problem = false) {
+  showMessage(text, problem) {
     this.messageCount += 1;
-    element('status').textContent = text;
-    element('status').className = problem ? 'error' : '';
+    showStatus(text, problem);
   }
 
   /** Select an object, and drop unfinished input for another. @param {number} id */

@@ -65,13 +65,7 @@ export class DrawingQueue {
     };
   }
 
-  /**
-   * Send a message after those before it; parameters as of `keep`.
-   * @template {Repeatable} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   * @param {Selection} [target]
-   */
+  /** As `keep`, and send it after those before. @template {Repeatable} A @param {A} action @param {Actions[A]['message']} message @param {Selection} [target] */
   push(action, message, target) {
     return this.run(this.keep(action, message, target));
   }

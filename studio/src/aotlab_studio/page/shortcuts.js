@@ -125,8 +125,8 @@ export function bindings(app) {
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.setTool(name) })),
-      { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving() },
-      { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
+      { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving(), buttons: ['minus'] },
+      { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), buttons: ['smaller', 'larger'] },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
       { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => app.send('stop', {}) },
       { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo(), buttons: ['undo'] },

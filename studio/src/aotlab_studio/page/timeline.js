@@ -3,7 +3,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { countText, drawOncePerRefresh, element, elements, readNumber, watchDensity, wheelFactor } from './dom.js';
+import { countText, drawOncePerRefresh, element, elements, readNumber, watchSize, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').Item} Item */
@@ -61,9 +61,7 @@ export class Timeline {
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    const observer = new ResizeObserver(() => this.redraw());
-    for (const shown of elements('strips', 'thumbnails')) observer.observe(shown);
-    watchDensity(() => this.redraw());
+    watchSize(() => this.redraw(), ...elements('strips', 'thumbnails'));
     this.colors = readColors();
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));

@@ -1,5 +1,5 @@
 // @ts-check
-/** Tools, the chosen one and its unfinished input. Pointer and keyboard share press, move and release. */
+/** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
 import { countText, toast } from './dom.js';
@@ -39,9 +39,7 @@ const CLOSE_DISTANCE = 8;
 /** @type {Tool[]} */
 export const TOOLS = [
   {
-    name: 'box',
-    key: 'X',
-    icon: 'square-dashed',
+    name: 'box', key: 'X', icon: 'square-dashed',
     help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask selects it.',
     prompts: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
@@ -51,18 +49,13 @@ export const TOOLS = [
     }),
   },
   {
-    name: 'click',
-    key: 'C',
-    icon: 'mouse-pointer-click',
+    name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
-    prompts: true,
-    takesPoints: true,
+    prompts: true, takesPoints: true,
     press: (toolbox, point) => releaseMark(toolbox, point),
   },
   {
-    name: 'scribble',
-    key: 'Z',
-    icon: 'signature',
+    name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
     prompts: true,
     release: (toolbox) => releaseScribble(toolbox, toolbox.points),
@@ -70,17 +63,13 @@ export const TOOLS = [
   { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', round: true, release: sendStroke },
   { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', round: true, erases: true, release: sendStroke },
   {
-    name: 'lasso',
-    key: 'L',
-    icon: 'lasso',
+    name: 'lasso', key: 'L', icon: 'lasso',
     help: 'Lasso: drag around the object. With Shift: remove.',
     release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
     shape: ({ points }) => ({ points, closed: true, corners: false }),
   },
   {
-    name: 'polygon',
-    key: 'P',
-    icon: 'pentagon',
+    name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
     takesPoints: true,
     press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
@@ -88,9 +77,7 @@ export const TOOLS = [
     shape: ({ points }) => ({ points, closed: false, corners: true }),
   },
   {
-    name: 'reassign',
-    key: 'O',
-    icon: 'arrow-left-right',
+    name: 'reassign', key: 'O', icon: 'arrow-left-right',
     help: 'Reassign: click on a part of another object to move it to the selected object.',
     takesPoints: true,
     press: async ({ app, viewer }, point) => {
@@ -100,9 +87,7 @@ export const TOOLS = [
     },
   },
   {
-    name: 'split',
-    key: 'G',
-    icon: 'scissors',
+    name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new object.',
     takesPoints: true,
     press: async ({ app, app: { selectedId } }, point) => {
@@ -113,42 +98,34 @@ export const TOOLS = [
   { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', takesPoints: true },
 ];
 
-/** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
+/** Handle a box: make a mask of it; a small one is a click. @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
   if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.scale)) {
-    toolbox.points = [];
     await releaseMark(toolbox, first);
-    return;
-  }
-  if (toolbox.removing) {
+  } else if (toolbox.removing) {
     toolbox.dropPoints();
     toolbox.app.showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
-    return;
+  } else {
+    await suggest(toolbox, { box: area });
   }
-  await suggest(toolbox, { box: area });
 }
 
 /** Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click. @param {Toolbox} toolbox @param {Point[]} points */
 async function releaseScribble(toolbox, points) {
-  const { removing, viewer: { size } } = toolbox;
-  const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
-  if (line.length < 2) {
-    toolbox.points = [];
-    await releaseMark(toolbox, points[0]);
-    return;
-  }
-  const prompts = removing
-    ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
-    : { scribble: toPairs(line) };
-  await suggest(toolbox, prompts);
+  const { width, height } = toolbox.viewer.size;
+  const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
+  if (line.length < 2) await releaseMark(toolbox, points[0]);
+  else if (!toolbox.removing) await suggest(toolbox, { scribble: toPairs(line) });
+  else await suggest(toolbox, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
 }
 
 /** Handle a click: correct the selected object's mask, select another object, or make a mask. @param {Toolbox} toolbox @param {Point} point */
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
   const positive = !toolbox.removing;
+  toolbox.points = [];
   if (toolbox.repeated) return;
   const other = positive && idAt(viewer.labels, point);
   if (other) {

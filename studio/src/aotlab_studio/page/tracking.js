@@ -183,17 +183,12 @@ export class Review {
   /** Fetch checks and strips; during a request, once more after it. @param {boolean} [strips] false: checks only */
   refresh(strips = true) {
     this.changed = { checks: true, strips: strips || this.changed.strips };
-    this.refreshing ??= this.fetchAll();
+    this.refreshing ??= this.fetchChanged().catch((error) => this.app.showError(error)).finally(() => { this.refreshing = null; });
     return this.refreshing;
   }
 
-  async fetchAll() {
-    try {
-      while (this.changed.checks) await this.fetch();
-    } catch (error) {
-      this.app.showError(error);
-    }
-    this.refreshing = null;
+  async fetchChanged() {
+    while (this.changed.checks) await this.fetch();
   }
 
   async fetch() {

@@ -1,7 +1,7 @@
 // @ts-check
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, watchDensity } from './dom.js';
+import { drawOncePerRefresh, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
@@ -44,8 +44,7 @@ export class Viewer {
     this.pointer = null;
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    new ResizeObserver(() => this.resize()).observe(canvas);
-    watchDensity(() => this.resize());
+    watchSize(() => this.resize(), canvas);
   }
 
   /** @param {[number, number]} size height and width of the frames */
