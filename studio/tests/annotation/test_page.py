@@ -285,6 +285,21 @@ def test_controls_have_names_and_the_page_fits(page):
     assert sides == list(VIEWPORT.values())
 
 
+def test_focus_is_visible_on_every_kind_of_control(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.mouse.move(2, 2)
+    controls = (
+        "#view", "#minus", "#frame", "#clip-status", "#load", "#fill", "#strips", "#objects [type=color]",
+        "#objects [name=select1]",
+    )  # fmt: skip
+    for control in controls:
+        page.tab.evaluate("document.activeElement.blur()")
+        before = page.tab.screenshot()
+        page.tab.locator(control).evaluate("control => control.focus({ focusVisible: true })")
+        assert page.tab.screenshot() != before, control
+
+
 CONTRASTS = """() => {
     const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
     const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
@@ -1191,6 +1206,7 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, session, action):
     page.tab.click(f"#{action}")
     if action == "merge":
         page.tab.click("#merge-dialog button[value=merge]")
+        page.selected("object 1")
     page.objects(1)
     page.key_done("Control+z")
     page.objects(2)

@@ -22,11 +22,7 @@ export class EditHistory {
     }
   }
 
-  /**
-   * Show a message about a step with a button that undoes it, if it still is the last.
-   * @param {{step: number} | undefined} answer undefined: it failed
-   * @param {string} text
-   */
+  /** Show a message about a step with a button that undoes it. @param {{step: number} | undefined} answer undefined: it failed @param {string} text */
   offer(answer, text) {
     if (answer) toast(text, { Undo: () => this.undo(answer.step) });
   }

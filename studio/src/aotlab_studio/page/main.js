@@ -10,7 +10,7 @@ import { EditHistory } from './history.js';
 import { createObjectRow, ObjectFields } from './objects.js';
 import { connectControls, showTools } from './panels.js';
 import { Playback } from './playback.js';
-import { DrawingQueue } from './queue.js';
+import { EditQueue } from './queue.js';
 import { loadSettings, restoreSettings } from './settings.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
@@ -40,7 +40,7 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
-    this.queue = new DrawingQueue(this);
+    this.queue = new EditQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(this);
@@ -117,7 +117,7 @@ export class App {
     this.clip.setStatus(state.status, state.note);
     this.history.show(state);
     this.review.setNotes(state.notes);
-    this.fields.setClasses(state.classes);
+    this.fields.classes.show(state.classes);
     this.setObjects(state.objects);
   }
 

@@ -58,6 +58,7 @@ export class ObjectFields {
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
     this.name = new TextField(name, (id, text) => !text || app.change(id, { name: text }));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
+    /** Classes that are offered. @type {RowList<string>} */
     this.classes = new RowList(element('classes'), (value) => value, (value) => ({ line: createElement('option', { value }), show() {} }));
     this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
   }
@@ -69,11 +70,6 @@ export class ObjectFields {
     this.name.show(item.id, item.name);
     this.className.show(item.id, item.class_name);
     this.attributes.show(item.id, Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', '));
-  }
-
-  /** Offer the classes of the project. @param {string[]} names */
-  setClasses(names) {
-    this.classes.show(names);
   }
 }
 
@@ -92,7 +88,9 @@ export async function openMerge(app) {
   element('merge-into').replaceChildren(...others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name })));
   if (!(await showDialog(element('merge-dialog')))) return;
   const into = Number(element('merge-into').value);
-  app.history.offer(await app.queue.push('merge_objects', { object_id: from.id, into }), `${from.name} merged into ${app.getName(into)}`);
+  const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
+  if (answer) app.select(into);
+  app.history.offer(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
 /** Load the masks of the chosen file. @param {App} app */

@@ -13,7 +13,7 @@
 const fill = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-export class DrawingQueue {
+export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
@@ -73,6 +73,6 @@ export class DrawingQueue {
   /** Send all unacknowledged messages, as the page closes; an object that is still to be made is the same as for the drawing before. */
   flush() {
     const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...fill(message, target), id, do: action }));
-    if (messages.length) this.app.connection.sendDrawings(messages);
+    if (messages.length) this.app.connection.sendEdits(messages);
   }
 }

@@ -78,7 +78,7 @@ export class Timeline {
   /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
   annotated() {
     let [first, last] = [this.count, -1];
-    for (const { id } of this.objects) {
+    for (const { id } of this.app.objects) {
       this.rows.get(id)?.forEach((code, frame) => {
         if (code !== '-') [first, last] = [Math.min(first, frame), Math.max(last, frame)];
       });
@@ -111,10 +111,6 @@ export class Timeline {
   setStrips(strips) {
     this.rows = new Map(Object.entries(strips).map(([id, row]) => [Number(id), [...row]]));
     this.redraw();
-  }
-
-  get objects() {
-    return this.app.objects;
   }
 
   get count() {
@@ -199,7 +195,7 @@ export class Timeline {
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   objectAt(event) {
-    return this.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
+    return this.app.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
@@ -240,7 +236,7 @@ export class Timeline {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.objects.length) * ROW_HEIGHT + 2;
+    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
     const { context, canvas: { clientWidth: width }, app: { playback: { frame } } } = this;
     for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
@@ -281,12 +277,12 @@ export class Timeline {
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.textBaseline = 'middle';
-    this.objects.forEach((object, index) => this.drawName(context, object, RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1));
+    this.app.objects.forEach((object, index) => this.drawName(context, object, RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1));
     context.beginPath();
     context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, this.strips.height);
     context.clip();
     this.drawTicks(context);
-    this.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
+    this.app.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
     for (const [start, end] of this.outdated) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
     const end = this.frameToX(Math.min(this.count, this.editable[1] + 1));
     context.fillStyle = colors.empty;
@@ -369,7 +365,7 @@ export class Timeline {
 
   /** Hatch frames whose tracked masks are older than a correction. @param {CanvasRenderingContext2D} context @param {number} left @param {number} right */
   hatch(context, left, right) {
-    const height = this.objects.length * ROW_HEIGHT;
+    const height = this.app.objects.length * ROW_HEIGHT;
     context.save();
     context.beginPath();
     context.rect(left, RULER_HEIGHT - 4, right - left, height + 4);

@@ -254,10 +254,8 @@ export class Toolbox {
 
   /** Drop unfinished input, and hide what was sent. */
   cancel() {
-    this.points = [];
-    this.sent = [];
-    this.down = false;
-    this.show();
+    [this.sent, this.down] = [[], false];
+    this.dropPoints();
   }
 
   dropPoints() {
