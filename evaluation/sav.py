@@ -17,7 +17,7 @@ from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.matching import order_names
+from aotlab.media.matching import list_image_files, order_names
 from aotlab.utils.errors import InputError
 
 
@@ -63,7 +63,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
     folders = sequence.object_folders
     paths = {
-        object_id: order_names(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)
+        object_id: list_image_files(folders[object_id], (".png",))[1:-1] for object_id in sorted(folders)
     }
     present_by_id = {
         object_id: {path.stem: bool(read_mask(path).any()) for path in paths[object_id]}
@@ -102,7 +102,8 @@ def write_object_results(output: Path, results: Path, folders: Mapping[int, Path
         InputError: a result is missing or not a mask, or a file cannot be written.
     """
     names = {
-        object_id: {path.name for path in folder.glob("[!.]*.png")} for object_id, folder in folders.items()
+        object_id: {path.name for path in list_image_files(folder, (".png",))}
+        for object_id, folder in folders.items()
     }
     for name in sorted(set().union(*names.values())):
         ids = read_mask(results / name) if (results / name).is_file() else None

@@ -15,12 +15,24 @@ from aotlab.utils.numbers import join_first
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",
+    ".flv", ".ogv", ".wmv", ".gif",
+)  # fmt: skip
+"""suffixes of video files in a folder"""
 SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".json")
 """suffixes of images and of files of labels named after them"""
 MAX_NAMES = 3
 """largest number of names of each kind in a message"""
 
 Name = TypeVar("Name", str, Path)
+
+
+def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Return the files of a folder with one of these suffixes, in natural order; hidden files are skipped."""
+    return order_names(
+        path for path in folder.iterdir() if path.name[0] != "." and path.suffix.lower() in suffixes
+    )
 
 
 def order_names(names: Iterable[Name]) -> list[Name]:

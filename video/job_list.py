@@ -19,7 +19,7 @@ from typing import Any
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import JOB_RECORD
-from aotlab.media.matching import IMAGE_SUFFIXES, order_names
+from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
@@ -30,11 +30,8 @@ from aotlab.video.job import MASK_SUFFIXES, PROMPT_FIELDS, Job, join_numbers, pa
 
 log = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (
-    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",
-    ".flv", ".ogv", ".wmv", ".gif", ".tif", ".tiff",
-)  # fmt: skip
-"""suffixes of videos in a folder of videos"""
+FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
+"""suffixes of videos and TIFF stacks in a folder of videos"""
 MAX_LISTED = 10
 """largest number of further wrong lines that are named"""
 
@@ -121,10 +118,8 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
         return False
     if path.is_dir():
-        return not (path / JOB_RECORD).exists() and any(
-            file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()
-        )
-    return path.suffix.lower() in VIDEO_SUFFIXES
+        return not (path / JOB_RECORD).exists() and bool(list_image_files(path))
+    return path.suffix.lower() in FOLDER_SUFFIXES
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:

@@ -571,13 +571,14 @@ def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
     assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
 
 
-def test_digest_of_a_folder_covers_its_images_only(tmp_path):
+def test_digest_of_a_folder_covers_its_frames_only(tmp_path):
     frames = tmp_path / "frames"
     frames.mkdir()
     (frames / "00000.jpg").write_bytes(b"0")
     job = Job("out", str(frames))
     before = digest_inputs(job, {})
     (frames / ".DS_Store").write_bytes(b"")
+    (frames / "._00000.jpg").write_bytes(b"resource fork")
     (frames / "out").mkdir()
     assert digest_inputs(job, {}) == before
     (frames / "00001.jpg").write_bytes(b"1")
