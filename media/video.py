@@ -94,6 +94,8 @@ def compute_fingerprint(path: Path) -> dict[str, Any]:
 class VideoFrames(FrameSource):
     """A video file, decoded as it is read and rotated as players do."""
 
+    length_is_estimate = True
+
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.damaged = path, path.stem, []
         with open_video(path) as container:
