@@ -16,7 +16,7 @@ import numpy as np
 from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.matching import list_image_files, order_names
 from aotlab.utils.errors import InputError
 
@@ -88,27 +88,3 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
     )
-
-
-def write_object_results(output: Path, results: Path, folders: Mapping[int, Path]) -> int:
-    """Write results as one folder of 0/1 PNGs per object; return the number of files.
-
-    Args:
-        output: receives a folder per object, named like its annotations, with the same frames.
-        results: as in `SeparateObjects`.
-        folders: annotation folder of each object.
-
-    Raises:
-        InputError: a result is missing or not a mask, or a file cannot be written.
-    """
-    names = {
-        object_id: {path.name for path in list_image_files(folder, (".png",))}
-        for object_id, folder in folders.items()
-    }
-    for name in sorted(set().union(*names.values())):
-        ids = read_mask(results / name) if (results / name).is_file() else None
-        for object_id, folder in folders.items():
-            if name in names[object_id]:
-                mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == object_id
-                write_mask(output / folder.name / name, mask.astype(np.uint8))
-    return sum(len(files) for files in names.values())
