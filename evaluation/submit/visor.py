@@ -13,7 +13,7 @@ import numpy as np
 from aotlab.evaluation.sequence_scores import find_unknown_ids
 from aotlab.evaluation.submit.archive import open_archive, write_entry
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import list_ids, read_mask
+from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_json, reading
 
@@ -85,6 +85,6 @@ def _make_entry(
     }
     annotations = [
         {"name": names[object_id], "segments": trace_polygons(labels == object_id)}
-        for object_id in sorted(list_ids(labels))
+        for object_id in np.unique(labels[labels > 0]).tolist()
     ]
     return {"image": image, "annotations": annotations}
