@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask
@@ -44,19 +44,39 @@ class SeparateObjects(ScoringPlan):
         Raises:
             InputError: a file is missing or not a mask, or sizes differ.
         """
-        name = frame.name
-        ids = read_mask(results / name) if (results / name).is_file() else None
+        predictions, unknown = read_object_results(results, frame.name, self.object_folders)
         values = np.full((2, len(self.ids)), np.nan)
         for index, (object_id, folder) in enumerate(self.object_folders.items()):
-            if not (folder / name).is_file():
-                continue
-            annotation = read_mask(folder / name) > 0
-            path = results / name if ids is not None else results / folder.name / name
-            prediction = read_mask(path) > 0 if ids is None else ids == object_id
-            require_image_size(prediction, annotation.shape, path, "its annotation")
-            values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
-        extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *self.object_folders}
-        return values, extra
+            if object_id in predictions:
+                path, prediction = predictions[object_id]
+                annotation = read_mask(folder / frame.name) > 0
+                require_image_size(prediction, annotation.shape, path, "its annotation")
+                values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
+        return values, unknown
+
+
+def read_object_results(
+    results: Path, name: str, folders: Mapping[int, Path]
+) -> tuple[dict[int, tuple[Path, np.ndarray]], set[int]]:
+    """Return the result file and H×W bool mask of each object with an annotation on a frame, and unknown ids.
+
+    Args:
+        results: as in `SeparateObjects`.
+        name: file name of the frame's masks.
+        folders: annotation folder of each object.
+
+    Raises:
+        InputError: a file is missing or not a mask.
+    """
+    annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
+    path = results / name
+    if path.is_file():
+        ids = read_mask(path)
+        return {object_id: (path, ids == object_id) for object_id in annotated}, find_unknown_ids(
+            ids, [*folders]
+        )
+    paths = {object_id: results / folder.name / name for object_id, folder in annotated.items()}
+    return {object_id: (path, read_mask(path) > 0) for object_id, path in paths.items()}, set()
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from aotlab.media.regions import MAX_ID
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import reading
 from aotlab.utils.numbers import require
@@ -216,7 +217,7 @@ def _parse_numbers(kind: str, text: str) -> tuple[int | None, int, tuple[float, 
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(value)
-    if match is None or not 0 < object_id < 65536:
+    if match is None or not 0 < object_id <= MAX_ID:
         form, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
             f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {form}, for example {example} or "

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.evaluation.sav import read_object_results
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.masks import write_mask
 from aotlab.media.matching import list_image_files
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
@@ -30,14 +31,12 @@ def write_object_folders(videos: Sequence[Video], results: Path, output: Path) -
 
 
 def _write_video(video: Video, results: Path, output: Path) -> int:
-    names = {
-        object_id: {path.name for path in list_image_files(folder, (".png",))}
-        for object_id, folder in video.object_folders.items()
-    }
-    for name in sorted(set().union(*names.values())):
-        ids = read_mask(results / name) if (results / name).is_file() else None
-        for object_id, folder in video.object_folders.items():
-            if name in names[object_id]:
-                mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == object_id
-                write_mask(output / folder.name / name, mask.astype(np.uint8))
-    return sum(map(len, names.values()))
+    folders, count = video.object_folders, 0
+    for name in sorted(
+        {path.name for folder in folders.values() for path in list_image_files(folder, (".png",))}
+    ):
+        masks, _ = read_object_results(results, name, folders)
+        for object_id, (_, mask) in masks.items():
+            write_mask(output / folders[object_id].name / name, mask.astype(np.uint8))
+        count += len(masks)
+    return count
