@@ -33,7 +33,6 @@ from aotlab.utils.plugins import (
     list_mask_formats,
     list_plugins,
     load_plugin,
-    suggest_studio,
 )
 
 log = logging.getLogger(__name__)
@@ -120,6 +119,13 @@ def find_mask_writer(name: str) -> MaskWriter:
     require_known(name, known, f"format {name}: unknown", remedy)
     writer: MaskWriter = load_plugin(plugins[name])
     return writer
+
+
+def suggest_studio() -> str:
+    """Return the remedy for an unknown format, to follow a message; empty if aotlab-studio is installed."""
+    if list_plugins(MASK_WRITERS):
+        return ""
+    return "; the package aotlab-studio has more: pip install ./studio in a checkout"
 
 
 def _find_tracked_masks(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.utils.versioned_json import load_record, save_record
+from aotlab.utils.versioned_files import load_record, save_record
 
 JOB_RECORD = ".track.json"
 """file in a folder of results that states their job"""

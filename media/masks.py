@@ -11,9 +11,8 @@ from PIL import Image
 from aotlab.media.images import is_lossless, open_image, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.regions import MAX_ID
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_type
 from aotlab.utils.files import atomic_path
-from aotlab.utils.numbers import require_type
 
 log = logging.getLogger(__name__)
 

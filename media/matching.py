@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import join_first
+from aotlab.utils.text import join_truncated
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
@@ -187,4 +187,4 @@ def _normalize(name: str) -> str:
 
 
 def _shorten(names: Sequence[str]) -> str:
-    return join_first([repr(name[:60]) for name in dict.fromkeys(names)], MAX_NAMES)
+    return join_truncated([repr(name[:60]) for name in dict.fromkeys(names)], MAX_NAMES)

@@ -11,9 +11,8 @@ from typing import Any, cast
 import numpy as np
 
 from aotlab.media.regions import MAX_ID
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
-from aotlab.utils.numbers import require
 from aotlab.utils.value_syntax import parse_frame_object
 
 log = logging.getLogger(__name__)

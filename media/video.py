@@ -27,9 +27,9 @@ from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import list_images, require_image_size
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require, require_range, require_type
 from aotlab.utils.files import digest_samples, reading, require_existing
-from aotlab.utils.numbers import POSITIVE, require, require_range, require_type
+from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 
 if TYPE_CHECKING:

@@ -56,9 +56,10 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     Args:
         errors: further types of errors, of a library that writes the file.
     """
+    caught: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield
-    except (OSError, *errors) as error:
+    except caught as error:
         number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
         remedy = "free space or " if number in (errno.ENOSPC, errno.EDQUOT) else ""
         raise InputError(f"{path}: cannot be written ({reason}); {remedy}choose another folder") from error

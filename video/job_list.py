@@ -23,7 +23,7 @@ from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.media.prompt import parse_prompts
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
-from aotlab.utils.numbers import join_first
+from aotlab.utils.text import join_truncated
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
 from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import MASK_SUFFIXES, PROMPT_FIELDS, Job, join_numbers, parse_class_names
@@ -47,7 +47,7 @@ class WrongLinesError(InputError):
     def __init__(self, problems: Sequence[tuple[int, InputError]], jobs: list[Job]) -> None:
         first, message = problems[0]
         others = list(dict.fromkeys(number for number, _ in problems if number != first))
-        listed = join_first(others, MAX_LISTED)
+        listed = join_truncated(others, MAX_LISTED)
         super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
         self.problems, self.jobs = [problem for _, problem in problems], jobs
         self.lines = [first, *others]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from aotlab.media.annotations import MaskWriter, find_mask_writer
+from aotlab.media.annotations import MaskWriter, find_mask_writer, suggest_studio
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
@@ -25,7 +25,7 @@ from aotlab.utils.errors import InputError, require_known, require_module
 from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
-from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin, suggest_studio
+from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin
 from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main, report_result
-from aotlab.utils.versioned_json import save_record
+from aotlab.utils.versioned_files import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
