@@ -16,9 +16,9 @@ from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, RECIPES, find_config
 from aotlab.configs.schema import Config, list_resets
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require, require_choice, require_range
 from aotlab.utils.files import read_text
-from aotlab.utils.numbers import Range, require, require_choice, require_range
+from aotlab.utils.numbers import Range
 
 Settings = TypeVar("Settings", default=Config)
 SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {

@@ -18,8 +18,9 @@ from aotlab.configs.training import (
     TrainConfig,
     Width,
 )
+from aotlab.utils.errors import require
 from aotlab.utils.files import require_file_name
-from aotlab.utils.numbers import Range, require
+from aotlab.utils.numbers import Range
 
 STRIDES = (16, 8, 4)
 Dim = Annotated[int, Range(16, 2**16, multiple=16)]

@@ -42,7 +42,8 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
-from aotlab.utils.numbers import align_columns, format_bytes, format_count, join_first
+from aotlab.utils.numbers import format_bytes
+from aotlab.utils.text import align_columns, format_count, join_truncated
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, strip_credentials
 
 if TYPE_CHECKING:
@@ -310,10 +311,12 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     for summary in result.summaries:
         print(summary)
     if result.cuts:
-        print(f"{format_count(len(result.cuts), 'cut')}, before frame {join_first(result.cuts, MAX_LISTED)}")
+        print(
+            f"{format_count(len(result.cuts), 'cut')}, before frame {join_truncated(result.cuts, MAX_LISTED)}"
+        )
     if result.damaged_frames:
         damaged = format_count(len(result.damaged_frames), "damaged frame")
-        listed = join_first(result.damaged_frames, MAX_LISTED)
+        listed = join_truncated(result.damaged_frames, MAX_LISTED)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.corrupt_packets:
         pieces = format_count(result.corrupt_packets, "corrupt packet")
@@ -359,7 +362,7 @@ def track_list(jobs: Sequence[Job], run: Run) -> int:
     if stop.is_set():
         ended = {record.name for record in records}
         names = [] if run.shard else [job.name for job in jobs if job.name not in ended]
-        unfinished = f", not finished: {join_first(names, MAX_LISTED)}" if names else ""
+        unfinished = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
         return SIGNAL_STATUS + stop.signal_number
     return status

@@ -50,9 +50,8 @@ class FrameSelection:
         by_name: bool = False,
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
-        self._estimated = (
-            video if isinstance(video, VideoFrames) else None
-        )  # a header may state too few frames
+        # see `FrameSource.length_is_estimate`
+        self._estimated = video if isinstance(video, VideoFrames) else None
         self.first = 0
         """index of the first frame"""
         self.last = None if video.length is None else video.length - 1

@@ -14,9 +14,8 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.prompt import Prompt, parse_prompts
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_type
 from aotlab.utils.files import require_file_name, sibling_path
-from aotlab.utils.numbers import require_type
 from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, parse_frame_object, strip_credentials
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, suggest_object
 from aotlab.video.outputs import estimate_bytes

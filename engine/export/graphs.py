@@ -55,11 +55,10 @@ from aotlab.networks.model import (
 )
 from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
-from aotlab.utils.errors import require_extra
+from aotlab.utils.errors import require, require_extra
 from aotlab.utils.files import make_folder, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked
-from aotlab.utils.numbers import require
-from aotlab.utils.versioned_json import FileKind, wrap
+from aotlab.utils.versioned_files import FileKind, wrap
 
 if TYPE_CHECKING:
     import onnx

@@ -59,10 +59,9 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import sha256
-from aotlab.utils.numbers import require
-from aotlab.utils.versioned_json import reading_kind
+from aotlab.utils.versioned_files import reading_kind
 
 log = logging.getLogger(__name__)
 

@@ -35,10 +35,9 @@ from aotlab.media.labeled_video import Video
 from aotlab.networks.preprocess import STRIDE
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import InputError, RunStopped, require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
-from aotlab.utils.numbers import require
 from aotlab.utils.processes import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,6 @@
 """COCO JSON: read by pycocotools, and back."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from pycocotools.coco import COCO
@@ -64,8 +63,7 @@ def test_frame_ids_count_for_videos_without_names(tree, read):
         image["file_name"] = f"{image['frame_id'] + 1:05d}.jpg"
     tree["annotations"] = [record for record in tree["annotations"] if record["image_id"] < LENGTH]
     tree["images"] = tree["images"][:-1]
-    source = SimpleNamespace(name="clip", size=SIZE, length=LENGTH, rate=24, named=False, stem=VIDEO.stem)
-    assert (read(tree, VideoInfo.from_source(source)).mask(0) == labels(0)).all()
+    assert (read(tree, VideoInfo("clip", SIZE, LENGTH)).mask(0) == labels(0)).all()
 
 
 def test_two_images_of_one_id_rejected(tree, read):

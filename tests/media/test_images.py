@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from aotlab.evaluation.submission import find_mask_problem
+from aotlab.evaluation.submit.archive import find_mask_problem
 from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import write_mask
-from aotlab.media.video import open_frames
+from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import CLIP, DEEP, READERS, write_png
@@ -222,6 +222,15 @@ def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
     assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text
 
 
+def test_fingerprint_covers_the_frames_only(tmp_path):
+    for index in range(3):
+        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
+    before = compute_fingerprint(tmp_path)
+    (tmp_path / "._0.jpg").write_bytes(b"resource fork")
+    write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
+    assert compute_fingerprint(tmp_path) == before
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_masks_beside_equally_many_frames_are_no_frames(tmp_path, monkeypatch, caplog, reverse):
     for index in range(3):
@@ -230,6 +239,7 @@ def test_masks_beside_equally_many_frames_are_no_frames(tmp_path, monkeypatch, c
     names = sorted(tmp_path.iterdir(), key=lambda path: path.suffix, reverse=reverse)
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter(names))
     assert [path.name for path in list_images(tmp_path)] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert open_frames(tmp_path).length == 3
     assert "0.png has a palette, like a mask; ignored" in caplog.text
 
 
@@ -258,9 +268,10 @@ def test_time_to_list_images_is_proportional_to_their_number(tmp_path, monkeypat
     assert comparisons() < 2000
 
 
-def test_folder_of_videos_is_no_video(tmp_path):
-    for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).touch()
+@pytest.mark.parametrize("suffix", [".mp4", ".mpg", ".M2TS"])
+def test_folder_of_videos_is_no_video(tmp_path, suffix):
+    for stem in ("a", "b"):
+        (tmp_path / f"{stem}{suffix}").touch()
     write_png(tmp_path / "a.png", CLIP[0])
-    with pytest.raises(InputError, match=r"holds videos; give .*a\.mp4, or all of them as --jobs"):
+    with pytest.raises(InputError, match=rf"holds videos; give .*a\{suffix}, or all of them as --jobs"):
         open_frames(tmp_path)

@@ -40,11 +40,15 @@ def test_prompt_without_object_rejected(options, words):
 
 def test_prompt_takes_lists_and_arrays():
     assert Prompt(mask=[[1, 0]]).mask.shape == (1, 2)
-    assert Prompt(box=np.array([150, 2, 310, 410])) == Prompt(box=(150, 2, 310, 410))
+    assert Prompt(box=np.array([150, 2, 310, 410])).box == (150, 2, 310, 410)
     points = np.array([[1, 2], [3, 4]])
     prompt = Prompt(points, np.array([1, 0]), scribble=points)
-    assert prompt == Prompt([(1, 2), (3, 4)], [1, 0], scribble=[(1, 2), (3, 4)])
-    assert len({prompt, Prompt(points, [1, 0], scribble=points)}) == 1
+    assert (prompt.points, prompt.labels, prompt.scribble) == (((1, 2), (3, 4)), (1, 0), ((1, 2), (3, 4)))
+    hash(prompt)  # as a key of a cache
+
+
+def test_prompts_with_different_masks_differ():
+    assert Prompt(mask=np.zeros((2, 2))) != Prompt(mask=np.ones((2, 2)))
 
 
 def test_points_of_the_first_pixels_are_points():

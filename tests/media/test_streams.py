@@ -34,7 +34,7 @@ def test_address_is_read_once_in_order_with_its_times(tmp_path, served):
     assert not source.live
     with pytest.raises(InputError, match="only once"):
         list(source)
-    with pytest.raises(InputError, match="in order only"):
+    with pytest.raises(InputError, match="can only be read sequentially"):
         source.read(0)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.evaluation.submission import ExpectedSequence, check_archive
+from aotlab.evaluation.submit.archive import ExpectedSequence, check_archive
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from tests import miniatures

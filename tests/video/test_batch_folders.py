@@ -12,7 +12,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
-from aotlab.utils.versioned_json import save_record, wrap
+from aotlab.utils.versioned_files import save_record, wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, JobList, claim_folder, write_summary
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job

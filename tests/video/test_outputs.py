@@ -2,7 +2,6 @@
 
 import json
 from fractions import Fraction
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from pycocotools.coco import COCO
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils import errors
@@ -104,7 +104,10 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
 
 
 def test_lost_objects_are_flagged(tmp_path):
-    source = SimpleNamespace(name="in", size=(1, 1), rate=24, length=6)
+    (tmp_path / "in").mkdir()
+    for index in range(6):
+        Image.new("RGB", (1, 1)).save(tmp_path / "in" / f"{index}.png")
+    source = ImageFrames(tmp_path / "in")
     file = find_output("coco").open(tmp_path / "coco.json", source)
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
     for index in range(6):

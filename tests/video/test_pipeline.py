@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.frames import FrameSource
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
@@ -31,7 +32,7 @@ QUIET = JobOptions(progress=False)
 SIX_FRAMES = VideoInfo("six", (32, 32), 6)
 
 
-class Source:
+class Source(FrameSource):
     """Frames of one brightness each; ``at`` runs something before a frame is given."""
 
     name, size, rate, length, variable, live = "fake", (32, 32), Fraction(50), None, False, False
@@ -39,12 +40,6 @@ class Source:
 
     def __init__(self, count=6, at=None, live=False):
         self.count, self.at, self.live, self.given = count, at or {}, live, 0
-
-    def stem(self, index):
-        return f"{index:05d}"
-
-    def time(self, index):
-        return index / self.rate
 
     def __iter__(self):
         for index in range(self.count):

@@ -20,7 +20,7 @@ from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.tools.track import default_output, main, report_result
-from aotlab.utils.versioned_json import save_record
+from aotlab.utils.versioned_files import save_record
 from aotlab.video import resume
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
@@ -532,13 +532,14 @@ def test_earlier_results_that_are_the_video_stay(video, mask, tmp_path, capsys):
     assert (tmp_path / "out" / "masks" / NAMES[0]).exists()
 
 
-def test_digest_of_a_folder_covers_its_images_only(tmp_path):
+def test_digest_of_a_folder_covers_its_frames_only(tmp_path):
     frames = tmp_path / "frames"
     frames.mkdir()
     (frames / "00000.jpg").write_bytes(b"0")
     job = Job("out", str(frames))
     before = digest_inputs(job, {})
     (frames / ".DS_Store").write_bytes(b"")
+    (frames / "._00000.jpg").write_bytes(b"resource fork")
     (frames / "out").mkdir()
     assert digest_inputs(job, {}) == before
     (frames / "00001.jpg").write_bytes(b"1")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from aotlab.engine.benchmark.records import SequenceRecord
 from aotlab.media.job_record import JobRecord
-from aotlab.utils import versioned_json
-from aotlab.utils.versioned_json import RUN_RECORD, read_versioned, unwrap, wrap, write_versioned
+from aotlab.utils import versioned_files
+from aotlab.utils.versioned_files import RUN_RECORD, read_versioned, unwrap, wrap, write_versioned
 from aotlab.video.results import RUN_KIND
 from tests.mutations import mutate_tree
 
@@ -37,7 +37,7 @@ def test_changed_field_rejected(tmp_path, name, caplog):
             caplog.clear()
             assert read_versioned(path, kind, dict) is None
             (message,) = [
-                record.getMessage() for record in caplog.records if record.name == versioned_json.log.name
+                record.getMessage() for record in caplog.records if record.name == versioned_files.log.name
             ]
             assert message.endswith(kind.remedy)
             assert "\n" not in message
