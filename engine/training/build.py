@@ -20,9 +20,8 @@ from aotlab.networks.weights.checkpoints import load_weights, read_card, read_we
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.networks.weights.zoo import HUB_PREFIX, resolve_checkpoint
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
-from aotlab.utils.numbers import require
 
 CPU = torch.device("cpu")
 log = logging.getLogger(__name__)
