@@ -274,7 +274,5 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             preset = None
             require(below.parent != RECIPES, f"base={replaced}: is a recipe; give a preset or a file")
         path = below
-    if preset is not None:
-        find_config(preset)
-        raise InputError(f"base={preset}: {top} has no base to replace; load {preset} instead")
+    require(preset is None, f"base={preset}: {top} has no base to replace; load {preset} instead")
     return files

@@ -83,7 +83,7 @@ class StageConfig:
     stride: Annotated[int, STRIDES] = 16
     """pixels per token"""
     depth: Annotated[int, Range(0, 1000)] = 1
-    """number of blocks; 0: the last stage only refines the output of the previous one"""
+    """number of blocks; 0, in the last stage only: no blocks, which refines the output of the previous stage"""
     shared: bool = False
     """apply one block `depth` times, each time with its own memory, and decode the last output only"""
     heads: Width = 8
@@ -170,19 +170,15 @@ class ModelConfig:
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     """Raise InputError unless the stages form a valid coarse-to-fine stack."""
-    require(bool(stages), "model.stages must hold at least one stage, got none")
     strides = [stage.stride for stage in stages]
     require(
-        strides[0] == 16 and strides == sorted(strides, reverse=True),
+        strides[:1] == [16] and strides == sorted(strides, reverse=True),
         f"model.stages: strides must begin with 16 and go from coarse to fine, got {strides}",
     )
     require(
-        stages[0].depth >= 1, "model.stages.0.depth must be at least 1; only later stages may have no blocks"
-    )
-    require(
-        stages[0].dim in (None, model_dim),
-        f"model.stages.0.dim must be null or model.dim {model_dim}, the width of the encoder's projected map, "
-        f"got {stages[0].dim}",
+        stages[0].depth >= 1 and stages[0].dim in (None, model_dim),
+        f"model.stages.0: depth must be at least 1 and dim null or model.dim {model_dim}, the width of the encoder's "
+        f"projected map, got depth {stages[0].depth} and dim {stages[0].dim}",
     )
     for number, stage in enumerate(stages):
         dim = model_dim if stage.dim is None else stage.dim
@@ -220,10 +216,9 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
         method.strides is None or strides == method.strides,
         f"model.stages: {name} has stages at strides {method.strides}, got {strides}",
     )
-    require(all(stage.depth for stage in stages[:-1]), "model.stages: only the last stage may have depth: 0")
     require(
-        not method.refines or stages[-1].depth == 0,
-        f"model.stages.{len(stages) - 1}.depth must be 0 with {name}, got {stages[-1].depth}",
+        all(stage.depth for stage in stages[:-1]) and not (method.refines and stages[-1].depth),
+        f"model.stages: depth must be 0 in the last stage only, which {name} {'needs' if method.refines else 'may'}",
     )
 
 

@@ -67,14 +67,14 @@ class AOSTBlock(Block):
         init_xavier(self)
 
     def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
-        """Tokens B×L×C to the same and their state; see `Block.project`."""
+        """Tokens B×L×C to the same, and their state."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
 
     def attend(
         self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
     ) -> tuple[Tensor, AOSTState]:
-        """Tokens B×L×C to the same; see `Block.attend`."""
+        """Tokens B×L×C to the same."""
         long, short = memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
@@ -130,8 +130,8 @@ class AOST(VOSModel):
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`.
 
-        With a shared block only the last output is normalized, as in the published code: shallower depths, which
-        training decodes too, then have no norm, but in tracking at that depth they do.
+        The norm of a shared block is applied to the last output only, as in the published code. So training decodes
+        shallower depths without it, and tracking at such a depth with it.
         """
         x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
         size = (x.shape[2], x.shape[3])

@@ -81,7 +81,7 @@ class LSTTBlock(Block):
         init_xavier(self)
 
     def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Tokens B×L×C to the same and their state; see `Block.project`."""
+        """Tokens B×L×C to the same, and their state."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
@@ -90,7 +90,7 @@ class LSTTBlock(Block):
     def attend(
         self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
     ) -> tuple[Tensor, LSTTState]:
-        """Tokens B×L×C to the same; see `Block.attend`."""
+        """Tokens B×L×C to the same."""
         query, (long, short) = state.key, memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))

@@ -83,6 +83,8 @@ class GPMState(NamedTuple):
     """B×L×2C, of the visual branch"""
     id_tokens: Tensor | None
     """B×L×C, normed identity branch; None in the model's first block"""
+    gate: Tensor | None
+    """B×L×4C, of both branches; None once `GPMBlock.attend` has used it"""
 
 
 class GPMBlock(Block):
@@ -107,30 +109,27 @@ class GPMBlock(Block):
 
     def project(
         self, x: tuple[Tensor, Tensor | None], size: MapSize
-    ) -> tuple[tuple[Tensor, Tensor | None, Tensor], GPMState]:
-        """Add a gate B×L×4C to visual and identity tokens, B×L×C each; the model's first block has no identity tokens.
-
-        See `Block.project`.
-        """
+    ) -> tuple[tuple[Tensor, Tensor | None], GPMState]:
+        """Visual and identity tokens, B×L×C each, and their state; the model's first block has no identity tokens."""
         visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
         normed_id = None if id_tokens is None else self.id_norm1(id_tokens)
-        state = GPMState(key, F.silu(value), normed_id)
         visual_gate = F.silu(self.gate(normed))  # B×L×2C
         # the first block has no identity branch; the published code gates it with ones
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
-        return (visual, id_tokens, torch.cat([visual_gate, id_gate], 2)), state
+        return x, GPMState(key, F.silu(value), normed_id, torch.cat([visual_gate, id_gate], 2))
 
     def attend(
         self,
-        x: tuple[Tensor, Tensor | None, Tensor],
+        x: tuple[Tensor, Tensor | None],
         size: MapSize,
         state: GPMState,
         memory: BlockMemory,
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Visual and identity tokens, B×L×C each, and their gate to visual and identity tokens; see `Block.attend`."""
-        (visual, id_tokens, gate), (long, short) = x, memory
+        """Visual and identity tokens, B×L×C each, to the same."""
+        (visual, id_tokens), (long, short), gate = x, memory, state.gate
+        assert gate is not None
         long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(state.key, short.key, short.value, size)
@@ -140,7 +139,8 @@ class GPMBlock(Block):
         id_tokens = added_id if id_tokens is None else id_tokens + added_id
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
         added_visual, added_id = self_output.chunk(2, 2)
-        return (visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)), state
+        output = visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)
+        return output, state._replace(gate=None)
 
     def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value beside an identity value of B×L×2C."""

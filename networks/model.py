@@ -193,7 +193,7 @@ class VOSModel(nn.Module, ABC):
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Carry identities from memory to a frame, or to a reference frame from its own ``id_embeddings``.
+        """Propagate identities to a frame: from memory, or on a reference frame from its own ``id_embeddings``.
 
         Args:
             features: of the frame.
@@ -204,14 +204,11 @@ class VOSModel(nn.Module, ABC):
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
         memory = []
-        stages = self.config.block_stages
-        for block, stage, state, size in zip(
-            self.active_blocks, stages, propagated.states, propagated.sizes, strict=True
-        ):
-            frame, stride = (
-                block.memorize(state, id_embeddings[stage]),
-                self.config.stages[stage].memory_stride,
-            )
+        blocks, stages = self.active_blocks, self.config.block_stages
+        parts = zip(blocks, stages, propagated.states, propagated.sizes, strict=True)
+        for block, stage, state, size in parts:
+            frame = block.memorize(state, id_embeddings[stage])
+            stride = self.config.stages[stage].memory_stride
             memory.append(frame if stride == 1 else subsample_long_term(frame, size, stride))
         return memory
 

@@ -43,7 +43,7 @@ class PyramidBlock(AOSTBlock):
     def attend(
         self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
     ) -> tuple[Tensor, AOSTState]:
-        """Read memory as the AOST block, and normalize the output; see `Block.attend`."""
+        """Read memory as the AOST block, and normalize the output."""
         x, state = super().attend(x, size, state, memory)
         return self.output_norm(x), state
 

@@ -41,9 +41,10 @@ class TemporalEmbedding(nn.Module):
 
 
 def assign_temporal_slots(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
-    """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first: of 5 frames and 4 slots 0, 0, 1, 2, 3.
+    """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first: of 5 frames and 4 slots 0, 1, 2, 3, 3.
 
-    Each frame has its own slot, the newest the last one, if there are enough; otherwise neighboring frames share one.
+    Each frame has its own slot, the newest the last one, if there are enough; otherwise neighboring frames share slots,
+    newest first.
     """
     count: Any = torch.sym_max(frames, slots)  # in exported graphs, the number of frames is symbolic
     return slots - 1 - (count - 1 - torch.arange(frames, device=device)) * slots // count
@@ -97,7 +98,7 @@ class RecurrentLSTTBlock(Block):
         init_xavier(self)
 
     def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Tokens B×L×C to the same and their state; see `Block.project`."""
+        """Tokens B×L×C to the same, and their state."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         return x, LSTTState(self.query(tokens), tokens)
@@ -105,7 +106,7 @@ class RecurrentLSTTBlock(Block):
     def attend(
         self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
     ) -> tuple[Tensor, RecurrentState]:
-        """Tokens B×L×C to the same; see `Block.attend`."""
+        """Tokens B×L×C to the same."""
         (query, tokens), (long, short) = state, memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)

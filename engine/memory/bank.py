@@ -181,7 +181,7 @@ class MemoryBank:
         self._store(memory)
 
     def clear_short_term(self) -> None:
-        """Forget the frames in short-term memory, as before the first frame after a cut is added."""
+        """Forget the frames in short-term memory; called before the first frame after a cut is added."""
         self._short.clear()
 
     @property

@@ -170,7 +170,7 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
             return FIFO(every, config.frames, config.newest)
         case "restricted":
             return RMem(every, config.frames, config.score_early)
-        case _:  # relevance_redundancy
+        case "relevance_redundancy":
             return ERMU(
                 every,
                 config.frames,
@@ -179,6 +179,7 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 slope=config.redundancy_slope,
                 threshold=config.redundancy_threshold,
             )
+    raise AssertionError(f"memory.policy {config.policy} has no class")
 
 
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:

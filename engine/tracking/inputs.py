@@ -61,11 +61,10 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
             f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {size}; "
             "give an array of one object id per pixel (read_mask reads files), not colors, planes or prompts"
         )
-    if array.dtype.kind not in "iu":
-        raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
-    if array.min() < 0 or array.max() > MAX_COUNT:
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > MAX_COUNT:
         raise InputError(
-            f"mask: expected object ids from 0 to {MAX_COUNT}, got {array.dtype} of {array.min()} to {array.max()}"
+            f"mask: expected integers, object ids from 0 to {MAX_COUNT}, got {array.dtype} of {array.min()} to "
+            f"{array.max()}; convert it, as in mask.astype(int)"
         )
     if required and not array.any():
         raise InputError("mask is empty: give ids above 0 where the objects are")

@@ -152,7 +152,7 @@ class Tracker:
             InputError: not a number of frames; the tracker is unchanged.
         """
         require(
-            length is None or (isinstance(length, Integral) and length > 0 and length is not True),
+            length is None or (isinstance(length, Integral) and length > 0),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self.video = VideoState(None if length is None else int(length), Rules(self.config.rules))

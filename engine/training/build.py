@@ -62,7 +62,7 @@ def load_encoder(encoder: Encoder, source: str, name: str) -> None:
     subject = f"train.encoder_weights={source}"
     require(
         source != "torchvision" or encoder.torchvision_weights is not None,
-        f"{subject}: torchvision has no weights of {name}; give a file, or null",
+        f"{subject}: torchvision has no weights of this encoder; give a file of {name} weights, or null",
     )
     weights = None if source == "torchvision" else read_weights(resolve_weights(source))
     with reading(subject, f"give a file of {name} weights, or null", kind="loadable"):

@@ -26,7 +26,7 @@ from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord,
 from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.files import write_bytes
+from aotlab.utils.files import describe_error, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -210,10 +210,8 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         settings, index = content["config"], content["phase"]
     except Exception as error:  # damaged files cause errors of any kind
-        reason = (str(error).splitlines() or [""])[0][:200]
         raise InputError(
-            f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
-            "one before it"
+            f"{path}: not a usable training state ({describe_error(error)}); delete it to resume from the one before it"
         ) from error
     before = flatten_settings(build_config(settings, f"{path}: its settings"), index)
     now = flatten_settings(config, index)

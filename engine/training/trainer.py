@@ -179,7 +179,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
             validate_if_due(run, state)
         while state.step < steps:
             with save_on_failure(state, run.journal, run.output):
-                log_step(run, state, clip_module, batches)
+                run_step(run, state, clip_module, batches)
                 stop_if_interrupted(run.stop, world)
                 validate_if_due(run, state)
             if world.is_main and is_due(state, settings.save_every):
@@ -189,10 +189,10 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
-def log_step(
+def run_step(
     run: TrainingRun, state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]
 ) -> None:
-    """Run and log a step; skip it if its loss or gradient is not finite, up to ``train.max_nonfinite_steps`` in a row.
+    """Train one step and log it; a step that is not finite is skipped, up to ``train.max_nonfinite_steps`` in a row.
 
     Raises:
         NonFiniteError: one more step is not finite.

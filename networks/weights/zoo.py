@@ -20,7 +20,7 @@ from aotlab.networks.weights.published import (
     list_published_weights,
 )
 from aotlab.utils.errors import InputError, require_extra, suggest
-from aotlab.utils.files import make_folder, read_text, sha256, user_cache_folder, write_text
+from aotlab.utils.files import describe_error, make_folder, read_text, sha256, user_cache_folder, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -204,8 +204,7 @@ def download_from_hub(address: str, file: str) -> Path:
     try:
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
     except Exception as error:  # the Hub's client raises errors of several libraries
-        reason = (str(error).strip().splitlines() or ["no answer"])[0][:200]
-        raise InputError(f"{address}: {reason}") from error
+        raise InputError(f"{address}: {describe_error(error)}") from error
 
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
@@ -222,10 +221,9 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
             id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=DOWNLOAD_TIMEOUT
         )
     except (DownloadError, RequestException, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"{address}: {reason}; run the command again to resume, or get {entry.file} from {ZOO_URL} and put it in "
-            f"{weights_folder()}"
+            f"{address}: {describe_error(error)}; run the command again to resume, or get {entry.file} from {ZOO_URL} "
+            f"and put it in {weights_folder()}"
         ) from error
     return path
 

@@ -78,8 +78,8 @@ def test_branches_store_their_own_or_the_fused_masks(model, fused):
         ]).mean(0)  # fmt: skip
         common = mean.max(0).indices
         for (tracker, flip), frame_of_view, own in zip(views, predicted, given, strict=True):
-            channels = flip_maps(common, flip) if fused else frame_of_view.channels
-            tracker.commit(frame_of_view._replace(channels=channels), own)
+            indices = flip_maps(common, flip) if fused else frame_of_view.indices
+            tracker.commit(frame_of_view._replace(indices=indices), own)
         expected = np.array([0, *range(1, len(mean))])[common.numpy()]
         step = together.step(frame, mask)
         np.testing.assert_array_equal(
