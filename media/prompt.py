@@ -32,7 +32,9 @@ CORNERS = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Prompts for one object of a frame, in pixels of the frame; compared by identity, as masks are arrays.
+    """Prompts for one object of a frame, in pixels of the frame.
+
+    Two prompts are equal only if they are the same object, as masks are arrays.
 
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))
@@ -127,10 +129,12 @@ class Prompt:
             if min(left + across, width) - max(left, 0) < 2 or min(top + down, height) - max(top, 0) < 2:
                 outside.append(f"box {left:g},{top:g},{across:g},{down:g}")
         if outside:
-            raise InputError(f"{outside[0]}: outside the image of {width}×{height}")
+            raise InputError(f"{outside[0]}: outside the image of {width}×{height}; give pixels of the image")
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             if mask is not None and mask.shape != size:
-                raise InputError(f"prompt: {name} of shape {mask.shape} does not match the frame's {size}")
+                raise InputError(
+                    f"prompt: {name} of shape {mask.shape} does not match the frame's {size}; resize it"
+                )
 
 
 def parse_prompts(
