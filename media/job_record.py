@@ -1,4 +1,4 @@
-"""Record of a tracked video in the folder of its results: facts that their files do not all state."""
+"""Record of a tracked video in its folder of results: inputs, video, class names and frames."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class JobRecord:
     """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 
     def __post_init__(self) -> None:
-        self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has texts
+        self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings
 
     @cached_property
     def _known_stems(self) -> frozenset[str]:

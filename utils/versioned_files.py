@@ -90,7 +90,7 @@ def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], 
 
 def save_record(path: Path, record: Any) -> None:
     """Write the record of a finished part of a run, a dataclass; raises `InputError` if it cannot be written."""
-    content = json.loads(json.dumps(asdict(record)))  # keys are texts, as they are read
+    content = json.loads(json.dumps(asdict(record)))  # keys become strings, as when read
     write_versioned(path, RUN_RECORD, content)
 
 

@@ -328,14 +328,6 @@ def test_two_iterations_keep_their_own_times(tmp_path):
     assert [source.time(index) for index in range(4)] == [0, 1, 3, 7]
 
 
-@pytest.mark.parametrize("source", [3.5, None, 0])
-def test_source_of_another_type_is_one_sentence(source):
-    with pytest.raises(
-        InputError, match=f"source: expected a path or an address.* got {type(source).__name__}"
-    ):
-        open_frames(source)
-
-
 def test_messages_of_codecs_do_not_reach_python(tmp_path):
     path = tmp_path / "clip.mp4"
     write_texture(path, count=2)
