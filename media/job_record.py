@@ -54,7 +54,7 @@ class JobRecord:
     levels: str | None = None
     """levels, as in `Job.levels`"""
     fingerprint: dict[str, Any] = field(default_factory=dict)
-    """identity of the video's content, of `compute_fingerprint`; empty for a stream"""
+    """result of `compute_fingerprint` for the video; empty for a stream"""
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown"""
     stems: list[str] = field(default_factory=list)

@@ -241,7 +241,7 @@ def resolve_paths(video: Video) -> set[Path]:
 
 
 def skip_to_first_object(video: Video) -> Video:
-    """Return a video of `select_labeled_frames`, starting at its first mask with an object; empty without one.
+    """Drop the frames before the first mask with an object from a video that `select_labeled_frames` returned.
 
     Raises:
         InputError: a mask is not readable.
@@ -252,7 +252,7 @@ def skip_to_first_object(video: Video) -> Video:
 
 
 def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:
-    """Return the frames and masks of a video of `select_labeled_frames`."""
+    """Pair the frames and masks of a video that `select_labeled_frames` returned."""
     reader = read_single_object if video.merge_ids else read_ids
     dropped = tuple(item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES)
     pairs = zip(video.frames, video.annotations, strict=True)
@@ -380,7 +380,7 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find a saliency set of `SALIENCY_SETS`."""
+    """Open one of `SALIENCY_SETS`."""
     if source.split is not None:
         raise InputError(
             f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
