@@ -76,7 +76,7 @@ def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> N
 
 
 def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content | None:
-    """Return ``make(content)`` for a file from `write_versioned`; None if it is missing, or damaged, which is logged."""
+    """Return ``make(content)`` for a file from `write_versioned`; None if missing, or damaged, which is logged."""
     try:
         if not path.exists():
             return None
