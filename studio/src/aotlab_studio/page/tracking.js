@@ -183,12 +183,17 @@ export class Review {
   /** Fetch checks and strips; during a request, once more after it. @param {boolean} [strips] false: checks only */
   refresh(strips = true) {
     this.stale = { checks: true, strips: strips || this.stale.strips };
-    this.pendingRefresh ??= this.fetchChanged().catch((error) => this.app.showError(error)).finally(() => { this.pendingRefresh = null; });
+    this.pendingRefresh ??= this.fetchChanged();
     return this.pendingRefresh;
   }
 
   async fetchChanged() {
-    while (this.stale.checks) await this.fetch();
+    try {
+      while (this.stale.checks) await this.fetch();
+    } catch (error) {
+      this.app.showError(error);
+    }
+    this.pendingRefresh = null;
   }
 
   async fetch() {
