@@ -5,7 +5,6 @@ import { element, elements, readNumber, setIcon } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const NEAR_IMAGE_DELAY = 60;
-
 const PREFETCH_FRAMES = 6;
 
 export class Playback {

@@ -18,6 +18,10 @@ const HANDLE_REACH = 7;
 const MIN_DRAG = 3;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
+/** Number of frames at the closest zoom. */
+const MIN_SPAN = 8;
+/** Smallest number of rows, so that the layout does not move with each new object. */
+const MIN_ROWS = 4;
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
 /** Return the description of a row for screen readers. @param {string[] | undefined} row */
@@ -27,12 +31,6 @@ export function describeRow(row) {
     .map((codes) => row.filter((code) => codes.includes(code)).length);
   return `drawn on ${countText(drawn, 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
 }
-
-/** Number of frames at the closest zoom. */
-const MIN_SPAN = 8;
-
-/** Smallest number of rows, so that the layout does not move with each new object. */
-const MIN_ROWS = 4;
 
 export class Timeline {
   /** @param {import('./main.js').App} app */

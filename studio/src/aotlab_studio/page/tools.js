@@ -29,10 +29,8 @@ import { idAt } from './frames.js';
 
 /** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
-
 /** Points of a scribble between two clicks beside the object. */
 const SCRIBBLE_STEP = 8;
-
 /** CSS pixels from the first corner within which a click closes the polygon. */
 const CLOSE_DISTANCE = 8;
 

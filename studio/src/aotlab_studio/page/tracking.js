@@ -132,7 +132,6 @@ export function duration(seconds) {
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
 const MAX_MARKED = 50;
-
 /** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
 const LIVE_PAUSE = { least: 2000, factor: 5 };
 
