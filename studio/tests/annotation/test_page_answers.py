@@ -583,7 +583,7 @@ def test_press_in_a_list_survives_its_refresh(page, session, monkeypatch):
     page.tab.hover("#review button")
     page.tab.mouse.down()
     found.append(Check(3, 1, "unsure", 0.5))
-    editing.add_object(session.document)
+    refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.tab.mouse.up()
     page.wait_frame(7)
