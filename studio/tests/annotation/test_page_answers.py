@@ -575,6 +575,20 @@ def test_refresh_of_the_review_keeps_the_focus(page, session, monkeypatch):
     assert page.tab.evaluate("document.activeElement.textContent").startswith("7")
 
 
+def test_press_in_a_list_survives_its_refresh(page, session, monkeypatch):
+    draw(session, 0, 1)
+    found = [Check(7, 1, "lost", 1.0)]
+    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    refresh_review(session)
+    page.tab.hover("#review button")
+    page.tab.mouse.down()
+    found.append(Check(3, 1, "unsure", 0.5))
+    refresh_review(session)
+    page.tab.wait_for_selector("#review li + li")
+    page.tab.mouse.up()
+    page.wait_frame(7)
+
+
 def test_choices_of_an_export_survive_a_reconnection(new_page):
     wire = Wire(new_page)
     new_page.key("Shift+E")

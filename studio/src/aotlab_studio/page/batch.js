@@ -20,7 +20,7 @@ class BatchPage {
     /** @type {RowList<Clip>} */
     this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
     /** Whether the list could not be read. */
-    this.failed = false;
+    this.hasFailed = false;
     connectPerson(() => showStatus(''));
     element('filter').append(...makeStatusOptions());
     element('filter').onchange = () => this.show();
@@ -40,11 +40,11 @@ class BatchPage {
   async refresh() {
     try {
       this.clips = await fetchClips('');
-      if (this.failed) showStatus('');
-      this.failed = false;
+      if (this.hasFailed) showStatus('');
+      this.hasFailed = false;
       this.show();
     } catch (error) {
-      this.failed = true;
+      this.hasFailed = true;
       this.showError(error);
     }
   }
@@ -61,8 +61,8 @@ class BatchPage {
   createRow({ name }) {
     const address = encodeURIComponent(name);
     /** @type {Clip | undefined} */
-    let shown;
-    let sending = false;
+    let shownClip;
+    let isSending = false;
     const image = createElement('img', { alt: '', loading: 'lazy' });
     const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
       image, createElement('span', { textContent: name }));
@@ -73,16 +73,16 @@ class BatchPage {
     list.onchange = field.onchange = async () => {
       const note = list.value === 'rejected' ? field.value.trim() : '';
       field.defaultValue = field.value; // nothing is being typed
-      sending = true;
-      const message = { status: list.value, note, digest: shown?.digest }; // of the masks that the row shows
+      isSending = true;
+      const message = { status: list.value, note, digest: shownClip?.digest }; // of the masks that the row shows
       if (this.checkPerson() && await this.post(`clips/${address}`, message)) showStatus('');
-      sending = false;
+      isSending = false;
       await this.refresh();
     };
     const show = (/** @type {Clip} */ clip) => {
-      const isChoosing = list === document.activeElement && list.value === shown?.status;
-      if (sending || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
-      shown = clip;
+      const isChoosing = list === document.activeElement && list.value === shownClip?.status;
+      if (isSending || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
+      shownClip = clip;
       const source = `thumbnail/${address}?digest=${clip.digest}`;
       if (image.getAttribute('src') !== source) image.src = source;
       checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((textContent) => createElement('li', { textContent })));

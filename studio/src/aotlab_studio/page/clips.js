@@ -33,11 +33,11 @@ export class ClipHeader {
   constructor(app) {
     this.app = app;
     /** Status and note that the server has. @type {{status: ClipStatus, note: string}} */
-    this.stored = { status: 'open', note: '' };
+    this.serverStatus = { status: 'open', note: '' };
     /** Number of statuses on their way; the list shows the last one. */
     this.pendingCount = 0;
     /** Ends with the answer to the last status. @type {Promise<unknown>} */
-    this.sent = Promise.resolve();
+    this.lastSend = Promise.resolve();
     this.note = new TextField(element('clip-note'), (_, text) => this.send(text));
     element('clip-status').append(...makeStatusOptions());
     element('clip-status').onchange = () => {
@@ -58,7 +58,7 @@ export class ClipHeader {
 
   /** @param {ClipStatus} status @param {string} note */
   setStatus(status, note) {
-    this.stored = { status, note };
+    this.serverStatus = { status, note };
     const [list, field] = elements('clip-status', 'clip-note');
     if (!this.pendingCount) list.value = status;
     this.note.show(0, note);
@@ -71,11 +71,11 @@ export class ClipHeader {
     const { queue } = this.app;
     const send = queue.keep('set_status', { status, note });
     this.pendingCount += 1;
-    const answer = this.sent.then(() => queue.last).then(send);
-    this.sent = answer;
+    const answer = this.lastSend.then(() => queue.last).then(send);
+    this.lastSend = answer;
     const done = await answer;
     this.pendingCount -= 1;
-    this.setStatus(this.stored.status, this.stored.note);
+    this.setStatus(this.serverStatus.status, this.serverStatus.note);
     return done;
   }
 

@@ -32,7 +32,7 @@ export class Connection {
     this.onEvent = onEvent;
     this.onChange = onChange;
     /** Calls without an answer; a message is sent again to the next connection. @type {Map<number, Call>} */
-    this.waiting = new Map();
+    this.pendingCalls = new Map();
     /** Last message id; the first one is random, so that no two pages share ids. */
     this.count = 2 ** 32 + Math.floor(Math.random() * 2 ** 52);
     /** Id of this page, whose steps no other open page undoes. */
@@ -46,14 +46,14 @@ export class Connection {
     this.socket.onopen = () => {
       this.delay = 250;
       this.onChange(true);
-      for (const { message } of this.waiting.values()) if (message) this.socket?.send(message);
+      for (const { message } of this.pendingCalls.values()) if (message) this.socket?.send(message);
     };
     this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     this.socket.onclose = () => {
-      for (const [id, { reject, message }] of this.waiting) {
+      for (const [id, { reject, message }] of this.pendingCalls) {
         if (message) continue;
         reject(new Error('the connection was lost'));
-        this.waiting.delete(id);
+        this.pendingCalls.delete(id);
       }
       this.onChange(false);
       setTimeout(() => this.connect(), this.delay);
@@ -61,7 +61,7 @@ export class Connection {
     };
   }
 
-  get open() {
+  get isOpen() {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
@@ -85,8 +85,8 @@ export class Connection {
       this.onEvent(answer);
       return;
     }
-    const call = this.waiting.get(answer.id ?? 0);
-    this.waiting.delete(answer.id ?? 0);
+    const call = this.pendingCalls.get(answer.id ?? 0);
+    this.pendingCalls.delete(answer.id ?? 0);
     if ('error' in answer) call?.reject(new Refusal(answer));
     else call?.resolve(answer);
   }
@@ -102,12 +102,12 @@ export class Connection {
     const key = id ?? this.makeId();
     const message = JSON.stringify({ ...values, id: key, do: action });
     return new Promise((resolve, reject) => {
-      if (!id && !this.open) {
+      if (!id && !this.isOpen) {
         reject(new Error('not connected; is the program still running?'));
         return;
       }
-      this.waiting.set(key, { resolve, reject, message: id ? message : '' });
-      if (this.open) this.socket?.send(message);
+      this.pendingCalls.set(key, { resolve, reject, message: id ? message : '' });
+      if (this.isOpen) this.socket?.send(message);
     });
   }
 

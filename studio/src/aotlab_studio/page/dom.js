@@ -125,7 +125,7 @@ const PERSON_COOKIE = 'aotlab_person';
 /** Show the name of the person in its field, and keep it when it is typed. @param {() => void} changed */
 export function connectPerson(changed) {
   const field = element('person');
-  const stored = document.cookie.split('; ').find((one) => one.startsWith(`${PERSON_COOKIE}=`));
+  const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${PERSON_COOKIE}=`));
   field.value = decodeURIComponent(stored?.split('=')[1] || '');
   field.onchange = () => {
     const name = encodeURIComponent(field.value.trim());

@@ -5,10 +5,8 @@ import { fetchOk } from './connection.js';
 
 /** Largest size of the cached images in bytes. */
 const MAX_CACHE_BYTES = 192 * 2 ** 20;
-
 /** Smallest number of cached images, whatever their size. */
 const MIN_CACHED_IMAGES = 8;
-
 /** Width of a thumbnail in pixels. */
 const THUMBNAIL_PIXELS = 96;
 

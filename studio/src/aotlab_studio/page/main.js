@@ -33,7 +33,7 @@ export class App {
     /** Id of the project. */
     this.project = '';
     /** Only this object is drawn; 0: all. */
-    this.isolated = 0;
+    this.isolatedId = 0;
     /** Object that was selected when an object was made, by the id of the new one. @type {Map<number, number>} */
     this.predecessors = new Map();
     /** Number of pending answers; the first one describes the session. */
@@ -45,14 +45,14 @@ export class App {
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(this);
     this.playback = new Playback(this);
-    this.inputs = new Inputs(() => this.playback.ready);
+    this.inputs = new Inputs(() => this.playback.isReady);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
     this.tracking = new Tracking(this);
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
     /** @type {RowList<Item>} */
-    this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
+    this.objectList = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
     this.versions = new Versions(this);
@@ -62,7 +62,7 @@ export class App {
     restoreSettings(this);
     addEventListener('beforeunload', (event) => {
       this.flush();
-      if (this.unsent) event.preventDefault(); // the browser asks
+      if (this.hasUnsent) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
     const handlers = eventHandlers(this);
@@ -75,7 +75,7 @@ export class App {
   async connected(connected) {
     if (!connected) {
       const reason = await this.connection.explainLoss(this.name);
-      if (!this.connection.open) this.showMessage(reason, true);
+      if (!this.connection.isOpen) this.showMessage(reason, true);
       return;
     }
     try {
@@ -129,9 +129,9 @@ export class App {
     const selectedId = this.selectedItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
     if (selectedId !== this.selectedId) this.selection = { id: selectedId };
     this.timeline.redraw();
-    if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
-    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
-    this.list.show(objects);
+    if (!objects.some((item) => item.id === this.isolatedId)) this.isolatedId = 0;
+    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolatedId || item.id === this.isolatedId)));
+    this.objectList.show(objects);
     this.fields.show(this.selectedItem);
     this.toolbox.show();
     element('empty').hidden = this.selectedId > 0;
@@ -161,7 +161,7 @@ export class App {
    */
   async editMask(action, values) {
     const { selection, playback: { frame }, queue } = this;
-    if (selection.id || queue.unsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection);
+    if (selection.id || queue.hasUnsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection);
     this.showMessage('Select an object first.', true);
     return undefined;
   }
@@ -199,8 +199,8 @@ export class App {
   }
 
   /** Whether the server has not acknowledged something. */
-  get unsent() {
-    return Boolean(this.name) && (this.pendingCount > 0 || this.queue.unsent);
+  get hasUnsent() {
+    return Boolean(this.name) && (this.pendingCount > 0 || this.queue.hasUnsent);
   }
 
   /** Count pending answers; the page is busy while there are any. @param {number} by */
@@ -253,10 +253,10 @@ export class App {
 
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
-    this.isolated = id && id !== this.isolated ? id : 0;
-    if (this.isolated) this.select(id);
+    this.isolatedId = id && id !== this.isolatedId ? id : 0;
+    if (this.isolatedId) this.select(id);
     else this.setObjects(this.objects);
-    this.showMessage(this.isolated ? `Only ${this.getName(id)} is shown; a double click on it shows all again.` : '');
+    this.showMessage(this.isolatedId ? `Only ${this.getName(id)} is shown; a double click on it shows all again.` : '');
   }
 
   /** @param {number} by */
@@ -310,7 +310,7 @@ function eventHandlers(app) {
     frame: ({ frame, codes, revision }) => {
       frames.revisions.set(frame, revision);
       timeline.setCodes(frame, codes);
-      if (frame === playback.wanted.frame) playback.refresh(revision);
+      if (frame === playback.target.frame) playback.refresh(revision);
       review.refreshFrame(frame);
     },
     document: ({ state }) => app.showDocument(state),

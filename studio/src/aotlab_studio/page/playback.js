@@ -5,7 +5,6 @@ import { element, elements, readNumber, setIcon } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const NEAR_IMAGE_DELAY = 60;
-
 const PREFETCH_FRAMES = 6;
 
 export class Playback {
@@ -18,13 +17,13 @@ export class Playback {
     this.frame = 0;
     this.revision = 0;
     /** What is to show; `byPerson`: nothing is changed until it shows. */
-    this.wanted = { frame: 0, revision: 0, byPerson: false };
-    /** Load of the wanted frame; aborted: the frame will not show. @type {AbortController | null} */
+    this.target = { frame: 0, revision: 0, byPerson: false };
+    /** Load of the target frame; aborted: the frame will not show. @type {AbortController | null} */
     this.loading = null;
     /** The run of the playback; null: stopped. @type {object | null} */
-    this.playing = null;
+    this.currentRun = null;
     /** Ends when the masks of the last refresh show. @type {Promise<void>} */
-    this.refreshed = Promise.resolve();
+    this.lastRefresh = Promise.resolve();
     const field = element('frame');
     const seek = () => this.seek(readNumber('frame') ?? this.frame);
     field.onchange = seek;
@@ -34,15 +33,15 @@ export class Playback {
   }
 
   /** Whether the frame that shows can be changed. */
-  get ready() {
-    return Boolean(this.playing) || (!this.wanted.byPerson && !this.app.viewer.near);
+  get isReady() {
+    return Boolean(this.currentRun) || (!this.target.byPerson && !this.app.viewer.nearImage);
   }
 
   /** @param {import('./protocol.js').Description} description */
   setVideo({ frames, rate, revision }) {
     this.count = frames;
     this.rate = rate;
-    this.wanted.revision = revision;
+    this.target.revision = revision;
     this.revision = -1; // of an earlier run of the program, perhaps
     this.app.timeline.redraw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
@@ -50,42 +49,42 @@ export class Playback {
 
   /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
   seek(frame) {
-    this.app.tracking.follows = false;
-    this.wanted.byPerson = true;
+    this.app.tracking.isFollowing = false;
+    this.target.byPerson = true;
     return this.goTo(frame);
   }
 
   /** Show a frame; of several requests in a row only the last counts. @param {number} frame */
   async goTo(frame) {
-    const { app, wanted } = this;
-    wanted.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
-    if (wanted.frame !== this.frame) app.toolbox.cancel();
+    const { app, target } = this;
+    target.frame = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
+    if (target.frame !== this.frame) app.toolbox.cancel();
     if (this.loading) return;
     try {
       do {
         this.loading = new AbortController();
-        await this.load(wanted, this.loading.signal);
-      } while (wanted.frame !== this.frame || wanted.revision > this.revision);
+        await this.load(target, this.loading.signal);
+      } while (target.frame !== this.frame || target.revision > this.revision);
     } catch (error) {
-      wanted.frame = this.frame;
+      target.frame = this.frame;
       this.stop();
       app.viewer.showNear(null);
       app.inputs.clear();
       app.showError(error);
     }
-    wanted.byPerson = false;
+    target.byPerson = false;
     this.loading = null;
-    this.refresh(wanted.revision); // does nothing, except after an error
+    this.refresh(target.revision); // does nothing, except after an error
     app.inputs.drain();
   }
 
-  /** Load a frame and its masks, and show them. @param {{frame: number, revision: number}} wanted @param {AbortSignal} signal */
+  /** Load a frame and its masks, and show them. @param {{frame: number, revision: number}} target @param {AbortSignal} signal */
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
     answer.finally(() => { arrived = true; }).catch(() => {});
-    if (this.wanted.byPerson || !viewer.image) {
+    if (this.target.byPerson || !viewer.image) {
       setTimeout(() => {
         if (!arrived) frames.nearImage(frame).then((near) => {
           if (!arrived) viewer.showNear(near);
@@ -113,14 +112,14 @@ export class Playback {
 
   /** Fetch the masks of this frame again, unless this revision's were requested. @param {number} revision */
   refresh(revision) {
-    this.wanted.revision = Math.max(this.wanted.revision, revision);
-    if (!this.loading && this.wanted.revision > this.revision) this.refreshed = this.fetchLabels();
-    return this.refreshed;
+    this.target.revision = Math.max(this.target.revision, revision);
+    if (!this.loading && this.target.revision > this.revision) this.lastRefresh = this.fetchLabels();
+    return this.lastRefresh;
   }
 
   /** Fetch and show masks, unless newer ones are requested meanwhile. */
   async fetchLabels() {
-    const { frame, wanted: { revision } } = this;
+    const { frame, target: { revision } } = this;
     this.revision = revision;
     try {
       const labels = await this.app.frames.labels(frame);
@@ -132,14 +131,14 @@ export class Playback {
 
   /** @param {number} by */
   step(by) {
-    return this.seek(this.wanted.frame + by);
+    return this.seek(this.target.frame + by);
   }
 
   /** Stay at the frame that shows, because the person draws on it, unless the person wants another one. */
   keepFrame() {
-    if (this.wanted.byPerson || !(this.playing || this.loading)) return;
+    if (this.target.byPerson || !(this.currentRun || this.loading)) return;
     this.stop();
-    this.wanted.frame = this.frame;
+    this.target.frame = this.frame;
     this.loading?.abort();
   }
 
@@ -149,27 +148,27 @@ export class Playback {
 
   /** @param {object | null} run null: stop */
   setRun(run) {
-    this.playing = run;
+    this.currentRun = run;
     setIcon(element('play'), run ? 'pause' : 'play');
     element('play').setAttribute('aria-label', run ? 'Stop' : 'Play');
   }
 
   /** Play, or stop. */
   async toggle() {
-    const { app: { frames, tracking }, wanted } = this;
-    const run = this.playing ? null : {};
+    const { app: { frames, tracking }, target } = this;
+    const run = this.currentRun ? null : {};
     this.setRun(run);
     if (!run) return;
-    tracking.follows = false;
-    if (wanted.frame >= this.count - 1) await this.goTo(0);
+    tracking.isFollowing = false;
+    if (target.frame >= this.count - 1) await this.goTo(0);
     let due = performance.now();
-    while (this.playing === run && wanted.frame < this.count - 1) {
-      await this.goTo(wanted.frame + 1);
-      const end = Math.min(this.count, wanted.frame + PREFETCH_FRAMES);
-      for (let ahead = wanted.frame + 1; ahead < end; ahead += 1) frames.image(ahead).catch(() => {});
+    while (this.currentRun === run && target.frame < this.count - 1) {
+      await this.goTo(target.frame + 1);
+      const end = Math.min(this.count, target.frame + PREFETCH_FRAMES);
+      for (let ahead = target.frame + 1; ahead < end; ahead += 1) frames.image(ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }
-    if (this.playing === run) this.stop();
+    if (this.currentRun === run) this.stop();
   }
 }

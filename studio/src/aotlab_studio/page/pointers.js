@@ -26,7 +26,7 @@ export function watchPointers(viewer, toolbox) {
   };
 
   canvas.addEventListener('pointerdown', (event) => {
-    toolbox.repeated = false;
+    toolbox.isSecondClick = false;
     canvas.focus({ preventScroll: true });
     const touch = event.pointerType === 'touch';
     if (touch && active !== null && !fingers.size) return; // a palm beside the pen
@@ -36,7 +36,7 @@ export function watchPointers(viewer, toolbox) {
     pendingPress = null;
     if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (fingers.size >= 2) {
-      if (toolbox.down) toolbox.cancel();
+      if (toolbox.isDown) toolbox.cancel();
       panning = middle();
       return;
     }
@@ -67,8 +67,8 @@ export function watchPointers(viewer, toolbox) {
     }
     if (active !== null && !holds) return;
     placeRing(event);
-    if (holds) for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
-      toolbox.move(viewer.toImagePoint(each));
+    if (holds) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+      toolbox.move(viewer.toImagePoint(move));
     }
     if (event.pointerType !== 'touch') {
       const [point, radius] = [viewer.toImagePoint(event), toolbox.cursorRadius()];
@@ -96,13 +96,13 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('pointercancel', end);
   canvas.addEventListener('lostpointercapture', end);
   canvas.addEventListener('pointerleave', () => {
-    if (!toolbox.down) viewer.cursor = null;
+    if (!toolbox.isDown) viewer.cursor = null;
     hover.clear();
     viewer.pointer = null;
     viewer.draw();
   });
   // between pointerdown and pointerup
-  canvas.addEventListener('mousedown', (event) => { toolbox.repeated = event.detail > 1; });
+  canvas.addEventListener('mousedown', (event) => { toolbox.isSecondClick = event.detail > 1; });
   canvas.addEventListener('dblclick', (event) => {
     if (toolbox.tool.prompts) toolbox.app.isolate(idAt(viewer.labels, viewer.toImagePoint(event)));
     else if (toolbox.points.length > 2) toolbox.close();
@@ -129,15 +129,15 @@ class Hover {
     this.toolbox = toolbox;
     /** @type {Point | null} */
     this.target = null;
-    this.asking = false;
+    this.isRequesting = false;
     /** Frame of the last request. */
     this.frame = -1;
   }
 
   /** Whether a click would make a mask; only then is there a preview. */
-  get useful() {
-    const { tool, down, removing, app, viewer } = this.toolbox;
-    if (tool.name !== 'click' || down || removing || app.tracking.job || !app.playback.ready) return false;
+  get canPreview() {
+    const { tool, isDown, isRemoving, app, viewer } = this.toolbox;
+    if (tool.name !== 'click' || isDown || isRemoving || app.tracking.job || !app.playback.isReady) return false;
     return !app.selectedId || !viewer.labels?.ids.includes(app.selectedId); // last, because it may read every pixel
   }
 
@@ -145,12 +145,12 @@ class Hover {
   move(point) {
     const { width, height } = this.toolbox.viewer.size;
     const inside = point.x >= 0 && point.y >= 0 && point.x < width && point.y < height;
-    if (!inside || !this.useful) {
+    if (!inside || !this.canPreview) {
       this.clear();
       return;
     }
     this.target = point;
-    if (!this.asking) this.ask();
+    if (!this.isRequesting) this.request();
   }
 
   clear() {
@@ -159,9 +159,9 @@ class Hover {
   }
 
   /** One request at a time, each for the newest place. */
-  async ask() {
+  async request() {
     const { app, viewer } = this.toolbox;
-    this.asking = true;
+    this.isRequesting = true;
     while (this.target) {
       const [point, { frame }, { labels }] = [this.target, app.playback, viewer];
       this.target = null;
@@ -169,13 +169,13 @@ class Hover {
       this.frame = frame;
       try {
         const { result } = await app.connection.call('preview', { frame, positive: toPairs([point]) });
-        viewer.preview = this.useful && app.playback.frame === frame && viewer.labels === labels ? result : [];
+        viewer.preview = this.canPreview && app.playback.frame === frame && viewer.labels === labels ? result : [];
       } catch {
         viewer.preview = []; // a click will say what is wrong
       }
       element('ring').classList.remove('waiting');
       viewer.draw();
     }
-    this.asking = false;
+    this.isRequesting = false;
   }
 }

@@ -25,7 +25,7 @@ export class EditQueue {
   }
 
   /** Whether something was drawn or typed that the server has not acknowledged. */
-  get unsent() {
+  get hasUnsent() {
     return this.runningCount + this.messages.size > 0;
   }
 

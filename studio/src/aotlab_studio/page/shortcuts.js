@@ -206,6 +206,6 @@ function pressCursor(app, shift) {
   const { cursor } = app.viewer;
   if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
-  else if (app.toolbox.down) app.toolbox.release();
+  else if (app.toolbox.isDown) app.toolbox.release();
   else app.toolbox.press(cursor.point, shift);
 }

@@ -5,7 +5,6 @@ import { createElement, element } from './dom.js';
 
 /** Width of a thumbnail in CSS pixels. */
 const THUMBNAIL_WIDTH = 68;
-
 /** Milliseconds between a change and the requests for thumbnails. */
 const THUMBNAIL_DELAY = 300;
 

@@ -18,6 +18,10 @@ const HANDLE_REACH = 7;
 const MIN_DRAG = 3;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
+/** Number of frames at the closest zoom. */
+const MIN_SPAN = 8;
+/** Smallest number of rows, so that the layout does not move with each new object. */
+const MIN_ROWS = 4;
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
 /** Return the description of a row for screen readers. @param {string[] | undefined} row */
@@ -27,12 +31,6 @@ export function describeRow(row) {
     .map((codes) => row.filter((code) => codes.includes(code)).length);
   return `drawn on ${countText(drawn, 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
 }
-
-/** Number of frames at the closest zoom. */
-const MIN_SPAN = 8;
-
-/** Smallest number of rows, so that the layout does not move with each new object. */
-const MIN_ROWS = 4;
 
 export class Timeline {
   /** @param {import('./main.js').App} app */
@@ -44,12 +42,12 @@ export class Timeline {
     /** Index of the pressed handle of the range to track, or -1. */
     this.handle = -1;
     /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
-    this.pressed = { frame: 0, x: 0, moved: false };
+    this.lastPress = { frame: 0, x: 0, moved: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     /** First frame in view and number of frames in view; Infinity: all. */
     this.first = 0;
-    this.zoomed = Infinity;
+    this.maxSpan = Infinity;
     /** Codes of frames by object id. @type {Map<number, string[]>} */
     this.rows = new Map();
     /** Frames to check. @type {number[]} */
@@ -67,8 +65,8 @@ export class Timeline {
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('lostpointercapture', () => {
-      if (this.handle >= 0 && this.pressed.moved) app.tracking.sendRange();
-      else if (this.handle >= 0) app.playback.seek(this.pressed.frame); // a click
+      if (this.handle >= 0 && this.lastPress.moved) app.tracking.sendRange();
+      else if (this.handle >= 0) app.playback.seek(this.lastPress.frame); // a click
       this.handle = -1;
     });
     canvas.addEventListener('pointerleave', () => { this.preview.hidden = true; });
@@ -88,7 +86,7 @@ export class Timeline {
 
   /** Number of frames in view. */
   get span() {
-    return Math.min(this.zoomed, this.count);
+    return Math.min(this.maxSpan, this.count);
   }
 
   /** Width of a frame in CSS pixels. */
@@ -169,8 +167,8 @@ export class Timeline {
   /** Show fewer or more frames. @param {number} factor above 1: more @param {number} [about] the frame that stays where it is; the one that shows if not given */
   zoomBy(factor, about = this.app.playback.frame + 0.5) {
     const share = (about - this.first) / this.span;
-    this.zoomed = Math.max(MIN_SPAN, this.span * factor);
-    if (this.zoomed >= this.count) this.zoomed = Infinity;
+    this.maxSpan = Math.max(MIN_SPAN, this.span * factor);
+    if (this.maxSpan >= this.count) this.maxSpan = Infinity;
     this.show(about - share * this.span);
   }
 
@@ -201,21 +199,21 @@ export class Timeline {
   /** @param {PointerEvent} event */
   press(event) {
     this.handle = this.handleAt(event);
-    this.pressed = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
+    this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
     const object = this.handle < 0 && this.objectAt(event);
     if (object) this.app.select(object.id);
     if (this.handle < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.handle < 0) this.app.playback.seek(this.pressed.frame);
+    if (this.handle < 0) this.app.playback.seek(this.lastPress.frame);
     else this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
   }
 
   /** @param {PointerEvent} event */
   hover(event) {
     this.canvas.style.cursor = this.handle >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
-    this.pressed.moved ||= Math.abs(event.offsetX - this.pressed.x) >= MIN_DRAG;
+    this.lastPress.moved ||= Math.abs(event.offsetX - this.lastPress.x) >= MIN_DRAG;
     if (this.handle >= 0) {
-      if (this.pressed.moved) this.moveHandle(event);
+      if (this.lastPress.moved) this.moveHandle(event);
       return;
     }
     const [frame, dragging] = [this.eventToFrame(event), this.canvas.hasPointerCapture(event.pointerId)];
@@ -316,7 +314,7 @@ export class Timeline {
   /** Draw frame numbers above the rows. @param {CanvasRenderingContext2D} context */
   drawTicks(context) {
     const { first, span, column } = this;
-    const step = TICK_STEPS.find((one) => one * column >= MIN_TICK_DISTANCE) || 1e6;
+    const step = TICK_STEPS.find((frames) => frames * column >= MIN_TICK_DISTANCE) || 1e6;
     context.fillStyle = this.colors.ink;
     context.font = '10px system-ui, sans-serif';
     for (let frame = Math.ceil(first / step) * step; frame < first + span; frame += step) {

@@ -29,10 +29,8 @@ import { idAt } from './frames.js';
 
 /** Smallest edge of a box in pixels of the frame (the server's) and in CSS pixels; a smaller drag is a click. */
 const MIN_BOX_EDGE = { frame: 2, css: 4 };
-
 /** Points of a scribble between two clicks beside the object. */
 const SCRIBBLE_STEP = 8;
-
 /** CSS pixels from the first corner within which a click closes the polygon. */
 const CLOSE_DISTANCE = 8;
 
@@ -104,7 +102,7 @@ async function releaseBox(toolbox, first, last) {
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
   if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.scale)) {
     await releaseMark(toolbox, first);
-  } else if (toolbox.removing) {
+  } else if (toolbox.isRemoving) {
     toolbox.dropPoints();
     toolbox.app.showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
   } else {
@@ -117,16 +115,16 @@ async function releaseScribble(toolbox, points) {
   const { width, height } = toolbox.viewer.size;
   const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
   if (line.length < 2) await releaseMark(toolbox, points[0]);
-  else if (!toolbox.removing) await suggest(toolbox, { scribble: toPairs(line) });
+  else if (!toolbox.isRemoving) await suggest(toolbox, { scribble: toPairs(line) });
   else await suggest(toolbox, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
 }
 
 /** Handle a click: correct the selected object's mask, select another object, or make a mask. @param {Toolbox} toolbox @param {Point} point */
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
-  const positive = !toolbox.removing;
+  const positive = !toolbox.isRemoving;
   toolbox.points = [];
-  if (toolbox.repeated) return;
+  if (toolbox.isSecondClick) return;
   const other = positive && idAt(viewer.labels, point);
   if (other) {
     app.select(other);
@@ -140,14 +138,14 @@ async function releaseMark(toolbox, point) {
 
 /** Request a mask, and show the input until it is there. @param {Toolbox} toolbox @param {Prompts} prompts @param {Mark} [mark] */
 function suggest(toolbox, prompts, mark) {
-  const { app, pressed } = toolbox;
-  return toolbox.showUntil(app.queue.run(() => requestMask(toolbox, pressed, { ...prompts, separate: true }, mark)), mark);
+  const { app, pressTarget } = toolbox;
+  return toolbox.showUntil(app.queue.run(() => requestMask(toolbox, pressTarget, { ...prompts, separate: true }, mark)), mark);
 }
 
 /**
  * Request a mask. Away from the object's mask it makes a new object, unless the person adds it to this one.
  * @param {Toolbox} toolbox
- * @param {Toolbox['pressed']} target
+ * @param {Toolbox['pressTarget']} target
  * @param {Prompts} prompts
  * @param {Mark} [mark] of a click
  */
@@ -181,13 +179,13 @@ async function requestMask(toolbox, { frame, selection }, prompts, mark) {
 
 /** @param {Toolbox} toolbox */
 function sendStroke(toolbox) {
-  const { pressed: { frame }, points, radius, tool, removing } = toolbox;
-  return toolbox.finish('paint', { frame, object_id: null, points: toPairs(points), radius, erase: Boolean(tool.erases || removing) });
+  const { pressTarget: { frame }, points, radius, tool, isRemoving } = toolbox;
+  return toolbox.finish('paint', { frame, object_id: null, points: toPairs(points), radius, erase: Boolean(tool.erases || isRemoving) });
 }
 
 /** @param {Toolbox} toolbox */
 function sendOutline(toolbox) {
-  return toolbox.finish('outline', { frame: toolbox.pressed.frame, object_id: null, points: toPairs(toolbox.points), erase: toolbox.removing });
+  return toolbox.finish('outline', { frame: toolbox.pressTarget.frame, object_id: null, points: toPairs(toolbox.points), erase: toolbox.isRemoving });
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
@@ -209,14 +207,14 @@ export class Toolbox {
     /** Clicks on an object by the step of the history that the last of them made. @type {Map<number, {frame: number, id: number, marks: Mark[]}>} */
     this.clicks = new Map();
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
-    this.sent = [];
+    this.pendingSketches = [];
     /** Frame and object at the last press. */
-    this.pressed = { frame: 0, selection: app.selection };
-    this.down = false;
+    this.pressTarget = { frame: 0, selection: app.selection };
+    this.isDown = false;
     /** Whether the input since the last press removes. */
-    this.removing = false;
+    this.isRemoving = false;
     /** Whether the last press is the second of a double click, which only selects what is shown. */
-    this.repeated = false;
+    this.isSecondClick = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.removeByDefault = false;
   }
@@ -229,7 +227,7 @@ export class Toolbox {
   /** @param {string} name */
   setTool(name) {
     const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
-    [this.points, this.down, this.tool] = [[], false, found];
+    [this.points, this.isDown, this.tool] = [[], false, found];
     this.show();
     this.app.showMessage(found.help);
     this.changed();
@@ -254,7 +252,7 @@ export class Toolbox {
 
   /** Drop unfinished input, and hide what was sent. */
   cancel() {
-    [this.sent, this.down] = [[], false];
+    [this.pendingSketches, this.isDown] = [[], false];
     this.dropPoints();
   }
 
@@ -264,12 +262,12 @@ export class Toolbox {
   }
 
   /** Whether a stroke or polygon is unfinished or not answered, which following must not interrupt. */
-  get drawing() {
-    return this.down || this.points.length + this.sent.length > 0;
+  get isDrawing() {
+    return this.isDown || this.points.length + this.pendingSketches.length > 0;
   }
 
   get hasUnfinishedInput() {
-    return this.down || this.points.length > 0;
+    return this.isDown || this.points.length > 0;
   }
 
   /** Clicks of the last step on the selected object and this frame. */
@@ -286,7 +284,7 @@ export class Toolbox {
   /** Remove the last corner or the stroke; return whether there was one. */
   dropLast() {
     if (!this.hasUnfinishedInput) return false;
-    if (this.down) this.cancel();
+    if (this.isDown) this.cancel();
     else this.points.pop();
     this.show();
     return true;
@@ -295,14 +293,14 @@ export class Toolbox {
   /** @param {Point} point @param {boolean} remove whether Shift or the right button is held */
   press(point, remove) {
     if (this.tool.name !== 'pan') this.app.playback.keepFrame();
-    if (!this.app.playback.ready) {
-      this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
+    if (!this.app.playback.isReady) {
+      this.app.showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, selection: this.app.selection };
-    this.removing = remove !== this.removeByDefault;
+    this.pressTarget = { frame: this.app.playback.frame, selection: this.app.selection };
+    this.isRemoving = remove !== this.removeByDefault;
     if (!this.tool.takesPoints) {
-      this.down = true;
+      this.isDown = true;
       this.points = [point];
     }
     this.tool.press?.(this, point);
@@ -311,7 +309,7 @@ export class Toolbox {
 
   /** @param {Point} point */
   move(point) {
-    if (!this.down) return;
+    if (!this.isDown) return;
     const { points, tool } = this;
     const last = points[points.length - 1];
     if (tool.move) tool.move(this, point);
@@ -320,8 +318,8 @@ export class Toolbox {
   }
 
   async release() {
-    if (!this.down) return;
-    this.down = false;
+    if (!this.isDown) return;
+    this.isDown = false;
     await this.tool.release?.(this);
   }
 
@@ -332,7 +330,7 @@ export class Toolbox {
 
   /** Send what was drawn. @template {'paint' | 'outline'} A @param {A} action @param {Actions[A]['message']} message */
   async finish(action, message) {
-    const { app: { queue, history }, pressed: { selection } } = this;
+    const { app: { queue, history }, pressTarget: { selection } } = this;
     history.reportTaken(await this.showUntil(queue.push(action, message, selection)));
   }
 
@@ -342,10 +340,10 @@ export class Toolbox {
     const sketch = this.sketch();
     if (mark) sketch.marks = [...sketch.marks, mark];
     this.points = [];
-    this.sent.push(sketch);
+    this.pendingSketches.push(sketch);
     const done = await answer.catch(() => undefined); // shown by the queue
-    const canceled = !this.sent.includes(sketch);
-    this.sent = this.sent.filter((one) => one !== sketch);
+    const canceled = !this.pendingSketches.includes(sketch);
+    this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
     if (!done && !canceled && tool.takesPoints && !this.points.length) this.points = points;
     this.show();
     return done;
@@ -353,7 +351,7 @@ export class Toolbox {
 
   sketch() {
     const { tool, points } = this;
-    const erase = tool.erases || (this.removing && tool.round);
+    const erase = tool.erases || (this.isRemoving && tool.round);
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.round ? 2 * this.radius : undefined,
@@ -364,7 +362,7 @@ export class Toolbox {
 
   /** Draw unfinished input. */
   show() {
-    this.viewer.sketches = [...this.sent, this.sketch()];
+    this.viewer.sketches = [...this.pendingSketches, this.sketch()];
     this.viewer.draw();
   }
 }

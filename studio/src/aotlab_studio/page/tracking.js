@@ -13,7 +13,7 @@ export class Tracking {
     /** @type {JobProgress | null} */
     this.job = null;
     /** Whether the frames of the run show as they are tracked, until the person goes to another one. */
-    this.follows = true;
+    this.isFollowing = true;
     /** Name of the selected model. */
     this.model = '';
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
@@ -62,10 +62,10 @@ export class Tracking {
     element('job').hidden = !alive;
     for (const button of elements('track', 'backward', 'both')) button.disabled = alive;
     if (job && alive) {
-      if (!this.job) this.follows = true;
+      if (!this.job) this.isFollowing = true;
       this.showProgress(job);
       if (job.done) this.app.review.refreshLive();
-      if (this.follows && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
+      if (this.isFollowing && !this.app.toolbox.isDrawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
       this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${lost}`, Boolean(job.problem));
@@ -132,7 +132,6 @@ export function duration(seconds) {
 /** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
 
 const MAX_MARKED = 50;
-
 /** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
 const LIVE_PAUSE = { least: 2000, factor: 5 };
 
@@ -143,13 +142,13 @@ export class Review {
     /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
     this.entries = [];
     /** Frame of the last visit. */
-    this.visited = -1;
+    this.lastVisit = -1;
     /** Time of the next live refresh, as `performance.now`. */
     this.nextLive = 0;
     /** Ends with the refresh that runs. @type {Promise<void> | null} */
-    this.refreshing = null;
+    this.pendingRefresh = null;
     /** Whether something changed since the last request; `strips`: whether they may be wrong too. */
-    this.changed = { checks: false, strips: false };
+    this.stale = { checks: false, strips: false };
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
     /** @type {RowList<ReviewEntry>} */
@@ -177,24 +176,29 @@ export class Review {
 
   /** Refresh the checks while a job runs, but not too often; events of frames bring the strips. */
   refreshLive() {
-    if (!this.refreshing && performance.now() > this.nextLive) this.refresh(false);
+    if (!this.pendingRefresh && performance.now() > this.nextLive) this.refresh(false);
   }
 
   /** Fetch checks and strips; during a request, once more after it. @param {boolean} [strips] false: checks only */
   refresh(strips = true) {
-    this.changed = { checks: true, strips: strips || this.changed.strips };
-    this.refreshing ??= this.fetchChanged().catch((error) => this.app.showError(error)).finally(() => { this.refreshing = null; });
-    return this.refreshing;
+    this.stale = { checks: true, strips: strips || this.stale.strips };
+    this.pendingRefresh ??= this.fetchChanged();
+    return this.pendingRefresh;
   }
 
   async fetchChanged() {
-    while (this.changed.checks) await this.fetch();
+    try {
+      while (this.stale.checks) await this.fetch();
+    } catch (error) {
+      this.app.showError(error);
+    }
+    this.pendingRefresh = null;
   }
 
   async fetch() {
     const { connection, timeline } = this.app;
-    const { strips } = this.changed;
-    this.changed = { checks: false, strips: false };
+    const { strips } = this.stale;
+    this.stale = { checks: false, strips: false };
     const start = performance.now();
     if (strips) timeline.setStrips((await connection.call('strips', {})).result);
     const entries = (await connection.call('review', {})).result;
@@ -202,7 +206,7 @@ export class Review {
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    this.app.list.show(this.app.objects);
+    this.app.objectList.show(this.app.objects);
   }
 
   show() {
@@ -245,13 +249,13 @@ export class Review {
   /** Show the masks of a changed frame in the list; tick it off, or no longer. @param {number} frame */
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
-    this.changed.checks ||= Boolean(this.refreshing); // the answer may be older than this change
+    this.stale.checks ||= Boolean(this.pendingRefresh); // the answer may be older than this change
     this.show();
   }
 
   next() {
-    const start = this.entries.findIndex(({ frame }) => frame === this.visited) + 1;
-    const entry = [...this.entries.slice(start), ...this.entries].find((each) => !this.isDone(each));
+    const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
+    const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
     if (entry) this.goTo(entry);
     else this.app.showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
   }
@@ -259,7 +263,7 @@ export class Review {
   /** @param {ReviewEntry} entry */
   goTo({ frame, object_ids: [worst], sentence }) {
     const { app } = this;
-    this.visited = frame;
+    this.lastVisit = frame;
     app.select(worst);
     app.showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(frame);

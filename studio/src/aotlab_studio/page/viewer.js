@@ -20,7 +20,7 @@ export class Viewer {
     /** @type {ImageBitmap | null} */
     this.image = null;
     /** Nearby frame, shown until the requested one is decoded. @type {ImageBitmap | null} */
-    this.near = null;
+    this.nearImage = null;
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
@@ -30,7 +30,7 @@ export class Viewer {
     this.zoom = 1;
     this.left = 0;
     this.top = 0;
-    this.fitted = true;
+    this.isFitted = true;
     this.look = { fill: true, outline: true, opacity: 0.45 };
     /** Names and colors, red in the lowest byte, of the visible objects by id. @type {Map<number, {name: string, color: number}>} */
     this.objects = new Map();
@@ -74,7 +74,7 @@ export class Viewer {
   show(image, labels) {
     if (image) {
       this.image = image;
-      this.near = null;
+      this.nearImage = null;
     }
     this.labels = labels;
     this.preview = []; // of the masks before
@@ -83,7 +83,7 @@ export class Viewer {
 
   /** Show a nearby frame while the requested one is decoded: dimmed, without masks. @param {ImageBitmap | null} image null: the frame before it */
   showNear(image) {
-    this.near = image;
+    this.nearImage = image;
     this.draw();
   }
 
@@ -93,7 +93,7 @@ export class Viewer {
     [this.zoom, this.left, this.top, this.ratio] = [this.zoom * factor, this.left * factor, this.top * factor, ratio];
     this.canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
     this.canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
-    if (this.fitted) this.fit();
+    if (this.isFitted) this.fit();
     this.draw();
   }
 
@@ -103,7 +103,7 @@ export class Viewer {
     this.zoom = Math.min(width / this.size.width, height / this.size.height);
     this.left = (width - this.zoom * this.size.width) / 2;
     this.top = (height - this.zoom * this.size.height) / 2;
-    this.fitted = true;
+    this.isFitted = true;
     this.draw();
   }
 
@@ -120,7 +120,7 @@ export class Viewer {
     this.left = x - ((x - this.left) * zoom) / this.zoom;
     this.top = y - ((y - this.top) * zoom) / this.zoom;
     this.zoom = zoom;
-    this.fitted = false;
+    this.isFitted = false;
     this.draw();
   }
 
@@ -128,7 +128,7 @@ export class Viewer {
   pan(dx, dy) {
     this.left += dx * this.ratio;
     this.top += dy * this.ratio;
-    this.fitted = false;
+    this.isFitted = false;
     this.draw();
   }
 
@@ -213,14 +213,14 @@ export class Viewer {
     this.showPlace();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const image = this.near || this.image;
+    const image = this.nearImage || this.image;
     if (!image) return;
     context.setTransform(this.zoom, 0, 0, this.zoom, this.left, this.top);
     context.imageSmoothingEnabled = this.zoom < 3;
-    context.globalAlpha = this.near ? 0.5 : 1;
+    context.globalAlpha = this.nearImage ? 0.5 : 1;
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
-    if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
+    if (this.labels && !this.nearImage) context.drawImage(this.mask, 0, 0);
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
