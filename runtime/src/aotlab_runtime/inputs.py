@@ -141,7 +141,7 @@ def check_size(size: Any) -> ImageSize:
     """Return the (height, width) of a prediction."""
     sides = to_array(size, float)
     require(
-        sides.shape == (2,) and np.isin(sides, np.arange(1, MAX_SIDE + 1)).all(),
+        sides.shape == (2,) and ((sides % 1 == 0) & (sides >= 1) & (sides <= MAX_SIDE)).all(),
         f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}",
     )
     return int(sides[0]), int(sides[1])
