@@ -194,7 +194,8 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
         """
-        state, groups = {}, []
+        state: Tensors = {}
+        groups = []
         for place, group in enumerate(self.groups):
             memory = group.memory.state_dict()
             groups.append({"objects": group.objects, "arrays": [*memory]})
