@@ -39,7 +39,8 @@ export function drawOverlay(image, labels) {
   const data = new Uint8ClampedArray(image.data);
   labels?.forEach((id, pixel) => {
     if (!id) return;
-    const edge = [pixel - 1, pixel + 1, pixel - width, pixel + width].some((near) => labels[near] !== id);
+    const edge = labels[pixel - 1] !== id || labels[pixel + 1] !== id
+      || labels[pixel - width] !== id || labels[pixel + width] !== id;
     const weight = edge ? 1 : 0.45;
     for (let color = 0; color < 3; color += 1) {
       data[4 * pixel + color] += weight * (COLORS[id - 1][color] - data[4 * pixel + color]);

@@ -203,7 +203,7 @@ class Memory {
       throw new Error('memory.policy: the page has bounded_fifo, without insertions, skips or temporal slots; export again');
     }
     this.graphs = graphs;
-    /** Frames in long-term memory, the first frame first. @type {Tensors[]} */
+    /** Keys and values of the frames in long-term memory, the first frame first. @type {Tensors[]} */
     this.frames = [];
     /** Inputs of `propagate`. @type {Tensors} */
     this.inputs = {};
@@ -227,10 +227,12 @@ class Memory {
 
   /** @param {Tensors} memory @param {boolean} long */
   store(memory, long) {
-    if (long) this.frames.push(memory);
-    for (const [name, tensor] of Object.entries(memory)) {
-      if (name.includes('_short_')) this.inputs[name] = tensor;
-      else if (long) this.inputs[name] = this.concatenate(this.frames.map((frame) => frame[name]));
+    const tensors = Object.entries(memory);
+    Object.assign(this.inputs, Object.fromEntries(tensors.filter(([name]) => name.includes('_short_'))));
+    if (!long) return;
+    this.frames.push(Object.fromEntries(tensors.filter(([name]) => name.includes('_long_'))));
+    for (const name of Object.keys(this.frames[0])) {
+      this.inputs[name] = this.concatenate(this.frames.map((frame) => frame[name]));
     }
   }
 

@@ -99,7 +99,7 @@ class TrackMasks:
             The union of all objects B×H×W, and the masks of each object N·B×H×W, object by object.
 
         Raises:
-            InputError: an empty mask, one of another size than the images, or no such frame.
+            InputError: an empty or covered mask, one of another size than the images, or no such frame.
         """
         if frame >= len(images) or masks.shape[1:] != images.shape[1:3]:
             raise InputError(
@@ -109,6 +109,12 @@ class TrackMasks:
         first = np.zeros(images.shape[1:3], np.uint16)
         for number, mask in enumerate(masks.cpu().numpy(), start=1):
             first[mask > 0.5] = number
+        hidden = sorted({*range(1, len(masks) + 1)} - {*np.unique(first).tolist()})
+        if hidden:
+            raise InputError(
+                f"mask {hidden[0]} of {len(masks)}: no pixel above 0.5, or all covered by later masks; remove it, or "
+                "give the object some pixels"
+            )
         labels = np.zeros(images.shape[:3], np.uint16)
         orders = [range(frame, len(images)), *([range(frame, -1, -1)] if backward else [])]
         for order in orders:

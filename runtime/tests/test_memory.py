@@ -44,8 +44,8 @@ def test_stored_frames_equal_framework(settings):
             assert memory.needs_relevance == bank.needs_relevance
             bank.add(stored, relevance if bank.needs_relevance else None)
             memory.add(tensors, shares if memory.needs_relevance else None)
-        assert memory.frames == bank.frames
-        assert memory.references == bank.references
+        assert memory.frames["index"].tolist() == bank.frames
+        assert memory.frames["index"][memory.frames["reference"]].tolist() == bank.references
         (block,), read = bank.read(), memory.read()
         assert np.array_equal(read["memory_0_long_key"], block.long.key.numpy())
         assert np.array_equal(read["memory_0_short_value"], block.short.value.numpy())

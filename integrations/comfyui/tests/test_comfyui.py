@@ -99,3 +99,14 @@ def test_unusable_prompts_refused(nodes, clip, points, box, frame, words):
 def test_masks_of_other_size_refused(nodes, clip):
     with pytest.raises(InputError, match="do not match"):
         nodes["AotlabTrackMasks"]().track(Tracker.from_pretrained(), clip[0], torch.ones(1, 8, 8), 0, False)
+
+
+@pytest.mark.parametrize("second", [np.s_[:0], np.s_[:]], ids=["empty", "covering the first"])
+def test_masks_without_a_pixel_refused(nodes, clip, second):
+    masks = torch.zeros(2, 96, 128)
+    masks[0, 20:40, 20:40] = 1
+    masks[1, second] = 1
+    with pytest.raises(
+        InputError, match=r"mask [12] of 2: no pixel above 0.5, or all covered by later masks"
+    ):
+        nodes["AotlabTrackMasks"]().track(Tracker.from_pretrained(), clip[0], masks, 0, False)

@@ -85,7 +85,7 @@ class TrackWidget(Container):
         ranges = [range(self.frame, len(labels.data))]
         if self.backward.value:
             ranges.append(range(self.frame, -1, -1))
-        given = {index: np.array(labels.data[index]) for index in keys}
+        given = {index: np.array(labels.data[index]) for index in keys if np.any(labels.data[index])}
         self.progress.value, self.progress.max = 0, sum(map(len, ranges))
         self._worker = create_worker(track_frames, self._load(), image, given, ranges)
         self._worker.yielded.connect(lambda result: self._show(labels, *result))

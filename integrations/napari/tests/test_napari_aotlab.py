@@ -90,6 +90,24 @@ def test_correction_keeps_earlier_reference(opened, clip, qtbot):
     np.testing.assert_array_equal(labels.data[4], tracker.step(frames[4]).labels)
 
 
+def test_cleared_key_frame_is_no_reference(opened, clip, qtbot, monkeypatch):
+    viewer, widget = opened
+    frames, masks = clip
+    labels, messages = viewer.layers["objects"], []
+    monkeypatch.setattr("napari_aotlab.widget.show_warning", messages.append)
+    viewer.dims.set_current_step(0, 0)
+    labels.data[0] = masks[0]
+    run(widget, qtbot)
+    labels.data[0] = 0
+    viewer.dims.set_current_step(0, 2)
+    labels.data[2] = masks[2]
+    run(widget, qtbot)
+    assert messages == []
+    tracker = Tracker.from_pretrained()
+    tracker.step(frames[2], masks[2])
+    np.testing.assert_array_equal(labels.data[3], tracker.step(frames[3]).labels)
+
+
 def test_cancel_keeps_tracked_frames(opened, clip, qtbot):
     viewer, widget = opened
     viewer.dims.set_current_step(0, 0)

@@ -14,12 +14,12 @@ STEP, DIAGONAL_STEP = 0.955, 1.3693
 
 
 def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndarray:
-    """Resize maps ...×h×w to ...×H×W float32 bilinearly, as PyTorch's ``interpolate`` does."""
+    """Resize maps ...×h×w float32 to ...×H×W bilinearly, as PyTorch's ``interpolate`` does."""
     rows, columns = (
         interpolation_matrix(source, target, align_corners)
         for source, target in zip(maps.shape[-2:], size, strict=True)
     )
-    return rows @ maps.astype(np.float32, copy=False) @ columns.T
+    return rows @ maps @ columns.T
 
 
 @lru_cache(maxsize=64)
@@ -42,24 +42,28 @@ def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
 
 
 def label_parts(mask: np.ndarray) -> np.ndarray:
-    """Return the number from 1 on of each pixel's 8-connected part of a mask H×W bool, 0 outside: H×W int32."""
-    width = mask.shape[1] + 1  # with a column of background, which separates the runs of two rows
-    padded = np.pad(mask, ((0, 0), (0, 1))).ravel()
-    edges = np.flatnonzero(np.diff(padded, prepend=False))
-    starts, ends = edges[::2], edges[1::2]
-    first = np.searchsorted(ends, starts + width)  # runs of the next row that touch each run
-    counts = np.searchsorted(starts, ends + width, side="right") - first
-    above = np.repeat(np.arange(len(starts)), counts)
-    below = np.arange(len(above)) - np.repeat(np.cumsum(counts) - counts - first, counts)
-    parts = np.arange(1, len(starts) + 1)
-    while (parts[above] != parts[below]).any():  # union-find: runs that touch share the smallest number
-        smallest = np.minimum(parts[above], parts[below])
-        for runs in (parts[above] - 1, parts[below] - 1):
-            np.minimum.at(parts, runs, smallest)
-        parts = parts[parts - 1]
-    labels = np.zeros(padded.size, np.int32)
-    labels[starts], labels[ends] = parts, -parts
-    return labels.cumsum(dtype=np.int32).reshape(len(mask), width)[:, :-1]
+    """Return the number from 1 on of each pixel's 8-connected part of a mask H×W bool, 0 outside: H×W.
+
+    Each run of pixels in a row gets the smallest number of the runs that it touches in the row above, which then belong
+    to one part; a run that touches none gets a new number.
+    """
+    parts = np.zeros((len(mask) + 1, mask.shape[1]), int)  # the last row is above the first
+    parents = [0]  # number of the part that each part belongs to: its own, or a smaller one
+
+    def find_root(part: int) -> int:
+        while parents[part] != part:
+            part = parents[part]
+        return part
+
+    for y, row in enumerate(mask):
+        edges = np.flatnonzero(np.diff(row, prepend=False, append=False)).tolist()
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            above = {find_root(part) for part in {*parts[y - 1, max(0, start - 1) : stop + 1].tolist()} - {0}}
+            parts[y, start:stop] = part = min(above, default=len(parents))
+            parents += [part] * (not above)
+            for other in above:
+                parents[other] = part
+    return np.array([find_root(part) for part in range(len(parents))])[parts[:-1]]
 
 
 def measure_distance(mask: np.ndarray) -> np.ndarray:

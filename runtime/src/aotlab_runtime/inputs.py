@@ -1,4 +1,4 @@
-"""Checks of what a tracker is given: frames, masks, prompts and sizes."""
+"""Prompts, and checks of frames, masks, prompts and sizes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ class InputError(ValueError):
     """Unusable input, described in one sentence."""
 
 
+class CheckedPrompt(NamedTuple):
+    """A `Prompt` that suits its frame."""
+
+    positive: list[Point]
+    """points on the object"""
+    negative: list[Point]
+    """points off the object"""
+    box: np.ndarray | None
+    """corners (left, top) and (right, bottom) in the frame, 2×2"""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """Prompts for one object of a frame, in pixels of the frame; checked when they are used.
@@ -38,16 +49,37 @@ class Prompt:
     box: tuple[float, float, float, float] | None = None
     """box around the object: left, top, width, height"""
 
-
-class CheckedPrompt(NamedTuple):
-    """A usable `Prompt` of a frame."""
-
-    positive: list[Point]
-    """points on the object"""
-    negative: list[Point]
-    """points off the object"""
-    box: np.ndarray | None
-    """corners (left, top) and (right, bottom) in the frame, 2×2"""
+    def check(self, size: ImageSize) -> CheckedPrompt:
+        """Return the points, and the corners of the box cropped to a frame of (height, width)."""
+        height, width = size
+        points = to_array(self.points, float)
+        points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
+        require(
+            points.ndim == 2 and points.shape[1] == 2 and np.isfinite(points).all(),
+            "prompt: points must be pairs (x, y) of finite numbers in pixels",
+        )
+        labels = np.ones(len(points)) if self.labels is None else to_array(self.labels, float)
+        require(
+            labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
+            f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {str(self.labels)[:60]}",
+        )
+        require(labels.any() or self.box is not None, "prompt: give a box or a point on the object")
+        for x, y in points:
+            inside = -1 <= x <= width and -1 <= y <= height
+            require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
+        corners = None
+        if self.box is not None:
+            box = to_array(self.box, float)
+            require(
+                box.shape == (4,) and np.isfinite(box).all() and box[2:].min() >= 2,
+                f"box {str(self.box)[:60]}: expected left, top, width and height in pixels, at least 2 each",
+            )
+            corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
+            text = ",".join(f"{number:g}" for number in box)
+            require(
+                (corners[1] - corners[0]).min() >= 2, f"box {text}: outside the image of {width}×{height}"
+            )
+        return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners)
 
 
 def require(condition: object, message: str) -> None:
@@ -61,22 +93,16 @@ def is_integer(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def to_array(values: Any) -> np.ndarray:
-    """Return values as an array; rows of different lengths become an empty one of objects."""
+def to_array(values: Any, dtype: type | None = None) -> np.ndarray:
+    """Return values as an array, or a NaN if they cannot be converted."""
     try:
-        return np.asarray(values)
-    except ValueError:
-        return np.empty(0, object)
+        return np.asarray(values, dtype)
+    except (OverflowError, TypeError, ValueError):
+        return np.array(np.nan)
 
 
-def is_vector(values: Any, length: int) -> bool:
-    """Return whether values are ``length`` finite numbers."""
-    numbers = to_array(values)
-    return numbers.shape == (length,) and numbers.dtype.kind in "biuf" and bool(np.isfinite(numbers).all())
-
-
-def convert_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.ndarray:
-    """Return a frame H×W×3 uint8 RGB; raise `InputError` for another array, or a shape other than ``expected``."""
+def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
+    """Return a frame H×W×3 uint8 RGB, of the shape ``expected`` if it is given."""
     array = to_array(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
@@ -92,11 +118,8 @@ def convert_frame(frame: np.ndarray, expected: tuple[int, ...] | None) -> np.nda
     return array
 
 
-def convert_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
-    """Return a mask H×W of object ids, None without objects; raises `InputError` if it is not a mask of the frame.
-
-    ``required``: reject a mask without objects.
-    """
+def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
+    """Return the object ids H×W of a frame's mask, which is bool or of integers."""
     array = to_array(mask)
     array = array.astype(np.uint8) if array.dtype == bool else array
     require(
@@ -111,69 +134,28 @@ def convert_mask(mask: np.ndarray, frame: np.ndarray, *, required: bool) -> np.n
         low >= 0 and high <= MAX_ID,
         f"mask: expected object ids from 0 to {MAX_ID}, got {array.dtype} of {low} to {high}",
     )
-    require(high > 0 or not required, "mask is empty: give ids above 0 where the objects are")
-    return array if high > 0 else None
+    return array
 
 
-def convert_output_size(size: Sequence[int]) -> ImageSize:
-    """Return the (height, width) of a prediction; raises `InputError` unless they are whole and in range."""
+def check_size(size: Any) -> ImageSize:
+    """Return the (height, width) of a prediction."""
+    sides = to_array(size, float)
     require(
-        is_vector(size, 2) and all(side == int(side) and 1 <= side <= MAX_SIDE for side in size),
+        sides.shape == (2,) and ((sides % 1 == 0) & (sides >= 1) & (sides <= MAX_SIDE)).all(),
         f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}",
     )
-    height, width = size
-    return int(height), int(width)
+    return int(sides[0]), int(sides[1])
 
 
-def check_prompts(prompts: Mapping[int, Prompt], size: ImageSize) -> dict[int, CheckedPrompt]:
-    """Return prompts by object id, with boxes cropped to a frame of (height, width); a pair (x, y) is one point.
-
-    Raises:
-        InputError: not prompts by object id, or one outside the frame.
-    """
+def check_prompts(prompts: Any, size: ImageSize) -> dict[int, CheckedPrompt]:
+    """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
     require(
         isinstance(prompts, Mapping)
-        and len(prompts) > 0
-        and all(is_integer(object_id) and 0 < object_id <= MAX_ID for object_id in prompts)
-        and all(isinstance(prompt, Prompt) or is_vector(prompt, 2) for prompt in prompts.values()),
+        and prompts
+        and all(is_integer(object_id) and 0 < object_id <= MAX_ID for object_id in prompts),
         f"prompts: got {str(prompts)[:80]}; give prompts by object id from 1 to {MAX_ID}, {{1: Prompt(...)}}",
     )
     return {
-        object_id: _check_prompt(prompt if isinstance(prompt, Prompt) else Prompt(prompt), size)
+        object_id: (prompt if isinstance(prompt, Prompt) else Prompt([prompt])).check(size)
         for object_id, prompt in prompts.items()
     }
-
-
-def _check_prompt(prompt: Prompt, size: ImageSize) -> CheckedPrompt:
-    height, width = size
-    given: Any = prompt.points
-    points = list(given) if np.iterable(given) and not is_vector(given, 2) else [given]
-    require(
-        all(is_vector(point, 2) for point in points),
-        "prompt: points must be pairs (x, y) of finite numbers in pixels",
-    )
-    labels = [1] * len(points) if prompt.labels is None else prompt.labels
-    require(
-        is_vector(labels, len(points)) and set(labels) <= {0, 1},
-        f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {str(labels)[:60]}",
-    )
-    numbers = np.reshape(points, (-1, 2))
-    for x, y in numbers:
-        inside = -1 <= x <= width and -1 <= y <= height
-        require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
-    require(1 in labels or prompt.box is not None, "prompt: give a box or a point on the object")
-    positive, negative = (numbers[np.equal(labels, value)].tolist() for value in (1, 0))
-    return CheckedPrompt(positive, negative, None if prompt.box is None else _crop_box(prompt.box, size))
-
-
-def _crop_box(box: Sequence[float], size: ImageSize) -> np.ndarray:
-    """Return the corners (left, top) and (right, bottom) of the part of a box in a frame of (height, width)."""
-    require(
-        is_vector(box, 4) and min(box[2:]) >= 2,
-        f"box {str(box)[:60]}: expected left, top, width and height in pixels, at least 2 each",
-    )
-    left, top, across, down = box
-    corners = np.array([(left, top), (left + across, top + down)]).clip(0, (size[1], size[0]))
-    text = ",".join(f"{value:g}" for value in box)
-    require((corners[1] - corners[0]).min() >= 2, f"box {text}: outside the image of {size[1]}×{size[0]}")
-    return corners

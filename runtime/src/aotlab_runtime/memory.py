@@ -1,4 +1,4 @@
-"""Long-term and short-term memory of a group of objects, and the frames that stay in it."""
+"""Long-term and short-term memory of a group of objects."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from aotlab_runtime.graphs import Tensors
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 BONUS = 1.5
-"""weight of the bonus for frames with few updates (RMem, section 3.2)"""
-PRIOR_UPDATES = 8.0
-"""number added to every frame's updates (RMem)"""
+"""weight of the bonus for frames that were scored few times (RMem, section 3.2)"""
+PRIOR_UPDATES = 8
+"""number added to the updates of every frame (RMem)"""
+FRAME = np.dtype([("index", int), ("reference", bool), ("relevance", float), ("updates", int)])
+"""a stored frame: its index, counted from the group's first frame; whether its mask was given; the running mean of its
+relevance, NaN at first; and the times it was scored, plus one if it was stored when others were scored (RMem)"""
 
 
 class Memory:
@@ -23,31 +26,34 @@ class Memory:
 
     Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
     short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
-    one with the lowest `_score`. A model whose only long-term memory is reference frames is exported as
-    ``bounded_fifo`` with ``newest`` 0.
+    one with the lowest score. A model whose only long-term memory is reference frames is exported as ``bounded_fifo``
+    with ``newest`` 0.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
         """``settings``: ``config.memory`` of the export; ``length``: number of frames of the video, if known."""
-        self._settings, self._every = settings, settings["every"]
+        self.restricted: bool = settings["policy"] == "restricted"
+        self.score_early: bool = settings["score_early"]
+        self.skip: int = settings["short_term_skip"]
+        self.capacity: int = settings["frames"]
+        """largest number of frames in long-term memory"""
+        self.newest: int = self.capacity
+        """largest number of tracked ones"""
+        if not self.restricted and settings["newest"] is not None:
+            self.newest = settings["newest"]
+        self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
-            self._every = max(round(length / settings["insertions"]), self._every)
-        self.frames: list[int] = []
-        """indices of the frames in long-term memory, oldest first, counted from the group's first frame"""
-        self.references: list[int] = []
-        """indices of the reference frames in long-term memory"""
+            self.every = max(round(length / settings["insertions"]), self.every)
         self.last_index = -1
         """index of the last frame, stored or not"""
-        self.last_decision = 0
+        self.last_due = 0
         """index of the last frame that was a reference or due; the next one is due ``every`` frames later"""
-        self.running: dict[int, float] = {}
-        """running relevance by frame (RMem)"""
-        self.updates: dict[int, int] = {}
-        """how often each frame was scored, the decision that stored it included (RMem)"""
+        self.frames = np.empty(0, FRAME)
+        """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
         """keys and values of these frames, T×L×C, by the name of the tensor"""
         self.short: Tensors = {}
-        """keys and values of the last ``short_term_skip`` frames, oldest first, T×L×C; the oldest is read"""
+        """keys and values of the last ``skip`` frames, oldest first, T×L×C; the oldest is read"""
 
     def read(self) -> Tensors:
         """Return the memory that ``propagate`` reads: long-term 1×(T·L)×C, short-term 1×L×C."""
@@ -60,63 +66,41 @@ class Memory:
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.last_index += 1
-        self.last_decision = self.last_index
-        if len(self.frames) >= self._settings["frames"]:
-            self._drop(self._tracked[0] if self._tracked else min(1, len(self.frames) - 1))
-        self.references = [*self.references, self.last_index]
+        self.last_due = self.last_index
+        if len(self.frames) >= self.capacity:
+            self._drop([*self._find_tracked(), min(1, len(self.frames) - 1)][0])
         self.short = {}
-        self._store(memory, long=True)
+        self._store_short(memory)
+        self._store_long(memory, reference=True)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next frame is stored in long-term memory if there is room."""
+        return self.last_index + 1 - self.last_due >= self.every
 
     @property
     def needs_relevance(self) -> bool:
         """Whether `add` reads the relevance of the stored frames to the next frame."""
-        settings = self._settings
-        scored = settings["score_early"] or len(self.frames) >= settings["frames"]
-        return settings["policy"] == "restricted" and scored and self._is_due
+        return self.restricted and self.is_due and (self.score_early or len(self.frames) >= self.capacity)
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: of the stored frames to it, T, if `needs_relevance`."""
-        due, full, tracked = self._is_due, self._is_full, self._tracked
+        due, tracked = self.is_due, self._find_tracked()
         self.last_index += 1
+        self._store_short(memory)
+        if not due:
+            return
+        self.last_due = self.last_index
         scores = np.zeros(len(self.frames)) if relevance is None else self._score(relevance)
-        if due:
-            self.last_decision = self.last_index
-        if due and full and tracked:
-            self._drop(tracked[int(np.argmin(scores[tracked]))])
-        self._store(memory, long=due and bool(tracked or not full))
+        if len(self.frames) >= self.capacity or len(tracked) >= self.newest:
+            if not tracked:
+                return
+            self._drop(min(tracked, key=scores.__getitem__))
+        self._store_long(memory, updates=int(relevance is not None))
 
-    def state(self) -> tuple[dict[str, Any], Tensors]:
-        """Return numbers for JSON, and tensors by name, with which `load` resumes."""
-        numbers = {
-            "frames": self.frames, "references": self.references, "last_index": self.last_index,
-            "last_decision": self.last_decision, "running": [*self.running.items()], "updates": [*self.updates.items()],
-        }  # fmt: skip
-        return numbers, self.read() | self.short
-
-    def load(self, numbers: Mapping[str, Any], tensors: Tensors) -> None:
-        """Resume from a `state`."""
-        self.frames, self.references = numbers["frames"], numbers["references"]
-        self.last_index, self.last_decision = numbers["last_index"], numbers["last_decision"]
-        self.running, self.updates = dict(numbers["running"]), dict(numbers["updates"])
-        long, self.short = _split(tensors)
-        self.long = {name: x.reshape(len(self.frames), -1, x.shape[2]) for name, x in long.items()}
-
-    @property
-    def _tracked(self) -> list[int]:
-        """Positions of tracked frames, which may be evicted, oldest first."""
-        return [place for place, frame in enumerate(self.frames) if frame not in self.references]
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether a tracked frame is stored in place of another."""
-        settings = self._settings
-        newest = settings["newest"] if settings["policy"] == "bounded_fifo" else None
-        return len(self.frames) >= settings["frames"] or (newest is not None and len(self._tracked) >= newest)
-
-    @property
-    def _is_due(self) -> bool:
-        """Whether the next frame is stored if memory has room for it."""
-        return self.last_index + 1 - self.last_decision >= self._every
+    def _find_tracked(self) -> list[int]:
+        """Return the positions of tracked frames, which may be evicted, oldest first."""
+        return np.flatnonzero(~self.frames["reference"]).tolist()
 
     def _score(self, shares: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the updates n of T frames; return their scores.
@@ -124,41 +108,41 @@ class Memory:
         The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the frame has no foreground. The
         first frame counts as updated once per stored frame: n = T.
         """
-        foreground = shares.any()
-        if not foreground:
-            shares = np.full(len(self.frames), 1 / len(self.frames))
-        self.running = {
-            frame: MOMENTUM * share + (1 - MOMENTUM) * self.running.get(frame, share)
-            for frame, share in zip(self.frames, shares.tolist(), strict=True)
-        }
-        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*self.frames, self.last_index)}
-        updates = np.array([len(self.frames), *(self.updates[frame] for frame in self.frames[1:])], float)
+        foreground, frames = shares.any(), self.frames.copy()
+        shares = shares.astype(float) if foreground else np.full(len(frames), 1 / len(frames))
+        mean = MOMENTUM * shares + (1 - MOMENTUM) * frames["relevance"]
+        frames["relevance"] = np.where(np.isnan(mean), shares, mean)
+        frames["updates"] += 1
+        self.frames, updates = frames, np.array([len(frames), *frames["updates"][1:]])
         bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
-        return np.array(list(self.running.values())) + bonus if foreground else np.zeros(len(self.frames))
+        return (frames["relevance"] + bonus) * foreground
 
-    def _store(self, memory: Tensors, *, long: bool) -> None:
-        """Append the last frame to short-term memory and, if ``long``, to long-term memory."""
-        long_frame, short_frame = _split(memory)
-        skip = self._settings["short_term_skip"]
-        self.short = {name: x[-skip:] for name, x in _append(self.short, short_frame).items()}
-        if long:
-            self.frames = [*self.frames, self.last_index]
-            self.long = _append(self.long, long_frame)
+    def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
+        frame = np.array([(self.last_index, reference, np.nan, updates)], FRAME)
+        self.frames = np.concatenate([self.frames, frame])
+        self.long = append(self.long, {name: x for name, x in memory.items() if "_long_" in name})
+
+    def _store_short(self, memory: Tensors) -> None:
+        short = append(self.short, {name: x for name, x in memory.items() if "_short_" in name})
+        self.short = {name: x[-self.skip :] for name, x in short.items()}
 
     def _drop(self, position: int) -> None:
         """Drop a frame from long-term memory."""
+        self.frames = np.delete(self.frames, position)
         self.long = {name: np.delete(frames, position, axis=0) for name, frames in self.long.items()}
-        frame = self.frames[position]
-        self.frames = [kept for kept in self.frames if kept != frame]
-        self.references = [kept for kept in self.references if kept != frame]
+
+    def state_dict(self) -> Tensors:
+        """Return the arrays with which `load_state_dict` resumes."""
+        last = np.array([self.last_index, self.last_due])
+        return self.long | self.short | {"frames": self.frames, "last": last}
+
+    def load_state_dict(self, state: Tensors) -> None:
+        """Resume from a `state_dict`."""
+        self.frames, (self.last_index, self.last_due) = state["frames"], state["last"].tolist()
+        self.long = {name: x for name, x in state.items() if "_long_" in name}
+        self.short = {name: x for name, x in state.items() if "_short_" in name}
 
 
-def _split(tensors: Tensors) -> tuple[Tensors, Tensors]:
-    """Split into long-term and short-term memory by name."""
-    short = {name: tensor for name, tensor in tensors.items() if "_short_" in name}
-    return {name: tensor for name, tensor in tensors.items() if name not in short}, short
-
-
-def _append(stored: Tensors, frame: Tensors) -> Tensors:
+def append(stored: Tensors, frame: Tensors) -> Tensors:
     """Return tensors T×L×C with a frame's 1×L×C appended; the frame's if nothing is stored."""
     return {name: np.concatenate([stored[name], x]) if stored else x for name, x in frame.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -18,90 +18,77 @@ BOX_MARGIN = 0.12
 """distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
 MAX_PART_DISTANCE = 0.5
 """largest distance of a part without a point from those with one, × sqrt(their area)"""
-EXCLUDED = -12.0
+EXCLUDED = np.float32(-12)
 """logit of pixels that an object cannot have"""
 
 
 def segment_prompts(
-    graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], exclude: np.ndarray | None = None
+    graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], exclude: np.ndarray
 ) -> np.ndarray:
     """Return logits (1+N)×H×W of the prompted objects, each against everything else; channel 0 is background.
 
-    Args:
-        frame: H×W×3 uint8.
-        exclude: pixels that no object can have, H×W bool.
-
-    Raises:
-        InputError: the model takes no prompts.
+    ``exclude``: pixels that no object can have, H×W bool.
     """
     require(
-        graphs.prompting,
-        "this export takes no prompts; export a model with a prompt network, or give a mask",
+        graphs.prompting, "this export takes no prompts; export a model with a prompt network, or give a mask"
     )
-    excluded = np.zeros(frame.shape[:2], bool) if exclude is None else exclude
     points = [prompt.positive for prompt in prompts]
     prompts = [  # points on other objects are points off this one
         prompt._replace(negative=[*prompt.negative, *chain(*points[:place], *points[place + 1 :])])
         for place, prompt in enumerate(prompts)
     ]
-    logits = np.stack([segment_object(graphs, frame, prompt) for prompt in prompts])
-    logits[:, excluded] = EXCLUDED
+    logits = np.stack([segment_crop(graphs, frame, prompt) for prompt in prompts])
+    logits[:, exclude] = EXCLUDED
     strongest = logits.max(0)
     rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
     for object_logits, prompt, mask in zip(logits, prompts, rough_masks, strict=True):
-        object_logits[:] = segment_object(graphs, frame, prompt, mask)
-        object_logits[excluded] = EXCLUDED
-        object_logits[find_far_from_prompt(object_logits > 0, prompt)] = EXCLUDED
+        object_logits[:] = segment_crop(graphs, frame, prompt, mask)
+        object_logits[exclude | find_stray_pixels((object_logits > 0) & ~exclude, prompt)] = EXCLUDED
     return np.concatenate([-logits.max(0, keepdims=True), logits])
 
 
-def segment_object(
+def segment_crop(
     graphs: Graphs, frame: np.ndarray, prompt: CheckedPrompt, mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the logits H×W of one object from a crop of a frame.
+    """Return the logits H×W of one object, computed from a crop of a frame.
 
     ``mask``: rough mask H×W in 0 to 1 of the coarse pass, which is refined along edges of the frame.
     """
-    sizes = graphs.prompting
-    crop, edge = np.s_[0 : len(frame), 0 : frame.shape[1]], sizes["frame_edge"]
-    if prompt.box is not None or mask is not None:
-        margin = sizes["coarse_margin" if mask is None else "refine_margin"]
-        crop, edge = find_crop(prompt, frame.shape, margin, sizes["min_crop"], mask), sizes["crop_edge"]
+    crop, edge = find_crop(graphs.prompting, frame.shape, prompt, mask)
     image, extra, stride = frame[crop], int(graphs.align_corners), graphs.stride
     scale = edge / max(image.shape)
     tokens = (max(2, round((side * scale - extra) / stride)) for side in image.shape[:2])
     height, width = (stride * count + extra for count in tokens)
-    rough_mask = np.zeros(image.shape[:2]) if mask is None else mask[crop]
-    planes = draw_planes(prompt, crop, (height, width), sizes["click_radius"])
-    inputs = {"image": image, "planes": planes[None], "rough_mask": rough_mask.astype(np.float32)}
-    outputs = graphs.run("prompt", inputs)
-    logits = np.full(frame.shape[:2], EXCLUDED, np.float32)
+    planes = draw_planes(prompt, crop, (height, width), graphs.prompting["click_radius"])
+    rough_mask = np.zeros(image.shape[:2], np.float32) if mask is None else mask[crop]
+    outputs = graphs.run("prompt", {"image": image, "planes": planes[None], "rough_mask": rough_mask})
+    logits = np.full(frame.shape[:2], EXCLUDED)
     logits[crop] = outputs["logits" if mask is None else "refined_logits"]
     return logits
 
 
 def find_crop(
-    prompt: CheckedPrompt, shape: Sequence[int], margin: float, min_side: float, mask: np.ndarray | None
-) -> Crop:
-    """Return the crop around a prompt, square where a frame of (height, width) allows.
+    sizes: Mapping[str, float], shape: Sequence[int], prompt: CheckedPrompt, mask: np.ndarray | None
+) -> tuple[Crop, float]:
+    """Return the crop around an object, square where the frame allows, and its longer edge in the network.
 
-    Args:
-        margin: margin on each side, as a fraction of the longer side.
-        min_side: shortest side of the crop in pixels.
-        mask: rough mask H×W in 0 to 1; ignored if there is a box.
+    An object without a box is in the middle of its points and rough mask; the coarse pass takes the whole frame.
     """
-    corners = [*prompt.positive]
+    height, width, corners = *shape[:2], [*prompt.positive]
     if prompt.box is not None:
-        corners.extend(prompt.box)
-    elif mask is not None and (mask > 0.5).any():
+        corners += [*prompt.box]
+    elif mask is None:
+        return np.s_[0:height, 0:width], sizes["frame_edge"]
+    elif (mask > 0.5).any():
         rows, columns = np.nonzero(mask > 0.5)
         corners += [(columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)]
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    side = max(min_side, (1 + 2 * margin) * float((high - low).max()))
-    limit = np.array([shape[1], shape[0]])
+    margin = sizes["coarse_margin" if mask is None else "refine_margin"]
+    side = max(sizes["min_crop"], (1 + 2 * margin) * float((high - low).max()))
+    limit = np.array([width, height])
     start = np.rint(((low + high) / 2 - side / 2).clip(0, np.maximum(0, limit - side))).astype(int)
     stop = np.minimum(limit, start + round(side))
-    return slice(int(start[1]), int(stop[1])), slice(int(start[0]), int(stop[0]))
+    return np.s_[start[1] : stop[1], start[0] : stop[0]], sizes["crop_edge"]
 
 
 def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
@@ -120,27 +107,22 @@ def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: floa
     return planes
 
 
-def find_far_from_prompt(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
+def find_stray_pixels(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
     """Return the pixels of a mask H×W bool far outside its box, or in parts far from those with a point.
 
-    If no part holds a point, the largest one counts.
+    If no part has a point, the largest one counts.
     """
-    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    height, width = mask.shape
     if prompt.box is not None:
         margin = BOX_MARGIN * (prompt.box[1] - prompt.box[0])
-        corners = [*(prompt.box + np.stack([-margin, margin])), *prompt.positive]
-        low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-        return mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
-    if not mask.any():
-        return mask
+        corners = [prompt.box[0] - margin, prompt.box[1] + margin, *prompt.positive]
+        (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+        y, x = np.ogrid[:height, :width]
+        return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
     parts = label_parts(mask)
-    x, y = np.clip(np.rint(prompt.positive), 0, (mask.shape[1] - 1, mask.shape[0] - 1)).astype(int).T
-    kept = np.zeros(parts.max() + 1, bool)  # by number of the part
-    kept[parts[y, x]], kept[0] = True, False
-    if not kept.any():
-        kept[1 + np.argmax(np.bincount(parts.ravel())[1:])] = True
-    prompted = kept[parts]
-    if (prompted != mask).any():
-        near = measure_distance(prompted) <= MAX_PART_DISTANCE * np.sqrt(prompted.sum())
-        kept[parts[near]], kept[0] = True, False
-    return mask & ~kept[parts]
+    x, y = np.rint(prompt.positive).clip(0, (width - 1, height - 1)).astype(int).T
+    prompted = mask & np.isin(parts, parts[y, x])
+    if not prompted.any():
+        prompted = parts == 1 + np.bincount(parts.ravel(), minlength=2)[1:].argmax()
+    near = measure_distance(prompted) <= MAX_PART_DISTANCE * np.sqrt(prompted.sum())
+    return mask & ~np.isin(parts, parts[near & mask])

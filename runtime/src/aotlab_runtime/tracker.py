@@ -11,34 +11,23 @@ One frame, for each group of up to M objects (`GRAPHS` has the inputs and output
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from aotlab_runtime import inputs
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import (
-    CheckedPrompt,
-    InputError,
-    Prompt,
-    check_prompts,
-    convert_frame,
-    convert_mask,
-    convert_output_size,
-    is_integer,
-    require,
-)
+from aotlab_runtime.inputs import CheckedPrompt, InputError, Prompt, is_integer, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 """version of `Tracker.state_dict`"""
 NO_OBJECT = np.float32(-1e10)
 """logit of an object outside its given mask"""
@@ -56,14 +45,14 @@ class Prediction:
     """divisor of the logits for `confidence`"""
 
     @cached_property
-    def channels(self) -> np.ndarray:
+    def indices(self) -> np.ndarray:
         """H×W int64, the most likely channel of ``logits`` in every pixel."""
         return self.logits.argmax(0)
 
     @cached_property
     def labels(self) -> np.ndarray:
         """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
-        return np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))[self.channels]
+        return np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))[self.indices]
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -74,7 +63,7 @@ class Prediction:
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
         probabilities = softmax(self.logits / self.temperature, axis=0).max(0).ravel()
-        chosen, count = self.channels.ravel(), len(self.logits)
+        chosen, count = self.indices.ravel(), len(self.logits)
         pixels = np.bincount(chosen, minlength=count)
         means = np.bincount(chosen, probabilities, count) / np.maximum(pixels, 1)
         return dict(zip(self.ids, means[1:].tolist(), strict=True))
@@ -109,11 +98,7 @@ class Tracker:
         return cls(Graphs(folder, provider=provider, threads=threads))
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames before the next video; ``length``: its number of frames, if known.
-
-        Raises:
-            InputError: not a number of frames; the tracker is unchanged.
-        """
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
         require(
             length is None or (is_integer(length) and length > 0),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
@@ -153,36 +138,41 @@ class Tracker:
         Raises:
             InputError: unusable input. Nothing changes if a step fails.
         """
-        frame = convert_frame(frame, self._frame_shape)
-        if mask is not None:
-            mask = convert_mask(mask, frame, required=not self.groups and not prompts)
-        size = convert_output_size(frame.shape[:2] if size is None else size)
+        frame = inputs.check_frame(frame, self._frame_shape)
+        size = inputs.check_size(frame.shape[:2] if size is None else size)
+        given = np.zeros(frame.shape[:2], np.uint8) if mask is None else inputs.check_mask(mask, frame)
         if prompts:
-            mask = self._draw_mask(frame, mask, check_prompts(prompts, frame.shape[:2]))
-        features = self.graphs.run("encode", {"frame": frame}) if mask is not None or self.groups else {}
+            given = self._draw_mask(frame, given, inputs.check_prompts(prompts, frame.shape[:2]))
+        is_reference = bool(given.any())
+        require(
+            is_reference or self.groups or mask is None,
+            "mask is empty: give ids above 0 where the objects are",
+        )
+        features = self.graphs.run("encode", {"frame": frame}) if is_reference or self.groups else {}
         readouts = [self._read(group, features) for group in self.groups]
         prediction = Prediction(self.ids, self._merge(readouts, size), self._temperature)
         groups = [replace(group, memory=copy(group.memory)) for group in self.groups]  # a step may fail
-        if mask is None:
-            self._store_tracked(groups, readouts, prediction.labels)
+        if is_reference:
+            labels = override_labels(prediction.labels, given) if groups else given
+            self._add_objects(groups, given)
+            for group in groups:
+                self._store_reference(group, features, labels)
         else:
-            labels = self._store_reference(groups, features, mask, prediction.labels)
+            for group, readout in zip(groups, readouts, strict=True):
+                self._store_tracked(group, readout, prediction.labels)
         self.groups, self._frame_shape = groups, frame.shape
-        if mask is not None:
-            planes = labels == np.array([0, *self.ids])[:, None, None]
-            logits = np.where(planes, np.float32(0), NO_OBJECT)
+        if is_reference:
+            masks = resize_nearest(labels, size) == np.array([0, *self.ids])[:, None, None]
+            logits = np.where(masks, np.float32(0), NO_OBJECT)
             prediction = Prediction(self.ids, logits, self._temperature)
         return prediction
 
     def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Prediction:
-        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
-
-        Raises:
-            InputError: an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
-        """
-        frame = convert_frame(frame, self._frame_shape)
-        checked = check_prompts(prompts, frame.shape[:2])
-        logits = segment_prompts(self.graphs, frame, list(checked.values()))
+        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
+        frame = inputs.check_frame(frame, self._frame_shape)
+        checked = inputs.check_prompts(prompts, frame.shape[:2])
+        exclude = np.zeros(frame.shape[:2], bool)
+        logits = segment_prompts(self.graphs, frame, list(checked.values()), exclude)
         return Prediction(tuple(checked), logits, self._temperature)
 
     def forget(self, object_id: int) -> None:
@@ -190,9 +180,6 @@ class Tracker:
 
         Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.
-
-        Raises:
-            InputError: not an integer, or no such object is tracked; the tracker is unchanged.
         """
         require(
             is_integer(object_id) and object_id in self.ids,
@@ -207,18 +194,17 @@ class Tracker:
 
         ``np.savez(path, **state)`` writes it, and `load_state_dict` takes what ``np.load(path)`` reads.
         """
-        groups: list[dict[str, Any]] = []
-        tensors: Tensors = {}
+        state: Tensors = {}
+        groups = []
         for place, group in enumerate(self.groups):
-            numbers, memory = group.memory.state()
-            groups.append({"objects": group.objects, "memory": numbers})
-            tensors |= {f"{place}.{name}": tensor for name, tensor in memory.items()}
+            memory = group.memory.state_dict()
+            groups.append({"objects": group.objects, "arrays": [*memory]})
+            state |= {f"{place}.{name}": array for name, array in memory.items()}
         header = {
-            "version": STATE_VERSION, "export": self.graphs.digest,
-            "length": self._length, "frame_shape": self._frame_shape,
+            "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
+            "frame_shape": self._frame_shape, "groups": groups,
         }  # fmt: skip
-        tensors["tracker"] = np.array(json.dumps(header | {"groups": groups}))
-        return tensors | {"digest": np.array(compute_digest(tensors))}
+        return state | {"header": np.array(json.dumps(header))}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Resume the video of a `state_dict`.
@@ -226,80 +212,60 @@ class Tracker:
         Raises:
             InputError: a state of another export, or damaged; the tracker is unchanged.
         """
+        groups = []
         try:
-            tensors = {name: state[name] for name in state}
-            if str(tensors.pop("digest")) != compute_digest(tensors):
-                raise ValueError("changed")
-            header = dict(json.loads(str(tensors.pop("tracker"))))
+            header = json.loads(str(state["header"]))
+            if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
+                raise ValueError("saved with another export or version")
+            for place, group in enumerate(header["groups"]):
+                memory = Memory(self.graphs.config["memory"], header["length"])
+                memory.load_state_dict({name: state[f"{place}.{name}"] for name in group["arrays"]})
+                groups.append(Group(group["objects"], memory))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        require(
-            (header.get("version"), header.get("export")) == (STATE_VERSION, self.graphs.digest),
-            "tracker state: saved with another export or version; load it with that one, or save it again",
-        )
         self.reset(header["length"])
         self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
-        for place, group in enumerate(header["groups"]):
-            memory = self._new_memory()
-            stored = {n.partition(".")[2]: x for n, x in tensors.items() if n.startswith(f"{place}.")}
-            memory.load(group["memory"], stored)
-            self.groups.append(Group(group["objects"], memory))
+        self.groups = groups
 
     def _draw_mask(
-        self, frame: np.ndarray, mask: np.ndarray | None, prompts: Mapping[int, CheckedPrompt]
+        self, frame: np.ndarray, mask: np.ndarray, prompts: Mapping[int, CheckedPrompt]
     ) -> np.ndarray:
         """Return a mask H×W with the prompted objects, and the others as given."""
-        if mask is None:
-            mask = np.zeros(frame.shape[:2], np.uint8)
-        given = np.where(np.isin(mask, list(prompts)), 0, mask).astype(np.int64)
-        logits = segment_prompts(self.graphs, frame, list(prompts.values()), exclude=given > 0)
+        others = np.where(np.isin(mask, list(prompts)), 0, mask).astype(np.int64)
+        logits = segment_prompts(self.graphs, frame, list(prompts.values()), others > 0)
         drawn = np.array([0, *prompts])[logits.argmax(0)]
         for object_id in prompts:
             found = (drawn == object_id).any()
             require(found, f"object {object_id}: no pixel found there; give another box or point")
-        return np.where(given > 0, given, drawn)
+        return np.where(others > 0, others, drawn)
 
     def _read(self, group: Group, features: Tensors) -> Tensors:
-        """Propagate a group's memory to a frame and decode; nothing changes."""
+        """Propagate a group's memory to a frame and decode."""
         readout = self.graphs.run("propagate", features | group.memory.read())
         return readout | self.graphs.run("decode", readout | features)
 
-    def _store_tracked(self, groups: list[Group], readouts: list[Tensors], labels: np.ndarray) -> None:
+    def _store_tracked(self, group: Group, readout: Tensors, labels: np.ndarray) -> None:
         """Store a frame with its predicted labels H×W."""
-        for group, readout in zip(groups, readouts, strict=True):
-            memory = self.graphs.run("memorize", readout | self._assign_identities(group, labels))
-            relevance = None
-            if group.memory.needs_relevance:
-                relevance = self.graphs.run("relevance", readout | group.memory.read())["relevance"]
-            group.memory.add(memory, relevance)
+        memory, relevance = (
+            self.graphs.run("memorize", readout | self._assign_identities(group, labels)),
+            None,
+        )
+        if group.memory.needs_relevance:
+            relevance = self.graphs.run("relevance", readout | group.memory.read())["relevance"]
+        group.memory.add(memory, relevance)
 
-    def _store_reference(
-        self, groups: list[Group], features: Tensors, mask: np.ndarray, predicted: np.ndarray
-    ) -> np.ndarray:
-        """Store a frame with a given mask H×W, which may add objects; return its labels in the predicted size.
-
-        The mask decides where it is not 0; its objects have no other pixels.
-        """
-        labels = mask
-        if groups:
-            given = resize_nearest(mask, predicted.shape)
-            labels = np.where(given > 0, given, np.where(np.isin(predicted, given), 0, predicted))
-        self._add_objects(groups, mask)
-        for group in groups:
-            identities = self._assign_identities(group, labels)
-            reference = self.graphs.run("reference", features | identities)
-            group.memory.add_reference(self.graphs.run("memorize", reference | identities))
-        return resize_nearest(labels, predicted.shape)
+    def _store_reference(self, group: Group, features: Tensors, labels: np.ndarray) -> None:
+        """Store a frame with given labels H×W."""
+        identities = self._assign_identities(group, labels)
+        readout = self.graphs.run("reference", features | identities)
+        group.memory.add_reference(self.graphs.run("memorize", readout | identities))
 
     def _add_objects(self, groups: list[Group], mask: np.ndarray) -> None:
         """Give new objects of a mask the next free identities: of the last group, then of new groups."""
         for object_id in sorted({*np.unique(mask).tolist()} - {0, *self.ids}):
             if not groups or len(groups[-1].objects) == self.graphs.max_objects:
-                groups.append(Group([], self._new_memory()))
+                groups.append(Group([], Memory(self.graphs.config["memory"], self._length)))
             groups[-1].objects = [*groups[-1].objects, object_id]
-
-    def _new_memory(self) -> Memory:
-        return Memory(self.graphs.config["memory"], self._length)
 
     def _assign_identities(self, group: Group, labels: np.ndarray) -> Tensors:
         """Embed the objects of a group in labels H×W; objects of other groups are background."""
@@ -315,7 +281,9 @@ class Tracker:
 
         Of several groups, a pixel is background as far as all agree (soft aggregation of AOT's code).
         """
-        merged = [np.zeros((1, *size), np.float32)] if not readouts else []
+        if not readouts:
+            return np.zeros((1, *size), np.float32)
+        merged = []
         for group, readout in zip(self.groups, readouts, strict=True):
             used = [0, *(k for k, object_id in enumerate(group.objects, start=1) if object_id)]
             merged.append(resize(readout["logits"][0, used], size, align_corners=self.graphs.align_corners))
@@ -328,15 +296,13 @@ class Tracker:
         return np.log(joined / (1 - joined))
 
 
+def override_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return predicted labels H×W where a given mask h×w is 0; objects of the mask have its pixels only."""
+    given = resize_nearest(mask, labels.shape)
+    return np.where(given > 0, given, np.where(np.isin(labels, given), 0, labels))
+
+
 def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
     """Return probabilities along an axis."""
     exponentials = np.exp(logits - logits.max(axis, keepdims=True))
     return exponentials / exponentials.sum(axis, keepdims=True)
-
-
-def compute_digest(tensors: Tensors) -> str:
-    """Return the SHA-256 of tensors with their names, types and shapes."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tensor.shape} ".encode() + tensor.tobytes())
-    return digest.hexdigest()
