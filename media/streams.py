@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 
@@ -39,6 +42,36 @@ MAX_STREAM_RATE = 250
 CAMERA_POLL_SECONDS = 0.005
 """interval in seconds at which a camera without a new frame is asked again"""
 LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
+
+
+class VideoLocation(NamedTuple):
+    """Kind and location of a video."""
+
+    kind: Literal["stored", "pipe", "stdin", "camera", "address"]
+    """``stored``: a file or folder, which may be missing"""
+    text: str
+    """path, address, number or device file of a camera, or ``-`` for standard input"""
+
+
+def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
+    """Return what a text names as a video; paths are relative to ``folder``, and ``file://`` addresses are paths."""
+    text = str(text)
+    address = ADDRESS.fullmatch(text)
+    if address and address[1].lower() == "file":
+        text = url2pathname(urlsplit(text).path)
+    elif address:
+        return VideoLocation("address", text)
+    if text == "-":
+        return VideoLocation("stdin", text)
+    path = Path(folder, text)
+    if CAMERA_NUMBER.fullmatch(text) and not path.exists():
+        return VideoLocation("camera", text)
+    kind: Literal["stored", "pipe", "camera"] = "stored"
+    if path.is_char_device():
+        kind = "camera"
+    elif path.is_fifo():
+        kind = "pipe"
+    return VideoLocation(kind, os.path.join(folder, text))
 
 
 class StreamFrames(FrameSource):
@@ -97,18 +130,17 @@ class StreamFrames(FrameSource):
                 ) from error
 
 
-def open_stream(source: str, timeout: float) -> StreamFrames:
+def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
     import av
 
-    path, shown = Path(source), strip_credentials(source)
-    address = ADDRESS.fullmatch(shown)
-    numbered = CAMERA_NUMBER.fullmatch(source) is not None and not path.exists()
-    camera = numbered or (not address and path.is_char_device())
-    title, name = source, path.stem
-    if numbered:
+    kind, source = location
+    shown = strip_credentials(source)
+    address, camera = ADDRESS.fullmatch(shown), kind == "camera"
+    title, name = source, Path(source).stem
+    if camera and CAMERA_NUMBER.fullmatch(source):
         title, name = f"camera {source}", f"camera{source}"
-    elif source == "-":
+    elif kind == "stdin":
         title, name = "standard input", "stdin"
     elif address:
         title, name = shown, Path(address[2]).stem or address[1]
@@ -126,8 +158,8 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
             container = av.open(file, format=device, options=rate, metadata_errors="replace")
         else:
             # A reader that hangs holds the lock of a buffered file, which would block the end of the program.
-            pipe: Any = 0 if source == "-" else path
-            opened = open(pipe, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
+            pipe: Any = 0 if kind == "stdin" else source
+            opened = open(pipe, "rb", buffering=0, closefd=kind != "stdin")  # noqa: SIM115
             container = open_container(opened)
         return StreamFrames(container, title, name, live=live)
 

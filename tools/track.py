@@ -145,8 +145,7 @@ class JobArguments:
 
     def complete_job(self, job: Job) -> Job:
         """Return a job with the options that apply to all jobs, unless it has its own."""
-        plugin = (self.segmenter_plugin,) if self.segmenter_plugin else ()
-        segmenter = plugin or tuple(map(str, self.segmenter or ()))
+        segmenter = self.segmenter_plugin or self.segmenter
         return replace(job, levels=job.levels or self.levels, rate=job.rate or self.fps, segmenter=segmenter)
 
 

@@ -24,8 +24,7 @@ from aotlab.utils.plugins import OUTPUTS, list_plugins
 from aotlab.utils.versioned_json import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
-from aotlab.video.inputs import split_mask_value
-from aotlab.video.job import CheckedJob, Job, check_job, parse_class_names
+from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import finish_batch, require_inputs_outside
 from aotlab.video.plan import Plan, PreviousRun, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
@@ -242,7 +241,7 @@ class JobList:
 def _warn_of_kept_classes(job: Job, folder: Path) -> None:
     """Warn of class names that corrected results keep although the list has others."""
     record = read_job_record(folder)
-    for object_id, wanted in parse_class_names(job.classes).items():
+    for object_id, wanted in job.classes.items():
         kept = "object" if record is None else record.class_names.get(object_id, "object")
         if kept != wanted:
             message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
@@ -333,7 +332,7 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
     files = {
         f"{path} of job {job.name}": Path(path)
         for job in jobs
-        for path in (job.video, *(str(split_mask_value(value)[-1]) for value in job.masks))
+        for path in (job.video, *(mask.value for mask in job.masks))
     }
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
     previous = PreviousRun(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -168,7 +167,11 @@ class VideoMasks(Mapping[int, np.ndarray]):
 
 
 def load_masks(
-    values: Sequence[str], video: VideoInfo, frames: FrameSelection | None = None, *, strict: bool = False
+    values: Sequence[str | FrameObjectValue],
+    video: VideoInfo,
+    frames: FrameSelection | None = None,
+    *,
+    strict: bool = False,
 ) -> VideoMasks:
     """Read masks and check that they fit the video.
 
@@ -187,8 +190,9 @@ def load_masks(
     merged = Annotations(video.size)
     files: dict[int, Path] = {}
     black_and_white: Path | None = None
-    for value in values:
-        subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
+    for value in map(parse_mask, values):
+        subject, (number, object_id, text) = f"mask {value}", value
+        file = Path(text)
         if object_id is None and is_black_and_white(file):
             if black_and_white is not None:
                 same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
@@ -202,8 +206,8 @@ def load_masks(
             present = {region.object_id for region in merged.frames.get(index, ())}
             if index in files and (object_id is None or object_id in present):
                 raise InputError(
-                    f"{subject}: frame {index} already has {files[index]}; give one file a frame, or one for each "
-                    f"object, for example {FrameObjectValue(number, 2, str(file))}"
+                    f"{subject}: frame {frames.number(index)} already has {files[index]}; give one file a frame, "
+                    f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
                 )
             files[index] = file
         _merge(merged, annotations, subject)
@@ -212,9 +216,12 @@ def load_masks(
     return VideoMasks(merged)
 
 
-def _read_mask_value(value: str, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
-    """Read the file of ``[FRAME][:ID]=FILE`` and return its objects on the frames to track."""
-    subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
+def _read_mask_value(
+    value: FrameObjectValue, video: VideoInfo, frames: FrameSelection, *, strict: bool
+) -> Annotations:
+    """Read a mask file and return its objects on the frames to track."""
+    subject, (number, object_id, text) = f"mask {value}", value
+    file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
     if number is None and index is not None and file.stem in (stems := video.stems or []):
         named = stems.index(file.stem)
@@ -232,7 +239,7 @@ def _read_mask_value(value: str, video: VideoInfo, frames: FrameSelection, *, st
     for index, regions in annotations.frames.items():
         in_video = video.length is None or index < video.length
         if regions and (index in frames or not in_video):
-            frames.require(index, f"{subject}, frame {index}")
+            frames.require(index, f"{subject}, frame {frames.number(index) if in_video else index}")
             tracked[index] = regions
     return replace(annotations, frames=tracked)
 
@@ -260,23 +267,17 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
     merged.classes = added.classes | merged.classes
 
 
-def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:
-    """Return frame, object id and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
-    frame, object_id, file = parse_frame_object(value)
-    if object_id not in (None, *range(1, MAX_ID + 1)):
+def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
+    """Return the frame, object and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
+    mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(str(value))
+    if mask.object_id is not None and not 1 <= mask.object_id <= MAX_ID:
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
-    return frame, object_id, Path(file)
+    return mask
 
 
 def suggest_object(number: int | None) -> str:
-    """Return how an object is given whose id was perhaps written as a frame, in parentheses; empty for the first."""
+    """Return a hint for a frame number that may have been meant as an object id; empty for frame 0 or None."""
     return f" (for object {number} write :{number}=)" if number else ""
-
-
-def resolve_mask_value(value: str, folder: Path) -> str:
-    """Return ``[FRAME][:ID]=FILE`` with the file relative to a folder."""
-    frame, object_id, file = split_mask_value(value)
-    return str(FrameObjectValue(frame, object_id, os.path.join(folder, file)))
 
 
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:

@@ -18,12 +18,12 @@ from aotlab.media.job_record import (
     write_job_record,
 )
 from aotlab.media.matching import order_names
+from aotlab.media.streams import locate_video
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, remove
-from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
+from aotlab.utils.value_syntax import FrameObjectValue, strip_credentials
 from aotlab.utils.versioned_json import FileKind, read_versioned
-from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
 from aotlab.video.plan import PreviousResults, RerunOptions, plan_job
@@ -51,9 +51,10 @@ def start_record(job: Job, options: JobOptions | None = None, input_digest: str 
         options: outputs to write; None: unknown.
         input_digest: digest of all inputs, of `digest_inputs`.
     """
-    video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
-    video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
-    masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
+    kind, video = locate_video(job.video)
+    is_path = kind in ("stored", "pipe") or os.path.exists(video)
+    video = os.path.abspath(video) if is_path else strip_credentials(video)
+    masks = [str(mask._replace(value=str(Path.cwd() / mask.value))) for mask in job.masks]
     outputs = [] if options is None else [kind.file_name for kind in options.outputs.values()]
     outputs += [PROMPT_MASKS] if outputs and job.has_prompts else []
     return JobRecord(
@@ -182,7 +183,7 @@ class JobResults:
 
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
-        kept = {split_mask_value(value)[-1].resolve() for value in self.checked.job.masks}
+        kept = {Path(mask.value).resolve() for mask in self.checked.job.masks}
         resumed = self.plan.action == "resume"
         if self.checked.job.is_stored:
             self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
@@ -228,11 +229,10 @@ def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
 
 def _locate_masks(checked: CheckedJob) -> list[str]:
     """Return the masks of a job with absolute paths, and frame indices for masks of one frame."""
-    values, frames = [], checked.frames
-    for value in checked.job.masks:
-        number, object_id, file = split_mask_value(value)
-        index = frames.first if number is None and frames.first and file.suffix.lower() == ".png" else None
-        if number is not None:
-            index = frames.index(number, f"mask {value}")
-        values.append(str(FrameObjectValue(index, object_id, os.path.abspath(file))))
-    return values
+    masks, frames = [], checked.frames
+    for mask in checked.job.masks:
+        index = frames.first if frames.first and Path(mask.value).suffix.lower() == ".png" else None
+        if mask.frame is not None:
+            index = frames.index(mask.frame, f"mask {mask}")
+        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
+    return masks

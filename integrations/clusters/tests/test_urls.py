@@ -42,7 +42,7 @@ def put(job, base):
     """The job with its inputs copied to a URL."""
     files, root = fsspec.core.url_to_fs(f"{base}/inputs")
     files.put(job.video, f"{root}/{job.name}", recursive=True)
-    files.put_file(job.masks[0], f"{root}/{job.name}.png")
+    files.put_file(job.masks[0].value, f"{root}/{job.name}.png")
     return Job(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
 
 
@@ -103,10 +103,10 @@ def test_changed_mask_replaces_results_of_jobs_only(jobs):
     output, files = "memory://base/results/changed", fsspec.filesystem("memory")
     job = put(jobs[0], "memory://base")
     run_job(job, output, options=OPTIONS)
-    files.put_file(jobs[1].masks[0], "/base/inputs/a.png")
+    files.put_file(jobs[1].masks[0].value, "/base/inputs/a.png")
     assert not run_job(job, output, options=OPTIONS).reused
     files.pipe_file("/base/results/changed/masks/mine.png", b"of a person")
-    files.put_file(jobs[0].masks[0], "/base/inputs/a.png")
+    files.put_file(jobs[0].masks[0].value, "/base/inputs/a.png")
     assert "holds masks/mine.png, which no job wrote" in str(run_job(job, output, options=OPTIONS).error)
     assert files.cat_file("/base/results/changed/masks/mine.png") == b"of a person"
 
