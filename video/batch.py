@@ -1,4 +1,4 @@
-"""Tracking of many videos: jobs are distributed over ranks, fail independently and resume."""
+"""Tracking of many videos: jobs fail independently, resume, and may be split into shards."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import csv
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
-from functools import cached_property, lru_cache, partial
-from itertools import chain
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
-from aotlab.utils.distributed import RESUME_ADVICE, Distributed, Shard, assign_by_cost
+from aotlab.utils.distributed import Shard
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -43,11 +42,11 @@ from aotlab.video.track import JobOptions
 log = logging.getLogger(__name__)
 
 RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
-"""names of files of the whole run"""
+"""reserved file names"""
 LIST_RERUN = RerunOptions(in_list=True)
 """the same for every job"""
 CLAIM_TIMEOUT = 60.0
-"""seconds to wait while another shard claims the folder"""
+"""seconds to wait while another shard holds the folder"""
 
 
 class JobList:
@@ -57,7 +56,7 @@ class JobList:
         jobs: the whole list.
         output: folder that holds a folder per job, ``summary.csv``, ``classes.json`` and the files of
             `Output.finish_batch`.
-        tracker: the model of all jobs, which is loaded once per combination of overrides.
+        tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is always written.
     """
 
@@ -65,78 +64,83 @@ class JobList:
         self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions
     ) -> None:
         self._jobs, self._output, self._tracker = jobs, output, tracker
+        self._requested = options
         review = {"review"} & list_plugins(OUTPUTS).keys()
         self._outputs = tuple(dict.fromkeys((*options.write, *review)))
         self._options = replace(options, write=self._outputs, progress=False)
-        self._result_settings = partial(result_settings, tracker, options)
         self._load_tracker = lru_cache(1)(tracker.load)
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """Settings that the results of all jobs depend on."""
-        return self._result_settings()
+        return result_settings(self._tracker, self._requested)
 
-    def _require_settings(self) -> None:
-        """Raise `InputError` about the first job whose overrides are no settings, before any is tracked."""
+    def track(
+        self,
+        stop: threading.Event,
+        shard: Shard | None = None,
+        *,
+        force: bool = False,
+        restart: bool = False,
+    ) -> list[JobRecord]:
+        """Track all unfinished jobs, or those of one shard; return their records.
+
+        Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
+        Job i is of shard i modulo their count; the largest video comes first. The last shard to end writes the summary.
+
+        Args:
+            stop: flag that stops the run; the current job resumes next time.
+            shard: part of the list; None: all jobs, while no other process may use the output folder.
+            force: replace the results of another run.
+            restart: run finished jobs again.
+
+        Raises:
+            InputError: the output cannot be written, is in use by another process, or holds another run's results; the
+                device or the settings of a job cannot be used.
+        """
+        names = [job.name for job in self._jobs]
+        if shard is None:
+            with locked_output(self._output):
+                remove_leftovers(self._output)
+                self._start(self._jobs, "", force=force, restart=restart)
+                records: list[JobRecord] = []
+                for record in self._run_until_stopped(self._jobs, stop):
+                    records.append(record)
+                    if len(records) % 20 == 0:
+                        write_summary(self._output, names[: len(records)], records, self._outputs)
+                write_summary(self._output, names, records, self._outputs)
+                return records
+        jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
+        with self._locked():
+            self._start(jobs, f" in shard {shard}", force=force, restart=restart)
+        records = list(self._run_until_stopped(jobs, stop))
+        with self._locked():
+            ended = self._read_ended()
+            if len(ended) == len(self._jobs):
+                write_summary(self._output, names, ended, self._outputs)
+        return records
+
+    def _start(self, jobs: Sequence[Job], part: str, *, force: bool, restart: bool) -> None:
+        """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
+        self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             try:
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
             except InputError as error:
                 raise InputError(f"{job.name}: {error}") from error
-
-    def track(
-        self, world: Distributed, stop: threading.Event, *, force: bool = False, restart: bool = False
-    ) -> list[JobRecord]:
-        """Track all unfinished jobs; every rank must call it and gets all records in order.
-
-        Args:
-            world: the ranks; this one's tracker runs on its device.
-            stop: flag that stops the run; the current job resumes next time.
-            force: replace the results of another run.
-            restart: run finished jobs again.
-
-        Raises:
-            InputError: the output cannot be written, is in use by another process, or holds another run's results.
-        """
-        with locked_output(self._output, world):
-            if world.is_main:
-                self._require_settings()
-                remove_leftovers(self._output)
-                claim_folder(self._output, self._jobs, self.inputs, force=force)
-                log.info("%s to track, into %s", format_count(len(self._jobs), "video"), self._output)
-                if restart:
-                    _restart(self._jobs, self._output)
-            # other ranks wait until the main rank has claimed the folder, and use its sizes: files may still grow
-            sizes = world.gather([_video_bytes(job) for job in self._jobs])[0]
-            records: list[JobRecord] = []
-            for record in self._run_until_stopped(
-                [self._jobs[number] for number in assign_by_cost(sizes, world.rank, world.ranks)], stop
-            ):
-                records.append(record)
-                if world.ranks == 1 and len(records) % 20 == 0:
-                    write_summary(self._output, [each.name for each in records], records, self._outputs)
-            parts = world.gather(records, f"{RESUME_ADVICE} {self._output}")
-            order = {job.name: place for place, job in enumerate(self._jobs)}
-            records = sorted(chain.from_iterable(parts), key=lambda record: order[record.name])
-            if world.is_main:
-                write_summary(self._output, list(order), records, self._outputs)
-            return records
-
-    def track_shard(
-        self, shard: Shard, stop: threading.Event, *, force: bool = False, restart: bool = False
-    ) -> list[JobRecord]:
-        """Track the unfinished jobs of one shard, largest video first; return their records.
-
-        Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-        Job i is of shard i modulo their count. `summarize` merges their results. Arguments and errors as of `track`.
-        """
-        jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
-        with locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output):
-            claim_folder(self._output, self._jobs, self.inputs, force=force)
-        log.info("%s to track in shard %s, into %s", format_count(len(jobs), "video"), shard, self._output)
+        claim_folder(self._output, self._jobs, self.inputs, force=force)
+        log.info("%s to track%s, into %s", format_count(len(jobs), "video"), part, self._output)
         if restart:
             _restart(jobs, self._output)
-        return list(self._run_until_stopped(jobs, stop))
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """Hold the output folder for a moment, as other shards do."""
+        return locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output)
+
+    def _read_ended(self) -> list[JobRecord]:
+        """Return the records of the jobs that have ended."""
+        records = (read_job_record(self._output / job.name) for job in self._jobs)
+        return [record for record in records if record is not None and record.error != UNFINISHED]
 
     def summarize(self) -> list[JobRecord]:
         """Write the summary of a list that was tracked in shards; return the records of the jobs that have ended.
@@ -144,13 +148,13 @@ class JobList:
         Raises:
             InputError: no such folder, or it is in use.
         """
-        output, names = self._output, [job.name for job in self._jobs]
-        if not output.is_dir():
-            raise InputError(f"output {output}: no such folder; give the one that the jobs were tracked into")
-        with locked(output / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
-            found = [read_job_record(output / name) for name in names]
-            records = [record for record in found if record is not None and record.error != UNFINISHED]
-            write_summary(output, names, records, self._outputs)
+        if not self._output.is_dir():
+            raise InputError(
+                f"output {self._output}: no such folder; give the one that the jobs were tracked into"
+            )
+        with self._locked():
+            records = self._read_ended()
+            write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
         return records
 
     def check(self, *, force: bool = False) -> Iterator[tuple[Plan, CheckedJob | None] | InputError]:

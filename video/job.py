@@ -12,6 +12,7 @@ from typing import Any
 
 from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource
+from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
 from aotlab.media.regions import VideoInfo
 from aotlab.media.streams import locate_video
@@ -127,6 +128,12 @@ class Job:
     def is_stored(self) -> bool:
         """Whether the video is a file or folder, not a stream."""
         return locate_video(self.video).kind == "stored"
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the video is a folder of images or a TIFF stack, which have levels and no frame rate."""
+        path = Path(self.video)
+        return path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")
 
     def list_missing_files(self) -> list[str]:
         """Return the video, unless it is a stream, and the masks that do not exist."""
