@@ -25,7 +25,7 @@ from aotlab.tools.cli.options import (
     tracker_options,
     video_argument,
 )
-from aotlab.tools.cli.stdio import SIGNAL_STATUS
+from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
     File,
     FileName,
@@ -224,7 +224,7 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     if result.signal_number is not None:
         resumes = "; the same command resumes" if result.resumable else ""
         print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
-        return SIGNAL_STATUS + result.signal_number
+        return SIGNAL_EXIT_BASE + result.signal_number
     return 0
 
 
@@ -248,7 +248,7 @@ def track_list(
         names = [] if shard else [job.name for job in jobs if job.name not in ended]
         unfinished = f", not finished: {join_first(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
-        return SIGNAL_STATUS + stop.signal_number
+        return SIGNAL_EXIT_BASE + stop.signal_number
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 

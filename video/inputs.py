@@ -49,20 +49,27 @@ class FrameSelection:
         by_name: bool = False,
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
-        self._estimated = (
-            video if isinstance(video, VideoFrames) else None
-        )  # a header may state too few frames
+        # a header may state too few frames
+        self._estimated = video if isinstance(video, VideoFrames) else None
         self.first = 0
         """index of the first frame"""
         self.last = None if video.length is None else video.length - 1
         """index of the last frame; None: unknown"""
         if start is not None:
             self.first = self.index(start, f"start {start}")
+            self.last = self._find_last(self.first)
         if end is not None:
             self.last, self._estimated = self.index(end, f"end {end}"), None
 
     def __contains__(self, index: int) -> bool:
-        return index >= self.first and (self.last is None or index <= self.last)
+        last = self._find_last(index)
+        return index >= self.first and (last is None or index <= last)
+
+    def _find_last(self, index: int) -> int | None:
+        """Return the index of the last frame, counted in the file if its header states fewer than ``index`` + 1."""
+        if self._estimated is None or self.last is None or index <= self.last:
+            return self.last
+        return self._estimated.index.length - 1
 
     @property
     def count(self) -> int | None:
@@ -82,12 +89,11 @@ class FrameSelection:
 
     def require(self, index: int, subject: str) -> None:
         """Raise `InputError` about ``subject`` if a frame is not one of these."""
-        if index not in self and self._estimated is not None:
-            self.last, self._estimated = self._estimated.index.length - 1, None
         if index not in self:
-            last = "the end" if self.last is None else self.number(self.last)
+            last = self._find_last(index)
+            end = "the end" if last is None else self.number(last)
             raise InputError(
-                f"{subject}: not a frame to track; give one from {self.number(self.first)} to {last}"
+                f"{subject}: not a frame to track; give one from {self.number(self.first)} to {end}"
             )
 
     def number(self, index: int) -> int:

@@ -293,6 +293,10 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
     video.length = 5  # as a damaged header states
     assert [index for index, _ in FrameSelection(video).read(video)] == list(range(10))
     assert [index for index, _ in FrameSelection(video, 7).read(video)] == [7, 8, 9]
+    assert FrameSelection(video, 7).count == 3
+    frames = FrameSelection(video)
+    frames.require(7, "mask")
+    assert (frames.count, 7 in frames, 10 in frames) == (5, True, False)
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
     with pytest.raises(InputError, match="end 12: not a frame to track; give one from 0 to 9"):
         FrameSelection(video, end=12)
