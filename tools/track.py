@@ -149,7 +149,7 @@ def track_video(
 
     digest = digest_inputs(checked.job, result_settings(tracker, options))
     if dry_run:
-        reused = check_run(checked, folder, tracker.load, digest, rerun).action == "reuse"
+        reused = check_run(checked, folder, tracker.load, digest, rerun) == "reuse"
         if not reused:
             print_header()
             require_space(folder, checked.estimate_bytes())
@@ -277,7 +277,7 @@ def check_list(
                 if path not in str(check):
                     print(f"error: {job.title}: {path}: no such file or folder", file=sys.stderr)
         else:
-            status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
+            status, checked = DRY_RUN_STATUSES[check[0]], check[1]
         counts[status] += 1
         cells = ("",) * 4
         if checked is not None:

@@ -25,7 +25,7 @@ from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import finish_batch, require_inputs_outside
-from aotlab.video.plan import Plan, PreviousRun, RerunOptions, plan_job, plan_list
+from aotlab.video.plan import FINISHED, Action, PreviousRun, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
@@ -157,7 +157,7 @@ class JobList:
             write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
         return records
 
-    def check(self, *, force: bool = False) -> Iterator[tuple[Plan, CheckedJob | None] | InputError]:
+    def check(self, *, force: bool = False) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
         """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
 
         Everything is checked that `track` would refuse.
@@ -199,16 +199,16 @@ class JobList:
         log.info("%s: failed", job.name)
         return record
 
-    def _check(self, job: Job) -> tuple[Plan, CheckedJob | None]:
+    def _check(self, job: Job) -> tuple[Action, CheckedJob | None]:
         """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
-        input_digest, plan = self._plan(job)
-        if plan.action in ("reuse", "keep_corrections"):
-            return plan, None
+        input_digest, action = self._plan(job)
+        if action in ("reuse", "keep_corrections"):
+            return action, None
         checked = check_job(job, self._options, strict=True)
-        plan = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
-        return plan, checked
+        action = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
+        return action, checked
 
-    def _plan(self, job: Job) -> tuple[str, Plan]:
+    def _plan(self, job: Job) -> tuple[str, Action]:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
         folder = self._output / job.name
         # corrected results are kept whatever their inputs are, even if these are gone
@@ -216,17 +216,17 @@ class JobList:
         wanted = start_record(job, self._options, input_digest)
         previous = find_previous(folder, wanted.outputs)
         repeatable = job.is_repeatable(self._options)
-        plan = plan_job(wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
-        if plan.action == "keep_corrections":
+        action = plan_job(folder, wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
+        if action == "keep_corrections":
             _warn_of_kept_classes(job, folder)
-        return input_digest, plan
+        return input_digest, action
 
     def _run(self, job: Job, folder: Path) -> JobRecord | None:
-        input_digest, plan = self._plan(job)
-        if plan.action == "keep_corrections":
-            log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
-        elif plan.action == "reuse":
-            log.info("%s: %s", job.name, plan.reason)
+        input_digest, action = self._plan(job)
+        if action == "keep_corrections":
+            log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
+        elif action == "reuse":
+            log.info("%s: %s", job.name, FINISHED)
         else:
             checked = check_job(job, self._options, strict=True)
             result = track_job(
@@ -295,7 +295,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     names = sorted(job.name for job in jobs)
-    if _plan_list(jobs, output, inputs, force=force).action == "track":
+    if _plan_list(jobs, output, inputs, force=force) == "track":
         _remove_run(output)
     settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
@@ -321,7 +321,7 @@ def _remove_run(output: Path) -> None:
         remove(output / name)
 
 
-def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, force: bool) -> Plan:
+def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, force: bool) -> Action:
     """Return what to do about the results in a folder.
 
     Raises:
@@ -347,13 +347,12 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
         # hidden files are locks and temporary files, perhaps of another machine
         other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
     )
-    plan = plan_list(previous, names, inputs, force=force)
-    plan.require_allowed(output)
+    action = plan_list(output, previous, names, inputs, force=force)
     for name in previous.removed:
         has_results = any(path.name[0] != "." for path in (output / name).iterdir())
-        if has_results and (plan.action == "resume" or _is_corrected(output / name)):
+        if has_results and (action == "resume" or _is_corrected(output / name)):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-    return plan
+    return action
 
 
 def _video_bytes(job: Job) -> int:

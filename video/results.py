@@ -145,8 +145,9 @@ class JobResults:
         self.record = _start_checked_record(checked, input_digest)
         previous = find_previous(folder, self.record.outputs)
         self._previous = previous.record or JobRecord(checked.job.name)
-        self.plan = plan_job(self.record, checked.options, previous, rerun, repeatable=checked.repeatable)
-        self.plan.require_allowed(folder)
+        self.action = plan_job(
+            folder, self.record, checked.options, previous, rerun, repeatable=checked.repeatable
+        )
         if not self.finished:
             names = {*self.record.outputs, *filter(is_file_name, self._previous.outputs)}
             require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
@@ -154,7 +155,7 @@ class JobResults:
     @property
     def finished(self) -> bool:
         """Whether nothing is to be tracked."""
-        return self.plan.action in ("reuse", "keep_corrections")
+        return self.action in ("reuse", "keep_corrections")
 
     def load_result(self) -> TrackResult:
         """Return the result of the finished earlier run."""
@@ -173,7 +174,7 @@ class JobResults:
             return None
         confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
         progress = Progress(self._folder, self.checked.source.stem, confidence=confidence)
-        if self.plan.action == "resume":
+        if self.action == "resume":
             progress.load(tracker)
         return progress
 
@@ -184,7 +185,7 @@ class JobResults:
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
         kept = {Path(mask.value).resolve() for mask in self.checked.job.masks}
-        resumed = self.plan.action == "resume"
+        resumed = self.action == "resume"
         if self.checked.job.is_stored:
             self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
         if not resumed:  # after all checks: masks may be among them

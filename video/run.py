@@ -23,7 +23,7 @@ from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.plan import Plan, RerunOptions
+from aotlab.video.plan import Action, RerunOptions
 from aotlab.video.results import PROMPT_MASKS, JobResults
 from aotlab.video.track import JobOptions, TrackResult, track
 
@@ -124,13 +124,13 @@ def track_job(
 
 def check_run(
     checked: CheckedJob, folder: Path, load_tracker: LoadTracker, input_digest: str, rerun: RerunOptions
-) -> Plan:
+) -> Action:
     """Return what `track_job` would do, or raise what it would raise before the first frame; nothing is written."""
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, rerun)
         if not results.finished:
             _load_models(checked, load_tracker)
-        return results.plan
+        return results.action
 
 
 def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
