@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,9 +10,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +29,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, VideoLocation, strip_credentials
 
 if TYPE_CHECKING:
     import av
@@ -42,36 +39,6 @@ MAX_STREAM_RATE = 250
 CAMERA_POLL_SECONDS = 0.005
 """interval in seconds at which a camera without a new frame is asked again"""
 LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
-
-
-class VideoLocation(NamedTuple):
-    """Kind and location of a video."""
-
-    kind: Literal["stored", "pipe", "stdin", "camera", "address"]
-    """``stored``: a file or folder, which may be missing"""
-    text: str
-    """path, address, number or device file of a camera, or ``-`` for standard input"""
-
-
-def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
-    """Return what a text names as a video; paths are relative to ``folder``, and ``file://`` addresses are paths."""
-    text = str(text)
-    address = ADDRESS.fullmatch(text)
-    if address and address[1].lower() == "file":
-        text = url2pathname(urlsplit(text).path)
-    elif address:
-        return VideoLocation("address", text)
-    if text == "-":
-        return VideoLocation("stdin", text)
-    path = Path(folder, text)
-    if CAMERA_NUMBER.fullmatch(text) and not path.exists():
-        return VideoLocation("camera", text)
-    kind: Literal["stored", "pipe", "camera"] = "stored"
-    if path.is_char_device():
-        kind = "camera"
-    elif path.is_fifo():
-        kind = "pipe"
-    return VideoLocation(kind, os.path.join(folder, text))
 
 
 class StreamFrames(FrameSource):

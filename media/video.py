@@ -26,11 +26,12 @@ from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption
 from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
-from aotlab.media.streams import locate_video, open_stream
+from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import digest_samples, reading, require_existing
 from aotlab.utils.numbers import POSITIVE, require, require_range, require_type
+from aotlab.utils.value_syntax import locate_video
 
 if TYPE_CHECKING:
     import av

@@ -41,7 +41,7 @@ from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import align_columns, format_bytes, format_count, join_first
-from aotlab.utils.value_syntax import PLACE, strip_credentials
+from aotlab.utils.value_syntax import PLACE, locate_video, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
@@ -93,7 +93,6 @@ def parse_shard(text: str) -> Shard:
 
 def require_videos(sources: Sequence[str], *, several: bool) -> None:
     """Raise an error for the first file that does not exist, and among several for an image or mask file."""
-    from aotlab.media.streams import locate_video
 
     for source in sources:
         location = locate_video(source)
@@ -108,7 +107,6 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
 
 def default_output(sources: Sequence[str]) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
-    from aotlab.media.streams import locate_video
 
     if len(sources) > 1:
         return Path(f"videos{RESULTS}")

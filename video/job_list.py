@@ -21,11 +21,10 @@ from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import IMAGE_SUFFIXES, order_names
 from aotlab.media.prompt import PlacedPrompt, group_prompts, parse_placed
-from aotlab.media.streams import locate_video
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.numbers import join_first
-from aotlab.utils.value_syntax import strip_credentials
+from aotlab.utils.value_syntax import locate_video, strip_credentials
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job, list_items, parse_class_names
 

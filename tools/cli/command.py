@@ -82,6 +82,16 @@ class Program(click.Command):
         """Run a command line (default: the program's); return its exit code."""
         return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under the titles of their groups."""
+        sections = defaultdict(list)
+        for option in self.get_params(ctx):
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
+                sections[getattr(option, "group", "options")].append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
 
 class Command(Program):
     """Command whose function takes the options as typed parameters and returns the exit code.
@@ -103,16 +113,6 @@ class Command(Program):
                 ctx.params["overrides"] = (*ctx.params.get("overrides", ()), *settings)
         return rest
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under the titles of their groups."""
-        sections = defaultdict(list)
-        for option in self.get_params(ctx):
-            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
-                sections[getattr(option, "group", "options")].append(record)
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
-
 
 class CommandGroup(Program, click.Group):
     """Group of commands, listed in the order of their definitions."""
@@ -122,6 +122,16 @@ class CommandGroup(Program, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of their definitions."""
         return list(self.commands)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options and the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all commands with their help."""
+        with formatter.section("commands"):
+            formatter.write_dl([(name, entry.help or "") for name, entry in self.commands.items()])
 
 
 def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:
