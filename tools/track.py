@@ -371,7 +371,7 @@ def report_jobs(
     ),
     flag(
         "--both-directions",
-        "track forward and backward from every mask and prompt and merge; objects that one lacks keep their masks",
+        "track forward and backward from every mask and prompt and merge both",
     ),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )

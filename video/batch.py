@@ -163,7 +163,7 @@ class JobList:
         Everything is checked that `track` would refuse.
 
         Raises:
-            InputError: no job can be tracked, as in `track`.
+            InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
             _plan_list(self._jobs, self._output, self.inputs, force=force)

@@ -95,7 +95,7 @@ class Output:
     """content in a few words"""
 
     def __init__(self, path: Path, source: FrameSource) -> None:
-        """Prepare the output of a source; nothing need be written yet."""
+        """Prepare the output of a source; it may defer writing."""
         self.path, self.source = path, source
         self.class_names: dict[int, str] = {}
         """class name by object id, if known"""

@@ -91,7 +91,7 @@ def track_job(
 
     Args:
         checked: the job.
-        folder: as in `run_job`, as are the errors.
+        folder: output folder; raises the errors of `run_job` about it.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
         input_digest: digest of all inputs, of `digest_inputs`.
         rerun: what the run may do about earlier results.

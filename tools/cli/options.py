@@ -164,7 +164,7 @@ def model_options(
 ) -> Decorator:
     """Return the group "model": ``--checkpoint``, ``--config`` and ``--print-config``.
 
-    Arguments as `checkpoint_option`; ``several_configs``: ``--config`` is repeatable too.
+    It takes the arguments of `checkpoint_option`; ``several_configs``: ``--config`` is repeatable too.
     """
     checkpoint = checkpoint_option(several=several, untrained=untrained)
     return group("model", checkpoint, config_option(several=several_configs), print_config)
@@ -336,9 +336,9 @@ def data_options(names: Sequence[str], *, required: bool, split: str | None) -> 
 
 def prompt_options(*, frames: bool = True) -> Decorator:
     """Return ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
-    place = "[[FRAME][:ID]=]" if frames else "[:ID=]"
+    prefix = "[[FRAME][:ID]=]" if frames else "[:ID=]"
     prompts = [
-        option(name, metavar=f"{place}{values}", multiple=True, help=text)
+        option(name, metavar=f"{prefix}{values}", multiple=True, help=text)
         for name, values, text in (
             ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
             ("--point", "X,Y", "point on an object, in pixels; several refine the mask"),
