@@ -92,26 +92,24 @@ class Job:
         files = (
             "masks: expected files, as texts or paths; write an array with write_mask, or give it to track"
         )
-        values = {
-            "name": require_file_name(name, "name"),
-            "video": locate_video(video).text,
-            "masks": tuple(map(parse_mask, list_items(masks, files, str | Path | FrameObjectValue))),
-            "overrides": tuple(
+        vars(self).update(  # the class is frozen
+            name=require_file_name(name, "name"),
+            video=locate_video(video).text,
+            masks=tuple(map(parse_mask, list_items(masks, files, str | Path | FrameObjectValue))),
+            overrides=tuple(
                 list_items(overrides, 'overrides: expected settings, such as ["memory.every=2"]')
             ),
-            "levels": levels,
-            "start": start,
-            "end": end,
-            "boxes": parse_placed("box", boxes),
-            "points": parse_placed("point", points),
-            "not_points": parse_placed("not-point", not_points),
-            "segmenter": _read_segmenter(segmenter),
-            "classes": parse_class_names(classes),
-            "rate": rate,
-            "list_line": list_line,
-        }
-        for field_name, value in values.items():
-            object.__setattr__(self, field_name, value)
+            levels=levels,
+            start=start,
+            end=end,
+            boxes=parse_placed("box", boxes),
+            points=parse_placed("point", points),
+            not_points=parse_placed("not-point", not_points),
+            segmenter=_read_segmenter(segmenter),
+            classes=parse_class_names(classes),
+            rate=rate,
+            list_line=list_line,
+        )
 
     @property
     def title(self) -> str:
@@ -163,11 +161,6 @@ class CheckedJob:
     def objects(self) -> set[int]:
         """Ids of all objects."""
         return set(self.masks.annotations.objects()).union(*self.prompts.values())
-
-    @property
-    def repeatable(self) -> bool:
-        """See `Job.is_repeatable`."""
-        return self.job.is_repeatable(self.options)
 
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""

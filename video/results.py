@@ -144,8 +144,9 @@ class JobResults:
         self.record = _start_checked_record(checked, input_digest)
         previous = find_previous(folder, self.record.outputs)
         self._previous = previous.record or JobRecord(checked.job.name)
+        self._repeatable = checked.job.is_repeatable(checked.options)
         self.action = plan_job(
-            folder, self.record, checked.options, previous, rerun, repeatable=checked.repeatable
+            folder, self.record, checked.options, previous, rerun, repeatable=self._repeatable
         )
         if not self.finished:
             names = {*self.record.outputs, *filter(is_file_name, self._previous.outputs)}
@@ -169,7 +170,7 @@ class JobResults:
         """
         options = self.checked.options
         supported = Progress.supports(options.outputs, both_directions=options.both_directions)
-        if not (self.checked.repeatable and supported):
+        if not (self._repeatable and supported):
             return None
         confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
         progress = Progress(self._folder, self.checked.source.stem, confidence=confidence)

@@ -305,14 +305,22 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
 
     def decorate(main: Any) -> Any:
         @wraps(main)
-        def run(**values: Any) -> int:
-            own = {field.name: values.pop(field.name) for field in fields(BenchmarkOptions)}
-            chosen = BenchmarkOptions(**own) if own["dataset"] else None
-            for name in own if chosen is None else ():
-                source = click.get_current_context().get_parameter_source(name)
-                if source is click.core.ParameterSource.COMMANDLINE:
-                    raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
-            status: int = main(benchmark=chosen, **values)
+        def run(
+            *,
+            dataset: str | None,
+            root: Path | None,
+            split: str,
+            sequence: tuple[str, ...],
+            new_objects: bool,
+            **others: Any,
+        ) -> int:
+            if not dataset:
+                for name in ("root", "split", "sequence", "new_objects"):
+                    source = click.get_current_context().get_parameter_source(name)
+                    if source is click.core.ParameterSource.COMMANDLINE:
+                        raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
+            chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
+            status: int = main(benchmark=chosen, **others)
             return status
 
         return options(run)
