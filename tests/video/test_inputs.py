@@ -94,6 +94,7 @@ def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
         ("12:a:b.png", None, "12:a:b.png"),
         ("12:3=b.png", 12, "b.png"),
         ("12=a:b.png", 12, "a:b.png"),
+        ("3:2=memory://a.png", 3, "memory://a.png"),
         (r"40=C:\x=y.png", 40, r"C:\x=y.png"),
         ("./40=x.png", None, "./40=x.png"),
     ],

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 fsspec = pytest.importorskip("fsspec", reason="jobs with URLs need fsspec (pip install fsspec)")
-from aotlab_clusters import MARKER, mask_path, run_job  # noqa: E402
+from aotlab_clusters import MARKER, run_job  # noqa: E402
 from clips import OPTIONS  # noqa: E402
 
 from aotlab import Job, TrackerOptions, load_model  # noqa: E402
@@ -84,11 +84,6 @@ def test_upload_killed_before_marker_is_repeated(jobs, undisturbed, monkeypatch)
     assert files.exists("/base/results/killed/coco.json")
     assert not run_job(job, output, options=OPTIONS).reused
     assert len(read(files, output)) == len([path for path in undisturbed if path.startswith("a/")])
-
-
-def test_mask_path_has_no_frame_and_object():
-    values = ("a.png", "12:2=memory://a.png", "40:a.png")
-    assert [*map(mask_path, values)] == ["a.png", "memory://a.png", "40:a.png"]
 
 
 def test_files_of_others_are_not_replaced(jobs):
