@@ -16,9 +16,9 @@ from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, RECIPES, find_config
 from aotlab.configs.schema import Config, list_resets
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require, require_choice, require_range
 from aotlab.utils.files import read_text
-from aotlab.utils.numbers import Range, require, require_choice, require_range
+from aotlab.utils.numbers import Range
 
 Settings = TypeVar("Settings", default=Config)
 SCALARS: dict[Any, tuple[tuple[type, ...], str]] = {
@@ -274,7 +274,5 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             preset = None
             require(below.parent != RECIPES, f"base={replaced}: is a recipe; give a preset or a file")
         path = below
-    if preset is not None:
-        find_config(preset)
-        raise InputError(f"base={preset}: {top} has no base to replace; load {preset} instead")
+    require(preset is None, f"base={preset}: {top} has no base to replace; load {preset} instead")
     return files

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from aotlab.configs.load import apply_overrides
 from aotlab.configs.schema import Config, MemoryConfig
-from aotlab.utils.numbers import require_choice
+from aotlab.utils.errors import require_choice
 
 MemoryProtocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""

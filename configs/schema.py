@@ -18,8 +18,9 @@ from aotlab.configs.training import (
     TrainConfig,
     Width,
 )
+from aotlab.utils.errors import require
 from aotlab.utils.files import require_file_name
-from aotlab.utils.numbers import Range, require
+from aotlab.utils.numbers import Range
 
 STRIDES = (16, 8, 4)
 Dim = Annotated[int, Range(16, 2**16, multiple=16)]
@@ -82,7 +83,7 @@ class StageConfig:
     stride: Annotated[int, STRIDES] = 16
     """pixels per token"""
     depth: Annotated[int, Range(0, 1000)] = 1
-    """number of blocks; 0: the last stage only refines the output of the previous one"""
+    """number of blocks; 0, in the last stage only: no blocks, which refines the output of the previous stage"""
     shared: bool = False
     """apply one block `depth` times, each time with its own memory, and decode the last output only"""
     heads: Width = 8
@@ -169,19 +170,15 @@ class ModelConfig:
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     """Raise InputError unless the stages form a valid coarse-to-fine stack."""
-    require(bool(stages), "model.stages must hold at least one stage, got none")
     strides = [stage.stride for stage in stages]
     require(
-        strides[0] == 16 and strides == sorted(strides, reverse=True),
+        strides[:1] == [16] and strides == sorted(strides, reverse=True),
         f"model.stages: strides must begin with 16 and go from coarse to fine, got {strides}",
     )
     require(
-        stages[0].depth >= 1, "model.stages.0.depth must be at least 1; only later stages may have no blocks"
-    )
-    require(
-        stages[0].dim in (None, model_dim),
-        f"model.stages.0.dim must be null or model.dim {model_dim}, the width of the encoder's projected map, "
-        f"got {stages[0].dim}",
+        stages[0].depth >= 1 and stages[0].dim in (None, model_dim),
+        f"model.stages.0: depth must be at least 1 and dim null or model.dim {model_dim}, the width of the encoder's "
+        f"projected map, got depth {stages[0].depth} and dim {stages[0].dim}",
     )
     for number, stage in enumerate(stages):
         dim = model_dim if stage.dim is None else stage.dim
@@ -209,20 +206,19 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
                 f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out, or use "
                 f"{', '.join(list_methods(setting.name))}",
             )
-        without = ", ".join(key for key, other in METHODS.items() if other.window_optional)
+        optional_in = ", ".join(key for key, other in METHODS.items() if other.window_optional)
         require(
             stage.window % 2 == 1 or (stage.window == 0 and method.window_optional),
-            f"model.stages.{number}.window must be odd, or 0 for none with {without}, got {stage.window}",
+            f"model.stages.{number}.window must be odd, or 0 for none with {optional_in}, got {stage.window}",
         )
     strides = tuple(stage.stride for stage in stages)
     require(
         method.strides is None or strides == method.strides,
         f"model.stages: {name} has stages at strides {method.strides}, got {strides}",
     )
-    require(all(stage.depth for stage in stages[:-1]), "model.stages: only the last stage may have depth: 0")
     require(
-        not method.refines or stages[-1].depth == 0,
-        f"model.stages.{len(stages) - 1}.depth must be 0 with {name}, got {stages[-1].depth}",
+        all(stage.depth for stage in stages[:-1]) and not (method.refines and stages[-1].depth),
+        f"model.stages: depth must be 0 in the last stage only, which {name} {'needs' if method.refines else 'may'}",
     )
 
 
@@ -332,9 +328,9 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        most = METHODS[self.model.method].max_short_term_frames
+        limit = METHODS[self.model.method].max_short_term_frames
         require(
-            most is None or self.memory.short_term_frames <= most,
-            f"memory.short_term_frames must be at most {most} with {self.model.method}, "
+            limit is None or self.memory.short_term_frames <= limit,
+            f"memory.short_term_frames must be at most {limit} with {self.model.method}, "
             f"got {self.memory.short_term_frames}",
         )

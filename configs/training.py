@@ -101,8 +101,8 @@ class PhaseConfig:
     reference_loss_until: NonNegative = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""
     feed_predictions_after: NonNegative = 0.5
-    """fraction of the steps after which memory is fed with predictions instead of labels and identity banks are frozen;
-    1: never"""
+    """fraction of the steps after which memory stores predictions instead of labels, and identity banks are frozen; 1:
+    never"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
 
@@ -136,10 +136,10 @@ class TrainConfig:
     power: NonNegative = 0.9
     """exponent of the learning rate's polynomial decay"""
     encoder_lr_ratio: Rate = 0.1
-    """factor of the encoder on the difference between current and final learning rate"""
+    """the encoder's learning rate is final_lr + encoder_lr_ratio · (lr − final_lr)"""
     freeze_encoder_stages: CountOrZero = 2
-    """number of frozen parts of the encoder, counted from the input: its stages; MobileNetV2's are the stem, up to
-    stride 4, and all after it"""
+    """number of frozen stages of the encoder, counted from the input; MobileNetV2 has three: the stem, the layers at
+    stride 4, the rest"""
     hardest_pixels: Annotated[float, Range(0, 1, above_low=True)] = 0.15
     """final fraction of pixels in the bootstrapped cross-entropy"""
     hardest_pixels_after: Positive = 0.5
@@ -147,7 +147,7 @@ class TrainConfig:
     clip_gradients: Positive = 5.0
     """maximum norm of the gradient"""
     max_nonfinite_steps: CountOrZero = 0
-    """number of consecutive steps with a non-finite loss or gradient to skip; one more stops the run"""
+    """number of steps in a row that may be skipped for a non-finite loss or gradient; one more stops the run"""
     ema: Fraction = 0.1
     """averaging window of the EMA weights as a fraction of a phase's steps"""
     seed: Seed = 0

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan
+from aotlab.evaluation.sequence_scores import ScoredObject, ScoringPlan, find_unknown_ids
 from aotlab.media.images import require_image_size
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import read_mask, write_mask
-from aotlab.media.matching import order_names
+from aotlab.media.masks import read_mask
+from aotlab.media.matching import list_image_files, order_names
 from aotlab.utils.errors import InputError
 
 
@@ -44,26 +44,46 @@ class SeparateObjects(ScoringPlan):
         Raises:
             InputError: a file is missing or not a mask, or sizes differ.
         """
-        name = frame.name
-        ids = read_mask(results / name) if (results / name).is_file() else None
+        predictions, unknown = read_object_results(results, frame.name, self.object_folders)
         values = np.full((2, len(self.ids)), np.nan)
         for index, (object_id, folder) in enumerate(self.object_folders.items()):
-            if not (folder / name).is_file():
-                continue
-            annotation = read_mask(folder / name) > 0
-            path = results / name if ids is not None else results / folder.name / name
-            prediction = read_mask(path) > 0 if ids is None else ids == object_id
-            require_image_size(prediction, annotation.shape, path, "its annotation")
-            values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
-        extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *self.object_folders}
-        return values, extra
+            if object_id in predictions:
+                path, prediction = predictions[object_id]
+                annotation = read_mask(folder / frame.name) > 0
+                require_image_size(prediction, annotation.shape, path, "its annotation")
+                values[:, index] = self.metric.score(annotation, prediction, annotation.shape)
+        return values, unknown
+
+
+def read_object_results(
+    results: Path, name: str, folders: Mapping[int, Path]
+) -> tuple[dict[int, tuple[Path, np.ndarray]], set[int]]:
+    """Return the result file and H×W bool mask of each object with an annotation on a frame, and unknown ids.
+
+    Args:
+        results: as in `SeparateObjects`.
+        name: file name of the frame's masks.
+        folders: annotation folder of each object.
+
+    Raises:
+        InputError: a file is missing or not a mask.
+    """
+    annotated = {object_id: folder for object_id, folder in folders.items() if (folder / name).is_file()}
+    path = results / name
+    if path.is_file():
+        ids = read_mask(path)
+        return {object_id: (path, ids == object_id) for object_id in annotated}, find_unknown_ids(
+            ids, [*folders]
+        )
+    paths = {object_id: results / folder.name / name for object_id, folder in annotated.items()}
+    return {object_id: (path, read_mask(path) > 0) for object_id, path in paths.items()}, set()
 
 
 def plan_sequence(sequence: Video) -> ScoringPlan:
     """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
     folders = sequence.object_folders
     paths = {
-        object_id: order_names(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)
+        object_id: list_image_files(folders[object_id], (".png",))[1:-1] for object_id in sorted(folders)
     }
     present_by_id = {
         object_id: {path.stem: bool(read_mask(path).any()) for path in paths[object_id]}
@@ -88,26 +108,3 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
         object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
     )
-
-
-def write_object_results(output: Path, results: Path, folders: Mapping[int, Path]) -> int:
-    """Write results as one folder of 0/1 PNGs per object; return the number of files.
-
-    Args:
-        output: receives a folder per object, named like its annotations, with the same frames.
-        results: as in `SeparateObjects`.
-        folders: annotation folder of each object.
-
-    Raises:
-        InputError: a result is missing or not a mask, or a file cannot be written.
-    """
-    names = {
-        object_id: {path.name for path in folder.glob("[!.]*.png")} for object_id, folder in folders.items()
-    }
-    for name in sorted(set().union(*names.values())):
-        ids = read_mask(results / name) if (results / name).is_file() else None
-        for object_id, folder in folders.items():
-            if name in names[object_id]:
-                mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == object_id
-                write_mask(output / folder.name / name, mask.astype(np.uint8))
-    return sum(len(files) for files in names.values())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.utils.numbers import align_columns
+from aotlab.utils.text import align_columns
 
 RECALL_THRESHOLD = 0.5
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")

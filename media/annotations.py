@@ -16,7 +16,7 @@ from aotlab.media.coco import format_coco, parse_classes, parse_coco, parse_vide
 from aotlab.media.images import open_image, require_image_size
 from aotlab.media.job_record import JOB_RECORD, MASKS_FOLDER, read_job_record, require_tracked_frames
 from aotlab.media.masks import MAX_OBJECTS, is_blurred, is_void, list_ids, read_mask
-from aotlab.media.matching import order_names
+from aotlab.media.matching import list_image_files
 from aotlab.media.regions import (
     Annotations,
     ParsedRegion,
@@ -33,7 +33,6 @@ from aotlab.utils.plugins import (
     list_mask_formats,
     list_plugins,
     load_plugin,
-    suggest_studio,
 )
 
 log = logging.getLogger(__name__)
@@ -122,6 +121,13 @@ def find_mask_writer(name: str) -> MaskWriter:
     return writer
 
 
+def suggest_studio() -> str:
+    """Return the remedy for an unknown format, to follow a message; empty if aotlab-studio is installed."""
+    if list_plugins(MASK_WRITERS):
+        return ""
+    return "; the package aotlab-studio has more: pip install ./studio in a checkout"
+
+
 def _find_tracked_masks(folder: Path) -> Path:
     """Return the masks among the results of a tracked video; raise `InputError` without them."""
     for name in TRACKED_MASKS:
@@ -170,7 +176,7 @@ def _read_images(path: Path, video: VideoInfo) -> Annotations | None:
         return None
     if folders:
         return match_regions(_parse_object_folders(folders, video.size), video)
-    images = _list_images(path)
+    images = list_image_files(path, (".png",))
     if not images:
         return None
     binary = _are_binary(images, video.size)
@@ -250,13 +256,8 @@ def _parse_object_folders(folders: Sequence[Path], size: Size) -> list[ParsedReg
     # object ids.
     for folder in folders:
         name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
-        for path in _list_images(folder):
+        for path in list_image_files(folder, (".png",)):
             mask = _read_binary_mask(path, size, palette=folder in ids)
             rle = encode_rle(mask) if mask.any() else None
             regions.append(ParsedRegion(None, rle, name, key, Path(path.name)))
     return regions
-
-
-def _list_images(folder: Path) -> list[Path]:
-    images = (path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.name[0] != ".")
-    return order_names(images)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,7 @@ from aotlab.media.high_bit_depth import (
     parse_levels,
     read_raw_image,
 )
-from aotlab.media.images import list_images, require_image_size
+from aotlab.media.images import list_images, require_image_size, warn_of_mixed_images
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -43,7 +43,7 @@ class AudioTrack:
     """time of the first frame by the file's clock, in seconds"""
 
 
-class FrameSource(Protocol):
+class FrameSource(ABC):
     """Frames in order; every iteration starts at the first one and holds one frame at a time.
 
     Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
@@ -57,6 +57,8 @@ class FrameSource(Protocol):
     """frames per second"""
     length: int | None = None
     """number of frames; None if unknown before all are read"""
+    length_is_estimate: bool = False
+    """whether `length` is from a file's header, which may state too few or too many frames"""
     variable: bool = False
     """whether the frame rate is variable"""
     named: bool = False
@@ -90,8 +92,9 @@ class FrameSource(Protocol):
         Raises:
             InputError: no such frame, it cannot be read, or the source is a stream.
         """
-        raise InputError(f"{self.name}: frames of a stream are read in order only; store it in a file first")
+        raise InputError(f"{self.name}: can only be read sequentially; save the stream to a file")
 
+    @abstractmethod
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames."""
 
@@ -119,7 +122,10 @@ class ImageFrames(FrameSource):
             self._read_values: Callable[[int], np.ndarray] = stack.read
             self.name, self.length = path.stem, stack.count
         else:
-            self._paths = list_images(path) if path.is_dir() else [path]
+            self._paths = [path]
+            if path.is_dir():
+                self._paths = list_images(path)
+                warn_of_mixed_images(path, self._paths)
             self._read_values = lambda index: read_raw_image(self._paths[index])
             self.name, self.length = path.resolve().name, len(self._paths)
             linear = detect_image_kind(self._paths[0]) == "exr"

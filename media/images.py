@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from aotlab.media.matching import IMAGE_SUFFIXES, order_names
+from aotlab.media.matching import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_image_files
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import reading, require_file
 
@@ -125,29 +125,37 @@ def require_image_size(image: np.ndarray, size: tuple[int, int], subject: object
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder in natural order; raises `InputError` without images, or for two of one stem."""
-    files = [path for path in sorted(folder.iterdir()) if path.name[0] != "."]
-    names = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    videos = [path for path in files if path.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm")]
-    if videos and len(videos) >= len(names):
+    """Return the frames of a folder in natural order, without masks beside them.
+
+    Raises:
+        InputError: no images, or two with one stem.
+    """
+    images = list_image_files(folder)
+    videos = list_image_files(folder, VIDEO_SUFFIXES)
+    if videos and len(videos) >= len(images):
         raise InputError(f"{folder}: holds videos; give {videos[0]}, or all of them as --jobs {folder}")
-    if not names:
+    if not images:
         raise InputError(f"{folder}: contains no frames; give a folder of {', '.join(IMAGE_SUFFIXES)} files")
-    kinds = Counter(path.suffix.lower() for path in names)
+    counts = Counter(path.suffix.lower() for path in images)
     # If there are as many JPEG as PNG files, the JPEG files are the frames and the PNG files their masks.
-    usual = min(kinds, key=lambda suffix: (-kinds[suffix], IMAGE_SUFFIXES.index(suffix)))
-    masks = [path for path in names if path.suffix.lower() != usual and _has_palette(path)]
-    if masks:
-        log.warning("%s: %s has a palette, like a mask; ignored", folder, masks[0].name)
-        ignored = set(masks)
-        names = [path for path in names if path not in ignored]
-    elif len(kinds) > 1:
-        text = ", ".join(f"{count} {suffix}" for suffix, count in kinds.most_common())
-        log.warning("%s: all images are frames: %s", folder, text)
-    stem, count = Counter(path.stem for path in names).most_common(1)[0]
+    usual = min(counts, key=lambda suffix: (-counts[suffix], IMAGE_SUFFIXES.index(suffix)))
+    frames = [path for path in images if path.suffix.lower() == usual or not _has_palette(path)]
+    stem, count = Counter(path.stem for path in frames).most_common(1)[0]
     if count > 1:
         raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
-    return order_names(names)
+    return frames
+
+
+def warn_of_mixed_images(folder: Path, frames: Sequence[Path]) -> None:
+    """Log that a folder holds masks beside the frames that `list_images` returns, or frames in several formats."""
+    kept = set(frames)
+    mask = next((path for path in list_image_files(folder) if path not in kept), None)
+    counts = Counter(path.suffix.lower() for path in frames)
+    if mask is not None:
+        log.warning("%s: %s has a palette, like a mask; ignored", folder, mask.name)
+    elif len(counts) > 1:
+        text = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
+        log.warning("%s: all images are frames: %s", folder, text)
 
 
 def _has_palette(path: Path) -> bool:

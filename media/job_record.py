@@ -13,7 +13,7 @@ from typing import Any
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
-from aotlab.utils.versioned_json import load_record, save_record
+from aotlab.utils.versioned_files import load_record, save_record
 
 JOB_RECORD = ".track.json"
 """file in a folder of results that states their job"""
@@ -73,7 +73,7 @@ class JobRecord:
         """Return whether files of this stem are those of a frame to track."""
         if self.stems or not re.fullmatch("[0-9]{5,9}", stem):
             return stem in self._known_stems
-        # the header of a video file may state too few frames
+        # see `FrameSource.length_is_estimate`
         last = self.last_frame and max(self.last_frame, self.first_frame + self.frames - 1)
         return int(stem) >= self.first_frame and (last is None or int(stem) <= last)
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from aotlab.media.images import is_lossless, open_image, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
-from aotlab.utils.errors import InputError
+from aotlab.media.regions import MAX_ID
+from aotlab.utils.errors import InputError, require_type
 from aotlab.utils.files import atomic_path
-from aotlab.utils.numbers import require_type
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +20,9 @@ VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
 MIN_EDGE_VALUES = 8
 """number of ids up to which a mask is never taken as blurred"""
-MAX_THICK_SHARE = 0.5
-"""In a blurred mask, fewer than this share of the edge pixels equal a neighbor in both directions: each value is a line
-of single pixels."""
+BLUR_EDGE_FRACTION = 0.5
+"""fraction of edge pixels that equal a neighbor in both directions, below which a mask is blurred: its values are lines
+of single pixels"""
 MAX_OBJECTS = 1000
 """largest number of ids in a mask, to reject photos passed as masks"""
 MASK_ADVICE = "give a palette PNG with one object id per pixel"
@@ -73,7 +73,7 @@ def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.nd
         )
     if mode == "1":
         labels = labels.astype(np.uint8)
-    elif mode in ("I;16", "I;16B", "I") and labels.min() >= 0 and labels.max() <= 65535:
+    elif mode in ("I;16", "I;16B", "I") and labels.min() >= 0 and labels.max() <= MAX_ID:
         labels = labels.astype(np.uint16)
     elif mode not in ("P", "L"):
         raise InputError(
@@ -105,7 +105,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         max_id: largest object id of the video; from 255 on, the PNG has 16 bits, as 255 is void in 8 bits.
 
     Raises:
-        InputError: not H×W, or an id is not a whole number from 0 to 65535; the file is not called ``.png``, or
+        InputError: not H×W, or an id is not a whole number from 0 to `MAX_ID`; the file is not called ``.png``, or
             cannot be written.
     """
     require_type(path, str | Path, "write_mask: expected a path, then the labels")
@@ -117,7 +117,7 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         ids = labels.astype(np.uint16)
     if ids.ndim != 2 or not ids.size or not np.array_equal(ids, labels):
         raise InputError(
-            f"{path}: expected object ids H×W, whole numbers from 0 to 65535, got {labels.dtype} of shape "
+            f"{path}: expected object ids H×W, whole numbers from 0 to {MAX_ID}, got {labels.dtype} of shape "
             f"{labels.shape}; threshold probabilities, or renumber the objects"
         )
     if ids.max() > VOID or max_id >= VOID:
@@ -151,7 +151,7 @@ def is_blurred(labels: np.ndarray) -> bool:
     padded = np.pad(labels, 1)
     rows = (labels == padded[1:-1, :-2]) | (labels == padded[1:-1, 2:])
     columns = (labels == padded[:-2, 1:-1]) | (labels == padded[2:, 1:-1])
-    return bool((rows & columns)[others].mean() < MAX_THICK_SHARE)
+    return bool((rows & columns)[others].mean() < BLUR_EDGE_FRACTION)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -11,16 +11,28 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import join_first
+from aotlab.utils.text import join_truncated
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",
+    ".flv", ".ogv", ".wmv", ".gif",
+)  # fmt: skip
+"""suffixes of video files in a folder"""
 SUFFIXES = (*IMAGE_SUFFIXES, ".txt", ".json")
 """suffixes of images and of files of labels named after them"""
 MAX_NAMES = 3
 """largest number of names of each kind in a message"""
 
 Name = TypeVar("Name", str, Path)
+
+
+def list_image_files(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Return the files of a folder with one of these suffixes, in natural order; hidden files are skipped."""
+    return order_names(
+        path for path in folder.iterdir() if path.name[0] != "." and path.suffix.lower() in suffixes
+    )
 
 
 def order_names(names: Iterable[Name]) -> list[Name]:
@@ -175,4 +187,4 @@ def _normalize(name: str) -> str:
 
 
 def _shorten(names: Sequence[str]) -> str:
-    return join_first([repr(name[:60]) for name in dict.fromkeys(names)], MAX_NAMES)
+    return join_truncated([repr(name[:60]) for name in dict.fromkeys(names)], MAX_NAMES)

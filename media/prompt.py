@@ -6,15 +6,15 @@ import logging
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
+from aotlab.media.regions import MAX_ID
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import reading
-from aotlab.utils.numbers import require
 from aotlab.utils.value_syntax import parse_frame_object
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,9 @@ BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
 CORNERS = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
-    """Prompts for one object of a frame, in pixels of the frame.
+    """Prompts for one object of a frame, in pixels of the frame; compared by identity, as masks are arrays.
 
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))
@@ -48,9 +48,9 @@ class Prompt:
     """box around the object: left, top, width, height (not two corners, as in SAM 2)"""
     scribble: Sequence[Point] = ()
     """points (x, y) of a stroke on the object"""
-    mask: np.ndarray | None = field(default=None, compare=False)
+    mask: np.ndarray | None = None
     """rough mask or earlier result to correct, H×W bool or probabilities in 0 to 1"""
-    exclude: np.ndarray | None = field(default=None, compare=False)
+    exclude: np.ndarray | None = None
     """pixels of other objects, never part of this one, H×W bool"""
 
     def __post_init__(self) -> None:
@@ -287,7 +287,7 @@ def _parse_text(kind: str, text: str) -> tuple[int | None, int, tuple[float, ...
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(value)
-    if match is None or not 0 < object_id < 65536:
+    if match is None or not 0 < object_id <= MAX_ID:
         form, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
             f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {form}, for example {example} or "

@@ -65,7 +65,7 @@ class StreamFrames(FrameSource):
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self._first is None:
-            raise InputError(f"{self.title}: can be read only once; store it in a file first")
+            raise InputError(f"{self.title}: can be read only once; save the stream to a file")
         first, self._first = self._first, None
         for index, (image, time) in enumerate(chain([first], self._frames)):
             self._times.append(next_time(self._times, time, self.rate))

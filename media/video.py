@@ -24,13 +24,12 @@ from aotlab.media.decoding import (
 )
 from aotlab.media.frames import AudioTrack, FrameSource, ImageFrames, RateOption, require_index
 from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
-from aotlab.media.images import require_image_size
-from aotlab.media.matching import IMAGE_SUFFIXES
+from aotlab.media.images import list_images, require_image_size
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require, require_range, require_type
 from aotlab.utils.files import digest_samples, reading, require_existing
-from aotlab.utils.numbers import POSITIVE, require, require_range, require_type
+from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.value_syntax import locate_video
 
 if TYPE_CHECKING:
@@ -78,13 +77,11 @@ def open_frames(
 def compute_fingerprint(path: Path) -> dict[str, Any]:
     """Return the identity of the content of a video file, a stack or a folder of images, as JSON values.
 
-    ``bytes`` is the size of the file or of all images, ``samples`` a digest of their names and samples of their
+    ``bytes`` is the size of the file or of all frames, ``samples`` a digest of their names and samples of their
     content. Raises `InputError` if it cannot be read.
     """
-    files = [path]
     with reading(path, "check its permissions"):
-        if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(list_images(path)) if path.is_dir() else [path]
         samples = [(file.name if path.is_dir() else "", digest_samples(file)) for file in files]
         size = sum(file.stat().st_size for file in files)
     return {"bytes": size, "samples": hashlib.sha256(repr(samples).encode()).hexdigest()}
@@ -92,6 +89,8 @@ def compute_fingerprint(path: Path) -> dict[str, Any]:
 
 class VideoFrames(FrameSource):
     """A video file, decoded as it is read and rotated as players do."""
+
+    length_is_estimate = True
 
     def __init__(self, path: Path) -> None:
         self.path, self.name, self.damaged = path, path.stem, []

@@ -15,7 +15,7 @@ import numpy as np
 from aotlab.media.decoding import drop_messages, open_container
 from aotlab.media.frames import AudioTrack
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, writing
 
 if TYPE_CHECKING:
     import av
@@ -123,7 +123,7 @@ class VideoWriter:
         """
         import av
 
-        try:
+        with writing(self.path, av.FFmpegError):
             if self._stream is None:
                 self._begin = time or Fraction(0)
                 self._start()
@@ -142,11 +142,6 @@ class VideoWriter:
             self._container.mux(self._stream.encode(image))
             if self._sound_copy is not None:
                 self._sound_copy.write_until(tick * base)
-        except (av.FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(
-                f"{self.path}: cannot be written ({reason}); free space or choose another folder"
-            ) from error
         self.frames += 1
 
     def _tick(self, time: Fraction | None, base: Fraction) -> int:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.attention import Attention, LocalAttention, MapSize, sine_position
-from aotlab.networks.decoders import ScalableDecoder
+from aotlab.networks.decoders import FPNDecoder
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.layers import (
     ConvGN,
@@ -65,15 +66,15 @@ class AOSTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, AOSTState]:
-        """Tokens B×L×C to the same; see `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
+        """Tokens B×L×C to the same, and their state."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
-        state = AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
-        if memory is None:  # a reference frame attends to itself
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
+        return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
+
+    def attend(
+        self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
+    ) -> tuple[Tensor, AOSTState]:
+        """Tokens B×L×C to the same."""
         long, short = memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
@@ -94,6 +95,8 @@ class AOST(VOSModel):
     memory, and only the last output is decoded; otherwise the frame's tokens and the outputs of all blocks are.
     """
 
+    decoder: FPNDecoder
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         dim, stage = config.dim, config.stages[0]
@@ -102,7 +105,7 @@ class AOST(VOSModel):
         self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(1 if self.shared else stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         in_channels = [dim if self.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
-        self.decoder = ScalableDecoder(
+        self.decoder = FPNDecoder(  # with an input layer for each depth
             nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels),
             self.encoder.channels[:3],
             1 + config.max_objects,
@@ -118,11 +121,6 @@ class AOST(VOSModel):
         blocks = [self.blocks[0]] * depth if self.shared else self.blocks[:depth]
         return cast(list[Block], list(blocks))
 
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank, self.identity_norm]
-
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
         return [self.identity_norm(self.identity_bank(masks))]
@@ -132,8 +130,8 @@ class AOST(VOSModel):
     ) -> PropagatedFrame:
         """Run the blocks on the frame's tokens; see `VOSModel.propagate`.
 
-        With a shared block only the last output is normalized, as in the published code: shallower depths, which
-        training decodes too, then have no norm, but in tracking at that depth they do.
+        The norm of a shared block is applied to the last output only, as in the published code. So training decodes
+        shallower depths without it, and tracking at such a depth with it.
         """
         x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
         size = (x.shape[2], x.shape[3])
@@ -150,4 +148,5 @@ class AOST(VOSModel):
         depth = len(self.config.block_stages)
         embeddings = propagated.embeddings[: 1 + depth]
         x = embeddings[-1] if self.shared else torch.cat(embeddings, dim=1)
-        return self.decoder(x, features.f4, features.f8, features.f16, depth)
+        x = F.relu(self.decoder.conv_in[depth - 1](x))  # type: ignore[index]
+        return self.decoder.refine(x, features.f4, features.f8, features.f16)

@@ -61,11 +61,11 @@ class LSTTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.heads, self.key_dim = config.heads, dim
+        self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
-        self.query = nn.Linear(dim, dim)  # W^K of the paper
+        self.query = nn.Linear(dim, dim)  # of queries and keys, W^K of the paper
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
@@ -80,17 +80,17 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, LSTTState]:
-        """Tokens B×L×C to the same; see `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
+        """Tokens B×L×C to the same, and their state."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
-        state = LSTTState(self.query(tokens), tokens)
-        if memory is None:  # a reference frame attends to itself
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
+        return x, LSTTState(self.query(tokens), tokens)
+
+    def attend(
+        self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
+    ) -> tuple[Tensor, LSTTState]:
+        """Tokens B×L×C to the same."""
         query, (long, short) = state.key, memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))
@@ -130,11 +130,6 @@ class AOT(VOSModel):
     def active_blocks(self) -> list[Block]:
         """All blocks."""
         return cast(list[Block], list(self.blocks))
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks; see `VOSModel.assign_identities`."""

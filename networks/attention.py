@@ -32,6 +32,10 @@ class Attention(nn.Module):
         query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
+    def split(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Split queries B×L×C and keys B×S×C into heads, B×heads×L×c and B×heads×S×c, for `FrameRelevance`."""
+        return split_heads(query, self.heads), split_heads(key, self.heads)
+
 
 class LocalAttention(nn.Module):
     """Attention of every token over the window around it, with learned relative positions (AttST of AOT).

@@ -83,12 +83,12 @@ class GPMState(NamedTuple):
     """B×L×2C, of the visual branch"""
     id_tokens: Tensor | None
     """B×L×C, normed identity branch; None in the model's first block"""
+    gate: Tensor | None
+    """B×L×4C, of both branches; None once `GPMBlock.attend` has used it"""
 
 
 class GPMBlock(Block):
     """Gated propagation module: long- and short-term propagation, then self-propagation."""
-
-    heads = 1
 
     def __init__(self, dim: int, config: StageConfig, *, first: bool) -> None:
         """``first``: the model's first block, whose input has no identity branch."""
@@ -107,30 +107,29 @@ class GPMBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self,
-        x: tuple[Tensor, Tensor | None],
-        size: MapSize,
-        memory: BlockMemory | None,
-        id_embedding: Tensor | None = None,
-    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Visual and identity tokens, B×L×C each, to the same; the model's first block has no identity tokens.
-
-        See `Block.forward`.
-        """
+    def project(
+        self, x: tuple[Tensor, Tensor | None], size: MapSize
+    ) -> tuple[tuple[Tensor, Tensor | None], GPMState]:
+        """Visual and identity tokens, B×L×C each, and their state; the model's first block has no identity tokens."""
         visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
         normed_id = None if id_tokens is None else self.id_norm1(id_tokens)
-        state = GPMState(key, F.silu(value), normed_id)
         visual_gate = F.silu(self.gate(normed))  # B×L×2C
-        # as published, 1 without identity tokens
+        # the first block has no identity branch; the published code gates it with ones
         id_gate = torch.ones_like(visual_gate) if normed_id is None else F.silu(self.id_gate(normed_id))
-        gate = torch.cat([visual_gate, id_gate], 2)  # B×L×4C
-        if memory is None:  # a reference frame attends to itself
-            assert id_embedding is not None
-            memory = self.memorize(state, id_embedding)
-        long, short = memory
+        return x, GPMState(key, F.silu(value), normed_id, torch.cat([visual_gate, id_gate], 2))
+
+    def attend(
+        self,
+        x: tuple[Tensor, Tensor | None],
+        size: MapSize,
+        state: GPMState,
+        memory: BlockMemory,
+    ) -> tuple[tuple[Tensor, Tensor], GPMState]:
+        """Visual and identity tokens, B×L×C each, to the same."""
+        (visual, id_tokens), (long, short), gate = x, memory, state.gate
+        assert gate is not None
         long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
         long_output = self.long_output(long_read, gate, size)  # B×L×2C
         short_read = self.short_attention(state.key, short.key, short.value, size)
@@ -140,7 +139,8 @@ class GPMBlock(Block):
         id_tokens = added_id if id_tokens is None else id_tokens + added_id
         self_output = self.self_attention(self.norm2(visual), self.id_norm2(id_tokens), size)
         added_visual, added_id = self_output.chunk(2, 2)
-        return (visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)), state
+        output = visual + self.drop_path(added_visual), id_tokens + self.drop_path(added_id)
+        return output, state._replace(gate=None)
 
     def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: its key, and its visual value beside an identity value of B×L×2C."""
@@ -172,11 +172,6 @@ class DeAOT(VOSModel):
     def active_blocks(self) -> list[Block]:
         """All blocks."""
         return cast(list[Block], list(self.blocks))
-
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank, self.identity_norm]
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""

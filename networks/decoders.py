@@ -57,16 +57,6 @@ class FPNDecoder(nn.Module):
         return self.conv_out(x)
 
 
-class ScalableDecoder(FPNDecoder):
-    """FPN decoder whose ``conv_in`` is a list of input layers, one per depth (AOST)."""
-
-    conv_in: nn.ModuleList
-
-    def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor, depth: int) -> Tensor:  # type: ignore[override]
-        """Embeddings of ``depth`` blocks to logits; the rest as `FPNDecoder`."""
-        return self.refine(F.relu(self.conv_in[depth - 1](x)), f4, f8, f16)
-
-
 class ConvDecoder(nn.Module):
     """Two convolutions on the embeddings of the finest stage, which transitions have refined."""
 

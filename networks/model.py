@@ -29,13 +29,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.attention import MapSize, split_heads
+from aotlab.networks.attention import Attention, MapSize
 from aotlab.networks.encoders import ENCODER_CLASSES, Encoder
 
 
@@ -80,28 +80,14 @@ Memory = Sequence[BlockMemory]
 """memory of each block, in the order in which blocks run"""
 
 
-class BlockState(Protocol):
-    """What a block keeps until the frame's masks are known: a NamedTuple of tensors, one of them its key.
-
-    An example is `aotlab.networks.aot.LSTTState`.
-    """
-
-    @property
-    def key(self) -> Tensor:
-        """B×L×K, also the query."""
-
-
 class Block(nn.Module, ABC):
     """Base of propagation blocks."""
 
-    heads: int
-    """heads of long-term attention"""
     key_dim: int
     """width K of queries and keys"""
-    long_attention: nn.Module
+    long_attention: Attention
     """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 
-    @abstractmethod
     def forward(
         self, x: Any, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
     ) -> tuple[Any, Any]:
@@ -114,12 +100,29 @@ class Block(nn.Module, ABC):
             id_embedding: identity embedding B×L×C of a reference frame; None on all others.
 
         Returns:
-            The input of the next block, and the `BlockState` of the frame, for `memorize`.
+            The input of the next block, and the state of the frame, for `memorize`.
         """
+        x, state = self.project(x, size)
+        if memory is None:
+            assert id_embedding is not None
+            memory = self.memorize_reference(state, id_embedding)
+        return self.attend(x, size, state, memory)
+
+    @abstractmethod
+    def project(self, x: Any, size: MapSize) -> tuple[Any, Any]:
+        """Compute queries and keys, after self-attention where a block begins with it; return x and the state."""
+
+    @abstractmethod
+    def attend(self, x: Any, size: MapSize, state: Any, memory: BlockMemory) -> tuple[Any, Any]:
+        """Read memory; return the input of the next block, and the state for `memorize`."""
 
     @abstractmethod
     def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
-        """Build a frame's memory from its state and identity embedding B×L×C."""
+        """Build a frame's memory from the state of `attend` and the identity embedding B×L×C."""
+
+    def memorize_reference(self, state: Any, id_embedding: Tensor) -> BlockMemory:
+        """Build the memory that a reference frame itself reads, from the state of `project`."""
+        return self.memorize(state, id_embedding)
 
 
 class PropagatedFrame(NamedTuple):
@@ -127,8 +130,9 @@ class PropagatedFrame(NamedTuple):
 
     embeddings: list[Tensor]
     """maps for the decoder: B×C×h×w, or B×2C×h×w with both branches of DeAOT"""
-    states: Sequence[BlockState]
-    """state of each block, for `memorize` of the same model"""
+    states: Sequence[Any]
+    """state of each block, for `memorize` of the same model: a NamedTuple of tensors, such as `LSTTState`, one of them
+    its ``key`` B×L×K, which is also the query"""
     sizes: list[MapSize]
     """(h, w) of each block's map in tokens"""
 
@@ -157,11 +161,6 @@ class VOSModel(nn.Module, ABC):
     @abstractmethod
     def active_blocks(self) -> list[Block]:
         """Blocks in use, in the order in which they run."""
-
-    @property
-    @abstractmethod
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules that embed identities, which training freezes while memory is fed with predictions."""
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -194,7 +193,7 @@ class VOSModel(nn.Module, ABC):
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Carry identities from memory to a frame, or to a reference frame from its own ``id_embeddings``.
+        """Propagate identities to a frame: from memory, or on a reference frame from its own ``id_embeddings``.
 
         Args:
             features: of the frame.
@@ -204,37 +203,23 @@ class VOSModel(nn.Module, ABC):
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
         """Return this frame's memory of each block; its values carry ``id_embeddings``."""
-        stages = self.config.block_stages
-        return [
-            subsample_long_term(
-                block.memorize(state, id_embeddings[stage]), size, self.config.stages[stage].memory_stride
-            )
-            for block, stage, state, size in zip(
-                self.active_blocks, stages, propagated.states, propagated.sizes, strict=True
-            )
-        ]
+        memory = []
+        blocks, stages = self.active_blocks, self.config.block_stages
+        parts = zip(blocks, stages, propagated.states, propagated.sizes, strict=True)
+        for block, stage, state, size in parts:
+            frame = block.memorize(state, id_embeddings[stage])
+            stride = self.config.stages[stage].memory_stride
+            memory.append(frame if stride == 1 else subsample_long_term(frame, size, stride))
+        return memory
 
     @abstractmethod
     def decode(self, propagated: PropagatedFrame, features: Features) -> Tensor:
         """Return logits B×(1+M)×h×w of background and identities, at the stride of the decoder."""
 
-    def long_attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return queries and keys of long-term attention in the first block, for memory policies.
-
-        Args:
-            query: B×L×C, the key of a frame's state.
-            key: B×(T·L)×C of long-term memory.
-
-        Returns:
-            Queries B×heads×L×c and keys B×heads×(T·L)×c.
-        """
-        heads = self.active_blocks[0].heads
-        return split_heads(query, heads), split_heads(key, heads)
-
 
 def run_blocks(
     blocks: Sequence[Block], x: Any, size: MapSize, memory: Memory, id_embedding: Tensor | None
-) -> tuple[list[Any], list[BlockState]]:
+) -> tuple[list[Any], list[Any]]:
     """Run blocks one after another; return the output and the state of each.
 
     Args:
@@ -244,8 +229,6 @@ def run_blocks(
         memory: memory of each block; empty on a reference frame.
         id_embedding: identity embedding of a reference frame; None on all others.
     """
-    if not memory and id_embedding is None and blocks:
-        raise ValueError("propagate needs memory, or the id_embeddings of a reference frame")
     outputs, states = [], []
     for index, block in enumerate(blocks):
         x, state = block(x, size, memory[index] if memory else None, id_embedding)
@@ -256,8 +239,6 @@ def run_blocks(
 
 def subsample_long_term(memory: BlockMemory, size: MapSize, stride: int) -> BlockMemory:
     """Keep every ``stride``-th token of a frame's long-term memory along each axis of its map of ``size`` (h, w)."""
-    if stride == 1:
-        return memory
     long = KeyValue(*(x.unflatten(1, size)[:, ::stride, ::stride].flatten(1, 2) for x in memory.long))
     return memory._replace(long=long)
 

@@ -57,11 +57,6 @@ class MSDeAOT(VOSModel):
         """Blocks at stride 16, then at stride 8."""
         return cast(list[Block], [*self.blocks16, *self.blocks8])
 
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        return [self.identity_bank16, self.identity_bank8, self.identity_norm16, self.identity_norm8]
-
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embeddings at strides 16 and 8; see `VOSModel.assign_identities`."""
         return [

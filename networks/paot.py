@@ -7,7 +7,7 @@ code of AOT (branch ``paot``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,6 @@ from aotlab.networks.layers import map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
     Block,
     BlockMemory,
-    BlockState,
     Features,
     Memory,
     PropagatedFrame,
@@ -41,11 +40,11 @@ class PyramidBlock(AOSTBlock):
         super().__init__(dim, config)
         self.output_norm = nn.LayerNorm(dim)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    def attend(
+        self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
     ) -> tuple[Tensor, AOSTState]:
-        """Run the AOST block and normalize its output; see `Block.forward`."""
-        x, state = super().forward(x, size, memory, id_embedding)
+        """Read memory as the AOST block, and normalize the output."""
+        x, state = super().attend(x, size, state, memory)
         return self.output_norm(x), state
 
 
@@ -99,12 +98,6 @@ class PAOT(VOSModel):
         """Blocks of all stages."""
         return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
 
-    @property
-    def identity_modules(self) -> list[nn.Module]:
-        """Modules of `assign_identities`."""
-        stages = [stage for stage in self.stages if len(stage.blocks)]
-        return [module for stage in stages for module in (stage.identity_bank, stage.identity_norm)]
-
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of each stage with blocks; see `VOSModel.assign_identities`."""
         return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages if len(stage.blocks)]
@@ -115,7 +108,7 @@ class PAOT(VOSModel):
         """Run the stages; see `VOSModel.propagate`."""
         x = features.projected
         embeddings: list[Tensor] = []
-        states: list[BlockState] = []
+        states: list[Any] = []
         sizes: list[MapSize] = []
         for index, stage in enumerate(self.stages):
             if stage.transition is not None:

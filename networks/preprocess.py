@@ -43,7 +43,7 @@ def network_size(
 
     Edges over their limits are scaled down; ``min_short_edge`` and ``min_object`` scale up (not part of the published
     rule); then ``scale`` applies; then both sides are truncated to whole pixels, and rounded to 16k+1
-    (``align_corners``) or 16k, with ties to even k, and at least 16 pixels.
+    (``align_corners``) or 16k, with ties to even k and at least 1.
 
     Args:
         size: (height, width) of the frame in pixels.

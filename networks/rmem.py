@@ -7,6 +7,7 @@ policies (`aotlab.engine.memory.policies`): ``restricted`` is RMem's, ``relevanc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,11 +15,11 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.aot import AOT
+from aotlab.networks.aot import AOT, LSTTState
 from aotlab.networks.attention import Attention, MapSize, sine_position
 from aotlab.networks.deaot import DeAOT
 from aotlab.networks.layers import FeedForward, SelfAttention, init_xavier
-from aotlab.networks.model import Block, BlockMemory, KeyValue, VOSModel
+from aotlab.networks.model import Block, BlockMemory, KeyValue
 
 
 class TemporalEmbedding(nn.Module):
@@ -40,19 +41,20 @@ class TemporalEmbedding(nn.Module):
 
 
 def assign_temporal_slots(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
-    """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first.
+    """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first: of 5 frames and 4 slots 0, 1, 2, 3, 3.
 
-    Each frame has its own slot if there are enough; otherwise neighboring frames share one, newest first.
+    Each frame has its own slot, the newest the last one, if there are enough; otherwise neighboring frames share slots,
+    newest first.
     """
     count: Any = torch.sym_max(frames, slots)  # in exported graphs, the number of frames is symbolic
     return slots - 1 - (count - 1 - torch.arange(frames, device=device)) * slots // count
 
 
-class TemporalAttention(nn.Module):
+class TemporalAttention(Attention):
     """Long-term attention of queries and keys with the temporal embedding added."""
 
-    def __init__(self, attention: nn.Module, embedding: TemporalEmbedding) -> None:
-        super().__init__()
+    def __init__(self, attention: Attention, embedding: TemporalEmbedding) -> None:
+        super().__init__(attention.heads)
         self.attention = attention
         self.embedding = (embedding,)  # in a tuple, as all blocks share it and the model registers it
 
@@ -60,6 +62,11 @@ class TemporalAttention(nn.Module):
         """B×L×C, B×(T·L)×C and B×(T·L)×D to B×L×D."""
         (embedding,) = self.embedding
         return self.attention(*embedding(query, key), value)
+
+    def split(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Split queries and keys with the embedding added into heads; see `Attention.split`."""
+        (embedding,) = self.embedding
+        return self.attention.split(*embedding(query, key))
 
 
 class RecurrentState(NamedTuple):
@@ -78,7 +85,7 @@ class RecurrentLSTTBlock(Block):
 
     def __init__(self, dim: int, config: StageConfig) -> None:
         super().__init__()
-        self.heads, self.key_dim = config.heads, dim
+        self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.heads)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
@@ -90,18 +97,17 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         init_xavier(self)
 
-    def forward(
-        self, x: Tensor, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Tensor, RecurrentState]:
-        """Tokens B×L×C to the same; see `Block.forward`."""
+    def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
+        """Tokens B×L×C to the same, and their state."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
-        query = self.query(tokens)
-        if memory is None:  # a reference frame attends to itself, with its long-term memory for both
-            assert id_embedding is not None
-            long = short = self.memorize_long_term(query, tokens, id_embedding)
-        else:
-            long, short = memory
+        return x, LSTTState(self.query(tokens), tokens)
+
+    def attend(
+        self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
+    ) -> tuple[Tensor, RecurrentState]:
+        """Tokens B×L×C to the same."""
+        (query, tokens), (long, short) = state, memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)
         short_output = self.short_projection(self.short_attention(query, key, value))
@@ -109,39 +115,41 @@ class RecurrentLSTTBlock(Block):
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
         return x, RecurrentState(query, tokens, short_output)
 
-    def memorize_long_term(self, key: Tensor, tokens: Tensor, id_embedding: Tensor) -> KeyValue:
-        """Return the frame's long-term memory, as AOT's; arguments B×L×C."""
-        return KeyValue(key, self.value(tokens + id_embedding))
+    def memorize_reference(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
+        """Return AOT's memory, for long-term and short-term attention; see `Block.memorize_reference`."""
+        memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
+        return BlockMemory(memory, memory)
 
     def memorize(self, state: RecurrentState, id_embedding: Tensor) -> BlockMemory:
         """Return the frame's memory: long-term from its tokens, short-term from the output of short-term attention."""
-        long = self.memorize_long_term(state.key, state.tokens, id_embedding)
+        long = KeyValue(state.key, self.value(state.tokens + id_embedding))
         short = KeyValue(self.short_key(state.short_read), self.short_value(state.short_read + id_embedding))
         return BlockMemory(long, short)
 
 
-class TemporalModel(VOSModel):
-    """Base of models whose blocks share a temporal embedding, if the config has slots."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        blocks, slots = self.active_blocks, config.stages[0].temporal_slots
-        self.temporal = TemporalEmbedding(slots, blocks[0].key_dim) if slots else None
-        if self.temporal is not None:
-            for block in blocks:
-                block.long_attention = TemporalAttention(block.long_attention, self.temporal)
-
-    def long_attention_inputs(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the temporal embedding; see `VOSModel.long_attention_inputs`."""
-        query, key = (query, key) if self.temporal is None else self.temporal(query, key)
-        return super().long_attention_inputs(query, key)
+def add_temporal_embedding(blocks: Sequence[Block], slots: int) -> TemporalEmbedding | None:
+    """Give blocks a shared temporal embedding, and return it; None without slots."""
+    if not slots:
+        return None
+    embedding = TemporalEmbedding(slots, blocks[0].key_dim)
+    for block in blocks:
+        block.long_attention = TemporalAttention(block.long_attention, embedding)
+    return embedding
 
 
-class RMemAOT(TemporalModel, AOT):
+class RMemAOT(AOT):
     """AOT+: AOT with recurrent blocks and a temporal embedding."""
 
     block_class = RecurrentLSTTBlock
 
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.temporal = add_temporal_embedding(self.active_blocks, config.stages[0].temporal_slots)
 
-class RMemDeAOT(TemporalModel, DeAOT):
+
+class RMemDeAOT(DeAOT):
     """DeAOT with a temporal embedding."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.temporal = add_temporal_embedding(self.active_blocks, config.stages[0].temporal_slots)

@@ -1,7 +1,5 @@
 """Fixtures and settings of all tests."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import os
@@ -50,6 +48,18 @@ def pytest_collection_finish():
 def log_level():
     """Undo the level of messages of commands that ran in this process, also in fixtures of a module."""
     logging.getLogger("aotlab").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def refuse(capsys):
+    """Run a command that has to exit with status 2; return its one line on stderr."""
+
+    def refuse(main, *words):
+        assert main([str(word) for word in words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return refuse
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Code blocks of the documents."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

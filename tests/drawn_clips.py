@@ -1,7 +1,5 @@
 """Drawn clips, and the layouts of data sets to write them in."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +69,23 @@ def write_plain(folder: Path, count: int, size: tuple[int, int] = (32, 48), firs
     folder.mkdir(parents=True)
     for index in range(count):
         Image.new("RGB", size[::-1], (40, 90, 40 + index)).save(folder / f"{first + index:05d}.png")
+    return folder
+
+
+def write_images(
+    folder: Path, images: Iterable[np.ndarray], form: str = "{:05d}.png", **options: object
+) -> Path:
+    """Write numbered images, with the encoder's options of Pillow; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / form.format(index), **options)
+    return folder
+
+
+def write_masks(folder: Path, masks: Iterable[np.ndarray], form: str = "{:05d}.png") -> Path:
+    """Write numbered masks; return the folder."""
+    for index, mask in enumerate(masks):
+        write_mask(folder / form.format(index), mask)
     return folder
 
 

@@ -1,7 +1,5 @@
 """Limits, files and kills by the system that tests set up, instead of errors made up."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator

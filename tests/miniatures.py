@@ -3,8 +3,6 @@
 ``make_<name>(root)`` makes what ``open_dataset("<name>", root)`` reads; `write_perturbed` makes results for it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

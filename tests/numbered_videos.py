@@ -1,7 +1,5 @@
 """Videos whose frames hold their number as a pattern of blocks, in containers and codings that seek inexactly."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The reference outputs and the real data: the small ones that ship with the tests, and those beside the project."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from collections.abc import Iterable
@@ -27,6 +25,7 @@ SHARED_GOLDEN = SHARED / "golden"
 SHIPPED_GOLDEN = Path(__file__).parent / "golden" / "data"
 
 METHOD_PRESETS = ("aott", "r50_aotl_rmem", "deaott", "msdeaott", "aost", "r50_paotl")
+
 
 needs_data = pytest.mark.skipif(
     not (SHARED / "data").is_dir(), reason="the real clips (../shared/data) are not here"

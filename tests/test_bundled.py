@@ -1,20 +1,14 @@
 """The model and the clip that ship with the project, and the same model on real video where it is at hand."""
 
-from pathlib import Path
-
-import pytest
-
+from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.benchmark.evaluator import EvaluationOptions, evaluate, score_finished
 from aotlab.engine.tracking.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.images import read_image
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from research.bundled.clicks import jaccard
-from tests.shared import SHARED, needs_data
 
-SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
+SAMPLE = ROOT / "datasets" / "sample"
 
 
 def test_bundled_model_follows_the_bundled_clips():
@@ -39,16 +33,3 @@ def test_bundled_model_follows_the_bundled_clips():
 
 def test_bundled_model_is_small_enough_to_ship():
     assert BUNDLED_CHECKPOINT.stat().st_size < 26_000_000  # tracking 11.6 MB, prompts 13.2 MB
-
-
-@needs_data
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["davis2017", "davis2016"])
-def test_bundled_model_is_far_above_optical_flow(name, tmp_path):
-    videos = open_dataset(name, SHARED / "data" / "DAVIS")
-    report = evaluate(
-        Tracker.from_pretrained(), videos, tmp_path / "results", EvaluationOptions(progress=False)
-    )
-    table = make_scores_table(score_finished(videos, report))
-    # Over these clips, copying the first mask scores J 18.7 and warping it by dense optical flow 42.5.
-    assert table["J"] > 55

@@ -1,7 +1,5 @@
 """Files of every kind, cut off or with bytes changed: read, or refused in one sentence that names the file."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from pathlib import Path

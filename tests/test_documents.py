@@ -17,10 +17,11 @@ import pytest
 import yaml
 
 import aotlab.sdk
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.tools.cli.types import CONFIG_TYPE, Checkpoint, ExistingPath
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
-from tests.documents import BLOCK, ROOT, split_blocks
+from tests.documents import BLOCK, split_blocks
 
 LEFT_OUT = (".venv", ".venv-lowest", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
 PAGES = sorted(
@@ -125,12 +126,8 @@ def parse_ini(text):
 
 
 PARSERS = {
-    "python": ast.parse,
-    "yaml": yaml.safe_load,
-    "yml": yaml.safe_load,
-    "ini": parse_ini,
-    "json": json.loads,
-}
+    "python": ast.parse, "yaml": yaml.safe_load, "yml": yaml.safe_load, "ini": parse_ini, "json": json.loads,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -295,13 +292,10 @@ def read_numbers(text):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("page", "cells", "image", "text"),
-    [
-        ("tutorials/embed", 6, "image/jpeg", "masks; the last holds [0, 1, 2]"),
-        ("howto/inspect", 3, "image/png", "query: (558, 256) key: (1116, 256)"),
-    ],
-)
+@pytest.mark.parametrize(("page", "cells", "image", "text"), [
+    ("tutorials/embed", 6, "image/jpeg", "masks; the last holds [0, 1, 2]"),
+    ("howto/inspect", 3, "image/png", "query: (558, 256) key: (1116, 256)"),
+])  # fmt: skip
 def test_notebook_runs(page, cells, image, text, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))

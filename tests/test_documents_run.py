@@ -5,8 +5,6 @@ are called in this process with a small network input. `SKIPPED` lists what cann
 what runs in a smaller form.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil
@@ -16,14 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.load import load_config
 from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.zoo import find_published_weights
 from aotlab.tools.main import find_command, main
-from tests.documents import ROOT, split_blocks
+from tests.documents import split_blocks
 from tests.drawn_clips import (
     draw_clip,
     lay_out_davis,

@@ -3,11 +3,11 @@
 import ast
 from functools import cache
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from aotlab.configs.files import ROOT
+
 LAYERS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media",), ("networks", "dataloaders", "evaluation"), ("engine",), ("video",),
     ("tools",), ("research",),
@@ -75,18 +75,15 @@ def test_imports_go_leftwards_only(package):
     assert {path: names for path, names in found.items() if names} == {}
 
 
-@pytest.mark.parametrize(
-    ("package", "source", "breach"),
-    [
-        ("networks", "import aotlab.dataloaders.lint", "dataloaders"),
-        ("networks", "def f():\n    from aotlab.engine.tracking.tracker import Tracker", "engine"),
-        ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.davis import x", "evaluation"),
-        ("engine", "import numpy, aotlab.tools.eval as e", "tools"),
-        ("tools", "from . import track", "tools"),
-        ("tools", "from research.speed.compare import main", "research"),
-        ("engine", "from aotlab.tools.cli import parser", "tools"),
-    ],
-)
+@pytest.mark.parametrize(("package", "source", "breach"), [
+    ("networks", "import aotlab.dataloaders.lint", "dataloaders"),
+    ("networks", "def f():\n    from aotlab.engine.tracking.tracker import Tracker", "engine"),
+    ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.davis import x", "evaluation"),
+    ("engine", "import numpy, aotlab.tools.eval as e", "tools"),
+    ("tools", "from . import track", "tools"),
+    ("tools", "from research.speed.compare import main", "research"),
+    ("engine", "from aotlab.tools.cli import parser", "tools"),
+])  # fmt: skip
 def test_breach_is_found(package, source, breach):
     assert find_breaches(source, package) == {breach}
 

@@ -16,10 +16,9 @@ from pathlib import Path
 import pytest
 
 import aotlab.sdk
-from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
 from aotlab.utils.errors import describe_missing_module, list_extra_modules, require_extra
 
-ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
 import importlib.util, sys
@@ -51,17 +50,9 @@ import numpy as np
 from aotlab import Prompt, Tracker
 Tracker.from_pretrained().prompt(np.zeros((64, 96, 3), np.uint8), {1: Prompt(box=(8, 8, 40, 40))})
 """
-OPTIONAL = (
-    "av",
-    "cv2",
-    "scipy",
-    "pycocotools",
-    "matplotlib",
-    "tensorboard",
-    "onnx",
-    "onnxruntime",
-    "resource",
-)
+OPTIONAL = [
+    "av", "cv2", "scipy", "pycocotools", "matplotlib", "tensorboard", "onnx", "onnxruntime", "trax", "resource",
+]  # fmt: skip
 
 
 def run(*command, cwd, path=None):
@@ -72,6 +63,12 @@ def run(*command, cwd, path=None):
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
     )
+
+
+def build(source, folder):
+    """Build the source distribution and the wheel of a project."""
+    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source, cwd=folder)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +95,7 @@ def without_links(checkout, copy):
 def distributions(checkout, tmp_path_factory):
     """Folder with the source distribution, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
-    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    build(checkout, folder)
     return folder
 
 
@@ -159,17 +155,7 @@ def test_source_distribution_ships_no_tests(distributions):
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["studio", "runtime"])
 def test_other_packages_ship_licenses_and_no_tests(checkout, package, tmp_path):
-    built = run(
-        sys.executable,
-        "-m",
-        "build",
-        "--no-isolation",
-        "--outdir",
-        tmp_path,
-        checkout / package,
-        cwd=tmp_path,
-    )
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    build(checkout / package, tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
         (license_file,) = (name for name in archive.namelist() if name.endswith("licenses/LICENSE"))
         assert archive.read(license_file).split()[:2] == [b"Apache", b"License"]
@@ -216,13 +202,8 @@ def test_pyright_resolves_a_users_script(
 @pytest.mark.slow
 def test_hub_folder_without_links_tracks(checkout, tmp_path):
     copy = without_links(checkout, tmp_path / "copy")
-    done = run(
-        sys.executable,
-        "-c",
-        f"import hubconf\n{TRACKS}",
-        cwd=tmp_path,
-        path=f"{copy}{os.pathsep}{copy / 'src'}",
-    )
+    path = f"{copy}{os.pathsep}{copy / 'src'}"
+    done = run(sys.executable, "-c", f"import hubconf\n{TRACKS}", cwd=tmp_path, path=path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("objects (7,) (64, 96)")
     assert str(copy) in done.stdout
@@ -298,6 +279,8 @@ EXTRAS = {
     "score --dataset davis2017 --root . --results .": "score",
     "ensemble . . --output out": "score",
     "check_data .": "train",
+    "export --config aott --size 49x33 --output out": "export",
+    "vot": "vot",
 }
 """command line to what it needs"""
 
@@ -307,7 +290,7 @@ def test_missing_extra_is_one_sentence(tmp_path):
     (tmp_path / "mask.png").touch()
     start = f"from aotlab.tools.main import main; print([main(line.split()) for line in {list(EXTRAS)}])"
     done = run(sys.executable, "-c", start, cwd=tmp_path, path=without_optional_libraries(tmp_path))
-    assert done.stdout == "[2, 2, 2, 2]\n", done.stderr
+    assert done.stdout == f"{[2] * len(EXTRAS)}\n", done.stderr
     for line, extra in zip(done.stderr.splitlines(), EXTRAS.values(), strict=True):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
 

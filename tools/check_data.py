@@ -18,7 +18,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.types import ExistingPath, PositiveInt, flag, option
 from aotlab.utils.errors import require_extra
-from aotlab.utils.numbers import align_columns
+from aotlab.utils.text import align_columns
 
 MAX_SIZES = 5
 

@@ -19,8 +19,8 @@ from aotlab.tools.cli.options import force
 from aotlab.tools.cli.types import ExistingPath, Folder, list_option, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import format_count
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import format_count
 
 
 @command("aotlab ensemble", "Combine several sets of results by weighted voting.")

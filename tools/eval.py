@@ -50,8 +50,8 @@ from aotlab.tools.cli.types import (
 )
 from aotlab.utils.errors import RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
-from aotlab.utils.numbers import format_count
 from aotlab.utils.processes import stop_flag
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.engine.benchmark.ensemble import Ensemble

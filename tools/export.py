@@ -18,8 +18,8 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, group
 from aotlab.tools.cli.options import force, memory_options, model_options, print_settings, settings
 from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number, option
-from aotlab.utils.errors import RunStopped, require_extra, require_module
-from aotlab.utils.numbers import MAX_COUNT, Range, require
+from aotlab.utils.errors import RunStopped, require, require_extra, require_module
+from aotlab.utils.numbers import MAX_COUNT, Range
 
 if TYPE_CHECKING:
     import numpy as np

@@ -154,18 +154,18 @@ def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
     (results,) = options.results
     require_extra("hota")
-    from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions, write_selection
     from aotlab.evaluation.hota import score_burst_hota
+    from aotlab.evaluation.submit.burst import write_run_lengths, write_selection
+    from aotlab.media.burst import find_annotation_file
 
     root = benchmark.root or find_default_root(find_dataset(benchmark.dataset)[0])
     videos = benchmark.open_videos()
     require_readable(videos)
     require_results(videos, results)
-    names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, predictions = Path(folder) / "truth.json", Path(folder) / "found.json"
-        write_selection(truth, find_annotation_file(root, benchmark.split), names)
-        write_predictions(predictions, truth, results, names)
+        write_selection(truth, find_annotation_file(root, benchmark.split), [video.name for video in videos])
+        write_run_lengths(videos, results, predictions, annotations=truth)
         table = score_burst_hota(truth, predictions)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")

@@ -7,9 +7,9 @@ aotlab submit --dataset youtubevos2019 --check youtubevos2019.zip
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from click import UsageError
 
@@ -20,47 +20,33 @@ from aotlab.tools.cli.command import command, group, require_new_output, require
 from aotlab.tools.cli.options import data_options, force
 from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
-from aotlab.utils.files import require_output, require_writable
+from aotlab.utils.files import require_output
 
-if TYPE_CHECKING:
-    from aotlab.evaluation.submission import ExpectedSequence
-
-
-def write_object_folders(root: Path, split: str, videos: Sequence[Video], results: Path, output: Path) -> int:
-    """Write a folder of binary masks for each object; return the number of masks."""
-    from aotlab.evaluation.sav import write_object_results
-
-    if require_writable(output).is_dir() and any(output.iterdir()):  # also with --force
-        raise InputError(f"{output}: holds files, which could be annotations; choose another folder")
-    return sum(
-        write_object_results(output / video.name, results / video.name, video.object_folders)
-        for video in videos
-    )
-
-
-def write_run_lengths(root: Path, split: str, videos: Sequence[Video], results: Path, output: Path) -> int:
-    """Write BURST's JSON; return the number of masks."""
-    from aotlab.dataloaders.benchmarks.burst import find_annotation_file, write_predictions
-
-    names = [video.name for video in videos]
-    return write_predictions(require_output(output), find_annotation_file(root, split), results, names)
-
-
-def write_polygons(root: Path, split: str, videos: Sequence[Video], results: Path, output: Path) -> int:
-    """Write VISOR's JSON; return the number of masks."""
-    from aotlab.dataloaders.benchmarks.visor import write_submission
-
-    sequences = {video.name: video.results for video in videos}
-    mapping = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    return write_submission(require_output(output), results, sequences, mapping, split)
-
-
-OTHER_WRITERS = {
-    "sav": ("folders of objects", (), write_object_folders),
-    "burst": ("a JSON file", (".json",), write_run_lengths),
-    "visor": ("a JSON file of polygons", (".zip",), write_polygons),
+Writer = Callable[[Sequence[Video], Path, Path], int]
+"""writes the results of videos from a folder to an output; returns the number of masks"""
+OTHER_FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sav": ("folders of objects", ()),
+    "burst": ("a JSON file", (".json",)),
+    "visor": ("a JSON file of polygons", (".zip",)),
 }
-"""what is submitted instead of an archive of masks, its suffixes, and its writer, by data set"""
+"""what is submitted instead of an archive of masks, and its suffixes, by data set"""
+
+
+def find_writer(name: str, root: Path, split: str) -> Writer:
+    """Return the writer of one of `OTHER_FORMATS` for the data set at ``root``."""
+    if name == "sav":
+        from aotlab.evaluation.submit.object_folders import write_object_folders
+
+        return write_object_folders
+    if name == "burst":
+        from aotlab.evaluation.submit.burst import write_run_lengths
+        from aotlab.media.burst import find_annotation_file
+
+        return partial(write_run_lengths, annotations=find_annotation_file(root, split))
+    from aotlab.evaluation.submit.visor import write_polygons
+
+    names = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
+    return partial(write_polygons, names=names, split=split)
 
 
 def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: Path | None) -> int:
@@ -70,27 +56,20 @@ def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: P
         folder: folder around the sequences in the archive.
         results: folder with the masks; None: only check the archive.
     """
-    from aotlab.evaluation.submission import check_archive, check_results, write_archive
+    from aotlab.evaluation.submit.archive import (
+        check_archive,
+        check_results,
+        expect_sequence,
+        write_archive,
+    )
 
     expected = [expect_sequence(video) for video in videos]
     if results is not None:
         require_output(archive)
         report_problems(check_results(results, expected), results)
-        write_archive(archive, results, expected, folder)
+        write_archive(expected, results, archive, folder)
     report_problems(check_archive(archive, expected, folder), archive)
     return sum(len(item.frames) for item in expected)
-
-
-def expect_sequence(video: Video) -> ExpectedSequence:
-    """Return the results that the server expects of a video; read its given masks."""
-    from aotlab.evaluation.submission import ExpectedSequence
-    from aotlab.media.masks import list_ids
-    from aotlab.media.object_masks import read_labels
-
-    masks = [read_labels(mask) for mask in video.reference_masks.values()]
-    ids = {item.object_id for item in video.objects} or set[int]().union(*map(list_ids, masks))
-    size = video.output_size(*masks[0].shape)
-    return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 
 
 def report_problems(problems: Sequence[str], archive: Path) -> None:
@@ -102,7 +81,7 @@ def report_problems(problems: Sequence[str], archive: Path) -> None:
 
 
 SUBMITTED = [
-    name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_WRITERS
+    name for name, data in DATASETS.items() if data.archive_root is not None or name in OTHER_FORMATS
 ]
 """benchmarks with a server"""
 
@@ -130,7 +109,7 @@ def main(
     if check is not None and len(missing) < 2:
         raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
     name, data = find_dataset(dataset)
-    kind, suffixes, write = OTHER_WRITERS.get(name, (None, (".zip",), None))
+    kind, suffixes = OTHER_FORMATS.get(name, (None, (".zip",)))
     require_new_output(output, *suffixes, force=force)
     if kind is not None and check is not None:
         raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
@@ -144,9 +123,11 @@ def main(
     subject = f"sequences of {name} {split}"
     archive = check or output
     assert archive is not None
-    if write is not None:
+    if kind is not None:
         assert results is not None
-        masks = write(root or find_default_root(name), split, videos, results, archive)
+        if suffixes:
+            require_output(archive)
+        masks = find_writer(name, root or find_default_root(name), split)(videos, results, archive)
         print(f"{archive}: {masks} masks of {len(videos)} {subject}")
         return 0
     masks = pack_archive(videos, data.archive_root or "", archive, results)

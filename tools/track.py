@@ -40,7 +40,8 @@ from aotlab.tools.cli.types import (
 from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
-from aotlab.utils.numbers import align_columns, format_bytes, format_count, join_first
+from aotlab.utils.numbers import format_bytes
+from aotlab.utils.text import align_columns, format_count, join_truncated
 from aotlab.utils.value_syntax import PLACE, locate_video, strip_credentials
 
 if TYPE_CHECKING:
@@ -208,10 +209,12 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     for summary in result.summaries:
         print(summary)
     if result.cuts:
-        print(f"{format_count(len(result.cuts), 'cut')}, before frame {join_first(result.cuts, MAX_LISTED)}")
+        print(
+            f"{format_count(len(result.cuts), 'cut')}, before frame {join_truncated(result.cuts, MAX_LISTED)}"
+        )
     if result.damaged_frames:
         damaged = format_count(len(result.damaged_frames), "damaged frame")
-        listed = join_first(result.damaged_frames, MAX_LISTED)
+        listed = join_truncated(result.damaged_frames, MAX_LISTED)
         print(f"warning: the decoder filled in {damaged}: {listed}", file=sys.stderr)
     if result.corrupt_packets:
         pieces = format_count(result.corrupt_packets, "corrupt packet")
@@ -244,7 +247,7 @@ def track_list(
     if stop.is_set():
         ended = {record.name for record in records}
         names = [] if shard else [job.name for job in jobs if job.name not in ended]
-        unfinished = f", not finished: {join_first(names, MAX_LISTED)}" if names else ""
+        unfinished = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
         return SIGNAL_EXIT_BASE + stop.signal_number
     return status if count_ranks() == 1 else 0  # torchrun would stop the other processes

@@ -24,7 +24,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.types import flag
 from aotlab.utils.errors import require_extra
-from aotlab.utils.numbers import format_count
+from aotlab.utils.text import format_count
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config

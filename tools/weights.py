@@ -10,7 +10,7 @@ from click import UsageError
 from aotlab.tools.cli.command import HELP_SETTINGS, CommandGroup
 from aotlab.tools.cli.types import flag, option
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import align_columns
+from aotlab.utils.text import align_columns
 
 FRAME_SIZE = (480, 854)
 """(height, width) of the frame whose FLOPs are counted"""

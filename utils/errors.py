@@ -7,8 +7,13 @@ import os
 import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
+from types import UnionType
+from typing import TYPE_CHECKING
 
 from aotlab.utils.value_syntax import strip_credentials
+
+if TYPE_CHECKING:
+    from aotlab.utils.numbers import Range
 
 PACKAGE = "aotlab"
 MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
@@ -41,16 +46,39 @@ class RunStopped(RuntimeError):  # noqa: N818
         self.signal_number = signal_number
 
 
-def suggest(word: str, names: Iterable[str], otherwise: str) -> str:
-    """Return a question with the most similar name, or the remedy ``otherwise``."""
+def suggest(word: str, names: Iterable[str], default: str = "") -> str:
+    """Return a question with the most similar name, or the remedy ``default``."""
     near = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {near[0]}?" if near else otherwise
+    return f"did you mean {near[0]}?" if near else default
 
 
-def require_known(name: str, known: Collection[str], problem: str, otherwise: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Raise `InputError` with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise InputError(message)
+
+
+def require_type(value: object, kinds: type | UnionType, subject: str) -> None:
+    """Raise `InputError` unless a value has one of these types; ``subject``: its name, and what is expected."""
+    require(isinstance(value, kinds), f"{subject}, got {type(value).__name__}")
+
+
+def require_range(value: object, allowed: Range, name: str) -> None:
+    """Raise `InputError` unless a setting is in a range."""
+    got = f"the text {value!r}" if isinstance(value, str) else value
+    require(value in allowed, f"{name} must be {allowed}, got {got}")
+
+
+def require_known(name: object, known: Collection[object], problem: str, default: str = "") -> None:
     """Raise `InputError` with ``problem`` and the remedy of `suggest` unless a name is known."""
     if name not in known:
-        raise InputError(f"{problem}; {suggest(name, known, otherwise)}")
+        remedy = suggest(str(name), map(str, known), default)
+        raise InputError(f"{problem}; {remedy}" if remedy else problem)
+
+
+def require_choice(value: object, choices: Collection[object], name: str) -> None:
+    """Raise `InputError`, with the most similar choice, unless a setting has one of these values."""
+    require_known(value, choices, f"{name} must be one of {', '.join(map(str, choices))}, got {value}")
 
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"

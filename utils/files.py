@@ -50,15 +50,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn system errors of the block, which creates, writes or removes a path, into an `InputError` about it."""
+def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn system errors of the block, which creates, writes or removes a path, into an `InputError` about it.
+
+    Args:
+        errors: further types of errors, of a library that writes the file.
+    """
+    caught: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield
-    except OSError as error:
-        remedy = "free space or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); {remedy}choose another folder"
-        ) from error
+    except caught as error:
+        number, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
+        remedy = "free space or " if number in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise InputError(f"{path}: cannot be written ({reason}); {remedy}choose another folder") from error
 
 
 def write_text(path: Path, text: str) -> None:

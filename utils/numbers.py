@@ -1,15 +1,11 @@
-"""Numbers, sizes and tables as text, and the ranges of settings."""
+"""Ranges of settings, and sizes as text."""
 
 from __future__ import annotations
 
 import math
 import re
 import sys
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from types import UnionType
-
-from aotlab.utils.errors import InputError, suggest
 
 MAX_COUNT = 2**31 - 1
 MAX_FLOAT = sys.float_info.max
@@ -81,32 +77,6 @@ def parse_number(text: str, allowed: Range) -> float:
     return value
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise InputError with ``message`` unless ``condition`` holds."""
-    if not condition:
-        raise InputError(message)
-
-
-def require_type(value: object, kinds: type | UnionType, subject: str) -> None:
-    """Raise InputError unless a value has one of these types; ``subject``: name of the value, and what is expected."""
-    require(isinstance(value, kinds), f"{subject}, got {type(value).__name__}")
-
-
-def require_choice(value: object, choices: Collection[object], name: str) -> None:
-    """Raise InputError, with the most similar choice, unless a setting has one of these values."""
-    if value not in choices:
-        names = [str(choice) for choice in choices]
-        near = suggest(str(value), names, "")
-        remedy = f"; {near}" if near else ""
-        raise InputError(f"{name} must be one of {', '.join(names)}, got {value}{remedy}")
-
-
-def require_range(value: object, allowed: Range, name: str) -> None:
-    """Raise InputError unless a setting is in a range."""
-    got = f"the text {value!r}" if isinstance(value, str) else value
-    require(value in allowed, f"{name} must be {allowed}, got {got}")
-
-
 def parse_size(text: str) -> tuple[int, int]:
     """Parse (width, height) from text such as "854x480"; raises `ValueError` unless they are integers above 0."""
     match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
@@ -129,26 +99,3 @@ def format_bytes(count: int) -> str:
     unit = next((name for name in ("B", "KB", "MB", "GB") if count < 999.5 * UNITS[name]), "TB")
     value = count / UNITS[unit]
     return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
-
-
-def join_first(values: Sequence[object], limit: int) -> str:
-    """Return the first values with commas, and an ellipsis if there are more than ``limit``."""
-    return ", ".join(map(str, values[:limit])) + ", …" * (len(values) > limit)
-
-
-def format_count(number: int, noun: str) -> str:
-    """Return "1 sequence" or "2 sequences"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
-    """Pad the cells of each column to one width; right-aligned from column ``right`` on."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    flush_right = len(widths) if right is None else right
-    return [
-        [
-            cell.rjust(width) if column >= flush_right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in rows
-    ]

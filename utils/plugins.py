@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -28,21 +27,6 @@ def list_plugins(group: str) -> dict[str, EntryPoint]:
 def _read_entry_points(group: str, path: tuple[str, ...]) -> EntryPoints:
     """Read them once for a module search path, as each reading opens files of every installed package."""
     return entry_points(group=group)
-
-
-def suggest_studio() -> str:
-    """Return the remedy for an unknown plug-in, to follow a message; empty if aotlab-studio is installed."""
-    if list_plugins(MASK_WRITERS):
-        return ""
-    return "; the package aotlab-studio has more: pip install ./studio in a checkout"
-
-
-def suggest_convert(outputs: Iterable[str]) -> str:
-    """Return that ``aotlab convert`` writes these outputs from masks; empty if it cannot, or is not installed."""
-    names = sorted(outputs)
-    if "convert" not in list_plugins(COMMANDS) or not {*names} <= {*list_mask_formats()}:
-        return ""
-    return f"aotlab convert writes {', '.join(names)} from the masks"
 
 
 def list_mask_formats() -> list[str]:

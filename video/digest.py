@@ -12,7 +12,7 @@ from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.annotations import SIDECAR_FILES
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
-from aotlab.media.matching import IMAGE_SUFFIXES
+from aotlab.media.images import list_images
 from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
 from aotlab.utils.value_syntax import strip_credentials
@@ -57,12 +57,12 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     It covers the contents of mask files, and sizes and times of video files.
 
     Raises:
-        InputError: a mask cannot be read, or a prompt, levels or rate is invalid.
+        InputError: a mask cannot be read, a folder has no frames, or a prompt, levels or rate is invalid.
     """
     path = Path(strip_credentials(job.video))
     files = [path] if path.is_file() else []
     if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
+        files = sorted(list_images(path))
     video = path.resolve().name if files else str(path)  # which may be moved
     first = job.start
     if first is None and not inputs.get("by_name"):  # else only the opened video has its number

@@ -49,7 +49,7 @@ class FrameSelection:
         by_name: bool = False,
     ) -> None:
         self._numbers = _read_numbers(video) if by_name else None
-        # a header may state too few frames
+        # see `FrameSource.length_is_estimate`
         self._estimated = video if isinstance(video, VideoFrames) else None
         self.first = 0
         """index of the first frame"""

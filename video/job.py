@@ -16,9 +16,8 @@ from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_type
 from aotlab.utils.files import require_file_name, sibling_path
-from aotlab.utils.numbers import require_type
 from aotlab.utils.value_syntax import FrameObjectValue, locate_video, parse_frame_object, strip_credentials
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
 from aotlab.video.outputs import estimate_bytes

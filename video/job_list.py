@@ -19,22 +19,19 @@ from typing import Any, Literal
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import JOB_RECORD
-from aotlab.media.matching import IMAGE_SUFFIXES, order_names
+from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
 from aotlab.media.prompt import PlacedPrompt, group_prompts, parse_placed
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
-from aotlab.utils.numbers import join_first
+from aotlab.utils.text import join_truncated
 from aotlab.utils.value_syntax import locate_video, strip_credentials
 from aotlab.video.inputs import parse_mask
 from aotlab.video.job import MASK_SUFFIXES, Job, list_items, parse_class_names
 
 log = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (
-    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".mts", ".m2ts", ".vob", ".3gp",
-    ".flv", ".ogv", ".wmv", ".gif", ".tif", ".tiff",
-)  # fmt: skip
-"""suffixes of videos in a folder of videos"""
+FOLDER_SUFFIXES = (*VIDEO_SUFFIXES, ".tif", ".tiff")
+"""suffixes of videos and TIFF stacks in a folder of videos"""
 MAX_LISTED = 10
 """largest number of further wrong lines that are named"""
 
@@ -50,7 +47,7 @@ class WrongLinesError(InputError):
     def __init__(self, problems: Sequence[tuple[int, InputError]], jobs: list[Job]) -> None:
         first, message = problems[0]
         others = list(dict.fromkeys(number for number, _ in problems if number != first))
-        listed = join_first(others, MAX_LISTED)
+        listed = join_truncated(others, MAX_LISTED)
         super().__init__(f"{message}; also to correct: line {listed}" if others else str(message))
         self.problems, self.jobs = [problem for _, problem in problems], jobs
         self.lines = [first, *others]
@@ -120,10 +117,8 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASK_SUFFIXES:
         return False
     if path.is_dir():
-        return not (path / JOB_RECORD).exists() and any(
-            file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()
-        )
-    return path.suffix.lower() in VIDEO_SUFFIXES
+        return not (path / JOB_RECORD).exists() and bool(list_image_files(path))
+    return path.suffix.lower() in FOLDER_SUFFIXES
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:

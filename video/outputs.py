@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from aotlab.media.annotations import MaskWriter, find_mask_writer
+from aotlab.media.annotations import MaskWriter, find_mask_writer, suggest_studio
 from aotlab.media.frames import FrameSource, store_frame
 from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.masks import write_mask
 from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.media.regions import Annotations, AttributeTable, Region, VideoInfo, encode_rle
-from aotlab.media.video import VideoFrames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError, require_known, require_module
 from aotlab.utils.files import atomic_path, remove
 from aotlab.utils.locks import remove_leftovers
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
-from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin, suggest_studio
+from aotlab.utils.plugins import list_mask_formats, list_plugins, load_plugin
 from aotlab.video.classes import ObjectClasses
 
 if TYPE_CHECKING:
@@ -229,11 +228,10 @@ class AnnotationFile(Output):
         if frames:
             self._annotations.class_names, self._annotations.classes = self.class_names, self.classes
             self._annotations.add_attributes(self.attributes)
-            # the header of a video file may state too many frames
-            known = None if isinstance(self.source, VideoFrames) else self.source.length
+            source = self.source
+            known = None if source.length_is_estimate else source.length
             length = max(max(frames) + 1, known or 0)
-            file = getattr(self.source, "file", None)
-            info = VideoInfo(self.source.name, self.source.size, length, str(self.source.rate), file=file)
+            info = VideoInfo(source.name, source.size, length, str(source.rate), file=source.file)
             self._writer.write(self.path, self._annotations, info)
 
     def drop(self) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from aotlab.media.job_record import MASKS_FOLDER, JobRecord
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import join_first
-from aotlab.utils.plugins import suggest_convert
+from aotlab.utils.plugins import COMMANDS, list_mask_formats, list_plugins
+from aotlab.utils.text import join_truncated
 from aotlab.video.resume import Progress
 from aotlab.video.track import JobOptions
 
@@ -147,7 +147,7 @@ def plan_list(
             raise _refusal(folder, f"{previous.run_file}, {FOREIGN}")
         problem = "other files" if previous.other_files else None
     elif previous.removed and not {*names} & {*previous.jobs}:
-        problem = f"results of other jobs ({join_first(previous.removed, 1)})"
+        problem = f"results of other jobs ({join_truncated(previous.removed, 1)})"
     else:
         problem = _describe_settings(previous.settings, settings)
         if problem is None:
@@ -169,7 +169,7 @@ def _describe_outputs(record: JobRecord, options: JobOptions) -> str:
     """Return which outputs of the same inputs a folder has, and how to get the others."""
     names = ", ".join(sorted(record.written or record.outputs)) or "no outputs"
     missing = [name for name, kind in options.outputs.items() if kind.file_name not in record.written]
-    convert = record.error is None and MASKS_FOLDER in record.written and suggest_convert(missing)
+    convert = record.error is None and MASKS_FOLDER in record.written and _suggest_convert(missing)
     remedy = f"{convert}, or track it again" if convert else "other outputs need the video tracked again"
     return f"{names} of these inputs; {remedy}: choose another folder, or replace them with --restart"
 
@@ -184,5 +184,13 @@ def _describe_settings(earlier: Any, settings: Mapping[str, Any]) -> str | None:
     missing = {name for name in settings["write"] if name not in write}
     if not missing:
         return None
-    convert = suggest_convert(missing) if "masks" in write else ""
+    convert = _suggest_convert(missing) if "masks" in write else ""
     return f"results without {', '.join(sorted(missing))}" + (f"; {convert}" if convert else "")
+
+
+def _suggest_convert(outputs: Iterable[str]) -> str:
+    """Return that ``aotlab convert`` writes these outputs from masks; empty if it cannot, or is not installed."""
+    names = sorted(outputs)
+    if "convert" not in list_plugins(COMMANDS) or not {*names} <= {*list_mask_formats()}:
+        return ""
+    return f"aotlab convert writes {', '.join(names)} from the masks"

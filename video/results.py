@@ -22,7 +22,7 @@ from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, remove
 from aotlab.utils.value_syntax import FrameObjectValue, locate_video, strip_credentials
-from aotlab.utils.versioned_json import FileKind, read_versioned
+from aotlab.utils.versioned_files import FileKind, read_versioned
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
 from aotlab.video.plan import PreviousResults, RerunOptions, plan_job

@@ -12,7 +12,7 @@ from typing import Any
 from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import write_bytes
-from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
+from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 from aotlab.video.outputs import OutputKind, StoredPrediction, TrackedFrame
 
 STATE_FILE = ".track.state"

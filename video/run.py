@@ -14,9 +14,8 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_type
 from aotlab.utils.locks import locked_output
-from aotlab.utils.numbers import require_type
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses

@@ -16,9 +16,9 @@ import numpy as np
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require, require_range, require_type
 from aotlab.utils.files import require_writable
-from aotlab.utils.numbers import POSITIVE, require, require_range, require_type
+from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream

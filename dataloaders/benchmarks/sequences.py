@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.media.labeled_video import Video
-from aotlab.media.matching import image_stem, match_frames, order_names
+from aotlab.media.matching import image_stem, list_image_files, match_frames
 from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import (
@@ -194,14 +194,12 @@ def list_images_by_stem(folder: Path, suffixes: tuple[str, ...] = FRAME_SUFFIXES
 
     Of several files with the same stem, the suffix listed first wins.
     """
-    rank = {suffix: index for index, suffix in enumerate(suffixes)}
-    files: dict[str, tuple[int, str]] = {}
-    for file in os.listdir(folder) if folder.is_dir() else ():
-        stem, suffix = os.path.splitext(file)
-        order = rank.get(suffix.lower())
-        if order is not None and not file.startswith("."):
-            files[stem] = min(files.get(stem, (order, file)), (order, file))
-    return tuple(order_names(folder / file for _, file in files.values()))
+    files: dict[str, Path] = {}
+    for path in list_image_files(folder, suffixes) if folder.is_dir() else ():
+        other = files.setdefault(path.stem, path)
+        if suffixes.index(path.suffix.lower()) < suffixes.index(other.suffix.lower()):
+            files[path.stem] = path
+    return tuple(files.values())
 
 
 def list_masks(folder: Path) -> tuple[Path, ...]:

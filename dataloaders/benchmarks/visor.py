@@ -1,18 +1,14 @@
-"""VISOR's polygons: conversion to the layout that `read_visor` reads, and submissions to its server.
+"""Conversion of VISOR's polygons to the layout that `read_visor` reads.
 
 A JSON file holds ``video_annotations``, one entry a frame: ``image`` with ``name``, ``video`` and ``subsequence``, and
 ``annotations``, each an object's ``name`` and its ``segments``, polygons of [x, y] on an image of 1920×1080.
 The conversion follows the official script: 854×480, ids by the alphabetical order of names, in val only the objects of
 a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
-
-A submission (github.com/epic-kitchens/C6-SemiVOS) is one such JSON file of results, on images of 854×480, in a zip
-without folders.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +18,7 @@ import cv2
 import numpy as np
 
 from aotlab.media.images import read_image
-from aotlab.media.masks import VOID, read_mask, write_mask
+from aotlab.media.masks import VOID, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import (
     atomic_path,
@@ -44,16 +40,6 @@ MIN_FRAMES = {"train": 3, "val": 2}
 UNSEEN_KITCHENS = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
 )
-INFO = {
-    "Dataset Name": "VISOR",
-    "Challenge": "semi_supervised_vos",
-    "Version": "0.1",
-    "Resolution": f"{SIZE[1]}x{SIZE[0]}",
-    "URL": "https://epic-kitchens.github.io/VISOR",
-}
-"""head of a submission"""
-DATE = (1980, 1, 1, 0, 0, 0)
-"""time stamp of its entry, so that the same results give the same archive"""
 
 
 @dataclass(frozen=True)
@@ -213,69 +199,3 @@ def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, st
     for title, listed in lists.items():
         write_text(output / "ImageSets" / "2022" / f"{title}.txt", "".join(f"{name}\n" for name in listed))
     write_text(output / f"{split}_data_mapping.json", json.dumps(names, indent=1) + "\n")
-
-
-def write_submission(
-    archive: Path, results: Path, sequences: Mapping[str, Sequence[str]], names: Path, split: str
-) -> int:
-    """Write the zip with ``<split>.json``; return the number of masks in it, without empty ones.
-
-    Args:
-        archive: the zip.
-        results: folder with ``<sequence>/<frame>.png``, ids of 854×480 pixels.
-        sequences: stems of the frames of each sequence, in temporal order.
-        names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
-        split: train or val.
-
-    Raises:
-        InputError: the names cannot be read, or a result is missing, not a mask, of another size, or has an unnamed id.
-    """
-    known = read_object_names(names)
-    entries = []
-    for sequence, stems in sequences.items():
-        objects = known.get(sequence, {})
-        for stem in stems:
-            path = results / sequence / f"{stem}.png"
-            entries.append(_make_entry(sequence, stem, read_mask(path, size=SIZE), objects, path))
-    text = json.dumps({"info": INFO, "video_annotations": entries})
-    with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as out:
-        out.writestr(zipfile.ZipInfo(f"{split}.json", DATE), text, zipfile.ZIP_DEFLATED)
-    return sum(len(entry["annotations"]) for entry in entries)
-
-
-def read_object_names(path: Path) -> dict[str, dict[int, str]]:
-    """Return the names of objects by sequence and id; raises `InputError` for another kind of file."""
-    with reading(path):
-        return {
-            str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
-            for sequence, objects in read_json(path).items()
-        }
-
-
-def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
-    """Return the outlines of an H×W bool mask and its holes; `cv2.fillPoly` of all restores the mask."""
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    return [outline[:, 0].tolist() for outline in contours]
-
-
-def _make_entry(
-    sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path
-) -> dict[str, Any]:
-    """Return the entry of one frame."""
-    ids = [int(object_id) for object_id in np.unique(labels) if object_id]
-    unknown = [object_id for object_id in ids if object_id not in names]
-    if unknown:
-        raise InputError(
-            f"{path}: id {unknown[0]} is not an object of {sequence}; expected one of [{', '.join(map(str, names))}]"
-        )
-    video = "_".join(sequence.split("_")[:2])
-    image = {
-        "image_path": f"{video}/{stem}.png",
-        "name": f"{stem}.png",
-        "subsequence": sequence,
-        "video": video,
-    }
-    annotations = [
-        {"name": names[object_id], "segments": trace_polygons(labels == object_id)} for object_id in ids
-    ]
-    return {"image": image, "annotations": annotations}

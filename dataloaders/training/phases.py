@@ -21,8 +21,7 @@ from aotlab.dataloaders.training.coco import open_coco
 from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.dataloaders.training.sets import ImageSet, VideoSet, resolve_paths, skip_to_first_object
 from aotlab.media.labeled_video import Video
-from aotlab.utils.errors import InputError, require_known
-from aotlab.utils.numbers import require_choice
+from aotlab.utils.errors import InputError, require_choice, require_known
 
 log = logging.getLogger(__name__)
 

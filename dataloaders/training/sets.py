@@ -40,7 +40,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_none_missing
-from aotlab.utils.numbers import format_count
+from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
 

@@ -191,12 +191,12 @@ def _describe(name: str) -> str:
     value = attrgetter(name)(module)
     parts = [f"### {name}", _to_markdown(inspect.getdoc(value) or "")]
     is_exception = inspect.isclass(value) and issubclass(value, Exception)
-    is_protocol = getattr(value, "_is_protocol", False)
-    if callable(value) and not is_exception and not is_protocol:
+    is_interface = inspect.isabstract(value)
+    if callable(value) and not is_exception and not is_interface:
         parts.insert(1, f"```text\n{_format_signature(name, value)}\n```")
     if is_exception:
         parts[1] += f" A subclass of `{value.__bases__[0].__name__}`."
-    elif dataclasses.is_dataclass(value) or is_protocol:
+    elif dataclasses.is_dataclass(value) or is_interface:
         captions = [
             f"* `{field}`: {plain(text)}" for field, text in _captions(value).items() if field[0] != "_"
         ]

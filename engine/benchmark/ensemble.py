@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.tracking.groups import mask_to_channels, one_hot_logits, overwrite_with_mask
-from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike, at_least_frame_size
+from aotlab.engine.tracking.groups import mask_to_indices, one_hot_logits, overwrite_with_mask
+from aotlab.engine.tracking.inputs import FrameLike, ImageSize, MaskLike
 from aotlab.engine.tracking.prediction import PredictedFrame, Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
@@ -88,30 +88,29 @@ class Ensemble:
         frame, mask, size = first.prepare(frame, mask, size, None)
         if mask is None and not self.ids:
             return first.step(frame, size=size)
-        full_size = at_least_frame_size(size, frame)
-        by_branch = [branch.predict(frame, mask, full_size) for branch in self.branches]
-        logits, channels = self._fuse(by_branch)
-        self._commit(by_branch, channels, mask)
+        by_branch = [branch.predict(frame, mask, size) for branch in self.branches]
+        logits, indices = self._fuse(by_branch)
+        self._commit(by_branch, indices, mask)
         if mask is not None:
-            given = mask_to_channels(mask, self.ids).to(self.device)
-            channels = overwrite_with_mask(channels, given, len(self.ids))
-            logits = one_hot_logits(channels, len(self.ids))
+            given = mask_to_indices(mask, self.ids).to(self.device)
+            indices = overwrite_with_mask(indices, given, len(self.ids))
+            logits = one_hot_logits(indices, len(self.ids))
         cut = any(predicted.rule_result.cut for predicted in by_branch)
-        prediction = Prediction(self.ids, logits, channels, temperature=self.temperature, cut=cut)
+        prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)
         return prediction.resize(size, align_corners=first.model.config.align_corners)
 
     def _fuse(self, by_branch: Sequence[PredictedFrame]) -> tuple[Tensor, Tensor]:
-        """Return the logarithm of the mean probabilities (1+n)×H×W, and its most likely channels H×W."""
+        """Return the logarithm of the mean probabilities (1+n)×H×W, and the index H×W of the most likely object."""
         mean = torch.zeros((), device=self.device)
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             mean = mean + (branch.mirror(predicted.logits).softmax(0) * branch.weight).to(self.device)
         return mean.clamp(min=1e-30).log(), mean.max(0).indices
 
     def _commit(self, by_branch: Sequence[PredictedFrame], fused: Tensor, mask: np.ndarray | None) -> None:
-        """Store a frame in every branch; ``fused``: channels H×W of the mean."""
+        """Store a frame in every branch; ``fused``: indices H×W of the mean."""
         for branch, predicted in zip(self.branches, by_branch, strict=True):
             if self.fused_feedback:
-                predicted = predicted._replace(channels=branch.mirror(fused.to(predicted.channels.device)))
+                predicted = predicted._replace(indices=branch.mirror(fused.to(predicted.indices.device)))
             flipped = mask[:, ::-1] if branch.flip and mask is not None else mask
             branch.tracker.commit(predicted, flipped)
 

@@ -13,7 +13,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.networks.weights.zoo import find_published_file
 from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import read_text, reading
-from aotlab.utils.numbers import align_columns
+from aotlab.utils.text import align_columns
 
 TABLES = ROOT / "configs" / "tables"
 """folder of the papers' tables, one YAML file each"""

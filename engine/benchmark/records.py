@@ -16,7 +16,7 @@ from aotlab.media.object_masks import ObjectMasks, list_mask_files
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory
 from aotlab.utils.files import digest_samples, make_folder, remove, sha256
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.versioned_json import load_record, save_record
+from aotlab.utils.versioned_files import load_record, save_record
 
 log = logging.getLogger(__name__)
 

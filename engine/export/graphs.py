@@ -14,7 +14,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -47,7 +47,6 @@ from aotlab.networks.fast.attention import DenseLocalAttention, FusedAttention
 from aotlab.networks.fast.optimize import replace_local_attention
 from aotlab.networks.model import (
     BlockMemory,
-    BlockState,
     Features,
     KeyValue,
     Memory,
@@ -56,11 +55,10 @@ from aotlab.networks.model import (
 )
 from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
-from aotlab.utils.errors import require_extra
+from aotlab.utils.errors import require, require_extra
 from aotlab.utils.files import make_folder, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked
-from aotlab.utils.numbers import require
-from aotlab.utils.versioned_json import FileKind, wrap
+from aotlab.utils.versioned_files import FileKind, wrap
 
 if TYPE_CHECKING:
     import onnx
@@ -87,6 +85,9 @@ RELEVANCE_ROWS = 256
 EXAMPLE_SIDE = 40
 """height in pixels of the frame that encode is traced with"""
 
+FreeAxes = Mapping[str, dict[int, Any]]
+"""axes of inputs whose length is free, by the name of the input: a `torch.export.Dim`, or an expression of one"""
+FRAME_AXES = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
 GraphFunction = Callable[..., dict[str, Any]]
 """called with a model and arguments by name, returns results by name: tensors, or lists and NamedTuples of them"""
 
@@ -161,7 +162,7 @@ def _propagate(
 
 
 def _memorize(
-    model: VOSModel, states: list[BlockState], identities: list[Tensor], sizes: list[tuple[int, int]]
+    model: VOSModel, states: list[Any], identities: list[Tensor], sizes: list[tuple[int, int]]
 ) -> dict[str, Any]:
     """Memorize a frame whose blocks have maps of ``sizes``, (h, w) in tokens."""
     return {"memory": model.memorize(PropagatedFrame([], states, sizes), identities)}
@@ -173,7 +174,7 @@ def _decode(model: VOSModel, embeddings: list[Tensor], features: Features) -> di
 
 def _relevance(
     model: VOSModel,
-    states: list[BlockState],
+    states: list[Any],
     memory_0_long_key: Tensor,
     logits: Tensor,
     sizes: list[tuple[int, int]],
@@ -205,10 +206,16 @@ def _segment_prompts(model: VOSModel, image: Tensor, planes: Tensor, rough_mask:
 class Graph(nn.Module):
     """A method of a model as a function of tensors, with named inputs and outputs in a fixed order."""
 
-    def __init__(self, model: VOSModel, method: GraphFunction, **arguments: Any) -> None:
-        """Run the method on example arguments; those without tensors are constants of the graph."""
+    def __init__(
+        self, model: VOSModel, method: GraphFunction, axes: FreeAxes | None = None, **arguments: Any
+    ) -> None:
+        """Run the method on example arguments; those without tensors are constants of the graph.
+
+        ``axes``: axes of any length, by the name of the input; all others have the length of the example.
+        """
         super().__init__()
         self.model, self.method, self.arguments = model, method, arguments
+        self.axes = axes or {}
         # cloned because the exporter makes shapes of aliased inputs symbolic
         self.inputs = {name: x.clone() for name, x in name_tensors(arguments).items()}
         self.results = self._call(self.inputs.values())
@@ -225,11 +232,16 @@ class Graph(nn.Module):
         return self.method(self.model, **arguments)
 
 
-def build_graphs(model: VOSModel, size: tuple[int, int], *, fused: bool = False) -> dict[str, Graph]:
+def build_graphs(
+    model: VOSModel, size: tuple[int, int], max_frames: int, *, fused: bool = False
+) -> dict[str, Graph]:
     """Build the graphs of a model, by name, for an input of (height, width) pixels in the network.
 
-    Every method runs once, to make the examples and to fill caches with real values. ``fused``: compute attention with
-    an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
+    Every method runs once, to make the examples and to fill caches with real values.
+
+    Args:
+        max_frames: largest number of frames in long-term memory.
+        fused: compute attention with an operator of onnxruntime, 1.2 times as fast on a CPU; other runtimes lack it.
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
     for module in model.modules():
@@ -237,7 +249,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], *, fused: bool = False)
             module.__class__ = FusedAttention
     with torch.no_grad():
         frame = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
-        encode = Graph(model, _encode, frame=frame, size=size)
+        encode = Graph(model, _encode, {"frame": FRAME_AXES}, frame=frame, size=size)
         features = encode.results["features"]
         masks = torch.rand(1, model.config.max_objects + 1, *size, generator=images)
         identify = Graph(model, _assign_identities, masks=masks)
@@ -250,10 +262,14 @@ def build_graphs(model: VOSModel, size: tuple[int, int], *, fused: bool = False)
             BlockMemory(KeyValue(*(x.repeat(1, EXAMPLE_FRAMES, 1) for x in block.long)), block.short)
             for block in memorize.results["memory"]
         ]
+        stored = torch.export.Dim("frames", min=1, max=max_frames)
+        long = {name: x for name, x in name_tensors({"memory": memory}).items() if "_long_" in name}
+        axes = {name: {1: x.shape[1] // EXAMPLE_FRAMES * stored} for name, x in long.items()}
         decode = Graph(model, _decode, embeddings=embeddings, features=features)
         relevance = Graph(
             model,
             _relevance,
+            axes,
             states=states[:1],
             memory_0_long_key=memory[0].long.key,
             logits=decode.results["logits"],
@@ -264,7 +280,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], *, fused: bool = False)
             "encode": encode,
             "assign_identities": identify,
             "reference": reference,
-            "propagate": Graph(model, _propagate, features=features, memory=memory),
+            "propagate": Graph(model, _propagate, axes, features=features, memory=memory),
             "memorize": memorize,
             "decode": decode,
             "relevance": relevance,
@@ -283,10 +299,16 @@ def build_prompt_graph(model: VOSModel) -> Graph:
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
     size = crop_input_size((3, 4), CROP_EDGE, align_corners=model.config.align_corners)
     planes = torch.rand(1, len(PLANES) - 1, *size, generator=images)
+    rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
+    extra = int(model.config.align_corners)
+    axes = {
+        "image": FRAME_AXES,
+        "planes": {2: STRIDE * rows + extra, 3: STRIDE * columns + extra},
+        "rough_mask": FRAME_AXES,
+    }
+    rough_mask = image[..., 0].float() / 255
     with torch.no_grad():
-        return Graph(
-            model, _segment_prompts, image=image, planes=planes, rough_mask=image[..., 0].float() / 255
-        )
+        return Graph(model, _segment_prompts, axes, image=image, planes=planes, rough_mask=rough_mask)
 
 
 def _copy_exportable(model: VOSModel) -> VOSModel:
@@ -331,12 +353,12 @@ def export_model(
     make_folder(require_writable(folder.parent))
     lock = folder.parent / f".{folder.name}{LOCK_SUFFIX}"
     with locked(lock, 0, subject=folder), new_export_folder(folder, force=force) as temporary:
-        graphs = build_graphs(model, size, fused=bool(calibration))
+        graphs = build_graphs(model, size, config.memory.frames, fused=bool(calibration))
         if config.memory.policy != "restricted":
             del graphs["relevance"]
         if prompts and model.prompts is not None:
             graphs["prompt"] = build_prompt_graph(model)
-        protos = {name: _convert_to_onnx(graph, config.memory.frames) for name, graph in graphs.items()}
+        protos = {name: _convert_to_onnx(graph) for name, graph in graphs.items()}
         if calibration:
             with tempfile.TemporaryDirectory() as plain:
                 _write_graphs(Path(plain), deepcopy(protos), size, config, half=False)
@@ -366,23 +388,10 @@ def _write_graphs(
     return description
 
 
-def _convert_to_onnx(graph: Graph, frames: int) -> onnx.ModelProto:
-    """Convert a graph for at most ``frames`` stored frames."""
+def _convert_to_onnx(graph: Graph) -> onnx.ModelProto:
     from onnxscript.optimizer import optimize
 
-    stored, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.inputs.values())
-    rows, columns = (torch.export.Dim(name, min=2, max=FRAME_EDGE // STRIDE) for name in ("rows", "columns"))
-    axes: list[dict[int, Any] | None] = []
-    for name, example in graph.inputs.items():
-        if name in ("frame", "image", "rough_mask"):
-            axes.append({0: torch.export.Dim("height"), 1: torch.export.Dim("width")})
-            continue
-        if name == "planes":
-            extra = example.shape[2] % STRIDE
-            axes.append({2: STRIDE * rows + extra, 3: STRIDE * columns + extra})
-            continue
-        axes.append({1: example.shape[1] // EXAMPLE_FRAMES * stored} if "_long_" in name else None)
-    shapes = (tuple(axes),)
+    args, shapes = tuple(graph.inputs.values()), (tuple(graph.axes.get(name) for name in graph.inputs),)
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the exporter reports progress
     try:

@@ -86,11 +86,11 @@ class FrameBuffer:
         """``capacity``: largest number of frames; None: unbounded. A full buffer grows by half."""
         self._capacity = capacity
         self._stores: list[Tensor] = []  # keys and values, B×T×L×C
-        self._count, self._room = 0, 0
+        self._count, self._allocated = 0, 0
 
     def append(self, frame: KeyValue) -> None:
         """Copy a frame after the others."""
-        if self._count == self._room:
+        if self._count == self._allocated:
             self._grow(frame)
         for store, x in zip(self._stores, frame, strict=True):
             store[:, self._count] = x
@@ -110,10 +110,10 @@ class FrameBuffer:
 
     def _grow(self, frame: KeyValue) -> None:
         """Copy the frames to tensors with more room; ``frame`` gives shapes and types."""
-        self._room += 1 + self._room // 2
+        self._allocated += 1 + self._allocated // 2
         if self._capacity is not None:
-            self._room = min(self._room, self._capacity)
-        grown = [x.new_empty(len(x), self._room, *x.shape[1:]) for x in frame]
+            self._allocated = min(self._allocated, self._capacity)
+        grown = [x.new_empty(len(x), self._allocated, *x.shape[1:]) for x in frame]
         for new, old in zip(grown, self._stores, strict=False):  # the first time, there are no old ones
             new[:, : self._count] = old[:, : self._count]
         self._stores = grown
@@ -181,7 +181,7 @@ class MemoryBank:
         self._store(memory)
 
     def clear_short_term(self) -> None:
-        """Forget the frames in short-term memory, as before the first frame after a cut is added."""
+        """Forget the frames in short-term memory; called before the first frame after a cut is added."""
         self._short.clear()
 
     @property

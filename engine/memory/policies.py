@@ -67,30 +67,25 @@ class ScoredMemory(MemoryPolicy):
 
     def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
         """Evict the tracked frame of lowest score from a full memory, the oldest on ties or without foreground."""
-        full = len(bank) >= self.capacity
-        if relevance is None:
-            return decide_fifo(bank) if full else Decision(store=True)
-        statistics = to_host(self.measure(relevance)).astype(np.float64)
-        shares, foreground = statistics[0], statistics[0].any()
+        if relevance is None:  # memory has room, and is not scored before it is full
+            return Decision(store=True)
+        shares = to_host(relevance.shares)
+        foreground = shares.any()
         self._update(bank, shares if foreground else np.full(len(bank), 1 / len(bank)))
-        if not full:
+        if len(bank) < self.capacity:
             return Decision(store=True)
         if not (foreground and bank.evictable):
             return decide_fifo(bank)
         running = np.array([self.running[frame] for frame in bank.frames])
-        scores = self.score(running, [self.updates[frame] for frame in bank.frames], statistics)
-        return Decision(True, bank.evictable[int(np.argmin(scores[bank.evictable]))])
+        scores = self.score(running, [self.updates[frame] for frame in bank.frames], relevance.keys)
+        return Decision(True, min(bank.evictable, key=scores.__getitem__))
 
     def needs_relevance(self, frames: int) -> bool:
         """Return whether to score when long-term memory holds ``frames`` frames."""
         return self.score_early or frames >= self.capacity
 
-    def measure(self, relevance: FrameRelevance) -> Tensor:
-        """Return the statistics k×T float32 that `score` needs, the shares of attention first."""
-        return relevance.shares[None].float()
-
-    def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
-        """Score T frames by running relevance R and updates n, T each, and by `measure`'s statistics k×T."""
+    def score(self, running: np.ndarray, updates: Sequence[int], keys: Tensor) -> np.ndarray:
+        """Score T frames by running relevance R and updates n, T each, and by their keys T×L×C."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,7 +109,7 @@ class ScoredMemory(MemoryPolicy):
 class RMem(ScoredMemory):
     """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
-    def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
+    def score(self, running: np.ndarray, updates: Sequence[int], keys: Tensor) -> np.ndarray:
         """Return the upper confidence bound R + 1.5·√(ln Σn / (n + 8)).
 
         The n of the reference frame, the first, is fixed to the number of stored frames, T.
@@ -131,19 +126,15 @@ class ERMU(ScoredMemory):
     slope: float = 10.0
     threshold: float = 0.4
 
-    def measure(self, relevance: FrameRelevance) -> Tensor:
-        """Return the shares of attention and the redundancy of each frame, 2×T."""
-        return torch.stack([relevance.shares.float(), compute_redundancy(relevance.keys)])
-
-    def score(self, running: np.ndarray, updates: Sequence[int], statistics: np.ndarray) -> np.ndarray:
+    def score(self, running: np.ndarray, updates: Sequence[int], keys: Tensor) -> np.ndarray:
         """Return weight·R + 1 / (1 + exp(slope·(redundancy - threshold)))."""
-        _, redundancies = statistics
-        return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
+        redundancy = to_host(compute_redundancy(keys))
+        return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancy - self.threshold)))
 
 
 def to_host(tensor: Tensor) -> np.ndarray:
-    """Copy to the CPU; synchronizes."""
-    return tensor.cpu().numpy()
+    """Copy to the CPU as float64; synchronizes."""
+    return tensor.float().cpu().numpy().astype(np.float64)
 
 
 def compute_redundancy(keys: Tensor) -> Tensor:
@@ -188,7 +179,7 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 slope=config.redundancy_slope,
                 threshold=config.redundancy_threshold,
             )
-    raise ValueError(f"memory.policy {config.policy} has no class")
+    raise AssertionError(f"memory.policy {config.policy} has no class")
 
 
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:

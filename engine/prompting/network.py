@@ -24,6 +24,7 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import is_safetensors, load_checkpoint
+from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, require_extra
 
@@ -84,8 +85,9 @@ class NetworkSegmenter(PromptSegmenter):
 
 def load_network_segmenter(checkpoint: Path, device: str) -> NetworkSegmenter:
     """Return the segmenter of a checkpoint, or of the bundled model if it has no prompt network."""
+    path = resolve_checkpoint(checkpoint)
     # published files have no settings and no prompt network
-    model, config = load_checkpoint(checkpoint if is_safetensors(checkpoint) else BUNDLED_CHECKPOINT)
+    model, config = load_checkpoint(path if is_safetensors(path) else BUNDLED_CHECKPOINT)
     if model.prompts is None:
         model, config = load_checkpoint(BUNDLED_CHECKPOINT)
     return NetworkSegmenter(optimize(model, device=pick_device(device), precision=config.compute.precision))

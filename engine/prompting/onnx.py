@@ -44,6 +44,7 @@ class OnnxSegmenter(PromptSegmenter):
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
         require_extra("export", "onnxruntime")
+        require_extra("video", "cv2")
         self._encoder, self._decoder = _open_session(encoder), _open_session(decoder)
         self._inputs = {item.name for item in self._decoder.get_inputs()}
         self._outputs = {item.name: item.shape for item in self._decoder.get_outputs()}
@@ -58,10 +59,8 @@ class OnnxSegmenter(PromptSegmenter):
             or len(self._outputs.get("masks", ())) != 4
         ):
             raise InputError(
-                f"segmenter: {encoder} takes {shapes}; {decoder} takes {', '.join(sorted(self._inputs))} and gives "
-                f"{self._outputs}; expected an encoder of one 1×3×E×E, with E from 32 to {MAX_EDGE}, or H×W×3; "
-                f"a decoder takes {', '.join(REQUIRED_INPUTS)}, optionally {' and '.join(OPTIONAL_INPUTS)}, "
-                "and gives masks 1×K×H×W"
+                f"segmenter {encoder} {decoder}: their inputs and outputs are not those of segment-anything's export; "
+                f"the encoder takes {shapes}, the decoder {', '.join(sorted(self._inputs))} and gives {self._outputs}"
             )
         self._lock = threading.Lock()
         self._cached: tuple[tuple[tuple[int, ...], bytes], np.ndarray] | None = None

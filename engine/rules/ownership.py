@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-MIN_PIXELS = 200 / (480 * 854)
+MIN_AREA = 200 / (480 * 854)
 """smallest area of a component, relative to the frame"""
 GOOD_FRAMES = 15
 """the usual area is the median over this many frames"""
@@ -210,7 +210,7 @@ class ComponentOwnership:
         order = sorted(range(1, count), key=lambda part: (overlap[part], areas[part]), reverse=True)
         found: list[Component] = []
         for part in order:
-            if not found or areas[part] >= MIN_PIXELS * labels.size:
+            if not found or areas[part] >= MIN_AREA * labels.size:
                 pixels = np.zeros(labels.shape, bool)
                 pixels[window] = parts == part
                 column, row = centers[part]

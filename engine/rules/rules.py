@@ -45,42 +45,42 @@ class Rules:
         return RuleResult(self.cuts.is_cut(thumbnail), thumbnail)
 
     def correct(
-        self, result: RuleResult, frame: np.ndarray, channels: Tensor, ids: Sequence[int]
+        self, result: RuleResult, frame: np.ndarray, indices: Tensor, ids: Sequence[int]
     ) -> RuleResult:
-        """Return the result of `inspect` with the pixels to reassign; waits for a GPU if there are two objects.
+        """Return the result of `inspect` with the pixels to reassign; with two or more objects, waits for a GPU.
 
         Args:
             result: from `inspect`.
             frame: H×W×3 uint8.
-            channels: H×W, its most likely channels.
-            ids: id of each channel from 1 on.
+            indices: H×W, the most likely object in every pixel: 0, or its place in ``ids`` from 1 on.
+            ids: object id of each index from 1 on.
         """
         if self.ownership is None or result.cut or len(ids) < 2:
             return result
-        return result._replace(reassigned=self.ownership.find_detached(to_labels(channels, ids), frame))
+        return result._replace(reassigned=self.ownership.find_detached(to_labels(indices, ids), frame))
 
     def observe(
         self,
         result: RuleResult,
         frame: np.ndarray,
-        channels: Tensor,
+        indices: Tensor,
         ids: Sequence[int],
         given: Sequence[int],
     ) -> None:
-        """Remember a frame H×W×3 uint8 with the channels H×W that memory stores.
+        """Remember a frame H×W×3 uint8 with the indices H×W that memory stores.
 
         Args:
             result: from `correct`.
             frame: the frame.
-            channels: may differ from the prediction's after a given mask, or in an ensemble.
-            ids: id of each channel from 1 on.
+            indices: may differ from the prediction's after a given mask, or in an ensemble.
+            ids: object id of each index from 1 on.
             given: ids of the objects of a given mask.
         """
         if self.ownership is not None:
             if result.cut:
                 self.ownership.clear_positions()
             if given or len(ids) > 1:
-                self.ownership.update(to_labels(channels, ids), frame, given, result.reassigned)
+                self.ownership.update(to_labels(indices, ids), frame, given, result.reassigned)
         if self.cuts is not None:
             self.cuts.previous = result.thumbnail
 
@@ -109,20 +109,20 @@ def drop_unavailable_rules(config: RulesConfig) -> RulesConfig:
     return config if find_spec("cv2") else replace(config, ownership=False)
 
 
-def to_labels(channels: Tensor, ids: Sequence[int]) -> np.ndarray:
-    """Convert channels H×W to object ids int32; waits for a GPU."""
-    return np.array([0, *ids], np.int32)[channels.cpu().numpy()]
+def to_labels(indices: Tensor, ids: Sequence[int]) -> np.ndarray:
+    """Convert indices H×W to object ids int32; waits for a GPU."""
+    return np.array([0, *ids], np.int32)[indices.cpu().numpy()]
 
 
-def swap_channels(
-    logits: Tensor, channels: Tensor, reassigned: Sequence[Reassignment], ids: Sequence[int]
+def swap_logits(
+    logits: Tensor, indices: Tensor, reassigned: Sequence[Reassignment], ids: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Return the logits (1+n)×H×W and channels H×W with both objects of each reassignment swapped in its pixels."""
+    """Return the logits (1+n)×H×W and indices H×W with both objects of each reassignment swapped in its pixels."""
     logits = logits.clone()
     for move in reassigned:
-        pixels = torch.from_numpy(move.pixels).to(channels.device)
+        pixels = torch.from_numpy(move.pixels).to(indices.device)
         source, target = ids.index(move.source) + 1, ids.index(move.target) + 1
         pair = logits[[target, source]]
         logits[[source, target]] = torch.where(pixels, pair, pair.flip(0))
-        channels = torch.where(pixels, target, channels)
-    return logits, channels
+        indices = torch.where(pixels, target, indices)
+    return logits, indices

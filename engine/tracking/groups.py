@@ -1,4 +1,4 @@
-"""Groups of objects: their ids, and masks as one channel per object."""
+"""Groups of objects: their ids, and masks as indices of objects or as a plane per identity."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Group:
         return [identity for identity, object_id in enumerate(self.ids, start=1) if object_id]
 
 
-def list_ids(groups: Sequence[Group]) -> tuple[int, ...]:
+def list_tracked_ids(groups: Sequence[Group]) -> tuple[int, ...]:
     """Return the ids of the objects in the order they were given, without forgotten ones.
 
-    In channels, object ``ids[k]`` is channel k + 1, and 0 is background.
+    The index of object ``ids[k]`` is k + 1; background is 0.
     """
     return tuple(object_id for group in groups for object_id in group.ids if object_id)
 
@@ -50,7 +50,7 @@ def add_objects(
     New objects have the next identities of the last group, then of new groups with an empty memory.
     """
     groups = [replace(group, ids=[*group.ids]) for group in groups]
-    for object_id in sorted({*ids}.difference(list_ids(groups))):
+    for object_id in sorted({*ids}.difference(list_tracked_ids(groups))):
         if not groups or len(groups[-1].ids) == max_objects:
             groups.append(Group([], build_bank()))
         groups[-1].ids.append(object_id)
@@ -63,22 +63,22 @@ def forget_object(groups: Sequence[Group], object_id: int) -> list[Group]:
     return [group for group in remaining if any(group.ids)]
 
 
-def split_channels(
-    groups: Sequence[Group], channels: Tensor, size: ImageSize, max_objects: int
+def split_by_group(
+    groups: Sequence[Group], indices: Tensor, size: ImageSize, max_objects: int
 ) -> list[Tensor]:
-    """Resize channels and convert them to masks 1×(m+1)×H×W of every group, at a size (H, W).
+    """Resize indices and convert them to masks 1×(m+1)×H×W of every group, at a size (H, W).
 
     Objects of other groups are background. m is the number of identities in use if there is one group, else M.
     """
-    channels = resize_channels(channels, size)
+    indices = resize_indices(indices, size)
     masks, offset = [], 0
     for group in groups:
-        identities, labels = group.identities, channels
+        identities, labels = group.identities, indices
         if len(groups) > 1:
-            labels = channels - offset
+            labels = indices - offset
             labels = labels.where((labels >= 1) & (labels <= len(identities)), 0)
         if identities[-1] > len(identities):  # some are forgotten
-            labels = torch.tensor([0, *identities], device=channels.device)[labels]
+            labels = torch.tensor([0, *identities], device=indices.device)[labels]
         masks.append(one_hot(labels, 1 + (max_objects if len(groups) > 1 else len(group.ids)))[None])
         offset += len(identities)
     return masks
@@ -87,7 +87,7 @@ def split_channels(
 def merge_logits(
     groups: Sequence[Group], group_logits: Sequence[Tensor], size: ImageSize, *, align_corners: bool
 ) -> Tensor:
-    """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all channels at a size (H, W).
+    """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all objects at a size (H, W).
 
     With several groups, the background probability is the product of theirs, as in the published evaluation; a pixel's
     probabilities need not add up to 1.
@@ -114,35 +114,38 @@ def find_smallest_area(mask: np.ndarray) -> int | None:
 
 def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> list[int]:
     """Return those of the ``ids`` of a mask H×W that have no pixel after it is resized to (height, width)."""
-    rows, columns = (np.arange(new) * old // new for new, old in zip(size, mask.shape, strict=True))
+    rows, columns = (  # the pixels that `resize_indices` reads, computed in float32 as there
+        (np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int).clip(max=old - 1)
+        for new, old in zip(size, mask.shape, strict=True)
+    )
     return sorted({*ids}.difference(np.unique(mask[np.ix_(rows, columns)]).tolist()))
 
 
-def mask_to_channels(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
-    """Convert a mask of object ids to channels H×W int64: 0, or the place in ``ids``, counted from 1."""
+def mask_to_indices(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
+    """Convert a mask of object ids to indices H×W int64: the place in ``ids``, counted from 1; 0 is background."""
     present, inverse = np.unique(mask, return_inverse=True)
-    channels = {**{object_id: channel for channel, object_id in enumerate(ids, start=1)}, 0: 0}
-    table = np.array([channels[int(object_id)] for object_id in present])
+    index_by_id = {0: 0, **{object_id: index for index, object_id in enumerate(ids, start=1)}}
+    table = np.array([index_by_id[int(object_id)] for object_id in present])
     return torch.from_numpy(table[inverse.reshape(mask.shape)])
 
 
 def overwrite_with_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
-    """Correct the predicted channels H×W of a frame by a mask of any size.
+    """Correct the predicted indices H×W of a frame by a mask of any size.
 
-    The mask decides where it is not 0; objects in the mask lose all other pixels. ``objects``: largest channel.
+    The mask decides where it is not 0; objects in the mask lose all other pixels. ``objects``: their number.
     """
-    mask = resize_channels(mask, predicted.shape)
+    mask = resize_indices(mask, predicted.shape)
     relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
         0, mask.flatten(), True
     )
     return torch.where(mask > 0, mask, torch.where(relabeled[predicted], 0, predicted))
 
 
-def resize_channels(channels: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize channels H×W with nearest-neighbor interpolation."""
-    return F.interpolate(channels[None, None].float(), tuple(size), mode="nearest")[0, 0].long()
+def resize_indices(indices: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize indices H×W with nearest-neighbor interpolation."""
+    return F.interpolate(indices[None, None].float(), tuple(size), mode="nearest")[0, 0].long()
 
 
-def one_hot_logits(channels: Tensor, objects: int) -> Tensor:
-    """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `NO_OBJECT` for all others."""
-    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, NO_OBJECT).float()
+def one_hot_logits(indices: Tensor, objects: int) -> Tensor:
+    """Return logits (1+n)×H×W of n objects: 0 for the indices H×W, `NO_OBJECT` for all others."""
+    return torch.where(one_hot(indices, objects + 1) > 0, 0.0, NO_OBJECT).float()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,14 +28,12 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
     Raises:
         InputError: not a frame, or of another size than earlier ones.
     """
-    if isinstance(frame, str | Path):
-        raise InputError(f"frame: expected an image, got {frame}; read it, for example with open_frames")
     array = _to_array("frame", frame)
     rgb = frame.mode == "RGB" if isinstance(frame, Image.Image) else True
     if not rgb or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(
             f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
-            'files first, check that reading succeeded, and convert("RGB") images'
+            'files first (open_frames), check that reading succeeded, and convert("RGB") images'
         )
     if expected is not None and array.shape != expected:
         raise InputError(
@@ -57,22 +54,17 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     Raises:
         InputError: not a mask of this frame.
     """
-    if isinstance(mask, str | Path):
-        raise InputError(f"mask: expected an array, got {mask}; read the file first, with read_mask")
-    if isinstance(mask, Mapping):
-        raise InputError("mask: expected an array, got a mapping; give prompts by object id as prompts={...}")
     array, size = _to_array("mask", mask), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.shape != size:
         raise InputError(
             f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {size}; "
-            "give one object id per pixel, not colors or planes"
+            "give an array of one object id per pixel (read_mask reads files), not colors, planes or prompts"
         )
-    if array.dtype.kind not in "iu":
-        raise InputError(f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
-    if array.min() < 0 or array.max() > MAX_COUNT:
+    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > MAX_COUNT:
         raise InputError(
-            f"mask: expected object ids from 0 to {MAX_COUNT}, got {array.dtype} of {array.min()} to {array.max()}"
+            f"mask: expected integers, object ids from 0 to {MAX_COUNT}, got {array.dtype} of {array.min()} to "
+            f"{array.max()}; convert it, as in mask.astype(int)"
         )
     if required and not array.any():
         raise InputError("mask is empty: give ids above 0 where the objects are")
@@ -90,12 +82,6 @@ def convert_output_size(size: Sequence[int]) -> ImageSize:
     raise InputError(
         f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}"
     )
-
-
-def at_least_frame_size(size: ImageSize, frame: np.ndarray) -> ImageSize:
-    """Return the size (height, width), or that of a frame H×W×3 if it is larger in a direction."""
-    full = (frame.shape[0], frame.shape[1])
-    return size if size[0] >= full[0] and size[1] >= full[1] else full
 
 
 def _to_array(name: str, value: Any) -> np.ndarray:

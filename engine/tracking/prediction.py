@@ -29,8 +29,8 @@ class Prediction:
     """ids of the tracked objects in the order they were given"""
     logits: Tensor
     """(1+n)×H×W float32 on the tracker's device: channel 0 is background, channel k + 1 is object ``ids[k]``"""
-    channels: Tensor
-    """H×W int64, the most likely channel of ``logits`` in every pixel"""
+    indices: Tensor
+    """H×W int64, the most likely channel of ``logits`` in every pixel: 0 is background, k + 1 is object ``ids[k]``"""
     cut: bool = field(default=False, kw_only=True)
     """whether the frame follows a cut, see ``rules.cuts``"""
     temperature: float = field(default=1.0, kw_only=True)
@@ -38,20 +38,20 @@ class Prediction:
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     """1 − IoU of the masks of both directions by object id, for objects present in both directions"""
     _host_copy: HostCopy | None = field(default=None, init=False)
-    """copies of `channels` and, if asked for, of the values of `confidence`"""
+    """copies of `indices` and, if asked for, of the values of `confidence`"""
 
     def resize(self, size: ImageSize, *, align_corners: bool) -> Prediction:
         """Return the prediction at a size (height, width)."""
-        if self.channels.shape == size:
+        if self.indices.shape == size:
             return self
         logits = F.interpolate(self.logits[None], size, mode="bilinear", align_corners=align_corners)[0]
-        return replace(self, logits=logits, channels=logits.max(0).indices)
+        return replace(self, logits=logits, indices=logits.max(0).indices)
 
     def start_host_copy(self, *, confidence: bool = False) -> None:
-        """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading them waits only for this."""
-        if not self.channels.is_cuda:
+        """Start copies of a GPU's indices, and of `confidence`, to pinned memory; reading them waits only for this."""
+        if not self.indices.is_cuda:
             return
-        tensors = [self.channels.to(torch.int16), *([self._mean_probabilities] if confidence else [])]
+        tensors = [self.indices.to(torch.int16), *([self._mean_probabilities] if confidence else [])]
         object.__setattr__(self, "_host_copy", HostCopy(tensors))
 
     @cached_property
@@ -61,13 +61,13 @@ class Prediction:
         An array of unsigned integers as wide as the largest id needs; waits for a GPU.
         """
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
-        return table[self._host_copy.wait()[0] if self._host_copy else self.channels.cpu().numpy()]
+        return table[self._host_copy.wait()[0] if self._host_copy else self.indices.cpu().numpy()]
 
     def __repr__(self) -> str:
         """Name ids and size in one line."""
-        height, width = self.channels.shape
+        height, width = self.indices.shape
         return (
-            f"Prediction(ids={list(self.ids)}, height={height}, width={width}, device={self.channels.device})"
+            f"Prediction(ids={list(self.ids)}, height={height}, width={width}, device={self.indices.device})"
         )
 
     @cached_property
@@ -88,8 +88,8 @@ class Prediction:
     @property
     def _mean_probabilities(self) -> Tensor:
         """Values of `confidence` as a tensor, without synchronization."""
-        chosen, probabilities = self.channels.flatten(), (self.logits / self.temperature).softmax(0)
-        probability = probabilities.gather(0, self.channels[None]).flatten()
+        chosen, probabilities = self.indices.flatten(), (self.logits / self.temperature).softmax(0)
+        probability = probabilities.gather(0, self.indices[None]).flatten()
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
         counts = chosen.new_zeros(len(self.logits)).scatter_add_(0, chosen, torch.ones_like(chosen))
         return (sums / counts.clamp(min=1))[1:]
@@ -110,5 +110,5 @@ class PredictedFrame(NamedTuple):
     """one per group of objects"""
     logits: Tensor
     """(1+n)×H×W at the output size"""
-    channels: Tensor
-    """H×W int64, the most likely channel of each pixel"""
+    indices: Tensor
+    """H×W int64, the most likely channel of ``logits`` in every pixel"""

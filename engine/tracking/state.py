@@ -17,7 +17,7 @@ from aotlab.engine.tracking.groups import Group
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_json import FileKind, reading_kind, unwrap, wrap
+from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
 
 TRACKER_STATE = FileKind("tracker state", 14, "save it again")
 

@@ -23,25 +23,24 @@ from aotlab.engine.memory.policies import build_bank
 from aotlab.engine.prompting.network import NetworkSegmenter
 from aotlab.engine.prompting.segmenter import check_prompts, require_pixels
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
-from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_channels
+from aotlab.engine.rules.rules import Rules, drop_unavailable_rules, swap_logits
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
     find_vanished_ids,
     forget_object,
-    list_ids,
-    mask_to_channels,
+    list_tracked_ids,
+    mask_to_indices,
     merge_logits,
     one_hot_logits,
     overwrite_with_mask,
-    resize_channels,
-    split_channels,
+    resize_indices,
+    split_by_group,
 )
 from aotlab.engine.tracking.inputs import (
     FrameLike,
     ImageSize,
     MaskLike,
-    at_least_frame_size,
     convert_frame,
     convert_mask,
     convert_output_size,
@@ -60,10 +59,9 @@ from aotlab.networks.model import Features, VOSModel
 from aotlab.networks.preprocess import network_size, normalize
 from aotlab.networks.weights.zoo import load_model, resolve_checkpoint
 from aotlab.utils.devices import autocast, pick_device
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.files import sha256
-from aotlab.utils.numbers import require
-from aotlab.utils.versioned_json import reading_kind
+from aotlab.utils.versioned_files import reading_kind
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +152,7 @@ class Tracker:
             InputError: not a number of frames; the tracker is unchanged.
         """
         require(
-            length is None or (isinstance(length, Integral) and length > 0 and length is not True),
+            length is None or (isinstance(length, Integral) and length > 0),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self.video = VideoState(None if length is None else int(length), Rules(self.config.rules))
@@ -181,7 +179,7 @@ class Tracker:
     @property
     def ids(self) -> tuple[int, ...]:
         """Ids of the tracked objects in the order they were given."""
-        return list_ids(self.video.groups)
+        return list_tracked_ids(self.video.groups)
 
     @torch.inference_mode()
     def step(
@@ -204,15 +202,15 @@ class Tracker:
                 their objects in ``mask`` and take no pixel of its other objects.
 
         Raises:
-            InputError: unusable input; the tracker is unchanged. After a failure while updating memory, it accepts only
-                `reset` and `load_state_dict`.
+            InputError: unusable input; the tracker is unchanged. After a failure while updating memory, only `reset`
+                and `load_state_dict` make it usable again.
         """
         frame, mask, size = self.prepare(frame, mask, size, prompts)
         if mask is None and not self.ids:
             self.video.frame_shape = frame.shape
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
-        prediction = self.commit(self.predict(frame, mask, at_least_frame_size(size, frame)), mask)
+        prediction = self.commit(self.predict(frame, mask, size), mask)
         return prediction.resize(size, align_corners=self.model.config.align_corners)
 
     def prepare(
@@ -242,15 +240,10 @@ class Tracker:
 
         A step that fails before its first change of memory changes nothing, and can be repeated.
         """
-        if not self.video.consistent:
+        if not self.video.consistent or revision not in (None, self.video.revision):
             raise InputError(
-                "tracker: a step failed while updating memory, or another thread runs one; call reset() or "
-                "load_state_dict(), and use one tracker per thread (fresh())"
-            )
-        if revision not in (None, self.video.revision):
-            raise InputError(
-                "tracker: it has changed since this prediction; predict the frame again or call reset(), and use one "
-                "tracker per thread (fresh())"
+                "tracker: a step failed while updating memory, or another thread has changed the tracker; call reset() "
+                "or load_state_dict(), and use one tracker per thread (fresh())"
             )
 
     def is_cut(self, frame: np.ndarray) -> bool:
@@ -259,12 +252,14 @@ class Tracker:
 
     @torch.inference_mode()
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame H×W×3 uint8 at a size (height, width); nothing changes.
+        """Predict the masks of a frame H×W×3 uint8 at a size (height, width), the frame's at least; nothing changes.
 
         ``mask``: given mask H×W of the frame; the first mask decides the network's input size.
         """
         video = self.video
         revision = video.revision  # another thread may commit meanwhile
+        if size[0] < frame.shape[0] or size[1] < frame.shape[1]:
+            size = (frame.shape[0], frame.shape[1])
         rule_result = video.rules.inspect(frame)
         input_size = video.input_size or self._choose_input_size(frame, mask)
         with self.autocast():
@@ -278,13 +273,13 @@ class Tracker:
                 group_logits = [decoded.logits for decoded in decoded_frames]
                 align_corners = self.model.config.align_corners
                 logits = merge_logits(video.groups, group_logits, size, align_corners=align_corners)
-            channels = logits.max(0).indices  # faster than argmax on CPUs
-            rule_result = video.rules.correct(rule_result, frame, channels, self.ids)
+            indices = logits.max(0).indices  # faster than argmax on CPUs
+            rule_result = video.rules.correct(rule_result, frame, indices, self.ids)
             if rule_result.reassigned:
-                logits, channels = swap_channels(logits, channels, rule_result.reassigned, self.ids)
+                logits, indices = swap_logits(logits, indices, rule_result.reassigned, self.ids)
         return PredictedFrame(
             revision=revision, frame=frame, input_size=input_size, features=features,
-            decoded_frames=decoded_frames, logits=logits, channels=channels, rule_result=rule_result,
+            decoded_frames=decoded_frames, logits=logits, indices=indices, rule_result=rule_result,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -301,14 +296,14 @@ class Tracker:
     def _store_tracked(self, predicted: PredictedFrame) -> Prediction:
         """Store a frame with its predicted masks."""
         groups, frames = self.video.groups, predicted.decoded_frames
-        masks = split_channels(groups, predicted.channels, predicted.input_size, self.max_objects)
+        masks = split_by_group(groups, predicted.indices, predicted.input_size, self.max_objects)
         memories = [encode_memory(self.model, *pair) for pair in zip(frames, masks, strict=True)]
         with self.video.updating():
             for group, decoded, memory in zip(groups, frames, memories, strict=True):
                 if predicted.rule_result.cut:
                     group.memory.clear_short_term()
                 store_memory(self.model, group.memory, decoded, memory)
-            return self._finish(predicted, predicted.logits, predicted.channels)
+            return self._finish(predicted, predicted.logits, predicted.indices)
 
     def _store_reference(self, predicted: PredictedFrame, mask: np.ndarray) -> Prediction:
         """Store a frame with a given mask, which may add objects."""
@@ -320,27 +315,27 @@ class Tracker:
             )
         build = partial(build_bank, self.config.memory, length=video.length)
         groups = add_objects(video.groups, given, self.max_objects, build)
-        ids = list_ids(groups)
-        channels = mask_to_channels(mask, ids).to(self.device)
+        ids = list_tracked_ids(groups)
+        indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
-            channels = overwrite_with_mask(predicted.channels, channels, len(ids))
-        masks = split_channels(groups, channels, size, self.max_objects)
+            indices = overwrite_with_mask(predicted.indices, indices, len(ids))
+        masks = split_by_group(groups, indices, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
-        channels = resize_channels(channels, predicted.channels.shape)
+        indices = resize_indices(indices, predicted.indices.shape)
         with video.updating():
             for group, memory in zip(groups, memories, strict=True):
                 group.memory.add_reference(memory)
             video.groups, video.input_size = groups, size
-            return self._finish(predicted, one_hot_logits(channels, len(ids)), channels, given)
+            return self._finish(predicted, one_hot_logits(indices, len(ids)), indices, given)
 
     def _finish(
-        self, predicted: PredictedFrame, logits: Tensor, channels: Tensor, given: Sequence[int] = ()
+        self, predicted: PredictedFrame, logits: Tensor, indices: Tensor, given: Sequence[int] = ()
     ) -> Prediction:
         """Let the rules observe a stored frame; return its final prediction. ``given``: ids of a given mask."""
         video, result = self.video, predicted.rule_result
-        video.rules.observe(result, predicted.frame, channels, self.ids, given)
+        video.rules.observe(result, predicted.frame, indices, self.ids, given)
         video.frame_shape = predicted.frame.shape
-        return Prediction(self.ids, logits, channels, temperature=self.temperature, cut=result.cut)
+        return Prediction(self.ids, logits, indices, temperature=self.temperature, cut=result.cut)
 
     def _choose_input_size(self, frame: np.ndarray, mask: np.ndarray | None) -> ImageSize:
         """Return the network's input size (height, width), chosen from the first frame H×W×3 and mask H×W."""
@@ -380,11 +375,10 @@ class Tracker:
         forgotten.
 
         Raises:
-            InputError: not an integer, or no such object is tracked; the tracker is unchanged after any failure.
+            InputError: no such object is tracked; the tracker is unchanged after any failure.
         """
-        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
         require(
-            is_integer and object_id in self.ids,
+            object_id in self.ids,
             f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         self.require_usable()

@@ -20,7 +20,8 @@ from aotlab.networks.weights.checkpoints import load_weights, read_card, read_we
 from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.networks.weights.zoo import HUB_PREFIX, resolve_checkpoint
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
+from aotlab.utils.files import reading
 
 CPU = torch.device("cpu")
 log = logging.getLogger(__name__)
@@ -58,18 +59,16 @@ def load_encoder(encoder: Encoder, source: str, name: str) -> None:
     Raises:
         InputError: no such file or download, or weights of another encoder.
     """
+    subject = f"train.encoder_weights={source}"
+    require(
+        source != "torchvision" or encoder.torchvision_weights is not None,
+        f"{subject}: torchvision has no weights of this encoder; give a file of {name} weights, or null",
+    )
     weights = None if source == "torchvision" else read_weights(resolve_weights(source))
-    try:
+    with reading(subject, f"give a file of {name} weights, or null", kind="loadable"):
         if weights is None:
-            if encoder.torchvision_weights is None:
-                raise ValueError("torchvision has no weights of this encoder")
-            weights = encoder.torchvision_weights.get_state_dict(progress=True)
+            weights = encoder.torchvision_weights.get_state_dict(progress=True)  # type: ignore[union-attr]
         load_encoder_weights(encoder, weights)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, or null"
-        ) from error
 
 
 def warm_start(model: VOSModel, path: Path) -> None:

@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,21 +161,21 @@ class Journal:
 def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> None:
     """Remove the lines after ``step`` of ``phase``, which a resumed run writes again, and an incomplete last line.
 
+    Lines of other content stay.
+
     Raises:
         InputError: the log cannot be written.
     """
+    order = {name: place for place, name in enumerate(phases)}
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     kept = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
-        try:
-            line = json.loads(text)
-            later = line.get("phase") in phases and (phases.index(line["phase"]), line["step"]) > (
-                phases.index(phase),
-                step,
-            )
-        except (ValueError, AttributeError, KeyError, TypeError):
-            continue
-        if not later:
-            kept.append(text + "\n")
+    for written in text.splitlines(keepends=True):
+        with suppress(ValueError, TypeError, KeyError):
+            line = json.loads(written)
+            if (order[line["phase"]], line["step"]) > (order[phase], step):
+                continue
+        if written.endswith("\n"):
+            kept.append(written)
     write_text(path, "".join(kept))
 
 

@@ -23,9 +23,10 @@ from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
 from aotlab.networks.weights.checkpoints import find_non_finite
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
+from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.files import write_bytes
+from aotlab.utils.files import describe_error, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class PhaseState:
         self.validated = 0
         """step of the last validation of this phase"""
         self.resumed: list[str] = []
-        """sentences about settings that changed when the phase was resumed"""
+        """sentences about settings of model, memory, training and data that changed when the phase was resumed"""
         self.validation = validation
         self.data = describe_mixture(mixture)
         """training data of this phase, one line per source"""
@@ -170,9 +171,10 @@ class PhaseState:
 
 
 def set_identities_trainable(model: VOSModel, trainable: bool) -> None:
-    """Train or freeze the model's identity banks and their norms."""
-    for module in model.identity_modules:
-        module.requires_grad_(trainable)
+    """Train or freeze identity banks and their norms, all but those of the prompt network, by their names."""
+    for name, parameter in model.named_parameters():
+        if "identity_" in name and not name.startswith(PROMPT_PREFIX):
+            parameter.requires_grad_(trainable)
 
 
 def save_state(state: PhaseState, output: Path) -> None:
@@ -208,10 +210,8 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         settings, index = content["config"], content["phase"]
     except Exception as error:  # damaged files cause errors of any kind
-        reason = (str(error).splitlines() or [""])[0][:200]
         raise InputError(
-            f"{path}: not a usable training state ({type(error).__name__}: {reason}); delete it to resume from the "
-            "one before it"
+            f"{path}: not a usable training state ({describe_error(error)}); delete it to resume from the one before it"
         ) from error
     before = flatten_settings(build_config(settings, f"{path}: its settings"), index)
     now = flatten_settings(config, index)
@@ -232,10 +232,11 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
 
 
 def flatten_settings(config: Config, index: int) -> dict[str, Any]:
-    """Return the settings of the model and of training by name, ``a.b``; of the phases only phase ``index``."""
+    """Return the settings of model, memory and training by name, ``a.b``; of the phases only phase ``index``."""
     train = asdict(config.train)
     train["phases"] = {number: phase for number, phase in enumerate(train["phases"]) if number == index}
-    return dict([*_flatten(asdict(config.model), "model"), *_flatten(train, "train")])
+    settings = {"model": asdict(config.model), "memory": asdict(config.memory), "train": train}
+    return dict(item for name, values in settings.items() for item in _flatten(values, name))
 
 
 def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -75,9 +75,12 @@ def train_step(state: PhaseState, clip_module: nn.Module, batches: Iterator[Clip
         run_micro_batch(state, clip_module, batches, index) for index in range(state.config.train.accumulate)
     ]
     clip_names = [name for result in results for name in result.clip_names]
-    count_unreadable(state, [message for result in results for message in result.unreadable])
+    unreadable = [message for result in results for message in result.unreadable]
     means = mean_over_batches(results)
-    if not math.isfinite(state.world.mean([means["loss"]])[0]):
+    loss, any_unreadable = state.world.mean([means["loss"], float(len(unreadable))])
+    if any_unreadable:
+        count_unreadable(state, unreadable)
+    if not math.isfinite(loss):
         suspects = state.world.gather([] if math.isfinite(means["loss"]) else clip_names)
         raise NonFiniteError(
             f"the loss of step {state.step + 1} is not finite on clips of {join_names(suspects)}"
@@ -118,9 +121,8 @@ def run_micro_batch(
 
 def count_unreadable(state: PhaseState, messages: list[str]) -> None:
     """Count the unreadable items of a step of all ranks, so that every rank knows and saves them."""
-    if state.world.mean([float(len(messages))])[0] > 0:
-        for of_rank in state.world.gather(messages):
-            state.unreadable.update(of_rank)
+    for of_rank in state.world.gather(messages):
+        state.unreadable.update(of_rank)
 
 
 def feeds_predictions(state: PhaseState) -> bool:

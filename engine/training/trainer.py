@@ -35,10 +35,9 @@ from aotlab.media.labeled_video import Video
 from aotlab.networks.preprocess import STRIDE
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import InputError, RunStopped, require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
-from aotlab.utils.numbers import require
 from aotlab.utils.processes import StopFlag, stop_flag
 
 log = logging.getLogger(__name__)
@@ -180,7 +179,7 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
             validate_if_due(run, state)
         while state.step < steps:
             with save_on_failure(state, run.journal, run.output):
-                log_step(run, state, clip_module, batches)
+                run_step(run, state, clip_module, batches)
                 stop_if_interrupted(run.stop, world)
                 validate_if_due(run, state)
             if world.is_main and is_due(state, settings.save_every):
@@ -190,10 +189,10 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         save_weights(run, state, state.phase.name, half=settings.half_weights)
 
 
-def log_step(
+def run_step(
     run: TrainingRun, state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]
 ) -> None:
-    """Run and log a step; skip it if its loss or gradient is not finite, up to ``train.max_nonfinite_steps`` in a row.
+    """Train one step and log it; a step that is not finite is skipped, up to ``train.max_nonfinite_steps`` in a row.
 
     Raises:
         NonFiniteError: one more step is not finite.
@@ -217,7 +216,7 @@ def log_step(
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether something happens after this step: every ``every`` steps, and after the last one of the phase."""
+    """Return whether ``every`` divides this step, or it is the last one of the phase; 0: only the last one."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 

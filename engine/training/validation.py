@@ -19,8 +19,8 @@ from aotlab.media.masks import list_ids
 from aotlab.networks.model import VOSModel
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.files import digest_samples
-from aotlab.utils.numbers import format_count
 from aotlab.utils.streaming import ReadAhead, stream
+from aotlab.utils.text import format_count
 
 
 def describe_videos(videos: Sequence[Video]) -> str:

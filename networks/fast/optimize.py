@@ -13,8 +13,7 @@ from aotlab.networks.fast.attention import DenseLocalAttention, SplitAttention, 
 from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoder, to_onednn
 from aotlab.networks.model import Block, VOSModel
 from aotlab.utils.environment import announce_compilation
-from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import require
+from aotlab.utils.errors import InputError, require
 
 
 def optimize(

@@ -1,4 +1,4 @@
-"""Checkpoints: ours (safetensors with the settings inside) and the published ``.pth`` files of the AOT zoo."""
+"""Checkpoints: aotlab's (safetensors with the settings inside) and the published ``.pth`` files of the AOT zoo."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from aotlab.networks.weights.published_keys import (
     convert_published,
     guess_presets,
     is_published,
-    map_published_names,
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import write_bytes
@@ -81,7 +80,7 @@ def load_checkpoint(
         config, *others = _guess_presets(path, state)
         if others:
             log.warning(
-                "%s: read as %s; for the memory of %s give this config", path, config, " or ".join(others)
+                "%s: read as %s; for the memory of %s pass it as config", path, config, " or ".join(others)
             )
     if config is not None:
         settings = load_config(config, overrides)
@@ -283,26 +282,22 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
     current = model.state_dict()
     if model.prompts is None:
         state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPT_PREFIX)}
-    shared = current.keys() & state.keys()
-    wrong = [key for key in current if key in shared and current[key].shape != state[key].shape]
-    if len(shared) == len(current) == len(state) and not wrong:
-        require_finite(state, path)
-        model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
-        return
-    names = map_published_names(current)
-    missing = [names[key] for key in current if key not in shared]
-    unknown = [key for key in state if key not in shared]
-    problems = [
-        f"{len(keys)} keys {problem} ({_shorten(keys)})"
-        for keys, problem in ((missing, "missing"), (unknown, "unknown"), (wrong, "of another shape"))
-        if keys
-    ]
-    if not advice:
-        fitting = guess_presets(names.get(key, key) for key in state)
-        advice = "give the settings it was trained with"
-        if fitting and name not in fitting:
-            advice = f"this file is {' or '.join(fitting)}, use config {fitting[0]}"
-    raise InputError(f"{path}: does not fit {name}: {'; '.join(problems)}; {advice}")
+    mismatches = {
+        "missing": [key for key in current if key not in state],
+        "unknown": [key for key in state if key not in current],
+        "of another shape": [
+            key for key in current if key in state and current[key].shape != state[key].shape
+        ],
+    }
+    problems = [f"{len(keys)} keys {kind} ({_shorten(keys)})" for kind, keys in mismatches.items() if keys]
+    if problems:
+        likely = [] if advice else guess_presets(state)
+        if likely and name not in likely:
+            advice = f"this file is {' or '.join(likely)}, use config {likely[0]}"
+        advice = advice or "give the settings it was trained with"
+        raise InputError(f"{path}: does not fit {name}: {'; '.join(problems)}; {advice}")
+    require_finite(state, path)
+    model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
 
 
 def _shorten(keys: Sequence[str]) -> str:

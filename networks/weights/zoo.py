@@ -20,7 +20,7 @@ from aotlab.networks.weights.published import (
     list_published_weights,
 )
 from aotlab.utils.errors import InputError, require_extra, suggest
-from aotlab.utils.files import make_folder, read_text, sha256, user_cache_folder, write_text
+from aotlab.utils.files import describe_error, make_folder, read_text, sha256, user_cache_folder, write_text
 from aotlab.utils.locks import locked
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def resolve_checkpoint(checkpoint: str | Path) -> Path:
     name = str(checkpoint)
     if name.startswith(HUB_PREFIX):
         return download_from_hub(name, HUB_FILE)
-    path = BUNDLED_CHECKPOINT if name in (BUNDLED, BUNDLED_CHECKPOINT.stem) else Path(checkpoint)
+    bundled = name in (BUNDLED, BUNDLED_CHECKPOINT.stem)
+    path = BUNDLED_CHECKPOINT if bundled else Path(os.path.expanduser(checkpoint))
     if (path / HUB_FILE).is_file():
         return path / HUB_FILE
     if path.is_file():
@@ -187,7 +188,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     try:
         download_url_to_file(address, str(path))
     except (OSError, HTTPException, ValueError) as error:
-        for left in path.parent.glob(f"{path.name}.*.partial"):
+        for left in path.parent.glob(f"{path.name}.*.partial"):  # of an address that is not one
             left.unlink(missing_ok=True)
         raise InputError(f"{address}: cannot be downloaded ({error}); check address and network") from error
     return path
@@ -203,8 +204,7 @@ def download_from_hub(address: str, file: str) -> Path:
     try:
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
     except Exception as error:  # the Hub's client raises errors of several libraries
-        reason = (str(error).strip().splitlines() or ["no answer"])[0][:200]
-        raise InputError(f"{address}: {reason}") from error
+        raise InputError(f"{address}: {describe_error(error)}") from error
 
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
@@ -221,10 +221,9 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
             id=entry.google_drive, output=str(path), resume=True, use_cookies=False, timeout=DOWNLOAD_TIMEOUT
         )
     except (DownloadError, RequestException, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"{address}: {reason}; run the command again to resume, or get {entry.file} from {ZOO_URL} and put it in "
-            f"{weights_folder()}"
+            f"{address}: {describe_error(error)}; run the command again to resume, or get {entry.file} from {ZOO_URL} "
+            f"and put it in {weights_folder()}"
         ) from error
     return path
 

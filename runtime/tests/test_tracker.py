@@ -34,7 +34,7 @@ from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inp
 from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.utils.versioned_json import unwrap, wrap
+from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime import graphs as runtime_graphs
 from aotlab_runtime.inputs import CheckedPrompt, check_prompts
 from aotlab_runtime.prompts import draw_planes, find_far_from_prompt

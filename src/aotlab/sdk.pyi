@@ -57,7 +57,7 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.types import Bytes as Bytes
 from aotlab.utils.files import atomic_path as atomic_path
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
-from aotlab.utils.numbers import align_columns as align_columns, format_count as format_count
+from aotlab.utils.text import align_columns as align_columns, format_count as format_count
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
 from aotlab.video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos

@@ -3,19 +3,18 @@
 import json
 import re
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.engine.training.trainer import resolve_training
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run
 
-FOLDER = Path(__file__).resolve().parents[2] / "configs" / "ablations"
+FOLDER = ROOT / "configs" / "ablations"
 ROWS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 KEYS = {
     "identities": ["max_objects"], "window": ["window"], "frames": ["window", "short_term_frames"], "blocks": ["depth"],
@@ -59,12 +58,6 @@ def test_row_differs_from_aot_small_in_one_setting(name):
     assert row[changed] == (False if kind == "no" else int(value))
 
 
-def test_recipe_over_a_row_is_named_after_it():
-    config = load_config("configs/recipes/ytvos.yaml", ["base=configs/ablations/window_7.yaml"])
-    assert config.model == load("window_7").model
-    assert resolve_training(config).train.output == "runs/aots_window_7_ytvos"
-
-
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
 )
@@ -72,13 +65,8 @@ def test_row_trains_and_tracks(name, tmp_path, data):
     settings = {
         "base": str(FOLDER / f"{name}.yaml"),
         "data": {"root": str(data), "workers": 0},
-        "train": {
-            "output": str(tmp_path / "run"),
-            "log_every": 1,
-            "image_every": 0,
-            "phases": [phase(clip_length=4)],
-        },
-    }
+        "train": {"output": str(tmp_path / "run"), "log_every": 1, "image_every": 0, "phases": [phase(clip_length=4)]},
+    }  # fmt: skip
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(settings))  # JSON is YAML
     config = load_config(str(recipe))

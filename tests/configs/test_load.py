@@ -152,25 +152,11 @@ def test_circular_base_rejected(tmp_path):
         load_config(tmp_path / "one.yaml")
 
 
-def test_recipe_is_found_from_any_working_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config = load_config("configs/recipes/mini.yaml", ["base=aots"])
-    assert [phase.name for phase in config.train.phases] == ["static", "video", "long"]
-    assert (config.name, config.model.stages[0].depth) == ("aots_mini", 2)
-
-
 def test_base_override_without_preset_rejected(tmp_path):
     with pytest.raises(
         InputError, match=r"base=aots: .*mine\.yaml has no base to replace; load aots instead"
     ):
         load_config(write(tmp_path / "mine.yaml", "name: mine"), ["base=aots"])
-
-
-def test_overrides_win_over_the_file_and_keep_neighbors():
-    overrides = ["memory.every=2", "input.max_short_edge=480", "name=quick", "model.stages.0.window=7"]
-    config = load_config("aots", overrides)
-    assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")
-    assert (config.model.stages[0].window, config.model.stages[0].depth) == (7, 2)
 
 
 def test_default_list_items_can_be_overridden(tmp_path):

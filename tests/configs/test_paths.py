@@ -12,11 +12,6 @@ from aotlab.engine.training.build import build_training_model
 from aotlab.networks.weights.checkpoints import read_settings, read_weights
 
 
-def test_bundled_is_the_shipped_checkpoint():
-    assert resolve_path("bundled") == BUNDLED_CHECKPOINT
-    assert read_settings(BUNDLED_CHECKPOINT).name
-
-
 def test_unknown_home_is_a_plain_name():
     assert resolve_path("~nobody-here/a") == Path("~nobody-here/a")
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
@@ -13,15 +12,23 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError
-from tests.engine.small_model import build, clip, run, stripes
+from tests.engine.small_model import build, clip, stripes
 
 
-def test_unbounded_memory_is_replaced():
-    config = load_config("aotl")
-    assert config.memory.policy == "every_nth"
-    assert apply_protocol(config, "bounded").memory.policy == "restricted"
-    assert apply_protocol(config, "published") == config
-    assert apply_protocol(config, "bounded", ["memory.policy=every_nth"]) == config
+@pytest.mark.parametrize(("preset", "protocol", "overrides", "policy"), [
+    ("aotl", "bounded", [], "restricted"),
+    ("aotl", "published", [], "every_nth"),
+    ("aotl", "bounded", ["memory.policy=every_nth"], "every_nth"),
+    ("aotl", "bounded", ["memory={policy: every_nth, every: 3}"], "every_nth"),
+    ("msdeaotl_hq", "bounded", [], "bounded_fifo"),
+    ("r50_aotl_ermu", "bounded", [], "relevance_redundancy"),
+    ("r50_deaotl_rmem", "bounded", [], "restricted"),
+])  # fmt: skip
+def test_only_unbounded_memory_is_replaced(preset, protocol, overrides, policy):
+    config = load_config(preset, overrides)
+    found = apply_protocol(config, protocol, overrides)
+    assert found.memory.policy == policy
+    assert (found == config) == (policy == config.memory.policy)
 
 
 def test_replaced_memory_is_logged(caplog, monkeypatch):
@@ -36,12 +43,6 @@ def test_replaced_memory_is_logged(caplog, monkeypatch):
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("preset", ["msdeaotl_hq", "r50_aotl_ermu", "r50_deaotl_rmem"])
-def test_bounded_memory_stays(preset):
-    config = load_config(preset)
-    assert apply_protocol(config, "bounded") == config
-
-
 @pytest.mark.parametrize(("protocol", "stored"), [("bounded", 3), ("published", 5)])
 def test_number_of_reference_frames_is_bounded(protocol, stored):
     model, settings = build("aott", "memory.frames=3", "memory.every=1")
@@ -51,37 +52,17 @@ def test_number_of_reference_frames_is_bounded(protocol, stored):
     assert len(tracker.video.groups[0].memory) == stored
 
 
-def test_bounded_reference_frames_give_the_same_masks():
-    model, settings = build("aott")
-    masks = [
-        run(
-            Tracker(model, apply_protocol(settings, protocol)), clip(8), {0: stripes([1, 2]), 3: stripes([3])}
-        )
-        for protocol in ("bounded", "published")
-    ]
-    assert all(torch.equal(a.logits, b.logits) for a, b in zip(*masks, strict=True))
-
-
 def test_unknown_protocol_rejected():
     with pytest.raises(InputError, match="protocol must be one of bounded, published, got paper"):
         apply_protocol(load_config("aotl"), "paper")
 
 
-@pytest.mark.parametrize("override", ["memory.policy=every_nth", "memory={policy: every_nth, every: 3}"])
-def test_stated_policy_stays(override):
-    config = load_config("aotl", [override])
-    assert apply_protocol(config, "bounded", [override]).memory.policy == "every_nth"
-
-
-@pytest.mark.parametrize(
-    ("overrides", "newest"),
-    [
-        (["memory.every=2"], 1),
-        (["memory.frames=9"], None),
-        (["memory.policy=bounded_fifo"], None),
-        (["memory={frames: 9}"], None),
-        (["memory.newest=2", "memory.frames=9"], 2),
-    ],
-)
+@pytest.mark.parametrize(("overrides", "newest"), [
+    (["memory.every=2"], 1),
+    (["memory.frames=9"], None),
+    (["memory.policy=bounded_fifo"], None),
+    (["memory={frames: 9}"], None),
+    (["memory.newest=2", "memory.frames=9"], 2),
+])  # fmt: skip
 def test_new_memory_size_resets_newest(overrides, newest):
     assert read_settings(BUNDLED_CHECKPOINT, overrides=overrides).memory.newest == newest

@@ -1,7 +1,5 @@
 """Models and trackers that the tests of the engine share."""
 
-from __future__ import annotations
-
 import pytest
 
 from aotlab.engine.tracking.tracker import Tracker

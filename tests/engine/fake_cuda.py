@@ -3,8 +3,6 @@
 Every operation whose arguments lie on different devices fails, and so does one that needs a tensor's value on the host.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

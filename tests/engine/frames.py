@@ -1,12 +1,16 @@
-"""Single steps of the recurrence with one bank and masks of the test's own, and the size of a bank."""
+"""Single steps of the recurrence with one bank and masks of the test's own; banks of numbered frames."""
 
-from __future__ import annotations
-
+import torch
 from torch import Tensor
 
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.recurrence import encode_memory, encode_reference, segment_frame, store_memory
-from aotlab.networks.model import Features, PropagatedFrame, VOSModel
+from aotlab.networks.model import BlockMemory, Features, KeyValue, PropagatedFrame, VOSModel
+
+TOKENS, DIM, VALUE_DIM, BATCH = 6, 4, 8, 2
+"""sizes of the memory of a numbered frame"""
+FRAME_BYTES = 2 * BATCH * TOKENS * (DIM + VALUE_DIM) * 4
+"""memory of a numbered frame of two blocks"""
 
 
 def begin(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> PropagatedFrame:
@@ -26,3 +30,27 @@ def advance(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor
 def memory_bytes(bank: MemoryBank) -> int:
     """Bytes of long-term memory, including room for further frames."""
     return sum(x.untyped_storage().nbytes() for block in bank.read() for x in block.long)
+
+
+def draw_memory(number, blocks=2):
+    """A frame's memory whose every entry is its number, plus a tenth per block."""
+    value = torch.full((BATCH, TOKENS, VALUE_DIM), -number - 1.0)
+    keys = (torch.full((BATCH, TOKENS, DIM), number + block / 10) for block in range(blocks))
+    return [BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]
+
+
+def fill_bank(policy, frames, skip=1, references=(0,), training=False, short_term_frames=1, relevance=None):
+    """A bank after some numbered frames; ``relevance`` makes the relevance of a bank's frames."""
+    bank = MemoryBank(policy, skip, short_term_frames, training=training)
+    for number in range(frames):
+        if number in references:
+            bank.add_reference(draw_memory(number))
+        else:
+            bank.add(draw_memory(number), relevance and relevance(bank))
+    return bank
+
+
+def list_long_frames(bank, block=0):
+    """Frame numbers of the tokens in long-term memory."""
+    key = bank.read()[block].long.key
+    return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]

@@ -1,7 +1,5 @@
 """Small models of the methods with several strides."""
 
-from __future__ import annotations
-
 import torch
 
 from aotlab.configs.load import build_config

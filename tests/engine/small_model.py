@@ -1,7 +1,5 @@
 """A small model of random weights and clips for it: only the form of its output matters."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import nn

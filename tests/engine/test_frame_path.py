@@ -26,11 +26,11 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(60, 20, 10),
-    ("bundled", MEMORY): Limits(77, 23, 10),
-    ("r50_aotl", MEMORY): Limits(66, 21, 10),
-    ("r50_deaotl", MEMORY): Limits(67, 21, 10),
-    ("msdeaotl", MEMORY): Limits(68, 23, 10),
+    ("aott", ORDINARY): Limits(60, 20, 11),
+    ("bundled", MEMORY): Limits(77, 23, 11),
+    ("r50_aotl", MEMORY): Limits(66, 21, 11),
+    ("r50_deaotl", MEMORY): Limits(67, 21, 11),
+    ("msdeaotl", MEMORY): Limits(69, 23, 11),
 }
 """by preset and kind of frame; AOTT remembers its reference frame only"""
 

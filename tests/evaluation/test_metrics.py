@@ -1,56 +1,62 @@
-"""J and F of mask pairs."""
+"""J and F of mask pairs; their mean, recall and decay over frames; and the order of tables."""
 
 import numpy as np
 import pytest
 
-from aotlab.evaluation.metrics import REGION_AND_CONTOUR, boundary_map, region_similarity, tolerance_radius
+from aotlab.evaluation.metrics import REGION_AND_CONTOUR, region_similarity
+from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
+from aotlab.evaluation.tables import (
+    decay,
+    make_scores_table,
+    measure_statistics,
+    nanmean,
+    recall,
+    worst_objects,
+)
 from tests.shared import golden_arrays
 
 
-@pytest.fixture(scope="module")
-def pairs():
-    return golden_arrays("metrics/pairs")
-
-
-def unpack(pairs, kind, index):
-    height, width = int(pairs["height"][index]), int(pairs["width"][index])
-    bits = np.unpackbits(pairs[f"{kind}_{index:03d}"], count=height * width)
-    return bits.reshape(height, width).astype(bool)
-
-
-def golden_cases(pairs):
-    for index in range(len(pairs["name"])):
-        kept = ~unpack(pairs, "void", index) if pairs["has_void"][index] else True
-        yield index, unpack(pairs, "gt", index) & kept, unpack(pairs, "pr", index) & kept
-
-
-def test_measures_equal_the_reference(pairs):
-    for index, truth, prediction in golden_cases(pairs):
-        region, contour = REGION_AND_CONTOUR.score(truth, prediction, truth.shape)
+def test_measures_equal_the_reference():
+    pairs = golden_arrays("metrics/pairs")
+    for index, name in enumerate(pairs["name"]):
+        size = int(pairs["height"][index]), int(pairs["width"][index])
+        truth, prediction, void = (
+            np.unpackbits(pairs[f"{kind}_{index:03d}"], count=size[0] * size[1]).reshape(size).astype(bool)
+            for kind in ("gt", "pr", "void" if pairs["has_void"][index] else "gt")
+        )
+        kept = ~void if pairs["has_void"][index] else True
+        region, contour = REGION_AND_CONTOUR.score(truth & kept, prediction & kept, size)
         # one division of the same two integers: no rounding can differ
-        assert region == pairs["J"][index], pairs["name"][index]
+        assert region == pairs["J"][index], name
         # integer counts, then four float64 operations: 1e-12 leaves room for their order alone
-        assert contour == pytest.approx(pairs["F"][index], abs=1e-12), pairs["name"][index]
-
-
-def test_tolerance_radius_equals_the_reference(pairs):
-    sizes = zip(pairs["height"], pairs["width"], strict=True)
-    assert [tolerance_radius(int(h), int(w)) for h, w in sizes] == pairs["radius"].tolist()
-
-
-def test_boundary_maps_equal_the_reference(pairs):
-    checked = 0
-    for index, truth, _ in golden_cases(pairs):
-        if f"bmap_gt_{index:03d}" in pairs:
-            np.testing.assert_array_equal(boundary_map(truth), unpack(pairs, "bmap_gt", index))
-            checked += 1
-    assert checked > 0
+        assert contour == pytest.approx(pairs["F"][index], abs=1e-12), name
 
 
 def test_region_similarity_takes_other_numbers_and_empty_masks():
-    mask = np.zeros((4, 6), np.uint8)
-    mask[:2] = 255
-    other = np.zeros_like(mask)
-    other[:3] = 1
+    mask, other = np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8)
+    mask[:2], other[:3] = 255, 1
     assert region_similarity(mask, other) == pytest.approx(2 / 3)
     assert region_similarity(mask * 0, mask * 0) == 1
+
+
+@pytest.mark.parametrize("measure", [nanmean, recall, decay])
+def test_statistics_equal_the_reference(measure):
+    golden = golden_arrays("metrics/statistics")
+    for index, wanted in enumerate(golden[measure.__name__.removeprefix("nan")]):
+        # float64 sums in another order: 1e-12
+        assert measure(golden[f"v{index:02d}"]) == pytest.approx(wanted, abs=1e-12, nan_ok=True), index
+
+
+def test_statistics_of_no_frames_are_nan():
+    assert np.isnan(list(measure_statistics("J", np.array([])).values())).all()
+
+
+def test_worst_objects_come_first_and_ties_by_name():
+    scores = {
+        name: SequenceScores(
+            np.full((2, 2, 4), np.array(values)[:, None]), (ScoredObject(1), ScoredObject(2))
+        )
+        for name, values in {"b": (0.5, 0.25), "a": (1.0, 0.5)}.items()
+    }
+    worst = worst_objects(make_scores_table(scores), 3, "J")
+    assert worst == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]

@@ -8,8 +8,8 @@ import pytest
 from aotlab.evaluation.mosev2 import COLUMNS, METRIC, TABLE, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, make_scores_table
 from aotlab.media.labeled_video import Video
-from aotlab.media.masks import write_mask
 from aotlab.media.object_masks import ListedObject
+from tests.drawn_clips import write_masks
 from tests.evaluation.scoring import disc, plain_f, score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
@@ -71,10 +71,8 @@ def test_metadata_objects_count_on_inner_frames(tmp_path):
     labels = np.zeros((6, 40, 60), dtype=np.uint8)
     labels[:, 10:20, 10:20] = 3
     labels[3:, 25:35, 30:50] = 7  # not in the first frame
-    for index, frame in enumerate(labels):
-        for folder in ("truth", "results"):
-            write_mask(tmp_path / folder / f"{index:05d}.png", frame)
-    truth = tuple(sorted((tmp_path / "truth").glob("*.png")))
+    truth = tuple(sorted(write_masks(tmp_path / "truth", labels).iterdir()))
+    write_masks(tmp_path / "results", labels)
     stems = tuple(path.stem for path in truth)
     video = Video("a", (), annotations=truth, objects=(ListedObject(3, stems, 6), ListedObject(7, stems, 6)))
     scores = score_sequence(plan_sequence(video), tmp_path / "results")

@@ -117,12 +117,3 @@ def test_missing_result_is_one_sentence(videos, tmp_path):
     (tmp_path / "results" / "001" / "00008.png").unlink()
     with pytest.raises(InputError, match=r"00008\.png: missing \(1 in all\).* of the 6 scored frames"):
         score_sequence(plan_sequence(videos[0]), tmp_path / "results")
-
-
-def test_non_numeric_folder_fails_its_video(tmp_path):
-    miniatures.make_sav(tmp_path)
-    place = tmp_path / "sav_val" / "Annotations_6fps" / "sav_000002"
-    (place / "001").rename(place / "hand")
-    good, broken = open_dataset("sav", tmp_path / "sav_val")
-    assert good.load_error is None
-    assert "expected a folder 000, 001" in str(broken.load_error)

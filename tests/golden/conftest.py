@@ -3,8 +3,6 @@
 `tests/networks/test_fast.py` compares the two in the quick tests.
 """
 
-from __future__ import annotations
-
 import pytest
 
 

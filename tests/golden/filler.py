@@ -5,8 +5,6 @@ Every tensor follows from its published name and its shape, every clip from its 
 Checksums in the reference files tell whether a clip is the right one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from zlib import crc32
 

@@ -1,7 +1,5 @@
 """Tensors as the reference keeps them."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

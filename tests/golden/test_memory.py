@@ -5,8 +5,6 @@ and foreground follow from logits and get the same. Those on relevance, redundan
 The policies' decisions ship with the tests, whole sequences lie beside the project.
 """
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -115,9 +113,7 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
         expected = np.array(step["d"])
         bound = 1e-3 * max(1, np.abs(expected).max())
         np.testing.assert_allclose(compute_redundancy(keys).numpy(), expected, atol=bound)
-    redundancies = compute_redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
-    statistics = np.stack([running, redundancies])
-    scores = chooser.score(running, [chooser.updates[frame] for frame in kept], statistics)
+    scores = chooser.score(running, [chooser.updates[frame] for frame in kept], keys)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
 
 

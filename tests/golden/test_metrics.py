@@ -1,7 +1,5 @@
 """The benchmarks' tables against the public evaluators: data sets on disk, read and scored as a user does it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +19,6 @@ from tests.shared import golden_arrays, golden_table
 
 # integer counts, then float64 divisions and sums in another order; in percent
 ROUNDING = 100 * 1e-12
-LVOS_STEM = "{:08d}"
 
 Golden = tuple[dict[str, dict[str, np.ndarray]], dict]
 """benchmark/video to T×H×W ids of truth and prediction; the tables"""
@@ -36,14 +33,20 @@ def golden() -> Golden:
     return videos, golden_table("metrics/benchmarks")
 
 
-def clips(
-    golden: Golden, benchmark: str, kind: str, stems: Callable[[str, int], Sequence[str]]
+def write_predictions(
+    golden: Golden, benchmark: str, results: Path, stems: Callable[[str, int], Sequence[str]]
 ) -> dict[str, Clip]:
-    """The clips of a benchmark, with empty images."""
-    return {
-        name: Clip(tuple(stems(name, len(labels))), np.zeros((*labels.shape, 3), np.uint8), labels)
-        for name, labels in golden[0][f"{benchmark}/{kind}"].items()
-    }
+    """Write a benchmark's predictions; return the clips of its truth, with empty images."""
+    truth, predictions = (
+        {
+            name: Clip(tuple(stems(name, len(labels))), np.zeros((*labels.shape, 3), np.uint8), labels)
+            for name, labels in golden[0][f"{benchmark}/{kind}"].items()
+        }
+        for kind in ("gt", "pred")
+    )
+    for name, clip in predictions.items():
+        write_labels(results / name, clip)
+    return truth
 
 
 def score_table(videos: list[Video], results: Path) -> dict:
@@ -72,11 +75,9 @@ def assert_objects(table: dict, wanted: dict[str, dict], names: dict[str, str]) 
 
 def test_vost_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     wanted = golden[1]["vost"]
-    truth = clips(golden, "vost", "gt", lambda name, _: wanted["frames"][name])
+    truth = write_predictions(golden, "vost", tmp_path / "results", lambda name, _: wanted["frames"][name])
     lay_out_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
-    for name, clip in clips(golden, "vost", "pred", lambda name, _: wanted["frames"][name]).items():
-        write_labels(tmp_path / "results" / name, clip)
     table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
     assert_row(table, wanted["global"], {
         "J-Mean": "J", "J-Recall": "J-Recall", "J-Decay": "J-Decay",
@@ -93,17 +94,13 @@ def test_visor_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
         return stems_from(140, count, 60, f"{name[:-10]}_frame_{{:010d}}")
 
     wanted = golden[1]["visor"]
-    lay_out_davis(tmp_path / "VISOR", clips(golden, "visor", "gt", stems), "2022", "val")
+    truth = write_predictions(golden, "visor", tmp_path / "results", stems)
+    lay_out_davis(tmp_path / "VISOR", truth, "2022", "val")
     write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
-    for name, clip in clips(golden, "visor", "pred", stems).items():
-        write_labels(tmp_path / "results" / name, clip)
     table = score_table(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
     columns = ("J-Recall", "J-Decay", "F-Recall", "F-Decay")
-    assert_row(
-        table,
-        wanted["global"],
-        {"J&F-Mean": "J&F", "J-Mean": "J", "F-Mean": "F", **{name: name for name in columns}},
-    )
+    means = {"J&F-Mean": "J&F", "J-Mean": "J", "F-Mean": "F"}
+    assert_row(table, wanted["global"], {**means, **{name: name for name in columns}})
     lower = {name.lower().replace("j", "J").replace("f", "F").replace("-", "_"): name for name in columns}
     assert_objects(table, wanted["per_object"], {"J_mean": "J", "F_mean": "F", **lower})
     assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
@@ -112,16 +109,13 @@ def test_visor_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
 def test_youtube_vos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     wanted = golden[1]["ytvos"]
     root = tmp_path / "YouTubeVOS"
+    frames = wanted["annotated_frames"]
     lay_out_split(
-        root / "train", clips(golden, "ytvos", "gt", lambda name, _: wanted["annotated_frames"][name])
+        root / "train", write_predictions(golden, "ytvos", tmp_path / "results", lambda name, _: frames[name])
     )
     (root / "train" / "meta.json").write_text(json.dumps(wanted["meta"]))
     write_list(root / "seen_categories.txt", wanted["seen_categories"])
-    found = clips(golden, "ytvos", "pred", lambda name, _: wanted["annotated_frames"][name])
-    for name, clip in found.items():
-        write_labels(tmp_path / "results" / name, clip)
-    videos = open_dataset("youtubevos2019", root, "train")
-    table = score_table(videos, tmp_path / "results")
+    table = score_table(open_dataset("youtubevos2019", root, "train"), tmp_path / "results")
     names = ("overall", "J_seen", "F_seen", "J_unseen", "F_unseen")
     assert_row(table, wanted["global"]["exclusive"], {name: name for name in names})
     for key, row in wanted["per_object"].items():
@@ -132,20 +126,18 @@ def test_youtube_vos_table_equals_reference(golden: Golden, tmp_path: Path) -> N
 def test_lvos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     wanted = golden[1]["lvos"]
     folder = tmp_path / "LVOS" / "valid"
-    lay_out_split(folder, clips(golden, "lvos", "gt", lambda _, count: stems_from(1, count, 5, LVOS_STEM)))
+    truth = write_predictions(
+        golden, "lvos", tmp_path / "results", lambda _, count: stems_from(1, count, 5, "{:08d}")
+    )
+    lay_out_split(folder, truth)
     (folder / "valid_meta.json").write_text(json.dumps(wanted["valid_meta"]))
     write_list(folder / "unseen_videos.txt", wanted["unseen_videos"])
-    found = clips(golden, "lvos", "pred", lambda _, count: stems_from(1, count, 5, LVOS_STEM))
-    for name, clip in found.items():
-        write_labels(tmp_path / "results" / name, clip)
     videos = open_dataset("lvosv2", tmp_path / "LVOS")
     table = score_table(videos, tmp_path / "results")
-    names = {
-        f"{column}-{group}-Mean": f"{column}_{group}" for column in "JFV" for group in ("seen", "unseen")
-    }
-    assert_row(
-        table, wanted["global"], {**{f"{column}-Mean": column for column in ("J&F", "J", "F", "V")}, **names}
-    )
+    names = {f"{column}-Mean": column for column in ("J&F", "J", "F", "V")}
+    for group in ("seen", "unseen"):
+        names |= {f"{column}-{group}-Mean": f"{column}_{group}" for column in "JFV"}
+    assert_row(table, wanted["global"], names)
     assert_objects(table, wanted["per_object"], {column: column for column in "JFV"})
     (item,) = videos[1].objects
     longer = replace(videos[1], objects=(replace(item, length=item.length + 2),))

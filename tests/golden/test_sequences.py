@@ -4,8 +4,6 @@ Tolerances: logits 1e-3 at most and 1e-4 on average, the bounds of the reference
 deviation of a logit is 1.7, and one thread against two already differs by 4e-5.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,7 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO
-from aotlab.engine.tracking.groups import add_objects, mask_to_channels, merge_logits, split_channels
+from aotlab.engine.tracking.groups import add_objects, mask_to_indices, merge_logits, split_by_group
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.attention import sine_position
 from aotlab.networks.preprocess import network_size
@@ -108,11 +106,11 @@ class ReferenceOnTies(Tracker):
         predicted = super().predict(*arguments)
         if not predicted.decoded_frames:
             return predicted
-        wanted = mask_to_channels(self.reference, self.ids)
+        wanted = mask_to_indices(self.reference, self.ids)
         first, second = predicted.logits.topk(2, dim=0).values
-        tied = (first - second < 1e-3) & (predicted.channels != wanted)
+        tied = (first - second < 1e-3) & (predicted.indices != wanted)
         self.ties.append(tied.double().mean().item())
-        return predicted._replace(channels=torch.where(tied, wanted, predicted.channels))
+        return predicted._replace(indices=torch.where(tied, wanted, predicted.indices))
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS, "odd_aott", "skip_aott"])
@@ -174,7 +172,7 @@ def test_14_objects_are_two_groups(fast: bool) -> None:
     groups = add_objects([], ids, 10, lambda: MemoryBank(FIFO(meta["long_term_gap"])))
 
     def split(labels: np.ndarray) -> list[torch.Tensor]:
-        return split_channels(groups, mask_to_channels(labels, ids), labels.shape, 10)
+        return split_by_group(groups, mask_to_indices(labels, ids), labels.shape, 10)
 
     features = model.encode(images[:1])
     for place, (group, shown) in enumerate(zip(groups, split(masks[0]), strict=True)):

@@ -3,8 +3,6 @@
 Tolerances are those of the reference's README, each named where it is used.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

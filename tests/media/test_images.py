@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from aotlab.evaluation.submission import find_mask_problem
+from aotlab.evaluation.submit.archive import find_mask_problem
 from aotlab.media.high_bit_depth import Levels, TiffStack, parse_levels, read_raw_image
 from aotlab.media.images import list_images, read_image
 from aotlab.media.masks import write_mask
-from aotlab.media.video import open_frames
+from aotlab.media.video import compute_fingerprint, open_frames
 from aotlab.utils.errors import InputError
 from tests.limits import count_comparisons, make_pipe
 from tests.media.image_files import CLIP, DEEP, READERS, write_png
@@ -143,31 +143,21 @@ def test_deep_image_without_levels_rejected(pngs):
         read_image(pngs / "0.png")
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        (CLIP[2], r"2\.png: has values of uint8, but the first frame of uint16"),
-        (DEEP[2][:20], r"2\.png: 32×20, but the first frame is 32×24"),
-    ],
-)
+@pytest.mark.parametrize(("values", "words"), [
+    (CLIP[2], r"2\.png: has values of uint8, but the first frame of uint16"),
+    (DEEP[2][:20], r"2\.png: 32×20, but the first frame is 32×24"),
+])  # fmt: skip
 def test_frame_of_another_depth_or_size_is_named(pngs, values, words):
     write_png(pngs / "2.png", values)
     with pytest.raises(InputError, match=words):
         read_frames(pngs)
 
 
-@pytest.mark.parametrize(
-    ("values", "options", "words"),
-    [
-        (np.zeros((3, 4, 8, 8), np.uint16), {"imagej": True, "metadata": {"axes": "TZYX"}}, "3 T × 4 Z"),
-        (
-            np.zeros((2, 5, 8, 8), np.uint16),
-            {"ome": True, "metadata": {"axes": "TCYX"}},
-            "5 C × .* up to 3 channels",
-        ),
-        (np.zeros((8, 8), np.complex64), {}, "complex64"),
-    ],
-)
+@pytest.mark.parametrize(("values", "options", "words"), [
+    (np.zeros((3, 4, 8, 8), np.uint16), {"imagej": True, "metadata": {"axes": "TZYX"}}, "3 T × 4 Z"),
+    (np.zeros((2, 5, 8, 8), np.uint16), {"ome": True, "metadata": {"axes": "TCYX"}}, "5 C × .* up to 3 channels"),
+    (np.zeros((8, 8), np.complex64), {}, "complex64"),
+])  # fmt: skip
 def test_tiff_that_is_not_a_video_rejected(tmp_path, values, options, words):
     tifffile.imwrite(tmp_path / "a.tif", values, **options)
     with pytest.raises(InputError, match=words):
@@ -183,12 +173,6 @@ def test_missing_library_names_its_extra(stack, monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
     with pytest.raises(InputError, match=r"tifffile must be installed .* pip install 'aotlab\[images\]'"):
         open_frames(stack)
-
-
-def test_empty_image_is_named(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a\.png: not a readable image \(unknown image format"):
-        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("part", ["pipe.tif", "../other.tif", "/etc/passwd"])
@@ -238,6 +222,15 @@ def test_mask_beside_frames_is_no_frame(tmp_path, caplog):
     assert "all images are frames: 3 .jpg, 1 .webp" in caplog.text
 
 
+def test_fingerprint_covers_the_frames_only(tmp_path):
+    for index in range(3):
+        Image.fromarray(CLIP[index]).save(tmp_path / f"{index}.jpg")
+    before = compute_fingerprint(tmp_path)
+    (tmp_path / "._0.jpg").write_bytes(b"resource fork")
+    write_mask(tmp_path / "mask.png", np.ones((24, 32), np.uint8))
+    assert compute_fingerprint(tmp_path) == before
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_masks_beside_equally_many_frames_are_no_frames(tmp_path, monkeypatch, caplog, reverse):
     for index in range(3):
@@ -246,6 +239,7 @@ def test_masks_beside_equally_many_frames_are_no_frames(tmp_path, monkeypatch, c
     names = sorted(tmp_path.iterdir(), key=lambda path: path.suffix, reverse=reverse)
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter(names))
     assert [path.name for path in list_images(tmp_path)] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert open_frames(tmp_path).length == 3
     assert "0.png has a palette, like a mask; ignored" in caplog.text
 
 
@@ -274,9 +268,10 @@ def test_time_to_list_images_is_proportional_to_their_number(tmp_path, monkeypat
     assert comparisons() < 2000
 
 
-def test_folder_of_videos_is_no_video(tmp_path):
-    for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).touch()
+@pytest.mark.parametrize("suffix", [".mp4", ".mpg", ".M2TS"])
+def test_folder_of_videos_is_no_video(tmp_path, suffix):
+    for stem in ("a", "b"):
+        (tmp_path / f"{stem}{suffix}").touch()
     write_png(tmp_path / "a.png", CLIP[0])
-    with pytest.raises(InputError, match=r"holds videos; give .*a\.mp4, or all of them as --jobs"):
+    with pytest.raises(InputError, match=rf"holds videos; give .*a\{suffix}, or all of them as --jobs"):
         open_frames(tmp_path)

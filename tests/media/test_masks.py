@@ -97,23 +97,16 @@ def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
     assert "contains 2 images; the first one is used" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("name", "labels", "words"),
-    [
-        ("a.png", [[-1]], "whole numbers from 0 to 65535, got int64"),
-        ("a.png", [[0, 2**31]], "whole numbers from 0 to 65535, got int64"),
-        ("a.png", [[0.7]], "whole numbers .*; threshold"),
-        ("a.png", [[np.nan]], "0 to 65535"),
-        ("a.png", [[np.inf]], "0 to 65535"),
-        (
-            "a.png",
-            np.zeros((4, 6, 3), np.uint8),
-            r"expected object ids H×W, .* of shape \(4, 6, 3\)",
-        ),
-        ("a.png", np.zeros((0, 4), np.uint8), r"expected object ids H×W, .* of shape \(0, 4\)"),
-        ("a.jpg", [[1]], "masks are written as PNG"),
-    ],
-)
+@pytest.mark.parametrize(("name", "labels", "words"), [
+    ("a.png", [[-1]], "whole numbers from 0 to 65535, got int64"),
+    ("a.png", [[0, 2**31]], "whole numbers from 0 to 65535, got int64"),
+    ("a.png", [[0.7]], "whole numbers .*; threshold"),
+    ("a.png", [[np.nan]], "0 to 65535"),
+    ("a.png", [[np.inf]], "0 to 65535"),
+    ("a.png", np.zeros((4, 6, 3), np.uint8), r"expected object ids H×W, .* of shape \(4, 6, 3\)"),
+    ("a.png", np.zeros((0, 4), np.uint8), r"expected object ids H×W, .* of shape \(0, 4\)"),
+    ("a.jpg", [[1]], "masks are written as PNG"),
+])  # fmt: skip
 def test_arrays_that_are_not_ids_are_not_written(tmp_path, name, labels, words):
     with pytest.raises(InputError, match=f"{name}: .*{words}"):
         write_mask(tmp_path / name, np.array(labels))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from aotlab.media.matching import image_stem, match_frames
+from aotlab.media.matching import image_stem
 from aotlab.media.regions import (
     Annotations,
     Region,
@@ -29,48 +29,19 @@ def test_run_lengths_equal_those_of_pycocotools(density):
     assert (decode_rle(parse_rle(text, mask.shape), mask.shape) == mask).all()
 
 
-@pytest.mark.parametrize(
-    "counts",
-    [
-        "",
-        "zzzzzz",
-        "PPPPPPPP0",
-        "\xff",
-        "o",
-        [],
-        [-1, 961],
-        [960, 1],
-        ["960"],
-        960,
-        None,
-        [10**30],
-        [10**15],
-        [2**40, 2**40],
-        [-5, 965],
-        "~~~~~~~~~~~~",
-        "ooooooooooooooo",
-    ],
-)
+@pytest.mark.parametrize("counts", [
+    "", "zzzzzz", "PPPPPPPP0", "\xff", "o", [], [-1, 961], [960, 1], ["960"], 960, None, [10**30], [10**15],
+    [2**40, 2**40], [-5, 965], "~~~~~~~~~~~~", "ooooooooooooooo",
+])  # fmt: skip
 def test_incomplete_run_lengths_rejected(counts):
     with pytest.raises(InputError, match="40×24"):
         parse_rle(counts, (24, 40))
 
 
-@pytest.mark.parametrize(
-    "points",
-    [
-        [],
-        [1, 1, 2, 2],
-        [1, 1, 2, 2, 3],
-        "1,1",
-        [0.1, 0.1, 0.9, 0.1, 0.9, 0.8],
-        [1, 1, 2, 2, 1e12, 3],
-        [1, 1, 2, 2, float("nan"), 3],
-        [1, 1, 2, 2, "3", 3],
-        [1, 1, 2, 2, -(10**30), 3],
-        [0, 0, 40, 24] * 30000 + [1, 1],
-    ],
-)
+@pytest.mark.parametrize("points", [
+    [], [1, 1, 2, 2], [1, 1, 2, 2, 3], "1,1", [0.1, 0.1, 0.9, 0.1, 0.9, 0.8], [1, 1, 2, 2, 1e12, 3],
+    [1, 1, 2, 2, float("nan"), 3], [1, 1, 2, 2, "3", 3], [1, 1, 2, 2, -(10**30), 3], [0, 0, 40, 24] * 30000 + [1, 1],
+])  # fmt: skip
 def test_invalid_polygon_rejected(points):
     with pytest.raises(InputError, match=r"cannot be drawn; expected three points or more in .* 40×24"):
         fill_polygons([points], (24, 40))
@@ -105,10 +76,6 @@ def test_box_surrounds_pixels():
 )  # fmt: skip
 def test_stem_of_dotted_name_keeps_its_number(name, stem):
     assert image_stem(name) == stem
-
-
-def test_dotted_names_are_numbered_by_their_endings():
-    assert match_frames(["shot.0000", "shot.0004"], None) == [0, 4]
 
 
 def test_attributes_hold_until_they_change():

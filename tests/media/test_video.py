@@ -1,5 +1,6 @@
 """Frames of video files and folders: in order, in any order, broken, rotated, with uneven times."""
 
+import math
 import os
 import random
 import re
@@ -7,7 +8,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -15,25 +15,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.configs.files import ROOT
 from aotlab.media.decoding import has_variable_rate, open_container
 from aotlab.media.video import VideoReader, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
-from tests.media.video_files import CONTAINERS, QUARTER_TURN, set_display_matrix, write_texture
+from tests.media.video_files import (
+    CONTAINERS,
+    QUARTER_TURN,
+    draw_smooth,
+    set_display_matrix,
+    write_texture,
+    write_video,
+)
 from tests.numbered_videos import cut_end
 
-RABBIT = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "rabbit.mp4"
+RABBIT = ROOT / "datasets" / "sample" / "rabbit.mp4"
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
-
-
-def write_smooth(path, size=(48, 64)):
-    """Write three frames without fine detail, which compression keeps; return the first."""
-    y, x = np.mgrid[: size[0], : size[1]]
-    frame = np.stack([255 * x / size[1], 255 * y / size[0], np.full_like(x, 90)], axis=-1).astype(np.uint8)
-    with VideoWriter(path, rate=Fraction(24), size=size) as writer:
-        for _ in range(3):
-            writer.write(frame)
-    return frame
 
 
 def read_all(path):
@@ -52,8 +50,8 @@ def read_all(path):
     [(QUARTER_TURN, lambda image: np.rot90(image, -1)), (MIRROR, lambda image: image[:, ::-1])],
 )
 def test_display_matrix_is_applied(tmp_path, matrix, show):
-    path = tmp_path / "phone.mp4"
-    expected = show(write_smooth(path))
+    frames = draw_smooth(48, 64)
+    path, expected = write_video(tmp_path / "phone.mp4", frames), show(frames[0])
     set_display_matrix(path, matrix)
     source = open_frames(path)
     assert source.size == expected.shape[:2]
@@ -209,13 +207,10 @@ def test_unreadable_packet_ends_the_check_of_times():
     assert has_variable_rate(container, Fraction(10))
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
-        ("list.mp4", "ffconcat version 1.0\nfile {}\n"),
-    ],
-)
+@pytest.mark.parametrize(("name", "text"), [
+    ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
+    ("list.mp4", "ffconcat version 1.0\nfile {}\n"),
+])  # fmt: skip
 def test_playlist_is_not_followed_to_other_files(tmp_path, name, text):
     secret, path = write_texture(tmp_path / "secret.ts", "mpeg4", count=2), tmp_path / name
     path.write_text(text.format(secret.name))
@@ -235,21 +230,18 @@ def write_empty_video(path):
         container.start_encoding()
 
 
-@pytest.mark.parametrize(
-    ("name", "write", "words"),
-    [
-        ("none.mp4", lambda path: None, "no such file or folder"),
-        ("a.mp4", lambda path: path.write_bytes(b""), "(not a|contains no frames)"),
-        ("a.txt", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
-        ("a.mp4", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
-        ("a.mp4", lambda path: path.write_bytes(bytes(range(256)) * 40), "not a"),
-        ("photo.jpg", lambda path: Image.new("RGB", (64, 48)).save(path), "not a video"),
-        ("a.mp4", write_empty_video, "contains no frames"),
-        ("a.mkv", write_empty_video, "(contains no frames|not a readable video)"),
-        ("a.avi", write_empty_video, "contains no frames"),
-        ("folder", lambda path: path.mkdir(), "contains no frames"),
-    ],
-)
+@pytest.mark.parametrize(("name", "write", "words"), [
+    ("none.mp4", lambda path: None, "no such file or folder"),
+    ("a.mp4", lambda path: path.write_bytes(b""), "(not a|contains no frames)"),
+    ("a.txt", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
+    ("a.mp4", lambda path: path.write_bytes(b"these are words\n" * 50), "not a"),
+    ("a.mp4", lambda path: path.write_bytes(bytes(range(256)) * 40), "not a"),
+    ("photo.jpg", lambda path: Image.new("RGB", (64, 48)).save(path), "not a video"),
+    ("a.mp4", write_empty_video, "contains no frames"),
+    ("a.mkv", write_empty_video, "(contains no frames|not a readable video)"),
+    ("a.avi", write_empty_video, "contains no frames"),
+    ("folder", lambda path: path.mkdir(), "contains no frames"),
+])  # fmt: skip
 def test_path_without_frames_rejected(tmp_path, name, write, words):
     write(tmp_path / name)
     with pytest.raises(InputError, match=f"{name}: {words}"):
@@ -328,12 +320,18 @@ def test_two_iterations_keep_their_own_times(tmp_path):
     assert [source.time(index) for index in range(4)] == [0, 1, 3, 7]
 
 
-@pytest.mark.parametrize("source", [3.5, None, 0])
-def test_source_of_another_type_is_one_sentence(source):
-    with pytest.raises(
-        InputError, match=f"source: expected a path or an address.* got {type(source).__name__}"
-    ):
-        open_frames(source)
+@pytest.mark.parametrize(
+    ("source", "timeout", "words"),
+    [
+        *((value, 3, f"source: expected a path or an addr.* got {type(value).__name__}") for value in (3.5, None, 0)),
+        ("", 3, "source: empty"),
+        ("rtsp://127.0.0.1:1/a", "3", "timeout must be above 0, got the text '3'"),
+        *(("rtsp://127.0.0.1:1", value, f"timeout must be above 0, got {value}") for value in (-1, 0, math.nan, None)),
+    ],
+)  # fmt: skip
+def test_invalid_source_or_timeout_rejected(source, timeout, words):
+    with pytest.raises(InputError, match=words):
+        open_frames(source, timeout=timeout)
 
 
 def test_messages_of_codecs_do_not_reach_python(tmp_path):
@@ -342,15 +340,3 @@ def test_messages_of_codecs_do_not_reach_python(tmp_path):
     av.logging.set_level(av.logging.ERROR)  # as importing torchvision 0.25
     open_frames(path).read(1)
     assert av.logging.get_level() is None
-
-
-def test_empty_source_rejected():
-    with pytest.raises(InputError, match="source: empty"):
-        open_frames("")
-
-
-@pytest.mark.parametrize("timeout", ["3", -1, 0, float("nan"), None])
-def test_timeout_that_is_no_positive_number_rejected(timeout):
-    got = "the text '3'" if timeout == "3" else timeout
-    with pytest.raises(InputError, match=f"timeout must be above 0, got {got}"):
-        open_frames("rtsp://127.0.0.1:1/a", timeout=timeout)

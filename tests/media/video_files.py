@@ -1,10 +1,29 @@
 """Small video files."""
 
+from fractions import Fraction
+
 import av
 import numpy as np
 
+from aotlab.media.video_writer import VideoWriter
+
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """display matrix of a phone video: the stored image is turned to the right to be shown"""
+
+
+def draw_smooth(height, width, frames=5):
+    """Frames without fine detail, which compression keeps: T×H×W×3."""
+    y, x = np.mgrid[0:height, 0:width]
+    ramp = np.stack([255 * x / width, 255 * y / height, np.full_like(x, 90)], axis=-1).astype(int)
+    return np.stack([np.clip(ramp - 6 * index, 0, 255).astype(np.uint8) for index in range(frames)])
+
+
+def write_video(path, frames, rate=Fraction(24)):
+    """Write frames as tracked videos are; return the path."""
+    with VideoWriter(path, rate=rate, size=frames[0].shape[:2]) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
 
 
 CONTAINERS = {

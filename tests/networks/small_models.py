@@ -1,7 +1,5 @@
 """Small models of every method, and their inputs."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

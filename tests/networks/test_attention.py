@@ -1,7 +1,5 @@
 """Attention against its definition, token by token: the plain modules and the fast ones, with gradients."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

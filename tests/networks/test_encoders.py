@@ -1,7 +1,5 @@
 """The encoders' contract: strides, channels, frozen norms, frozen stages."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Optimized models against plain ones: tracking in float32 and bfloat16, and training."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from itertools import islice
 

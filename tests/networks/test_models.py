@@ -1,7 +1,5 @@
 """Models of all papers: shapes, batches, identities, first weights, ablations, and settings that are refused."""
 
-from __future__ import annotations
-
 import doctest
 
 import pytest
@@ -150,26 +148,23 @@ def test_sine_positions_distinguish_tokens(sine):
     assert torch.allclose(seen[0][:, order], seen[1], atol=1e-5) != sine
 
 
-@pytest.mark.parametrize(
-    ("stages", "others", "words"),
-    [
-        ([], {}, ["model.stages must hold at least one stage"]),
-        ([{"stride": 8}], {}, ["strides must begin with 16", "[8]"]),
-        ([{"stride": 16}, {"stride": 4}, {"stride": 8}], {}, ["coarse to fine", "[16, 4, 8]"]),
-        ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.1.stride must be one of 16, 8, 4", "12"]),
-        ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0.depth", "at least 1"]),
-        ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
-        ([{"dim": 128}], {}, ["model.stages.0.dim", "model.dim 256", "128"]),
-        ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1.dim 64", "heads", "got 3"]),
-        ([{"heads": 0}], {}, ["model.stages.0.heads", "at least 1", "0"]),
-        ([{}, {"stride": 8, "memory_stride": 0}], {}, ["model.stages.1.memory_stride", "at least 1", "0"]),
-        ([{}, {"stride": 8, "self_stride": -2}], {}, ["model.stages.1.self_stride", "-2"]),
-        ([{}, {"stride": 8, "identity_stride": 4}], {}, ["identity_stride", "at least stride 8", "4"]),
-        ([{}, {"stride": 8, "identity_stride": 12}], {}, ["identity_stride", "16, 8, 4", "12"]),
-        ([{"feedforward": 100}], {}, ["model.stages.0.feedforward", "multiple of 32", "100"]),
-        ([{}], {"dim": 24}, ["model.dim", "multiple of 16", "24"]),
-    ],
-)
+@pytest.mark.parametrize(("stages", "others", "words"), [
+    ([], {}, ["model.stages must hold at least one stage"]),
+    ([{"stride": 8}], {}, ["strides must begin with 16", "[8]"]),
+    ([{"stride": 16}, {"stride": 4}, {"stride": 8}], {}, ["coarse to fine", "[16, 4, 8]"]),
+    ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.1.stride must be one of 16, 8, 4", "12"]),
+    ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0.depth", "at least 1"]),
+    ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
+    ([{"dim": 128}], {}, ["model.stages.0.dim", "model.dim 256", "128"]),
+    ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1.dim 64", "heads", "got 3"]),
+    ([{"heads": 0}], {}, ["model.stages.0.heads", "at least 1", "0"]),
+    ([{}, {"stride": 8, "memory_stride": 0}], {}, ["model.stages.1.memory_stride", "at least 1", "0"]),
+    ([{}, {"stride": 8, "self_stride": -2}], {}, ["model.stages.1.self_stride", "-2"]),
+    ([{}, {"stride": 8, "identity_stride": 4}], {}, ["identity_stride", "at least stride 8", "4"]),
+    ([{}, {"stride": 8, "identity_stride": 12}], {}, ["identity_stride", "16, 8, 4", "12"]),
+    ([{"feedforward": 100}], {}, ["model.stages.0.feedforward", "multiple of 32", "100"]),
+    ([{}], {"dim": 24}, ["model.dim", "multiple of 16", "24"]),
+])  # fmt: skip
 def test_invalid_stages_rejected(stages, others, words):
     with pytest.raises(InputError) as error:
         build_config({"model": {"stages": stages, **others}}, "mine.yaml")
@@ -184,32 +179,26 @@ def test_schema_lists_all_methods_and_encoders():
     assert {*ENCODER_CLASSES, "swin_base"} == {*schema.ENCODERS}
 
 
-@pytest.mark.parametrize(
-    ("method", "setting", "message"),
-    [
-        ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; .*use aot_rmem, deaot_rmem"),
-        ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; .*use msdeaot, paot"),
-        ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; .*use paot"),
-        ("aot", {"shared": True}, "shared: aot has no such setting; .*use aost"),
-        ("deaot", {"heads": 4}, "heads: deaot has no such setting; .*use aot"),
-        ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; .*use aot, deaot"),
-        ("deaot", {"window": 0}, "window must be odd, or 0 for none with aot, got 0"),
-    ],
-)
+@pytest.mark.parametrize(("method", "setting", "message"), [
+    ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; .*use aot_rmem, deaot_rmem"),
+    ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; .*use msdeaot, paot"),
+    ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; .*use paot"),
+    ("aot", {"shared": True}, "shared: aot has no such setting; .*use aost"),
+    ("deaot", {"heads": 4}, "heads: deaot has no such setting; .*use aot"),
+    ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; .*use aot, deaot"),
+    ("deaot", {"window": 0}, "window must be odd, or 0 for none with aot, got 0"),
+])  # fmt: skip
 def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
     with pytest.raises(InputError, match=message):
         ModelConfig(method, stages=[StageConfig(**setting)])
 
 
-@pytest.mark.parametrize(
-    ("method", "stages", "message"),
-    [
-        ("aot", [(16, 1), (8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
-        ("msdeaot", [(16, 1), (8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
-        ("msdeaot", [(16, 1), (8, 1), (4, 1)], r"model.stages.2.depth must be 0 with msdeaot, got 1"),
-        ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth: 0"),
-    ],
-)
+@pytest.mark.parametrize(("method", "stages", "message"), [
+    ("aot", [(16, 1), (8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
+    ("msdeaot", [(16, 1), (8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
+    ("msdeaot", [(16, 1), (8, 1), (4, 1)], r"model.stages.2.depth must be 0 with msdeaot, got 1"),
+    ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth: 0"),
+])  # fmt: skip
 def test_stages_of_no_paper_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):
         ModelConfig(method, stages=[StageConfig(*stage) for stage in stages])

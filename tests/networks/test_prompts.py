@@ -11,7 +11,6 @@ from aotlab.networks.fast.optimize import optimize
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.published import to_published
 
 
 def settings(blocks):
@@ -65,8 +64,3 @@ def test_file_without_prompts_keeps_prompt_network(tmp_path):
     fresh = {key: tensor.clone() for key, tensor in model.prompts.state_dict().items()}
     load_weights(model, path, "aott")
     assert all(torch.equal(tensor, fresh[key]) for key, tensor in model.prompts.state_dict().items())
-
-
-def test_published_names_have_no_prompts(prompted):
-    assert not any("prompts" in key for key in to_published(prompted))
-    assert to_published(prompted).keys() == to_published(build_model(settings(0).model)).keys()

@@ -4,13 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import graphs, verify
 from aotlab.engine.export.verify import Agreement
-from aotlab.media.masks import write_mask
 from aotlab.tools.export import main
+from tests.drawn_clips import write_masks, write_plain
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
@@ -28,35 +27,27 @@ def save_clip(tmp_path):
     """A function that writes masks, and black frames, of a clip; returns the arguments of its export in int8."""
 
     def save(*masks):
-        folders = [tmp_path / "frames", tmp_path / "masks"]
-        for folder in folders:
-            folder.mkdir()
-        for index, mask in enumerate(masks):
-            Image.new("RGB", (49, 33)).save(folders[0] / f"{index}.png")
-            write_mask(folders[1] / f"{index}.png", mask)
-        return ["--precision", "int8", "--calibrate", *map(str, folders)]
+        frames = write_plain(tmp_path / "frames", len(masks), (33, 49))
+        return [
+            "--precision",
+            "int8",
+            "--calibrate",
+            str(frames),
+            str(write_masks(tmp_path / "masks", masks)),
+        ]
 
     return save
 
 
-@pytest.mark.parametrize(
-    ("difference", "equal", "regions", "precision", "message"),
-    [
-        (0.0, 0.5, (0.5, 0.5), "float32", ""),
-        (float("nan"), 0.5, (0.5, 0.5), "float32", "expected at most 0.001"),
-        (0.5, 0.5, (0.495, 0.5), "int8", ""),
-        (
-            0.5,
-            0.5,
-            (0.47, 0.5),
-            "int8",
-            "J is 3.0 points below PyTorch's, expected at most 1; calibrate with",
-        ),
-        (0.5, 0.5, (float("nan"), 0.5), "int8", "J is nan points below"),
-    ],
-)
+@pytest.mark.parametrize(("difference", "region", "precision", "message"), [
+    (0.0, 0.5, "float32", ""),
+    (float("nan"), 0.5, "float32", "expected at most 0.001"),
+    (0.5, 0.495, "int8", ""),
+    (0.5, 0.47, "int8", "J is 3.0 points below PyTorch's, expected at most 1; calibrate with"),
+    (0.5, float("nan"), "int8", "J is nan points below"),
+])  # fmt: skip
 def test_differing_graphs_stop_export(
-    tmp_path, capsys, monkeypatch, save_clip, difference, equal, regions, precision, message
+    tmp_path, capsys, monkeypatch, save_clip, difference, region, precision, message
 ):
     (tmp_path / "out").mkdir()
     clips = []
@@ -66,7 +57,7 @@ def test_differing_graphs_stop_export(
 
     def verify_export(*args, clip, **settings):
         clips.append(clip)
-        return Agreement(difference, equal, *regions, 0.1, 0.1)
+        return Agreement(difference, 0.5, region, 0.5, 0.1, 0.1)
 
     monkeypatch.setattr(verify, "verify_export", verify_export)
     more = save_clip(*[np.eye(33, 49, dtype=np.uint8)] * 3) if precision == "int8" else []
@@ -78,18 +69,13 @@ def test_differing_graphs_stop_export(
     assert [len(clip) for clip in clips] == [3 if precision == "int8" else 12]
 
 
-@pytest.mark.parametrize(
-    ("masks", "message"),
-    [
-        ([np.eye(33, 49, dtype=np.uint8)], "expected masks for at least 2 frames"),
-        ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
-        ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "1.png"),
-    ],
-)
-def test_bad_calibration_clips_rejected(tmp_path, capsys, save_clip, masks, message):
-    assert main([*TINY, "--output", str(tmp_path / "out"), *save_clip(*masks)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
+@pytest.mark.parametrize(("masks", "message"), [
+    ([np.eye(33, 49, dtype=np.uint8)], "expected masks for at least 2 frames"),
+    ([np.zeros((33, 49), np.uint8)] * 2, "the first mask has no objects; start with one that has"),
+    ([np.eye(33, 49, dtype=np.uint8), np.eye(3, dtype=np.uint8)], "00001.png"),
+])  # fmt: skip
+def test_bad_calibration_clips_rejected(tmp_path, refuse, save_clip, masks, message):
+    assert message in refuse(main, *TINY, "--output", tmp_path / "out", *save_clip(*masks))
     assert not (tmp_path / "out").exists()
 
 
@@ -98,40 +84,24 @@ def test_settings_are_shown_as_they_will_be(capsys):
     assert "policy: bounded_fifo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ([], "--output: missing"),
-        (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
-        (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-        (
-            ["--output", "out", "--provider", "foo"],
-            "Invalid value for '--provider': 'foo' is not one of 'cpu', 'cuda'",
-        ),
-        (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
-        (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
-        (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "no: no such file"),
-        (
-            ["--output", "out", "--provider", "coreml", "--verify"],
-            "provider coreml: not available in onnxruntime here",
-        ),
-    ],
-)
-def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, more, message):
+@pytest.mark.parametrize(("more", "message"), [
+    ([], "--output: missing"),
+    (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
+    (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
+    (["--output", "out", "--provider", "foo"], "'--provider': 'foo' is not one of 'cpu', 'cuda'"),
+    (["--output", "out", "--precision", "int8"], "--calibrate FRAMES MASKS: give both or neither"),
+    (["--output", "out", "--calibrate", ".", "."], "--calibrate FRAMES MASKS: give both or neither"),
+    (["--output", "out", "--precision", "int8", "--calibrate", "no", "."], "no: no such file"),
+    (["--output", "out", "--provider", "coreml", "--verify"], "coreml: not available in onnxruntime here"),
+])  # fmt: skip
+def test_invalid_line_rejected(tmp_path, monkeypatch, refuse, more, message):
     monkeypatch.chdir(tmp_path)
     given = [] if "--checkpoint" in more else TINY
-    assert main([*given, *more]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert message in lines[0]
+    assert message in refuse(main, *given, *more)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        "aotlab.utils.errors.find_spec", lambda name: None if name == "aotlab_runtime" else name
-    )
-    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == 2
-    assert capsys.readouterr().err.endswith(
-        "aotlab_runtime must be installed for this; pip install ./runtime in a checkout\n"
-    )
+def test_missing_runtime_names_its_folder(tmp_path, monkeypatch, refuse):
+    monkeypatch.setattr("aotlab.utils.errors.find_spec", lambda name: name != "aotlab_runtime" or None)
+    line = refuse(main, *TINY, "--output", tmp_path / "out", "--verify")
+    assert line.endswith("aotlab_runtime must be installed for this; pip install ./runtime in a checkout")

@@ -3,16 +3,15 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from tests.drawn_clips import draw_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 KILLED = """
 import importlib, os, signal, sys
 import torch

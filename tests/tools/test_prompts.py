@@ -21,6 +21,7 @@ from aotlab.utils.errors import InputError
 from aotlab.video.job import Job
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions, track
+from tests.drawn_clips import write_images
 from tests.segment_by_color import segment_by_color
 from tests.tools.track.runs import Repeater
 
@@ -40,11 +41,7 @@ def segmenter(monkeypatch):
 
 @pytest.fixture
 def video(tmp_path):
-    folder = tmp_path / "clip"
-    folder.mkdir()
-    for index in range(LENGTH):
-        Image.fromarray(COLOURS[LABELS]).save(folder / f"{index:05d}.png")
-    return folder
+    return write_images(tmp_path / "clip", [COLOURS[LABELS]] * LENGTH)
 
 
 @pytest.fixture
@@ -85,12 +82,6 @@ def test_forced_run_replaces_masks_of_earlier_prompts(run, tmp_path):
     assert not drawn.exists()
 
 
-def test_prompt_on_a_frame_with_a_mask_rejected(run, tmp_path, capsys):
-    write_mask(tmp_path / "first.png", LABELS)
-    assert run("--mask", str(tmp_path / "first.png"), "--box", ":3=3,3,14,14", "--dry-run") == 2
-    assert "prompt of frame 0: the frame has a mask; draw its objects there" in capsys.readouterr().err
-
-
 def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     mask = tmp_path / "out" / "given" / "00000.png"
     assert run("--point", "10,10") == 0
@@ -103,26 +94,19 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     [
         (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
         (["--box", "300,300,20,20"], "outside the image"),
-        (
-            ["--start", "3", "--box", "1:1=3,3,14,14"],
-            "box or point of frame 1 (for object 1 write :1=): not a frame to track; give one from 3 to 5",
-        ),
-        (
-            ["--box", "99=3,3,14,14"],
-            "box or point of frame 99 (for object 99 write :99=): not a frame to track",
-        ),
+        (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: the frame has a mask; draw"),
+        (["--start", "3", "--box", "1:1=3,3,14,14"],
+         "frame 1 (for object 1 write :1=): not a frame to track; give one from 3 to 5"),
+        (["--box", "99=3,3,14,14"], "box or point of frame 99 (for object 99 write :99=): not a frame to track"),
         (["--box", "3,3,14,14", "--class", "cat,dog"], "class cat,dog: expected one name for each object"),
-        (
-            ["--box", "3", "3", "14", "14"],
-            "--box: applies to a single video; use the column box of --jobs, or separate values by commas",
-        ),
+        (["--box", "3", "3", "14", "14"],
+         "--box: applies to a single video; use the column box of --jobs, or separate values by commas"),
     ],
-)
-def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
-    assert run(*options) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert words in lines[0]
+)  # fmt: skip
+def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, options, words):
+    write_mask(tmp_path / "first.png", LABELS)
+    monkeypatch.chdir(tmp_path)
+    assert words in refuse(lambda line: run(*line), *options)
 
 
 def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, capsys):
@@ -211,9 +195,8 @@ def test_image_of_16_bits_is_masked_as_its_folder_is(tmp_path):
     (tmp_path / "deep").mkdir()
     for path in (tmp_path / "one16.png", tmp_path / "deep" / "one16.png"):
         cv2.imwrite(str(path), COLOURS[LABELS].astype(np.uint16)[..., ::-1] * 200)
-        assert (
-            mask_cli.main([str(path if path.parent == tmp_path else path.parent), "--box", "3,3,14,14"]) == 0
-        )
+        source = path if path.parent == tmp_path else path.parent
+        assert mask_cli.main([str(source), "--box", "3,3,14,14"]) == 0
     labels = read_mask(tmp_path / "one16.mask.png")
     assert (labels == (LABELS == 1)).all()
     assert (labels == read_mask(tmp_path / "deep.mask.png")).all()
@@ -240,10 +223,9 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
         (["clip/00003.png", "--box", "9,3,14,14", "--segmenter-plugin", "sam"], "segmenter sam: not installed"),
     ],
 )  # fmt: skip
-def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, capsys, line, words):
+def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, refuse, line, words):
     monkeypatch.chdir(tmp_path)
-    assert mask_cli.main(line) == 2
-    assert words in capsys.readouterr().err
+    assert words in refuse(mask_cli.main, *line)
     assert [path.name for path in tmp_path.iterdir()] == ["clip"]
 
 
@@ -253,10 +235,9 @@ def test_working_directory_is_masked_beside_it(video, monkeypatch):
     assert (read_mask(video.parent / "clip.mask.png") == (LABELS == 1)).all()
 
 
-def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, capsys):
+def test_mask_command_replaces_both_outputs_or_none(video, tmp_path, refuse):
     write_mask(tmp_path / "x.mask.png", LABELS)
     (tmp_path / "x.overlay.jpg").mkdir()
-    line = [str(video), "--box", "3,3,14,14", "--output", str(tmp_path / "x.mask.png"), "--force"]
-    assert mask_cli.main(line) == 2
-    assert "x.overlay.jpg: exists and is not a regular file" in capsys.readouterr().err
+    line = [video, "--box", "3,3,14,14", "--output", tmp_path / "x.mask.png", "--force"]
+    assert "x.overlay.jpg: exists and is not a regular file" in refuse(mask_cli.main, *line)
     assert (read_mask(tmp_path / "x.mask.png") == LABELS).all()

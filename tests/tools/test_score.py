@@ -13,6 +13,7 @@ from aotlab.media.job_record import JobRecord, write_job_record
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.score import main
 from tests import miniatures
+from tests.drawn_clips import write_images, write_masks
 from tests.limits import limit_file_size
 
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
@@ -90,13 +91,12 @@ def test_several_folders_are_compared_in_one_table(davis, tmp_path, capsys, capl
     assert main([*line, "--worst", "1", "--force"]) == 2
 
 
-def test_folders_without_a_common_sequence_rejected(davis, tmp_path, capsys):
+def test_folders_without_a_common_sequence_rejected(davis, tmp_path, refuse):
     other = tmp_path / "other"
     shutil.copytree(tmp_path / "results", other)
     (other / "bear" / "00001.png").unlink()
     (tmp_path / "results" / "camel" / "00001.png").unlink()
-    assert main([*davis, str(other), "--workers", "1"]) == 2
-    assert "no sequence is scored in all 2 folders" in capsys.readouterr().err
+    assert "no sequence is scored in all 2 folders" in refuse(main, *davis, other, "--workers", "1")
 
 
 def test_full_disk_ends_a_scoring_with_its_table_printed(davis, tmp_path, capsys):
@@ -139,38 +139,31 @@ def test_bad_prediction_fails_its_sequence_alone(davis, tmp_path, caplog):
     assert "00002.png" in record.getMessage()
 
 
-def refused(capsys, options):
-    """The one line on stderr of a run that ends with status 2."""
-    assert main(options) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    return line
-
-
-def test_results_of_something_else_rejected(davis, tmp_path, capsys):
-    line = refused(capsys, [*davis, "--results", str(tmp_path / "root")])
+def test_results_of_something_else_rejected(davis, tmp_path, refuse):
+    line = refuse(main, *davis, "--results", tmp_path / "root")
     assert "root: contains no results of the 2 sequences; expected" in line
     assert "bear/<frame>.png" in line
 
 
-def test_absent_truth_rejected(davis, tmp_path, capsys):
+def test_absent_truth_rejected(davis, tmp_path, refuse):
     for path in (tmp_path / "root" / "Annotations").rglob("*.png"):
         if path.stem != "00000":
             path.unlink()
-    assert "only the first-frame masks are public; expected annotations" in refused(capsys, davis)
+    assert "only the first-frame masks are public; expected annotations" in refuse(main, *davis)
 
 
 @pytest.mark.parametrize(("name", "split"), [("vost", "test"), ("mose", "val"), ("lvosv2", "test")])
-def test_server_split_names_submit(name, split, tmp_path, capsys):
+def test_server_split_names_submit(name, split, tmp_path, refuse):
     getattr(miniatures, f"make_{name}")(tmp_path)
-    given = ["--dataset", name, "--root", str(tmp_path), "--split", split]
-    line = refused(capsys, [*given, "--results", str(tmp_path / "x")])
+    given = ["--dataset", name, "--root", tmp_path, "--split", split]
+    line = refuse(main, *given, "--results", tmp_path / "x")
     assert f"the annotations of {name} {split} are not public" in line
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
 
 @pytest.mark.parametrize("options", [["--workers", "0"], ["--draw-worst", "worst"]])
-def test_bad_options_rejected(davis, capsys, options):
-    assert options[0] in refused(capsys, [*davis, *options])
+def test_bad_options_rejected(davis, refuse, options):
+    assert options[0] in refuse(main, *davis, *options)
 
 
 def test_objects_in_folders_of_their_own_are_drawn_too(tmp_path, capsys):
@@ -190,20 +183,16 @@ def test_object_without_a_frame_to_draw_is_listed(tmp_path, capsys):
     assert main([*options, "--workers", "1"]) == 0
     lines = capsys.readouterr().out.split("worst J&F:\n")[1].splitlines()
     assert lines[0].split(maxsplit=4) == ["1", "0.0", "7K7WVzGG", "2", "no frame to draw"]
-    assert [path.name for path in sorted((tmp_path / "worst").iterdir())] == [
-        Path(line.split()[-1]).name for line in lines[1:]
-    ]
+    drawn = [path.name for path in sorted((tmp_path / "worst").iterdir())]
+    assert drawn == [Path(line.split()[-1]).name for line in lines[1:]]
 
 
 def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     mask = np.zeros((24, 32), np.uint8)
     mask[4:12, 6:20] = 255
-    for index in range(4):
-        for kind, name in (("JPEGImages", "jpg"), ("Annotations", "png")):
-            path = tmp_path / "root" / kind / "clip" / f"{index:05d}.{name}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask).save(path)
-        write_mask(tmp_path / "results" / "clip" / f"{index:05d}.png", mask // 255)
+    for kind, form in (("JPEGImages", "{:05d}.jpg"), ("Annotations", "{:05d}.png")):
+        write_images(tmp_path / "root" / kind / "clip", [mask] * 4, form)
+    write_masks(tmp_path / "results" / "clip", [mask // 255] * 4)
     places = ["--root", str(tmp_path / "root"), "--results", str(tmp_path / "results")]
     options = ["--dataset", "folder", *places]
     assert main([*options, "--workers", "1"]) == 0
@@ -246,7 +235,7 @@ def test_one_result_is_scored_against_one_folder(davis, tmp_path):
 @pytest.mark.parametrize(
     "line", ["--split x", "--root x", "--sequence x", "--new-objects", "--dataset davis2017 --root x"]
 )
-def test_option_of_benchmarks_beside_annotations_rejected(tmp_path, capsys, line):
-    message = refused(capsys, [str(tmp_path), "--annotations", str(tmp_path), *line.split()])
+def test_option_of_benchmarks_beside_annotations_rejected(tmp_path, refuse, line):
+    message = refuse(main, tmp_path, "--annotations", tmp_path, *line.split())
     words = "--annotations: scores one video; leave out --dataset"
     assert (words if "dataset" in line else f"{line.split()[0]}: has no effect without --dataset") in message

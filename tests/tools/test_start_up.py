@@ -5,15 +5,14 @@ import runpy
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.main import COMMANDS
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {
     "torch", "torchvision", "timm", "numpy", "cv2", "PIL", "scipy", "matplotlib", "av", "yaml", "tqdm",
     "pycocotools", "tensorboard", "onnx", "onnxruntime", "safetensors",

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.benchmark.vot import VotSession, fit_mask, serve
-from aotlab.tools.main import main
-from tests.tools.painting_tracker import SIZE, PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
+
+SIZE = (120, 160)
 
 
 def disc(row, column, radius):
@@ -29,10 +30,7 @@ def test_objects_keep_the_order_in_which_they_are_given():
     session = VotSession(tracker)
     large, small, late = disc(60, 60, 40), disc(60, 70, 10), disc(100, 140, 9)
     found, confidence = session.step(frame(), [small, large])
-    assert [mask.tolist() for mask in found] == [
-        small.tolist(),
-        large.tolist(),
-    ]  # as given, though they overlap
+    assert [mask.tolist() for mask in found] == [small.tolist(), large.tolist()]  # though they overlap
     assert len(confidence) == 2
     found, _ = session.step(frame())
     assert (found[0] == small).all()
@@ -102,7 +100,7 @@ def test_requests_get_masks_and_confidences(tmp_path):
 SERVER = """
 import trax
 from aotlab.engine.benchmark.vot import COLOR, serve
-from tests.tools.painting_tracker import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOR], tracker_name="painting", multiobject=True)
 serve(server, PaintingTracker(), trax.Mask.create)
 server.quit()
@@ -132,11 +130,3 @@ def test_trax_session_handles_boxes_and_late_objects(tmp_path):
         assert found[1][1] == {"confidence": "0.9000"}
         client.quit()
         assert process.wait(60) == 0
-
-
-def test_missing_trax_names_extra(monkeypatch, capsys):
-    monkeypatch.setattr(
-        "aotlab.utils.errors.list_extra_modules", lambda: {"vot": ("trax_that_is_not_there",)}
-    )
-    assert main(["vot"]) == 2
-    assert "pip install 'aotlab[vot]'" in capsys.readouterr().err

@@ -1,10 +1,13 @@
 """Devices by name, and threads left to helpers."""
 
+import warnings
+
 import pytest
 import torch
 
 from aotlab.utils import devices
 from aotlab.utils.devices import THREAD_VARIABLES, list_devices, pick_device, reserve_cores
+from aotlab.utils.environment import MPS_FALLBACK, enable_mps_fallback
 from aotlab.utils.errors import InputError
 
 
@@ -41,3 +44,18 @@ def test_unusable_device_names_the_usable_ones(name):
     assert sentence.startswith(f"device {name}: ")
     assert f"this machine has {', '.join(list_devices())}" in sentence
     assert len(sentence) < 300
+
+
+def test_mps_falls_back_with_one_warning(monkeypatch, caplog):
+    environ: dict[str, str] = {}
+    enable_mps_fallback(environ)
+    assert environ[MPS_FALLBACK] == "1"
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, device: empty(*size))
+    with warnings.catch_warnings(record=True) as caught:
+        assert devices.pick_device("mps").type == "mps"
+        for operation in ("aten::a", "aten::b"):
+            words = f"The operator '{operation}' is not currently supported on the MPS backend"
+            warnings.warn(words, stacklevel=1)
+    assert caught == []
+    assert caplog.text.count("run on the CPU") == 1

@@ -4,14 +4,13 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.utils.distributed import SHARD_VARIABLES, Shard, assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
 
@@ -25,24 +24,18 @@ def join(monkeypatch, values):
         pass
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two: not a whole number of 1 or more"),
-        ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: not a whole number of 1 or more"),
-        ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: not a whole number of 1 or more"),
-        ({"WORLD_SIZE": ""}, "WORLD_SIZE=: not a whole number of 1 or more"),
-        ({"WORLD_SIZE": "2"}, "LOCAL_RANK=: not a whole number of 0 or more"),
-        ({"WORLD_SIZE": "2", "LOCAL_RANK": "0"}, "RANK=: not a whole number of 0 or more"),
-        (
-            {"WORLD_SIZE": "2", "LOCAL_RANK": "x", "RANK": "0"},
-            "LOCAL_RANK=x: not a whole number of 0 or more",
-        ),
-        ({"WORLD_SIZE": "2", "LOCAL_RANK": "0", "RANK": "2"}, "RANK=2 of WORLD_SIZE=2 ranks"),
-        ({**TWO, "MASTER_PORT": "port"}, "127.0.0.1:port: the processes cannot join there"),
-        (TWO, "127.0.0.1:MASTER_PORT: the processes cannot join there"),
-    ],
-)
+@pytest.mark.parametrize(("values", "words"), [
+    ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two: not a whole number of 1 or more"),
+    ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: not a whole number of 1 or more"),
+    ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: not a whole number of 1 or more"),
+    ({"WORLD_SIZE": ""}, "WORLD_SIZE=: not a whole number of 1 or more"),
+    ({"WORLD_SIZE": "2"}, "LOCAL_RANK=: not a whole number of 0 or more"),
+    ({"WORLD_SIZE": "2", "LOCAL_RANK": "0"}, "RANK=: not a whole number of 0 or more"),
+    ({"WORLD_SIZE": "2", "LOCAL_RANK": "x", "RANK": "0"}, "LOCAL_RANK=x: not a whole number of 0 or more"),
+    ({"WORLD_SIZE": "2", "LOCAL_RANK": "0", "RANK": "2"}, "RANK=2 of WORLD_SIZE=2 ranks"),
+    ({**TWO, "MASTER_PORT": "port"}, "127.0.0.1:port: the processes cannot join there"),
+    (TWO, "127.0.0.1:MASTER_PORT: the processes cannot join there"),
+])  # fmt: skip
 def test_invalid_torchrun_environment_rejected(values, words, monkeypatch):
     with pytest.raises(InputError) as caught:
         join(monkeypatch, values)
@@ -114,33 +107,27 @@ def no_shard(monkeypatch):
             monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize(
-    ("values", "shard"),
-    [
-        ({"RANK": "2", "WORLD_SIZE": "4"}, (2, 4)),
-        (SLURM_ARRAY | {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (2, 4)),
-        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "8"}, (3, 8)),
-        ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5"}, (1, 5)),
-    ],
-)
+@pytest.mark.parametrize(("values", "shard"), [
+    ({"RANK": "2", "WORLD_SIZE": "4"}, (2, 4)),
+    (SLURM_ARRAY | {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (2, 4)),
+    ({"SLURM_PROCID": "3", "SLURM_NTASKS": "8"}, (3, 8)),
+    ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "5"}, (1, 5)),
+])  # fmt: skip
 def test_shard_is_read_from_environment(values, shard, no_shard, monkeypatch):
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     assert Shard.parse("auto") == Shard(*shard)
 
 
-@pytest.mark.parametrize(
-    ("text", "values", "words"),
-    [
-        ("4/4", {}, "I from 0 to N-1"),
-        ("1/2/3", {}, "expected I/N"),
-        ("auto", {}, "auto: expected I/N .*, in a job of Slurm"),
-        ("auto", {"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETIONS=: not a whole number; set it"),
-        ("auto", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_COUNT=: not a whole number; set it"),
-        ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_MIN": "x"}, "SLURM_ARRAY_TASK_MIN=x: not a whole number"),
-        ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "found 4/4"),
-    ],
-)
+@pytest.mark.parametrize(("text", "values", "words"), [
+    ("4/4", {}, "I from 0 to N-1"),
+    ("1/2/3", {}, "expected I/N"),
+    ("auto", {}, "auto: expected I/N .*, in a job of Slurm"),
+    ("auto", {"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETIONS=: not a whole number; set it"),
+    ("auto", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_COUNT=: not a whole number; set it"),
+    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_MIN": "x"}, "SLURM_ARRAY_TASK_MIN=x: not a whole number"),
+    ("auto", SLURM_ARRAY | {"SLURM_ARRAY_TASK_ID": "9"}, "found 4/4"),
+])  # fmt: skip
 def test_invalid_shard_rejected(text, values, words, no_shard, monkeypatch):
     for name, value in values.items():
         monkeypatch.setenv(name, value)

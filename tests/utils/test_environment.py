@@ -3,10 +3,10 @@
 import logging
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.utils.environment import (
     SPIN_COUNT,
     SPIN_VARIABLES,
@@ -46,16 +46,10 @@ def test_spin_count_is_set_unless_the_user_did():
         assert environ == {name: "something"}
 
 
-def test_environment_loads_no_pytorch():
-    code = "import sys, aotlab.utils.environment; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def test_freed_memory_is_reused():
     if not keep_freed_memory():
         pytest.skip("the C library is not glibc")
-    root = Path(__file__).resolve().parents[2]
-    run = subprocess.run([sys.executable, "-c", SCRIPT], cwd=root, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True)
     usual, kept = map(int, run.stdout.split())
     assert usual >= HUGE_PAGES
     assert kept < HUGE_PAGES / 4  # the interpreter's own

@@ -159,7 +159,7 @@ def test_digest_follows_links_and_refuses_pipes(tmp_path):
 def test_text_in_another_encoding_rejected(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"bear\n\xff\xfe\n")
     with pytest.raises(
-        InputError, match=r"list\.txt: not readable as text \(.* in position 5: .*\); one name a line"
+        InputError, match=r"list\.txt: not readable as text \(.* position 5: .*\); one name a line"
     ):
         read_text(tmp_path / "list.txt", "one name a line")
 
@@ -175,43 +175,26 @@ def test_samples_cover_both_ends_of_a_file(tmp_path, size):
         digests.add(digest_samples(path))
     path.write_bytes(bytes(size + 1))
     digests.add(digest_samples(path))
-    assert len(digests) == {0: 2, 2**20: 4}.get(
-        size, 5
-    )  # the middle of a large file lies between two samples
+    # the middle of a large file lies between two samples
+    assert len(digests) == {0: 2, 2**20: 4}.get(size, 5)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo")])
-def test_errors_that_no_file_causes_are_not_bad_input(error):
-    with pytest.raises(type(error)), reading("file"):
+@pytest.mark.parametrize("error", [
+    KeyError("images"), ValueError("x"), TypeError("x"), OSError("x"), AttributeError("x"),
+    MemoryError(), ModuleNotFoundError("pycocotools"), NameError("typo"),
+])  # fmt: skip
+def test_only_errors_that_a_file_causes_are_bad_input(error):
+    of_file = isinstance(error, KeyError | ValueError | TypeError | OSError | AttributeError)
+    with pytest.raises(InputError if of_file else type(error)) as raised, reading("file"):
         raise error
+    assert str(raised.value).startswith("file: not readable") == of_file
 
 
-def test_value_of_another_type_in_a_file_is_bad_input():
-    with pytest.raises(InputError, match="'list' object has no attribute 'get'"), reading("file"):
-        [].get("images")
-
-
-@pytest.mark.parametrize("error", [KeyError("images"), ValueError("x"), TypeError("x"), OSError("x")])
-def test_errors_that_a_file_causes_are_bad_input(error):
-    with pytest.raises(InputError, match=r"^file: not readable"), reading("file"):
-        raise error
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("clip.mp4", "clip.txt"),
-        ("folder.d", "folder.d.txt"),
-        (".", "../{}.txt"),
-        ("..", "../../{}.txt"),
-        ("/", "/.txt"),
-    ],
-)
+@pytest.mark.parametrize(("name", "expected"), [
+    ("clip.mp4", "clip.txt"), ("folder.d", "folder.d.txt"), (".", "../{}.txt"), ("..", "../../{}.txt"), ("/", "/.txt"),
+])  # fmt: skip
 def test_sibling_path_of_a_file_or_folder(tmp_path, monkeypatch, name, expected):
     (tmp_path / "folder.d" / "inner").mkdir(parents=True)
-    if "{}" in expected:
-        monkeypatch.chdir(tmp_path / "folder.d" / "inner")
-    else:
-        monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path / "folder.d" / "inner" if "{}" in expected else tmp_path)
     folder = Path(name).resolve().name
     assert sibling_path(Path(name), ".txt").resolve() == Path(expected.format(folder)).resolve()

@@ -12,26 +12,19 @@ class Terminal(io.StringIO):
         return True
 
 
-def painted(monkeypatch, stream):
+def painted(monkeypatch, stream, count=500):
     monkeypatch.setattr(sys, "stderr", stream)
-    with progress_bar(500, unit="frame", title="tracking") as bar:
-        for _ in range(500):
+    with progress_bar(count, unit="frame", title="tracking") as bar:
+        for _ in range(count):
             bar.update()
     return stream.getvalue()
 
 
-def test_terminal_gets_a_bar_and_the_log_file_of_a_long_run_few_lines(monkeypatch):
+def test_terminal_gets_a_bar_and_a_log_file_few_lines(monkeypatch):
     assert "\r" in painted(monkeypatch, Terminal())
+    assert painted(monkeypatch, io.StringIO(), 0) == ""
     assert painted(monkeypatch, io.StringIO()) == ""
     monkeypatch.setattr(progress, "LINE_SECONDS", 1e-9)
     text = painted(monkeypatch, io.StringIO())
     assert "\r" not in text
     assert "500/500" in text.splitlines()[-1]
-
-
-def test_nothing_to_do_has_no_bar(monkeypatch):
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    with progress_bar(0, unit="folder"):
-        pass
-    assert stream.getvalue() == ""

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking.options import TrackerOptions
@@ -13,12 +12,13 @@ from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
-from aotlab.utils.versioned_json import save_record, wrap
+from aotlab.utils.versioned_files import save_record, wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, JobList, claim_folder, write_summary
 from aotlab.video.digest import digest_inputs
 from aotlab.video.job import Job
 from aotlab.video.results import list_job_folders, start_record
 from aotlab.video.track import JobOptions
+from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 
 INPUTS = {"a": 1}
@@ -55,9 +55,7 @@ def test_tracker_options_resolve_names_when_read(monkeypatch):
 
 def test_job_of_another_process_keeps_its_record(output, tmp_path):
     frames, masks = draw_clip(3, 32, 48, seed=0)
-    for index, frame in enumerate(frames):
-        (tmp_path / "a").mkdir(exist_ok=True)
-        Image.fromarray(frame).save(tmp_path / "a" / f"{index:05d}.png")
+    write_images(tmp_path / "a", frames)
     write_mask(tmp_path / "a.png", masks[0])
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
     save_record(output / "a" / JOB_RECORD, replace(start_record(job), error="not finished"))

@@ -87,33 +87,27 @@ def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
     assert load_masks(["first.png", ":7=car.json"], video).annotations.class_names == {7: "car"}
 
 
-@pytest.mark.parametrize(
-    ("value", "frame", "file"),
-    [
-        ("C:odd:name.png", None, "C:odd:name.png"),
-        ("12:a:b.png", None, "12:a:b.png"),
-        ("12:3=b.png", 12, "b.png"),
-        ("12=a:b.png", 12, "a:b.png"),
-        ("3:2=memory://a.png", 3, "memory://a.png"),
-        (r"40=C:\x=y.png", 40, r"C:\x=y.png"),
-        ("./40=x.png", None, "./40=x.png"),
-    ],
-)
+@pytest.mark.parametrize(("value", "frame", "file"), [
+    ("C:odd:name.png", None, "C:odd:name.png"),
+    ("12:a:b.png", None, "12:a:b.png"),
+    ("12:3=b.png", 12, "b.png"),
+    ("12=a:b.png", 12, "a:b.png"),
+    ("3:2=memory://a.png", 3, "memory://a.png"),
+    (r"40=C:\x=y.png", 40, r"C:\x=y.png"),
+    ("./40=x.png", None, "./40=x.png"),
+])  # fmt: skip
 def test_only_a_leading_number_is_a_frame(value, frame, file):
     mask = parse_mask(value)
     assert (mask.frame, mask.value) == (frame, file)
 
 
-@pytest.mark.parametrize(
-    ("values", "within", "expected"),
-    [
-        (["first.png"], (), {0: 2}),
-        (["first.png"], (2, 3), {2: 2}),
-        (["4=late.png", "first.png"], (), {0: 2, 4: 3}),
-        (["several"], (), {1: 1, 3: 1}),
-        (["several"], (2, 4), {3: 1}),
-    ],
-)
+@pytest.mark.parametrize(("values", "within", "expected"), [
+    (["first.png"], (), {0: 2}),
+    (["first.png"], (2, 3), {2: 2}),
+    (["4=late.png", "first.png"], (), {0: 2, 4: 3}),
+    (["several"], (), {1: 1, 3: 1}),
+    (["several"], (2, 4), {3: 1}),
+])  # fmt: skip
 def test_masks_are_at_their_frames(video, masks, values, within, expected):
     found = load_masks(values, video, FrameSelection(video, *within))
     assert list(found) == list(expected)
@@ -121,31 +115,21 @@ def test_masks_are_at_their_frames(video, masks, values, within, expected):
     assert found.get(9) is None
 
 
-@pytest.mark.parametrize(
-    ("values", "within", "words"),
-    [
-        (["several", "3=late.png"], (), "frame 3 already has several"),
-        (
-            ["9=late.png"],
-            (),
-            r"mask 9=late.png \(for object 9 write :9=\): not a frame to track; give one from 0 to 4",
-        ),
-        (["9:1=late.png"], (), "mask 9:1=late.png: not a frame to track"),
-        (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
-        (["several"], (4,), "no mask for the frames to track"),
-        (["none.png"], (), "none.png"),
-        (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
-        (
-            ["cat.png", "3=dog.png"],
-            (),
-            r"mask 3=dog.png \(for object 3 write :3=\): .*; give 3:1=dog.png for the same object, or 3:2=dog.png",
-        ),
-        (["first.png", "0=late.png"], (), "one for each object, for example 0:2=late.png"),
-        ([":4=cat.png", ":4=dog.png"], (), "frame 0 already has cat.png"),
-        ([":0=cat.png"], (), "object ids are 1 to 65535"),
-        (["both.png", "1:2=both.png"], (), "mask 1:2=both.png: shows objects 1, 2; leave out :2"),
-    ],
-)
+@pytest.mark.parametrize(("values", "within", "words"), [
+    (["several", "3=late.png"], (), "frame 3 already has several"),
+    (["9=late.png"], (), r"mask 9=late.png \(for object 9 write :9=\): not a frame to track; give one from 0 to 4"),
+    (["9:1=late.png"], (), "mask 9:1=late.png: not a frame to track"),
+    (["0=late.png"], (1,), "mask 0=late.png: not a frame to track"),
+    (["several"], (4,), "no mask for the frames to track"),
+    (["none.png"], (), "none.png"),
+    (["cat.png", "dog.png"], (), "as is cat.png; give :1=dog.png for the same object, or"),
+    (["cat.png", "3=dog.png"], (),
+     r"mask 3=dog.png \(for object 3 write :3=\): .*; give 3:1=dog.png for the same object, or 3:2=dog.png"),
+    (["first.png", "0=late.png"], (), "one for each object, for example 0:2=late.png"),
+    ([":4=cat.png", ":4=dog.png"], (), "frame 0 already has cat.png"),
+    ([":0=cat.png"], (), "object ids are 1 to 65535"),
+    (["both.png", "1:2=both.png"], (), "mask 1:2=both.png: shows objects 1, 2; leave out :2"),
+])  # fmt: skip
 def test_invalid_masks_rejected(video, masks, tmp_path, values, within, words):
     write_mask(tmp_path / "both.png", labels(1) + np.roll(labels(2), 10, axis=0))
     with pytest.raises(InputError, match=words):
@@ -168,15 +152,12 @@ def test_file_names_number_frames(source, start, end, expected):
     assert frames.count == len(expected)
 
 
-@pytest.mark.parametrize(
-    ("start", "end", "by_name", "words"),
-    [
-        (9, None, False, "start 9: not a frame to track; give one from 0 to 4"),
-        (None, 5, False, "end 5: not a frame to track"),
-        (3, 2, False, "end 2: not a frame to track; give one from 3 to 4"),
-        (3, None, True, "start 3: no frame is numbered 3; its file names have 10 to 14"),
-    ],
-)
+@pytest.mark.parametrize(("start", "end", "by_name", "words"), [
+    (9, None, False, "start 9: not a frame to track; give one from 0 to 4"),
+    (None, 5, False, "end 5: not a frame to track"),
+    (3, 2, False, "end 2: not a frame to track; give one from 3 to 4"),
+    (3, None, True, "start 3: no frame is numbered 3; its file names have 10 to 14"),
+])  # fmt: skip
 def test_invalid_ranges_rejected(source, start, end, by_name, words):
     with pytest.raises(InputError, match=words):
         FrameSelection(source, start, end, by_name=by_name)
@@ -246,26 +227,20 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     assert len(decoded) < 20
 
 
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"masks": labels(1)}, "masks: expected files, as texts or paths; write an array with write_mask"),
-        ({"masks": [labels(1)]}, "masks: expected files"),
-        ({"classes": [1]}, 'classes: expected class names, such as \\["cat", ":2=dog"\\] or {1: "cat"'),
-        ({"classes": {1: 2}}, "classes: expected class names"),
-        ({"boxes": (True, 2, 30, 40)}, "box: expected text or numbers .*, got \\(True, 2"),
-        ({"points": [(1, float("nan"))]}, "point: expected text or numbers"),
-        (
-            {"segmenter": ("a", "b", "c")},
-            "segmenter: expected two ONNX files or the name of a plug-in, got 3",
-        ),
-        ({"overrides": {"memory.every": 2}}, "overrides: expected settings, such as"),
-        ({"end": "1"}, "end '1': expected the number of a frame, such as 100"),
-        ({"start": 1.5}, "start 1.5: expected the number of a frame"),
-        ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
-        ({"name": ""}, "name: '' is not a plain name"),
-    ],
-)
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"masks": labels(1)}, "masks: expected files, as texts or paths; write an array with write_mask"),
+    ({"masks": [labels(1)]}, "masks: expected files"),
+    ({"classes": [1]}, 'classes: expected class names, such as \\["cat", ":2=dog"\\] or {1: "cat"'),
+    ({"classes": {1: 2}}, "classes: expected class names"),
+    ({"boxes": (True, 2, 30, 40)}, "box: expected text or numbers .*, got \\(True, 2"),
+    ({"points": [(1, float("nan"))]}, "point: expected text or numbers"),
+    ({"segmenter": ("a", "b", "c")}, "segmenter: expected two ONNX files or the name of a plug-in, got 3"),
+    ({"overrides": {"memory.every": 2}}, "overrides: expected settings, such as"),
+    ({"end": "1"}, "end '1': expected the number of a frame, such as 100"),
+    ({"start": 1.5}, "start 1.5: expected the number of a frame"),
+    ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
+    ({"name": ""}, "name: '' is not a plain name"),
+])  # fmt: skip
 def test_job_names_a_field_of_another_type(fields, words):
     with pytest.raises(InputError, match=words):
         Job(**{"name": "a", "video": "a.mp4"} | fields)

@@ -49,12 +49,8 @@ def test_lists_take_prompts_and_class_names(tmp_path):
         'video,box,point,class,fps\na,"1,2,30,40; :2=5,6,9,9",":3=7,8",cat;:2=dog,25\n'
     )
     row = {
-        "video": "a",
-        "box": ["1,2,30,40", ":2=5,6,9,9"],
-        "point": ":3=7,8",
-        "class": ["cat", ":2=dog"],
-        "fps": 25,
-    }
+        "video": "a", "box": ["1,2,30,40", ":2=5,6,9,9"], "point": ":3=7,8", "class": ["cat", ":2=dog"], "fps": 25,
+    }  # fmt: skip
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     expected = Job(
         "a", tmp_path / "a", boxes=("1,2,30,40", ":2=5,6,9,9"), points=":3=7,8", classes=("cat", ":2=dog"), rate="25"
@@ -109,95 +105,48 @@ def test_folder_has_masks_beside_videos(tmp_path):
     assert second == Job("b", tmp_path / "b.mp4", tmp_path / "b.xml")
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("a.csv", "video,box\n,\n", "line 2: expected a video$"),
-        (
-            "a.jsonl",
-            '{"video": "a.mp4", "masks": ["a.png"], "masks": ["b.png"]}',
-            "line 1: not readable as JSON .the key 'masks' 2 times",
-        ),
-        ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
-        ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
-        (
-            "a.csv",
-            "video,masks,class\na,m,dog\nb,m,Dog\n",
-            "line 3: class Dog: line 2 has dog; use one spelling",
-        ),
-        ("a.csv", "video,masks\n", "holds no videos; give a header"),
-        (
-            "a.csv",
-            "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
-            "jobs a and A differ only in letter case; give each its own in the column name",
-        ),
-        ("a.csv", "video,masks\na.mp4,a.png\nb/a.mp4,a.png\n", "2 jobs are called a; give each its own"),
-        ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
-        ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
-        ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
-        ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
-        ("a.csv", "", "a.csv: holds no videos; give a header"),
-        ("a.jsonl", "\n", "holds no videos"),
-        (
-            "a.csv",
-            "video,masks,levels\na.tif,a.png,wide\n",
-            "line 2: levels wide: expected auto, or LOW,HIGH",
-        ),
-        ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values than the 2 columns of the header"),
-        (
-            "a.csv",
-            "video,name,masks\na.mp4,a.png\n",
-            "line 2: .*fewer values than the 3 columns of the header",
-        ),
-        (
-            "a.csv",
-            'video,box,class\na,"1,2,9,9","cat,dog"\n',
-            "class cat,dog: expected one name for each object",
-        ),
-        ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
-        ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
-        ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
-        (
-            "a.jsonl",
-            '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}',
-            "box: ; separates values in a CSV only; expected",
-        ),
-        ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),
-        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected text"),
-        (
-            "a.jsonl",
-            '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": {"1": "cat"}}',
-            "class: expected text as on the command line",
-        ),
-        (
-            "a.jsonl",
-            '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
-            "class cat; :2=dog: expected one name for each object, with the object's id",
-        ),
-        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
-        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
-        ("a.jsonl", '{"a":' * 100000, "not readable as JSON"),
-        ("a.json", '[{"video": "a.mp4"}]', "a JSON array; expected JSON lines: one object per line"),
-        (
-            "a.csv",
-            "video;masks\na.mp4;a.png\n",
-            "columns are separated by commas, and several values of one column by ;",
-        ),
-        (
-            "a.csv",
-            "video,mask\na.mp4,a.png\n",
-            r"a.csv, line 1: unknown column 'mask'; did you mean masks\?$",
-        ),
-        ("a.jsonl", "{", "line 1"),
-        ("a.jsonl", "5", "line 1: expected a video$"),
-        (
-            "a.jsonl",
-            '{"video": "a.mp4", "box": [1, [2]]}',
-            "box: expected text or numbers as on the command line",
-        ),
-        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
-    ],
-)
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("a.csv", "video,box\n,\n", "line 2: expected a video$"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "masks": ["b.png"]}',
+     "line 1: not readable as JSON .the key 'masks' 2 times"),
+    ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
+    ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
+    ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: class Dog: line 2 has dog; use one spelling"),
+    ("a.csv", "video,masks\n", "holds no videos; give a header"),
+    ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
+     "jobs a and A differ only in letter case; give each its own in the column name"),
+    ("a.csv", "video,masks\na.mp4,a.png\nb/a.mp4,a.png\n", "2 jobs are called a; give each its own"),
+    ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
+    ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
+    ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
+    ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
+    ("a.csv", "", "a.csv: holds no videos; give a header"),
+    ("a.jsonl", "\n", "holds no videos"),
+    ("a.csv", "video,masks,levels\na.tif,a.png,wide\n", "line 2: levels wide: expected auto, or LOW,HIGH"),
+    ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values than the 2 columns of the header"),
+    ("a.csv", "video,name,masks\na.mp4,a.png\n", "line 2: .*fewer values than the 3 columns of the header"),
+    ("a.csv", 'video,box,class\na,"1,2,9,9","cat,dog"\n', "class cat,dog: expected one name for each object"),
+    ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
+    ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
+    ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
+    ("a.jsonl", '{"video": "a.mp4", "box": "1,2,9,9;1,2,9,9"}', "box: ; separates values in a CSV only; expected"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "line 1: masks: expected text as on the command line"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "overrides: expected text"),
+    ("a.jsonl", '{"video": "a.mp4", "box": [1, 2, 3, 4], "class": {"1": "cat"}}',
+     "class: expected text as on the command line"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "class": "cat; :2=dog"}',
+     "class cat; :2=dog: expected one name for each object, with the object's id"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
+    ("a.jsonl", '{"a":' * 100000, "not readable as JSON"),
+    ("a.json", '[{"video": "a.mp4"}]', "a JSON array; expected JSON lines: one object per line"),
+    ("a.csv", "video;masks\na.mp4;a.png\n", "columns are separated by commas, and several values of one column by ;"),
+    ("a.csv", "video,mask\na.mp4,a.png\n", r"a.csv, line 1: unknown column 'mask'; did you mean masks\?$"),
+    ("a.jsonl", "{", "line 1"),
+    ("a.jsonl", "5", "line 1: expected a video$"),
+    ("a.jsonl", '{"video": "a.mp4", "box": [1, [2]]}', "box: expected text or numbers as on the command line"),
+    ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "begin": 5}', "unknown field 'begin'"),
+])  # fmt: skip
 def test_invalid_list_names_its_line(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=words) as raised:

@@ -2,7 +2,6 @@
 
 import json
 from fractions import Fraction
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,27 +11,24 @@ from pycocotools.coco import COCO
 
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
+from aotlab.media.frames import ImageFrames
 from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
-from aotlab.media.video_writer import VideoWriter
 from aotlab.utils import errors
 from aotlab.utils.errors import InputError
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.outputs import LostObjects, TrackedFrame, find_output, list_outputs, to_detections
 from aotlab.video.track import JobOptions, track
+from tests.drawn_clips import write_images
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
-from tests.media.video_files import QUARTER_TURN, set_display_matrix
+from tests.media.video_files import QUARTER_TURN, set_display_matrix, write_video
 
 EVERYTHING = JobOptions(write=tuple(list_outputs()), progress=False)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("in") / "in"
-    folder.mkdir()
-    for index, frame in enumerate(clip(4)):
-        Image.fromarray(frame).save(folder / f"f{index}.png")
-    source = open_frames(folder)
+    source = open_frames(write_images(tmp_path_factory.mktemp("in") / "in", clip(4), "f{}.png"))
     source.rate = Fraction(12)
     return source
 
@@ -108,7 +104,10 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
 
 
 def test_lost_objects_are_flagged(tmp_path):
-    source = SimpleNamespace(name="in", size=(1, 1), rate=24, length=6)
+    (tmp_path / "in").mkdir()
+    for index in range(6):
+        Image.new("RGB", (1, 1)).save(tmp_path / "in" / f"{index}.png")
+    source = ImageFrames(tmp_path / "in")
     file = find_output("coco").open(tmp_path / "coco.json", source)
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
     for index in range(6):
@@ -153,10 +152,7 @@ def test_unknown_output_rejected(write):
 
 def test_turned_clip_gives_upright_results(models, tmp_path):
     frames = clip(3, 32, 48)
-    path = tmp_path / "phone.mp4"
-    with VideoWriter(path, rate=Fraction(30000, 1001), size=(32, 48)) as writer:
-        for frame in frames:
-            writer.write(frame)
+    path = write_video(tmp_path / "phone.mp4", frames, Fraction(30000, 1001))
     set_display_matrix(path, QUARTER_TURN)
     masks = {0: stripes([1, 2], 48, 32)}
     report = track(Tracker(*models["aott"]), open_frames(path), masks, tmp_path / "out", EVERYTHING)
@@ -164,9 +160,7 @@ def test_turned_clip_gives_upright_results(models, tmp_path):
         video = open_frames(report.written[name])
         assert (video.size, video.rate) == ((48, 32), Fraction(30000, 1001))
     assert read_mask(report.written["masks"] / "00002.png").shape == (48, 32)
-    untouched = next(iter(open_frames(report.written["overlay"])))[:, :5].astype(
-        int
-    )  # background, no contour near
+    untouched = next(iter(open_frames(report.written["overlay"])))[:, :5].astype(int)  # background alone
     assert np.abs(untouched - np.rot90(frames[0], -1)[:, :5]).mean() < 10
 
 

@@ -143,6 +143,8 @@ class DocumentState(Struct, frozen=True):
     """names of classes, as offered"""
     history: tuple[str | None, str | None]
     """titles of the steps to undo and to redo"""
+    step: int
+    """as in `Answer`"""
     outdated: list[FrameRange]
     """first and last frame of each run of outdated frames"""
     range: FrameRange | None

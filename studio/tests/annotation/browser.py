@@ -169,15 +169,15 @@ class Page:
         return [int(value) for value in re.findall(r"-?\d+", self.tab.inner_text("#place"))]
 
     def tool(self) -> str:
-        """The chosen tool."""
+        """The selected tool."""
         return str(self.tab.get_attribute("#tools [data-tool][aria-pressed=true]", "data-tool"))
 
     def radius(self) -> float:
         """The size of the brush."""
         return float(self.tab.inner_text("#tools output").removesuffix(" px"))
 
-    def chosen(self, name: str) -> None:
-        """Wait until an object is the chosen one."""
+    def selected(self, name: str) -> None:
+        """Wait until an object is selected."""
         self.tab.wait_for_selector(f"#objects [aria-pressed=true] .name >> text='{name}'")
 
     def objects(self, count: int) -> None:

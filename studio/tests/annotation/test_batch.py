@@ -345,7 +345,7 @@ def test_edited_clip_keeps_its_masks_and_says_so(results, batch):
     replace_results(results, "a", 3)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
     assert clip.status == "in progress"
-    assert clip.sentences[0].startswith("the clip was tracked again")
+    assert clip.sentences[0].startswith("the video was tracked again")
     exported = batch.export_all([])
     assert exported.names == []
     assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
@@ -444,7 +444,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
     wait_until(lambda: not batch._waiting, 10)
     one, two = batch.list_clips()
     assert one.sentences == [
-        "frame 0: no mask to track; paint an object on it first"
+        "frame 0: no mask to track; draw an object on it first"
         if failure == "undone"
         else "internal error; the program's output has the details"
     ]
@@ -599,7 +599,7 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert tab.is_visible("#clips tr:first-child a")
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
-    assert "Enter your name" in tab.inner_text("#status")
+    assert "Type your name first" in tab.inner_text("#status")
     assert tab.input_value("[aria-label='Status of c']") == "open"
     assert statuses(batch)["c"] == "open"
     describe = "import('/page/timeline.js').then((file) => file.describeRow(['G', '9']))"
@@ -684,8 +684,8 @@ def test_page_says_that_a_clip_was_tracked_again(context, served, results, batch
     replace_results(results, "a", 3, range(2, 6))
     tab = open_list(context, served)
     tab.click("#clips a >> text=a")
-    tab.wait_for_selector("#status >> text=the clip was tracked again")
-    assert "not in the job" not in tab.inner_text("#time")
+    tab.wait_for_selector("#status >> text=the video was tracked again")
+    assert "outside the tracked part" not in tab.inner_text("#time")
     tab.close()
 
 
@@ -729,7 +729,7 @@ def test_list_opens_the_next_clip_under_a_name(clock_context, served, batch):
     with tab.expect_response("**/clips"):
         tab.clock.run_for(5000)  # the list is read again
     assert tab.evaluate("document.activeElement.tagName") == "A"
-    assert "Enter your name" in tab.inner_text("#status")
+    assert "Type your name first" in tab.inner_text("#status")
     tab.fill("#person", "Ann")
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.activeElement === document.body")
@@ -764,7 +764,7 @@ class DoubtfulTracker(TruthTracker):
     def step(self, frame, mask=None):
         found = super().step(frame, mask)
         return (
-            Prediction(found.ids, found.logits / 10, found.channels)
+            Prediction(found.ids, found.logits / 10, found.indices)
             if find_frame_number(frame) == 7
             else found
         )

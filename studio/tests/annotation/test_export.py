@@ -62,7 +62,7 @@ def test_chosen_range_is_exported(session):
     assert session.export(["masks", "overlay"], 3, 6).missing == 2
     assert sorted(path.stem for path in (folder / "masks").iterdir()) == ["00003", "00004"]
     assert len(list(open_frames(folder / "overlay.mp4"))) == 4
-    with pytest.raises(InputError, match="7 to 11 have no result"):
+    with pytest.raises(InputError, match="7 to 11 are not annotated"):
         session.export(["masks"], 7)
     with pytest.raises(InputError, match="no frame 12"):
         session.export(["masks"], 0, 12)

@@ -250,7 +250,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
 def test_page_asks_which_object_a_loaded_mask_is(page, session, tmp_path):
     draw(session, 0, 1, 2)
     page.objects(2)
-    page.tab.click("#objects [name=choose2]")
+    page.tab.click("#objects [name=select2]")
     Image.fromarray((truth(3) == 1).astype(np.uint8)).save(tmp_path / "mask.png")
     page.seek(3)
     page.tab.set_input_files("#load", tmp_path / "mask.png")
@@ -283,6 +283,21 @@ def test_controls_have_names_and_the_page_fits(page):
     assert unnamed == []
     sides = page.tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
     assert sides == list(VIEWPORT.values())
+
+
+def test_focus_is_visible_on_every_kind_of_control(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.mouse.move(2, 2)
+    controls = (
+        "#view", "#minus", "#frame", "#clip-status", "#load", "#fill", "#strips", "#objects [type=color]",
+        "#objects [name=select1]",
+    )  # fmt: skip
+    for control in controls:
+        page.tab.evaluate("document.activeElement.blur()")
+        before = page.tab.screenshot()
+        page.tab.locator(control).evaluate("control => control.focus({ focusVisible: true })")
+        assert page.tab.screenshot() != before, control
 
 
 CONTRASTS = """() => {
@@ -329,6 +344,41 @@ def test_clicks_refine_a_box_with_either_tool(page):
         click(page, 45, 30, button="right")
         assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
         page.key_done("r")
+
+
+def test_marks_are_those_of_the_last_click(page, session):
+    shapes = truth(0) > 0
+    shapes[30:36, 5:11] = True
+    editing.add_object(session.document)
+    editing.edit_mask(session.document, 0, 1, lambda _: shapes, "shapes")
+    page.shows("object 1")
+    session.segmenter = lambda frame, prompts: (truth(0) == 1).astype(np.uint16)
+
+    def wait_marks(count):
+        points = ((45, 30), (8, 33))
+        page.until(lambda: sum(page.pixel(*point)[:3] == [0, 0, 0] for point in points) == count)
+
+    page.key("c")
+    click(page, 45, 30, button="right")
+    wait_marks(1)
+    editing.change_object(session.document, 1, name="fish")
+    wait_marks(0)
+    page.key_done("Control+z")
+    assert not (page.labels(0) == 1)[30, 45]
+    wait_marks(1)
+    page.seek(1)
+    wait_marks(0)
+    page.seek(0)
+    wait_marks(1)
+    click(page, 8, 33, button="right")
+    wait_marks(2)
+    page.tab.click("#undo")
+    wait_marks(1)
+    page.key_done("Delete")
+    wait_marks(0)
+    assert (page.labels(0) == shapes).all()
+    page.key_done("Control+Shift+z")
+    wait_marks(1)
 
 
 def test_scribble_makes_and_corrects_a_mask(page):
@@ -389,10 +439,10 @@ def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
         "7: object 2 is lost, suddenly changes size; object 1 jumps",
         "3: object 1 has low confidence",
     ]
-    for frame, chosen in ((7, 2), (3, 1), (7, 2)):
+    for frame, selected in ((7, 2), (3, 1), (7, 2)):
         page.key(".")
         page.wait_frame(frame)
-        page.chosen(f"object {chosen}")
+        page.selected(f"object {selected}")
 
 
 def test_objects_added_during_a_review_stay(page, session, monkeypatch):
@@ -413,7 +463,7 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch):
     go.set()
     page.tab.wait_for_selector("#review li")
     page.objects(3)
-    page.chosen("object 1")
+    page.selected("object 1")
 
 
 def test_frame_does_not_move_when_objects_are_added(page):
@@ -538,11 +588,11 @@ def test_box_away_from_the_object_makes_a_new_one(page):
     found = page.labels(0)
     assert iou(found == 1, truth(0) == 1) > 0.9
     assert iou(found == 2, truth(0) == 2) > 0.9
-    page.chosen("object 2")
+    page.selected("object 2")
     page.tab.click("text=More of object 1")
     page.until(lambda: (page.labels(0) == (found > 0)).all())
     page.objects(1)
-    page.chosen("object 1")
+    page.selected("object 1")
 
 
 def test_box_around_the_object_replaces_its_mask(page):
@@ -554,16 +604,16 @@ def test_box_around_the_object_replaces_its_mask(page):
     assert iou(found == 1, truth(0) == 1) > 0.9
 
 
-def test_click_away_adds_and_click_on_a_mask_chooses(page):
+def test_click_away_adds_and_click_on_a_mask_selects(page):
     page.key("x")
     page.drag((2, 2), (18, 18))
     page.key("c")
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
-    page.chosen("object 2")
+    page.selected("object 2")
     before = page.labels(0)
     page.tab.mouse.click(*page.at(10, 10))
-    page.chosen("object 1")
+    page.selected("object 1")
     assert (page.labels(0) == before).all()
 
 
@@ -575,7 +625,7 @@ def test_double_click_isolates_an_object(page, session):
     for shown in (["object 2"], ["object 1", "object 2"]):
         page.tab.mouse.dblclick(*page.at(45, 30))
         page.shows(*shown)
-    page.chosen("object 2")
+    page.selected("object 2")
     assert (page.labels(0) == before).all()
 
 
@@ -590,6 +640,78 @@ def test_backspace_removes_corners_before_objects(page):
     page.key("Backspace", "Backspace")
     page.key_done("Backspace")
     page.objects(0)
+
+
+def test_undo_of_a_new_object_selects_the_one_before(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    for tool in ("n", "x", "g"):
+        if tool == "g":
+            page.key("b")
+            page.drag((30, 5), (34, 5))
+        page.key(tool)
+        if tool == "x":
+            page.drag((37, 22), (53, 38))
+        elif tool == "g":
+            with page.done():
+                page.tab.mouse.click(*page.at(32, 5))
+        page.objects(2)
+        page.tab.wait_for_selector("#objects li:last-child.selected")
+        page.key_done("Control+z")
+        page.objects(1)
+        page.selected("object 1")
+        assert not page.tab.is_visible("#empty")
+    page.key("b")
+    page.drag((10, 10), (20, 10))
+    page.objects(1)
+
+
+def test_page_says_when_a_stroke_starts_an_object(page, session):
+    assert "starts a new object" in page.tab.inner_text("#empty")
+    page.drag((10, 10), (20, 10))
+    assert not page.tab.is_visible("#empty")
+    page.key_done("Control+z")
+    page.objects(0)
+    assert page.tab.is_visible("#empty")
+    for _ in range(2):
+        editing.add_object(session.document)
+    page.objects(2)
+    page.key_done("Delete")
+    page.objects(1)
+    assert page.tab.is_visible("#empty")
+
+
+def test_focused_color_does_not_freeze_the_list(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    page.tab.focus("#objects [type=color]")
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, name="fish", color="#123456")
+    page.objects(2)
+    page.tab.wait_for_selector("#objects .name >> text=fish")
+    swatch = page.tab.locator("#objects [type=color]:focus")
+    assert swatch.input_value() == "#123456"
+    assert swatch.get_attribute("aria-label") == "Color of fish"
+    editing.delete_object(session.document, 1)
+    page.objects(1)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_click_at_the_ends_of_the_ruler_seeks(page, session, width):
+    page.tab.set_viewport_size({"width": width, "height": 690})
+    box = page.tab.locator("#strips").bounding_box()
+    for distance in (0, 1, 6, 8):
+        for x, frame in ((97 + distance, 0), (box["width"] - 1 - distance, LENGTH - 1)):
+            page.seek(5)
+            page.tab.mouse.click(box["x"] + x, box["y"] + 10)
+            page.wait_frame(frame)
+    page.tab.mouse.move(box["x"] + 97, box["y"] + 10)
+    page.tab.mouse.down()
+    page.tab.mouse.move(box["x"] + 98, box["y"] + 10)
+    page.tab.mouse.up()
+    page.wait_frame(0)
+    page.key_done("n")
+    assert session.document.snapshot.state.ranges == {}
 
 
 def test_space_plays_after_a_button_was_clicked(page, session):
@@ -719,13 +841,25 @@ def test_keys_without_ctrl_can_be_turned_off(page):
     page.drag((10, 10), (20, 10))
     page.key("?")
     page.tab.click("#single-keys")
-    page.key("Escape", "e", "m", "?")
+    page.key("Escape", "e", "m", "?", "Space", "Delete", "Backspace", "Shift+Delete")
+    page.tab.wait_for_selector("#play[aria-label=Play]")
     assert page.tool() == "brush"
     assert not page.tab.is_visible("#help-dialog")
     assert page.labels(0).any()
     page.key_done("Control+z")
     page.key("ArrowRight")
     page.wait_frame(1)
+
+
+def test_delete_in_a_field_deletes_no_object(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    for field in ("#objects [type=color]", "#fill", "#opacity", "#note", "#frame", "#clip-status"):
+        page.tab.focus(field)
+        page.key("Delete", "Backspace", "Shift+Delete")
+    page.tab.focus("#view")
+    page.key_done("n")
+    page.objects(2)
 
 
 def test_reload_keeps_frame_tool_brush_and_look(page):
@@ -916,19 +1050,19 @@ def test_correction_propagates_without_a_key(page, session):
     page.seek(8)
     page.shows("object 1", "object 2")
     assert (page.labels(8) == truth(8)).all()
-    assert page.tab.is_enabled("#forward")
+    assert page.tab.is_enabled("#track")
     page.key_done("Control+z")
     assert not (page.labels(8) == 2).any()
 
 
-def test_click_on_a_timeline_row_chooses_its_object(page, session):
+def test_click_on_a_timeline_row_selects_its_object(page, session):
     for _ in range(20):
         editing.add_object(session.document)
     page.objects(20)
     box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
     page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
-    page.chosen("object 20")
+    page.selected("object 20")
     page.wait_frame(5)
     assert page.tab.evaluate("document.documentElement.scrollHeight") == VIEWPORT["height"]
 
@@ -1072,6 +1206,7 @@ def test_buttons_delete_and_merge_are_undone_by_a_key(page, session, action):
     page.tab.click(f"#{action}")
     if action == "merge":
         page.tab.click("#merge-dialog button[value=merge]")
+        page.selected("object 1")
     page.objects(1)
     page.key_done("Control+z")
     page.objects(2)
@@ -1231,7 +1366,7 @@ def test_range_is_dragged_on_the_timeline_and_kept(page, session):
     page.seek(5)
     page.open(page.tab.url)
     page.wait_frame(5)
-    page.chosen("object 1")
+    page.selected("object 1")
     assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
     drag(9, LENGTH)
     assert page.tab.input_value("#last") == ""
@@ -1265,11 +1400,14 @@ def test_image_has_most_of_the_width(idle_page, size):
     width, height = size
     idle_page.tab.set_viewport_size({"width": width, "height": height})
     assert idle_page.tab.locator("#view").bounding_box()["width"] > 0.61 * width
-    assert idle_page.tab.is_visible("#track" if width <= 1000 else "#forward")
     if width <= 1000:
         assert not idle_page.tab.is_visible("#objects")
         idle_page.tab.click("#panels")
     assert idle_page.tab.is_visible("#add")
+    assert idle_page.tab.locator("button.main:visible").all_inner_texts() == ["Track"]
+    track = idle_page.tab.locator("#track").bounding_box()
+    assert 0 <= track["x"] <= width - track["width"]
+    assert track["y"] <= height - track["height"]
     if width <= 1000:
         idle_page.tab.click("#panels")
 

@@ -138,7 +138,7 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     draw(session, 0, 1)
     wire = Wire(new_page, "suggest")
     new_page.key("1", "x")
-    new_page.chosen("object 1")
+    new_page.selected("object 1")
     new_page.tab.mouse.move(*new_page.at(37, 22))
     new_page.tab.mouse.down()
     new_page.tab.mouse.move(*new_page.at(53, 38), steps=3)
@@ -156,13 +156,13 @@ def test_class_goes_to_the_object_it_is_typed_for(page, session):
     draw(session, 0, 1, 2)
     page.objects(2)
     page.key("1")
-    page.chosen("object 1")
+    page.selected("object 1")
     page.tab.focus("#class")
     page.tab.keyboard.type("fish")
     box = page.tab.locator("#strips").bounding_box()
-    page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # chooses object 2 before the field loses the focus
+    page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # selects object 2 before the field loses the focus
     page.until(lambda: session.document.snapshot.objects.get(1).class_name == "fish")
-    page.chosen("object 2")
+    page.selected("object 2")
     assert session.document.snapshot.objects.get(2).class_name == ""
     assert page.tab.input_value("#class") == ""
 
@@ -287,7 +287,7 @@ def test_strokes_before_the_first_answer_share_an_object(new_page, session):
     draw(session, 0, 1, 2)
     new_page.objects(2)
     new_page.key("2")
-    new_page.key_done("Delete")  # none is chosen
+    new_page.key_done("Delete")  # none is selected
     new_page.objects(1)
     for y in (10, 20):
         new_page.tab.mouse.move(*new_page.at(10, y))
@@ -345,7 +345,7 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
     draw(session, 5, 1)
     go.set()
     page.tab.wait_for_selector("#review li")
-    assert "drawn on 2 frames" in page.tab.inner_text("#objects .choose")
+    assert "drawn on 2 frames" in page.tab.inner_text("#objects .select")
 
 
 def test_message_undoes_its_own_step_only(new_page, session):
@@ -358,14 +358,12 @@ def test_message_undoes_its_own_step_only(new_page, session):
     new_page.key("Delete")
     new_page.until(lambda: held)
     editing.add_object(session.document)
-    new_page.key("Shift+Delete")  # any action
-    new_page.until(lambda: wire.list_sent("drop_results"))
+    refresh_review(session)
     new_page.until(lambda: wire.answers[-1]["step"] == session.document.log.head)
     new_page.settle()
     released.set()
     for route in held:
         route.continue_()
-    new_page.status("No results from this frame on")
     new_page.tab.click(".toast >> text=Undo")
     new_page.status("something else was done since")
 
@@ -380,7 +378,7 @@ def test_reconnected_page_shows_the_jobs_that_run(new_page):
     wire.socket.close()
     new_page.tab.wait_for_selector("#propagation >> text=correction: 4 of 10 frames")
     assert not new_page.tab.is_visible("#job")
-    assert new_page.tab.is_enabled("#forward")
+    assert new_page.tab.is_enabled("#track")
     wire.change = lambda result: None
     wire.socket.close()
     new_page.tab.wait_for_selector("#propagation:empty", state="attached")
@@ -458,7 +456,7 @@ def test_strokes_in_flight_survive_a_lost_connection(new_page, session):
     assert len(session.document.log.entries) == 2
 
 
-def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
+def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     paint = actions.ACTIONS["paint"]
     closed = threading.Event()
 
@@ -473,6 +471,7 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     page.key("b")
     for column in range(8, 56, 8):
         draw_stroke(page, (column, 10), (column, 30))
+    page.key("m")
     page.tab.select_option("#clip-status", "rejected")
     page.tab.focus("#clip-note")
     page.tab.keyboard.type("ear missing")
@@ -482,8 +481,9 @@ def test_strokes_before_a_close_are_stored_once(context, served, monkeypatch):
     document = served.session.document
     wait_until(lambda: document.status.note == "ear missing")
     served.close()  # after all requests
-    assert (document.snapshot.labels(0)[20, 8:56:8] == 1).all()
-    assert (len(document.log.entries), document.snapshot.objects.ids) == (6, (1,))
+    assert (document.at(6).labels(0)[20, 8:56:8] == 1).all()
+    assert document.snapshot.keyframe(0) == {1: ""}
+    assert (len(document.log.entries), document.snapshot.objects.ids) == (7, (1,))
     assert document.status[:2] == ("rejected", "ear missing")
 
 
@@ -494,13 +494,13 @@ def test_pending_strokes_and_choices_keep_their_objects(new_page, session):
     for y in (20, 30):
         draw_stroke(new_page, (30, y), (36, y))
     new_page.key("1")
-    new_page.chosen("object 1")
+    new_page.selected("object 1")
     for _ in range(3):
         new_page.until(lambda: wire.held)
         wire.release()
     new_page.until(lambda: new_page.tab.get_attribute("#stage", "aria-busy") == "false")
     assert [new_page.labels(0)[y, 33] for y in (20, 30)] == [2, 2]
-    new_page.chosen("object 1")
+    new_page.selected("object 1")
 
 
 def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
@@ -558,7 +558,7 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
     new_page.tab.click("#class")
     new_page.tab.keyboard.type("cat")
     wire.release()
-    new_page.chosen("object 2")
+    new_page.selected("object 2")
     new_page.key_done("Enter")
     assert [item.class_name for item in session.document.snapshot.objects] == ["cat", ""]
 

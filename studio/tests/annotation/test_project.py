@@ -501,7 +501,7 @@ def test_undo_and_redo_survive_a_restart(folder):
     first.undo()
     first.close()
     session = open_session(folder)
-    assert session.document.titles == ("drawn", "not here")
+    assert session.document.titles == ("drawn", "mark absent")
     session.redo()
     assert session.document.snapshot.keyframes == [0, 3]
     for _ in range(3):

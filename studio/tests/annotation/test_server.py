@@ -632,24 +632,25 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
     messages = [
         {"id": 2**40 + 1, "do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)},
         {"id": 2**40 + 2, "do": "add_object", "name": "fish"},
+        {"id": 2**40 + 5, "do": "split_object", "frame": 0, "object_id": 1, "point": [7, 7]},
         {"id": 2**40 + 3, "do": "set_note", "frame": 0, "text": "ear"},
     ]
     for _ in range(2):
         served = Served(open_session(folder))
         talk = served.open()
         for _ in range(2):
-            first, second, third = (talk.raw(json.dumps(message))["result"] for message in messages)
+            first, second, third, fourth = (talk.raw(json.dumps(message))["result"] for message in messages)
             assert first == {"object_id": 1, "losses": {}, "protected_pixels": 0}
-            assert (second, third) == (2, None)
+            assert (second, third["object_id"], fourth) == (2, 3, None)
         assert talk.do("describe")["result"]["history"][0] == "note"
         served.close()
     with closing(open_session(folder)) as session:
         session.undo()
-        content = json.dumps(messages[2:]).encode()
+        content = json.dumps(messages[3:]).encode()
         again = Served(session)
         assert again.get("/drawings", "POST", Origin=again.address, content=content).status_code == 204
         assert session.document.snapshot.notes == {}  # it stays undone
-        assert len(session.document.log.entries) == 3
+        assert len(session.document.log.entries) == 4
         session.document.shared = True  # without a name
         content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
         refused = again.get("/drawings", "POST", Origin=again.address, content=content)

@@ -196,7 +196,7 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
     [
         ((3,), "no mask to track"),
         ((99,), "has no frame 99"),
-        ((0, "both", 2, 6), "does not hold frame 0"),
+        ((0, "both", 2, 6), "does not contain frame 0"),
         ((0, "forward", 0, None, [7]), "no such object"),
         ((0, "backward"), "no further frame"),
     ],
@@ -230,7 +230,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
             if find_frame_number(frame) >= 4:
-                prediction.channels[:] = 0
+                prediction.indices[:] = 0
             return prediction
 
     session = open_session(folder, Losing())
@@ -254,7 +254,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
             if find_frame_number(frame) < 6:
-                prediction.channels[:] = 0
+                prediction.indices[:] = 0
             return prediction
 
     session = open_session(folder, Losing())
@@ -422,7 +422,7 @@ def test_correction_propagates_over_given_masks_of_others(folder, short_pause):
     run_action(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14]})
     wait_until(lambda: idle(session))
     assert shown(session, 2) == list(range(5, LENGTH))
-    assert session.document.titles == ("box and clicks", None)
+    assert session.document.titles == ("prompt", None)
     session.undo()
     assert shown(session, 2) == []
     assert shown(session, 1) == list(range(LENGTH))

@@ -3,15 +3,14 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import list_frames, require_readable
 from aotlab.engine.benchmark.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
 from aotlab.media.images import read_image
-from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError
 from tests import miniatures
@@ -82,7 +81,7 @@ def test_missing_and_empty_root_say_what_is_missing(name, tmp_path):
 
 
 def test_layout_of_another_data_set_is_suspected():
-    sample = Path(__file__).parents[3] / "datasets" / "sample"
+    sample = ROOT / "datasets" / "sample"
     with pytest.raises(
         InputError, match="JPEGImages: no frame, but the folder 480p, as in another data set's layout"
     ):
@@ -93,15 +92,6 @@ def test_layout_of_another_data_set_is_suspected():
 def test_inapplicable_option_rejected(make, option):
     with pytest.raises(InputError, match=rf"^--{option.replace('_', '-')}: not for davis2017; only for "):
         open_dataset("davis2017", make("davis2017"), **{option: True})
-
-
-def test_folder_may_bring_new_objects_in_later_masks(make):
-    first, second = open_dataset("folder", make("folder"), new_objects=True)
-    assert sorted(second.reference_masks) == [0, 2]
-    assert has_annotations(second)
-    assert second.rules == "folder_late"
-    assert sorted(np.unique(read_mask(first.reference_masks[0]))) == [0, 1, 4]
-    assert [sorted(video.reference_masks) for video in open_dataset("folder", make("folder"))] == [[0], [0]]
 
 
 def test_mose_skips_single_frame_videos(make, caplog):

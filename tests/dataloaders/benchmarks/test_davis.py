@@ -5,7 +5,6 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import read_davis
-from aotlab.dataloaders.benchmarks.sequences import read_folder
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -41,19 +40,15 @@ PAIRS = "".join(
 )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "bear\ncamel\n",
-        "camel\nbear\ncamel",
-        "\r\n bear \r\n\r\ncamel\r\n",
-        PAIRS,
-        PAIRS.replace("\n", "\r\n\r\n"),
-        PAIRS.replace("/JPEG", "JPEG").replace(" /", " "),
-        "\ufeffcamel\nbear\n",
-    ],
-    ids=["names", "repeated", "crlf and blanks", "pairs", "pairs with crlf", "pairs without slash", "bom"],
-)
+@pytest.mark.parametrize("text", [
+    "bear\ncamel\n",
+    "camel\nbear\ncamel",
+    "\r\n bear \r\n\r\ncamel\r\n",
+    PAIRS,
+    PAIRS.replace("\n", "\r\n\r\n"),
+    PAIRS.replace("/JPEG", "JPEG").replace(" /", " "),
+    "\ufeffcamel\nbear\n",
+], ids=["names", "repeated", "crlf and blanks", "pairs", "pairs with crlf", "pairs without slash", "bom"])  # fmt: skip
 def test_both_list_forms_give_sorted_sequences_once(root, text):
     for year in (2016, 2017):
         write_list(root, f"{year}/val.txt", text)
@@ -61,46 +56,16 @@ def test_both_list_forms_give_sorted_sequences_once(root, text):
         assert found == [("bear", year == 2016), ("camel", year == 2016)]
 
 
-def test_2016_list_of_the_first_release_is_found(root):
-    write_list(root, "480p/val.txt", PAIRS)
-    assert len(read_davis(root, 2016)) == 2
-    with pytest.raises(InputError, match="no such list file"):
-        read_davis(root, 2017)
-
-
-def test_split_test_means_test_dev_with_first_labels_only(root):
-    add_sequence(root, "deer", labels=1)
-    write_list(root, "2017/test-dev.txt", "deer")
-    (video,) = read_davis(root, 2017, "test")
-    assert (len(video.frames), len(video.reference_masks), len(video.annotations)) == (3, 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
-        (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
-        (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
-        (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
-    ],
-)
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: lists no video"),
+    (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such folder"),
+    (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
+    (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
+])  # fmt: skip
 def test_missing_files_name_what_is_expected(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):
         read_davis(root, 2017)
-
-
-def test_folder_of_sequences_is_a_data_set(tmp_path):
-    for name, suffix in (("second", ".png"), ("first", ".jpg")):
-        images = tmp_path / "JPEGImages" / name
-        images.mkdir(parents=True)
-        for stem in ("b", "a"):
-            (images / f"{stem}{suffix}").touch()
-        write_mask(tmp_path / "Annotations" / name / "a.png", np.ones((2, 3), np.uint8))
-    videos = read_folder(tmp_path)
-    assert [video.name for video in videos] == ["first", "second"]
-    assert [path.name for path in videos[1].frames] == ["a.png", "b.png"]
-    assert videos == open_dataset("folder", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.visor import trace_polygons
+from aotlab.evaluation.submit.visor import trace_polygons
 from aotlab.media.masks import write_mask
 from aotlab.tools.submit import main
 
@@ -89,17 +89,14 @@ def name_objects(text):
     return lambda source: (source.root / "val_data_mapping.json").write_text(text)
 
 
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        (lambda source: (source.results / NAME / f"{STEMS[1]}.png").unlink(), "no such mask"),
-        (paint(3), "id 3"),
-        (paint(1, (48, 85)), "85×48"),
-        (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),
-        (name_objects("[]"), "not readable"),
-        (name_objects("{}"), f"is not an object of {NAME}"),
-    ],
-)
+@pytest.mark.parametrize(("damage", "sentence"), [
+    (lambda source: (source.results / NAME / f"{STEMS[1]}.png").unlink(), "no such mask"),
+    (paint(3), "id 3"),
+    (paint(1, (48, 85)), "85×48"),
+    (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),
+    (name_objects("[]"), "not readable"),
+    (name_objects("{}"), f"is not an object of {NAME}"),
+])  # fmt: skip
 def test_errors_are_one_sentence_and_write_nothing(source, damage, sentence, capsys):
     damage(source)
     assert source.submit() == 2

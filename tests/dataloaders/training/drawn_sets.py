@@ -1,7 +1,5 @@
 """Tiny training sets for tests."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 
@@ -30,11 +28,6 @@ def add_video(root, name, *, frames=3, step=1, prefix="", mask=IDS, images="JPEG
         stem = f"{prefix}{index:05d}"
         add_image(root / images / name / f"{stem}.jpg")
         write_mask(root / masks / name / f"{stem}.png", mask)
-
-
-def add_list(path, *lines):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
 
 
 def grades():

@@ -1,15 +1,12 @@
 """Labeled images and videos that exist in memory, for tests of what is made of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
+from tests.drawn_clips import write_images, write_masks
 
 CROP = 65
 
@@ -66,8 +63,5 @@ def write_videos(root, *names, frames=4, size=(72, 96), start=0):
     """Drawn videos as JPEGImages/<name>/ and Annotations/<name>/."""
     for seed, name in enumerate(names, start=start):
         images, masks = draw_clip(frames, *size, seed)
-        folder = root / "JPEGImages" / name
-        folder.mkdir(parents=True)
-        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            Image.fromarray(image).save(folder / f"{index:05d}.png")
-            write_mask(root / "Annotations" / name / f"{index:05d}.png", mask)
+        write_images(root / "JPEGImages" / name, images)
+        write_masks(root / "Annotations" / name, masks)

@@ -73,15 +73,12 @@ def test_ids_follow_the_annotations_and_crowds_are_ignored(root):
     assert np.array_equal(mask, wanted)
 
 
-@pytest.mark.parametrize(
-    ("images", "annotations", "split"),
-    [
-        ("val2017", "annotations", "val2017"),
-        ("images/train2017", "annotations", None),
-        ("images", "annotations", None),
-        ("train2017", ".", None),
-    ],
-)
+@pytest.mark.parametrize(("images", "annotations", "split"), [
+    ("val2017", "annotations", "val2017"),
+    ("images/train2017", "annotations", None),
+    ("images", "annotations", None),
+    ("train2017", ".", None),
+])  # fmt: skip
 def test_folder_layouts(tmp_path, images, annotations, split):
     make(tmp_path, images, annotations, split or "train2017")
     assert len(opened(tmp_path, split)) == 2
@@ -94,16 +91,13 @@ def test_size_mismatch_with_json_rejected(root):
         image.read()
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"images": [], "annotations": [NaN]}', "not readable"),
-        ('{"info": {"a": 1', "not readable as JSON"),
-        ('{"images": [{"id": 1}]}', "not readable"),
-        ('{"annotations": [{"area": 900}]}', "not readable"),
-        ('{"images": [3]}', "not readable"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ('{"images": [], "annotations": [NaN]}', "not readable"),
+    ('{"info": {"a": 1', "not readable as JSON"),
+    ('{"images": [{"id": 1}]}', "not readable"),
+    ('{"annotations": [{"area": 900}]}', "not readable"),
+    ('{"images": [3]}', "not readable"),
+])  # fmt: skip
 def test_malformed_json_rejected(root, text, message):
     (root / "annotations/instances_train2017.json").write_text(text)
     with pytest.raises(InputError, match=message):

@@ -1,10 +1,9 @@
 """Clips composed of two: scale, motion, occlusion, labels that go along."""
 
 import numpy as np
-import pytest
 
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.mixture import compose_clips, random_motion
+from aotlab.dataloaders.training.mixture import compose_clips
 from tests.dataloaders.training.in_memory import rng
 
 SIDE = 80
@@ -85,14 +84,3 @@ def test_ignored_pixels_of_the_first_clip_stay_ignored():
         Clip(first.frames, labels, 1), square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10
     )
     assert (clip.labels == 255).any()
-
-
-@pytest.mark.parametrize("crop", [65, 241, 465])
-def test_motion_starts_at_its_position_and_scale(crop):
-    box = 10, 20, 30, 20
-    motion = random_motion(box, crop, rng())
-    center = np.array([25.0, 30.0])
-    assert np.allclose((motion.at(0, center) @ [25, 30, 1])[:2], motion.start)
-    assert np.allclose((motion.at(1, center) @ [25, 30, 1])[:2], motion.start + motion.shift)
-    assert np.isclose(np.linalg.det(motion.at(0, center)), motion.scale**2)
-    assert motion.scale * 30 <= 0.6 * crop

@@ -13,6 +13,7 @@ from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from tests.dataloaders.training.in_memory import phase
+from tests.drawn_clips import write_list
 
 VIDEOS = {"b": 7, "a": 5, "c": 6}
 
@@ -29,26 +30,21 @@ def draw(root, images, masks, *, form="{:05d}", step=1):
                 write_mask(root / masks / name / f"{stem}.png", mask)
 
 
-def write_list(path, *names):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(names) + "\n")
-
-
 def make_video(root):
     draw(root, "JPEGImages", "Annotations")
     (root / "Annotations/b/00000.png").unlink()
-    write_list(root / "ImageSets/some.txt", "c", "b")
+    write_list(root / "ImageSets/some.txt", ["c", "b"])
 
 
 def make_davis(root):
     draw(root / "DAVIS", "JPEGImages/480p", "Annotations/480p")
-    write_list(root / "DAVIS/ImageSets/2017/train.txt", "c", "a")
-    write_list(root / "DAVIS/ImageSets/2016/train.txt", "b", "c")
+    write_list(root / "DAVIS/ImageSets/2017/train.txt", ["c", "a"])
+    write_list(root / "DAVIS/ImageSets/2016/train.txt", ["b", "c"])
 
 
 def make_vost(root):
     draw(root, "JPEGImages", "Annotations", form="frame{:05d}", step=12)
-    write_list(root / "ImageSets/train.txt", "c", "a")
+    write_list(root / "ImageSets/train.txt", ["c", "a"])
 
 
 def make_youtube_vos(root):
@@ -58,7 +54,7 @@ def make_youtube_vos(root):
         stems = [f"{5 * index:05d}" for index in range(count - 1)]
         objects[name] = {"objects": {"1": {"frames": stems}, "2": {"frames": stems[2:3]}}}
     (root / "train/meta.json").write_text(json.dumps({"videos": objects}))
-    write_list(root / "train/ImageSets/some.txt", "c", "a")
+    write_list(root / "train/ImageSets/some.txt", ["c", "a"])
 
 
 def make_static(root):

@@ -13,6 +13,7 @@ from aotlab.dataloaders.training.phases import open_phases
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.dataloaders.training.in_memory import write_videos
+from tests.drawn_clips import write_list
 
 RECIPE = "configs/recipes/finetune.yaml"
 
@@ -27,6 +28,14 @@ def folder(tmp_path):
         return tmp_path
 
     return make
+
+
+def open_sources(root, *phases):
+    """Open the recipe with the videos of a folder, and a phase for each list of sources."""
+    config = load_config(RECIPE, [f"data.root={root.parent}"])
+    (phase,) = config.train.phases
+    phases = [replace(phase, name=f"p{place}", sources=sources) for place, sources in enumerate(phases)]
+    return open_phases(replace(config, train=replace(config.train, phases=phases)))
 
 
 def trained_on(data):
@@ -50,10 +59,7 @@ def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
 
 
 def test_same_videos_are_held_back_in_every_phase(folder):
-    config = load_config(RECIPE, [f"data.root={folder(10)}"])
-    (phase,) = config.train.phases
-    config = replace(config, train=replace(config.train, phases=[phase, replace(phase, name="again")]))
-    data = open_phases(config)
+    data = open_sources(root := folder(10), *[[SourceConfig(root.name)]] * 2)
     assert [video.name for video in data.validation] == ["clip05"]
     assert all("clip05" not in names and len(names) == 9 for names in trained_on(data))
 
@@ -61,18 +67,11 @@ def test_same_videos_are_held_back_in_every_phase(folder):
 @pytest.mark.parametrize("kind", ["video", "static", "link"])
 def test_no_phase_trains_on_validation_videos(folder, kind):
     root = folder(20)
-    (root / "ImageSets").mkdir()
-    (root / "ImageSets" / "half.txt").write_text("".join(f"clip{number:02d}\n" for number in range(1, 20, 2)))
-    config = load_config(RECIPE, [f"data.root={root.parent}"])
-    (phase,) = config.train.phases
+    write_list(root / "ImageSets" / "half.txt", [f"clip{number:02d}" for number in range(1, 20, 2)])
     (root / "link").symlink_to(root)
     path = {"video": f"./{root.name}", "static": root.name, "link": f"{root.name}/link"}[kind]
     other = SourceConfig(path, "static" if kind == "static" else "video", "half")
-    phases = [
-        replace(phase, sources=[SourceConfig(root.name)]),
-        replace(phase, name="other", sources=[other]),
-    ]
-    data = open_phases(replace(config, train=replace(config.train, phases=phases)))
+    data = open_sources(root, [SourceConfig(root.name)], [other])
     held = {video.name for video in data.validation}
     assert held == {"clip05", "clip15"}
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
@@ -93,16 +92,10 @@ def test_frames_linked_singly_are_held_back_too(folder, kind):
         path.rename(pooled)
         path.symlink_to(pooled)
         link.symlink_to(pooled)
-    lists = root.parent / f"{root.name}_{kind}_linked" / "ImageSets"
-    lists.mkdir()
-    (lists / "two.txt").write_text("clip04\nclip05\n")
-    config = load_config(RECIPE, [f"data.root={root.parent}"])
-    (phase,) = config.train.phases
-    phases = [
-        replace(phase, sources=[SourceConfig(root.name)]),
-        replace(phase, name="other", sources=[SourceConfig(f"{root.name}_{kind}_linked", kind, "two")]),
-    ]
-    data = open_phases(replace(config, train=replace(config.train, phases=phases)))
+    write_list(root.parent / f"{root.name}_{kind}_linked" / "ImageSets" / "two.txt", ["clip04", "clip05"])
+    data = open_sources(
+        root, [SourceConfig(root.name)], [SourceConfig(f"{root.name}_{kind}_linked", kind, "two")]
+    )
     assert [video.name for video in data.validation] == ["clip05"]
     (first,), (second,) = (mixture.sources for mixture in data.mixtures.values())
     assert len(first.videos) == 9
@@ -113,13 +106,9 @@ def test_frames_linked_singly_are_held_back_too(folder, kind):
 
 def test_source_of_validation_videos_alone_rejected(folder):
     root = folder(10)
-    (root / "ImageSets").mkdir()
-    (root / "ImageSets" / "one.txt").write_text("clip05\n")
-    config = load_config(RECIPE, [f"data.root={root.parent}"])
-    (phase,) = config.train.phases
-    sources = [SourceConfig(root.name), SourceConfig(root.name, split="one")]
+    write_list(root / "ImageSets" / "one.txt", ["clip05"])
     with pytest.raises(InputError, match="validates on all videos of a source; name the validation videos"):
-        open_phases(replace(config, train=replace(config.train, phases=[replace(phase, sources=sources)])))
+        open_sources(root, [SourceConfig(root.name), SourceConfig(root.name, split="one")])
 
 
 def test_few_videos_are_all_trained_on(folder, caplog):
@@ -132,8 +121,7 @@ def test_few_videos_are_all_trained_on(folder, caplog):
 
 def test_named_validation_videos_leave_all_others_in_training(folder):
     root = folder(12)
-    (root / "ImageSets").mkdir()
-    (root / "ImageSets" / "val.txt").write_text("clip00\n")
+    write_list(root / "ImageSets" / "val.txt", ["clip00"])
     data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
     assert [video.name for video in data.validation] == ["clip00"]
     assert [len(names) for names in trained_on(data)] == [12]
@@ -180,8 +168,4 @@ def test_masks_without_any_object_rejected(folder):
     for path in root.glob("Annotations/*/*.png"):
         write_mask(path, np.zeros((40, 40), np.uint8))
     with pytest.raises(InputError, match=r"first 20 clips of phase \w+ show no object; check the masks"):
-        open_phases(
-            load_config(
-                RECIPE, [f"data.root={root}", "train.phases.0.crop=65", "train.phases.0.short_edge=64"]
-            )
-        )
+        open_phases(load_config(RECIPE, [f"data.root={root}", "train.phases.0={crop: 65, short_edge: 64}"]))

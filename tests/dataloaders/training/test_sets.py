@@ -17,12 +17,12 @@ from tests.dataloaders.training.drawn_sets import (
     SIZE,
     add_gray,
     add_image,
-    add_list,
     add_video,
     grades,
     opened,
     values,
 )
+from tests.drawn_clips import write_list
 
 
 def test_static_sets_are_folders_or_loose_images(tmp_path):
@@ -51,7 +51,7 @@ def test_static_split_lists_sets_or_images(tmp_path):
     for name in ("A/1", "B/2", "3", "4"):
         add_image(tmp_path / f"JPEGImages/{name}.jpg")
         write_mask(tmp_path / f"Annotations/{name}.png", IDS)
-    add_list(tmp_path / "ImageSets/some.txt", "B", "4")
+    write_list(tmp_path / "ImageSets/some.txt", ["B", "4"])
     found = opened(tmp_path, "static", "some")
     assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == ["2.jpg", "4.jpg"]
 
@@ -72,7 +72,7 @@ def test_videos_may_be_sparsely_labeled(tmp_path):
 def test_video_split_selects_and_orders(tmp_path):
     for name in ("a", "b", "c"):
         add_video(tmp_path, name)
-    add_list(tmp_path / "ImageSets/2022/train.txt", "c", "", "a ", "c")
+    write_list(tmp_path / "ImageSets/2022/train.txt", ["c", "", "a ", "c"])
     found = opened(tmp_path, "video", "2022/train")
     assert [video.name for video in found.videos] == ["c", "a"]
 
@@ -82,7 +82,7 @@ def test_video_split_selects_and_orders(tmp_path):
 def test_davis_2017(tmp_path, base, resolution):
     for name in ("bear", "camel"):
         add_video(tmp_path / base, f"{resolution}/{name}")
-    add_list(tmp_path / base / "ImageSets/2017/train.txt", "bear")
+    write_list(tmp_path / base / "ImageSets/2017/train.txt", ["bear"])
     (video,) = opened(tmp_path, "davis").videos
     assert video.name == "bear"
     assert values(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
@@ -92,7 +92,7 @@ def test_davis_2017(tmp_path, base, resolution):
 def test_davis_2016_has_one_object_and_lists_frames(tmp_path, lists):
     add_video(tmp_path, "480p/bear", mask=np.where(IDS > 0, 255, 0))
     pairs = [f"/JPEGImages/480p/bear/0000{n}.jpg /Annotations/480p/bear/0000{n}.png" for n in range(3)]
-    add_list(tmp_path / f"ImageSets/{lists}/train.txt", *pairs)
+    write_list(tmp_path / f"ImageSets/{lists}/train.txt", pairs)
     (video,) = opened(tmp_path, "davis", "2016/train").videos
     assert values(list_frame_pairs(video)[2]) == {0, 1}
 
@@ -125,36 +125,14 @@ def test_listed_video_without_frames_rejected(tmp_path):
         opened(tmp_path, "youtube_vos")
 
 
-def test_youtube_vos_reads_a_list(tmp_path):
-    for name in ("a", "b"):
-        add_video(tmp_path / "train", name, step=5)
-    youtube_vos(tmp_path / "train", {name: {"1": {"frames": ["00000", "00005"]}} for name in ("a", "b")})
-    add_list(tmp_path / "train/ImageSets/held_out.txt", "b")
-    assert [video.name for video in opened(tmp_path, "youtube_vos", "held_out").videos] == ["b"]
-    assert len(opened(tmp_path, "youtube_vos", "train").videos) == 2
-
-
-def test_vost_keeps_its_ignored_pixels(tmp_path):
-    for name in ("1_cut_tomato", "2_peel_onion"):
-        add_video(tmp_path, name, prefix="frame")
-    add_image(tmp_path / "JPEGImages/1_cut_tomato/frame00099.jpg")
-    add_list(tmp_path / "ImageSets/train.txt", "1_cut_tomato")
-    (video,) = opened(tmp_path, "vost").videos
-    assert len(video.frames) == 3
-    assert values(list_frame_pairs(video)[0]) == {0, 1, 3, 255}
-
-
-@pytest.mark.parametrize(
-    ("kind", "image", "mask"),
-    [
-        ("ecssd", "images/0001.jpg", "ground_truth_mask/0001.png"),
-        ("ecssd", "ECSSD/images/0001.jpg", "ECSSD/ground_truth_mask/0001.png"),
-        ("msra10k", "MSRA10K_Imgs_GT/Imgs/5.jpg", "MSRA10K_Imgs_GT/Imgs/5.png"),
-        ("msra10k", "Imgs/5.jpg", "Imgs/5.png"),
-        ("pascal_s", "datasets/imgs/pascal/7.jpg", "datasets/masks/pascal/7.png"),
-        ("pascal_s", "imgs/pascal/7.jpg", "masks/pascal/7.png"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "image", "mask"), [
+    ("ecssd", "images/0001.jpg", "ground_truth_mask/0001.png"),
+    ("ecssd", "ECSSD/images/0001.jpg", "ECSSD/ground_truth_mask/0001.png"),
+    ("msra10k", "MSRA10K_Imgs_GT/Imgs/5.jpg", "MSRA10K_Imgs_GT/Imgs/5.png"),
+    ("msra10k", "Imgs/5.jpg", "Imgs/5.png"),
+    ("pascal_s", "datasets/imgs/pascal/7.jpg", "datasets/masks/pascal/7.png"),
+    ("pascal_s", "imgs/pascal/7.jpg", "masks/pascal/7.png"),
+])  # fmt: skip
 def test_saliency_is_one_bright_object(tmp_path, kind, image, mask):
     add_image(tmp_path / image)
     add_gray(tmp_path / mask, grades())
@@ -179,8 +157,8 @@ def test_voc_reads_listed_instances(tmp_path, base, split, count):
     for name in ("2007_1", "2007_2", "2007_3"):
         add_image(tmp_path / base / f"JPEGImages/{name}.jpg")
         write_mask(tmp_path / base / f"SegmentationObject/{name}.png", IDS)
-    add_list(tmp_path / base / "ImageSets/Segmentation/trainval.txt", "2007_1", "2007_3")
-    add_list(tmp_path / base / "ImageSets/Segmentation/train.txt", "2007_3")
+    write_list(tmp_path / base / "ImageSets/Segmentation/trainval.txt", ["2007_1", "2007_3"])
+    write_list(tmp_path / base / "ImageSets/Segmentation/train.txt", ["2007_3"])
     images = opened(tmp_path, "voc2012", split).images
     assert len(images) == count
     assert values(images[-1]) == {0, 1, 3, 255}
@@ -202,20 +180,17 @@ def test_unknown_layout_rejected(tmp_path, kind):
         open_set(tmp_path, SourceConfig("nowhere", kind))
 
 
-@pytest.mark.parametrize(
-    ("kind", "split", "words"),
-    [
-        ("video", "zebra", r"JPEGImages/zebra: missing \(1 in all\)"),
-        ("video", "val", r"no video with 2 frames"),
-        ("video", "train", r"train\.txt: no such list file; lists here: val, zebra"),
-        ("ecssd", "train", "split=train: ecssd has no splits"),
-        ("other", None, r"kind must be one of static, coco, .* got other"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "split", "words"), [
+    ("video", "zebra", r"JPEGImages/zebra: missing \(1 in all\)"),
+    ("video", "val", r"no video with 2 frames"),
+    ("video", "train", r"train\.txt: no such list file; lists here: val, zebra"),
+    ("ecssd", "train", "split=train: ecssd has no splits"),
+    ("other", None, r"kind must be one of static, coco, .* got other"),
+])  # fmt: skip
 def test_invalid_split_or_kind_rejected(tmp_path, kind, split, words):
     add_video(tmp_path, "a")
-    add_list(tmp_path / "ImageSets/zebra.txt", "a", "zebra")
-    add_list(tmp_path / "ImageSets/val.txt", "")
+    write_list(tmp_path / "ImageSets/zebra.txt", ["a", "zebra"])
+    write_list(tmp_path / "ImageSets/val.txt", [""])
     with pytest.raises(InputError, match=words):
         opened(tmp_path, kind, split)
 

@@ -1,7 +1,5 @@
 """A tracker that repeats what it was given."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,13 +18,13 @@ class PaintingTracker:
     def __init__(self):
         self.calls = []
         self.given = []
-        self.labels = None
+        self.labels, self.ids = None, set()
         self.resets = self.steps = 0
         self.before_step = lambda: None
 
     def reset(self, length=None):
         self.resets += 1
-        self.labels, self.given = None, []
+        self.labels, self.given, self.ids = None, [], set()
 
     def fresh(self):
         return PaintingTracker()
@@ -36,10 +34,11 @@ class PaintingTracker:
         self.steps += 1
         ids = None if mask is None else np.unique(mask).tolist()
         self.given.append(ids)
+        self.ids |= set(ids or ()) - {0}
         self.calls.append((frame.shape, ids, size))
         if self.labels is None:
             self.labels = np.zeros(frame.shape[:2], np.uint8)
         if mask is not None:
             self.labels = np.where(mask > 0, mask, self.labels)
         labels = resize_labels(self.labels, size or frame.shape[:2])
-        return SimpleNamespace(labels=labels, ids=(1,), confidence={1: 1.0})
+        return SimpleNamespace(labels=labels, ids=tuple(self.ids), confidence=dict.fromkeys(self.ids, 0.9))

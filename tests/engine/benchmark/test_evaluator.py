@@ -92,13 +92,10 @@ def test_merged_videos_have_one_object(tmp_path, ids):
     assert score_finished([video], report)["a"].region.tolist() == [[1.0, 1.0]]
 
 
-@pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (np.ones((5, 6), np.uint8), "6×5, but its frame is 32×24"),
-        (np.zeros((HEIGHT, WIDTH), np.uint8), "no object"),
-    ],
-)
+@pytest.mark.parametrize(("mask", "message"), [
+    (np.ones((5, 6), np.uint8), "6×5, but its frame is 32×24"),
+    (np.zeros((HEIGHT, WIDTH), np.uint8), "no object"),
+])  # fmt: skip
 def test_bad_reference_mask_fails_its_video(tmp_path, mask, message):
     video = make_video(tmp_path, "a")
     write_mask(video.reference_masks[0], mask)

@@ -1,7 +1,5 @@
 """Export that is killed at random moments: nothing is left behind."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

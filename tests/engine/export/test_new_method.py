@@ -1,7 +1,5 @@
 """A method of one's own, as ARCHITECTURE.md describes: it tracks, trains a step and is exported."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -33,15 +31,14 @@ class ScaledState(NamedTuple):
 
 
 class ScaledBlock(LSTTBlock):
-    def forward(self, x, size, memory, id_embedding):
-        x, state = super().forward(x, size, memory, id_embedding)
+    def project(self, x, size):
+        x, state = super().project(x, size)
         return x, self.build_state(*state)
 
     def build_state(self, key, tokens):
         return ScaledState(key, tokens, tokens.abs().mean((1, 2), keepdim=True))
 
     def memorize(self, state, id_embedding):
-        state = state if hasattr(state, "scale") else self.build_state(*state)  # a reference frame's
         return super().memorize(state, id_embedding * (1 + state.scale))
 
 

@@ -1,7 +1,5 @@
 """Export without running it: bounded memory, exact replacements, whole folders; runtime/tests runs an export."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import onnx
@@ -61,15 +59,12 @@ def test_graphs_compute_in_float32():
     assert resolve_export_config(config).compute.precision == "float32"
 
 
-@pytest.mark.parametrize(
-    ("preset", "overrides", "message"),
-    [
-        ("aotl", (), "memory.policy every_nth: .*first_frame, bounded_fifo, restricted; .*memory.frames=4"),
-        ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: "),
-        ("aott", ("memory.frames=1",), "need memory.frames from 2 on"),
-        ("aott", ("memory.short_term_frames=2",), "need .*memory.short_term_frames=1, got 9 and 2"),
-    ],
-)
+@pytest.mark.parametrize(("preset", "overrides", "message"), [
+    ("aotl", (), "memory.policy every_nth: .*first_frame, bounded_fifo, restricted; .*memory.frames=4"),
+    ("r50_aotl_ermu", (), "memory.policy relevance_redundancy: "),
+    ("aott", ("memory.frames=1",), "need memory.frames from 2 on"),
+    ("aott", ("memory.short_term_frames=2",), "need .*memory.short_term_frames=1, got 9 and 2"),
+])  # fmt: skip
 def test_memory_without_runtime_rejected(preset, overrides, message):
     with pytest.raises(InputError, match=message):
         resolve_export_config(load_config(preset, overrides))
@@ -78,7 +73,7 @@ def test_memory_without_runtime_rejected(preset, overrides, message):
 @pytest.fixture
 def empty_graphs(monkeypatch):
     """Graphs are written as empty files, which takes no time."""
-    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph, frames, **_: onnx.ModelProto())
+    monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
 def test_missing_package_is_named(monkeypatch, tmp_path):
@@ -90,7 +85,7 @@ def test_missing_package_is_named(monkeypatch, tmp_path):
 
 
 def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
-    def fail(graph, frames, **_):
+    def fail(graph):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(graphs, "_convert_to_onnx", fail)

@@ -1,7 +1,5 @@
 """Memory bank: frames kept by a policy, as a buffer and as a list."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -12,30 +10,8 @@ from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import FIFO, build_policy
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import BlockMemory, KeyValue
-from tests.engine.frames import memory_bytes
+from tests.engine.frames import FRAME_BYTES, TOKENS, draw_memory, fill_bank, list_long_frames, memory_bytes
 from tests.engine.small_model import build, clip, run, stripes
-
-TOKENS, DIM, BATCH = 6, 4, 2
-
-
-def frame(number, blocks=2):
-    """A frame's memory whose every entry is its number, plus a tenth per block."""
-    value = torch.full((BATCH, TOKENS, 8), -number - 1.0)
-    keys = (torch.full((BATCH, TOKENS, DIM), number + block / 10) for block in range(blocks))
-    return [BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]
-
-
-def filled(policy, frames, skip=1, references=(0,), training=False, short_term_frames=1):
-    bank = MemoryBank(policy, skip, short_term_frames, training=training)
-    for number in range(frames):
-        (bank.add_reference if number in references else bank.add)(frame(number))
-    return bank
-
-
-def long_frames(bank, block=0):
-    """Frame numbers of the tokens in long-term memory."""
-    key = bank.read()[block].long.key
-    return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]
 
 
 def long_addresses(bank):
@@ -50,37 +26,31 @@ def short_term_frames(bank, block=0):
     return [round(float(x) - block / 10) for x in short.key[0, ::TOKENS, 0]]
 
 
-@pytest.mark.parametrize(
-    ("policy", "frames"),
-    [
-        (FIFO(math.inf), [0]),
-        (FIFO(1), list(range(12))),
-        (FIFO(2), [0, 2, 4, 6, 8, 10]),
-        (FIFO(5), [0, 5, 10]),
-        (FIFO(50), [0]),
-    ],
-)
+@pytest.mark.parametrize(("policy", "frames"), [
+    (FIFO(math.inf), [0]), (FIFO(1), list(range(12))), (FIFO(2), [0, 2, 4, 6, 8, 10]), (FIFO(5), [0, 5, 10]),
+    (FIFO(50), [0]),
+])  # fmt: skip
 @pytest.mark.parametrize("training", [False, True])
 def test_policy_decides_which_frames_are_kept(policy, frames, training):
-    bank = filled(policy, 12, training=training)
+    bank = fill_bank(policy, 12, training=training)
     assert bank.frames == frames
     assert len(bank) == len(frames)
-    assert long_frames(bank) == frames
-    assert long_frames(bank, block=1) == frames
+    assert list_long_frames(bank) == frames
+    assert list_long_frames(bank, block=1) == frames
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("skip", [1, 2, 4])
 def test_short_term_memory_ends_skip_frames_ago(skip, count):
     for frames in range(1, 10):
-        bank, newest = filled(FIFO(math.inf), frames, skip, short_term_frames=count), max(frames - skip, 0)
+        bank, newest = fill_bank(FIFO(math.inf), frames, skip, short_term_frames=count), max(frames - skip, 0)
         expected = list(range(max(newest - count + 1, 0), newest + 1))
         assert short_term_frames(bank) == short_term_frames(bank, block=1) == expected
 
 
 @pytest.mark.parametrize(("skip", "count", "kept"), [(3, 1, [3]), (1, 3, [3, 4])])
 def test_later_reference_clears_short_term_memory(skip, count, kept):
-    bank = filled(FIFO(math.inf), 5, skip, references=(0, 3), short_term_frames=count)
+    bank = fill_bank(FIFO(math.inf), 5, skip, references=(0, 3), short_term_frames=count)
     assert bank.frames == [0, 3]
     assert short_term_frames(bank) == kept
 
@@ -96,7 +66,7 @@ def test_tracker_reads_configured_short_term_frames():
 
 
 def test_interval_restarts_at_a_reference():
-    assert filled(FIFO(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
+    assert fill_bank(FIFO(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -104,26 +74,26 @@ def test_interval_restarts_at_a_reference():
 def test_dropped_frame_leaves_every_block(place, training):
     bank = MemoryBank(FIFO(1), training=training)
     for number in range(4):
-        coarse, (fine,) = frame(number), frame(number, blocks=1)
+        coarse, (fine,) = draw_memory(number), draw_memory(number, blocks=1)
         long = KeyValue(*(x[:, ::3] for x in fine.long))
         (bank.add if number else bank.add_reference)([*coarse, BlockMemory(long, fine.short)])
     bank.drop(place)
     kept = [number for number in range(4) if number != place]
     assert bank.frames == kept
-    assert long_frames(bank) == kept
-    assert long_frames(bank, block=1) == kept
+    assert list_long_frames(bank) == kept
+    assert list_long_frames(bank, block=1) == kept
     assert bank.read()[2].long.key[0, ::2, 0].tolist() == kept
     assert bank.read()[2].short.key.shape[1] == TOKENS
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_dropped_frame_leaves_room_for_the_next(place):
-    bank = filled(FIFO(1), 4)
+    bank = fill_bank(FIFO(1), 4)
     before, addresses = memory_bytes(bank), long_addresses(bank)
     bank.drop(place)
-    bank.add(frame(4))
+    bank.add(draw_memory(4))
     kept = [number for number in range(5) if number != place]
-    assert (bank.frames, long_frames(bank), long_frames(bank, block=1)) == (kept, kept, kept)
+    assert (bank.frames, list_long_frames(bank), list_long_frames(bank, block=1)) == (kept, kept, kept)
     assert (memory_bytes(bank), long_addresses(bank)) == (before, addresses)
     long = bank.read()[1].long
     assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
@@ -131,26 +101,26 @@ def test_dropped_frame_leaves_room_for_the_next(place):
 
 def test_unbounded_bank_grows_rarely_and_by_half():
     bank, sizes = MemoryBank(FIFO(1)), set()
-    frame_bytes = BATCH * TOKENS * (DIM + 8) * 4 * 2
     for number in range(100):
-        (bank.add if number else bank.add_reference)(frame(number))
+        (bank.add if number else bank.add_reference)(draw_memory(number))
         sizes.add(memory_bytes(bank))
-        assert memory_bytes(bank) <= frame_bytes * (1.5 * len(bank) + 1)
-        assert len(long_frames(bank)) == number + 1
-    assert long_frames(bank) == list(range(100))
+        assert memory_bytes(bank) <= FRAME_BYTES * (1.5 * len(bank) + 1)
+        assert len(list_long_frames(bank)) == number + 1
+    assert list_long_frames(bank) == list(range(100))
     assert len(sizes) < 15
 
 
 def test_gradients_reach_frames_of_a_training_bank():
     bank = MemoryBank(FIFO(1), training=True)
-    first, second = frame(0), frame(1)
+    first, second = draw_memory(0), draw_memory(1)
     for memory in (first, second):
         memory[0].long.key.requires_grad_()
     bank.add_reference(first)
     bank.add(second)
     bank.read()[0].long.key.sum().backward()
     assert all(
-        torch.equal(memory[0].long.key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second)
+        torch.equal(memory[0].long.key.grad, torch.ones_like(memory[0].long.key))
+        for memory in (first, second)
     )
 
 
@@ -163,6 +133,6 @@ def test_settings_name_the_policy_and_its_interval():
 
 @pytest.mark.parametrize("training", [False, True])
 def test_bound_of_one_frame_keeps_the_newest_reference(training):
-    policy = build_policy(MemoryConfig(policy="restricted", frames=1, every=1))
-    bank = filled(policy, 6, references=(0, 2, 4), training=training)
-    assert long_frames(bank) == bank.frames == bank.references == [4]
+    policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=1, every=1))
+    bank = fill_bank(policy, 6, references=(0, 2, 4), training=training)
+    assert list_long_frames(bank) == bank.frames == bank.references == [4]

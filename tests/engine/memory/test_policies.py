@@ -1,7 +1,5 @@
 """What memory policies keep, with invented relevance."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -11,16 +9,9 @@ from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.memory.policies import ERMU, FIFO, RMem, build_policy, compute_redundancy
 from aotlab.engine.memory.relevance import FrameRelevance
-from aotlab.networks.model import BlockMemory, KeyValue
-from tests.engine.frames import memory_bytes
+from tests.engine.frames import FRAME_BYTES, TOKENS, draw_memory, fill_bank, list_long_frames, memory_bytes
 
-TOKENS, DIM = 6, 4
 BOUNDED = {"bounded_fifo": FIFO, "restricted": RMem, "relevance_redundancy": ERMU}
-
-
-def frame(number):
-    kv = KeyValue(torch.full((1, TOKENS, DIM), float(number)), torch.full((1, TOKENS, 8), -1.0 - number))
-    return [BlockMemory(kv, kv)]
 
 
 def fake_relevance(shares, counted=None):
@@ -37,69 +28,48 @@ def fake_relevance(shares, counted=None):
     return relevance
 
 
-def filled(policy, frames, relevance=None, references=(0,)):
-    bank = MemoryBank(policy)
-    with torch.no_grad():
-        for number in range(frames):
-            if number in references:
-                bank.add_reference(frame(number))
-            else:
-                bank.add(frame(number), relevance and relevance(bank))
-    return bank
-
-
-def stored(bank):
-    return bank.read()[0].long.key[0, ::TOKENS, 0].tolist()
-
-
 @pytest.mark.parametrize("policy", BOUNDED)
 @pytest.mark.parametrize("frames", [2, 4, 9])
 def test_bounded_bank_keeps_size_and_reference(policy, frames):
-    share = np.random.default_rng(0).random(40).tolist()
-    bank = MemoryBank(BOUNDED[policy](1, frames))
-    with torch.no_grad():
-        for number in range(40):
-            bank.add(frame(number), fake_relevance(share)(bank)) if number else bank.add_reference(
-                frame(number)
-            )
-            assert len(bank) == min(number + 1, frames)
-            assert bank.frames[0] == 0
-            assert bank.frames == sorted(bank.frames)
-            assert stored(bank) == bank.frames
-            assert bank.frames[-1] == number
+    relevance = fake_relevance(np.random.default_rng(0).random(40).tolist())
+    for number in range(40):
+        bank = fill_bank(BOUNDED[policy](1, frames), number + 1, relevance=relevance)
+        assert len(bank) == min(number + 1, frames)
+        assert bank.frames == list_long_frames(bank) == sorted(bank.frames)
+        assert (bank.frames[0], bank.frames[-1]) == (0, number)
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_bank_of_one_frame_keeps_reference(policy):
-    assert filled(BOUNDED[policy](2, 1), 9, fake_relevance([1.0] * 9)).frames == [0]
+    assert fill_bank(BOUNDED[policy](2, 1), 9, relevance=fake_relevance([1.0] * 9)).frames == [0]
 
 
 def test_fifo_evicts_oldest_frame():
-    assert filled(FIFO(1, 4), 8).frames == [0, 5, 6, 7]
-    assert filled(FIFO(2, 4), 8).frames == [0, 2, 4, 6]
-    assert filled(FIFO(2, 4), 9).frames == [0, 4, 6, 8]
+    assert fill_bank(FIFO(1, 4), 8).frames == [0, 5, 6, 7]
+    assert fill_bank(FIFO(2, 4), 8).frames == [0, 2, 4, 6]
+    assert fill_bank(FIFO(2, 4), 9).frames == [0, 4, 6, 8]
 
 
 def test_newest_frames_are_kept_beside_references():
     policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=4, newest=1, every=2))
-    assert filled(policy, 9).frames == [0, 8]
-    assert filled(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
-    assert filled(policy, 9, references=(0, 3, 6, 7)).frames == [0, 3, 6, 7]
-    assert filled(FIFO(1, 9, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
+    assert fill_bank(policy, 9).frames == [0, 8]
+    assert fill_bank(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
+    assert fill_bank(policy, 9, references=(0, 3, 6, 7)).frames == [0, 3, 6, 7]
+    assert fill_bank(FIFO(1, 9, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
 
 
 def test_least_relevant_frame_is_evicted_except_newest():
     shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
     for policy in (RMem(1, 4), ERMU(1, 4)):
-        assert filled(policy, 5, fake_relevance(shares)).frames == [0, 1, 3, 4]
-        assert filled(policy, 6, fake_relevance(shares)).frames[-1] == 5
+        assert fill_bank(policy, 5, relevance=fake_relevance(shares)).frames == [0, 1, 3, 4]
+        assert fill_bank(policy, 6, relevance=fake_relevance(shares)).frames[-1] == 5
 
 
 def test_redundant_frame_is_evicted():
     shares = torch.full((4,), 0.25)
     keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
     keys[2] = keys[3]
-    bank = filled(FIFO(1), 4)
+    bank = fill_bank(FIFO(1), 4)
     bank.last_index += 1
     assert ERMU(1, 4).decide(bank, FrameRelevance(shares, keys)) == (True, 2)
     assert compute_redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
@@ -109,26 +79,26 @@ def test_redundant_frame_is_evicted():
 @pytest.mark.parametrize("early", [False, True])
 def test_relevance_is_computed_on_eviction_or_from_start(early):
     counted = []
-    filled(RMem(2, 4, early), 12, fake_relevance([1.0] * 12, counted))
+    fill_bank(RMem(2, 4, early), 12, relevance=fake_relevance([1.0] * 12, counted))
     assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_no_foreground_evicts_oldest_frame(policy):
     chooser = BOUNDED[policy](1, 3)
-    assert filled(chooser, 6, fake_relevance([0.0] * 6)).frames == [0, 4, 5]
+    assert fill_bank(chooser, 6, relevance=fake_relevance([0.0] * 6)).frames == [0, 4, 5]
     assert all(np.isfinite(list(chooser.running.values())))
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_tracked_frames_are_evicted_before_later_references(policy):
     shares = fake_relevance([1.0] * 20)
-    assert filled(BOUNDED[policy](1, 4), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
-    bank = filled(BOUNDED[policy](1, 4), 12, shares, references=(0, 3, 4, 5))
+    assert fill_bank(BOUNDED[policy](1, 4), 9, relevance=shares, references=(0, 3)).frames[:2] == [0, 3]
+    bank = fill_bank(BOUNDED[policy](1, 4), 12, relevance=shares, references=(0, 3, 4, 5))
     assert bank.frames == [0, 3, 4, 5]
-    bank = filled(BOUNDED[policy](1, 4), 12, shares, references=(0, 3, 4, 5, 6))
+    bank = fill_bank(BOUNDED[policy](1, 4), 12, relevance=shares, references=(0, 3, 4, 5, 6))
     assert bank.frames == [0, 4, 5, 6]
-    assert stored(bank) == bank.frames
+    assert list_long_frames(bank) == bank.frames
 
 
 @pytest.mark.parametrize(
@@ -145,7 +115,7 @@ def test_training_evicts_oldest_frame(policy):
     bank = MemoryBank(build_policy(config, training=True), training=True)
     sizes = []
     for number in range(16):  # the last of 17 frames is not remembered
-        (bank.add if number else bank.add_reference)(frame(number))
+        (bank.add if number else bank.add_reference)(draw_memory(number))
         sizes.append(len(bank))
     assert bank.frames == [0, 4, 8, 12]
     assert max(sizes) == 4
@@ -153,6 +123,6 @@ def test_training_evicts_oldest_frame(policy):
 
 @pytest.mark.parametrize(("policy", "frames"), [(FIFO(1, 9, max_tracked=1), 2), (FIFO(1, 3), 3)])
 def test_only_frames_that_are_kept_are_allocated(policy, frames):
-    bank = filled(policy, 12)
+    bank = fill_bank(policy, 12)
     assert len(bank) == frames
-    assert memory_bytes(bank) == frames * TOKENS * (DIM + 8) * 4
+    assert memory_bytes(bank) == frames * FRAME_BYTES

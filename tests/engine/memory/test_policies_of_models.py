@@ -1,7 +1,5 @@
 """Memory policies at work in small models: tracking in groups, room that is used again, training."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +11,7 @@ from aotlab.engine.memory.policies import build_policy
 from aotlab.engine.memory.relevance import compute_relevance
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipBatch, ClipOptions, clip_losses
+from aotlab.networks.attention import Attention
 from aotlab.networks.model import KeyValue, PropagatedFrame
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -62,8 +61,7 @@ def test_foreground_resized_with_aligned_corners_in_every_model():
     both = []
     for align_corners in (True, False):
         config = SimpleNamespace(align_corners=align_corners)
-        model = SimpleNamespace(
-            config=config, long_attention_inputs=lambda query, key: (query[:, None], key[:, None])
-        )
+        block = SimpleNamespace(long_attention=Attention(heads=1))
+        model = SimpleNamespace(config=config, active_blocks=[block])
         both.append(compute_relevance(model, propagated, logits, stored, 2).shares)
     assert torch.equal(*both)

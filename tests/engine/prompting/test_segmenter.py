@@ -86,6 +86,12 @@ def test_segmenter_of_an_installed_package_is_loaded(monkeypatch):
         load_segmenter(plugin="sam")
 
 
+def test_missing_checkpoint_of_a_segmenter_rejected(tmp_path):
+    segmenter = load_segmenter(checkpoint=tmp_path / "gone.safetensors")
+    with pytest.raises(InputError, match="no such checkpoint"):
+        segmenter(FRAME, {3: Prompt(box=(2, 2, 9, 9))})
+
+
 def test_checkpoint_is_loaded_on_its_device_at_the_first_prompt(monkeypatch, tmp_path):
     loads = []
 

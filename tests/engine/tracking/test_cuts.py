@@ -1,12 +1,9 @@
 """Cuts: found by colors and places, and read without short-term memory."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.rules import rules
 from aotlab.engine.rules.cuts import CutDetector, make_thumbnail
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import assert_resumes, build, clip, run, stripes
@@ -45,13 +42,6 @@ def test_one_kind_of_change_is_no_cut(change):
     if changed.max() > 200:
         changed = np.ascontiguousarray(frame + 150)  # brighter, in the same places
     assert find_cuts([frame, changed]) == []
-
-
-def test_frame_is_scaled_down_once(model, monkeypatch):
-    scaled = []
-    monkeypatch.setattr(rules, "make_thumbnail", lambda frame: scaled.append(1) or make_thumbnail(frame))
-    run(Tracker(*model), clip(3), {0: stripes([1])})
-    assert len(scaled) == 3
 
 
 def test_asking_for_a_cut_changes_nothing(model):

@@ -1,7 +1,5 @@
 """Depth of AOST: in tracking and in validation."""
 
-from __future__ import annotations
-
 import pytest
 
 from aotlab.configs.load import load_config

@@ -1,14 +1,12 @@
 """Ownership of components: claims of lost objects, their limits, and their end."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
 from aotlab.configs.schema import RulesConfig
 from aotlab.engine.rules.ownership import MAX_CLAIMS, ComponentOwnership, Reassignment
-from aotlab.engine.rules.rules import RuleResult, Rules, swap_channels
+from aotlab.engine.rules.rules import RuleResult, Rules, swap_logits
 from aotlab.utils.numbers import MAX_COUNT
 from tests.engine.small_model import assert_resumes, build, clip, stripes
 
@@ -117,7 +115,7 @@ def test_prediction_of_another_frame_changes_no_claim():
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
     channels, logits = torch.from_numpy(claimed[0]).long(), torch.zeros(3, *SIZE)
     result = rules.correct(RuleResult(), claimed[1], channels, (1, 2))
-    _, corrected = swap_channels(logits, channels, result.reassigned, (1, 2))
+    _, corrected = swap_logits(logits, channels, result.reassigned, (1, 2))
     rules.correct(RuleResult(), other[1], torch.from_numpy(other[0]).long(), (1, 2))
     rules.observe(result, claimed[1], corrected, (1, 2), ())
     assert rules.ownership.objects[2].claim_streak == 1
@@ -149,7 +147,7 @@ def test_swapped_logits_agree_with_channels():
     logits = torch.randn(3, 4, 5)
     channels = logits.max(0).indices
     pixels = (channels == 1).numpy()
-    swapped, found = swap_channels(logits, channels, [Reassignment(pixels, 7, 9)], (7, 9))
+    swapped, found = swap_logits(logits, channels, [Reassignment(pixels, 7, 9)], (7, 9))
     assert torch.equal(found, swapped.max(0).indices)
     assert torch.equal(channels, logits.max(0).indices)  # the prediction stays as it is
     assert not (found == 1).any()

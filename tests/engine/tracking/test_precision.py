@@ -1,7 +1,5 @@
 """Tracking in half precision."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

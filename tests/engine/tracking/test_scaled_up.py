@@ -1,7 +1,5 @@
 """Trackers that scale frames up for the smallest object of the first mask."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

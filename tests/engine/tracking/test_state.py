@@ -1,7 +1,5 @@
 """A video that is stopped in the middle and resumed by another tracker."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """The tracker's contract, with a small model of random weights: only the form of its output matters."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -23,13 +21,6 @@ def test_labels_have_frame_size(tracker, size):
     assert [prediction.logits.shape for prediction in predictions] == [(2, *size)] * 3
 
 
-def test_labels_have_requested_size(tracker):
-    frames = clip(3)
-    masks = {0: stripes([4]), 2: stripes([4, 9])}
-    for index, frame in enumerate(frames):
-        assert tracker.step(frame, masks.get(index), size=(20, 31)).labels.shape == (20, 31)
-
-
 @pytest.mark.parametrize("size", [(1, 1), (20, 31), (10, 80)])
 def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     frames, masks = clip(4), {0: stripes([4, 9])}
@@ -40,17 +31,14 @@ def test_small_prediction_is_stored_in_the_size_of_the_frame(tracker, size):
     assert torch.equal(tracker.step(frames[-1]).logits, full.logits)
 
 
-@pytest.mark.parametrize(
-    ("ids", "given", "returned"),
-    [
-        ([1, 2], np.uint8, np.uint8),
-        ([7, 200, 255], np.uint8, np.uint8),
-        ([3, 256], np.uint16, np.uint16),
-        ([300, 65535], np.int64, np.uint16),
-        ([5, 70000], np.int64, np.uint32),
-        ([5, 70000], np.uint64, np.uint32),
-    ],
-)
+@pytest.mark.parametrize(("ids", "given", "returned"), [
+    ([1, 2], np.uint8, np.uint8),
+    ([7, 200, 255], np.uint8, np.uint8),
+    ([3, 256], np.uint16, np.uint16),
+    ([300, 65535], np.int64, np.uint16),
+    ([5, 70000], np.int64, np.uint32),
+    ([5, 70000], np.uint64, np.uint32),
+])  # fmt: skip
 def test_ids_keep_values_in_smallest_dtype(tracker, ids, given, returned):
     mask = stripes(ids, dtype=given)
     predictions = run(tracker, clip(3), {0: mask})
@@ -62,12 +50,6 @@ def test_ids_keep_values_in_smallest_dtype(tracker, ids, given, returned):
         assert set(np.unique(prediction.labels)) <= {0, *ids}
 
 
-def test_given_masks_affect_later_frames(tracker):
-    # The other tests mean little unless the random model shows several objects.
-    labels = run(tracker, clip(3), {0: stripes([1, 2, 3])})[2].labels
-    assert len(np.unique(labels)) >= 3
-
-
 def test_frames_before_the_first_mask_are_background(tracker):
     frames = clip(4)
     predictions = run(tracker, frames, {2: stripes([3])})
@@ -76,20 +58,6 @@ def test_frames_before_the_first_mask_are_background(tracker):
     assert predictions[0].ids == ()
     assert (predictions[0].probabilities == 1).all()
     assert (predictions[2].labels == stripes([3])).all()
-
-
-def test_boolean_mask_is_one_object(tracker):
-    prediction = tracker.step(clip(1)[0], stripes([3]) > 0)
-    assert prediction.ids == (1,)
-    assert (prediction.labels == (stripes([3]) > 0)).all()
-
-
-def test_probabilities_sum_to_one(tracker):
-    for prediction in run(tracker, clip(4), {0: stripes([1, 2]), 2: stripes([0, 8])}):
-        total = prediction.probabilities.sum(0)
-        torch.testing.assert_close(total, torch.ones_like(total), atol=1e-6, rtol=0)  # float32 rounding
-        assert list(prediction.confidence) == list(prediction.ids)
-        assert all(0 <= value <= 1 for value in prediction.confidence.values())
 
 
 def test_confidence_is_mean_over_object_pixels():
@@ -110,7 +78,7 @@ def test_temperature_changes_confidence_only(models):
     )
     assert torch.equal(plain.logits, calibrated.logits)
     assert torch.equal(plain.probabilities, calibrated.probabilities)
-    own = (plain.logits / 2).softmax(0)[1][plain.channels == 1].mean()
+    own = (plain.logits / 2).softmax(0)[1][plain.indices == 1].mean()
     assert calibrated.confidence[1] == pytest.approx(float(own), abs=1e-4)
     assert calibrated.confidence[1] != pytest.approx(plain.confidence[1], abs=1e-3)
 
@@ -177,13 +145,6 @@ def test_reset_forgets_the_video(tracker):
     tracker.reset()
     again = run(tracker, frames, {0: stripes([1, 2])})
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(first, again, strict=True))
-
-
-def test_non_contiguous_frame_is_accepted(models):
-    frames = clip(2)
-    views = [np.flip(np.flip(frame, 1).copy(), 1) for frame in frames]
-    plain, viewed = (run(Tracker(*models["aott"]), f, {0: stripes([1, 2])}) for f in (frames, views))
-    assert torch.equal(plain[1].logits, viewed[1].logits)
 
 
 @pytest.mark.parametrize(

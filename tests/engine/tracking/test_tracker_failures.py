@@ -1,7 +1,5 @@
 """Steps that fail in the middle, and trackers that several threads share, are copied or are pickled."""
 
-from __future__ import annotations
-
 import copy
 import pickle
 import threading
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.engine import recurrence
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.rules.ownership import ComponentOwnership
 from aotlab.engine.rules.rules import Rules
@@ -59,16 +58,10 @@ def test_failed_first_step_starts_no_video(restricted, monkeypatch, name):
     assert (tracker.step(frames[1], LATER).labels == LATER).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "call", "mask"),
-    [
-        ("encode", 1, None),
-        ("propagate", 2, None),
-        ("memorize", 2, None),
-        ("propagate", 4, NEWEST),
-        ("memorize", 3, NEWEST),
-    ],
-)
+@pytest.mark.parametrize(("name", "call", "mask"), [
+    ("encode", 1, None), ("propagate", 2, None), ("memorize", 2, None), ("propagate", 4, NEWEST),
+    ("memorize", 3, NEWEST),
+])  # fmt: skip
 def test_failed_step_before_memory_update_can_be_repeated(restricted, monkeypatch, name, call, mask):
     frames = clip(6)
     tracker, other = tracking(restricted, frames), tracking(restricted, frames)
@@ -90,7 +83,7 @@ def test_failed_memory_update_requires_reset(restricted, monkeypatch, name, mask
     state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
         if name == "relevance":
-            failing(patch, tracker.model, "long_attention_inputs", 1, KeyboardInterrupt())
+            failing(patch, recurrence, "compute_relevance", 1, KeyboardInterrupt())
         else:
             failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -204,7 +197,7 @@ def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     tracker.step(frames[0], FIRST)
     predicted = tracker.predict(frames[1], None, FIRST.shape)
     tracker.forget(1)
-    with pytest.raises(InputError, match="has changed since this prediction"):
+    with pytest.raises(InputError, match="has changed the tracker"):
         tracker.commit(predicted, None)
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
 

@@ -1,7 +1,5 @@
 """The model card that training writes into its checkpoints, and training that starts from other weights."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

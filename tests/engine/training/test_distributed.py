@@ -1,7 +1,5 @@
 """Several ranks on this machine's CPU, as torchrun starts them, against one process."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -13,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.engine.training.state import list_saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, steady_phase, write_recipe
 
-ROOT = Path(__file__).resolve().parents[3]
 TRAIN = str(ROOT / "tools" / "train.py")
 RANKS = """
 import os, sys

@@ -1,12 +1,8 @@
 """Runs that stop: non-finite numbers, a full disk, broken data and kills; each names its state and can be resumed."""
 
-from __future__ import annotations
-
 import json
 import logging
-import os
 import random
-import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,19 +12,22 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import journal, trainer
-from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
+from tests.engine.training.tiny_recipes import (
+    before_step,
+    fail,
+    list_states,
+    log_lines,
+    phase,
+    run,
+    tiny_recipe,
+)
 from tests.limits import ends_in_process, limit_file_size
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
 """bytes of a file: less than a state or weights take, more than the log"""
-
-
-def states(config):
-    return list_saved_states(Path(config.train.output))
 
 
 def leftovers(config):
@@ -74,7 +73,7 @@ def test_non_finite_step_stops_with_the_state_before_it(recipe, spoil, monkeypat
     message = rf"the {name} of step 3 is not finite on clips of (one|two).*max_nonfinite_steps.*same command resumes"
     with pytest.raises(RunStopped, match=message):
         run(config)
-    saved = torch.load(states(config)[0], weights_only=True)
+    saved = torch.load(list_states(config)[0], weights_only=True)
     assert saved["step"] == 2
     assert_finite(saved["model"])
     monkeypatch.undo()
@@ -122,7 +121,7 @@ def test_non_finite_weights_are_not_saved(recipe, monkeypatch):
     monkeypatch.setattr(trainer, "train_step", train_step)
     with pytest.raises(RunStopped, match=r"step 3 of video are not finite.*from .*0_video_000002\.pt"):
         run(config)
-    assert [path.stem[-1] for path in states(config)] == ["2", "1"]
+    assert [path.stem[-1] for path in list_states(config)] == ["2", "1"]
 
 
 def test_float16_overflow_lowers_the_scale(recipe, spoil):
@@ -130,7 +129,7 @@ def test_float16_overflow_lowers_the_scale(recipe, spoil):
     spoil(1)
     assert_finite(load_file(run(config).checkpoint))
     assert [line["step"] for line in log_lines(config)] == [1, 2]
-    assert torch.load(states(config)[0], weights_only=True)["scaler"]["scale"] < 65536
+    assert torch.load(list_states(config)[0], weights_only=True)["scaler"]["scale"] < 65536
 
 
 @pytest.fixture
@@ -139,14 +138,7 @@ def fill_disk(monkeypatch):
     with ExitStack() as stack:
 
         def after(step, size=FULL_DISK_SIZE):
-            original, count, full = trainer.train_step, iter(range(step - 1)), []
-
-            def train_step(*args):
-                if next(count, None) is None and not full:
-                    full.append(stack.enter_context(limit_file_size(size)))
-                return original(*args)
-
-            monkeypatch.setattr(trainer, "train_step", train_step)
+            before_step(monkeypatch, step, lambda: stack.enter_context(limit_file_size(size)))
             return stack
 
         yield after
@@ -160,7 +152,7 @@ def test_full_disk_stops_and_names_the_newest_state(recipe, fill_disk, step, new
     disk = fill_disk(step)
     with pytest.raises(RunStopped, match=f"File too large.*resumes from {newest}"):
         run(config)
-    assert len(states(config)) == step - 1
+    assert len(list_states(config)) == step - 1
     assert leftovers(config) == []
     disk.close()
     run(config)
@@ -178,7 +170,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
         monkeypatch.setattr(trainer, "save_checkpoint", save)
         with pytest.raises(RunStopped, match=r"video\.safetensors: cannot be written \(File too large\)"):
             run(config)
-    assert len(states(config)) == 1
+    assert len(list_states(config)) == 1
     assert leftovers(config) == []
     monkeypatch.undo()
     assert run(config).checkpoint.is_file()
@@ -204,30 +196,12 @@ def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, caplog):
 def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, error, reason):
     settings = ["train.save_every=9", "train.validate_every=2", "data.validation=[{path: drawn}]"]
     config = recipe("run", phase(steps=3), overrides=settings)
-    original, calls = getattr(trainer, function), []
-
-    def fail(*args):
-        calls.append(1)
-        if function == "validate" or len(calls) == 3:
-            raise error
-        return original(*args)
-
-    monkeypatch.setattr(trainer, function, fail)
+    if function == "validate":
+        monkeypatch.setattr(trainer, "validate", lambda *_: fail(error)())
+    else:
+        before_step(monkeypatch, 3, fail(error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run(config)
-
-
-def test_signal_that_stops_training_is_known(recipe, monkeypatch):
-    original = trainer.train_step
-
-    def stop(*args):
-        os.kill(os.getpid(), signal.SIGINT)
-        return original(*args)
-
-    monkeypatch.setattr(trainer, "train_step", stop)
-    with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
-        run(recipe("run", phase(steps=3)))
-    assert caught.value.signal_number == signal.SIGINT
 
 
 def run_in_process(config):
@@ -246,12 +220,12 @@ def test_repeatedly_killed_run_ends_with_the_same_weights(tmp_path, data):
     config = tiny_recipe(tmp_path, data, "killed", *phases, overrides=EVERY)
     draws, kills = random.Random(0), 0
     for _ in range(12):
-        before = states(config)
+        before = list_states(config)
         if ends_in_process(run_in_process, config, kill_after=draws.uniform(0.1, 0.9) * seconds):
             break
         kills += 1
-        assert not before or states(config), "a kill lost all states"
-        for state in states(config):
+        assert not before or list_states(config), "a kill lost all states"
+        for state in list_states(config):
             torch.load(state, weights_only=True)
     assert kills
     assert ends_in_process(run_in_process, config)

@@ -1,11 +1,8 @@
 """Log, TensorBoard and sample images of a training run, also of a resumed one."""
 
-from __future__ import annotations
-
 import json
 import math
 from contextlib import suppress
-from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,7 +10,7 @@ import torch
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.training import journal as journal_module
 from aotlab.engine.training.clip import ClipBatch
-from aotlab.engine.training.journal import Journal, draw_clips
+from aotlab.engine.training.journal import Journal, draw_clips, drop_later_lines
 
 PHASES = [PhaseConfig("pre", steps=4), PhaseConfig("main", steps=8), PhaseConfig("late", steps=2)]
 MEASURES = ["loss", "iou", "lr", "gradient_norm", "data_seconds", "step_seconds"]
@@ -105,6 +102,13 @@ def test_resumed_run_replaces_later_lines(journal, tmp_path):
     assert places(tmp_path) == [("pre", 2), ("pre", 4), ("main", 2), ("main", 4), ("main", 4), ("main", 6)]
 
 
+def test_other_lines_of_a_log_stay(tmp_path):
+    path, kept = tmp_path / "log.jsonl", '# a note\n{"step": 9}\n{"phase": "main", "step": 5}\n'
+    path.write_text(kept + '{"phase": "main", "step": 6}\n{"phase": "la')
+    drop_later_lines(path, ["pre", "main"], "main", 5)
+    assert path.read_text() == kept
+
+
 def test_tensorboard_counts_steps_over_phases(journal, tmp_path):
     writer = journal()
     train(writer, "pre", 1, 4, gradient_norm=math.inf)
@@ -116,11 +120,12 @@ def test_tensorboard_counts_steps_over_phases(journal, tmp_path):
     assert scalars(tmp_path, "validation/J&F") == [(6, 62.5)]
 
 
-def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, monkeypatch):
-    writer = Mock()
-    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter", writer)
-    train(journal(), "main", 4, 5)
-    assert writer.call_args.kwargs == {"purge_step": 4 + 4}
+def test_tensorboard_of_a_resumed_run_replaces_later_steps(journal, tmp_path):
+    for first, loss in ((1, 1.0), (5, 9.0)):
+        writer = journal()
+        train(writer, "main", first, 8, loss=loss)
+        writer.close()
+    assert scalars(tmp_path, "train/loss") == [(6, 1), (8, 1), (10, 9), (12, 9)]
 
 
 def test_scores_are_printed_and_logged(journal, tmp_path, capsys):

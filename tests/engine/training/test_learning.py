@@ -1,17 +1,14 @@
 """Training learns: from random weights, in 100 steps, to follow a disc that leaves its first mask behind."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.dataloaders.training.phases import open_validation_videos
 from aotlab.dataloaders.training.sets import list_frame_pairs
 from aotlab.evaluation.davis import score_labels
-from aotlab.media.masks import write_mask
+from tests.drawn_clips import write_images, write_list, write_masks
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 
 
@@ -21,13 +18,10 @@ def draw_disc(root, name, seed, frames=5, size=80):
     ground = rng.integers(60, 120, (size // 8, size // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     rows, columns = np.mgrid[:size, :size]
     x, y = rng.uniform(18, 30, 2)
-    for index in range(frames):
-        mask = (columns - x - 9 * index) ** 2 + (rows - y - 6 * index) ** 2 < 13**2
-        frame = np.where(mask[..., None], np.array([230, 60, 40], np.uint8), ground)
-        file = root / "discs" / "JPEGImages" / name / f"{index:05d}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(frame).save(file)
-        write_mask(root / "discs" / "Annotations" / name / file.name, mask.astype(np.uint8))
+    masks = [(columns - x - 9 * index) ** 2 + (rows - y - 6 * index) ** 2 < 13**2 for index in range(frames)]
+    images = [np.where(mask[..., None], np.array([230, 60, 40], np.uint8), ground) for mask in masks]
+    write_images(root / "discs" / "JPEGImages" / name, images)
+    write_masks(root / "discs" / "Annotations" / name, masks)
 
 
 @pytest.mark.slow  # 100 steps
@@ -35,10 +29,8 @@ def test_short_run_learns_to_track(tmp_path):
     names = ["a", "b", "c", "d", "unseen"]
     for seed, name in enumerate(names):
         draw_disc(tmp_path, name, seed)
-    lists = tmp_path / "discs" / "ImageSets"
-    lists.mkdir()
-    (lists / "train.txt").write_text("\n".join(names[:-1]))
-    (lists / "val.txt").write_text(names[-1])
+    write_list(tmp_path / "discs" / "ImageSets" / "train.txt", names[:-1])
+    write_list(tmp_path / "discs" / "ImageSets" / "val.txt", names[-1:])
     learning = phase(
         steps=100, lr=4e-3, batch=2, clip_length=2, crop=65, short_edge=64, merge=0.0, feed_predictions_after=1.0,
         reference_loss_until=0.3, sources=[{"path": "discs", "split": "train", "max_gap": 2}],

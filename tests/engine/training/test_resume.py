@@ -1,7 +1,5 @@
 """Resuming: a resumed run equals an uninterrupted one, and a kill loses the steps since the last state only."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path
@@ -11,30 +9,21 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import trainer
-from aotlab.engine.training.state import list_saved_states
 from aotlab.networks.weights.checkpoints import read_card
 from aotlab.networks.weights.model_card import describe_card
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
+from tests.engine.training.tiny_recipes import (
+    before_step,
+    fail,
+    list_states,
+    log_lines,
+    phase,
+    run,
+    tiny_recipe,
+)
 
 EVERY = ["train.save_every=1", "train.keep=9"]
 PHASES = phase("first", steps=2, feed_predictions_after=0.5), phase("second", steps=2)
-
-
-def end_before(step, monkeypatch):
-    """Make training end, as if killed, before the step of this number, counted over all phases."""
-    original, count = trainer.train_step, iter(range(step))
-
-    def train_step(*args):
-        if next(count, None) is None:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    monkeypatch.setattr(trainer, "train_step", train_step)
-
-
-def states(config):
-    return list_saved_states(Path(config.train.output))
 
 
 def assert_equal(weights, others):
@@ -53,7 +42,7 @@ def test_resumed_run_equals_uninterrupted_run(recipe, monkeypatch, uninterrupted
     config, expected = uninterrupted
     parts = recipe("parts", *PHASES, overrides=[f"train.save_every={save_every}"])
     with monkeypatch.context() as patch:
-        end_before(stop, patch)
+        before_step(patch, stop + 1, fail(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run(parts)
     assert_equal(expected, load_file(run(parts).checkpoint))
@@ -73,16 +62,10 @@ def test_finished_run_is_resumed_unless_restarted(recipe, caplog):
     assert not best.exists()
 
 
-def test_newest_states_are_kept(recipe):
-    config = recipe("run", phase(steps=3), overrides=["train.save_every=1", "train.keep=2"])
-    run(config)
-    assert [path.name for path in states(config)] == ["0_video_000003.pt", "0_video_000002.pt"]
-
-
 def test_damaged_state_is_refused_until_deleted(recipe):
     config = recipe("run", phase(steps=2), overrides=EVERY)
     expected = load_file(run(config).checkpoint)
-    newest = states(config)[0]
+    newest = list_states(config)[0]
     whole = newest.read_bytes()
     torch.save({"step": 3}, newest)
     for content in (newest.read_bytes(), whole[:1000], b"", b"weights"):
@@ -112,7 +95,7 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
 def test_state_without_a_newer_setting_is_resumed(recipe):
     config = recipe("run", phase(steps=1))
     run(config)
-    (path,) = states(config)
+    (path,) = list_states(config)
     content = torch.load(path, weights_only=True)
     model = content["config"]["model"]
     del model["prompt_blocks"], model["stages"][0]["shared"]
@@ -123,7 +106,12 @@ def test_state_without_a_newer_setting_is_resumed(recipe):
 
 def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     run(recipe("run", phase(steps=1)))
-    changed = ["train.seed=7", "train.phases.0.lr=0.001", "train.precision=float16"]
+    changed = [
+        "train.seed=7",
+        "train.phases.0.lr=0.001",
+        "train.precision=float16",
+        "memory.every_in_training=7",
+    ]
     run(recipe("run", phase(steps=2), overrides=changed))
     weights = run(recipe("run", phase(steps=3), overrides=changed)).checkpoint
     assert "\n- resumed at step 1 with train.seed=7, before 0" in describe_card(read_card(weights))
@@ -131,6 +119,7 @@ def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     assert "resumed at step 1 with train.phases.0.lr=0.001, before " in caplog.text
     assert "resumed at step 1 with train.phases.0.steps=2, before 1" in caplog.text
     assert "resumed at step 1 with train.precision=float16, before float32" in caplog.text
+    assert "resumed at step 1 with memory.every_in_training=7, before 2" in caplog.text
 
 
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
@@ -144,17 +133,12 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
 
 
 def test_validation_that_a_stop_left_out_is_made_up_for(recipe, monkeypatch):
-    original = trainer.train_step
-
-    def stop(*args):
-        os.kill(os.getpid(), signal.SIGINT)
-        return original(*args)
-
     config = recipe("run", phase(steps=1), overrides=["data.validation=[{path: drawn}]"])
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "train_step", stop)
-        with pytest.raises(RunStopped, match="interrupted"):
+        before_step(patch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(RunStopped, match="interrupted; the state after step 1") as caught:
             run(config)
+    assert caught.value.signal_number == signal.SIGINT
     best = Path(config.train.output) / "best.safetensors"
     assert not best.exists()
     run(config)

@@ -1,7 +1,5 @@
 """Training on a tiny drawn data set: what is written, what phases do, and that it learns."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -20,11 +17,11 @@ from aotlab.engine.training.build import build_training_model
 from aotlab.engine.training.state import set_identities_trainable
 from aotlab.engine.training.step import count_unreadable
 from aotlab.engine.training.trainer import resolve_training
-from aotlab.media.masks import write_mask
 from aotlab.networks import build as networks
 from aotlab.networks.identity_bank import IdentityBank
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
+from tests.drawn_clips import write_images, write_masks
 from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase, tiny_recipe
 
 BANK = "identity_bank.weight"
@@ -134,25 +131,19 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
         run(config)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (["data.root=null"], r"data\.root: not set"),
-        (["train.phases=[]"], "no phases"),
-        (["train.phases=[{name: a}, {name: a}]"], r"train\.phases: a\.safetensors would be written twice"),
-        (["train.phases.0.name=best"], r"train\.phases: best\.safetensors would be written twice"),
-        (["train.run=[vido]"], "unknown phase vido; did you mean video"),
-        (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
-        (
-            ["train.encoder_weights=torchvision"],
-            r"torchvision has no weights of this .*give a file of tiny weights",
-        ),
-        (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
-        (["train.start_from=hf://"], "hf://"),
-        (["train.phases.0.sources.0.path=gone"], "gone"),
-        (["train.accumulate=2"], r"train\.phases\.batch"),
-    ],
-)
+@pytest.mark.parametrize(("overrides", "words"), [
+    (["data.root=null"], r"data\.root: not set"),
+    (["train.phases=[]"], "no phases"),
+    (["train.phases=[{name: a}, {name: a}]"], r"train\.phases: a\.safetensors would be written twice"),
+    (["train.phases.0.name=best"], r"train\.phases: best\.safetensors would be written twice"),
+    (["train.run=[vido]"], "unknown phase vido; did you mean video"),
+    (["train.encoder_weights=/nowhere.pth"], r"^/nowhere\.pth: no such checkpoint; [^;]*$"),
+    (["train.encoder_weights=torchvision"], r"torchvision has no weights of this .*give a file of tiny weights"),
+    (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
+    (["train.start_from=hf://"], "hf://"),
+    (["train.phases.0.sources.0.path=gone"], "gone"),
+    (["train.accumulate=2"], r"train\.phases\.batch"),
+])  # fmt: skip
 def test_bad_settings_rejected(recipe, overrides, words):
     with pytest.raises(InputError, match=words) as error:
         run(recipe("run", phase(), overrides=overrides))
@@ -168,7 +159,7 @@ def test_batch_of_a_later_phase_is_checked_before_training(recipe):
 
 
 def test_unreadable_items_of_all_ranks_are_counted():
-    world = SimpleNamespace(mean=lambda values: [1.0], gather=lambda mine: [mine, ["b", "b"]])
+    world = SimpleNamespace(gather=lambda mine: [mine, ["b", "b"]])
     state = SimpleNamespace(world=world, unreadable=Counter(b=1))
     count_unreadable(state, ["a"])
     assert state.unreadable == Counter(a=1, b=3)
@@ -198,11 +189,8 @@ def test_clips_have_at_most_max_objects(tmp_path):
     identities = 15
     # 18 squares in every frame, more than any model here takes
     ids = np.arange(1, 19, dtype=np.uint8).reshape(3, 6).repeat(24, 0).repeat(20, 1)
-    for index in range(3):
-        file = tmp_path / "crowd" / "JPEGImages" / "one" / f"{index:05d}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.repeat(ids[..., None] * np.uint8(10), 3, axis=-1)).save(file)
-        write_mask(tmp_path / "crowd" / "Annotations" / "one" / file.name, ids)
+    write_images(tmp_path / "crowd" / "JPEGImages" / "one", [np.stack([ids * np.uint8(10)] * 3, axis=-1)] * 3)
+    write_masks(tmp_path / "crowd" / "Annotations" / "one", [ids] * 3)
     wide = phase(steps=1, short_edge=65, merge=1.0, sources=[{"path": "crowd", "max_gap": 1}])
     config = tiny_recipe(tmp_path, tmp_path, "run", wide, overrides=[f"model.max_objects={identities}"])
     run(config)

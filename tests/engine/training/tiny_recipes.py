@@ -1,20 +1,22 @@
 """A recipe small enough to train in a test, and data for it."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
+import pytest
 import torch
-from PIL import Image
 
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
+from aotlab.engine.training import trainer
+from aotlab.engine.training.state import list_saved_states
 from aotlab.engine.training.trainer import TrainResult, train
-from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.distributed import Distributed
+from tests.drawn_clips import write_images, write_list, write_masks
 from tests.engine import small_model  # noqa: F401  registers the encoder
 
 AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
@@ -30,13 +32,9 @@ def draw_sets(root: Path, frames: int = 3) -> Path:
     """Two drawn videos in ``root/drawn``."""
     for seed, name in enumerate(("one", "two")):
         images, masks = draw_clip(frames, 80, 96, seed)
-        folder = root / "drawn" / "JPEGImages" / name
-        folder.mkdir(parents=True)
-        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            Image.fromarray(image).save(folder / f"{index:05d}.jpg", quality=95)
-            write_mask(root / "drawn" / "Annotations" / name / f"{index:05d}.png", mask)
-    (root / "drawn" / "ImageSets").mkdir()
-    (root / "drawn" / "ImageSets" / "val.txt").write_text("one\n")
+        write_images(root / "drawn" / "JPEGImages" / name, images, "{:05d}.jpg", quality=95)
+        write_masks(root / "drawn" / "Annotations" / name, masks)
+    write_list(root / "drawn" / "ImageSets" / "val.txt", ["one"])
     return root
 
 
@@ -55,14 +53,10 @@ def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
     settings = {
         "base": "aott",
         "name": "tiny",
-        "model": {
-            "encoder": "tiny",
-            "dim": 32,
-            "stages": [{"window": 7, "feedforward": 64, "drop_path": 0.5}],
-        },
+        "model": {"encoder": "tiny", "dim": 32, "stages": [{"window": 7, "feedforward": 64, "drop_path": 0.5}]},
         "data": {"root": str(data), "workers": 0},
         "train": {"output": str(folder / output), "log_every": 1, "image_every": 0, "phases": list(phases)},
-    }
+    }  # fmt: skip
     file = folder / f"{output}.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML
     return file
@@ -74,6 +68,32 @@ def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=
 
 def run(config: Config, *, restart: bool = False) -> TrainResult:
     return train(config, ALONE, restart=restart)
+
+
+def list_states(config: Config) -> list[Path]:
+    """Saved states of a run, the newest first."""
+    return list_saved_states(Path(config.train.output))
+
+
+def before_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> None:
+    """Call ``act`` before the training step of this number, from 1 over all phases and runs."""
+    original, numbers = trainer.train_step, count(1)
+
+    def train_step(*args: object) -> object:
+        if next(numbers) == number:
+            act()
+        return original(*args)
+
+    monkeypatch.setattr(trainer, "train_step", train_step)
+
+
+def fail(error: BaseException) -> Callable[[], None]:
+    """Return a function that raises an error."""
+
+    def act() -> None:
+        raise error
+
+    return act
 
 
 def log_lines(config: Config) -> list[dict]:

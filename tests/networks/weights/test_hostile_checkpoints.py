@@ -1,7 +1,5 @@
 """Damaged and malicious checkpoints are rejected in one sentence, and nothing in them is executed."""
 
-from __future__ import annotations
-
 import pickle
 
 import pytest
@@ -106,19 +104,12 @@ def test_files_of_other_content_rejected(tmp_path, suffix, content):
     refusal(tmp_path / f"damaged.{suffix}", config="aott")
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ({"state_dict": {}}, "give the settings it was trained with"),
-        ({1: torch.ones(1)}, "give the settings it was trained with"),
-        ({"state_dict": {"a": torch.ones(2, 3)}}, "give the settings it was trained with"),
-        *(
-            (content, "holds no weights")
-            for content in ([1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text")
-        ),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("content", "words"), [
+    ({"state_dict": {}}, "give the settings it was trained with"),
+    ({1: torch.ones(1)}, "give the settings it was trained with"),
+    ({"state_dict": {"a": torch.ones(2, 3)}}, "give the settings it was trained with"),
+    *((content, "holds no weights") for content in ([1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text")),
+], ids=str)  # fmt: skip
 def test_files_without_matching_weights_rejected(tmp_path, content, words):
     torch.save(content, tmp_path / "other.pth")
     assert words in refusal(tmp_path / "other.pth", config="aott")

@@ -1,7 +1,5 @@
 """Model cards: through JSON and back, and as text."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -51,19 +49,16 @@ def test_card_with_an_invalid_field_is_none_or_printable(field):
         assert card is None or describe_card(card)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "5",
-        "[]",
-        "{",
-        "{}",
-        '{"phases": ["x"], "weights": ""}',
-        '{"phases": [{"name": "static"}], "weights": "raw"}',
-        '{"phases": {"a": 1}, "weights": ""}',
-        "[" * 100_000,
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "",
+    "5",
+    "[]",
+    "{",
+    "{}",
+    '{"phases": ["x"], "weights": ""}',
+    '{"phases": [{"name": "static"}], "weights": "raw"}',
+    '{"phases": {"a": 1}, "weights": ""}',
+    "[" * 100_000,
+])  # fmt: skip
 def test_invalid_card_is_none(text):
     assert parse_card(text) is None

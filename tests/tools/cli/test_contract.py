@@ -10,12 +10,12 @@ import click
 import numpy as np
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, find_command, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
 
-ROOT = Path(__file__).resolve().parents[3]
 OWN_HELP = {"--dry-run", 
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
     "--workers", "--precision",
@@ -59,21 +59,17 @@ def test_help_states_defaults_in_one_way():
             assert not re.search(r"\b(tools|docs|scripts)/", text), (name, option, text)
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (None, 0),
-        (RunStopped("full"), 1),
-        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
-        (OSError(12, "Cannot allocate memory"), 1),
-        (MemoryError("Unable to allocate 10 TiB"), 1),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), 1),
-        (InputError("x: bad"), 2),
-        (RuntimeError("bug"), 70),
-        (KeyboardInterrupt(), 130),
-    ],
-    ids=lambda value: str(value) if isinstance(value, int) else type(value).__name__,
-)
+@pytest.mark.parametrize(("error", "status"), [
+    (None, 0),
+    (RunStopped("full"), 1),
+    (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
+    (OSError(12, "Cannot allocate memory"), 1),
+    (MemoryError("Unable to allocate 10 TiB"), 1),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), 1),
+    (InputError("x: bad"), 2),
+    (RuntimeError("bug"), 70),
+    (KeyboardInterrupt(), 130),
+], ids=lambda value: str(value) if isinstance(value, int) else type(value).__name__)  # fmt: skip
 def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
@@ -95,16 +91,14 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
     assert dict(rows)[code].startswith(EXIT_CODES[code])
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        ["mask", "image.png", "--box", "1,1,9,9", "--output", "there.png"],
-        ["ensemble", "a", "b", "--output", "there"],
-        ["score", "a", "--annotations", "b", "--json", "there.json"],
-        ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
-    ],
-    ids=lambda line: f"{line[0]} {line[-2]}",
-)
+@pytest.mark.parametrize("line", [
+    ["mask", "image.png", "--box", "1,1,9,9", "--output", "there.png"],
+    ["ensemble", "a", "b", "--output", "there"],
+    ["score", "a", "--annotations", "b", "--json", "there.json"],
+    ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
+    ["submit", "--dataset", "visor", "--root", ".", "--results", "a", "--output", "there.zip"],
+    ["submit", "--dataset", "burst", "--root", ".", "--results", "a", "--output", "there.json"],
+], ids=" ".join)  # fmt: skip
 def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for name in ("image.png", "there.png", "there.json", "there.zip", "there/a/0.png"):

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from aotlab.configs.files import ROOT
+
 PROGRAM = """
 import logging, os, signal, sys, time
 from pathlib import Path

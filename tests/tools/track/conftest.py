@@ -36,6 +36,14 @@ def video(tmp_path):
 
 
 @pytest.fixture
+def numbered(video):
+    """The video with file names that count from 1001."""
+    for index, path in enumerate(sorted(video.iterdir())):
+        path.rename(video / f"shot.{1001 + index}.png")
+    return video
+
+
+@pytest.fixture
 def convert_installed(monkeypatch):
     """The command of aotlab-studio that writes formats from masks is found, if the package is installed or not."""
     found = plugins.list_plugins

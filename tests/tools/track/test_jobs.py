@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from aotlab.configs.files import ROOT
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
@@ -30,9 +31,22 @@ def clips(tmp_path):
     return tmp_path / "clips"
 
 
-def run(clips, *more):
-    output = str(clips.parent / "out")
-    return cli.main(["--jobs", str(clips), "--output", output, "--write", "masks,coco", *more])
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def run(jobs, *more, write="masks,coco"):
+    """Track a folder or a list in it into the folder ``out`` beside it."""
+    output = (jobs if jobs.is_dir() else jobs.parent).absolute().parent / "out"
+    return cli.main(["--jobs", str(jobs), "--output", str(output), "--write", write, *more])
+
+
+def write_jobs(clips, *rows):
+    """Write a list as CSV, or objects as JSON lines; return its path."""
+    path = clips / ("jobs.csv" if isinstance(rows[0], str) else "jobs.jsonl")
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return path
 
 
 def results(folder):
@@ -44,8 +58,7 @@ def results(folder):
     }
 
 
-def test_every_video_gets_a_folder_and_a_row(clips, tracker, capsys):
-    out = clips.parent / "out"
+def test_every_video_gets_a_folder_and_a_row(clips, out, tracker, capsys):
     assert run(clips) == 0
     assert tracker.loads == 1
     assert [read_mask(out / name / "masks" / "00002.png").max() for name in "abc"] == [1, 2, 3]
@@ -56,8 +69,7 @@ def test_every_video_gets_a_folder_and_a_row(clips, tracker, capsys):
     assert json.loads((out / "classes.json").read_text()) == {"object": 1}
 
 
-def test_broken_job_is_skipped_and_run_again(clips, capsys, caplog):
-    out = clips.parent / "out"
+def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     good = (clips / "b" / "00001.png").read_bytes()
     (clips / "b" / "00001.png").write_bytes(b"broken")
     (clips / "c.png").write_bytes(b"no mask")
@@ -78,59 +90,54 @@ def test_broken_job_is_skipped_and_run_again(clips, capsys, caplog):
 
 def test_finished_job_stays_finished_while_its_video_is_missing(clips, tracker, capsys):
     assert run(clips) == 0
-    (clips / "jobs.csv").write_text("video,masks\na,a.png\nb,b.png\nc,c.png\n")
+    jobs = write_jobs(clips, "video,masks", "a,a.png", "b,b.png", "c,c.png")
     video = (clips / "b").rename(clips / "moved")
-    out = str(clips.parent / "out")
-    command = ["--jobs", str(clips / "jobs.csv"), "--output", out, "--write", "masks,coco"]
-    assert cli.main(command) == 1
+    assert run(jobs) == 1
     assert "error: b (" in capsys.readouterr().err
     video.rename(clips / "b")
-    assert cli.main(command) == 0
+    assert run(jobs) == 0
     assert tracker.steps == 9
 
 
-def test_finished_job_is_repeated_when_its_mask_changed(clips, tracker):
-    assert run(clips) == 0
-    before = {path: path.stat().st_mtime_ns for path in (clips.parent / "out").glob("*/coco.json")}
-    save(clips / "b.png", 4)
-    assert run(clips) == 0
-    after = {path: path.stat().st_mtime_ns for path in before}
-    assert [path.parent.name for path in before if before[path] != after[path]] == ["b"]
-    assert read_mask(clips.parent / "out" / "b" / "masks" / "00000.png").max() == 4
+CHANGES = {
+    "other mask given": lambda clips, mask: save(clips / "b.png", 4),
+    "mask missing": lambda clips, mask: mask.unlink(),
+    "mask cut off": lambda clips, mask: mask.write_bytes(mask.read_bytes()[:-1]),
+    "mask of another size": lambda clips, mask: save(mask, 3, size=(16, 16)),
+}
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut off", "other size"])
-def test_finished_job_with_unusable_masks_is_repeated(clips, tracker, damage):
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_only_the_job_that_changed_is_repeated(clips, out, tracker, change):
     assert run(clips) == 0
-    mask = clips.parent / "out" / "b" / "masks" / "00001.png"
-    good = mask.read_bytes()
-    if damage == "missing":
-        mask.unlink()
-    elif damage == "cut off":
-        mask.write_bytes(good[:-1])
-    else:
-        save(mask, 3, size=(16, 16))
+    mask = out / "b" / "masks" / "00001.png"
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/coco.json")}
+    change(clips, mask)
     assert run(clips) == 0
     assert tracker.steps == 12
-    assert mask.read_bytes() == good
+    assert [path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time] == ["b"]
+    assert (read_mask(mask) == read_mask(clips / "b.png")).all()
     assert len(list(mask.parent.iterdir())) == 3
 
 
-def test_moved_list_is_finished(clips, tracker):
+def test_moved_list_is_finished(clips, out, tracker, caplog):
     assert run(clips) == 0
+    assert "a: 3 frames" in caplog.text
+    caplog.clear()
     moved = clips.parent / "moved"
     moved.mkdir()
-    (clips.parent / "out").rename(moved / "out")
+    out.rename(moved / "out")
     assert run(clips.rename(moved / "clips")) == 0
     assert tracker.steps == 9
+    assert "a: already tracked with these inputs" in caplog.text
+    assert "3 frames" not in caplog.text
 
 
 def test_list_is_resumed_from_another_folder(clips, tracker, monkeypatch):
-    (clips / "jobs.csv").write_text("video,masks\na,a.png\nb,0=b.png\n")
-    for folder, path in ((clips, "jobs.csv"), (clips.parent, "clips/jobs.csv")):
+    jobs = write_jobs(clips, "video,masks", "a,a.png", "b,0=b.png")
+    for folder in (clips, clips.parent):
         monkeypatch.chdir(folder)
-        output = str(clips.parent / "out")
-        assert cli.main(["--jobs", path, "--output", output, "--write", "masks"]) == 0
+        assert run(jobs.relative_to(folder)) == 0
         assert tracker.steps == 6
 
 
@@ -142,44 +149,37 @@ def test_finished_list_with_removals_is_not_repeated(clips, tracker):
 
 
 def test_job_overrides_load_another_tracker(clips, tracker):
-    path = clips / "jobs.jsonl"
-    jobs = [
+    first, second = (
         {"video": name, "masks": f"{name}.png", "overrides": [f"memory.every={n}"]}
         for n, name in ((2, "a"), (3, "b"))
-    ]
-    path.write_text("\n".join(map(json.dumps, jobs)))
-    assert cli.main(["--jobs", str(path), "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
+    )
+    assert run(write_jobs(clips, first, second)) == 0
     assert tracker.loads == 2
     assert tracker.overrides == ["memory.every=3"]
 
 
-def test_several_videos_use_masks_beside_them(clips):
-    videos = [str(clips / name) for name in "ab"]
-    assert cli.main([*videos, "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
-    assert sorted(path.parent.name for path in (clips.parent / "out").glob("*/masks")) == ["a", "b"]
+def test_several_videos_use_masks_beside_them(clips, out):
+    assert cli.main([str(clips / "a"), str(clips / "b"), "--output", str(out), "--write", "masks"]) == 0
+    assert sorted(path.parent.name for path in out.glob("*/masks")) == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("second", "message"),
-    [
-        ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
-        ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
-        ("e", "e: no such file or folder"),
-    ],
-)
-def test_wrong_second_video_writes_nothing(clips, capsys, second, message):
+@pytest.mark.parametrize(("second", "message"), [
+    ("a.png", "a.png: not a video; did you mean --mask {clips}/a.png?"),
+    ("a.json", "a.json: not a video; did you mean --mask {clips}/a.json?"),
+    ("e", "e: no such file or folder"),
+])  # fmt: skip
+def test_wrong_second_video_writes_nothing(clips, out, refuse, second, message):
     (clips / "a.json").write_text("{}")
     write_plain(clips / "d", 3)
     before = sorted(clips.parent.rglob("*"))
-    assert cli.main([str(clips / "a"), str(clips / second), "--output", str(clips.parent / "out")]) == 2
-    assert message.format(clips=clips) in capsys.readouterr().err
+    assert message.format(clips=clips) in refuse(cli.main, clips / "a", clips / second, "--output", out)
     assert sorted(clips.parent.rglob("*")) == before
 
 
 @pytest.mark.parametrize("more", [["--force", "memory.every=9"], ["--restart"]])
-def test_corrected_clip_is_kept(clips, caplog, capsys, more):
+def test_corrected_clip_is_kept(clips, out, caplog, capsys, more):
     assert run(clips) == 0
-    folder = clips.parent / "out" / "b"
+    folder = out / "b"
     save(folder / "masks" / "00002.png", 7)
     (folder / ".corrected").touch()
     save(clips / "a.png", 5)
@@ -189,35 +189,22 @@ def test_corrected_clip_is_kept(clips, caplog, capsys, more):
     assert cli.main([*line, "--force", "--restart"]) == 2
     assert "b: holds corrected masks; choose another folder" in capsys.readouterr().err
     assert read_mask(folder / "masks" / "00002.png").max() == 7
-    assert read_mask(folder.parent / "a" / "masks" / "00002.png").max() == 5
+    assert read_mask(out / "a" / "masks" / "00002.png").max() == 5
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_new_class_of_a_corrected_clip_is_reported(clips, caplog, more):
-    jobs = clips / "jobs.csv"
-    jobs.write_text("video,masks,class\na,a.png,cat\n")
-    assert run(jobs) == 0
-    (clips / "out" / "a" / ".corrected").touch()
-    jobs.write_text("video,masks,class\na,a.png,dog\n")
-    assert run(jobs, *more) == 0
+def test_new_class_of_a_corrected_clip_is_reported(clips, out, caplog, more):
+    assert run(write_jobs(clips, "video,masks,class", "a,a.png,cat")) == 0
+    (out / "a" / ".corrected").touch()
+    assert run(write_jobs(clips, "video,masks,class", "a,a.png,dog"), *more) == 0
     assert "a: object 1 keeps its corrected masks and class cat, not dog as in the list" in caplog.text
 
 
-def test_finished_clip_is_reported_as_done_already(clips, caplog):
-    assert run(clips) == 0
-    assert "a: 3 frames" in caplog.text
-    caplog.clear()
-    assert run(clips) == 0
-    assert "a: already tracked with these inputs" in caplog.text
-    assert "3 frames" not in caplog.text
-
-
-def test_clip_without_mask_fails_alone(clips, capsys):
+def test_clip_without_mask_fails_alone(clips, out, capsys):
     (clips / "a.png").unlink()
     assert run(clips) == 1
     words = "give a box, points or masks (in a folder of videos: a.png, a.xml, a.json, a.masks next to it)"
     assert words in capsys.readouterr().err
-    out = clips.parent / "out"
     assert sorted(path.parent.name for path in out.glob("*/masks")) == ["b", "c"]
     save(clips / "a.png", 1)
     assert run(clips) == 0
@@ -226,37 +213,27 @@ def test_clip_without_mask_fails_alone(clips, capsys):
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
 def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, more):
     monkeypatch.setattr(tracker, "segmenter", lambda self, frame, prompts: frame[..., 0] * 0 + 1)
-    (clips / "jobs.csv").write_text('video,masks,box\na,1=a.png,\nb,,"30,8,40,12"\n')
-    assert run(clips / "jobs.csv", *more) == 0
-    place = clips / "jobs.csv"
+    place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
+    assert run(place, *more) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
     assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: leaves the image") == 1
     assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
 
 
-def test_fractions_in_a_list_are_refused(clips, capsys):
-    (clips / "jobs.csv").write_text('video,point\na,"0.5,0.5"\n')
-    assert run(clips / "jobs.csv") == 2
-    assert "line 2: point 0.5,0.5: not in pixels; multiply fractions" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
 def test_errors_of_a_clip_name_its_line(clips, capsys, more):
-    (clips / "jobs.csv").write_text("video,masks,start\na,a.png,\nb,b.png,9\n")
-    assert run(clips / "jobs.csv", *more) == 1
-    assert (
-        f"error: b ({clips / 'jobs.csv'}, line 3): start 9: not a frame to track" in capsys.readouterr().err
-    )
+    place = write_jobs(clips, "video,masks,start", "a,a.png,", "b,b.png,9")
+    assert run(place, *more) == 1
+    assert f"error: b ({place}, line 3): start 9: not a frame to track" in capsys.readouterr().err
 
 
 def test_dry_run_names_all_missing_files(clips, capsys):
-    (clips / "jobs.csv").write_text("video,masks\ngone.mp4,gone.png;5=late.png\n")
-    assert run(clips / "jobs.csv", "--dry-run") == 1
+    assert run(write_jobs(clips, "video,masks", "gone.mp4,gone.png;5=late.png"), "--dry-run") == 1
     errors = capsys.readouterr().err
     assert all(f"{name}: no such file" in errors for name in ("gone.mp4", "gone.png", "late.png"))
 
 
-def test_dry_run_checks_all_clips(clips, tracker, capsys):
+def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
     write_plain(clips / "d", 3)
     write_plain(clips / "e", 3)
     (clips / "a" / "00000.png").write_bytes(b"broken")
@@ -272,7 +249,7 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
     assert table[6] == "3 failed, 2 to track"
     assert table[7].startswith("results: about")
     assert tracker.loads == 1
-    assert not (clips.parent / "out").exists()
+    assert not out.exists()
     for name in "abcde":
         (clips / f"{name}.png").unlink(missing_ok=True)
     assert run(clips, "--dry-run") == 1
@@ -281,9 +258,11 @@ def test_dry_run_checks_all_clips(clips, tracker, capsys):
 
 def test_dry_run_names_all_wrong_cells(clips, capsys):
     rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
-    (clips / "jobs.csv").write_text("\n".join(["video,masks,start,end,box", *rows]))
+    jobs = write_jobs(clips, "video,masks,start,end,box", *rows)
     (clips / "c.png").write_bytes(b"no mask")
-    assert run(clips / "jobs.csv", "--dry-run") == 1
+    assert run(jobs) == 2
+    assert "line 2: start x:" in capsys.readouterr().err
+    assert run(jobs, "--dry-run") == 1
     streams = capsys.readouterr()
     words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
     assert [word in line for word, line in zip(words, streams.err.splitlines(), strict=True)] == [True] * 5
@@ -295,8 +274,7 @@ def test_dry_run_names_all_wrong_cells(clips, capsys):
 
 def test_dry_run_counts_objects_without_a_class(clips, capsys):
     rows = ['a,,"1,1,9,9;:2=9,9,9,9;:3=5,5,9,9",cat', "b,b.png,,"]
-    (clips / "jobs.csv").write_text("\n".join(["video,masks,box,class", *rows]))
-    assert run(clips / "jobs.csv", "--dry-run") == 0
+    assert run(write_jobs(clips, "video,masks,box,class", *rows), "--dry-run") == 0
     assert "without a class: 2 objects of a, 1 object of b\n" in capsys.readouterr().out
 
 
@@ -306,66 +284,56 @@ def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
         annotations.class_names = dict.fromkeys(annotations.objects(), class_name)
         find_mask_writer("coco").write(clips / f"{name}.json", annotations, VideoInfo(name, (32, 48), 3))
         (clips / f"{name}.png").unlink()
-    words = (
-        "warning: classes 'Dog' (of a) and 'dog' (of b) differ only in letter case; give both the same name"
-    )
+    words = "classes 'Dog' (of a) and 'dog' (of b) differ only in letter case; give both the same name"
     for more in (["--dry-run"], [], []):
         assert run(clips, *more) == 0
         assert capsys.readouterr().err.count(words) == 1
 
 
-def test_dry_run_sums_the_space_of_all_clips(clips, capsys, monkeypatch):
-    (clips.parent / "out").mkdir()  # may be a disk of its own
-    free = {clips.parent / "out": 450}
+def test_dry_run_sums_the_space_of_all_clips(clips, out, capsys, monkeypatch):
+    out.mkdir()  # may be a disk of its own
+    free = {out: 450}
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path), 10**12)))
-    (clips / "one.csv").write_text("video,masks\na,a.png\n")
-    assert run(clips / "one.csv", "--dry-run") == 0
+    assert run(write_jobs(clips, "video,masks", "a,a.png"), "--dry-run") == 0
     assert run(clips, "--dry-run") == 2
     assert "out: the results take about" in capsys.readouterr().err
 
 
-def test_dry_run_checks_settings_of_every_line(clips, capsys, monkeypatch):
+def test_dry_run_checks_settings_of_every_line(clips, out, capsys, monkeypatch):
     monkeypatch.undo()  # the real tracker
-    rows = [
+    first, second = (
         {"video": name, "masks": f"{name}.png", "overrides": f"memory.{key}=2"}
         for name, key in (("a", "evry"), ("b", "every"))
-    ]
-    (clips / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert run(clips / "jobs.jsonl", "--dry-run") == 1
+    )
+    jobs = write_jobs(clips, first, second)
+    assert run(jobs, "--dry-run") == 1
     streams = capsys.readouterr()
-    assert f"error: a ({clips / 'jobs.jsonl'}, line 1):" in streams.err
+    assert f"error: a ({jobs}, line 1):" in streams.err
     assert "did you mean memory.every?" in streams.err
     assert "1 failed, 1 to track" in streams.out
-    save(clips / "out" / "mine.png", 1)
-    assert run(clips / "jobs.jsonl", "--dry-run") == 2
+    save(out / "mine.png", 1)
+    assert run(jobs, "--dry-run") == 2
     assert "holds other files" in capsys.readouterr().err
 
 
-def test_wrong_settings_of_a_row_are_refused_before_the_first_video(clips, tracker, capsys):
-    rows = [{"video": str(clips / "a.mp4")}, {"video": str(clips / "b.mp4"), "overrides": ["memory.evry=2"]}]
-    (clips / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert run(clips / "jobs.jsonl") == 2
+def test_wrong_settings_of_a_row_refused_before_the_first_video(clips, tracker, capsys):
+    assert run(write_jobs(clips, {"video": "a.mp4"}, {"video": "b.mp4", "overrides": ["memory.evry=2"]})) == 2
     assert "error: b: " in (text := capsys.readouterr().err)
     assert "did you mean memory.every?" in text
     assert tracker.steps == 0
 
 
-@pytest.mark.parametrize(
-    "more",
-    [["memory.evry=2"], ["--fps", "fast"], ["--device", "cuda:99"], ["--output", "file"]],
-    ids=" ".join,
-)
-def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, more):
+@pytest.mark.parametrize("line", ["memory.evry=2", "--fps fast", "--device cuda:99", "--output file"])
+def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line):
     monkeypatch.undo()  # the real tracker
     monkeypatch.chdir(clips)
     (clips / "file").write_text("")
-    assert run(clips, *more) == 2
+    assert run(clips, *line.split()) == 2
     assert "to track" not in capsys.readouterr().out + caplog.text
 
 
 @pytest.mark.parametrize("more", [["--write", "objects"], ["memory.every=9"]])
-def test_results_of_other_settings_need_force(clips, capsys, more):
-    out = clips.parent / "out"
+def test_results_of_other_settings_need_force(clips, out, capsys, more):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
@@ -376,42 +344,36 @@ def test_results_of_other_settings_need_force(clips, capsys, more):
     assert (out / "a" / "notes.txt").read_text() == "mine"
 
 
-def test_list_with_fewer_or_more_outputs(clips, tracker, capsys, convert_installed):
-    assert run(clips) == 0
-    line = ["--jobs", str(clips), "--output", str(clips.parent / "out"), "--write"]
-    assert cli.main([*line, "masks"]) == 0
+def test_list_with_fewer_or_more_outputs(clips, out, tracker, capsys, convert_installed):
+    assert run(clips) == run(clips, write="masks") == 0
     assert tracker.steps == 9
-    assert cli.main([*line, "masks,coco,objects"]) == 2
+    assert run(clips, write="masks,coco,objects") == 2
     assert "holds results without objects; choose another folder" in capsys.readouterr().err
     assert run(clips) == 0
     assert tracker.steps == 9
-    shutil.rmtree(clips.parent / "out")
-    assert cli.main([*line, "masks"]) == 0
-    assert cli.main([*line, "masks,coco"]) == 2
+    shutil.rmtree(out)
+    assert run(clips, write="masks") == 0
+    assert run(clips) == 2
     words = "holds results without coco; aotlab convert writes coco from the masks; choose another folder"
     assert words in capsys.readouterr().err
 
 
-def test_outputs_of_a_job_added_with_fewer_are_completed(clips, tracker, capsys):
+def test_outputs_of_a_job_added_with_fewer_are_completed(clips, out, tracker, capsys):
     (clips / "c.png").rename(clips / "later.png")
     assert run(clips) == 1
     (clips / "later.png").rename(clips / "c.png")
-    assert cli.main(["--jobs", str(clips), "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
+    assert run(clips, write="masks") == 0
     assert tracker.steps == 9
     capsys.readouterr()
     assert run(clips, "--dry-run") == 0
-    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:4]] == [
-        ["a", "done"],
-        ["b", "done"],
-        ["c", "to"],
-    ]
+    table = capsys.readouterr().out.splitlines()[1:4]
+    assert [line.split()[:2] for line in table] == [["a", "done"], ["b", "done"], ["c", "to"]]
     assert run(clips) == 0
     assert tracker.steps == 12
-    assert (clips.parent / "out" / "c" / "coco.json").is_file()
+    assert (out / "c" / "coco.json").is_file()
 
 
-def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):
-    out = clips.parent / "out"
+def test_folder_of_a_list_is_refused_for_one_video(clips, out, tracker, capsys):
     assert run(clips) == 0
     before = results(out)
     assert cli.main([str(clips / "a"), "--mask", str(clips / "a.png"), "--output", str(out)]) == 2
@@ -421,14 +383,14 @@ def test_folder_of_a_list_is_refused_for_one_video(clips, tracker, capsys):
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_removed_job_keeps_its_results(clips, caplog, more):
+def test_removed_job_keeps_its_results(clips, out, caplog, more):
     assert run(clips) == 0
-    before = results(clips.parent / "out" / "c")
+    before = results(out / "c")
     (clips / "c.png").unlink()
     shutil.rmtree(clips / "c")
     assert run(clips, *more) == 0
     assert "c: not in the list any more; its results stay in" in caplog.text
-    assert results(clips.parent / "out" / "c") == before
+    assert results(out / "c") == before
 
 
 def run_until(clips, monkeypatch, number):
@@ -473,18 +435,20 @@ def test_results_never_replace_videos_and_masks(clips, capsys, more):
     assert results(clips.parent) == before
 
 
-def test_results_used_as_masks_are_not_removed(clips, capsys, tmp_path):
+def test_results_used_as_masks_are_not_removed(clips, capsys):
     assert run(clips) == 0
-    before, jobs = results(clips.parent), tmp_path / "jobs.csv"
-    jobs.write_text("name,video,masks\nd,clips/a,out/a/masks/00001.png\n")
-    assert cli.main(["--jobs", str(jobs), "--output", str(tmp_path / "out"), "--force"]) == 2
+    before, jobs = (
+        results(clips.parent),
+        write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png"),
+    )
+    assert run(jobs, "--force") == 2
     assert "of job d" in capsys.readouterr().err
+    jobs.unlink()
     assert results(clips.parent) == before
 
 
 @pytest.mark.parametrize("name", ["a/masks/00000.png", "summary.csv"])
-def test_files_of_others_are_never_replaced(clips, capsys, name):
-    out = clips.parent / "out"
+def test_files_of_others_are_never_replaced(clips, out, capsys, name):
     (out / name).parent.mkdir(parents=True)
     (out / name).write_text("mine")
     assert run(clips, "--force") > 0
@@ -503,15 +467,6 @@ def test_failed_job_leaves_results_that_are_replaced(clips, more):
     assert run(clips, *more, "--force") == 0
 
 
-def test_folder_of_other_files_needs_force(clips, capsys):
-    out = clips.parent / "out"
-    out.mkdir()
-    (out / "thesis.txt").write_text("mine")
-    assert run(clips) == 2
-    assert run(clips, "--force") == 0
-    assert (out / "thesis.txt").read_text() == "mine"
-
-
 RANK = """
 import sys, torch
 torch.set_num_threads(1)
@@ -521,7 +476,6 @@ from aotlab.engine.tracking import tracker as engine
 engine.Tracker = Repeater
 sys.exit(cli.main(sys.argv[1:]))
 """
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.slow
@@ -542,17 +496,17 @@ def test_two_ranks_write_what_one_writes(clips, tmp_path):
     assert rows[0] == rows[1]
 
 
-def test_shards_and_summary_match_one_run(clips, tracker, capsys):
+def test_shards_and_summary_match_one_run(clips, out, tracker, capsys):
     assert run(clips) == 0
-    whole = (clips.parent / "out").rename(clips.parent / "whole")
+    whole = out.rename(clips.parent / "whole")
     assert run(clips, "--shard", "1/2") == 0
     assert run(clips, "--summarize") == 1
     assert "1 of 3 videos tracked" in capsys.readouterr().out
     assert run(clips, "--shard", "0/2") == run(clips, "--shard", "0/2") == 0
     assert "2 of 2 videos tracked in shard 0/2" in capsys.readouterr().out
     assert run(clips, "--summarize") == 0
-    assert results(clips.parent / "out") == results(whole)
-    assert (clips.parent / "out" / "summary.csv").read_text() == (whole / "summary.csv").read_text()
+    assert results(out) == results(whole)
+    assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
 
 
 def test_shards_divide_videos_that_still_grow(clips, tracker, capsys):
@@ -614,6 +568,5 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys):
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
-def test_shard_of_single_video_refused(clips, tracker, capsys, option):
-    assert cli.main([str(clips / "a"), "--mask", "a.png", "--output", "out", *option]) == 2
-    assert "give --jobs" in capsys.readouterr().err
+def test_shard_of_single_video_refused(clips, refuse, option):
+    assert "give --jobs" in refuse(cli.main, clips / "a", "--mask", "a.png", "--output", "out", *option)

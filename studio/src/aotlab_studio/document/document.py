@@ -192,7 +192,7 @@ class Document:
         if not (self.edited and self.has_new_results) or self.status.value in EXPORTED_STATUSES:
             return ""
         return (
-            "the clip was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
+            "the video was tracked again and still shows the corrected masks of the earlier tracking; accept them, "
             f"or move {self.folder.name} away to see the new ones"
         )
 
@@ -239,7 +239,9 @@ class Document:
         drawn = [index for index, masks in values.keyframes.items() if masks]
         for index in (*drawn, *(each for layer in layers for each in (layer.first, layer.last))):
             if not first <= index <= last:
-                raise InputError(f"frame {index}: not in the job, which has frames {first} to {last}")
+                raise InputError(
+                    f"frame {index}: outside the tracked part of the video, frames {first} to {last}"
+                )
 
     def undo(self) -> Entry | None:
         """Undo the last entry and return it; None without one. Raises `InputError` if it is of another open page."""
@@ -374,7 +376,8 @@ class Document:
             classes = {*snapshot.classes, *(item.class_name for item in snapshot.objects if item.class_name)}
             return DocumentState(
                 self.revision, status, note, list(snapshot.objects), sorted(classes), self.titles,
-                snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.editable_range, snapshot.notes,
+                self.log.head, snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.editable_range,
+                snapshot.notes,
             )  # fmt: skip
 
     def emit_state(self) -> None:

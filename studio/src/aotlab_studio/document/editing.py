@@ -183,14 +183,12 @@ def apply_suggestion(
             return after
 
         protected_pixels = int(protected.sum())
-        return edit_mask(
-            document, frame, object_id, edit, "box and clicks", protected_pixels=protected_pixels
-        )
+        return edit_mask(document, frame, object_id, edit, "prompt", protected_pixels=protected_pixels)
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:
     """State that the object is not on this frame; raises `InputError` as `edit_mask`."""
-    return edit_mask(document, frame, object_id, np.zeros_like, "not here")
+    return edit_mask(document, frame, object_id, np.zeros_like, "mark absent")
 
 
 def remove_keyframe(document: Document, frame: int) -> None:
@@ -314,7 +312,7 @@ def drop_results(
         count = int(np.any(owners, axis=0).sum()) if owners else 0
         if count:
             layer = Layer(removed, frame, last, frame, "empty")
-            document.edit("drop results", State(layers={document.new_layer_id(): layer}), frame)
+            document.edit("clear tracking", State(layers={document.new_layer_id(): layer}), frame)
         return count
 
 

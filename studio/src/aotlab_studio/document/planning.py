@@ -59,7 +59,7 @@ def plan_request(
         require_frame(index, snapshot.count)
     first, objects = max(first, snapshot.editable_range[0]), snapshot.objects
     if not first <= start <= last:
-        raise InputError(f"range {first} to {last}: does not hold frame {start}, where tracking starts")
+        raise InputError(f"range {first} to {last}: does not contain frame {start}, where tracking starts")
     wanted = objects.ids if object_ids is None else object_ids
     chosen = {objects.get(object_id).id for object_id in wanted}.difference(objects.locked)
     references = _list_references(snapshot, first, last, start)
@@ -70,7 +70,7 @@ def plan_request(
         references = [index for index in references if index <= start][-1:]
         last = references[0] - 1 if references else last
     if not references:
-        raise InputError(f"frame {start}: no mask to track; paint an object on it first")
+        raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
     return Layer(list_layer_ids(snapshot, chosen), first, last, references[0], direction)

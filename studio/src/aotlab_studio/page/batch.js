@@ -2,7 +2,7 @@
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
-import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, replaceChildren } from './dom.js';
+import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, RowList, showStatus } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -17,11 +17,11 @@ class BatchPage {
     history.replaceState(null, '', location.pathname); // without the token
     /** @type {Clip[]} */
     this.clips = [];
-    /** The list that is shown, as JSON. */
-    this.shown = '';
+    /** @type {RowList<Clip>} */
+    this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
     /** Whether the list could not be read. */
     this.failed = false;
-    connectPerson(() => this.showMessage(''));
+    connectPerson(() => showStatus(''));
     element('filter').append(...makeStatusOptions());
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
@@ -34,85 +34,83 @@ class BatchPage {
     });
     addIcons(document.body);
     this.refresh();
-    element('clips').addEventListener('focusout', () => setTimeout(() => this.show()));
     setInterval(() => { if (!document.hidden) this.refresh(); }, INTERVAL);
   }
 
-  /** @param {boolean} [force] as in `show` */
-  async refresh(force) {
+  async refresh() {
     try {
       this.clips = await fetchClips('');
-      if (this.failed) this.showMessage('');
+      if (this.failed) showStatus('');
       this.failed = false;
-      this.show(force);
+      this.show();
     } catch (error) {
       this.failed = true;
       this.showError(error);
     }
   }
 
-  /** Show the list, unless a note is being typed. @param {boolean} [force] also if it is the same, or a status may be being chosen */
-  show(force = false) {
-    const key = JSON.stringify([this.clips, element('filter').value]);
-    const { activeElement: active } = document;
-    if (active instanceof HTMLInputElement && active.matches('#clips input') && active.value !== active.defaultValue) return;
-    if (!force && (key === this.shown || active?.matches('#clips select'))) return;
-    this.shown = key;
+  show() {
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
     element('summary').textContent = `${countText(this.clips.length, 'clip')}: ${counts.join(', ')}. Those with the most to check come first.`;
     element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
-    const shown = this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value));
-    replaceChildren(element('clips'), shown.map((clip) => this.row(clip)));
+    this.list.show(this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
   }
 
-  /** @param {Clip} clip */
-  row(clip) {
-    const { name, status, note, holder, author, error, sentences, digest } = clip;
+  /** @param {Clip} clip @returns {{line: HTMLElement, show: (clip: Clip) => void}} */
+  createRow({ name }) {
     const address = encodeURIComponent(name);
-    const link = createElement('a', { name, href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
-      createElement('img', { src: `thumbnail/${address}?digest=${digest}`, alt: '', loading: 'lazy' }), createElement('span', { textContent: name }));
-    const checks = (error ? [error] : sentences).map((textContent) => createElement('li', { textContent }));
-    const list = createElement('select', { name: `status of ${name}`, ariaLabel: `Status of ${name}` }, ...makeStatusOptions(status));
-    const field = createElement('input', {
-      name: `note on ${name}`, type: 'text', defaultValue: note, maxLength: 100, hidden: status !== 'rejected' && !note, placeholder: 'Reason', ariaLabel: `Note on ${name}`,
-    });
-    list.onchange = field.onchange = () => {
+    /** @type {Clip | undefined} */
+    let shown;
+    let sending = false;
+    const image = createElement('img', { alt: '', loading: 'lazy' });
+    const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
+      image, createElement('span', { textContent: name }));
+    const checks = createElement('ul', {});
+    const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
+    const field = createElement('input', { type: 'text', maxLength: 100, placeholder: 'Reason', ariaLabel: `Note on ${name}` });
+    const [cell, who] = [createElement('td', {}, list, field), createElement('td', {})];
+    list.onchange = field.onchange = async () => {
+      const note = list.value === 'rejected' ? field.value.trim() : '';
       field.defaultValue = field.value; // nothing is being typed
-      const reason = list.value === 'rejected' ? field.value.trim() : '';
-      if (this.checkPerson()) this.setStatus(name, { status: list.value, note: reason, digest });
-      else this.show(true); // without the status
+      sending = true;
+      const message = { status: list.value, note, digest: shown?.digest }; // of the masks that the row shows
+      if (this.checkPerson() && await this.post(`clips/${address}`, message)) showStatus('');
+      sending = false;
+      await this.refresh();
     };
-    return createElement('tr', {},
-      createElement('th', { scope: 'row' }, link),
-      createElement('td', {}, createElement('ul', {}, ...checks)),
-      createElement('td', { className: status.replace(' ', '-') }, list, field),
-      createElement('td', { textContent: holder ? `in use by ${holder}` : author }));
-  }
-
-  /** @param {string} name @param {{status: string, note: string, digest: string}} message `digest`: of the masks that the row is about */
-  async setStatus(name, message) {
-    if (await this.post(`clips/${encodeURIComponent(name)}`, message)) this.showMessage('');
-    else this.show(true); // without what was refused
-    await this.refresh(true);
+    const show = (/** @type {Clip} */ clip) => {
+      const isChoosing = list === document.activeElement && list.value === shown?.status;
+      if (sending || isChoosing || field.value !== field.defaultValue) return; // for the masks that were shown
+      shown = clip;
+      const source = `thumbnail/${address}?digest=${clip.digest}`;
+      if (image.getAttribute('src') !== source) image.src = source;
+      checks.replaceChildren(...(clip.error ? [clip.error] : clip.sentences).map((textContent) => createElement('li', { textContent })));
+      list.value = clip.status;
+      field.defaultValue = field.value = clip.note;
+      field.hidden = clip.status !== 'rejected' && !clip.note;
+      cell.className = clip.status.replace(' ', '-');
+      who.textContent = clip.holder ? `in use by ${clip.holder}` : clip.author;
+    };
+    return { line: createElement('tr', {}, createElement('th', { scope: 'row' }, link), createElement('td', {}, checks), cell, who), show };
   }
 
   /** Track all clips with drawn masks. */
   async trackAll() {
     if (!this.checkPerson()) return;
     const answer = await this.post('track', null);
-    if (answer) this.showMessage(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
+    if (answer) showStatus(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
     await this.refresh();
   }
 
   /** Write the masks of all corrected and accepted clips. */
   async exportClips() {
-    this.showMessage('Exporting…');
+    showStatus('Exporting…');
     const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
     const answer = await this.post('export', [...boxes].map((box) => box.name));
     if (!answer) return;
     const { names, problems } = await answer.json();
-    this.showMessage([`${countText(names.length, 'clip')} exported.`, ...problems].join(' '), problems.length > 0);
+    showStatus([`${countText(names.length, 'clip')} exported.`, ...problems].join(' '), problems.length > 0);
   }
 
   /**
@@ -137,7 +135,7 @@ class BatchPage {
 
   openNext() {
     const found = findNext(this.clips);
-    if (!found) this.showMessage('No clip needs work.');
+    if (!found) showStatus('No clip needs work.');
     else if (this.checkPerson()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
   }
 
@@ -145,7 +143,7 @@ class BatchPage {
   checkPerson(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();
-    this.showMessage('Enter your name so others can see who is working on a clip.', true);
+    showStatus('Type your name first, so that others see who has a clip open.', true);
     element('person').focus();
     return false;
   }
@@ -153,13 +151,7 @@ class BatchPage {
   /** @param {unknown} error a `TypeError` if nothing answers */
   showError(error) {
     const advice = error instanceof TypeError ? '. Is the program still running?' : '';
-    this.showMessage(`${error instanceof Error ? error.message : error}${advice}`, true);
-  }
-
-  /** @param {string} text @param {boolean} [problem] */
-  showMessage(text, problem = false) {
-    element('status').textContent = text;
-    element('status').className = problem ? 'error' : '';
+    showStatus(`${error instanceof Error ? error.message : error}${advice}`, true);
   }
 }
 

@@ -116,8 +116,8 @@ export class Connection {
     return this.count;
   }
 
-  /** Send drawings that are not acknowledged; the server stores each id once. @param {object[]} messages */
-  sendDrawings(messages) {
+  /** Send edits that are not acknowledged; the server stores each id once. @param {object[]} messages */
+  sendEdits(messages) {
     const body = JSON.stringify(messages);
     fetch('drawings', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }

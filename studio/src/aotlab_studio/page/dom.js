@@ -14,13 +14,7 @@ export const elements = (...ids) => ids.map((id) => element(id));
 /** Return the number in a field; undefined if it is empty. @param {NumberField} id @returns {number | undefined} */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} kind
- * @param {object} values
- * @param {(Node | string)[]} children
- * @returns {HTMLElementTagNameMap[K]}
- */
+/** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} children @returns {HTMLElementTagNameMap[K]} */
 export function createElement(kind, values, ...children) {
   const made = Object.assign(document.createElement(kind), values);
   made.append(...children);
@@ -32,11 +26,30 @@ export function createIconButton(icon, ariaLabel, values) {
   return createElement('button', { ariaLabel, ...values }, drawIcon(icon));
 }
 
-/** Replace the elements of a list; the one of the same `name` as before keeps the focus. @param {HTMLElement} list @param {Node[]} children */
-export function replaceChildren(list, children) {
-  const focused = list.contains(document.activeElement) && document.activeElement?.getAttribute('name');
-  list.replaceChildren(...children);
-  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[name="${CSS.escape(focused)}"]`))?.focus();
+/** A list that keeps the rows of its items, as a press, a choice or a focus may be in progress. @template T */
+export class RowList {
+  /** @param {HTMLElement} list @param {(item: T) => number | string} getKey @param {(item: T) => {line: HTMLElement, show: (item: T) => void}} createRow */
+  constructor(list, getKey, createRow) {
+    this.list = list;
+    this.getKey = getKey;
+    this.createRow = createRow;
+    /** @type {Map<number | string, ReturnType<typeof createRow>>} */
+    this.rows = new Map();
+  }
+
+  /** @param {T[]} items */
+  show(items) {
+    const { list, rows } = this;
+    const focused = list.contains(document.activeElement) && /** @type {HTMLElement} */ (document.activeElement);
+    this.rows = new Map(items.map((item) => [this.getKey(item), rows.get(this.getKey(item)) ?? this.createRow(item)]));
+    const shown = [...this.rows.values()];
+    for (const row of rows.values()) if (!shown.includes(row)) row.line.remove();
+    for (const [index, { line, show }] of shown.entries()) {
+      show(items[index]);
+      if (list.children[index] !== line) list.insertBefore(line, list.children[index] ?? null);
+    }
+    if (focused && focused.isConnected) focused.focus(); // a row that moves loses it
+  }
 }
 
 /** Return the focus to the frame, so that keys act on it. */
@@ -87,17 +100,25 @@ export function drawOncePerRefresh(draw) {
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/** Call a function whenever the window moves to a screen of another density. @param {() => void} run */
-export function watchDensity(run) {
-  const again = () => {
+/** Call a function whenever elements change their size, or the window moves to a screen of another density. @param {() => void} run @param {Element[]} targets */
+export function watchSize(run, ...targets) {
+  const observer = new ResizeObserver(run);
+  for (const target of targets) observer.observe(target);
+  const watchDensity = () => matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', () => {
     run();
-    watchDensity(run);
-  };
-  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener('change', again, { once: true });
+    watchDensity();
+  }, { once: true });
+  watchDensity();
 }
 
 /** @param {number} count @param {string} noun */
 export const countText = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+/** Show a message in the header. @param {string} text @param {boolean} [problem] */
+export function showStatus(text, problem = false) {
+  element('status').textContent = text;
+  element('status').className = problem ? 'error' : '';
+}
 
 const PERSON_COOKIE = 'aotlab_person';
 
@@ -131,21 +152,14 @@ export function toast(text, buttons = {}) {
   setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
-/**
- * Show a dialog; return the value of the button that closed it, empty if it was canceled.
- * @param {HTMLDialogElement} dialog
- * @returns {Promise<string>}
- */
+/** Show a dialog; return the value of the button that closed it, empty if it was canceled. @param {HTMLDialogElement} dialog @returns {Promise<string>} */
 export function showDialog(dialog) {
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue); });
 }
 
-/**
- * Ask what to do about outdated frames; return the choice, empty if canceled.
- * @param {import('./protocol.js').Failure} refusal
- */
+/** Ask what to do about outdated frames; return the choice, empty if canceled. @param {import('./protocol.js').Failure} refusal */
 export async function askOutdated({ error, choices }) {
   const texts = /** @type {const} */ ({ '': 'Cancel', proceed: 'Proceed', wait: 'Wait' });
   const values = /** @type {(keyof typeof texts)[]} */ (Object.keys(texts)).filter((value) => !value || choices.includes(value));

@@ -3,7 +3,7 @@
 
 import { countText, createElement, element, onSubmit, readNumber, toast } from './dom.js';
 
-/** Outputs that are chosen together. @type {Record<string, string[]>} */
+/** Outputs that are selected together. @type {Record<string, string[]>} */
 const PRESETS = {
   Masks: ['masks', 'overlay'], Editor: ['objects', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
 };
@@ -60,7 +60,7 @@ export class Exporter {
     const texts = [];
     if (unclassed) texts.push(`${countText(unclassed, 'object')} without a class: “object” in annotation files.`);
     if (missing) {
-      texts.push(`${countText(missing, 'frame')} without a result: left out of masks and annotation files, without overlay in videos.`);
+      texts.push(`${countText(missing, 'frame')} not annotated: left out of masks and annotation files, without overlay in videos.`);
       texts.push('CVAT ends objects before them.');
     }
     element('export-missing').textContent = texts.join(' ');

@@ -5,10 +5,7 @@ import { createElement, element } from './dom.js';
 
 /** A field that keeps what is being typed, and what was refused, for the frame or object it was typed for. */
 export class TextField {
-  /**
-   * @param {HTMLInputElement} input
-   * @param {(subject: number, text: string) => unknown} store returns something, or a promise of it, unless it was refused
-   */
+  /** @param {HTMLInputElement} input @param {(subject: number, text: string) => unknown} store returns something, or a promise of it, unless it was refused */
   constructor(input, store) {
     this.input = input;
     this.store = store;

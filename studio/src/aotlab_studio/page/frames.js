@@ -14,11 +14,7 @@ const THUMBNAIL_PIXELS = 96;
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
-/**
- * Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16).
- * @param {ArrayBuffer} buffer
- * @returns {Labels}
- */
+/** Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16). @param {ArrayBuffer} buffer @returns {Labels} */
 function decodeRuns(buffer) {
   const [height, width, count] = new Uint32Array(buffer, 0, 3);
   const lengths = new Uint32Array(buffer, 12, count);

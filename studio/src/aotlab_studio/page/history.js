@@ -7,10 +7,14 @@ export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
+    /** Last step of the history; 0: none. */
+    this.step = 0;
   }
 
-  /** @param {(string | null)[]} titles of the steps that undo and redo would take */
-  setTitles(titles) {
+  /** @param {import('./protocol.js').DocumentState} state with the titles of the steps that undo and redo would take */
+  show({ history: titles, step }) {
+    this.step = step;
+    this.app.toolbox.show();
     for (const [index, button] of elements('undo', 'redo').entries()) {
       const label = ['Undo (Ctrl+Z)', 'Redo (Ctrl+Shift+Z)'][index];
       button.disabled = !titles[index];
@@ -18,11 +22,7 @@ export class EditHistory {
     }
   }
 
-  /**
-   * Show a message about a step with a button that undoes it, if it still is the last.
-   * @param {{step: number} | undefined} answer undefined: it failed
-   * @param {string} text
-   */
+  /** Show a message about a step with a button that undoes it. @param {{step: number} | undefined} answer undefined: it failed @param {string} text */
   offer(answer, text) {
     if (answer) toast(text, { Undo: () => this.undo(answer.step) });
   }
@@ -38,11 +38,16 @@ export class EditHistory {
     if (texts.length) this.offer(answer, `${taker} took ${texts.join(', ')}`);
   }
 
-  /** Undo the last corner or click; without one, the last step. @param {number} [step] undo only this step */
+  /** Remove the last corner; without one, undo the last step. @param {number} [step] undo only this step */
   async undo(step) {
-    const { toolbox } = this.app;
-    if (step === undefined && toolbox.hasUnfinishedInput && !toolbox.dropLast()) return;
-    this.report((await this.app.send('undo', { step }))?.result, 'undone');
+    const { app, app: { toolbox } } = this;
+    if (step === undefined && toolbox.dropLast()) return undefined;
+    await app.queue.last; // may select the object
+    const { selectedId } = app;
+    const answer = await app.send('undo', { step });
+    if (answer) app.selectPredecessor(selectedId);
+    this.report(answer?.result, 'undone');
+    return answer;
   }
 
   async redo() {
@@ -58,12 +63,13 @@ export class EditHistory {
 
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
-    if (this.app.toolbox.hasUnfinishedInput) this.undo();
+    const { hasUnfinishedInput, marks } = this.app.toolbox;
+    if (hasUnfinishedInput || marks.length) this.undo();
     else this.app.deleteObject();
   }
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    this.offer(await this.app.send('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
+    this.offer(await this.app.queue.push('remove_keyframe', { frame }), `Drawn masks of frame ${frame} removed`);
   }
 }

@@ -3,14 +3,14 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements, RowList, showStatus } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
-import { ObjectFields, showObjects } from './objects.js';
+import { createObjectRow, ObjectFields } from './objects.js';
 import { connectControls, showTools } from './panels.js';
 import { Playback } from './playback.js';
-import { DrawingQueue } from './queue.js';
+import { EditQueue } from './queue.js';
 import { loadSettings, restoreSettings } from './settings.js';
 import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
@@ -22,31 +22,25 @@ import { Viewer } from './viewer.js';
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./protocol.js').Event} Event */
 
-/** Actions that end a series of clicks. @type {(keyof Actions)[]} */
-const CLICK_ENDING_ACTIONS = [
-  'fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'delete_object', 'restore_version', 'track',
-];
-
 export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    this.chosen = 0;
-    /** Object of drawings while none is chosen; each choice begins another. @type {import('./queue.js').PendingObject} */
-    this.pendingObject = { id: 0 };
+    /** @type {import('./queue.js').Selection} */
+    this.selection = { id: 0 };
     this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
     this.project = '';
     /** Only this object is drawn; 0: all. */
     this.isolated = 0;
+    /** Object that was selected when an object was made, by the id of the new one. @type {Map<number, number>} */
+    this.predecessors = new Map();
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
-    /** Notes, objects and classes that show, as JSON. */
-    this.listed = '';
-    this.queue = new DrawingQueue(this);
+    this.queue = new EditQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(this);
@@ -57,6 +51,8 @@ export class App {
     this.review = new Review(this);
     this.history = new EditHistory(this);
     this.exporter = new Exporter(this);
+    /** @type {RowList<Item>} */
+    this.list = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
     this.versions = new Versions(this);
@@ -100,7 +96,7 @@ export class App {
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
     const place = (first && loadSettings().places?.[state.project]) || {};
-    if (place.chosen) this.chosen = place.chosen;
+    if (place.object_id) this.selection = { id: place.object_id };
     this.clip.show(state);
     this.timeline.setStrips(state.strips);
     this.showDocument(state);
@@ -119,53 +115,55 @@ export class App {
     this.tracking.showRange(state.range);
     this.timeline.set({ editable: state.editable_range, outdated: state.outdated });
     this.clip.setStatus(state.status, state.note);
-    this.history.setTitles(state.history);
-    const { notes, objects, classes } = state;
-    const listed = JSON.stringify([notes, objects, classes]);
-    if (listed === this.listed) return; // somebody may be pressing a button of a list
-    this.listed = listed;
-    this.review.setNotes(notes);
-    this.fields.setClasses(classes);
-    this.setObjects(objects);
+    this.history.show(state);
+    this.review.setNotes(state.notes);
+    this.fields.classes.show(state.classes);
+    this.setObjects(state.objects);
   }
 
   /** @param {Item[]} objects */
   setObjects(objects) {
     const none = !this.objects.length;
     this.objects = objects;
-    const chosen = this.chosenItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
-    if (chosen !== this.chosen) [this.chosen, this.pendingObject] = [chosen, { id: 0 }];
-    this.timeline.refreshObjects();
+    if (this.selectedId && !this.selectedItem) this.toolbox.cancel();
+    const selectedId = this.selectedItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
+    if (selectedId !== this.selectedId) this.selection = { id: selectedId };
+    this.timeline.redraw();
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
-    showObjects(this);
-    this.fields.show(this.chosenItem);
-    element('empty').hidden = objects.length > 0;
-    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.chosen;
-    element('merge').disabled = !this.chosen || objects.length < 2;
+    this.list.show(objects);
+    this.fields.show(this.selectedItem);
+    this.toolbox.show();
+    element('empty').hidden = this.selectedId > 0;
+    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.selectedId;
+    element('merge').disabled = !this.selectedId || objects.length < 2;
   }
 
-  get chosenItem() {
-    return this.objects.find((item) => item.id === this.chosen);
+  get selectedId() {
+    return this.selection.id;
   }
 
-  /** Shown frame and chosen object, as messages name them; 0: the pending object. */
-  target() {
-    return { frame: this.playback.frame, object_id: this.chosen };
+  get selectedItem() {
+    return this.objects.find((item) => item.id === this.selectedId);
+  }
+
+  /** Send an action after the drawings before it. @template {keyof Actions} A @param {A} action @param {Actions[A]['message']} message */
+  async send(action, message) {
+    await this.queue.last;
+    return this.request(action, message);
   }
 
   /**
-   * Send an action after the drawings before it.
-   * @template {keyof Actions} A
+   * Edit the selected object's mask on this frame after the drawings before it, which may make the object.
+   * @template {import('./queue.js').MaskEdit} A
    * @param {A} action
-   * @param {Actions[A]['message']} message
+   * @param {object} [values] further fields of the message
    */
-  async send(action, message) {
-    if (CLICK_ENDING_ACTIONS.includes(action)) this.toolbox.cancel();
-    const { pendingObject } = this;
-    await this.queue.last;
-    const isPending = 'object_id' in message && message.object_id === 0;
-    return this.request(action, isPending ? { ...message, object_id: pendingObject.id } : message);
+  async editMask(action, values) {
+    const { selection, playback: { frame }, queue } = this;
+    if (selection.id || queue.unsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection);
+    this.showMessage('Select an object first.', true);
+    return undefined;
   }
 
   /**
@@ -223,70 +221,68 @@ export class App {
   }
 
   /** @param {string} text @param {boolean} [problem] */
-  showMessage(text, problem = false) {
+  showMessage(text, problem) {
     this.messageCount += 1;
-    element('status').textContent = text;
-    element('status').className = problem ? 'error' : '';
+    showStatus(text, problem);
   }
 
-  /** Choose an object, and drop unfinished input for another. @param {number} id */
-  choose(id) {
-    if (id !== this.chosen) this.toolbox.cancel();
-    this.setChosen(id);
+  /** Select an object, and drop unfinished input for another. @param {number} id */
+  select(id) {
+    if (id !== this.selectedId) this.toolbox.cancel();
+    this.setSelected(id);
   }
 
   /** @param {number} id */
-  setChosen(id) {
-    [this.chosen, this.pendingObject] = [id, { id: 0 }];
+  setSelected(id) {
+    this.selection = { id };
     this.setObjects(this.objects);
   }
 
-  /** Store the object that a drawing has made, and choose it unless another choice was made. @param {import('./queue.js').PendingObject} target @param {number} id */
-  setPendingId(target, id) {
-    target.id = id;
-    if (target === this.pendingObject) this.setChosen(id);
+  /** Select an object that was made of or beside another one, unless a third one was selected meanwhile. @param {number} id @param {number} before */
+  selectNew(id, before) {
+    this.predecessors.set(id, before);
+    if (this.selectedId === before) this.setSelected(id);
+  }
+
+  /** Select the object before one that an undo may have removed. @param {number} id */
+  selectPredecessor(id) {
+    let found = id;
+    while (found && !this.objects.some((item) => item.id === found)) found = this.predecessors.get(found) ?? 0;
+    if (found !== id && !this.selectedId) this.setSelected(found);
   }
 
   /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
     this.isolated = id && id !== this.isolated ? id : 0;
-    if (this.isolated) this.choose(id);
+    if (this.isolated) this.select(id);
     else this.setObjects(this.objects);
     this.showMessage(this.isolated ? `Only ${this.getName(id)} is shown; a double click on it shows all again.` : '');
   }
 
   /** @param {number} by */
-  chooseNext(by) {
-    const index = this.objects.findIndex((item) => item.id === this.chosen);
-    this.chooseIndex(Math.min(this.objects.length - 1, Math.max(0, index + by)));
+  selectNext(by) {
+    const index = this.objects.findIndex((item) => item.id === this.selectedId);
+    this.selectIndex(Math.min(this.objects.length - 1, Math.max(0, index + by)));
   }
 
   /** @param {number} index */
-  chooseIndex(index) {
-    if (this.objects[index]) this.choose(this.objects[index].id);
+  selectIndex(index) {
+    if (this.objects[index]) this.select(this.objects[index].id);
   }
 
   /** Make an object, on which is drawn from now on. */
   async addObject() {
-    const before = this.chosen;
-    this.choose(0);
-    const { pendingObject } = this;
-    const answer = await this.queue.push('add_object', {}, pendingObject);
-    if (!answer && pendingObject === this.pendingObject) this.setChosen(before);
+    const before = this.selectedId;
+    this.select(0);
+    const { selection } = this;
+    const answer = await this.queue.push('add_object', {}, selection);
+    if (answer) this.predecessors.set(answer.result, before);
+    else if (selection === this.selection) this.setSelected(before);
   }
 
   async deleteObject() {
-    const item = this.chosenItem;
-    if (item) this.history.offer(await this.send('delete_object', { object_id: item.id }), `${item.name} deleted`);
-  }
-
-  async fillHoles() {
-    this.history.reportTaken(await this.send('fill_holes', this.target()));
-  }
-
-  /** Mark the chosen object as absent on this frame. */
-  markAbsent() {
-    return this.send('clear', this.target());
+    const item = this.selectedItem;
+    if (item) this.history.offer(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
   /** @param {number} id @param {Omit<Actions['change_object']['message'], 'object_id'>} changes */
@@ -294,10 +290,10 @@ export class App {
     return this.queue.push('change_object', { object_id: id, ...changes });
   }
 
-  /** @param {'hidden' | 'locked'} key */
-  toggle(key) {
-    const item = this.chosenItem;
-    if (item) this.change(item.id, { [key]: !item[key] });
+  /** @param {'hidden' | 'locked'} key @param {number} id */
+  toggle(key, id = this.selectedId) {
+    const found = this.objects.find((item) => item.id === id);
+    if (found) this.change(id, { [key]: !found[key] });
   }
 
   escape() {

@@ -1,52 +1,52 @@
 // @ts-check
 /** Objects: their list, names, class and attributes; merging two; matching objects of a file. */
 
-import { createElement, createIconButton, element, elements, replaceChildren, showDialog } from './dom.js';
+import { createElement, createIconButton, element, elements, RowList, setIcon, showDialog } from './dom.js';
 import { TextField } from './fields.js';
 import { describeRow } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').Item} Item */
 
-/** Show the list of objects, unless a color is being chosen. @param {App} app */
-export function showObjects(app) {
-  const list = element('objects');
-  if (!list.querySelector('input:focus')) replaceChildren(list, app.objects.map((item) => createRow(item, app)));
-}
+/** Buttons of a row, with their icons: off, on. */
+const SWITCHES = /** @type {const} */ ([
+  { key: 'hidden', text: 'Hide', icons: ['eye', 'eye-off'] },
+  { key: 'locked', text: 'Lock', icons: ['lock-open', 'lock'] },
+]);
 
-/** Update what a row says about the frames of its object; the list stays, as a press may be in progress. @param {App} app */
-export function describeRows(app) {
-  for (const { id } of app.objects) {
-    const text = element('objects').querySelector(`[name=choose${id}] .visually-hidden`);
-    if (text) text.textContent = `, ${describeRow(app.timeline.rows.get(id))}`;
-  }
-}
-
-/** @param {Item} item @param {App} app */
-function createRow(item, app) {
-  const { id, name, color, class_name: className, hidden, locked } = item;
-  const swatch = createElement('input', { type: 'color', value: color, ariaLabel: `Color of ${name}` });
+/** Return the row of an object, and the function that updates it. @param {number} id @param {App} app */
+export function createObjectRow(id, app) {
+  const swatch = createElement('input', { type: 'color' });
   swatch.onchange = () => {
     swatch.blur();
     app.change(id, { color: swatch.value });
   };
-  const choose = createElement('button', {
-    className: 'choose', name: `choose${id}`, title: `${name}: choose; double click renames`, ariaPressed: String(id === app.chosen),
-    // the first click of two replaces the list, so there is no dblclick
-    onclick: (/** @type {MouseEvent} */ event) => (event.detail > 1 ? focusName() : app.choose(id)),
-  }, createElement('span', { className: 'name', textContent: name }));
-  if (className && className !== name) choose.append(createElement('span', { className: 'class', textContent: className }));
-  const description = `, ${describeRow(app.timeline.rows.get(id))}`;
-  choose.append(createElement('span', { className: 'visually-hidden', textContent: description }));
-  const createSwitch = (/** @type {'hidden' | 'locked'} */ key, /** @type {string} */ label, /** @type {string} */ icon) => (
-    createIconButton(icon, `${label} ${name}`, {
-      className: 'small', name: `${key}${id}`, title: `${label} ${name}`, ariaPressed: String(item[key]), onclick: () => app.change(id, { [key]: !item[key] }),
-    }));
-  return createElement('li', { className: id === app.chosen ? 'chosen' : '' }, swatch, choose,
-    createSwitch('hidden', 'Hide', hidden ? 'eye-off' : 'eye'), createSwitch('locked', 'Lock', locked ? 'lock' : 'lock-open'));
+  const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
+  const values = { className: 'select', name: `select${id}`, onclick: () => app.select(id), ondblclick: focusName };
+  const button = createElement('button', values, name, category, frames);
+  const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
+    className: 'small', name: `${key}${id}`, onclick: () => app.toggle(key, id),
+  }));
+  const line = createElement('li', {}, swatch, button, ...switches);
+  const show = (/** @type {Item} */ item) => {
+    line.className = id === app.selectedId ? 'selected' : '';
+    if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
+    swatch.ariaLabel = `Color of ${item.name}`;
+    button.ariaPressed = String(id === app.selectedId);
+    button.title = `${item.name}: select; double click renames`;
+    name.textContent = item.name;
+    category.textContent = item.class_name === item.name ? '' : item.class_name;
+    frames.textContent = `, ${describeRow(app.timeline.rows.get(id))}`;
+    for (const [index, { key, text, icons }] of SWITCHES.entries()) {
+      switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
+      switches[index].ariaPressed = String(item[key]);
+      setIcon(switches[index], icons[Number(item[key])]);
+    }
+  };
+  return { line, show };
 }
 
-/** Let the name of the chosen object be typed. */
+/** Let the name of the selected object be typed. */
 export function focusName() {
   element('object-name').focus();
   element('object-name').select();
@@ -58,21 +58,18 @@ export class ObjectFields {
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
     this.name = new TextField(name, (id, text) => !text || app.change(id, { name: text }));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
+    /** Classes that are offered. @type {RowList<string>} */
+    this.classes = new RowList(element('classes'), (value) => value, (value) => ({ line: createElement('option', { value }), show() {} }));
     this.attributes = new TextField(attributes, (id, text) => app.change(id, { attributes: readAttributes(text) }));
   }
 
-  /** @param {Item | undefined} item the chosen object */
+  /** @param {Item | undefined} item the selected object */
   show(item) {
     element('object-fields').hidden = !item;
     if (!item) return;
     this.name.show(item.id, item.name);
     this.className.show(item.id, item.class_name);
     this.attributes.show(item.id, Object.entries(item.attributes).map(([name, value]) => `${name}=${value}`).join(', '));
-  }
-
-  /** Offer the classes of the project. @param {string[]} names */
-  setClasses(names) {
-    element('classes').replaceChildren(...names.map((value) => createElement('option', { value })));
   }
 }
 
@@ -82,16 +79,18 @@ function readAttributes(text) {
   return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
 }
 
-/** Merge the chosen object into another one. @param {App} app */
+/** Merge the selected object into another one. @param {App} app */
 export async function openMerge(app) {
-  const from = app.chosenItem;
+  const from = app.selectedItem;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
   element('merge-into').replaceChildren(...others.map(({ id, name }) => createElement('option', { value: String(id), textContent: name })));
   if (!(await showDialog(element('merge-dialog')))) return;
   const into = Number(element('merge-into').value);
-  app.history.offer(await app.send('merge_objects', { object_id: from.id, into }), `${from.name} merged into ${app.getName(into)}`);
+  const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
+  if (answer) app.select(into);
+  app.history.offer(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
 /** Load the masks of the chosen file. @param {App} app */
@@ -102,7 +101,7 @@ export async function loadMasks(app) {
   app.showMessage('Loading the masks…');
   await app.queue.last; // drawings that are on their way come before
   const { playback } = app;
-  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.chosen || null}`;
+  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.selectedId || null}`;
   let answer = await fetch(address, { method: 'POST', body: file });
   if (answer.status === 409) {
     const targets = await matchObjects(await answer.json(), app.objects);

@@ -1,7 +1,7 @@
 // @ts-check
 /** Buttons and fields of the page with their actions; the toolbar. */
 
-import { connectPerson, createElement, createIconButton, drawIcon, element, elements, focusView } from './dom.js';
+import { connectPerson, createElement, drawIcon, element, elements, focusView } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
 import { showKey } from './shortcuts.js';
@@ -33,7 +33,7 @@ function returnFocus() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     const { activeElement } = document;
-    const controls = 'button, input[type=checkbox], input[type=range], select, summary, a';
+    const controls = 'button, input[type=checkbox], input[type=range], select, a';
     if (!target.closest(controls) || target.closest('dialog')) return;
     if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
     if (event.type === 'click' && target.closest('select')) return;
@@ -46,33 +46,21 @@ function returnFocus() {
 
 /** @param {App} app */
 function makeTools({ toolbox }) {
-  const buttons = TOOLS.map(({ name, key, icon, help }) => {
-    const button = createToolButton(icon, name, key, { title: help, onclick: () => toolbox.choose(name) });
+  element('tools').prepend(...TOOLS.map(({ name, key, icon, help }) => {
+    const values = { title: help, onclick: () => toolbox.setTool(name) };
+    const button = createElement('button', values, drawIcon(icon), createElement('span', { textContent: name }));
     button.dataset.tool = name;
+    showKey(button, key);
     return button;
-  });
-  const title = 'Minus: remove instead of adding, as Shift does';
-  const minus = createToolButton('circle-minus', 'minus', 'U', { id: 'minus', title, onclick: () => toolbox.toggleRemoving() });
-  const smaller = createIconButton('minus', 'Smaller brush', { title: 'Smaller brush', onclick: () => toolbox.resize(1 / 1.2) });
-  const larger = createIconButton('plus', 'Larger brush', { title: 'Larger brush', onclick: () => toolbox.resize(1.2) });
-  element('tools').append(...buttons, minus, createElement('output', { ariaLabel: 'Brush size' }),
-    createElement('div', { id: 'sizes' }, smaller, larger));
+  }));
   showTools(toolbox);
 }
 
-/** @param {string} icon @param {string} textContent @param {string} key @param {object} values */
-function createToolButton(icon, textContent, key, values) {
-  const button = createElement('button', values, drawIcon(icon), createElement('span', { textContent }));
-  showKey(button, key);
-  return button;
-}
-
-/** Show which tool is chosen, and the size of the brush. @param {import('./tools.js').Toolbox} toolbox */
+/** Show which tool is selected, and the size of the brush. @param {import('./tools.js').Toolbox} toolbox */
 export function showTools({ tool, radius, removeByDefault }) {
-  document.querySelector('#minus')?.setAttribute('aria-pressed', String(removeByDefault));
+  element('minus').ariaPressed = String(removeByDefault);
   for (const button of document.querySelectorAll('#tools [data-tool]')) {
-    button.setAttribute('aria-pressed', String(button.getAttribute('data-tool') === tool.name));
+    button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
   }
-  const size = document.querySelector('#tools output');
-  if (size) size.textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
+  element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
 }

@@ -44,7 +44,7 @@ export class Playback {
     this.rate = rate;
     this.wanted.revision = revision;
     this.revision = -1; // of an earlier run of the program, perhaps
-    this.app.timeline.set({ count: frames });
+    this.app.timeline.redraw();
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
@@ -97,6 +97,7 @@ export class Playback {
     this.frame = frame;
     this.revision = revision;
     viewer.show(image, labels);
+    this.app.toolbox.show();
     this.showNumber();
   }
 
@@ -104,9 +105,9 @@ export class Playback {
     if (document.activeElement !== element('frame')) element('frame').value = String(this.frame);
     const seconds = this.frame / this.rate;
     const [first, last] = this.app.timeline.editable;
-    const outside = this.frame < first || this.frame > last ? ` · not in the job (frames ${first} to ${last})` : '';
+    const outside = this.frame < first || this.frame > last ? ` · outside the tracked part (frames ${first} to ${last})` : '';
     element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}${outside}`;
-    this.app.timeline.setFrame(this.frame);
+    this.app.timeline.showFrame();
     this.app.review.showNote();
   }
 

@@ -138,7 +138,7 @@ class Hover {
   get useful() {
     const { tool, down, removing, app, viewer } = this.toolbox;
     if (tool.name !== 'click' || down || removing || app.tracking.job || !app.playback.ready) return false;
-    return !app.chosen || !viewer.labels?.ids.includes(app.chosen); // last, because it may read every pixel
+    return !app.selectedId || !viewer.labels?.ids.includes(app.selectedId); // last, because it may read every pixel
   }
 
   /** @param {Point} point */

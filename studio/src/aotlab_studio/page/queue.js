@@ -1,22 +1,26 @@
 // @ts-check
-/** Drawings and typed texts on their way to the server: in order, sent again until acknowledged, also when the page closes. */
+/** Edits on their way to the server: in order, sent again until acknowledged, also when the page closes. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
-/** Object that drawings share and the first of them makes; 0: not yet. @typedef {{id: number}} PendingObject */
-/** Actions that the server stores once, however often their messages arrive. @typedef {'paint' | 'outline' | 'add_object' | 'set_note' | 'set_status' | 'change_object'} Repeatable */
+/** The selected object; 0: the first drawing makes it, and those until its answer share it. @typedef {{id: number}} Selection */
+/** Edits of a mask. @typedef {'paint' | 'outline' | 'fill_holes' | 'clear' | 'split_object' | 'reassign'} MaskEdit */
+/**
+ * Actions that the server stores once, however often their messages arrive.
+ * @typedef {MaskEdit | 'remove_keyframe' | 'add_object' | 'change_object' | 'delete_object' | 'merge_objects' | 'set_note' | 'set_range' | 'set_status'} Repeatable
+ */
 
-/** Return a message with its object. @param {object & {object_id?: number | null}} message @param {PendingObject} [target] */
+/** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Selection} [target] */
 const fill = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
-export class DrawingQueue {
+export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
     /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
     this.last = Promise.resolve();
     this.runningCount = 0;
-    /** Messages that are not acknowledged, by id. @type {Map<number, {action: Repeatable, message: object, target?: PendingObject}>} */
+    /** Messages that are not acknowledged, by id. @type {Map<number, {action: Repeatable, message: object, target?: Selection}>} */
     this.messages = new Map();
   }
 
@@ -43,7 +47,7 @@ export class DrawingQueue {
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
-   * @param {PendingObject} [target] object of a message without one, which its answer may make
+   * @param {Selection} [target] object of a message without one, which its answer may make
    */
   keep(action, message, target) {
     const id = this.app.connection.makeId();
@@ -54,19 +58,14 @@ export class DrawingQueue {
       this.messages.delete(id);
       if (answer && target && !filled.object_id) {
         const { result } = answer;
-        this.app.setPendingId(target, typeof result === 'object' && result ? result.object_id : Number(result));
+        target.id = typeof result === 'object' && result ? result.object_id : Number(result);
+        this.app.setObjects(this.app.objects);
       }
       return answer;
     };
   }
 
-  /**
-   * Send a message after those before it; parameters as of `keep`.
-   * @template {Repeatable} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   * @param {PendingObject} [target]
-   */
+  /** As `keep`, and send it after those before. @template {Repeatable} A @param {A} action @param {Actions[A]['message']} message @param {Selection} [target] */
   push(action, message, target) {
     return this.run(this.keep(action, message, target));
   }
@@ -74,6 +73,6 @@ export class DrawingQueue {
   /** Send all unacknowledged messages, as the page closes; an object that is still to be made is the same as for the drawing before. */
   flush() {
     const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...fill(message, target), id, do: action }));
-    if (messages.length) this.app.connection.sendDrawings(messages);
+    if (messages.length) this.app.connection.sendEdits(messages);
   }
 }

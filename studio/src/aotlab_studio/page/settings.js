@@ -28,7 +28,7 @@ export function saveSettings(changes) {
 /** Restore the settings of the last visit, and store them when the page is left. @param {import('./main.js').App} app */
 export function restoreSettings(app) {
   const { tool, radius, look } = loadSettings();
-  if (typeof tool === 'string') app.toolbox.choose(tool);
+  if (typeof tool === 'string') app.toolbox.setTool(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
   if (look && typeof look === 'object') app.viewer.setStyle(look);
   for (const name of /** @type {const} */ (['fill', 'outline'])) element(name).checked = app.viewer.look[name];
@@ -37,7 +37,7 @@ export function restoreSettings(app) {
     const { toolbox, viewer, playback } = app;
     if (!app.name) return; // not described yet
     const others = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
-    const place = { frame: playback.frame, chosen: app.chosen };
+    const place = { frame: playback.frame, object_id: app.selectedId };
     const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.project, place]]);
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });

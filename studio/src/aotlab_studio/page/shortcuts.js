@@ -82,13 +82,14 @@ export class Shortcuts {
     const target = /** @type {HTMLElement} */ (event.target);
     if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
     const name = keyName(event);
-    if (loadSettings().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
+    if (loadSettings().singleKeys === false && /^(Shift\+)?([^a-z←→↑↓]|Space|Delete)$/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
       if (name === 'Enter' && target.matches('input')) focusView();
       return;
     }
-    if (target.matches('button, input, a, summary') && (name === 'Space' || name === 'Enter')) return;
+    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
+    if (target.matches('input') && name.endsWith('Delete')) return;
     const binding = this.bindings.get(name);
     if (!binding) return;
     event.preventDefault();
@@ -123,9 +124,9 @@ export function bindings(app) {
   const { toolbox, viewer, playback, tracking } = app;
   return {
     Draw: [
-      ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.choose(name) })),
-      { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving() },
-      { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
+      ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.setTool(name) })),
+      { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving(), buttons: ['minus'] },
+      { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), buttons: ['smaller', 'larger'] },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
       { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => app.send('stop', {}) },
       { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo(), buttons: ['undo'] },
@@ -139,17 +140,17 @@ export function bindings(app) {
     ],
     Objects: [
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true, buttons: ['add'] },
-      { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
-      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
+      { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.selectNext(key === '↑' ? -1 : 1) },
+      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'select an object', run: (key) => app.selectIndex(Number(key) - 1) },
       { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true, buttons: ['delete'], click: () => app.deleteObject() },
       { keys: ['F2'], text: 'rename the object', run: focusName },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],
     'Masks of this frame': [
-      { keys: ['F'], text: 'fill holes', run: () => app.fillHoles(), acts: true, buttons: ['holes'] },
-      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.markAbsent(), acts: true, buttons: ['absent'] },
-      { keys: ['R'], text: 'remove what was drawn on this frame', run: () => app.history.resetFrame(), acts: true, buttons: ['reset-frame'] },
+      { keys: ['F'], text: 'fill holes', run: async () => app.history.reportTaken(await app.editMask('fill_holes')), acts: true, buttons: ['holes'] },
+      { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.editMask('clear'), acts: true, buttons: ['absent'] },
+      { keys: ['R'], text: 'remove the drawn masks of this frame', run: () => app.history.resetFrame(), acts: true, buttons: ['reset-frame'] },
     ],
     'Frames and view': [
       { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1), buttons: ['previous', 'next-frame'] },
@@ -162,7 +163,7 @@ export function bindings(app) {
       { keys: ['V'], text: 'outline only, or filled', run: () => element('fill').click() },
     ],
     Track: [
-      { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true, buttons: ['forward', 'track'] },
+      { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true, buttons: ['track'] },
       { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true, buttons: ['backward'] },
       { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true, buttons: ['both'] },
       { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause(), buttons: ['pause'] },
@@ -200,7 +201,7 @@ function moveCursor(app, name) {
   app.showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
 }
 
-/** Press the chosen tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
+/** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
 function pressCursor(app, shift) {
   const { cursor } = app.viewer;
   if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();

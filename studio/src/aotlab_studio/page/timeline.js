@@ -1,9 +1,9 @@
 // @ts-check
 /** Timeline under the video: names, ticks, a row per object, a column per frame. Sizes are CSS pixels.
 
- A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
+ A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { countText, drawOncePerRefresh, element, elements, readNumber, watchDensity, wheelFactor } from './dom.js';
+import { countText, drawOncePerRefresh, element, elements, readNumber, watchSize, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').Item} Item */
@@ -14,6 +14,8 @@ const RULER_HEIGHT = 22;
 const NAMES_WIDTH = 96;
 /** Pixels from a handle within which it is dragged. */
 const HANDLE_REACH = 7;
+/** Smallest movement that drags a handle; a smaller one is a click. */
+const MIN_DRAG = 3;
 /** Smallest distance of two ticks. */
 const MIN_TICK_DISTANCE = 64;
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
@@ -39,12 +41,12 @@ export class Timeline {
     const canvas = element('strips');
     this.canvas = canvas;
     this.preview = element('preview');
-    /** Index of the handle of the range to track that is dragged, or -1. */
+    /** Index of the pressed handle of the range to track, or -1. */
     this.handle = -1;
+    /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
+    this.pressed = { frame: 0, x: 0, moved: false };
     this.thumbnails = new Thumbnails(app);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    this.count = 1;
-    this.frame = 0;
     /** First frame in view and number of frames in view; Infinity: all. */
     this.first = 0;
     this.zoomed = Infinity;
@@ -59,26 +61,25 @@ export class Timeline {
     this.strips = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    const observer = new ResizeObserver(() => this.redraw());
-    for (const shown of elements('strips', 'thumbnails')) observer.observe(shown);
-    watchDensity(() => this.redraw());
+    watchSize(() => this.redraw(), ...elements('strips', 'thumbnails'));
     this.colors = readColors();
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('lostpointercapture', () => {
-      if (this.handle >= 0) this.app.tracking.sendRange();
+      if (this.handle >= 0 && this.pressed.moved) app.tracking.sendRange();
+      else if (this.handle >= 0) app.playback.seek(this.pressed.frame); // a click
       this.handle = -1;
     });
     canvas.addEventListener('pointerleave', () => { this.preview.hidden = true; });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
-  /** Return the first and last frames with a result; null without any. @returns {[number, number] | null} */
+  /** Return the first and the last annotated frame; null without any. @returns {[number, number] | null} */
   annotated() {
     let [first, last] = [this.count, -1];
-    for (const row of this.rows.values()) {
-      row.forEach((code, frame) => {
+    for (const { id } of this.app.objects) {
+      this.rows.get(id)?.forEach((code, frame) => {
         if (code !== '-') [first, last] = [Math.min(first, frame), Math.max(last, frame)];
       });
     }
@@ -100,7 +101,7 @@ export class Timeline {
     return NAMES_WIDTH + (frame - this.first) * this.column;
   }
 
-  /** @param {Partial<Pick<Timeline, 'count' | 'outdated' | 'editable' | 'checks'>>} values */
+  /** @param {Partial<Pick<Timeline, 'outdated' | 'editable' | 'checks'>>} values */
   set(values) {
     Object.assign(this, values);
     this.redraw();
@@ -112,14 +113,8 @@ export class Timeline {
     this.redraw();
   }
 
-  /** Drop the rows of deleted objects, and redraw. */
-  refreshObjects() {
-    for (const id of this.rows.keys()) if (!this.objects.some((object) => object.id === id)) this.rows.delete(id);
-    this.redraw();
-  }
-
-  get objects() {
-    return this.app.objects;
+  get count() {
+    return this.app.playback.count;
   }
 
   /** First and last frame to track. */
@@ -136,7 +131,7 @@ export class Timeline {
   /** Return the index of the handle under the pointer, or -1. @param {MouseEvent} event */
   handleAt(event) {
     if (event.offsetY > RULER_HEIGHT) return -1;
-    return this.handles.findIndex((x) => Math.abs(event.offsetX - x) < HANDLE_REACH);
+    return this.handles.findIndex((x) => x >= NAMES_WIDTH - 1 && Math.abs(event.offsetX - x) < HANDLE_REACH);
   }
 
   /** Move the dragged handle. @param {MouseEvent} event */
@@ -147,9 +142,9 @@ export class Timeline {
     else this.app.tracking.setRange(Math.max(0, Math.min(last, place)), last);
   }
 
-  /** @param {number} frame the one that shows */
-  setFrame(frame) {
-    this.frame = frame;
+  /** Scroll to the shown frame, and mark it. */
+  showFrame() {
+    const { frame } = this.app.playback;
     if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
     this.draw();
   }
@@ -171,12 +166,8 @@ export class Timeline {
     this.redraw();
   }
 
-  /**
-   * Show fewer or more frames.
-   * @param {number} factor above 1: more
-   * @param {number} [about] the frame that stays where it is; the one that shows if not given
-   */
-  zoomBy(factor, about = this.frame + 0.5) {
+  /** Show fewer or more frames. @param {number} factor above 1: more @param {number} [about] the frame that stays where it is; the one that shows if not given */
+  zoomBy(factor, about = this.app.playback.frame + 0.5) {
     const share = (about - this.first) / this.span;
     this.zoomed = Math.max(MIN_SPAN, this.span * factor);
     if (this.zoomed >= this.count) this.zoomed = Infinity;
@@ -204,25 +195,27 @@ export class Timeline {
 
   /** Return the object of the row under the pointer. @param {MouseEvent} event */
   objectAt(event) {
-    return this.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
+    return this.app.objects[Math.floor((event.offsetY - RULER_HEIGHT) / ROW_HEIGHT)];
   }
 
   /** @param {PointerEvent} event */
   press(event) {
     this.handle = this.handleAt(event);
+    this.pressed = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
     const object = this.handle < 0 && this.objectAt(event);
-    if (object) this.app.choose(object.id);
+    if (object) this.app.select(object.id);
     if (this.handle < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.handle < 0) this.app.playback.seek(this.eventToFrame(event));
+    if (this.handle < 0) this.app.playback.seek(this.pressed.frame);
     else this.canvas.focus({ preventScroll: true }); // the fields of the range take no value while they have the focus
   }
 
   /** @param {PointerEvent} event */
   hover(event) {
     this.canvas.style.cursor = this.handle >= 0 || this.handleAt(event) >= 0 ? 'ew-resize' : '';
+    this.pressed.moved ||= Math.abs(event.offsetX - this.pressed.x) >= MIN_DRAG;
     if (this.handle >= 0) {
-      this.moveHandle(event);
+      if (this.pressed.moved) this.moveHandle(event);
       return;
     }
     const [frame, dragging] = [this.eventToFrame(event), this.canvas.hasPointerCapture(event.pointerId)];
@@ -243,9 +236,9 @@ export class Timeline {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.objects.length) * ROW_HEIGHT + 2;
+    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
-    const { context, canvas: { clientWidth: width } } = this;
+    const { context, canvas: { clientWidth: width }, app: { playback: { frame } } } = this;
     for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
@@ -262,7 +255,7 @@ export class Timeline {
       context.roundRect(index ? x - 6 : x - 1, RULER_HEIGHT - 12, 7, 12, index ? [4, 0, 0, 4] : [0, 4, 4, 0]);
       context.fill();
     });
-    const x = this.frameToX(this.frame);
+    const x = this.frameToX(frame);
     context.fillStyle = this.colors.ink;
     context.fillRect(x + this.column / 2 - 1, 0, 2, height);
     context.globalAlpha = 0.18;
@@ -270,8 +263,8 @@ export class Timeline {
     context.globalAlpha = 1;
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     this.canvas.ariaValueMax = String(this.count - 1);
-    this.canvas.ariaValueNow = String(this.frame);
-    this.canvas.ariaValueText = `Frame ${this.frame}; ${inView}`;
+    this.canvas.ariaValueNow = String(frame);
+    this.canvas.ariaValueText = `Frame ${frame}; ${inView}`;
     const outdated = this.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
     this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
@@ -284,12 +277,12 @@ export class Timeline {
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.textBaseline = 'middle';
-    this.objects.forEach((object, index) => this.drawName(context, object, RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1));
+    this.app.objects.forEach((object, index) => this.drawName(context, object, RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1));
     context.beginPath();
     context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, this.strips.height);
     context.clip();
     this.drawTicks(context);
-    this.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
+    this.app.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
     for (const [start, end] of this.outdated) this.hatch(context, this.frameToX(start), this.frameToX(end + 1));
     const end = this.frameToX(Math.min(this.count, this.editable[1] + 1));
     context.fillStyle = colors.empty;
@@ -314,7 +307,7 @@ export class Timeline {
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = this.colors.ink;
-    context.font = `${id === this.app.chosen ? 'bold ' : ''}11px system-ui, sans-serif`;
+    context.font = `${id === this.app.selectedId ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
     while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
     context.fillText(text, 14, y);
@@ -372,7 +365,7 @@ export class Timeline {
 
   /** Hatch frames whose tracked masks are older than a correction. @param {CanvasRenderingContext2D} context @param {number} left @param {number} right */
   hatch(context, left, right) {
-    const height = this.objects.length * ROW_HEIGHT;
+    const height = this.app.objects.length * ROW_HEIGHT;
     context.save();
     context.beginPath();
     context.rect(left, RULER_HEIGHT - 4, right - left, height + 4);

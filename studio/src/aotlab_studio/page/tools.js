@@ -1,5 +1,5 @@
 // @ts-check
-/** Tools, the chosen one and its unfinished input. Pointer and keyboard share press, move and release. */
+/** Tools, the selected one and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { toPairs } from './connection.js';
 import { countText, toast } from './dom.js';
@@ -39,10 +39,8 @@ const CLOSE_DISTANCE = 8;
 /** @type {Tool[]} */
 export const TOOLS = [
   {
-    name: 'box',
-    key: 'X',
-    icon: 'square-dashed',
-    help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask chooses it.',
+    name: 'box', key: 'X', icon: 'square-dashed',
+    help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask selects it.',
     prompts: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
     release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
@@ -51,18 +49,13 @@ export const TOOLS = [
     }),
   },
   {
-    name: 'click',
-    key: 'C',
-    icon: 'mouse-pointer-click',
+    name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
-    prompts: true,
-    takesPoints: true,
+    prompts: true, takesPoints: true,
     press: (toolbox, point) => releaseMark(toolbox, point),
   },
   {
-    name: 'scribble',
-    key: 'Z',
-    icon: 'signature',
+    name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
     prompts: true,
     release: (toolbox) => releaseScribble(toolbox, toolbox.points),
@@ -70,17 +63,13 @@ export const TOOLS = [
   { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', round: true, release: sendStroke },
   { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', round: true, erases: true, release: sendStroke },
   {
-    name: 'lasso',
-    key: 'L',
-    icon: 'lasso',
+    name: 'lasso', key: 'L', icon: 'lasso',
     help: 'Lasso: drag around the object. With Shift: remove.',
     release: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : toolbox.dropPoints()),
     shape: ({ points }) => ({ points, closed: true, corners: false }),
   },
   {
-    name: 'polygon',
-    key: 'P',
-    icon: 'pentagon',
+    name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
     takesPoints: true,
     press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
@@ -88,134 +77,117 @@ export const TOOLS = [
     shape: ({ points }) => ({ points, closed: false, corners: true }),
   },
   {
-    name: 'reassign',
-    key: 'O',
-    icon: 'arrow-left-right',
-    help: 'Reassign: click on a part of another object to move it to the chosen object.',
+    name: 'reassign', key: 'O', icon: 'arrow-left-right',
+    help: 'Reassign: click on a part of another object to move it to the selected object.',
     takesPoints: true,
     press: async ({ app, viewer }, point) => {
-      const [other, chosen] = [idAt(viewer.labels, point), app.chosen];
-      const answer = await app.send('reassign', { ...app.target(), point: toPairs([point])[0] });
-      app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(chosen)}`);
+      const [other, target] = [idAt(viewer.labels, point), app.selectedId];
+      const answer = await app.editMask('reassign', { point: toPairs([point])[0] });
+      app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(target)}`);
     },
   },
   {
-    name: 'split',
-    key: 'G',
-    icon: 'scissors',
+    name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new object.',
     takesPoints: true,
-    press: async ({ app, app: { chosen } }, point) => {
-      const answer = await app.send('split_object', { ...app.target(), point: toPairs([point])[0] });
-      if (answer && app.chosen === chosen) app.setChosen(answer.result.object_id);
+    press: async ({ app, app: { selectedId } }, point) => {
+      const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
+      if (answer) app.selectNew(answer.result.object_id, selectedId);
     },
   },
   { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', takesPoints: true },
 ];
 
-/** @param {Toolbox} toolbox @param {Point} first @param {Point} last */
+/** Handle a box: make a mask of it; a small one is a click. @param {Toolbox} toolbox @param {Point} first @param {Point} last */
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
   if (Math.min(area[2], area[3]) <= Math.max(MIN_BOX_EDGE.frame, MIN_BOX_EDGE.css / toolbox.viewer.scale)) {
-    toolbox.points = [];
     await releaseMark(toolbox, first);
-    return;
-  }
-  if (toolbox.removing) {
+  } else if (toolbox.removing) {
     toolbox.dropPoints();
     toolbox.app.showMessage('A box only adds. To remove, right-click, or use the lasso with Shift.', true);
-    return;
+  } else {
+    await suggest(toolbox, { box: area });
   }
-  toolbox.marks = [];
-  await suggest(toolbox, { box: area });
 }
 
-/**
- * Handle a scribble: correct the chosen object's mask along it, or make a mask; a short one is a click.
- * @param {Toolbox} toolbox
- * @param {Point[]} points
- */
+/** Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click. @param {Toolbox} toolbox @param {Point[]} points */
 async function releaseScribble(toolbox, points) {
-  const { removing, viewer: { size } } = toolbox;
-  const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < size.width && y < size.height);
-  if (line.length < 2) {
-    toolbox.points = [];
-    await releaseMark(toolbox, points[0]);
-    return;
-  }
-  const prompts = removing
-    ? { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) }
-    : { scribble: toPairs(line) };
-  toolbox.marks = [];
-  await suggest(toolbox, prompts);
+  const { width, height } = toolbox.viewer.size;
+  const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
+  if (line.length < 2) await releaseMark(toolbox, points[0]);
+  else if (!toolbox.removing) await suggest(toolbox, { scribble: toPairs(line) });
+  else await suggest(toolbox, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
 }
 
-/**
- * Handle a click: correct the chosen object's mask, choose another object, or make a mask.
- * @param {Toolbox} toolbox
- * @param {Point} point
- */
+/** Handle a click: correct the selected object's mask, select another object, or make a mask. @param {Toolbox} toolbox @param {Point} point */
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
   const positive = !toolbox.removing;
+  toolbox.points = [];
   if (toolbox.repeated) return;
   const other = positive && idAt(viewer.labels, point);
   if (other) {
-    app.choose(other);
-    app.showMessage(`${app.getName(other)} is chosen.`);
+    app.select(other);
+    app.showMessage(`${app.getName(other)} is selected.`);
     return;
   }
-  const added = { point, positive };
-  toolbox.marks.push(added);
-  const done = await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) });
-  if (!done) toolbox.marks = toolbox.marks.filter((one) => one !== added);
-  toolbox.show();
+  await suggest(toolbox, { [positive ? 'positive' : 'negative']: toPairs([point]) }, { point, positive });
+}
+
+/** @typedef {Partial<Actions['suggest']['message']>} Prompts */
+
+/** Request a mask, and show the input until it is there. @param {Toolbox} toolbox @param {Prompts} prompts @param {Mark} [mark] */
+function suggest(toolbox, prompts, mark) {
+  const { app, pressed } = toolbox;
+  return toolbox.showUntil(app.queue.run(() => requestMask(toolbox, pressed, { ...prompts, separate: true }, mark)), mark);
 }
 
 /**
  * Request a mask. Away from the object's mask it makes a new object, unless the person adds it to this one.
  * @param {Toolbox} toolbox
- * @param {Partial<Actions['suggest']['message']>} prompts
+ * @param {Toolbox['pressed']} target
+ * @param {Prompts} prompts
+ * @param {Mark} [mark] of a click
  */
-function suggest(toolbox, prompts) {
-  const { app, pressed: { frame, id: pressedId, pendingObject } } = toolbox;
-  return toolbox.showUntil(app.queue.run(async () => {
-    const before = pressedId || pendingObject.id;
-    const message = { ...prompts, frame, object_id: before || null, separate: true };
-    const answer = await app.request('suggest', message);
-    if (!answer) return undefined;
-    const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
-    if (!before) app.setPendingId(pendingObject, id);
-    else if (app.chosen === before) app.setChosen(id);
-    app.history.reportTaken(answer);
-    const repeat = async (/** @type {Partial<Actions['suggest']['message']>} */ changes) => {
-      if (!(await app.send('undo', { step }))) return;
-      if (changes.object_id) app.choose(changes.object_id);
-      await app.send('suggest', { ...message, ...changes });
-    };
-    if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
-      'Take them': () => repeat({ overwrite: true }),
-    });
-    if (!before || id === before) return answer;
-    toolbox.marks = [];
-    toast(`${app.getName(id)} is new`, {
-      [`More of ${app.getName(before)}`]: () => repeat({ object_id: before, extend: true, separate: false }),
-      Undo: () => app.history.undo(step),
-    });
-    return answer;
-  }));
+async function requestMask(toolbox, { frame, selection }, prompts, mark) {
+  const { app } = toolbox;
+  const before = selection.id;
+  const marks = toolbox.findMarks(frame, before);
+  const answer = await app.request('suggest', { ...prompts, frame, object_id: before || null });
+  if (!answer) return undefined;
+  const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
+  if (mark) toolbox.clicks.set(step, { frame, id, marks: id === before ? [...marks, mark] : [mark] });
+  if (!before) selection.id = id;
+  if (before && id !== before) app.selectNew(id, before);
+  else app.setObjects(app.objects);
+  app.history.reportTaken(answer);
+  const repeat = async (/** @type {Prompts} */ changes) => {
+    if (!(await app.history.undo(step))) return;
+    const target = { frame, selection: app.selectedId === before ? app.selection : { id: before } };
+    await app.queue.run(() => requestMask(toolbox, target, { ...prompts, ...changes }, mark));
+    toolbox.show();
+  };
+  if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
+    'Take them': () => repeat({ overwrite: true }),
+  });
+  if (before && id !== before) toast(`${app.getName(id)} is new`, {
+    [`More of ${app.getName(before)}`]: () => repeat({ extend: true, separate: false }),
+    Undo: () => app.history.undo(step),
+  });
+  return answer;
 }
 
 /** @param {Toolbox} toolbox */
 function sendStroke(toolbox) {
-  const { target, points, radius, tool, removing } = toolbox;
-  return toolbox.finish('paint', { ...target, points: toPairs(points), radius, erase: Boolean(tool.erases || removing) });
+  const { pressed: { frame }, points, radius, tool, removing } = toolbox;
+  return toolbox.finish('paint', { frame, object_id: null, points: toPairs(points), radius, erase: Boolean(tool.erases || removing) });
 }
 
 /** @param {Toolbox} toolbox */
 function sendOutline(toolbox) {
-  return toolbox.finish('outline', { ...toolbox.target, points: toPairs(toolbox.points), erase: toolbox.removing });
+  return toolbox.finish('outline', { frame: toolbox.pressed.frame, object_id: null, points: toPairs(toolbox.points), erase: toolbox.removing });
 }
 
 /** Return whether a corner closes the polygon. @param {Toolbox} toolbox @param {Point} point */
@@ -234,16 +206,16 @@ export class Toolbox {
     this.radius = 12;
     /** @type {Point[]} */
     this.points = [];
-    /** @type {Mark[]} */
-    this.marks = [];
+    /** Clicks on an object by the step of the history that the last of them made. @type {Map<number, {frame: number, id: number, marks: Mark[]}>} */
+    this.clicks = new Map();
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
     this.sent = [];
     /** Frame and object at the last press. */
-    this.pressed = { frame: 0, id: 0, pendingObject: app.pendingObject };
+    this.pressed = { frame: 0, selection: app.selection };
     this.down = false;
     /** Whether the input since the last press removes. */
     this.removing = false;
-    /** Whether the last press is the second of a double click, which only chooses what is shown. */
+    /** Whether the last press is the second of a double click, which only selects what is shown. */
     this.repeated = false;
     /** Whether tools remove unless Shift is held, for pens and touch. */
     this.removeByDefault = false;
@@ -254,17 +226,11 @@ export class Toolbox {
     this.changed();
   }
 
-  /** Frame and object of the input, as messages name them. */
-  get target() {
-    return { frame: this.pressed.frame, object_id: this.pressed.id || null };
-  }
-
   /** @param {string} name */
-  choose(name) {
+  setTool(name) {
     const found = TOOLS.find((tool) => tool.name === name) || TOOLS[0];
-    if (this.tool.prompts && found.prompts) [this.points, this.down] = [[], false];
-    else this.cancel();
-    this.tool = found;
+    [this.points, this.down, this.tool] = [[], false, found];
+    this.show();
     this.app.showMessage(found.help);
     this.changed();
   }
@@ -288,11 +254,8 @@ export class Toolbox {
 
   /** Drop unfinished input, and hide what was sent. */
   cancel() {
-    this.points = [];
-    this.marks = [];
-    this.sent = [];
-    this.down = false;
-    this.show();
+    [this.sent, this.down] = [[], false];
+    this.dropPoints();
   }
 
   dropPoints() {
@@ -306,16 +269,27 @@ export class Toolbox {
   }
 
   get hasUnfinishedInput() {
-    return this.down || this.points.length + this.marks.length > 0;
+    return this.down || this.points.length > 0;
   }
 
-  /** Remove the last corner or click; returns whether it was a click, whose effect is already stored. */
+  /** Clicks of the last step on the selected object and this frame. */
+  get marks() {
+    return this.findMarks(this.app.playback.frame, this.app.selectedId);
+  }
+
+  /** @param {number} frame @param {number} id */
+  findMarks(frame, id) {
+    const last = this.clicks.get(this.app.history.step);
+    return last?.frame === frame && last.id === id ? last.marks : [];
+  }
+
+  /** Remove the last corner or the stroke; return whether there was one. */
   dropLast() {
-    const isClick = !this.down && !this.points.length && this.marks.length > 0;
+    if (!this.hasUnfinishedInput) return false;
     if (this.down) this.cancel();
-    else (isClick ? this.marks : this.points).pop();
+    else this.points.pop();
     this.show();
-    return isClick;
+    return true;
   }
 
   /** @param {Point} point @param {boolean} remove whether Shift or the right button is held */
@@ -325,7 +299,7 @@ export class Toolbox {
       this.app.showMessage(`Frame ${this.app.playback.wanted.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressed = { frame: this.app.playback.frame, id: this.app.chosen, pendingObject: this.app.pendingObject };
+    this.pressed = { frame: this.app.playback.frame, selection: this.app.selection };
     this.removing = remove !== this.removeByDefault;
     if (!this.tool.takesPoints) {
       this.down = true;
@@ -356,25 +330,17 @@ export class Toolbox {
     return this.tool.close?.(this);
   }
 
-  /**
-   * Send what was drawn.
-   * @template {'paint' | 'outline'} A
-   * @param {A} action
-   * @param {Actions[A]['message']} message
-   */
+  /** Send what was drawn. @template {'paint' | 'outline'} A @param {A} action @param {Actions[A]['message']} message */
   async finish(action, message) {
-    const { app: { queue, history }, pressed: { pendingObject } } = this;
-    history.reportTaken(await this.showUntil(queue.push(action, message, pendingObject)));
+    const { app: { queue, history }, pressed: { selection } } = this;
+    history.reportTaken(await this.showUntil(queue.push(action, message, selection)));
   }
 
-  /**
-   * Show input until its answer. Refused corners can be sent again.
-   * @template T
-   * @param {Promise<T | undefined>} answer
-   */
-  async showUntil(answer) {
+  /** Show input until its answer. Refused corners can be sent again. @template T @param {Promise<T | undefined>} answer @param {Mark} [mark] of a click */
+  async showUntil(answer, mark) {
     const { tool, points } = this;
     const sketch = this.sketch();
+    if (mark) sketch.marks = [...sketch.marks, mark];
     this.points = [];
     this.sent.push(sketch);
     const done = await answer.catch(() => undefined); // shown by the queue
@@ -391,14 +357,14 @@ export class Toolbox {
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
       width: tool.round ? 2 * this.radius : undefined,
-      color: erase ? '#ffffff' : this.app.chosenItem?.color || '#109898',
+      color: erase ? '#ffffff' : this.app.selectedItem?.color || '#109898',
+      marks: this.marks,
     };
   }
 
   /** Draw unfinished input. */
   show() {
     this.viewer.sketches = [...this.sent, this.sketch()];
-    this.viewer.marks = this.marks;
     this.viewer.draw();
   }
 }

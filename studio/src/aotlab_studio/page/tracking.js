@@ -1,9 +1,8 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings; frames to check, ranked. */
 
-import { countText, element, elements, createElement, readNumber, replaceChildren, setIcon, setLabel, toast } from './dom.js';
+import { countText, element, elements, createElement, readNumber, RowList, setIcon, setLabel, toast } from './dom.js';
 import { TextField } from './fields.js';
-import { describeRows } from './objects.js';
 
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */
 
@@ -15,7 +14,7 @@ export class Tracking {
     this.job = null;
     /** Whether the frames of the run show as they are tracked, until the person goes to another one. */
     this.follows = true;
-    /** Name of the chosen model. */
+    /** Name of the selected model. */
     this.model = '';
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
   }
@@ -36,11 +35,11 @@ export class Tracking {
 
   /** Store the range of the fields. */
   sendRange() {
-    return this.app.send('set_range', { first: readNumber('first') ?? null, last: readNumber('last') ?? null });
+    return this.app.queue.push('set_range', { first: readNumber('first') ?? null, last: readNumber('last') ?? null });
   }
 
-  /** @param {string[]} names @param {string} chosen */
-  setModels(names, chosen) {
+  /** @param {string[]} names @param {string} model */
+  setModels(names, model) {
     const list = element('model');
     const text = (/** @type {string} */ name) => (name === 'bundled' ? 'the bundled model' : name);
     list.replaceChildren(...names.map((value) => createElement('option', { value, textContent: text(value) })));
@@ -48,7 +47,7 @@ export class Tracking {
       if (!(await this.app.send('set_model', { name: list.value }))) this.setModel(this.model);
     };
     element('settings').hidden = !names.length;
-    this.setModel(chosen);
+    this.setModel(model);
   }
 
   /** @param {string} name */
@@ -61,7 +60,7 @@ export class Tracking {
   setJob(job) {
     const alive = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
     element('job').hidden = !alive;
-    for (const button of elements('track', 'forward', 'backward', 'both')) button.disabled = alive;
+    for (const button of elements('track', 'backward', 'both')) button.disabled = alive;
     if (job && alive) {
       if (!this.job) this.follows = true;
       this.showProgress(job);
@@ -100,21 +99,22 @@ export class Tracking {
 
   /** @param {import('./protocol.js').Actions['track']['message']['direction']} direction */
   async track(direction) {
-    await this.app.queue.last; // may choose the object
+    await this.app.queue.last; // may select the object
     const [first, last] = [readNumber('first'), readNumber('last')];
     const { playback } = this.app;
     playback.stop();
+    this.app.toolbox.cancel();
     const message = { frame: playback.frame, direction, first, last };
     if (await this.app.send('track', message)) this.app.showMessage('');
   }
 
-  /** Drop the results from this frame on. */
+  /** Remove the tracked masks from this frame on. */
   async drop() {
     const { playback: { frame }, history } = this.app;
     const answer = await this.app.send('drop_results', { frame, last: readNumber('last') });
     if (!answer) return;
     if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
-    else this.app.showMessage('No results from this frame on.');
+    else this.app.showMessage('No tracked masks from this frame on.');
     this.app.review.refresh();
   }
 
@@ -142,8 +142,6 @@ export class Review {
     this.app = app;
     /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
     this.entries = [];
-    /** Number of entries that the list shows as not corrected. */
-    this.openCount = 0;
     /** Frame of the last visit. */
     this.visited = -1;
     /** Time of the next live refresh, as `performance.now`. */
@@ -154,6 +152,13 @@ export class Review {
     this.changed = { checks: false, strips: false };
     /** Notes by frame. @type {Record<number, string>} */
     this.notes = {};
+    /** @type {RowList<ReviewEntry>} */
+    this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
+    /** @type {RowList<[string, string]>} */
+    this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
+      const button = createElement('button', { name: `note${frame}`, onclick: () => app.playback.seek(Number(frame)) });
+      return { line: createElement('li', {}, button), show: ([, text]) => { button.textContent = `${frame}: ${text}`; } };
+    });
     this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
   }
 
@@ -178,17 +183,12 @@ export class Review {
   /** Fetch checks and strips; during a request, once more after it. @param {boolean} [strips] false: checks only */
   refresh(strips = true) {
     this.changed = { checks: true, strips: strips || this.changed.strips };
-    this.refreshing ??= this.fetchAll();
+    this.refreshing ??= this.fetchChanged().catch((error) => this.app.showError(error)).finally(() => { this.refreshing = null; });
     return this.refreshing;
   }
 
-  async fetchAll() {
-    try {
-      while (this.changed.checks) await this.fetch();
-    } catch (error) {
-      this.app.showError(error);
-    }
-    this.refreshing = null;
+  async fetchChanged() {
+    while (this.changed.checks) await this.fetch();
   }
 
   async fetch() {
@@ -202,28 +202,34 @@ export class Review {
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
     this.entries = [...entries, ...corrected];
     this.show();
-    describeRows(this.app);
+    this.app.list.show(this.app.objects);
   }
 
   show() {
-    const { frames, objects, playback, timeline } = this.app;
     const { open } = this;
-    this.openCount = open.length;
-    timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
+    this.app.timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
     element('review-empty').hidden = this.entries.length > 0;
-    replaceChildren(element('review'), this.entries.slice(0, MAX_MARKED).map((entry) => {
-      const { frame, object_ids: [worst], sentence } = entry;
-      const done = this.isDone(entry);
-      const dot = createElement('span', { className: 'dot', textContent: done ? '✓' : '' });
-      dot.style.background = (!done && objects.find(({ id }) => id === worst)?.color) || 'none';
-      const text = createElement('span', { textContent: `${frame}: ${done ? 'corrected' : sentence}` });
-      const image = createElement('img', { loading: 'lazy', src: frames.thumbnail(frame), alt: '' });
-      const values = { name: `check${frame}`, onclick: () => this.goTo(entry), className: done ? 'done' : '' };
-      return createElement('li', {}, createElement('button', values, image, dot, text));
-    }));
-    replaceChildren(element('notes'), Object.entries(this.notes).map(([frame, text]) => createElement('li', {},
-      createElement('button', { name: `note${frame}`, textContent: `${frame}: ${text}`, onclick: () => playback.seek(Number(frame)) }))));
+    this.list.show(this.entries.slice(0, MAX_MARKED));
+    this.noteList.show(Object.entries(this.notes));
     setLabel(element('next-check'), `Next frame to check (${open.length})`);
+  }
+
+  /** @param {ReviewEntry} entry @returns {{line: HTMLElement, show: (entry: ReviewEntry) => void}} */
+  createRow({ frame }) {
+    const { app } = this;
+    const image = createElement('img', { loading: 'lazy', alt: '' });
+    const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
+    const button = createElement('button', { name: `check${frame}` }, image, dot, text);
+    const show = (/** @type {ReviewEntry} */ entry) => {
+      const [done, address] = [this.isDone(entry), app.frames.thumbnail(frame)];
+      button.onclick = () => this.goTo(entry);
+      button.className = done ? 'done' : '';
+      dot.textContent = done ? '✓' : '';
+      dot.style.background = (!done && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
+      text.textContent = `${frame}: ${done ? 'corrected' : entry.sentence}`;
+      if (image.getAttribute('src') !== address) image.src = address;
+    };
+    return { line: createElement('li', {}, button), show };
   }
 
   /** Entries that are not corrected. */
@@ -240,9 +246,7 @@ export class Review {
   refreshFrame(frame) {
     if (!this.entries.some((entry) => entry.frame === frame)) return;
     this.changed.checks ||= Boolean(this.refreshing); // the answer may be older than this change
-    const image = element('review').querySelector(`[name=check${frame}] img`);
-    if (this.open.length !== this.openCount) this.show();
-    else if (image instanceof HTMLImageElement) image.src = this.app.frames.thumbnail(frame); // buttons stay, which somebody may be pressing
+    this.show();
   }
 
   next() {
@@ -256,7 +260,7 @@ export class Review {
   goTo({ frame, object_ids: [worst], sentence }) {
     const { app } = this;
     this.visited = frame;
-    app.choose(worst);
+    app.select(worst);
     app.showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(frame);
   }

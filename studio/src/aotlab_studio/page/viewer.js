@@ -1,11 +1,11 @@
 // @ts-check
 /** Canvas with the frame, its masks and unfinished input (widths in CSS pixels); zoom and pan. */
 
-import { drawOncePerRefresh, watchDensity } from './dom.js';
+import { drawOncePerRefresh, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
-/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string}} Sketch */
+/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: Mark[]}} Sketch */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -32,16 +32,10 @@ export class Viewer {
     this.top = 0;
     this.fitted = true;
     this.look = { fill: true, outline: true, opacity: 0.45 };
-    /** @type {Map<number, [number, number, number]>} */
-    this.colors = new Map();
-    /** Objects of the last call of `setObjects`, as JSON. */
-    this.drawn = '';
-    /** Names of objects by id. @type {Map<number, string>} */
-    this.names = new Map();
+    /** Names and colors, red in the lowest byte, of the visible objects by id. @type {Map<number, {name: string, color: number}>} */
+    this.objects = new Map();
     /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
     this.sketches = [];
-    /** @type {Mark[]} */
-    this.marks = [];
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
     /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
@@ -50,8 +44,7 @@ export class Viewer {
     this.pointer = null;
     /** Draw at the next screen refresh. */
     this.draw = drawOncePerRefresh(() => this.drawNow());
-    new ResizeObserver(() => this.resize()).observe(canvas);
-    watchDensity(() => this.resize());
+    watchSize(() => this.resize(), canvas);
   }
 
   /** @param {[number, number]} size height and width of the frames */
@@ -63,15 +56,12 @@ export class Viewer {
 
   /** @param {{id: number, name: string, color: string}[]} objects those that are drawn */
   setObjects(objects) {
-    const key = JSON.stringify(objects.map(({ id, name, color }) => [id, name, color]));
-    if (key === this.drawn) return;
-    this.drawn = key;
-    this.names = new Map(objects.map(({ id, name }) => [id, name]));
-    this.colors = new Map(objects.map(({ id, color }) => {
+    const before = JSON.stringify([...this.objects]);
+    this.objects = new Map(objects.map(({ id, name, color }) => {
       const value = parseInt(color.slice(1), 16);
-      return [id, [value >> 16, (value >> 8) & 255, value & 255]];
+      return [id, { name, color: (value >> 16) | (value & 0xff00) | ((value & 255) << 16) }];
     }));
-    this.paintMask();
+    if (JSON.stringify([...this.objects]) !== before) this.paintMask();
   }
 
   /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
@@ -172,27 +162,27 @@ export class Viewer {
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
-    /** Ids of the visible objects. @type {Set<number>} */
+    /** Ids of the objects on the frame. @type {Set<number>} */
     const shown = new Set();
     let [index, last, inside, edge, around] = [0, 0, 0, 0, 0];
-    /** @type {[number, number, number] | undefined} */
-    let color;
+    /** @type {{name: string, color: number} | undefined} */
+    let object;
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1, index += 1) {
         const id = ids[index];
         if (id === 0) continue;
         if (id !== last) {
           last = id;
-          color = this.colors.get(id);
-          if (color) {
+          object = this.objects.get(id);
+          if (object) {
+            const { color } = object;
             shown.add(id);
-            const [red, green, blue] = color;
-            edge = (red | (green << 8) | (blue << 16) | (255 << 24)) >>> 0;
-            inside = ((edge & 0xffffff) | (alpha << 24)) >>> 0;
-            around = 0.3 * red + 0.59 * green + 0.11 * blue > 90 ? DARK : LIGHT;
+            edge = (color | (255 << 24)) >>> 0;
+            inside = (color | (alpha << 24)) >>> 0;
+            around = 0.3 * (color & 255) + 0.59 * ((color >> 8) & 255) + 0.11 * (color >> 16) > 90 ? DARK : LIGHT;
           }
         }
-        if (!color) continue;
+        if (!object) continue;
         const left = x ? index - 1 : index;
         const right = x < width - 1 ? index + 1 : index;
         const above = y ? index - width : index;
@@ -204,8 +194,8 @@ export class Viewer {
       }
     }
     context.putImageData(image, 0, 0);
-    const names = [...this.names].filter(([id]) => shown.has(id)).map(([, name]) => name);
-    this.canvas.setAttribute('aria-description', names.length ? `Masks: ${names.join(', ')}` : 'No masks');
+    const names = [...this.objects].filter(([id]) => shown.has(id)).map(([, { name }]) => name);
+    this.canvas.ariaDescription = names.length ? `Masks: ${names.join(', ')}` : 'No masks';
     this.draw();
   }
 
@@ -234,11 +224,11 @@ export class Viewer {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
-    for (const mark of this.marks) this.drawMark(mark);
     if (this.cursor) this.drawCursor(this.cursor);
   }
+
   /** Draw in CSS pixels. @param {Sketch} sketch */
-  drawSketch({ points, width = 0, color, closed, corners }) {
+  drawSketch({ points, width = 0, color, closed, corners, marks }) {
     const { context } = this;
     const places = points.map((point) => this.placeOf(point));
     context.lineJoin = context.lineCap = 'round';
@@ -256,6 +246,7 @@ export class Viewer {
       strokeTwice(context, 1.5);
       if (corners) for (const place of places) drawDisc(context, place, 3);
     }
+    for (const mark of marks) this.drawMark(mark);
   }
 
   /** Draw a plus or minus in a ring, in black and white, which no object has. @param {Mark} mark */

@@ -87,7 +87,7 @@ def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY)
 def _repeat(action: Callable[..., Any], record: Entry | StatusRecord, values: Mapping[str, Any]) -> Any:
     """Return the result of an action that a record has stored before; of a drawing, without losses."""
     objects = record.values.objects if isinstance(record, Entry) else {}
-    object_id = values.get("object_id") or next(iter(objects), 0)
+    object_id = next(iter(objects), 0) or values.get("object_id", 0)
     kind = get_type_hints(action)["return"]
     return EditResult(object_id, {}, 0) if kind is EditResult else object_id if kind is int else None
 

@@ -45,7 +45,10 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-RESENT_ACTIONS = ("paint", "outline", "add_object", "set_note", "set_status", "change_object")
+RESENT_ACTIONS = (
+    "paint", "outline", "fill_holes", "clear", "remove_keyframe", "split_object", "reassign", "add_object",
+    "change_object", "delete_object", "merge_objects", "set_note", "set_range", "set_status",
+)  # fmt: skip
 """actions that a page sends again after a lost connection or when it closes; each message counts once"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""

@@ -99,7 +99,7 @@ def export_masks(
     first, last = max(first, snapshot.editable_range[0]), snapshot.editable_range[1] if last is None else last
     annotated = {index for index in snapshot.annotated_frames if first <= index <= last}
     if not annotated:
-        raise InputError(f"export: frames {first} to {last} have no result; draw or track an object first")
+        raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
     wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
     object_names = {item.id: item.name for item in snapshot.objects}

@@ -300,7 +300,7 @@ class Session:
     def _segment(self, frame: int, prompt: Prompt) -> np.ndarray:
         """Return the mask H×W bool that a prompt means."""
         if self.segmenter is None:
-            raise InputError("box and clicks: this session has no segmenter; draw the mask")
+            raise InputError("prompt: this session has no segmenter; draw the mask")
         import_tracker()
         return self.segmenter(self.document.frames.read(frame), {1: prompt}) == 1
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from aotlab.engine.benchmark.records import SequenceRecord
 from aotlab.media.job_record import JobRecord
-from aotlab.utils import versioned_json
-from aotlab.utils.versioned_json import RUN_RECORD, read_versioned, unwrap, wrap, write_versioned
+from aotlab.utils import versioned_files
+from aotlab.utils.versioned_files import RUN_RECORD, read_versioned, unwrap, wrap, write_versioned
 from aotlab.video.results import RUN_KIND
 from tests.mutations import mutate_tree
 
@@ -37,7 +37,7 @@ def test_changed_field_rejected(tmp_path, name, caplog):
             caplog.clear()
             assert read_versioned(path, kind, dict) is None
             (message,) = [
-                record.getMessage() for record in caplog.records if record.name == versioned_json.log.name
+                record.getMessage() for record in caplog.records if record.name == versioned_files.log.name
             ]
             assert message.endswith(kind.remedy)
             assert "\n" not in message
@@ -82,16 +82,11 @@ def write_huge(path):
         file.truncate(2**30)
 
 
-@pytest.mark.parametrize(
-    ("write", "words"),
-    [
-        (
-            lambda path: write_versioned(path, RUN_RECORD._replace(version=2), {}),
-            "written by another program or another version of this one",
-        ),
-        (write_huge, "larger than 64 MB"),
-    ],
-)
+@pytest.mark.parametrize(("write", "words"), [
+    (lambda path: write_versioned(path, RUN_RECORD._replace(version=2), {}),
+     "written by another program or another version of this one"),
+    (write_huge, "larger than 64 MB"),
+])  # fmt: skip
 def test_unusable_record_is_named(tmp_path, write, words, caplog):
     write(tmp_path / "file.json")
     assert read_versioned(tmp_path / "file.json", RUN_RECORD, dict) is None

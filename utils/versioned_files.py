@@ -1,4 +1,4 @@
-"""Files of this project: written with kind, version and digest, and checked when they are read."""
+"""Contents of files with kind, version and digest, which are checked when they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Submission archives of the benchmarks: writing and checking."""
+"""Archives of id PNGs for the servers of benchmarks: writing and checking."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from aotlab.evaluation.sequence_scores import find_unknown_ids
 from aotlab.media.images import decode_image
-from aotlab.media.masks import PALETTE
+from aotlab.media.labeled_video import Video
+from aotlab.media.masks import PALETTE, list_ids
+from aotlab.media.object_masks import read_labels
 from aotlab.utils.files import atomic_path, describe_error, reading, require_file
 from aotlab.utils.progress import progress_bar
 
@@ -22,7 +26,7 @@ DEPTH_BYTE = 24
 MAX_EXTRA_BYTES = 2**20
 """allowed size of a PNG in bytes beyond two per pixel"""
 DATE = (1980, 1, 1, 0, 0, 0)
-"""time stamp of every entry, so that the same results give the same archive"""
+"""time stamp of every entry"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,14 @@ class ExpectedSequence:
     """(height, width) of the masks in pixels"""
     ids: frozenset[int]
     """allowed ids besides 0"""
+
+
+def expect_sequence(video: Video) -> ExpectedSequence:
+    """Return the results that the server expects of a video; read its given masks."""
+    masks = [read_labels(mask) for mask in video.reference_masks.values()]
+    ids = {item.object_id for item in video.objects} or set[int]().union(*map(list_ids, masks))
+    size = video.output_size(*masks[0].shape)
+    return ExpectedSequence(video.name, video.results, size, frozenset(ids))
 
 
 def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[str]:
@@ -54,26 +66,36 @@ def check_results(results: Path, expected: Sequence[ExpectedSequence]) -> list[s
 
 
 def write_archive(
-    archive: Path, results: Path, expected: Sequence[ExpectedSequence], folder: str = ""
+    expected: Sequence[ExpectedSequence], results: Path, output: Path, folder: str = ""
 ) -> None:
     """Pack checked results. All masks get the standard palette.
 
     Args:
-        archive: path of the zip.
         results: folder of results; files that are not expected are skipped.
-        expected: expected files of all sequences.
+        output: path of the zip.
         folder: folder around the sequences in the archive; "" for its root.
 
     Raises:
         InputError: the archive cannot be written.
     """
-    # PNGs are compressed already
-    with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as out:
+    with open_archive(output) as archive:
         for item, stem in _iterate_frames(expected, "packing"):
             content = (results / item.name / f"{stem}.png").read_bytes()
-            entry = zipfile.ZipInfo(_entry_name(folder, item, stem), DATE)
-            entry.external_attr = 0o644 << 16  # readable where the server unpacks it
-            out.writestr(entry, set_standard_palette(content))
+            write_entry(archive, _entry_name(folder, item, stem), set_standard_palette(content))
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Yield a new zip, which gets its name when the block ends; raises `InputError` if it cannot be written."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        yield archive
+
+
+def write_entry(archive: zipfile.ZipFile, name: str, content: bytes, *, compress: bool = False) -> None:
+    """Write one file with a fixed time, so that the same results give the same archive."""
+    entry = zipfile.ZipInfo(name, DATE)
+    entry.external_attr = 0o644 << 16  # readable where the server unpacks it
+    archive.writestr(entry, content, zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED)
 
 
 def check_archive(archive: Path, expected: Sequence[ExpectedSequence], folder: str = "") -> list[str]:
@@ -117,10 +139,9 @@ def find_mask_problem(content: bytes, item: ExpectedSequence) -> str | None:
         return f"mode {mode} with {content[DEPTH_BYTE]} bits; expected an 8-bit palette PNG"
     if labels is None:
         return f"{width}×{height}; expected {item.size[1]}×{item.size[0]}"
-    extra = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *item.ids}
-    if extra:
+    if unknown := find_unknown_ids(labels, sorted(item.ids)):
         known = ", ".join(map(str, sorted(item.ids)))
-        return f"unknown ids {', '.join(map(str, sorted(extra)))}; the objects are {known}"
+        return f"unknown ids {', '.join(map(str, sorted(unknown)))}; the objects are {known}"
     return None
 
 

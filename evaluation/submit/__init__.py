@@ -1,0 +1,1 @@
+"""Submissions to the servers of benchmarks, a module for each format."""

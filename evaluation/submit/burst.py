@@ -1,0 +1,66 @@
+"""BURST's JSON of predicted masks, and the annotations of some sequences to score them by HOTA."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aotlab.media.burst import BurstSequence, parse_sequence
+from aotlab.media.labeled_video import Video
+from aotlab.media.masks import read_mask
+from aotlab.media.regions import compress_rle, encode_rle
+from aotlab.utils.files import read_json, reading, write_text
+
+
+def write_run_lengths(videos: Sequence[Video], results: Path, output: Path, *, annotations: Path) -> int:
+    """Write id PNGs as BURST JSON: the annotations with other run lengths; return the number of masks.
+
+    Objects without pixels are skipped.
+
+    Args:
+        results: folder with ``<sequence>/<frame>.png`` for annotated frames.
+        annotations: file of the split.
+
+    Raises:
+        InputError: a result is missing, not a mask, or of another size.
+    """
+    tree, entries, count = read_json(annotations), [], 0
+    for entry, sequence in _select_sequences(tree, annotations, {video.name for video in videos}):
+        frames = []
+        for file in sequence.rle:
+            labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
+            masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
+            frames.append(
+                {
+                    track: {"rle": compress_rle(encode_rle(mask))}
+                    for track, mask in masks.items()
+                    if mask.any()
+                }
+            )
+            count += len(frames[-1])
+        entries.append({**entry, "segmentations": frames})
+    _write_sequences(output, tree, entries)
+    return count
+
+
+def write_selection(path: Path, annotations: Path, names: Collection[str]) -> None:
+    """Write the annotations of some sequences."""
+    tree = read_json(annotations)
+    _write_sequences(path, tree, [entry for entry, _ in _select_sequences(tree, annotations, names)])
+
+
+def _select_sequences(
+    tree: Any, annotations: Path, names: Collection[str]
+) -> Iterator[tuple[Mapping[str, Any], BurstSequence]]:
+    """Yield the entries of the sequences with these names, as stored and parsed."""
+    with reading(annotations):
+        for entry in tree["sequences"]:
+            sequence = parse_sequence(entry, str(annotations))
+            if sequence.name in names:
+                yield entry, sequence
+
+
+def _write_sequences(path: Path, tree: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> None:
+    write_text(path, json.dumps({**tree, "sequences": entries}) + "\n")

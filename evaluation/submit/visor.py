@@ -1,0 +1,90 @@
+"""VISOR's JSON of polygons (github.com/epic-kitchens/C6-SemiVOS), on images of 854×480, in a zip without folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from aotlab.evaluation.sequence_scores import find_unknown_ids
+from aotlab.evaluation.submit.archive import open_archive, write_entry
+from aotlab.media.labeled_video import Video
+from aotlab.media.masks import read_mask
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import read_json, reading
+
+SIZE = (480, 854)
+"""(height, width) of the masks"""
+INFO = {
+    "Dataset Name": "VISOR",
+    "Challenge": "semi_supervised_vos",
+    "Version": "0.1",
+    "Resolution": f"{SIZE[1]}x{SIZE[0]}",
+    "URL": "https://epic-kitchens.github.io/VISOR",
+}
+"""head of a submission"""
+
+
+def write_polygons(videos: Sequence[Video], results: Path, output: Path, *, names: Path, split: str) -> int:
+    """Write the zip with ``<split>.json``; return the number of masks in it, without empty ones.
+
+    Args:
+        results: folder with ``<sequence>/<frame>.png``, ids of 854×480 pixels.
+        names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
+        split: train, val or val_unseen.
+
+    Raises:
+        InputError: the names cannot be read, or a result is missing, not a mask, of another size, or has an unnamed id.
+    """
+    known = read_object_names(names)
+    entries = []
+    for video in videos:
+        objects = known.get(video.name, {})
+        for stem in video.results:
+            path = results / video.name / f"{stem}.png"
+            entries.append(_make_entry(video.name, stem, read_mask(path, size=SIZE), objects, path))
+    text = json.dumps({"info": INFO, "video_annotations": entries})
+    with open_archive(output) as archive:
+        write_entry(archive, f"{split}.json", text.encode(), compress=True)
+    return sum(len(entry["annotations"]) for entry in entries)
+
+
+def read_object_names(path: Path) -> dict[str, dict[int, str]]:
+    """Return the names of objects by sequence and id; raises `InputError` for another kind of file."""
+    with reading(path):
+        return {
+            str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
+            for sequence, objects in read_json(path).items()
+        }
+
+
+def trace_polygons(mask: np.ndarray) -> list[list[list[int]]]:
+    """Return the outlines of an H×W bool mask and its holes; `cv2.fillPoly` of all restores the mask."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    return [outline[:, 0].tolist() for outline in contours]
+
+
+def _make_entry(
+    sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path
+) -> dict[str, Any]:
+    """Return the entry of one frame."""
+    if unknown := find_unknown_ids(labels, [*names]):
+        raise InputError(
+            f"{path}: id {min(unknown)} is not an object of {sequence}; expected one of [{', '.join(map(str, names))}]"
+        )
+    video = "_".join(sequence.split("_")[:2])
+    image = {
+        "image_path": f"{video}/{stem}.png",
+        "name": f"{stem}.png",
+        "subsequence": sequence,
+        "video": video,
+    }
+    annotations = [
+        {"name": names[object_id], "segments": trace_polygons(labels == object_id)}
+        for object_id in np.unique(labels[labels > 0]).tolist()
+    ]
+    return {"image": image, "annotations": annotations}

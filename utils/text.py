@@ -1,0 +1,28 @@
+"""Lists, counts and tables as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def join_truncated(values: Sequence[object], limit: int) -> str:
+    """Return the first values with commas, and an ellipsis if there are more than ``limit``."""
+    return ", ".join(map(str, values[:limit])) + ", …" * (len(values) > limit)
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return "1 sequence" or "2 sequences"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def align_columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
+    """Pad the cells of each column to one width; right-aligned from column ``right`` on."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    flush_right = len(widths) if right is None else right
+    return [
+        [
+            cell.rjust(width) if column >= flush_right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in rows
+    ]
