@@ -137,7 +137,7 @@ def _find_tracked_masks(folder: Path) -> Path:
 
 
 def _read(path: Path, video: VideoInfo) -> Annotations:
-    """Return the objects of the first reader that knows the format."""
+    """Return the objects from the first reader that accepts the file."""
     readers: list[MaskReader] = [_read_images, _read_coco]
     for read in (*readers, *map(load_plugin, list_plugins(MASK_READERS).values())):
         annotations: Annotations | None = read(path, video)

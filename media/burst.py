@@ -18,7 +18,7 @@ MAX_TRACKS = 65534
 
 @dataclass(frozen=True)
 class BurstSequence:
-    """One entry of ``sequences``."""
+    """An entry of ``sequences``."""
 
     name: str
     """<source>-<sequence>, also the name of the result folder"""
@@ -51,7 +51,7 @@ def read_sequences(path: Path) -> list[BurstSequence]:
 
 
 def parse_sequence(entry: Mapping[str, Any], name: str) -> BurstSequence:
-    """Return one entry of ``sequences`` in the file ``name``; raises any error for another kind of entry."""
+    """Parse an entry of ``sequences``; ``name``: the file, for messages. An invalid entry raises any error."""
     source, sequence = (require_file_name(entry[key], name) for key in ("dataset", "seq_name"))
     annotated = [require_file_name(file, name) for file in entry["annotated_image_paths"]]
     rle_by_frame = (

@@ -107,7 +107,7 @@ def format_coco(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
     """Return COCO JSON: an image for each annotated frame, an annotation with ``track_id`` for each object on it.
 
     Frames that are not annotated are left out; annotated ones may be without objects. ``score`` is the tracker's
-    confidence; ``lost`` is true while the object is presumed out of sight.
+    confidence; ``lost`` is true while the object is occluded or out of frame.
     """
     height, width = annotations.size
     classes = annotations.class_ids()

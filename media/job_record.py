@@ -1,4 +1,4 @@
-"""Record of a tracked video in the folder of its results: facts that their files do not all state."""
+"""Record of a tracked video in its folder of results: inputs, video, class names and frames."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class JobRecord:
     levels: str | None = None
     """levels, as in `Job.levels`"""
     fingerprint: dict[str, Any] = field(default_factory=dict)
-    """identity of the video's content, of `compute_fingerprint`; empty for a stream"""
+    """result of `compute_fingerprint` for the video; empty for a stream"""
     video_name: str = ""
     """`FrameSource.name` of the video; empty: unknown"""
     stems: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class JobRecord:
     """absolute path of the folder of the results when the record was written, from which moved inputs are found"""
 
     def __post_init__(self) -> None:
-        self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has texts
+        self.class_names = {int(key): name for key, name in self.class_names.items()}  # JSON has strings
 
     @cached_property
     def _known_stems(self) -> frozenset[str]:

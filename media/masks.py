@@ -11,7 +11,7 @@ from PIL import Image
 from aotlab.media.images import is_lossless, open_image, require_image_size
 from aotlab.media.matching import IMAGE_SUFFIXES
 from aotlab.media.regions import MAX_ID
-from aotlab.utils.errors import InputError, require_type
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,6 @@ def write_mask(path: str | Path, labels: np.ndarray, *, max_id: int = 0) -> None
         InputError: not H×W, or an id is not a whole number from 0 to `MAX_ID`; the file is not called ``.png``, or
             cannot be written.
     """
-    require_type(path, str | Path, "write_mask: expected a path, then the labels")
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: masks are written as PNG; give a name that ends in .png")

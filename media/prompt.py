@@ -1,4 +1,4 @@
-"""Prompts (clicks, a box, a scribble, a rough mask) of one object, and their form as text."""
+"""Prompts (clicks, a box, a scribble, a rough mask) for one object, and their syntax on the command line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ CORNERS = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}:{_NUMBER}", re.ASCII)
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Prompts for one object of a frame, in pixels of the frame; compared by identity, as masks are arrays.
+    """Prompts for one object of a frame, in pixels of the frame.
+
+    Two prompts are equal only if they are the same object, as masks are arrays.
 
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))
@@ -129,10 +131,12 @@ class Prompt:
             if min(left + across, width) - max(left, 0) < 2 or min(top + down, height) - max(top, 0) < 2:
                 outside.append(f"box {left:g},{top:g},{across:g},{down:g}")
         if outside:
-            raise InputError(f"{outside[0]}: outside the image of {width}×{height}")
+            raise InputError(f"{outside[0]}: outside the image of {width}×{height}; give pixels of the image")
         for name, mask in (("mask", self.mask), ("exclude", self.exclude)):
             if mask is not None and mask.shape != size:
-                raise InputError(f"prompt: {name} of shape {mask.shape} does not match the frame's {size}")
+                raise InputError(
+                    f"prompt: {name} of shape {mask.shape} does not match the frame's {size}; resize it"
+                )
 
 
 class PlacedPrompt(NamedTuple):
@@ -288,9 +292,9 @@ def _parse_text(kind: str, text: str) -> tuple[int | None, int, tuple[float, ...
     corners = CORNERS.fullmatch(value) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(value)
     if match is None or not 0 < object_id <= MAX_ID:
-        form, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
+        syntax, example = ("X,Y,W,H or X1:Y1-X2:Y2", "10,20,200,100") if kind == "box" else ("X,Y", "60,80")
         raise InputError(
-            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {form}, for example {example} or "
+            f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {syntax}, for example {example} or "
             f"40:2={example}"
         )
     return frame, object_id, tuple(map(float, match.groups())), corners is not None

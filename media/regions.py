@@ -91,7 +91,7 @@ class Region:
     """lengths of alternating runs of pixels outside and inside, column by column (COCO's order), int64"""
     confidence: float = 1.0
     lost: bool = False
-    """whether the object is presumed out of sight"""
+    """whether the object is occluded or out of frame"""
     attributes: Attributes = field(default_factory=dict)
 
     @property
@@ -204,7 +204,7 @@ def decompress_rle(text: str, *, max_count: int) -> list[int]:
     """Return the counts of COCO's compressed run lengths, or [-1] if the text is damaged or has too many.
 
     A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the third
-    count on, the difference to the last but one is stored. pycocotools reads past the end of damaged texts.
+    count on, the difference to the last but one is stored. pycocotools reads past the end of damaged text.
     """
     codes = np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(codes & 32 == 0)

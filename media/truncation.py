@@ -19,7 +19,7 @@ PACK, LAST_BYTES = b"\x00\x00\x01\xba", 2**17
 def count_missing_bytes(path: Path) -> int:
     """Return the number of bytes that a video file lacks according to its header; 0 if complete or unknown.
 
-    Knows MP4 and MOV, Matroska and WebM, AVI, and MPEG-TS and MPEG-PS cut within a packet. FFmpeg reports the end of
+    Supports MP4 and MOV, Matroska and WebM, AVI, and MPEG-TS and MPEG-PS cut within a packet. FFmpeg reports the end of
     such files as for complete ones, and drops errors of the last frames if it decodes them in several threads.
 
     Args:

@@ -27,7 +27,7 @@ from aotlab.media.high_bit_depth import LevelsOption, detect_image_kind
 from aotlab.media.images import list_images, require_image_size
 from aotlab.media.streams import open_stream
 from aotlab.media.video_index import VideoIndex
-from aotlab.utils.errors import InputError, require, require_range, require_type
+from aotlab.utils.errors import InputError, require, require_range
 from aotlab.utils.files import digest_samples, reading, require_existing
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.value_syntax import locate_video
@@ -57,9 +57,6 @@ def open_frames(
         InputError: no such source, not a video, no frames, or the first frame cannot be read; ``timeout``,
             ``levels`` or ``rate`` are invalid, or levels or rate are given for a video file or a stream.
     """
-    require_type(
-        source, str | Path, "source: expected a path or an address, or a camera as text, such as '0'"
-    )
     require_range(timeout, POSITIVE, "timeout")
     require(str(source) != "", "source: empty; give a path, an address, or a camera")
     location = locate_video(source)

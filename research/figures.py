@@ -53,7 +53,7 @@ def replace_in_pages(entry: dict[str, Any], value: float) -> None:
     "--davis", type=Folder, help="folder of the DAVIS clips at 480p; without it their figures are skipped"
 )
 def main(names: tuple[str, ...], *, davis: Path | None) -> int:
-    """Measure, write the file and the pages; returns the exit status."""
+    """Measure, write the file and the pages; returns the exit code."""
     entries = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     for name in names or entries:
         entry = entries[name]

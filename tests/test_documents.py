@@ -285,6 +285,9 @@ def test_versions_agree():
     assert citation["version"] == version
     for project in ("studio", "runtime", "integrations/napari"):
         assert f'version = "{version}"' in (ROOT / project / "pyproject.toml").read_text(encoding="utf-8")
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    (ruff,) = (hook["rev"].removeprefix("v") for hook in hooks if "ruff" in hook["repo"])
+    assert f'"ruff=={ruff}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def read_numbers(text):

@@ -36,7 +36,10 @@ SAMPLE = ROOT / "datasets" / "sample"
 PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
     *sorted((ROOT / "docs" / "howto").glob("*.md")),
-    *(ROOT / "docs" / name for name in ("start.md", "annotate.md", "formats.md", "speed.md", "vot.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("start.md", "annotate.md", "concepts/frame.md", "formats.md", "speed.md", "vot.md")
+    ),
 ]
 SMALL = ("input.max_long_edge=160", "input.min_short_edge=null", "input.min_object=null")
 """settings appended to every command that takes settings"""

@@ -26,7 +26,7 @@ DEBUG_VARIABLE = "AOTLAB_DEBUG"
 class InputError(ValueError):
     """Bad input. The message is one sentence: file or option, problem, remedy.
 
-    Command-line programs print it on stderr and exit with status 2; no traceback.
+    Command-line programs print it on stderr and exit with code 2; no traceback.
     """
 
 
@@ -37,7 +37,7 @@ class RankError(InputError):
 class RunStopped(RuntimeError):  # noqa: N818
     """A long run stopped early. The message is one sentence with the reason and where its state is saved.
 
-    Command-line programs print it on stderr and exit with status 1, or after signal n with 128 + n; no traceback.
+    Command-line programs print it on stderr and exit with code 1, or after signal n with 128 + n; no traceback.
     """
 
     def __init__(self, message: str, *, signal_number: int | None = None) -> None:

@@ -26,7 +26,7 @@ MAX_FILE_BYTES = 2**30
 NUM_SAMPLES, SAMPLE_BYTES = 8, 2**14
 """number and length of the blocks that `digest_samples` reads"""
 INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
-"""pattern of names that are not plain: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
+"""unsafe file names: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
 
 
 @contextmanager

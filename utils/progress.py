@@ -26,7 +26,6 @@ class _LineStream:
             self.stream.write(text + "\n")
 
     def flush(self) -> None:
-        """Flush the stream."""
         self.stream.flush()
 
 

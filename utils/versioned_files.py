@@ -76,7 +76,7 @@ def write_versioned(path: Path, kind: FileKind, content: Mapping[str, Any]) -> N
 
 
 def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], Content]) -> Content | None:
-    """Return ``make(content)`` of a file of `write_versioned`; None if it is missing, or damaged, which is logged."""
+    """Return ``make(content)`` for a file from `write_versioned`; None if missing, or damaged, which is logged."""
     try:
         if not path.exists():
             return None
@@ -90,7 +90,7 @@ def read_versioned(path: Path, kind: FileKind, make: Callable[[dict[str, Any]], 
 
 def save_record(path: Path, record: Any) -> None:
     """Write the record of a finished part of a run, a dataclass; raises `InputError` if it cannot be written."""
-    content = json.loads(json.dumps(asdict(record)))  # keys are texts, as they are read
+    content = json.loads(json.dumps(asdict(record)))  # keys become strings, as when read
     write_versioned(path, RUN_RECORD, content)
 
 

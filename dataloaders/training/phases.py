@@ -185,7 +185,7 @@ def _select_scorable(videos: Iterable[Video]) -> Iterator[Video]:
 
 
 def _exclude_paths(source: ClipSource, paths: AbstractSet[Path]) -> ClipSource:
-    """Return a source without the images and videos of `resolve_paths`."""
+    """Return a source without the images and videos at these paths, which `resolve_paths` returns."""
     if not isinstance(source, VideoSet | ImageSet):
         return source
     left = source.exclude(paths)

@@ -241,7 +241,7 @@ def resolve_paths(video: Video) -> set[Path]:
 
 
 def skip_to_first_object(video: Video) -> Video:
-    """Return a video of `select_labeled_frames`, starting at its first mask with an object; empty without one.
+    """Drop the frames before the first mask with an object from a video that `select_labeled_frames` returned.
 
     Raises:
         InputError: a mask is not readable.
@@ -252,7 +252,7 @@ def skip_to_first_object(video: Video) -> Video:
 
 
 def list_frame_pairs(video: Video) -> tuple[MaskedImage, ...]:
-    """Return the frames and masks of a video of `select_labeled_frames`."""
+    """Pair the frames and masks of a video that `select_labeled_frames` returned."""
     reader = read_single_object if video.merge_ids else read_ids
     dropped = tuple(item.object_id for item in video.objects if len(item.frames) < MIN_FRAMES)
     pairs = zip(video.frames, video.annotations, strict=True)
@@ -313,14 +313,14 @@ def is_reference_frame(counts: np.ndarray) -> bool:
     return bool(labeled > MIN_REFERENCE_PIXELS and counts[VOID] <= MAX_IGNORED_FRACTION * labeled)
 
 
-def find_paths(folder: Path, forms: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
+def find_paths(folder: Path, candidates: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
     """Return the first of several tuples of paths below a folder that all exist; archives differ in outer folders.
 
     Raises:
         InputError: no such paths; ``layout`` describes the expected ones.
     """
-    for form in forms:
-        paths = tuple(folder / name for name in form)
+    for names in candidates:
+        paths = tuple(folder / name for name in names)
         if all(path.exists() for path in paths):
             return paths
     raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
@@ -380,16 +380,16 @@ SALIENCY_SETS: dict[str, tuple[list[tuple[str, str]], str]] = {
 
 
 def open_saliency(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find a saliency set of `SALIENCY_SETS`."""
+    """Open one of `SALIENCY_SETS`."""
     if source.split is not None:
         raise InputError(
             f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
             "kind static with a list of images"
         )
-    forms, layout = SALIENCY_SETS[source.kind]
+    candidates, layout = SALIENCY_SETS[source.kind]
     if not list_images_by_stem(folder, (".jpg",)):
-        forms = [form for form in forms if form != (".", ".")]
-    images, masks = find_paths(folder, forms, layout)
+        candidates = [names for names in candidates if names != (".", ".")]
+    images, masks = find_paths(folder, candidates, layout)
     return make_image_set(pair_files(images, masks, read_saliency), images, masks)
 
 

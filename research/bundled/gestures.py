@@ -236,7 +236,7 @@ def annotate(args: Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print J by gestures; return the exit status."""
+    """Print J by gestures; return the exit code."""
     annotate(parse(argv))
     return 0
 

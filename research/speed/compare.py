@@ -125,7 +125,7 @@ def measure(settings: Sequence[dict[str, Any]], rounds: int) -> tuple[np.ndarray
 )
 @option("--device", type=Device, default="cpu", help="cpu, cuda or cuda:N")
 def main(settings: tuple[str, ...], *, rounds: int, threads: int | None, clock: str, device: str) -> int:
-    """Time all settings in turn and print a table; returns the exit status."""
+    """Time all settings in turn and print a table; returns the exit code."""
     shared = {"threads": threads, "clock": clock, "device": device}
     parsed = [parse_setting(text) | shared for text in settings]
     limit_spin_waiting()

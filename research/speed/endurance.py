@@ -229,7 +229,7 @@ def main(
     device: str,
     plot: Path | None,
 ) -> int:
-    """Run all policies and print a table; returns the exit status, 1 if a process died."""
+    """Run all policies and print a table; returns the exit code, 1 if a process died."""
     if plot is not None:
         require_output(plot, ".png", ".pdf", ".svg")
     read_resident_bytes()

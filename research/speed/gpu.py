@@ -124,7 +124,7 @@ def main(
     at_frame: int,
     device: str,
 ) -> int:
-    """Measure the rows that are missing and write both files; returns the exit status, 1 if a row failed."""
+    """Measure the rows that are missing and write both files; returns the exit code, 1 if a row failed."""
     json_file, table_file = (output.with_name(output.name + suffix) for suffix in (".json", ".md"))
     run = describe_run(device)
     rows, failed = read_rows(json_file, run), []

@@ -232,7 +232,7 @@ def _make_call(socket: Any) -> Callable[..., Any]:
 @settings
 @tracker_options()
 def main(video: str, *, tracker: TrackerOptions) -> int:
-    """Print latencies and the speed of tracking; returns the exit status."""
+    """Print latencies and the speed of tracking; returns the exit code."""
     session = open_session(
         video, TrackerLoader(tracker), load_segmenter(checkpoint=tracker.resolve_checkpoint())
     )

@@ -71,7 +71,7 @@ def loop_davis(
 @option("--year", type=click.Choice((2016, 2017)), default=2017, help="of the list")
 @option("--split", default="val", help="name of the list")
 def main(root: Path, output: Path, *, times: int, year: Literal[2016, 2017], split: str) -> int:
-    """Write the folders and print the lengths of the videos; returns the exit status."""
+    """Write the folders and print the lengths of the videos; returns the exit code."""
     frames = loop_davis(root, output, year=year, split=split, times=times)
     print(f"{len(frames)} sequences of {min(frames.values())} to {max(frames.values())} frames in {output}")
     return 0

@@ -79,7 +79,7 @@ OVERRIDES = {
     "name={": "name={: not readable as YAML (line 1: ",
     "memory.every": "is written key=value",
     "model=[]": "model must be settings (key: value), got []",
-    "model.stages=[]": "at least one stage",
+    "model.stages=[]": "strides must begin with 16 and go from coarse to fine, got []",
     "model.stages=" + "[" * 600 + "]" * 600: "nested too deeply",
     "model.stages.9.window=7": "model.stages.9: no such item; the list has 1, counted from 0",
     "model.stages.x.window=7": "model.stages.x: no such item",

@@ -111,8 +111,3 @@ def test_arrays_that_are_not_ids_are_not_written(tmp_path, name, labels, words):
     with pytest.raises(InputError, match=f"{name}: .*{words}"):
         write_mask(tmp_path / name, np.array(labels))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_path_after_the_labels_rejected():
-    with pytest.raises(InputError, match="write_mask: expected a path, then the labels"):
-        write_mask(np.ones((4, 6), np.uint8), "a.png")
