@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from numbers import Real
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -137,16 +139,36 @@ class Prompt:
                 )
 
 
-def parse_prompts(
-    boxes: Sequence[str],
-    points: Sequence[str],
-    negative_points: Sequence[str] = (),
+class PlacedPrompt(NamedTuple):
+    """Box or point of one object on one frame."""
+
+    frame: int | None
+    """number of the frame; None: the first one"""
+    object_id: int
+    values: tuple[float, ...]
+    """x and y, or left, top, width and height, in pixels"""
+
+
+def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tuple[PlacedPrompt, ...]:
+    """Return boxes or points from one text like ``X,Y`` or ``40:2=X,Y``, from numbers for object 1, or from several.
+
+    Raises:
+        InputError: a text or numbers of another form.
+    """
+    single = isinstance(given, str) or _is_numbers(given)
+    if not (single or np.iterable(given)):
+        raise _form_error(kind, given)
+    return tuple(_parse_one(kind, value) for value in ([given] if single else given))
+
+
+def group_prompts(
+    boxes: Sequence[PlacedPrompt],
+    points: Sequence[PlacedPrompt],
+    negative_points: Sequence[PlacedPrompt] = (),
     *,
     first_frame: int = 0,
 ) -> dict[int, dict[int, Prompt]]:
-    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
-
-    Without an id they are for object 1.
+    """Return prompts by frame and object id.
 
     Args:
         boxes: at most one box for each object and frame.
@@ -155,27 +177,39 @@ def parse_prompts(
         first_frame: frame of prompts without one.
 
     Raises:
-        InputError: invalid syntax, two boxes for one object, or a prompt that `Prompt` refuses.
+        InputError: two boxes for one object, or a prompt that `Prompt` refuses.
     """
     options: dict[tuple[int, int], dict[str, Any]] = {}
-    for kind, texts in (("box", boxes), ("point", points), ("not-point", negative_points)):
-        for text in texts:
-            frame, object_id, values = _parse_numbers(kind, text)
-            frame = first_frame if frame is None else frame
+    for kind, placed in (("box", boxes), ("point", points), ("not-point", negative_points)):
+        for number, object_id, values in placed:
+            frame = first_frame if number is None else number
             given = options.setdefault((frame, object_id), {"points": [], "labels": []})
             if kind != "box":
                 given["points"].append(values)
                 given["labels"].append(int(kind == "point"))
             elif given.setdefault("box", values) is not values:
                 raise InputError(
-                    f"box {text}: object {object_id} has a box on frame {frame} already; give another object its id, "
-                    "as in :2=X,Y,W,H"
+                    f"box {','.join(f'{value:g}' for value in values)}: object {object_id} has a box on frame {frame} "
+                    "already; give another object its id, as in :2=X,Y,W,H"
                 )
     prompts: dict[int, dict[int, Prompt]] = {}
     for (frame, object_id), given in sorted(options.items()):
         with reading(f"object {object_id} on frame {frame}"):
             prompts.setdefault(frame, {})[object_id] = Prompt(**given)
     return prompts
+
+
+def parse_prompts(
+    boxes: Sequence[str], points: Sequence[str], negative_points: Sequence[str] = (), *, first_frame: int = 0
+) -> dict[int, dict[int, Prompt]]:
+    """Parse prompts like ``X,Y,W,H``, ``:2=X1:Y1-X2:Y2`` and ``40:2=X,Y``; return them by frame and object id.
+
+    Arguments and errors as `parse_placed` and `group_prompts`. Without an id they are for object 1.
+    """
+    return group_prompts(
+        parse_placed("box", boxes), parse_placed("point", points), parse_placed("not-point", negative_points),
+        first_frame=first_frame,
+    )  # fmt: skip
 
 
 def find_box(mask: np.ndarray) -> Box:
@@ -214,8 +248,45 @@ def _make_mask(name: str, mask: Any) -> np.ndarray:
     return array
 
 
-def _parse_numbers(kind: str, text: str) -> tuple[int | None, int, tuple[float, ...]]:
-    """Return frame, object id, and x, y or x, y, width, height."""
+def _is_numbers(value: Any) -> bool:
+    """Return whether a value is a sequence that begins with a number."""
+    return np.iterable(value) and isinstance(next(iter(value), None), Real)
+
+
+def _form_error(kind: str, given: object) -> InputError:
+    return InputError(
+        f"{kind.replace('-', '_')}: expected text or numbers as on the command line, or a list of them, got "
+        f"{given!r:.80}"
+    )
+
+
+def _parse_one(kind: str, given: Any) -> PlacedPrompt:
+    """Return a box or point from text or numbers."""
+    if isinstance(given, PlacedPrompt):
+        return given
+    frame, object_id, corners = None, 1, False
+    if isinstance(given, str):
+        frame, object_id, values, corners = _parse_text(kind, given)
+    elif _is_numbers(given):
+        values = tuple(
+            float(x) if isinstance(x, Real) and not isinstance(x, bool) else math.nan for x in given
+        )
+    else:
+        raise _form_error(kind, given)
+    if len(values) != (4 if kind == "box" else 2) or not all(map(math.isfinite, values)):
+        raise _form_error(kind, given)
+    if all(0 <= value <= 1 for value in values) and any(value % 1 for value in values):
+        raise InputError(
+            f"{kind} {given}: not in pixels; multiply fractions of the image by its width and height"
+        )
+    if corners:
+        left, top, right, bottom = values
+        values = (left, top, right - left, bottom - top)
+    return PlacedPrompt(frame, object_id, values)
+
+
+def _parse_text(kind: str, text: str) -> tuple[int | None, int, tuple[float, ...], bool]:
+    """Return frame, object id, the numbers, and whether they are two corners."""
     frame, object_id, value = parse_frame_object("".join(text.split()))
     object_id = 1 if object_id is None else object_id
     corners = CORNERS.fullmatch(value) if kind == "box" else None
@@ -226,12 +297,4 @@ def _parse_numbers(kind: str, text: str) -> tuple[int | None, int, tuple[float, 
             f"{kind} {text}: expected [FRAME][:ID]= with an id from 1 and {syntax}, for example {example} or "
             f"40:2={example}"
         )
-    values = tuple(map(float, match.groups()))
-    if all(0 <= value <= 1 for value in values) and any(value % 1 for value in values):
-        raise InputError(
-            f"{kind} {text}: not in pixels; multiply fractions of the image by its width and height"
-        )
-    if corners:
-        left, top, right, bottom = values
-        values = (left, top, right - left, bottom - top)
-    return frame, object_id, values
+    return frame, object_id, tuple(map(float, match.groups())), corners is not None

@@ -29,7 +29,7 @@ from aotlab.media.frames import FrameSource
 from aotlab.media.images import require_image_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import describe_error
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
+from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, VideoLocation, strip_credentials
 
 if TYPE_CHECKING:
     import av
@@ -97,18 +97,17 @@ class StreamFrames(FrameSource):
                 ) from error
 
 
-def open_stream(source: str, timeout: float) -> StreamFrames:
+def open_stream(location: VideoLocation, timeout: float) -> StreamFrames:
     """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
     import av
 
-    path, shown = Path(source), strip_credentials(source)
-    address = ADDRESS.fullmatch(shown)
-    numbered = CAMERA_NUMBER.fullmatch(source) is not None and not path.exists()
-    camera = numbered or (not address and path.is_char_device())
-    title, name = source, path.stem
-    if numbered:
+    kind, source = location
+    shown = strip_credentials(source)
+    address, camera = ADDRESS.fullmatch(shown), kind == "camera"
+    title, name = source, Path(source).stem
+    if camera and CAMERA_NUMBER.fullmatch(source):
         title, name = f"camera {source}", f"camera{source}"
-    elif source == "-":
+    elif kind == "stdin":
         title, name = "standard input", "stdin"
     elif address:
         title, name = shown, Path(address[2]).stem or address[1]
@@ -126,8 +125,8 @@ def open_stream(source: str, timeout: float) -> StreamFrames:
             container = av.open(file, format=device, options=rate, metadata_errors="replace")
         else:
             # A reader that hangs holds the lock of a buffered file, which would block the end of the program.
-            pipe: Any = 0 if source == "-" else path
-            opened = open(pipe, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
+            pipe: Any = 0 if kind == "stdin" else source
+            opened = open(pipe, "rb", buffering=0, closefd=kind != "stdin")  # noqa: SIM115
             container = open_container(opened)
         return StreamFrames(container, title, name, live=live)
 

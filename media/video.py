@@ -30,7 +30,7 @@ from aotlab.media.video_index import VideoIndex
 from aotlab.utils.errors import InputError, require, require_range
 from aotlab.utils.files import digest_samples, reading, require_existing
 from aotlab.utils.numbers import POSITIVE
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
+from aotlab.utils.value_syntax import locate_video
 
 if TYPE_CHECKING:
     import av
@@ -46,8 +46,8 @@ def open_frames(
     """Open a source of frames and read the first one.
 
     Args:
-        source: a video file, a folder of images, a TIFF stack, an address (``rtsp://``, ``http://``, ...), a camera
-            (``0`` for the first, or ``/dev/video0``), a named pipe, or ``-`` for standard input.
+        source: a video file, a folder of images, a TIFF stack, an address (``rtsp://``, ``http://``, ``file://``, ...),
+            a camera (``0`` for the first, or ``/dev/video0``), a named pipe, or ``-`` for standard input.
         levels: values of images shown as black and white: ``LOW,HIGH``, or ``auto`` for the whole video (default: 8-bit
             images unchanged, ``auto`` for others).
         timeout: seconds to wait for the first frame of a stream.
@@ -59,15 +59,11 @@ def open_frames(
     """
     require_range(timeout, POSITIVE, "timeout")
     require(str(source) != "", "source: empty; give a path, an address, or a camera")
-    path, address = Path(source), ADDRESS.fullmatch(str(source))
-    if address and address[1].lower() == "file":
-        raise InputError(
-            f"{strip_credentials(str(source))}: file:// addresses are not supported; give the path"
-        )
-    is_stream = address or str(source) == "-" or path.is_char_device() or path.is_fifo()
-    if is_stream or (CAMERA_NUMBER.fullmatch(str(source)) and not path.exists()):
+    location = locate_video(source)
+    if location.kind != "stored":
         _require_unset("a stream", levels=levels, fps=rate)
-        return open_stream(str(source), timeout)
+        return open_stream(location, timeout)
+    path = Path(location.text)
     if path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff"):
         return ImageFrames(path, levels, rate)
     require_existing(path, "give a video file or a folder of frames")

@@ -123,12 +123,12 @@ def read_clip(images: Path, masks: Path, length: int) -> list[tuple[np.ndarray, 
     "--max-loss",
     type=number(Range(0, 100)),
     default=1.0,
-    help="largest accepted loss of J in points by int8 (default: 1)",
+    help="maximum drop of J in points allowed for int8 (default: 1)",
 )
 @flag("--no-prompts", "leave out the prompt network")
 @flag(
     "--verify",
-    "track a drawn clip, or that of --calibrate, with PyTorch and the graphs; exit status 1 if they differ",
+    "track a drawn clip, or that of --calibrate, with PyTorch and the graphs; exit code 1 if they differ",
 )
 @option(
     "--verify-frames",
@@ -165,7 +165,7 @@ def main(
     config: str | None,
     print_config: bool,
 ) -> int:
-    """Export, and verify if asked to; returns the exit status."""
+    """Export, and verify if asked to; returns the exit code."""
     from aotlab.engine.export.graphs import EXPORT_PACKAGES, export_model, resolve_export_config
     from aotlab.engine.export.quantize import CALIBRATION_FRAMES
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings

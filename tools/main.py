@@ -86,7 +86,7 @@ class AotlabGroup(CommandGroup):
                     formatter.write_dl(list(rows.items()))
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
-        """Run a command line (default: the program's), or complete one; return the exit status."""
+        """Run a command line (default: the program's), or complete one; return the exit code."""
         if COMPLETION_VARIABLE in os.environ:
             return shell_complete(self, {}, "aotlab", COMPLETION_VARIABLE, os.environ[COMPLETION_VARIABLE])
         return super().main(args, prog_name or "aotlab")
@@ -96,7 +96,7 @@ class AotlabGroup(CommandGroup):
 @click.version_option(__version__, message="aotlab %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> int:
-    """Video object segmentation: aotlab COMMAND --help."""
+    """Track objects in video. Run `aotlab COMMAND --help` for options."""
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())
     return 2

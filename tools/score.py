@@ -101,7 +101,7 @@ def select_tracked(video: Video, masks: Path) -> Video:
 
 
 def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> int:
-    """Score, write and print; return the exit status."""
+    """Score, write and print; return the exit code."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import format_table, make_scores_table
 
@@ -120,7 +120,7 @@ def score_masks(videos: list[Video], results: Path, options: ScoreOptions) -> in
 
 
 def compare_results(videos: list[Video], options: ScoreOptions) -> int:
-    """Score several folders of results on their common sequences and print a row of each; return the exit status."""
+    """Score several folders of results on their common sequences and print a row of each; return the exit code."""
     from aotlab.engine.benchmark.scoring import find_rules, score_videos
     from aotlab.evaluation.tables import compare_tables, make_scores_table
 
@@ -149,7 +149,7 @@ def compare_results(videos: list[Video], options: ScoreOptions) -> int:
 
 
 def score_hota(benchmark: BenchmarkOptions, options: ScoreOptions) -> int:
-    """Score by TrackEval's HOTA, write and print; return the exit status."""
+    """Score by TrackEval's HOTA, write and print; return the exit code."""
     if options.worst or len(options.results) > 1:
         raise UsageError(f"--dataset {benchmark.dataset}: HOTA scores one folder of results, without --worst")
     (results,) = options.results

@@ -83,7 +83,7 @@ class TableRunner:
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
-            return f"failed: exit status {error.returncode}"
+            return f"failed: exit code {error.returncode}"
         scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
         return format_figures([scores.get(key) for key in self.table.columns.values()])
 

@@ -7,9 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,6 @@ from click import UsageError
 from aotlab.tools.cli.command import command, group, is_quiet
 from aotlab.tools.cli.options import (
     FRAME_SYNTAX,
-    collect_options,
     force,
     levels,
     prompt_options,
@@ -28,7 +25,7 @@ from aotlab.tools.cli.options import (
     tracker_options,
     video_argument,
 )
-from aotlab.tools.cli.stdio import SIGNAL_STATUS
+from aotlab.tools.cli.stdio import SIGNAL_EXIT_BASE
 from aotlab.tools.cli.types import (
     File,
     FileName,
@@ -40,21 +37,23 @@ from aotlab.tools.cli.types import (
     list_option,
     option,
 )
+from aotlab.utils.environment import count_ranks, read_rank_variable
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_file_name, require_existing, sibling_path
 from aotlab.utils.numbers import format_bytes
 from aotlab.utils.text import align_columns, format_count, join_truncated
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, PLACE, strip_credentials
+from aotlab.utils.value_syntax import PLACE, locate_video, strip_credentials
 
 if TYPE_CHECKING:
     from aotlab.engine.tracking.options import TrackerOptions
     from aotlab.media.job_record import JobRecord
     from aotlab.utils.distributed import Shard
+    from aotlab.video.batch import JobList
     from aotlab.video.job import CheckedJob, Job
     from aotlab.video.job_list import WrongLinesError
+    from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions, TrackResult
 
-DEFAULT_WRITE = ("masks", "overlay")
 RESULTS = ".tracked"
 """suffix of the default output folder"""
 MASK_FILES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".json", ".xml")
@@ -68,18 +67,6 @@ DRY_RUN_STATUSES = {
     "keep_corrections": "corrected",
 }
 """status of a video in a dry run by its plan; `failed` if there is an error"""
-RANK_TIMEOUT = timedelta(days=30)
-"""timeout of ranks that wait for longer jobs"""
-
-
-def parse_source(text: str) -> str:
-    """Return the path of a file:// address, and any other source as it is."""
-    if not text.lower().startswith("file://"):
-        return text
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    return url2pathname(urlsplit(text).path)
 
 
 def parse_fps(text: str) -> str:
@@ -105,161 +92,72 @@ def parse_shard(text: str) -> Shard:
     return Shard.parse(text)
 
 
-@dataclass(frozen=True)
-class JobArguments:
-    """Options of the job of a single video; the last four apply to all jobs of a list, too."""
-
-    mask: tuple[str, ...]
-    box: tuple[str, ...]
-    point: tuple[str, ...]
-    not_point: tuple[str, ...]
-    class_names: tuple[str, ...]
-    start: int | None
-    end: int | None
-    levels: str | None
-    fps: str | None
-    segmenter: tuple[Path, Path] | None
-    segmenter_plugin: str | None
-
-    def require_no_column(self) -> None:
-        """Raise `UsageError` for the first option that is a column of a list."""
-        for name, column, value in (
-            ("--mask", "masks", self.mask), ("--box", "box", self.box), ("--point", "point", self.point),
-            ("--not-point", "not_point", self.not_point), ("--class", "class", self.class_names),
-            ("--start", "start", self.start), ("--end", "end", self.end),
-        ):  # fmt: skip
-            if value not in ((), None):
-                remedy = f"use the column {column} of --jobs"
-                if column in ("box", "point", "not_point"):  # a shell makes two arguments of 1, 2
-                    remedy += ", or separate values by commas without spaces"
-                raise UsageError(f"{name}: applies to a single video; {remedy}")
-
-    def make_job(self, name: str, video: str) -> Job:
-        """Return the job of a video."""
-        from aotlab.video.job import Job
-
-        job = Job(
-            name, video, self.mask, start=self.start, end=self.end, boxes=self.box, points=self.point,
-            not_points=self.not_point, classes=self.class_names,
-        )  # fmt: skip
-        return self.complete_job(job)
-
-    def complete_job(self, job: Job) -> Job:
-        """Return a job with the options that apply to all jobs, unless it has its own."""
-        plugin = (self.segmenter_plugin,) if self.segmenter_plugin else ()
-        segmenter = plugin or tuple(map(str, self.segmenter or ()))
-        return replace(job, levels=job.levels or self.levels, rate=job.rate or self.fps, segmenter=segmenter)
-
-
-@dataclass(frozen=True)
-class Run:
-    """Options of a run, of one video or a list."""
-
-    video: tuple[str, ...]
-    jobs: Path | None
-    shard: Shard | None
-    summarize: bool
-    output: Path | None
-    force: bool
-    restart: bool
-    dry_run: bool
-    tracker: TrackerOptions
-    write: tuple[str, ...]
-    no_overlay: bool
-    review: bool
-    both_directions: bool
-    remove: tuple[tuple[int, int], ...]
-    frame_numbers: str
-    realtime: bool
-    timeout: float
-
-    @property
-    def folder(self) -> Path:
-        """Output folder."""
-        return self.output or default_output([str(self.jobs)] if self.jobs else self.video)
-
-    @cached_property
-    def options(self) -> JobOptions:
-        """Outputs and how to track; raises `InputError` as `JobOptions`."""
-        from aotlab.video.track import JobOptions
-
-        names = dict.fromkeys([*(self.write or DEFAULT_WRITE), *(["review"] if self.review else [])])
-        return JobOptions(
-            write=tuple(name for name in names if name != "overlay" or not self.no_overlay),
-            both_directions=self.both_directions,
-            realtime=self.realtime,
-            timeout=self.timeout,
-            removals=self.remove,
-            by_name=self.frame_numbers == "file",
-        )
-
-
 def require_videos(sources: Sequence[str], *, several: bool) -> None:
     """Raise an error for the first file that does not exist, and among several for an image or mask file."""
+
     for source in sources:
-        if source != "-" and not ADDRESS.fullmatch(source) and not CAMERA_NUMBER.fullmatch(source):
+        location = locate_video(source)
+        if location.kind == "stored":
             advice = "put a path with spaces in quotes"
             if several:
                 advice += ", and separate the values of an option by commas"
-            require_existing(Path(source), advice)
+            require_existing(Path(location.text), advice)
         if several and Path(source).suffix.lower() in MASK_FILES:
             raise UsageError(f"{source}: not a video; did you mean --mask {source}?")
 
 
 def default_output(sources: Sequence[str]) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
+
     if len(sources) > 1:
         return Path(f"videos{RESULTS}")
-    source = strip_credentials(sources[0])
-    if source == "-":
+    kind, text = locate_video(sources[0])
+    text = strip_credentials(text)
+    if kind == "stdin":
         return Path(f"stdin{RESULTS}")
-    if ADDRESS.fullmatch(source) or source.startswith("/dev/"):
-        name = re.sub(r"[^\w.-]+", "_", Path(source.partition("?")[0]).stem)
+    if kind == "address" or text.startswith("/dev/"):
+        name = re.sub(r"[^\w.-]+", "_", Path(text.partition("?")[0]).stem)
         return Path(f"{name}{RESULTS}")
-    if CAMERA_NUMBER.fullmatch(source) and not Path(source).exists():
-        return Path(f"camera{source}{RESULTS}")
-    return sibling_path(Path(source), RESULTS)
+    return Path(f"camera{text}{RESULTS}") if kind == "camera" else sibling_path(Path(text), RESULTS)
 
 
-def track_video(given: JobArguments, run: Run) -> int:
-    """Track the video of a command line, or resume it; return the exit status."""
-    from aotlab.utils.environment import count_ranks
+def track_video(
+    job: Job,
+    folder: Path,
+    tracker: TrackerOptions,
+    options: JobOptions,
+    rerun: RerunOptions,
+    *,
+    dry_run: bool,
+) -> int:
+    """Track a video into a folder, or resume it; return the exit code."""
+    from aotlab.video.digest import digest_inputs, result_settings
+    from aotlab.video.job import check_job
+    from aotlab.video.plan import FINISHED
+    from aotlab.video.run import check_run, track_job
 
-    if run.shard or run.summarize:
-        option = "--shard" if run.shard else "--summarize"
-        raise UsageError(f"{option}: applies to several videos; give --jobs")
-    if not run.video:
-        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
-    require_extra("video")
-    job = given.make_job(run.folder.name if is_file_name(run.folder.name) else "video", run.video[0])
     if count_ranks() > 1:
         raise InputError(
             f"{strip_credentials(job.video)}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.video.digest import digest_inputs, result_settings
-    from aotlab.video.job import check_job
-    from aotlab.video.plan import FINISHED, RerunOptions
-    from aotlab.video.run import check_run, track_job
-
-    checked = check_job(job, run.options)
+    checked = check_job(job, options)
 
     def print_header() -> None:
-        if run.dry_run or not is_quiet():
-            print(f"{describe(checked)}, into {run.folder}", flush=True)
+        if dry_run or not is_quiet():
+            print(f"{describe(checked)}, into {folder}", flush=True)
 
-    digest = digest_inputs(checked.job, result_settings(run.tracker, run.options))
-    load, rerun = run.tracker.load, RerunOptions(run.force, run.restart)
-    if run.dry_run:
-        reused = check_run(checked, run.folder, load, digest, rerun).action == "reuse"
+    digest = digest_inputs(checked.job, result_settings(tracker, options))
+    if dry_run:
+        reused = check_run(checked, folder, tracker.load, digest, rerun) == "reuse"
         if not reused:
             print_header()
-            require_space(run.folder, checked.estimate_bytes())
+            require_space(folder, checked.estimate_bytes())
     else:
-        result = track_job(checked, run.folder, load, digest, rerun, on_start=print_header)
+        result = track_job(checked, folder, tracker.load, digest, rerun, on_start=print_header)
         reused = result.reused
     if reused:
-        print(f"{run.folder}: {FINISHED}; --restart tracks it again")
-    return 0 if reused or run.dry_run else report_result(result, realtime=run.realtime)
+        print(f"{folder}: {FINISHED}; --restart tracks it again")
+    return 0 if reused or dry_run else report_result(result, realtime=options.realtime)
 
 
 def describe(checked: CheckedJob) -> str:
@@ -294,7 +192,7 @@ def require_space(output: Path, needed: int) -> None:
 
 
 def report_result(result: TrackResult, *, realtime: bool) -> int:
-    """Print what was written and what went wrong; return the exit status."""
+    """Print what was written and what went wrong; return the exit code."""
     if result.levels is not None:
         origin = (
             "found in the video; --levels LOW,HIGH changes them" if result.levels.estimated else "as given"
@@ -327,55 +225,43 @@ def report_result(result: TrackResult, *, realtime: bool) -> int:
     if result.signal_number is not None:
         resumes = "; the same command resumes" if result.resumable else ""
         print(f"interrupted: the results hold the first {frames}{resumes}", file=sys.stderr)
-        return SIGNAL_STATUS + result.signal_number
+        return SIGNAL_EXIT_BASE + result.signal_number
     return 0
 
 
-def track_list(jobs: Sequence[Job], run: Run) -> int:
-    """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
+def track_list(
+    jobs: Sequence[Job], videos: JobList, folder: Path, shard: Shard | None, *, force: bool, restart: bool
+) -> int:
+    """Track all jobs, or those of a shard; return the exit code.
 
     Raises:
         InputError: an output folder that cannot be written or holds results of another run.
     """
-    from aotlab.utils.distributed import join_process_group
     from aotlab.utils.processes import stop_flag
-    from aotlab.video.batch import JobList
     from aotlab.video.job_list import warn_of_missing_files
 
-    videos = JobList(jobs, run.folder, run.tracker, run.options)
-    if run.summarize:
-        records = videos.summarize()
-        return max(report_jobs(records, jobs, run.folder), int(len(records) < len(jobs)))
     warn_of_missing_files(jobs)
-    if run.shard is not None:
-        with stop_flag() as stop:
-            records = videos.track_shard(run.shard, stop, force=run.force, restart=run.restart)
-        status = report_jobs(records, jobs, run.folder, f" in shard {run.shard}")
-    else:
-        with join_process_group(run.tracker.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-            tracker = replace(run.tracker, device=str(world.device))
-            videos = JobList(jobs, run.folder, tracker, run.options)
-            records = videos.track(world, stop, force=run.force, restart=run.restart)
-        if not world.is_main:
-            return 0
-        status = report_jobs(records, jobs, run.folder)
+    with stop_flag() as stop:
+        records = videos.track(stop, shard, force=force, restart=restart)
+    status = report_jobs(records, jobs, folder, shard)
     if stop.is_set():
         ended = {record.name for record in records}
-        names = [] if run.shard else [job.name for job in jobs if job.name not in ended]
+        names = [] if shard else [job.name for job in jobs if job.name not in ended]
         unfinished = f", not finished: {join_truncated(names, MAX_LISTED)}" if names else ""
         print(f"interrupted{unfinished}; the same command resumes", file=sys.stderr)
-        return SIGNAL_STATUS + stop.signal_number
-    return status
+        return SIGNAL_EXIT_BASE + stop.signal_number
+    return status if count_ranks() == 1 else 0  # torchrun would stop the other processes
 
 
-def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> int:
+def check_list(
+    jobs: Sequence[Job], videos: JobList, folder: Path, wrong: WrongLinesError | None, *, force: bool
+) -> int:
     """Print what a run would do about each video, and every error; return 1 if there is one, else 0.
 
     Args:
         wrong: wrong lines of the list, if any; the jobs are of the other lines.
     """
     from aotlab.media.job_record import read_job_record
-    from aotlab.video.batch import JobList
 
     for problem in [] if wrong is None else wrong.problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -384,8 +270,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
     counts, needed = Counter(failed=len(rows) - 1), 0
     classes: dict[str, Mapping[int, str]] = {}
     without_class = list[str]()
-    checks = JobList(jobs, run.folder, run.tracker, run.options).check(force=run.force)
-    for job, check in zip(jobs, checks, strict=True):
+    for job, check in zip(jobs, videos.check(force=force), strict=True):
         if isinstance(check, InputError):
             status, checked = "failed", None
             print(f"error: {job.title}: {check}", file=sys.stderr)
@@ -393,7 +278,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
                 if path not in str(check):
                     print(f"error: {job.title}: {path}: no such file or folder", file=sys.stderr)
         else:
-            status, checked = DRY_RUN_STATUSES[check[0].action], check[1]
+            status, checked = DRY_RUN_STATUSES[check[0]], check[1]
         counts[status] += 1
         cells = ("",) * 4
         if checked is not None:
@@ -404,7 +289,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
             cells = (frames, rate, f"{width}×{height}", str(len(checked.objects)))
             if unnamed := len(checked.objects - checked.class_names.keys()):
                 without_class.append(f"{format_count(unnamed, 'object')} of {job.name}")
-        elif status != "failed" and (record := read_job_record(run.folder / job.name)) is not None:
+        elif status != "failed" and (record := read_job_record(folder / job.name)) is not None:
             cells, classes[job.name] = (str(record.frames), "", "", ""), record.class_names
         rows.append((job.name, status, *cells))
     for row in align_columns(rows, right=2):
@@ -414,7 +299,7 @@ def check_list(jobs: Sequence[Job], run: Run, wrong: WrongLinesError | None) -> 
         print(f"without a class: {', '.join(without_class)}")
     print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if needed:
-        require_space(run.folder, needed)
+        require_space(folder, needed)
     return 1 if counts["failed"] else 0
 
 
@@ -426,12 +311,15 @@ def print_class_variants(classes: Mapping[str, Iterable[str]]) -> None:
         print(f"warning: {message}", file=sys.stderr)
 
 
-def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: str = "") -> int:
+def report_jobs(
+    records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, shard: Shard | None = None
+) -> int:
     """Print how many videos were tracked, of all or of a shard, and errors; return 1 if one failed, else 0."""
     failed = [record for record in records if record.error is not None]
-    results = output if shard else output / "summary.csv"
-    count, titles = len(records if shard else jobs), {job.name: job.title for job in jobs}
-    print(f"{len(records) - len(failed)} of {format_count(count, 'video')} tracked{shard}: {results}")
+    titles = {job.name: job.title for job in jobs}
+    count = format_count(len(records if shard else jobs), "video")
+    results = f" in shard {shard}: {output}" if shard else f": {output / 'summary.csv'}"
+    print(f"{len(records) - len(failed)} of {count} tracked{results}")
     for record in failed:
         print(f"error: {titles[record.name]}: {record.error}", file=sys.stderr)
     print_class_variants({record.name: record.class_names.values() for record in records})
@@ -447,7 +335,7 @@ def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path,
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
     "input; several videos are jobs, with their masks next to them",
-    type=FileName(parse_source),
+    type=FileName(str),
 )
 @group(
     "masks and outputs",
@@ -486,7 +374,7 @@ def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path,
     ),
     flag(
         "--both-directions",
-        "track forward and backward from every mask and prompt and merge; objects that one lacks keep their masks",
+        "track forward and backward from every mask and prompt and merge both",
     ),
     list_option("--remove", "stop tracking an object at this frame: FRAME:ID", parse_removal),
 )
@@ -529,8 +417,8 @@ def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path,
     option(
         "--jobs",
         type=File,
-        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; torchrun "
-        "distributes the jobs",
+        help="CSV or JSON-lines file, or a folder of videos with their masks next to them; resumes; each process of "
+        "torchrun tracks a shard",
     ),
     option(
         "--shard",
@@ -544,40 +432,137 @@ def report_jobs(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path,
 @tracker_options()
 @quality
 @flag("--dry-run", "check all inputs and write nothing")
-@collect_options("run", Run)
-@collect_options("given", JobArguments)
-def main(given: JobArguments, run: Run) -> int:
+def main(
+    video: tuple[str, ...],
+    *,
+    mask: tuple[str, ...],
+    output: Path | None,
+    write: tuple[str, ...],
+    no_overlay: bool,
+    review: bool,
+    force: bool,
+    restart: bool,
+    box: tuple[str, ...],
+    point: tuple[str, ...],
+    not_point: tuple[str, ...],
+    segmenter: tuple[Path, Path] | None,
+    segmenter_plugin: str | None,
+    class_names: tuple[str, ...],
+    both_directions: bool,
+    remove: tuple[tuple[int, int], ...],
+    start: int | None,
+    end: int | None,
+    frame_numbers: str,
+    levels: str | None,
+    fps: str | None,
+    realtime: bool,
+    timeout: float,
+    jobs: Path | None,
+    shard: Shard | None,
+    summarize: bool,
+    dry_run: bool,
+    tracker: TrackerOptions,
+) -> int:
     """Track one or several videos; return 1 if one ended early."""
-    if "help" in run.write:
+    if "help" in write:
         from aotlab.video.outputs import find_output, list_outputs
 
         names = list_outputs()
         for name in names:
             print(f"{name:{max(map(len, names))}}  {find_output(name).description}")
         return 0
-    several = run.jobs is not None or len(run.video) > 1
-    require_videos(run.video, several=several)
-    if run.jobs and run.video:
-        raise UsageError(f"{strip_credentials(run.video[0])}: give a VIDEO or --jobs, not both")
-    return track_several(given, run) if several else track_video(given, run)
+    several = jobs is not None or len(video) > 1
+    require_videos(video, several=several)
+    if jobs and video:
+        raise UsageError(f"{strip_credentials(video[0])}: give a VIDEO or --jobs, not both")
+    if not (several or video):
+        raise UsageError("VIDEO: missing; give a video file, a folder of frames, an address or a camera")
+    if shard or summarize:
+        given = "--shard" if shard else "--summarize"
+        if not several:
+            raise UsageError(f"{given}: applies to several videos; give --jobs")
+        if dry_run or (shard and summarize):
+            raise UsageError(
+                f"{given}: cannot go with {'--dry-run' if dry_run else '--summarize'}; leave one out"
+            )
+    columns = {
+        "mask": mask, "box": box, "point": point, "not_point": not_point, "class": class_names, "start": start,
+        "end": end,
+    }  # fmt: skip
+    if several:
+        require_no_columns(columns)
+        if realtime:
+            raise UsageError("--realtime: applies to a single video; leave it out")
+    from aotlab.video.job import Job
+    from aotlab.video.plan import RerunOptions
+    from aotlab.video.track import JobOptions
+
+    outputs = dict.fromkeys([*(write or JobOptions.write), *(["review"] if review else [])])
+    options = JobOptions(
+        write=tuple(name for name in outputs if name != "overlay" or not no_overlay),
+        both_directions=both_directions, realtime=realtime, timeout=timeout, removals=remove,
+        by_name=frame_numbers == "file",
+    )  # fmt: skip
+    folder = output or default_output([str(jobs)] if jobs else video)
+    if not several:
+        require_extra("video")
+        job = Job(
+            folder.name if is_file_name(folder.name) else "video", video[0], mask, start=start, end=end, boxes=box,
+            points=point, not_points=not_point, classes=class_names, levels=levels, rate=fps,
+            segmenter=segmenter_plugin or segmenter,
+        )  # fmt: skip
+        return track_video(job, folder, tracker, options, RerunOptions(force, restart), dry_run=dry_run)
+    from aotlab.video.batch import JobList
+
+    listed, wrong = read_list(jobs, video, dry_run=dry_run)
+    listed = [replace(job, segmenter=segmenter_plugin or segmenter) for job in listed]
+    listed = apply_to_images(listed, levels, fps)
+    if count_ranks() > 1 and not (dry_run or summarize):
+        shard = shard or parse_shard(f"{read_rank_variable('RANK')}/{count_ranks()}")
+        if tracker.device == "cuda":
+            tracker = replace(tracker, device=f"cuda:{read_rank_variable('LOCAL_RANK')}")
+    videos = JobList(listed, folder, tracker, options)
+    if dry_run:
+        return check_list(listed, videos, folder, wrong, force=force)
+    if summarize:
+        records = videos.summarize()
+        return max(report_jobs(records, listed, folder), int(len(records) < len(listed)))
+    return track_list(listed, videos, folder, shard, force=force, restart=restart)
 
 
-def track_several(given: JobArguments, run: Run) -> int:
-    """Track the videos or the list of a command line; return the exit status."""
+def require_no_columns(given: Mapping[str, object]) -> None:
+    """Raise `UsageError` for the first option, by its name, that is a column of a list."""
+    for name, value in given.items():
+        if value not in ((), None):
+            remedy = f"use the column {'masks' if name == 'mask' else name} of --jobs"
+            if name in ("box", "point", "not_point"):  # a shell makes two arguments of 1, 2
+                remedy += ", or separate values by commas without spaces"
+            raise UsageError(f"--{name.replace('_', '-')}: applies to a single video; {remedy}")
+
+
+def read_list(
+    path: Path | None, videos: Sequence[str], *, dry_run: bool
+) -> tuple[list[Job], WrongLinesError | None]:
+    """Return the jobs of ``--jobs`` or of several videos, and for a dry run the wrong lines of the list."""
     from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs
 
-    given.require_no_column()
-    if run.realtime:
-        raise UsageError("--realtime: applies to a single video; leave it out")
-    wrong = None
     try:
-        jobs = read_jobs(run.jobs) if run.jobs else list_video_jobs(run.video)
+        return read_jobs(path) if path else list_video_jobs(videos), None
     except WrongLinesError as error:
-        if not run.dry_run:
+        if not dry_run:
             raise
-        jobs, wrong = error.jobs, error
-    jobs = list(map(given.complete_job, jobs))
-    return check_list(jobs, run, wrong) if run.dry_run else track_list(jobs, run)
+        return error.jobs, error
+
+
+def apply_to_images(jobs: Sequence[Job], levels: str | None, fps: str | None) -> list[Job]:
+    """Return the jobs, those of images with levels and frame rate unless they have their own."""
+    given = "--levels" if levels else "--fps"
+    if (levels or fps) and not any(job.has_images for job in jobs):
+        raise UsageError(f"{given}: none of the videos is a folder of images or a TIFF stack; leave it out")
+    return [
+        replace(job, levels=job.levels or levels, rate=job.rate or fps) if job.has_images else job
+        for job in jobs
+    ]
 
 
 if __name__ == "__main__":

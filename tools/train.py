@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def run(config: Config, *, readers: Readers | None, device: str, restart: bool, dry_run: bool) -> int:
-    """Train through the phases of a recipe; return the exit status."""
+    """Train through the phases of a recipe; return the exit code."""
     require_extra("train")
     from aotlab.dataloaders.training.phases import READERS
     from aotlab.engine.training.dry_run import dry_run as estimate_run
@@ -89,7 +89,7 @@ def train_command(program: str, recipe: str, readers: Readers | None = None) -> 
         config: str | None,
         print_config: bool,
     ) -> int:
-        """Train; return the exit status."""
+        """Train; return the exit code."""
         for text in overrides:
             if text.endswith((".yaml", ".yml")) and "=" not in text:
                 raise UsageError(f"{text}: did you mean --config {text}?")

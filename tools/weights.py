@@ -86,7 +86,7 @@ names_argument = click.argument(
 )
 
 
-@main.command("list", help="List names, published scores, and which are stored; the default.")
+@main.command("list", help="list names, published scores, and which are stored (default)")
 def show_list() -> int:
     """Print the table of published weights."""
     from aotlab.networks.weights.zoo import list_published_weights, weights_folder
@@ -101,7 +101,7 @@ def show_list() -> int:
     return 0
 
 
-@main.command("get", help="Download weights.")
+@main.command("get", help="download weights")
 @names_argument
 @option(
     "--from",
@@ -121,7 +121,7 @@ def get_weights(names: tuple[str, ...], *, source: str | None, force: bool) -> i
     return 0
 
 
-@main.command("path", help="Print the paths of stored weights.")
+@main.command("path", help="print the paths of stored weights")
 @names_argument
 def print_paths(names: tuple[str, ...]) -> int:
     """Print the paths of stored weights."""
@@ -135,7 +135,7 @@ def print_paths(names: tuple[str, ...]) -> int:
     return 0
 
 
-@main.command("verify", help="Verify the digests of stored weights; exit status 1 if one differs.")
+@main.command("verify", help="verify the digests of stored weights; exit code 1 if one differs")
 @click.argument("names", metavar="[NAME]...", nargs=-1, help="name of aotlab weights list (default: all)")
 def verify(names: tuple[str, ...]) -> int:
     """Verify stored weights; return 1 if one was changed or is missing."""
@@ -161,7 +161,7 @@ def verify(names: tuple[str, ...]) -> int:
     return status
 
 
-@main.command("show", help="Show the training, parameters and FLOPs of checkpoints.")
+@main.command("show", help="show the training, parameters and FLOPs of checkpoints")
 @click.argument(
     "names",
     metavar="NAME...",

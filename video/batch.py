@@ -1,4 +1,4 @@
-"""Tracking of many videos: jobs are distributed over ranks, fail independently and resume."""
+"""Tracking of many videos: jobs fail independently, resume, and may be split into shards."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import csv
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
-from functools import cached_property, lru_cache, partial
-from itertools import chain
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD, JobRecord, read_job_record, write_job_record
-from aotlab.utils.distributed import RESUME_ADVICE, Distributed, Shard, assign_by_cost
+from aotlab.utils.distributed import Shard
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, report_internal_error
 from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
@@ -24,10 +23,9 @@ from aotlab.utils.text import format_count
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
 from aotlab.video.digest import digest_inputs, result_settings
-from aotlab.video.inputs import split_mask_value
-from aotlab.video.job import CheckedJob, Job, check_job, parse_class_names
+from aotlab.video.job import CheckedJob, Job, check_job
 from aotlab.video.outputs import finish_batch, require_inputs_outside
-from aotlab.video.plan import Plan, PreviousRun, RerunOptions, plan_job, plan_list
+from aotlab.video.plan import FINISHED, Action, PreviousRun, RerunOptions, plan_job, plan_list
 from aotlab.video.results import (
     RUN_FILE,
     RUN_KIND,
@@ -44,11 +42,11 @@ from aotlab.video.track import JobOptions
 log = logging.getLogger(__name__)
 
 RESERVED_NAMES = ("summary.csv", "review.json", CLASSES)
-"""names of files of the whole run"""
+"""reserved file names"""
 LIST_RERUN = RerunOptions(in_list=True)
 """the same for every job"""
 CLAIM_TIMEOUT = 60.0
-"""seconds to wait while another shard claims the folder"""
+"""seconds to wait while another shard holds the folder"""
 
 
 class JobList:
@@ -58,7 +56,7 @@ class JobList:
         jobs: the whole list.
         output: folder that holds a folder per job, ``summary.csv``, ``classes.json`` and the files of
             `Output.finish_batch`.
-        tracker: the model of all jobs, which is loaded once per combination of overrides.
+        tracker: the model of all jobs, which is loaded again when overrides change.
         options: options of every job; an installed review is always written.
     """
 
@@ -66,78 +64,83 @@ class JobList:
         self, jobs: Sequence[Job], output: Path, tracker: TrackerOptions, options: JobOptions
     ) -> None:
         self._jobs, self._output, self._tracker = jobs, output, tracker
+        self._requested = options
         review = {"review"} & list_plugins(OUTPUTS).keys()
         self._outputs = tuple(dict.fromkeys((*options.write, *review)))
         self._options = replace(options, write=self._outputs, progress=False)
-        self._result_settings = partial(result_settings, tracker, options)
         self._load_tracker = lru_cache(1)(tracker.load)
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """Settings that the results of all jobs depend on."""
-        return self._result_settings()
+        return result_settings(self._tracker, self._requested)
 
-    def _require_settings(self) -> None:
-        """Raise `InputError` about the first job whose overrides are no settings, before any is tracked."""
+    def track(
+        self,
+        stop: threading.Event,
+        shard: Shard | None = None,
+        *,
+        force: bool = False,
+        restart: bool = False,
+    ) -> list[JobRecord]:
+        """Track all unfinished jobs, or those of one shard; return their records.
+
+        Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
+        Job i is of shard i modulo their count; the largest video comes first. The last shard to end writes the summary.
+
+        Args:
+            stop: flag that stops the run; the current job resumes next time.
+            shard: part of the list; None: all jobs, while no other process may use the output folder.
+            force: replace the results of another run.
+            restart: run finished jobs again.
+
+        Raises:
+            InputError: the output cannot be written, is in use by another process, or holds another run's results; the
+                device or the settings of a job cannot be used.
+        """
+        names = [job.name for job in self._jobs]
+        if shard is None:
+            with locked_output(self._output):
+                remove_leftovers(self._output)
+                self._start(self._jobs, "", force=force, restart=restart)
+                records: list[JobRecord] = []
+                for record in self._run_until_stopped(self._jobs, stop):
+                    records.append(record)
+                    if len(records) % 20 == 0:
+                        write_summary(self._output, names[: len(records)], records, self._outputs)
+                write_summary(self._output, names, records, self._outputs)
+                return records
+        jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
+        with self._locked():
+            self._start(jobs, f" in shard {shard}", force=force, restart=restart)
+        records = list(self._run_until_stopped(jobs, stop))
+        with self._locked():
+            ended = self._read_ended()
+            if len(ended) == len(self._jobs):
+                write_summary(self._output, names, ended, self._outputs)
+        return records
+
+    def _start(self, jobs: Sequence[Job], part: str, *, force: bool, restart: bool) -> None:
+        """Check the settings, claim the locked output folder, and announce the jobs, which are a part of the list."""
+        self._tracker.check()
         for job in {job.overrides: job for job in self._jobs if job.overrides}.values():
             try:
                 replace(self._tracker, overrides=(*self._tracker.overrides, *job.overrides)).read_settings()
             except InputError as error:
                 raise InputError(f"{job.name}: {error}") from error
-
-    def track(
-        self, world: Distributed, stop: threading.Event, *, force: bool = False, restart: bool = False
-    ) -> list[JobRecord]:
-        """Track all unfinished jobs; every rank must call it and gets all records in order.
-
-        Args:
-            world: the ranks; this one's tracker runs on its device.
-            stop: flag that stops the run; the current job resumes next time.
-            force: replace the results of another run.
-            restart: run finished jobs again.
-
-        Raises:
-            InputError: the output cannot be written, is in use by another process, or holds another run's results.
-        """
-        with locked_output(self._output, world):
-            if world.is_main:
-                self._require_settings()
-                remove_leftovers(self._output)
-                claim_folder(self._output, self._jobs, self.inputs, force=force)
-                log.info("%s to track, into %s", format_count(len(self._jobs), "video"), self._output)
-                if restart:
-                    _restart(self._jobs, self._output)
-            # other ranks wait until the main rank has claimed the folder, and use its sizes: files may still grow
-            sizes = world.gather([_video_bytes(job) for job in self._jobs])[0]
-            records: list[JobRecord] = []
-            for record in self._run_until_stopped(
-                [self._jobs[number] for number in assign_by_cost(sizes, world.rank, world.ranks)], stop
-            ):
-                records.append(record)
-                if world.ranks == 1 and len(records) % 20 == 0:
-                    write_summary(self._output, [each.name for each in records], records, self._outputs)
-            parts = world.gather(records, f"{RESUME_ADVICE} {self._output}")
-            order = {job.name: place for place, job in enumerate(self._jobs)}
-            records = sorted(chain.from_iterable(parts), key=lambda record: order[record.name])
-            if world.is_main:
-                write_summary(self._output, list(order), records, self._outputs)
-            return records
-
-    def track_shard(
-        self, shard: Shard, stop: threading.Event, *, force: bool = False, restart: bool = False
-    ) -> list[JobRecord]:
-        """Track the unfinished jobs of one shard, largest video first; return their records.
-
-        Shards of a list share the output folder and nothing else: they may run at any time, on any machine, and again.
-        Job i is of shard i modulo their count. `summarize` merges their results. Arguments and errors as of `track`.
-        """
-        jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
-        with locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output):
-            claim_folder(self._output, self._jobs, self.inputs, force=force)
-        log.info("%s to track in shard %s, into %s", format_count(len(jobs), "video"), shard, self._output)
+        claim_folder(self._output, self._jobs, self.inputs, force=force)
+        log.info("%s to track%s, into %s", format_count(len(jobs), "video"), part, self._output)
         if restart:
             _restart(jobs, self._output)
-        return list(self._run_until_stopped(jobs, stop))
+
+    def _locked(self) -> AbstractContextManager[None]:
+        """Hold the output folder for a moment, as other shards do."""
+        return locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output)
+
+    def _read_ended(self) -> list[JobRecord]:
+        """Return the records of the jobs that have ended."""
+        records = (read_job_record(self._output / job.name) for job in self._jobs)
+        return [record for record in records if record is not None and record.error != UNFINISHED]
 
     def summarize(self) -> list[JobRecord]:
         """Write the summary of a list that was tracked in shards; return the records of the jobs that have ended.
@@ -145,22 +148,22 @@ class JobList:
         Raises:
             InputError: no such folder, or it is in use.
         """
-        output, names = self._output, [job.name for job in self._jobs]
-        if not output.is_dir():
-            raise InputError(f"output {output}: no such folder; give the one that the jobs were tracked into")
-        with locked(output / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=output):
-            found = [read_job_record(output / name) for name in names]
-            records = [record for record in found if record is not None and record.error != UNFINISHED]
-            write_summary(output, names, records, self._outputs)
+        if not self._output.is_dir():
+            raise InputError(
+                f"output {self._output}: no such folder; give the one that the jobs were tracked into"
+            )
+        with self._locked():
+            records = self._read_ended()
+            write_summary(self._output, [job.name for job in self._jobs], records, self._outputs)
         return records
 
-    def check(self, *, force: bool = False) -> Iterator[tuple[Plan, CheckedJob | None] | InputError]:
+    def check(self, *, force: bool = False) -> Iterator[tuple[Action, CheckedJob | None] | InputError]:
         """Yield the plan of each job, with the checked job if it is tracked, or why it would fail; write nothing.
 
         Everything is checked that `track` would refuse.
 
         Raises:
-            InputError: no job can be tracked, as in `track`.
+            InputError: `track` would raise it before the first job.
         """
         with locked_output(self._output):
             _plan_list(self._jobs, self._output, self.inputs, force=force)
@@ -196,16 +199,16 @@ class JobList:
         log.info("%s: failed", job.name)
         return record
 
-    def _check(self, job: Job) -> tuple[Plan, CheckedJob | None]:
+    def _check(self, job: Job) -> tuple[Action, CheckedJob | None]:
         """Return the plan of a job, with the job unless its results stay; raise `InputError` if it would fail."""
-        input_digest, plan = self._plan(job)
-        if plan.action in ("reuse", "keep_corrections"):
-            return plan, None
+        input_digest, action = self._plan(job)
+        if action in ("reuse", "keep_corrections"):
+            return action, None
         checked = check_job(job, self._options, strict=True)
-        plan = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
-        return plan, checked
+        action = check_run(checked, self._output / job.name, self._load_tracker, input_digest, LIST_RERUN)
+        return action, checked
 
-    def _plan(self, job: Job) -> tuple[str, Plan]:
+    def _plan(self, job: Job) -> tuple[str, Action]:
         """Return the digest of the inputs, and what to do about the job; its video is not opened."""
         folder = self._output / job.name
         # corrected results are kept whatever their inputs are, even if these are gone
@@ -213,17 +216,17 @@ class JobList:
         wanted = start_record(job, self._options, input_digest)
         previous = find_previous(folder, wanted.outputs)
         repeatable = job.is_repeatable(self._options)
-        plan = plan_job(wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
-        if plan.action == "keep_corrections":
+        action = plan_job(folder, wanted, self._options, previous, LIST_RERUN, repeatable=repeatable)
+        if action == "keep_corrections":
             _warn_of_kept_classes(job, folder)
-        return input_digest, plan
+        return input_digest, action
 
     def _run(self, job: Job, folder: Path) -> JobRecord | None:
-        input_digest, plan = self._plan(job)
-        if plan.action == "keep_corrections":
-            log.info("%s: %s; delete %s to track it again", job.name, plan.reason, folder)
-        elif plan.action == "reuse":
-            log.info("%s: %s", job.name, plan.reason)
+        input_digest, action = self._plan(job)
+        if action == "keep_corrections":
+            log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
+        elif action == "reuse":
+            log.info("%s: %s", job.name, FINISHED)
         else:
             checked = check_job(job, self._options, strict=True)
             result = track_job(
@@ -242,7 +245,7 @@ class JobList:
 def _warn_of_kept_classes(job: Job, folder: Path) -> None:
     """Warn of class names that corrected results keep although the list has others."""
     record = read_job_record(folder)
-    for object_id, wanted in parse_class_names(job.classes).items():
+    for object_id, wanted in job.classes.items():
         kept = "object" if record is None else record.class_names.get(object_id, "object")
         if kept != wanted:
             message = "%s: object %d keeps its corrected masks and class %s, not %s as in the list"
@@ -292,7 +295,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     names = sorted(job.name for job in jobs)
-    if _plan_list(jobs, output, inputs, force=force).action == "track":
+    if _plan_list(jobs, output, inputs, force=force) == "track":
         _remove_run(output)
     settings, _ = read_run(output)
     # earlier settings differ by more outputs only, which finished jobs keep
@@ -318,7 +321,7 @@ def _remove_run(output: Path) -> None:
         remove(output / name)
 
 
-def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, force: bool) -> Plan:
+def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, force: bool) -> Action:
     """Return what to do about the results in a folder.
 
     Raises:
@@ -333,7 +336,7 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
     files = {
         f"{path} of job {job.name}": Path(path)
         for job in jobs
-        for path in (job.video, *(str(split_mask_value(value)[-1]) for value in job.masks))
+        for path in (job.video, *(mask.value for mask in job.masks))
     }
     require_inputs_outside(files, {*names, *earlier_names, *RESERVED_NAMES}, output)
     previous = PreviousRun(
@@ -344,13 +347,12 @@ def _plan_list(jobs: Sequence[Job], output: Path, inputs: dict[str, Any], *, for
         # hidden files are locks and temporary files, perhaps of another machine
         other_files=any(path.name[0] != "." or path.name == RUN_FILE for path in output.iterdir()),
     )
-    plan = plan_list(previous, names, inputs, force=force)
-    plan.require_allowed(output)
+    action = plan_list(output, previous, names, inputs, force=force)
     for name in previous.removed:
         has_results = any(path.name[0] != "." for path in (output / name).iterdir())
-        if has_results and (plan.action == "resume" or _is_corrected(output / name)):
+        if has_results and (action == "resume" or _is_corrected(output / name)):
             log.warning("%s: not in the list any more; its results stay in %s", name, output / name)
-    return plan
+    return action
 
 
 def _video_bytes(job: Job) -> int:

@@ -13,11 +13,10 @@ from aotlab.media.annotations import SIDECAR_FILES
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.images import list_images
-from aotlab.media.prompt import parse_prompts
+from aotlab.media.prompt import group_prompts
 from aotlab.utils.files import sha256
 from aotlab.utils.value_syntax import strip_credentials
-from aotlab.video.inputs import split_mask_value
-from aotlab.video.job import Job, parse_class_names
+from aotlab.video.job import Job
 from aotlab.video.track import JobOptions
 
 if TYPE_CHECKING:
@@ -53,12 +52,12 @@ def result_settings(tracker: TrackerOptions | Tracker, options: JobOptions) -> d
 
 
 def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
-    """Return a digest of what masks depend on: the job as its texts mean it, and ``inputs`` without outputs.
+    """Return a digest of what masks depend on: the job, and ``inputs`` without outputs.
 
     It covers the contents of mask files, and sizes and times of video files.
 
     Raises:
-        InputError: a mask cannot be read, a folder has no frames, or a prompt, class name, levels or rate is invalid.
+        InputError: a mask cannot be read, a folder has no frames, or a prompt, levels or rate is invalid.
     """
     path = Path(strip_credentials(job.video))
     files = [path] if path.is_file() else []
@@ -69,22 +68,23 @@ def digest_inputs(job: Job, inputs: Mapping[str, Any]) -> str:
     if first is None and not inputs.get("by_name"):  # else only the opened video has its number
         first = 0
     masks = []
-    for value in job.masks:
-        frame, object_id, file = split_mask_value(value)
+    for frame, object_id, text in job.masks:
+        file = Path(text)
         frame = first if frame is None and file.suffix.lower() == ".png" else frame
         masks.append((frame, object_id, _digest_files(file, SIDECAR_FILES)))
-    prompts = parse_prompts(
+    prompts = group_prompts(
         job.boxes, job.points, job.not_points, first_frame=UNKNOWN_FRAME if first is None else first
     )
+    names = [job.segmenter] if isinstance(job.segmenter, str) else job.segmenter or ()
     segmenter = [
-        _digest_files(Path(name), WEIGHT_FILES) if Path(name).is_file() else name for name in job.segmenter
+        _digest_files(Path(name), WEIGHT_FILES) if Path(name).is_file() else str(name) for name in names
     ]
     levels = job.levels and (parse_levels(job.levels) or "auto")
     rate = None if job.rate is None else parse_rate(job.rate)
     settings = {name: value for name, value in inputs.items() if name != "write"}
     parts = (
         settings, job.overrides, video, [_read_stamp(file) for file in files], levels, rate, first, job.end,
-        masks, prompts, sorted(parse_class_names(job.classes).items()), segmenter,
+        masks, prompts, sorted(job.classes.items()), segmenter,
     )  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

@@ -46,7 +46,7 @@ class AnnotatedFrame(NamedTuple):
 
 
 class TimedTracker:
-    """A tracker and the seconds of its steps, with waiting for labels that are due."""
+    """A tracker that accumulates the time spent in `step`, with waiting for labels."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker, self._labels = tracker, LabelPipeline(getattr(tracker, "device", None))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,11 +57,19 @@ class FrameSelection:
         """index of the last frame; None: unknown"""
         if start is not None:
             self.first = self.index(start, f"start {start}")
+            self.last = self._find_last(self.first)
         if end is not None:
             self.last, self._estimated = self.index(end, f"end {end}"), None
 
     def __contains__(self, index: int) -> bool:
-        return index >= self.first and (self.last is None or index <= self.last)
+        last = self._find_last(index)
+        return index >= self.first and (last is None or index <= last)
+
+    def _find_last(self, index: int) -> int | None:
+        """Return the index of the last frame, counted in the file if its header states fewer than ``index`` + 1."""
+        if self._estimated is None or self.last is None or index <= self.last:
+            return self.last
+        return self._estimated.index.length - 1
 
     @property
     def count(self) -> int | None:
@@ -82,12 +89,11 @@ class FrameSelection:
 
     def require(self, index: int, subject: str) -> None:
         """Raise `InputError` about ``subject`` if a frame is not one of these."""
-        if index not in self and self._estimated is not None:
-            self.last, self._estimated = self._estimated.index.length - 1, None
         if index not in self:
-            last = "the end" if self.last is None else self.number(self.last)
+            last = self._find_last(index)
+            end = "the end" if last is None else self.number(last)
             raise InputError(
-                f"{subject}: not a frame to track; give one from {self.number(self.first)} to {last}"
+                f"{subject}: not a frame to track; give one from {self.number(self.first)} to {end}"
             )
 
     def number(self, index: int) -> int:
@@ -167,7 +173,11 @@ class VideoMasks(Mapping[int, np.ndarray]):
 
 
 def load_masks(
-    values: Sequence[str], video: VideoInfo, frames: FrameSelection | None = None, *, strict: bool = False
+    values: Sequence[str | FrameObjectValue],
+    video: VideoInfo,
+    frames: FrameSelection | None = None,
+    *,
+    strict: bool = False,
 ) -> VideoMasks:
     """Read masks and check that they fit the video.
 
@@ -186,8 +196,9 @@ def load_masks(
     merged = Annotations(video.size)
     files: dict[int, Path] = {}
     black_and_white: Path | None = None
-    for value in values:
-        subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
+    for value in map(parse_mask, values):
+        subject, (number, object_id, text) = f"mask {value}", value
+        file = Path(text)
         if object_id is None and is_black_and_white(file):
             if black_and_white is not None:
                 same, other = (FrameObjectValue(number, choice, str(file)) for choice in (1, 2))
@@ -201,8 +212,8 @@ def load_masks(
             present = {region.object_id for region in merged.frames.get(index, ())}
             if index in files and (object_id is None or object_id in present):
                 raise InputError(
-                    f"{subject}: frame {index} already has {files[index]}; give one file a frame, or one for each "
-                    f"object, for example {FrameObjectValue(number, 2, str(file))}"
+                    f"{subject}: frame {frames.number(index)} already has {files[index]}; give one file a frame, "
+                    f"or one for each object, for example {FrameObjectValue(number, 2, str(file))}"
                 )
             files[index] = file
         _merge(merged, annotations, subject)
@@ -211,9 +222,12 @@ def load_masks(
     return VideoMasks(merged)
 
 
-def _read_mask_value(value: str, video: VideoInfo, frames: FrameSelection, *, strict: bool) -> Annotations:
-    """Read the file of ``[FRAME][:ID]=FILE`` and return its objects on the frames to track."""
-    subject, (number, object_id, file) = f"mask {value}", split_mask_value(value)
+def _read_mask_value(
+    value: FrameObjectValue, video: VideoInfo, frames: FrameSelection, *, strict: bool
+) -> Annotations:
+    """Read a mask file and return its objects on the frames to track."""
+    subject, (number, object_id, text) = f"mask {value}", value
+    file = Path(text)
     index = frames.first if file.suffix.lower() == ".png" else None
     if number is None and index is not None and file.stem in (stems := video.stems or []):
         named = stems.index(file.stem)
@@ -231,7 +245,7 @@ def _read_mask_value(value: str, video: VideoInfo, frames: FrameSelection, *, st
     for index, regions in annotations.frames.items():
         in_video = video.length is None or index < video.length
         if regions and (index in frames or not in_video):
-            frames.require(index, f"{subject}, frame {index}")
+            frames.require(index, f"{subject}, frame {frames.number(index) if in_video else index}")
             tracked[index] = regions
     return replace(annotations, frames=tracked)
 
@@ -259,23 +273,17 @@ def _merge(merged: Annotations, added: Annotations, subject: str) -> None:
     merged.classes = added.classes | merged.classes
 
 
-def split_mask_value(value: str) -> tuple[int | None, int | None, Path]:
-    """Return frame, object id and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
-    frame, object_id, file = parse_frame_object(value)
-    if object_id not in (None, *range(1, MAX_ID + 1)):
+def parse_mask(value: str | Path | FrameObjectValue) -> FrameObjectValue:
+    """Return the frame, object and file of ``[FRAME][:ID]=FILE``; raise `InputError` for an id out of range."""
+    mask = value if isinstance(value, FrameObjectValue) else parse_frame_object(str(value))
+    if mask.object_id is not None and not 1 <= mask.object_id <= MAX_ID:
         raise InputError(f"mask {value}: object ids are 1 to {MAX_ID}; give another")
-    return frame, object_id, Path(file)
+    return mask
 
 
 def suggest_object(number: int | None) -> str:
-    """Return how an object is given whose id was perhaps written as a frame, in parentheses; empty for the first."""
+    """Return a hint for a frame number that may have been meant as an object id; empty for frame 0 or None."""
     return f" (for object {number} write :{number}=)" if number else ""
-
-
-def resolve_mask_value(value: str, folder: Path) -> str:
-    """Return ``[FRAME][:ID]=FILE`` with the file relative to a folder."""
-    frame, object_id, file = split_mask_value(value)
-    return str(FrameObjectValue(frame, object_id, os.path.join(folder, file)))
 
 
 def _assign_id(annotations: Annotations, object_id: int, subject: str) -> Annotations:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from aotlab.engine.prompting.load import find_segmenter
 from aotlab.media.frames import FrameSource
-from aotlab.media.prompt import Prompt, parse_prompts
+from aotlab.media.high_bit_depth import detect_image_kind
+from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError, require_type
 from aotlab.utils.files import require_file_name, sibling_path
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, parse_frame_object, strip_credentials
-from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, suggest_object
+from aotlab.utils.value_syntax import FrameObjectValue, locate_video, parse_frame_object, strip_credentials
+from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
 from aotlab.video.outputs import estimate_bytes
 from aotlab.video.track import JobOptions, group_removals
 
@@ -26,90 +28,113 @@ log = logging.getLogger(__name__)
 MASK_SUFFIXES = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 
-PROMPT_FIELDS = ("boxes", "points", "not_points")
-"""fields of `Job` with `parse_prompts`'s texts"""
-TEXT_FIELDS = {
-    "masks": "files, as texts or paths; write an array with write_mask, or give it to track",
-    "overrides": 'settings, such as ["memory.every=2"]',
-    **dict.fromkeys(PROMPT_FIELDS, "texts or numbers, see Job"),
-    "segmenter": "two ONNX files or the name of a plug-in",
-    "classes": 'class names, such as ["cat", ":2=dog"] or {1: "cat", 2: "dog"}',
-}
-"""fields of `Job` with several texts, and their form for messages"""
+MaskValue = str | Path | FrameObjectValue
+PromptValue = str | Sequence[float] | PlacedPrompt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Job:
-    """One video to track."""
+    """One video to track.
+
+    Texts are as on the command line, and one of them needs no list.
+    """
 
     name: str
     """name in records and lists; in the results of a list, also the folder's name"""
     video: str
     """source, as in `open_frames`"""
-    masks: tuple[str, ...] = ()
-    """masks, ``[FRAME][:ID]=FILE`` or FILE each; a single string is accepted, as for the other tuples"""
-    overrides: tuple[str, ...] = ()
+    masks: tuple[FrameObjectValue, ...]
+    """mask files, ``[FRAME][:ID]=FILE`` or FILE each"""
+    overrides: tuple[str, ...]
     """``key=value`` settings of this job only"""
-    levels: str | None = None
+    levels: str | None
     """levels, as in `open_frames`"""
-    start: int | None = None
+    start: int | None
     """number of the first frame to track; None: the first of the video"""
-    end: int | None = None
+    end: int | None
     """number of the last frame to track; None: the last of the video"""
-    boxes: tuple[str, ...] = ()
-    """boxes around objects without a mask, see `parse_prompts`; numbers are accepted for object 1, as for points"""
-    points: tuple[str, ...] = ()
-    """points on objects"""
-    not_points: tuple[str, ...] = ()
+    boxes: tuple[PlacedPrompt, ...]
+    """boxes around objects without a mask, ``[FRAME][:ID]=X,Y,W,H`` or numbers for object 1"""
+    points: tuple[PlacedPrompt, ...]
+    """points on objects, ``[FRAME][:ID]=X,Y`` or numbers for object 1"""
+    not_points: tuple[PlacedPrompt, ...]
     """points that are not on the objects"""
-    segmenter: tuple[str, ...] = ()
-    """segmenter of the prompts: two ONNX files, or the name of a plug-in; empty: the checkpoint's own"""
-    classes: tuple[str, ...] = ()
-    """class names of objects, ``[:ID]=NAME`` or NAME for object 1, or a dict by object id; they replace the names in
-    mask files"""
-    rate: str | None = None
+    segmenter: str | tuple[Path, Path] | None
+    """segmenter of the prompts: two ONNX files, or the name of a plug-in; None: the checkpoint's own"""
+    classes: Mapping[int, str] = field(hash=False)
+    """class names by object id, or ``[:ID]=NAME`` or NAME for object 1; they replace the names in mask files"""
+    rate: str | None
     """frames per second of an image folder or TIFF stack, as in `open_frames`"""
-    place: str = field(default="", compare=False)
-    """line of a list it is from, for messages"""
+    list_line: str = field(compare=False)
+    """line of the list that the job is from, for messages"""
 
-    def __post_init__(self) -> None:
-        require_file_name(self.name, "name")
-        object.__setattr__(self, "video", str(self.video))
-        for name, form in TEXT_FIELDS.items():
-            value = join_numbers(getattr(self, name)) if name in PROMPT_FIELDS else getattr(self, name)
-            if name == "classes" and isinstance(value, Mapping):
-                value = [f":{key}={text}" if isinstance(text, str) else text for key, text in value.items()]
-            values = (value,) if isinstance(value, str | Path) else value
-            if not (
-                isinstance(values, list | tuple) and all(isinstance(text, str | Path) for text in values)
-            ):
-                raise InputError(f"{name}: expected {form}, got {type(value).__name__}")
-            object.__setattr__(self, name, tuple(map(str, values)))
-        for name in ("start", "end"):
-            number = getattr(self, name)
+    def __init__(
+        self,
+        name: str,
+        video: str | Path,
+        masks: MaskValue | Sequence[MaskValue] = (),
+        overrides: str | Sequence[str] = (),
+        levels: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        boxes: PromptValue | Sequence[PromptValue] = (),
+        points: PromptValue | Sequence[PromptValue] = (),
+        not_points: PromptValue | Sequence[PromptValue] = (),
+        segmenter: str | Sequence[str | Path] | None = None,
+        classes: str | Sequence[str] | Mapping[int, str] = (),
+        rate: str | None = None,
+        list_line: str = "",
+    ) -> None:
+        for subject, number in (("start", start), ("end", end)):
             if not isinstance(number, Integral | None) or isinstance(number, bool):
-                raise InputError(f"{name} {number!r}: expected the number of a frame, such as 100")
+                raise InputError(f"{subject} {number!r}: expected the number of a frame, such as 100")
+        files = (
+            "masks: expected files, as texts or paths; write an array with write_mask, or give it to track"
+        )
+        vars(self).update(  # the class is frozen
+            name=require_file_name(name, "name"),
+            video=locate_video(video).text,
+            masks=tuple(map(parse_mask, list_items(masks, files, str | Path | FrameObjectValue))),
+            overrides=tuple(
+                list_items(overrides, 'overrides: expected settings, such as ["memory.every=2"]')
+            ),
+            levels=levels,
+            start=start,
+            end=end,
+            boxes=parse_placed("box", boxes),
+            points=parse_placed("point", points),
+            not_points=parse_placed("not-point", not_points),
+            segmenter=_read_segmenter(segmenter),
+            classes=parse_class_names(classes),
+            rate=rate,
+            list_line=list_line,
+        )
 
     @property
     def title(self) -> str:
         """Name and line of a list, for messages."""
-        return f"{self.name} ({self.place})" if self.place else self.name
+        return f"{self.name} ({self.list_line})" if self.list_line else self.name
 
     @property
     def has_prompts(self) -> bool:
         """Whether masks are to be made from prompts."""
         return bool(self.boxes or self.points or self.not_points)
 
-    def list_missing_files(self) -> list[str]:
-        """Return the video, unless it is a stream, and the masks that do not exist."""
-        video = [] if ADDRESS.fullmatch(self.video) or CAMERA_NUMBER.fullmatch(self.video) else [self.video]
-        paths = [*video, *(parse_frame_object(mask).value for mask in self.masks)]
-        return [path for path in paths if path != "-" and not Path(path).exists()]
-
     @property
     def is_stored(self) -> bool:
         """Whether the video is a file or folder, not a stream."""
-        return Path(self.video).is_file() or Path(self.video).is_dir()
+        return locate_video(self.video).kind == "stored"
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the video is a folder of images or a TIFF stack, which have levels and no frame rate."""
+        path = Path(self.video)
+        return path.is_dir() or (path.is_file() and detect_image_kind(path) == "tiff")
+
+    def list_missing_files(self) -> list[str]:
+        """Return the video, unless it is a stream, and the masks that do not exist."""
+        paths = [*([self.video] if self.is_stored else []), *(mask.value for mask in self.masks)]
+        return [path for path in paths if not Path(path).exists()]
 
     def is_repeatable(self, options: JobOptions) -> bool:
         """Return whether another run gives the same results: no stream, and no frame is dropped to keep up."""
@@ -136,11 +161,6 @@ class CheckedJob:
         """Ids of all objects."""
         return set(self.masks.annotations.objects()).union(*self.prompts.values())
 
-    @property
-    def repeatable(self) -> bool:
-        """See `Job.is_repeatable`."""
-        return self.job.is_repeatable(self.options)
-
     def estimate_bytes(self) -> int:
         """Return about how many bytes the results take; 0 for a stream."""
         height, width = self.source.size
@@ -165,13 +185,13 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
             f"{shown}: no object to track; give a box, points or masks (in a folder of videos: {names} next to it)"
         )
     source = open_frames(job.video, timeout=options.timeout, levels=job.levels, rate=job.rate)
-    subject = job.title if job.place else source.name
+    subject = job.title if job.list_line else source.name
     frames = FrameSelection(source, job.start, job.end, by_name=options.by_name)
     masks = load_masks(job.masks, VideoInfo.from_source(source), frames, strict=strict)
-    if len(job.segmenter) == 1:  # also if no prompt needs it
-        find_segmenter(job.segmenter[0])
-    numbered = parse_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
-    if numbered and not Path(job.video).exists():
+    if isinstance(job.segmenter, str):  # also if no prompt needs it
+        find_segmenter(job.segmenter)
+    numbered = group_prompts(job.boxes, job.points, job.not_points, first_frame=frames.number(frames.first))
+    if numbered and not job.is_stored:
         raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
     prompts = {
         frames.index(number, f"box or point of frame {number}{suggest_object(number)}"): {
@@ -189,46 +209,55 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
         index: {region.object_id for region in regions} for index, regions in masks.annotations.frames.items()
     }
     group_removals(options.removals, {**ids, **prompts}, frames)
-    class_names = parse_class_names(job.classes)
-    for object_id in class_names.keys() - set().union(*ids.values(), *prompts.values()):
+    for object_id in job.classes.keys() - set().union(*ids.values(), *prompts.values()):
         raise InputError(
-            f"class {class_names[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
+            f"class {job.classes[object_id]}: no mask or prompt has object {object_id}; give its id, as in :2=NAME"
         )
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
         start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
-        texts = map(parse_frame_object, (*job.masks, *job.boxes, *job.points))
-        meant = suggest_object(number) if any(text[:2] == (number, None) for text in texts) else ""
+        placed = [(mask.frame, mask.object_id or 1) for mask in job.masks]
+        placed += [(prompt.frame, prompt.object_id) for prompt in (*job.boxes, *job.points)]
+        meant = suggest_object(number) if (number, 1) in placed else ""
         early = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
         log.warning(
             "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
             subject, early, number, meant,
         )  # fmt: skip
-    return CheckedJob(
-        job, options, source, frames, masks, prompts, masks.annotations.class_names | class_names
-    )
+    class_names = {**masks.annotations.class_names, **job.classes}
+    return CheckedJob(job, options, source, frames, masks, prompts, class_names)
 
 
-def join_numbers(values: Any) -> Any:
-    """Return boxes or points, or only one, whose numbers become texts; other values stay."""
-
-    def is_numbers(value: Any) -> bool:
-        return isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Real) for x in value)
-
-    values = [values] if is_numbers(values) else values
-    if not isinstance(values, list | tuple):
-        return values
-    return [",".join(map(str, value)) if is_numbers(value) else value for value in values]
+def list_items(values: Any, problem: str, kinds: type | UnionType = str) -> list[Any]:
+    """Return the items of a list, or one item as a list; raise `InputError` unless all are of these types."""
+    items = [values] if isinstance(values, str | Path) else values
+    if not (isinstance(items, list | tuple) and all(isinstance(item, kinds) for item in items)):
+        raise InputError(f"{problem}, got {type(values).__name__}")
+    return list(items)
 
 
-def parse_class_names(values: Sequence[str]) -> dict[int, str]:
+def _read_segmenter(value: str | Sequence[str | Path] | None) -> str | tuple[Path, Path] | None:
+    if value is None or isinstance(value, str):
+        return value
+    paths = list_items(value, "segmenter: expected two ONNX files or the name of a plug-in", str | Path)
+    if len(paths) != 2:
+        raise InputError(
+            f"segmenter: expected two ONNX files or the name of a plug-in, got {len(paths)} files"
+        )
+    return Path(paths[0]), Path(paths[1])
+
+
+def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:
     """Return class names by object id of texts like ``NAME`` (object 1) and ``:2=NAME``.
 
     Raises:
         InputError: a frame, no name, two names for one object, or a ``;`` or ``,``, which separate values in lists.
     """
+    if isinstance(values, Mapping):
+        values = [f":{key}={name}" if isinstance(name, str) else name for key, name in values.items()]
+    expected = 'classes: expected class names, such as ["cat", ":2=dog"] or {1: "cat", 2: "dog"}'
     names: dict[int, str] = {}
-    for value in values:
+    for value in list_items(values, expected):
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         if frame is not None or not name or {*";,"} & {*name} or object_id in names:

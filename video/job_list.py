@@ -14,19 +14,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aotlab.media.frames import parse_rate
 from aotlab.media.high_bit_depth import parse_levels
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.media.matching import VIDEO_SUFFIXES, list_image_files, order_names
-from aotlab.media.prompt import parse_prompts
+from aotlab.media.prompt import PlacedPrompt, group_prompts, parse_placed
 from aotlab.utils.errors import InputError, require_known
 from aotlab.utils.files import base_name, read_text, reading, require_file_name, sibling_path
 from aotlab.utils.text import join_truncated
-from aotlab.utils.value_syntax import ADDRESS, CAMERA_NUMBER, strip_credentials
-from aotlab.video.inputs import resolve_mask_value, split_mask_value
-from aotlab.video.job import MASK_SUFFIXES, PROMPT_FIELDS, Job, join_numbers, parse_class_names
+from aotlab.utils.value_syntax import locate_video, strip_credentials
+from aotlab.video.inputs import parse_mask
+from aotlab.video.job import MASK_SUFFIXES, Job, list_items, parse_class_names
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +70,13 @@ def read_jobs(path: Path) -> list[Job]:
         jobs, problems = list[Job](), list[tuple[int, InputError]]()
         spellings = dict[str, tuple[str, int]]()
         for number, row in _read_rows(path):
-            job, wrong = _read_job(row, f"{path}, line {number}", path.parent)
-            for name in () if job is None else parse_class_names(job.classes).values():
+            list_line = f"{path}, line {number}"
+            job, wrong = _read_job(row, list_line, path.parent)
+            for name in () if job is None else job.classes.values():
                 first, line = spellings.setdefault(name.casefold(), (name, number))
                 if first != name:
                     wrong.append(
-                        InputError(
-                            f"{path}, line {number}: class {name}: line {line} has {first}; write both alike"
-                        )
+                        InputError(f"{list_line}: class {name}: line {line} has {first}; use one spelling")
                     )
             problems += [(number, problem) for problem in wrong]
             jobs += [] if job is None else [job]
@@ -153,7 +152,7 @@ def _read_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     "a value with commas in quotes, and write an empty one as in a,,b"
                 )
             row = {key: value.strip() for key, value in row.items()}
-            for key in LIST_COLUMNS.keys() - {"overrides"} & row.keys():
+            for key in row.keys() & {*LIST_COLUMNS}:
                 row[key] = [part.strip() for part in row[key].split(";") if part.strip()]
             yield number, {**row, "overrides": shlex.split(row.get("overrides", ""))}
     except InputError:
@@ -171,55 +170,55 @@ def _make_row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _read_job(row: Any, place: str, folder: Path) -> tuple[Job | None, list[InputError]]:
+def _read_job(row: Any, list_line: str, folder: Path) -> tuple[Job | None, list[InputError]]:
     """Return the job of a row, or None and a problem of each wrong value."""
     cells: dict[str, Any] = row if isinstance(row, dict) else {}
     values, problems = dict[str, Any](), list[InputError]()
     for column in (*(name for name in cells if name not in COLUMNS), *COLUMNS):
-        with _collecting(problems, place):
+        with _collecting(problems, list_line):
             _require_column(column, "unknown field")
             field, read = COLUMNS[column]
             values[field] = read(cells.get(column))
-    if values.keys() >= {*PROMPT_FIELDS}:
-        with _collecting(problems, place):
-            parse_prompts(*(values[field] for field in PROMPT_FIELDS), first_frame=values.get("start") or 0)
+    prompts = [values[field] for field in PROMPT_COLUMNS.values() if field in values]
+    if len(prompts) == len(PROMPT_COLUMNS):
+        with _collecting(problems, list_line):
+            group_prompts(*prompts, first_frame=values.get("start") or 0)
     if not problems:
-        with _collecting(problems, place):
-            return _make_job(values, place, folder), []
+        with _collecting(problems, list_line):
+            return _make_job(values, list_line, folder), []
     with suppress(InputError, KeyError):  # named above
         named = {field: values[field] for field in ("video", "masks")}
-        files = _make_job({"name": "row", **named}, place, folder).list_missing_files()
-        problems += [InputError(f"{place}: {path}: no such file or folder") for path in files]
+        files = _make_job({"name": "row", **named}, list_line, folder).list_missing_files()
+        problems += [InputError(f"{list_line}: {path}: no such file or folder") for path in files]
     return None, problems
 
 
 @contextmanager
-def _collecting(problems: list[InputError], place: str) -> Iterator[None]:
+def _collecting(problems: list[InputError], list_line: str) -> Iterator[None]:
     """Add the error of the block, if there is one, to the problems."""
     try:
-        with reading(place, "correct this line"):
+        with reading(list_line, "correct this line"):
             yield
     except InputError as error:
         problems.append(error)
 
 
-def _make_job(values: dict[str, Any], place: str, folder: Path) -> Job:
+def _make_job(values: dict[str, Any], list_line: str, folder: Path) -> Job:
     """Return the job of the fields in a row, with paths relative to the list's folder."""
     video = values["video"]
     if not (isinstance(video, str) and video):
         raise InputError("expected a video")
-    name = values["name"] or (base_name(folder / strip_credentials(video)) if Path(video).name else "")
-    masks = [resolve_mask_value(mask, folder) for mask in values["masks"]]
-    if not (ADDRESS.fullmatch(video) or CAMERA_NUMBER.fullmatch(video)):
-        video = os.path.join(folder, video)
-    return Job(**values | {"name": name, "video": video, "masks": masks, "place": place})
+    location = locate_video(video, folder).text
+    name = values["name"] or (base_name(Path(strip_credentials(location))) if Path(video).name else "")
+    masks = [mask._replace(value=os.path.join(folder, mask.value)) for mask in values["masks"]]
+    return Job(**values | {"name": name, "video": location, "masks": masks, "list_line": list_line})
 
 
 def warn_of_missing_files(jobs: Sequence[Job]) -> None:
     """Warn of videos and masks of a list that do not exist, as such a job fails later, without stopping others."""
     for job in jobs:
-        for path in job.list_missing_files() if job.place else ():
-            log.warning("%s: %s: no such file or folder; paths are relative to the list", job.place, path)
+        for path in job.list_missing_files() if job.list_line else ():
+            log.warning("%s: %s: no such file or folder; paths are relative to the list", job.list_line, path)
 
 
 def _require_column(name: str, problem: str) -> None:
@@ -228,17 +227,20 @@ def _require_column(name: str, problem: str) -> None:
 
 
 def _read_texts(column: str, value: Any) -> list[str]:
-    """Return the values of one of `LIST_COLUMNS`."""
-    field, check = LIST_COLUMNS[column]
-    values = [value] if isinstance(value, str) and value else value or []
-    values = join_numbers(values) if field in PROMPT_FIELDS else values
-    if not (isinstance(values, list) and all(isinstance(text, str) and text for text in values)):
-        numbers = " or numbers" * (field in PROMPT_FIELDS)
-        raise InputError(f"{column}: expected text{numbers} as on the command line, or a list of it")
-    if field in PROMPT_FIELDS and any(";" in text for text in values):  # values of a CSV are split already
-        raise InputError(f"{column}: ; separates values in a CSV only; expected a list")
-    check(values)
-    return values
+    """Return the texts of a cell."""
+    problem = f"{column}: expected text as on the command line, or a list of it"
+    texts = list_items(value or [], problem)
+    if not all(texts):
+        raise InputError(f"{problem}, got an empty text")
+    return texts
+
+
+def _read_prompts(kind: Literal["box", "point", "not-point"], value: Any) -> tuple[PlacedPrompt, ...]:
+    """Return the boxes or points of a cell."""
+    texts = [value] if isinstance(value, str) else value or ()
+    if any(isinstance(text, str) and ";" in text for text in texts):  # values of a CSV are split already
+        raise InputError(f"{kind.replace('-', '_')}: ; separates values in a CSV only; expected a list")
+    return parse_placed(kind, value or ())
 
 
 def _read_levels(value: Any) -> str | None:
@@ -258,18 +260,16 @@ def _read_frame_number(column: str, value: Any) -> int | None:
     return int(text) if text else None
 
 
-LIST_COLUMNS: dict[str, tuple[str, Callable[[list[str]], object]]] = {
-    "masks": ("masks", lambda masks: [split_mask_value(mask) for mask in masks]),
-    "box": ("boxes", lambda boxes: parse_prompts(boxes, [])),
-    "point": ("points", lambda points: parse_prompts([], points)),
-    "not_point": ("not_points", len),
-    "class": ("classes", parse_class_names),
-    "overrides": ("overrides", len),
-}
-"""columns of several values: the field of `Job`, and a function that raises for wrong values"""
+PROMPT_COLUMNS = {"box": "boxes", "point": "points", "not_point": "not_points"}
+"""columns of prompts, and the field of `Job` that each sets"""
 COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "video": ("video", lambda value: value),
-    **{name: (column[0], partial(_read_texts, name)) for name, column in LIST_COLUMNS.items()},
+    "masks": ("masks", lambda value: [parse_mask(text) for text in _read_texts("masks", value)]),
+    "box": ("boxes", partial(_read_prompts, "box")),
+    "point": ("points", partial(_read_prompts, "point")),
+    "not_point": ("not_points", partial(_read_prompts, "not-point")),
+    "class": ("classes", lambda value: parse_class_names(_read_texts("class", value))),
+    "overrides": ("overrides", partial(_read_texts, "overrides")),
     "name": ("name", lambda value: value and require_file_name(value, "name")),
     "levels": ("levels", _read_levels),
     "fps": ("rate", _read_rate),
@@ -277,9 +277,11 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "end": ("end", partial(_read_frame_number, "end")),
 }
 """columns of a list: the field of `Job` that each sets, and the function that reads its cells"""
+LIST_COLUMNS = ("masks", *PROMPT_COLUMNS, "class")
+"""columns whose cells hold several values, separated by ; in a CSV"""
 
 
-def _require_different_names(jobs: list[Job], place: str, remedy: str) -> list[Job]:
+def _require_different_names(jobs: list[Job], subject: str, remedy: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
     for folded, count in Counter(job.name.lower() for job in jobs).most_common(1):
         if count > 1:
@@ -287,5 +289,5 @@ def _require_different_names(jobs: list[Job], place: str, remedy: str) -> list[J
             problem = f"{count} jobs are called {folded}"
             if len(names) > 1:
                 problem = f"jobs {' and '.join(names)} differ only in letter case"
-            raise InputError(f"{place}: {problem}; {remedy}")
+            raise InputError(f"{subject}: {problem}; {remedy}")
     return jobs

@@ -44,7 +44,7 @@ class SpillFile:
     def __init__(self, folder: Path, *, compress: bool) -> None:
         self._file = tempfile.TemporaryFile(dir=make_folder(folder))  # noqa: SIM115
         self.folder, self._compress = folder, compress
-        self._places: list[tuple[int, int, tuple[int, ...]]] = []  # offset, bytes and shape
+        self._blocks: list[tuple[int, int, tuple[int, ...]]] = []  # offset, bytes and shape
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class SpillFile:
         self._file.close()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._blocks)
 
     def append(self, array: np.ndarray) -> None:
         """Append an array of uint8."""
@@ -64,11 +64,11 @@ class SpillFile:
             self._file.seek(self._end)
             self._file.write(content)
             self._file.flush()
-        self._places.append((self._end, len(content), array.shape))
+        self._blocks.append((self._end, len(content), array.shape))
         self._end += len(content)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        offset, size, shape = self._places[index]
+        offset, size, shape = self._blocks[index]
         self._file.seek(offset)
         content = self._file.read(size)
         content = zlib.decompress(content) if self._compress else content
@@ -80,7 +80,7 @@ class PredictionFile(SpillFile):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, compress=True)
-        self._ids: dict[int, tuple[int, tuple[int, ...]]] = {}  # place in the file and ids
+        self._ids: dict[int, tuple[int, tuple[int, ...]]] = {}  # position in the file and ids
 
     def store(self, index: int, prediction: Prediction) -> None:
         """Store the prediction of a frame."""
@@ -91,8 +91,8 @@ class PredictionFile(SpillFile):
         """Return the probabilities of a frame, on the CPU."""
         import torch
 
-        place, ids = self._ids[index]
-        levels = torch.from_numpy(self[place].astype(np.float32))
+        position, ids = self._ids[index]
+        levels = torch.from_numpy(self[position].astype(np.float32))
         return ObjectProbabilities(ids, levels / levels.sum(0).clamp(min=1))
 
 

@@ -94,7 +94,7 @@ class Output:
     """content in a few words"""
 
     def __init__(self, path: Path, source: FrameSource) -> None:
-        """Prepare the output of a source; nothing need be written yet."""
+        """Prepare the output of a source; it may defer writing."""
         self.path, self.source = path, source
         self.class_names: dict[int, str] = {}
         """class name by object id, if known"""
@@ -365,6 +365,8 @@ class Outputs:
         """summary lines, of `Output.summary`"""
         self.last = -1
         """index in the source of the last written frame; -1 before the first"""
+        self.cuts: list[int] = []
+        """indices of written frames that follow a cut"""
         self._outputs, self._source, self._on_written = outputs, source, on_written
 
     def write(self, tracked: TrackedFrame) -> None:
@@ -377,6 +379,8 @@ class Outputs:
             if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)
         self.frames, self.last = self.frames + 1, tracked.index
+        if tracked.prediction.cut:
+            self.cuts.append(tracked.index)
         if self._on_written is not None:
             self._on_written(tracked)
 

@@ -1,12 +1,10 @@
-"""Plan of a run: whether results in its folder are reused, resumed, replaced or refused, and why.
-
-The functions here decide and do nothing else: `results.py` and `batch.py` read what an earlier run left, and act.
-"""
+"""Plan of a run: whether results in its folder are reused, resumed, replaced or refused, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from aotlab.media.job_record import MASKS_FOLDER, JobRecord
@@ -25,6 +23,8 @@ COMPARED_FIELDS = {
 }
 """fields of `JobRecord` that a refusal names if they changed, to the option or argument of each"""
 
+Action = Literal["track", "resume", "reuse", "keep_corrections"]
+"""what a run does: replace what is there, resume, reuse finished results, keep corrected ones"""
 FINISHED = "already tracked with these inputs"
 """reason to reuse results"""
 
@@ -38,7 +38,7 @@ class RerunOptions:
     restart: bool = False
     """track again from the first frame"""
     in_list: bool = False
-    """the job is one of a list, which has decided about its whole folder: results are replaced, corrections kept"""
+    """the job is part of a list that already cleared the folder: results are replaced, corrections kept"""
 
 
 @dataclass(frozen=True)
@@ -75,40 +75,30 @@ class PreviousRun:
     """whether the folder holds anything else"""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Action of a run on the results in its folder."""
-
-    action: Literal["track", "resume", "reuse", "keep_corrections", "refuse"]
-    """track from the first frame and replace what is there, resume, reuse finished results, keep corrected ones"""
-    reason: str = ""
-    """reason to reuse, keep or refuse results"""
-
-    def require_allowed(self, folder: object) -> None:
-        """Raise `InputError` with the reason if results in the folder must not be replaced."""
-        if self.action == "refuse":
-            raise InputError(f"output {folder}: {self.reason}")
-
-
 def plan_job(
+    folder: Path,
     wanted: JobRecord,
     options: JobOptions,
     previous: PreviousResults,
     rerun: RerunOptions,
     *,
     repeatable: bool,
-) -> Plan:
+) -> Action:
     """Return what a run does about one video.
 
     Args:
+        folder: output folder, for messages.
         wanted: record of this run before its first frame.
         options: outputs and how to track.
-        previous: what the folder has.
+        previous: earlier results in the folder.
         rerun: what may be replaced.
         repeatable: `Job.is_repeatable`.
+
+    Raises:
+        InputError: the results must not be replaced.
     """
     if previous.record is not None and previous.corrected and rerun.in_list:
-        return Plan("keep_corrections", "corrected masks are kept")
+        return "keep_corrections"
     record = previous.record or JobRecord(wanted.name)
     # a list tracks a stream once, a single run each time
     same = record.input_digest == wanted.input_digest and (repeatable or rerun.in_list)
@@ -116,59 +106,63 @@ def plan_job(
     complete = outputs <= {*record.written} if ended else outputs == {*record.outputs}
     if same and not rerun.restart:
         if ended and complete and outputs <= previous.existing and previous.has_all_masks:
-            return Plan("reuse", FINISHED)
+            return "reuse"
         if not complete and not rerun.in_list:
-            return Plan("refuse", _describe_outputs(record, options))
+            raise _refusal(folder, _describe_outputs(record, options))
     if previous.record is not None and previous.corrected:
-        return Plan(
-            "refuse", "holds corrected masks; choose another folder, or delete this one to track it again"
-        )
+        remedy = "choose another folder, or delete this one to track it again"
+        raise _refusal(folder, f"corrected masks; {remedy}")
     if previous.list_folder:
-        return Plan("refuse", "holds the results of a list of videos; choose another folder")
-    foreign = (previous.existing & outputs) - {*record.outputs}
-    if foreign:
-        return _refuse_foreign(min(foreign))
+        raise _refusal(folder, "the results of a list of videos; choose another folder")
+    if foreign := (previous.existing & outputs) - {*record.outputs}:
+        raise _refusal(folder, f"{min(foreign)}, {FOREIGN}")
     others = previous.existing & {*record.outputs}
     if others and not (same or rerun.force or rerun.in_list):
         fields = COMPARED_FIELDS.items()
         changed = [name for key, name in fields if getattr(record, key) != getattr(wanted, key)]
         causes = f"; changed: {', '.join(changed)}" if changed else ""
-        return _refuse_results(f"results of other inputs ({min(others)}{causes})")
+        raise _refusal(folder, f"results of other inputs ({min(others)}{causes}); {FORCE_ADVICE}")
     resumable = repeatable and Progress.supports(options.outputs, both_directions=options.both_directions)
     resumes = same and complete and resumable and previous.has_progress and not rerun.restart
-    return Plan("resume" if resumes else "track")
+    return "resume" if resumes else "track"
 
 
 def plan_list(
-    previous: PreviousRun, names: Collection[str], settings: Mapping[str, Any], *, force: bool
-) -> Plan:
+    folder: Path, previous: PreviousRun, names: Collection[str], settings: Mapping[str, Any], *, force: bool
+) -> Action:
     """Return what a list does about the folder of its results; `plan_job` decides about each job afterwards.
 
     Args:
-        previous: what the folder has.
+        folder: output folder, for messages.
+        previous: earlier results in the folder.
         names: names of the jobs.
         settings: `result_settings` of this run.
         force: replace results of another run.
+
+    Raises:
+        InputError: the results must not be replaced.
     """
     if previous.settings is None:
         if previous.run_file is not None:
-            return _refuse_foreign(previous.run_file)
+            raise _refusal(folder, f"{previous.run_file}, {FOREIGN}")
         problem = "other files" if previous.other_files else None
     elif previous.removed and not {*names} & {*previous.jobs}:
         problem = f"results of other jobs ({join_truncated(previous.removed, 1)})"
     else:
         problem = _describe_settings(previous.settings, settings)
         if problem is None:
-            return Plan("resume")
-    return Plan("track") if problem is None or force else _refuse_results(problem)
+            return "resume"
+    if problem is not None and not force:
+        raise _refusal(folder, f"{problem}; {FORCE_ADVICE}")
+    return "track"
 
 
-def _refuse_foreign(name: str) -> Plan:
-    return Plan("refuse", f"holds {name}, which aotlab track did not write; choose another folder")
+FOREIGN = "which aotlab track did not write; choose another folder"
+FORCE_ADVICE = "choose another folder, or replace results with --force"
 
 
-def _refuse_results(results: str) -> Plan:
-    return Plan("refuse", f"holds {results}; choose another folder, or replace results with --force")
+def _refusal(folder: Path, held: str) -> InputError:
+    return InputError(f"output {folder}: holds {held}")
 
 
 def _describe_outputs(record: JobRecord, options: JobOptions) -> str:
@@ -177,7 +171,7 @@ def _describe_outputs(record: JobRecord, options: JobOptions) -> str:
     missing = [name for name, kind in options.outputs.items() if kind.file_name not in record.written]
     convert = record.error is None and MASKS_FOLDER in record.written and _suggest_convert(missing)
     remedy = f"{convert}, or track it again" if convert else "other outputs need the video tracked again"
-    return f"holds {names} of these inputs; {remedy}: choose another folder, or replace them with --restart"
+    return f"{names} of these inputs; {remedy}: choose another folder, or replace them with --restart"
 
 
 def _describe_settings(earlier: Any, settings: Mapping[str, Any]) -> str | None:

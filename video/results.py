@@ -21,9 +21,8 @@ from aotlab.media.matching import order_names
 from aotlab.media.video import compute_fingerprint
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file_name, remove
-from aotlab.utils.value_syntax import CAMERA_NUMBER, FrameObjectValue, strip_credentials
+from aotlab.utils.value_syntax import FrameObjectValue, locate_video, strip_credentials
 from aotlab.utils.versioned_files import FileKind, read_versioned
-from aotlab.video.inputs import resolve_mask_value, split_mask_value
 from aotlab.video.job import CheckedJob, Job
 from aotlab.video.outputs import OUTPUTS, remove_temporary_files, require_inputs_outside
 from aotlab.video.plan import PreviousResults, RerunOptions, plan_job
@@ -51,9 +50,10 @@ def start_record(job: Job, options: JobOptions | None = None, input_digest: str 
         options: outputs to write; None: unknown.
         input_digest: digest of all inputs, of `digest_inputs`.
     """
-    video, live = job.video, "://" in job.video or job.video == "-" or CAMERA_NUMBER.fullmatch(job.video)
-    video = os.path.abspath(video) if os.path.exists(video) or not live else strip_credentials(video)
-    masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
+    kind, video = locate_video(job.video)
+    is_path = kind in ("stored", "pipe") or os.path.exists(video)
+    video = os.path.abspath(video) if is_path else strip_credentials(video)
+    masks = [str(mask._replace(value=str(Path.cwd() / mask.value))) for mask in job.masks]
     outputs = [] if options is None else [kind.file_name for kind in options.outputs.values()]
     outputs += [PROMPT_MASKS] if outputs and job.has_prompts else []
     return JobRecord(
@@ -144,8 +144,10 @@ class JobResults:
         self.record = _start_checked_record(checked, input_digest)
         previous = find_previous(folder, self.record.outputs)
         self._previous = previous.record or JobRecord(checked.job.name)
-        self.plan = plan_job(self.record, checked.options, previous, rerun, repeatable=checked.repeatable)
-        self.plan.require_allowed(folder)
+        self._repeatable = checked.job.is_repeatable(checked.options)
+        self.action = plan_job(
+            folder, self.record, checked.options, previous, rerun, repeatable=self._repeatable
+        )
         if not self.finished:
             names = {*self.record.outputs, *filter(is_file_name, self._previous.outputs)}
             require_inputs_outside({checked.job.video: Path(checked.job.video)}, names, folder)
@@ -153,7 +155,7 @@ class JobResults:
     @property
     def finished(self) -> bool:
         """Whether nothing is to be tracked."""
-        return self.plan.action in ("reuse", "keep_corrections")
+        return self.action in ("reuse", "keep_corrections")
 
     def load_result(self) -> TrackResult:
         """Return the result of the finished earlier run."""
@@ -168,11 +170,11 @@ class JobResults:
         """
         options = self.checked.options
         supported = Progress.supports(options.outputs, both_directions=options.both_directions)
-        if not (self.checked.repeatable and supported):
+        if not (self._repeatable and supported):
             return None
         confidence = not {*options.write} <= {*OUTPUTS}  # annotation files and plug-ins may store it
         progress = Progress(self._folder, self.checked.source.stem, confidence=confidence)
-        if self.plan.action == "resume":
+        if self.action == "resume":
             progress.load(tracker)
         return progress
 
@@ -182,8 +184,8 @@ class JobResults:
 
         A block that raises `InputError` has written no frame; what it has written is removed.
         """
-        kept = {split_mask_value(value)[-1].resolve() for value in self.checked.job.masks}
-        resumed = self.plan.action == "resume"
+        kept = {Path(mask.value).resolve() for mask in self.checked.job.masks}
+        resumed = self.action == "resume"
         if self.checked.job.is_stored:
             self.record.fingerprint = compute_fingerprint(Path(self.checked.job.video))
         if not resumed:  # after all checks: masks may be among them
@@ -228,11 +230,10 @@ def _start_checked_record(checked: CheckedJob, input_digest: str) -> JobRecord:
 
 def _locate_masks(checked: CheckedJob) -> list[str]:
     """Return the masks of a job with absolute paths, and frame indices for masks of one frame."""
-    values, frames = [], checked.frames
-    for value in checked.job.masks:
-        number, object_id, file = split_mask_value(value)
-        index = frames.first if number is None and frames.first and file.suffix.lower() == ".png" else None
-        if number is not None:
-            index = frames.index(number, f"mask {value}")
-        values.append(str(FrameObjectValue(index, object_id, os.path.abspath(file))))
-    return values
+    masks, frames = [], checked.frames
+    for mask in checked.job.masks:
+        index = frames.first if frames.first and Path(mask.value).suffix.lower() == ".png" else None
+        if mask.frame is not None:
+            index = frames.index(mask.frame, f"mask {mask}")
+        masks.append(str(FrameObjectValue(index, mask.object_id, os.path.abspath(mask.value))))
+    return masks

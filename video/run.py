@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +17,12 @@ from aotlab.media.regions import VideoInfo
 from aotlab.utils.errors import InputError, require_type
 from aotlab.utils.locks import locked_output
 from aotlab.utils.streaming import HELPER_THREADS
+from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.digest import digest_inputs, result_settings
 from aotlab.video.inputs import load_masks
 from aotlab.video.job import CheckedJob, Job, check_job
-from aotlab.video.plan import Plan, RerunOptions
+from aotlab.video.plan import Action, RerunOptions
 from aotlab.video.results import PROMPT_MASKS, JobResults
 from aotlab.video.track import JobOptions, TrackResult, track
 
@@ -89,7 +90,7 @@ def track_job(
 
     Args:
         checked: the job.
-        folder: as in `run_job`, as are the errors.
+        folder: output folder; raises the errors of `run_job` about it.
         load_tracker: returns a tracker with the job's overrides, for example a cached one.
         input_digest: digest of all inputs, of `digest_inputs`.
         rerun: what the run may do about earlier results.
@@ -122,13 +123,13 @@ def track_job(
 
 def check_run(
     checked: CheckedJob, folder: Path, load_tracker: LoadTracker, input_digest: str, rerun: RerunOptions
-) -> Plan:
+) -> Action:
     """Return what `track_job` would do, or raise what it would raise before the first frame; nothing is written."""
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, rerun)
         if not results.finished:
             _load_models(checked, load_tracker)
-        return results.plan
+        return results.action
 
 
 def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracker, PromptSegmenter | None]:
@@ -140,19 +141,17 @@ def _load_models(checked: CheckedJob, load_tracker: LoadTracker) -> tuple[Tracke
     return tracker, open_segmenter(checked.job.segmenter, tracker) if checked.prompts else None
 
 
-def open_segmenter(names: Sequence[str], tracker: Tracker) -> PromptSegmenter:
+def open_segmenter(segmenter: str | tuple[Path, Path] | None, tracker: Tracker) -> PromptSegmenter:
     """Return the segmenter of `Job.segmenter`, else the tracker's own, else the bundled model's.
 
     Raises:
         InputError: the segmenter cannot be loaded.
     """
-    if not names and tracker.model.prompts is not None:
+    if segmenter is None and tracker.model.prompts is not None:
         return tracker.segmenter
-    return load_segmenter(
-        [Path(name) for name in names] if len(names) == 2 else None,
-        plugin=names[0] if len(names) == 1 else None,
-        device=str(tracker.device),
-    )
+    if isinstance(segmenter, str):
+        return load_segmenter(plugin=segmenter)
+    return load_segmenter(segmenter, device=str(tracker.device))
 
 
 def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[int, np.ndarray]:
@@ -168,11 +167,13 @@ def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[in
     return drawn
 
 
-def _write_masks(checked: CheckedJob, drawn: Mapping[int, np.ndarray], folder: Path) -> list[str]:
+def _write_masks(
+    checked: CheckedJob, drawn: Mapping[int, np.ndarray], folder: Path
+) -> list[FrameObjectValue]:
     """Write the masks of the prompts into a folder; return them as in `Job.masks`."""
-    values = []
+    masks = []
     for index, labels in drawn.items():
         path = folder / f"{index:05d}.png"
         write_mask(path, labels, max_id=max(checked.prompts[index]))
-        values.append(f"{checked.frames.number(index)}={path}")
-    return values
+        masks.append(FrameObjectValue(checked.frames.number(index), None, str(path)))
+    return masks

@@ -21,7 +21,7 @@ from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import POSITIVE
 from aotlab.utils.processes import stop_flag
 from aotlab.utils.progress import progress_bar
-from aotlab.utils.streaming import ReadAhead, StallError, WriteBehind
+from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.classes import ObjectClasses
 from aotlab.video.inputs import FrameSelection
 from aotlab.video.outputs import (
@@ -36,9 +36,13 @@ from aotlab.video.outputs import (
 from aotlab.video.resume import Progress
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from aotlab.engine.tracking.prediction import Prediction
     from aotlab.engine.tracking.tracker import Tracker
     from aotlab.video.directions import TimedTracker
+
+    FramePrediction = tuple[int, np.ndarray, Prediction | StoredPrediction]
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,15 @@ class JobOptions:
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
-        if isinstance(self.write, str):
-            object.__setattr__(self, "write", (self.write,))
+        names = (self.write,) if isinstance(self.write, str) else tuple(self.write)
+        object.__setattr__(self, "write", names)
         require(bool(self.write), f"write: no output; give some of {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
         require(
             isinstance(self.removals, list | tuple) and all(map(_is_pair, self.removals)),
             "removals: expected pairs of frame number and object id, such as [(30, 2)]",
         )
+        object.__setattr__(self, "removals", tuple(map(tuple, self.removals)))
         require_range(self.timeout, POSITIVE, "timeout")
         require(
             not (self.both_directions and self.realtime),
@@ -129,18 +134,15 @@ class TrackResult:
         return (self.frames - self.restored_frames) / self.seconds if self.seconds > 0 else 0.0
 
 
-DEFAULT_OPTIONS, NO_CLASSES = JobOptions(), ObjectClasses()
-
-
 def track(
     tracker: Tracker,
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
     output: str | Path,
-    options: JobOptions = DEFAULT_OPTIONS,
+    options: JobOptions | None = None,
     *,
     frames: FrameSelection | None = None,
-    classes: ObjectClasses | Mapping[int, str] = NO_CLASSES,
+    classes: ObjectClasses | Mapping[int, str] | None = None,
     progress: Progress | None = None,
     recorded: bool = False,
 ) -> TrackResult:
@@ -152,6 +154,7 @@ def track(
         tracker: a `Tracker`, which forgets earlier videos first.
         masks: H×W object ids by frame index, of frames to track; later masks may add objects.
         output: folder, created if missing; outputs of an earlier `track` are replaced, results of `run_job` are not.
+        options: outputs and how to track; None: the defaults.
         frames: frames to track; None: all.
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
@@ -164,79 +167,49 @@ def track(
     """
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
 
-    require(
-        hasattr(tracker, "step"),
-        f"tracker: expected a Tracker, got {type(tracker).__name__}; the order is tracker, source, masks, output",
-    )
-    if isinstance(source, str | Path):
-        raise InputError(
-            f"source {source}: expected frames; give open_frames({str(source)!r}), or use run_job"
-        )
-    require(
-        hasattr(source, "length"),
-        f"source: expected frames, got {type(source).__name__}; give open_frames(...), or use Tracker.step",
-    )
-    require_type(options, JobOptions, "options: expected JobOptions")
-    if not (isinstance(masks, Mapping) and masks and all(isinstance(index, Integral) for index in masks)):
-        raise InputError("masks: expected masks by frame index, with at least one; give {0: mask}")
-    require_type(output, str | Path, "output: expected the path of the output folder")
-    require_type(frames, FrameSelection | None, "frames: expected a FrameSelection")
-    require_type(
-        classes, ObjectClasses | Mapping, "classes: expected ObjectClasses, or class names by object id"
-    )
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(classes)
+    options = options or JobOptions()
+    _check_types(source, masks, output, options, frames, classes)
+    folder, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
     if not recorded:
-        _require_no_record(Path(output))
-    output, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
+        _require_no_record(folder)
     for index in masks:
         frames.require(index, f"mask of frame {index}")
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
-    outputs = Outputs(
-        open_outputs(options.outputs, require_writable(output), source, classes, frames.number),
-        source,
-        None if progress is None else progress.add_frame,
-    )
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(classes or {})
+    opened = open_outputs(options.outputs, require_writable(folder), source, classes, frames.number)
+    outputs = Outputs(opened, source, None if progress is None else progress.add_frame)
     if progress is None or progress.last < 0:
         tracker.reset(frames.count)
-    timed, cuts = TimedTracker(tracker), list[int]()
-    required = {*masks, *removals}
-    problem: Exception | None = None
+    timed = TimedTracker(tracker)
     with stop_flag() as stop:
+
+        def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
+            predictions: Generator[FramePrediction, None, None]
+            if options.both_directions:
+                predictions = track_both_directions(timed, items, masks, removals, folder, stop)
+            else:
+                predictions = track_forward(timed, items, masks, removals, progress)
+            with closing(predictions):
+                for index, frame, prediction in predictions:
+                    annotated = ids.get(index, frozenset())
+                    yield TrackedFrame(index, frame, prediction, source.time(index), max_id, annotated)
+
+        images, required = frames.read(source), {*masks, *removals}
         reader = ReadAhead(
-            pace_frames(frames.read(source), source) if options.realtime else frames.read(source),
+            pace_frames(images, source) if options.realtime else images,
             stop=stop,
             timeout=options.timeout,
             must_keep=(lambda item: item[0] in required) if options.realtime else None,
         )
         bar = progress_bar(frames.count, unit="frame", enabled=options.progress)
-        try:
-            with bar, WriteBehind(outputs.write) as writer, closing(iter(reader)) as items:
-                predictions: Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]
-                if options.both_directions:
-                    predictions = track_both_directions(timed, items, masks, removals, output, stop)
-                else:
-                    predictions = track_forward(timed, items, masks, removals, progress)
-                with closing(predictions):
-                    for index, frame, prediction in predictions:
-                        annotated = ids.get(index, frozenset())
-                        tracked = TrackedFrame(
-                            index, frame, prediction, source.time(index), max_id, annotated
-                        )
-                        if prediction.cut:
-                            cuts.append(frames.number(index))
-                        writer.put(tracked)
-                        bar.update()
-        except StallError:
-            remedy = "check the source, or wait longer (timeout)"
-            problem = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
-        except Exception as error:  # raised or reported below, once outputs are complete
-            problem = error
-        except KeyboardInterrupt:  # the second one
-            outputs.drop()
-            raise
-        problem = _complete_outputs(outputs, problem)
+        problem = _write_frames(stream(reader, track_items, outputs.write), outputs, bar)
+    if isinstance(problem, StallError):
+        remedy = "check the source, or wait longer (timeout)"
+        problem = InputError(f"{source.name}: no frame for {options.timeout:g} seconds; {remedy}")
+    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
+        raise problem
     if progress is not None and (stop.is_set() or problem is not None):
         progress.save_stopped(outputs.last, tracker)
     message = _describe_problem(problem, options, outputs)
@@ -251,12 +224,48 @@ def track(
         dropped_frames=reader.dropped,
         damaged_frames=tuple(source.damaged),
         corrupt_packets=source.corrupt_packets,
-        cuts=tuple(cuts),
+        cuts=tuple(map(frames.number, outputs.cuts)),
         levels=source.levels,
         signal_number=stop.signal_number if stop.is_set() else None,
         resumable=progress is not None,
         error=message,
     )
+
+
+def _check_types(
+    source: object, masks: object, output: object, options: object, frames: object, classes: object
+) -> None:
+    """Raise `InputError` for the first argument of `track` of another type."""
+    if isinstance(source, str | Path):
+        raise InputError(
+            f"source {source}: expected frames; give open_frames({str(source)!r}), or use run_job"
+        )
+    if not (isinstance(masks, Mapping) and masks and all(isinstance(index, Integral) for index in masks)):
+        raise InputError("masks: expected masks by frame index, with at least one; give {0: mask}")
+    require_type(output, str | Path, "output: expected the path of the output folder")
+    require_type(options, JobOptions, "options: expected JobOptions")
+    require_type(frames, FrameSelection | None, "frames: expected a FrameSelection")
+    expected = "classes: expected ObjectClasses, or class names by object id"
+    require_type(classes, ObjectClasses | Mapping | None, expected)
+
+
+def _write_frames(
+    tracked: Generator[TrackedFrame, None, None], outputs: Outputs, bar: tqdm
+) -> Exception | None:
+    """Write all frames and complete the outputs; return the first error. A second Ctrl-C drops incomplete outputs."""
+    problem: Exception | None = None
+    try:
+        try:
+            with bar, closing(tracked):
+                for _ in tracked:
+                    bar.update()
+        except Exception as error:  # outputs are completed first
+            problem = error
+        unfinished = outputs.finish()
+    except KeyboardInterrupt:
+        outputs.drop()
+        raise
+    return problem or unfinished
 
 
 def _require_no_record(folder: Path) -> None:
@@ -272,7 +281,7 @@ def track_forward(
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     progress: Progress | None = None,
-) -> Generator[tuple[int, np.ndarray, Prediction | StoredPrediction], None, None]:
+) -> Generator[FramePrediction, None, None]:
     """Yield index, image and prediction of every frame; ``removals``: object ids by frame index."""
     for index, frame in frames:
         if progress is not None and index <= progress.last:
@@ -326,23 +335,6 @@ def pace_frames(
             start = time.monotonic() - due if start is None else start
             time.sleep(max(0.0, start + due - time.monotonic()))
         yield index, frame
-
-
-def _complete_outputs(outputs: Outputs, problem: Exception | None) -> Exception | None:
-    """Complete the outputs and return the problem, or the first of completing them.
-
-    Raises:
-        Exception: an internal error, or the first frame failed.
-    """
-    try:
-        unfinished = outputs.finish()
-    except KeyboardInterrupt:
-        outputs.drop()
-        raise
-    problem = problem or unfinished
-    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
-        raise problem
-    return problem
 
 
 def _describe_problem(problem: BaseException | None, options: JobOptions, outputs: Outputs) -> str | None:

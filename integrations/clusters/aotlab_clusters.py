@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,7 +60,7 @@ def run_job(
     tracker = replace(tracker or TrackerOptions(), device=device)
     options = replace(options or JobOptions(), progress=False)
     try:
-        if not any(is_url(path) for path in (output, job.video, *map(mask_path, job.masks))):
+        if not any(is_url(path) for path in (output, job.video, *(mask.value for mask in job.masks))):
             return track_into(job, Path(output), tracker, options)
         files, root = fsspec.core.url_to_fs(output)
         files.invalidate_cache()
@@ -91,11 +90,6 @@ def is_url(path: str) -> bool:
     return fsspec.utils.get_protocol(path) not in ("file", "local") and not path.startswith(("rtsp:", "-"))
 
 
-def mask_path(value: str) -> str:
-    """Return the path or URL of ``[FRAME][:ID]=FILE``."""
-    return re.sub("^[0-9]*(:[0-9]+)?=", "", value)
-
-
 def stage_inputs(job: Job, folder: Path) -> Job:
     """Copy inputs with a URL below a folder; return the job with their paths there.
 
@@ -114,17 +108,14 @@ def stage_inputs(job: Job, folder: Path) -> Job:
         files.get(source, str(target), recursive=files.isdir(source))
         return str(target)
 
-    masks = []
-    for number, value in enumerate(job.masks, start=1):
-        path = mask_path(value)
-        masks.append(value.removesuffix(path) + fetch(path, number))
+    masks = [mask._replace(value=fetch(mask.value, number)) for number, mask in enumerate(job.masks, start=1)]
     return replace(job, video=fetch(job.video, 0), masks=tuple(masks))
 
 
 def identify(job: Job, tracker: TrackerOptions, options: JobOptions) -> str:
     """Return a text that differs when the results would: the job, what is known of its files, and all inputs."""
     stamps = []
-    for path in (job.video, *map(mask_path, job.masks)):
+    for path in (job.video, *(mask.value for mask in job.masks)):
         files, source = fsspec.core.url_to_fs(path)
         files.invalidate_cache()  # a worker may have listed the folder before files in it were replaced
         found = files.find(source, detail=True) if files.exists(source) else {}  # a file, or all of a folder

@@ -177,7 +177,7 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
         "aotlab.engine.prompting.load.CheckpointSegmenter", lambda checkpoint, device: devices.append(device)
     )
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=None), device=torch.device("cuda", 1))
-    open_segmenter((), tracker)
+    open_segmenter(None, tracker)
     assert devices == ["cuda:1"]
 
 

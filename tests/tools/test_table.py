@@ -127,7 +127,7 @@ def test_failed_command_fails_its_row_alone(small, played, tmp_path, capsys):
     small.write_text(small.read_text().replace("--new-objects", "broken"))
     assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1
     text = capsys.readouterr().out
-    assert "failed: exit status 1" in text
+    assert "failed: exit code 1" in text
     assert "server: " in text
 
 

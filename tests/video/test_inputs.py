@@ -11,7 +11,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.video.inputs import FrameSelection, load_masks, split_mask_value
+from aotlab.video.inputs import FrameSelection, load_masks, parse_mask
 from aotlab.video.job import Job
 from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_plain
@@ -92,12 +92,13 @@ def test_class_name_follows_the_id_of_a_mask(video, masks, tmp_path):
     ("12:a:b.png", None, "12:a:b.png"),
     ("12:3=b.png", 12, "b.png"),
     ("12=a:b.png", 12, "a:b.png"),
+    ("3:2=memory://a.png", 3, "memory://a.png"),
     (r"40=C:\x=y.png", 40, r"C:\x=y.png"),
-    ("./40=x.png", None, "40=x.png"),
+    ("./40=x.png", None, "./40=x.png"),
 ])  # fmt: skip
 def test_only_a_leading_number_is_a_frame(value, frame, file):
-    found, _, path = split_mask_value(value)
-    assert (found, str(path)) == (frame, file)
+    mask = parse_mask(value)
+    assert (mask.frame, mask.value) == (frame, file)
 
 
 @pytest.mark.parametrize(("values", "within", "expected"), [
@@ -173,6 +174,12 @@ def test_overlap_of_two_files_is_reported(video, masks, caplog):
     assert "mask 11:5=late.png: covers 112 pixels of object 2, which it loses" in caplog.text
 
 
+def test_error_counts_frames_as_in_file_names(video, masks):
+    frames = FrameSelection(open_frames("clip"), by_name=True)
+    with pytest.raises(InputError, match=r"frame 12 already has first\.png"):
+        load_masks(["12=first.png", "12=late.png"], video, frames)
+
+
 def test_frames_without_objects_are_not_given(video, masks, tmp_path):
     write_mask(tmp_path / "several" / "00012.png", labels(0))
     assert list(load_masks(["several"], video)) == [1, 3]
@@ -225,6 +232,9 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
     ({"masks": [labels(1)]}, "masks: expected files"),
     ({"classes": [1]}, 'classes: expected class names, such as \\["cat", ":2=dog"\\] or {1: "cat"'),
     ({"classes": {1: 2}}, "classes: expected class names"),
+    ({"boxes": (True, 2, 30, 40)}, "box: expected text or numbers .*, got \\(True, 2"),
+    ({"points": [(1, float("nan"))]}, "point: expected text or numbers"),
+    ({"segmenter": ("a", "b", "c")}, "segmenter: expected two ONNX files or the name of a plug-in, got 3"),
     ({"overrides": {"memory.every": 2}}, "overrides: expected settings, such as"),
     ({"end": "1"}, "end '1': expected the number of a frame, such as 100"),
     ({"start": 1.5}, "start 1.5: expected the number of a frame"),
@@ -236,8 +246,16 @@ def test_job_names_a_field_of_another_type(fields, words):
         Job(**{"name": "a", "video": "a.mp4"} | fields)
 
 
+@pytest.mark.parametrize(
+    "box", [(1e-6, 5, 30, 40), np.array([1e-6, 5, 30, 40]), [np.float32([1e-6, 5, 30, 40])]]
+)
+def test_job_takes_prompts_of_any_numbers(box):
+    ((frame, object_id, values),) = Job("a", "a.mp4", boxes=box).boxes
+    assert (frame, object_id, values) == (None, 1, pytest.approx((1e-6, 5, 30, 40)))
+
+
 def test_job_takes_class_names_by_object_id():
-    assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == (":1=cat", ":7=dog")
+    assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
 
 
 @pytest.mark.parametrize("removals", [{1: 9}, 5, [(1, "2")], (30, 2)])
@@ -251,6 +269,10 @@ def test_header_with_too_few_frames_hides_none(tmp_path):
     video.length = 5  # as a damaged header states
     assert [index for index, _ in FrameSelection(video).read(video)] == list(range(10))
     assert [index for index, _ in FrameSelection(video, 7).read(video)] == [7, 8, 9]
+    assert FrameSelection(video, 7).count == 3
+    frames = FrameSelection(video)
+    frames.require(7, "mask")
+    assert (frames.count, 7 in frames, 10 in frames) == (5, True, False)
     assert [index for index, _ in FrameSelection(video, end=8).read(video)] == list(range(9))
     with pytest.raises(InputError, match="end 12: not a frame to track; give one from 0 to 9"):
         FrameSelection(video, end=12)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from aotlab.media.job_record import JOB_RECORD
 from aotlab.utils.errors import InputError
+from aotlab.video.inputs import parse_mask
 from aotlab.video.job import Job
 from aotlab.video.job_list import WrongLinesError, list_video_jobs, read_jobs, warn_of_missing_files
 from tests.drawn_clips import write_plain
@@ -39,7 +40,7 @@ def test_json_lines_are_read(tmp_path):
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     first, second = read_jobs(path)
-    assert first.masks == (str(tmp_path / "a.png"),)
+    assert first.masks == (parse_mask(tmp_path / "a.png"),)
     assert second == Job("y", "rtsp://x/y", (f"2={tmp_path / 'a.png'}",), ("a.b=1",))
 
 
@@ -62,7 +63,18 @@ def test_json_lines_take_numbers(tmp_path):
         '{"video": "a", "box": [1, 2, 30.5, 40], "point": [[5, 6], [7, 8]], "not_point": []}'
     )
     (job,) = read_jobs(tmp_path / "a.json")
-    assert (job.boxes, job.points, job.not_points) == (("1,2,30.5,40",), ("5,6", "7,8"), ())
+    assert job == Job("a", job.video, boxes="1,2,30.5,40", points=("5,6", "7,8"))
+
+
+def test_json_lines_take_exponents(tmp_path):
+    (tmp_path / "a.json").write_text('{"video": "a", "box": [1e-7, 2, 30, 40]}')
+    assert read_jobs(tmp_path / "a.json")[0].boxes[0].values == (1e-7, 2, 30, 40)
+
+
+def test_folder_with_a_number_as_its_name_is_no_camera(tmp_path):
+    (tmp_path / "12").mkdir()
+    (tmp_path / "jobs.csv").write_text(f"video,masks\n12,a.png\nfile://{tmp_path}/b.mp4,b.png\n")
+    assert [job.video for job in read_jobs(tmp_path / "jobs.csv")] == [f"{tmp_path}/12", f"{tmp_path}/b.mp4"]
 
 
 def test_results_beside_videos_are_no_video(tmp_path):
@@ -89,8 +101,8 @@ def test_folder_has_masks_beside_videos(tmp_path):
     (tmp_path / "a.masks").mkdir()
     Image.new("P", (4, 4)).save(tmp_path / "a.masks" / "0.png")
     first, second = read_jobs(tmp_path)
-    assert (first.name, first.masks) == ("a", (str(tmp_path / "a.png"), str(tmp_path / "a.masks")))
-    assert (second.name, second.masks) == ("b", (str(tmp_path / "b.xml"),))
+    assert first == Job("a", tmp_path / "a", (tmp_path / "a.png", tmp_path / "a.masks"))
+    assert second == Job("b", tmp_path / "b.mp4", tmp_path / "b.xml")
 
 
 @pytest.mark.parametrize(("name", "text", "words"), [
@@ -99,7 +111,7 @@ def test_folder_has_masks_beside_videos(tmp_path):
      "line 1: not readable as JSON .the key 'masks' 2 times"),
     ("a.csv", 'video,box,fps\na.mp4,"1,2,3,4",fast\n', "line 2: fps fast: expected frames per second"),
     ("a.csv", 'video,box\na.mp4,"1,2,3"\n', "line 2: box 1,2,3: expected"),
-    ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: class Dog: line 2 has dog; write both alike"),
+    ("a.csv", "video,masks,class\na,m,dog\nb,m,Dog\n", "line 3: class Dog: line 2 has dog; use one spelling"),
     ("a.csv", "video,masks\n", "holds no videos; give a header"),
     ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n",
      "jobs a and A differ only in letter case; give each its own in the column name"),
@@ -157,7 +169,7 @@ def test_row_without_objects_is_a_job_that_fails_alone(tmp_path):
     """As a video without masks in a folder: it can be drawn in the studio."""
     (tmp_path / "a.csv").write_text("video,masks\na.mp4,\n")
     (job,) = read_jobs(tmp_path / "a.csv")
-    assert (job.name, job.masks, job.place) == ("a", (), f"{tmp_path / 'a.csv'}, line 2")
+    assert (job.name, job.masks, job.list_line) == ("a", (), f"{tmp_path / 'a.csv'}, line 2")
 
 
 def test_missing_files_of_a_list_are_warned_of(tmp_path, caplog):
@@ -208,7 +220,7 @@ def test_current_folder_has_a_name(tmp_path, monkeypatch):
     (tmp_path / "clip.png").write_bytes(b"")
     monkeypatch.chdir(folder)
     (job,) = list_video_jobs(["."])
-    assert (job.name, job.masks) == ("clip", (str(tmp_path / "clip.png"),))
+    assert (job.name, job.masks) == ("clip", (parse_mask(tmp_path / "clip.png"),))
 
 
 def test_folders_are_named_with_their_suffix(tmp_path):
@@ -220,5 +232,5 @@ def test_folders_are_named_with_their_suffix(tmp_path):
     )
     jobs = read_jobs(tmp_path / "videos")
     assert [job.name for job in jobs] == ["shot.v1", "shot.v2"]
-    assert jobs[1].masks == (str(tmp_path / "videos" / "shot.v2.png"),)
+    assert jobs[1].masks == (parse_mask(tmp_path / "videos" / "shot.v2.png"),)
     assert [job.name for job in read_jobs(tmp_path / "jobs.csv")] == ["shot.v1", "shot.v2"]

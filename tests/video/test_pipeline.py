@@ -237,6 +237,11 @@ def test_unusable_masks_are_refused_before_tracking(tmp_path, masks, frames, wor
     assert (tracker.seen, [*tmp_path.iterdir()]) == ([], [])
 
 
+def test_options_given_as_lists_are_hashable():
+    options = JobOptions(write=["masks"], removals=[[3, 1]])
+    assert {options: 1} == {JobOptions(write="masks", removals=((3, 1),)): 1}
+
+
 def test_timeout_is_a_number():
     with pytest.raises(InputError, match="timeout must be above 0, got the text 'a'"):
         JobOptions(timeout="a")

@@ -17,7 +17,7 @@ import click
 from aotlab.tools.cli.stdio import (
     INTERRUPTED,
     PIPE_CLOSED,
-    SIGNAL_STATUS,
+    SIGNAL_EXIT_BASE,
     StdoutError,
     protect_stdout,
     signals_as_exceptions,
@@ -37,7 +37,7 @@ from aotlab.utils.errors import (
 from aotlab.utils.files import require_output
 
 INTERNAL_ERROR = 70
-"""exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
+"""exit code of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
 EXIT_CODES = {
     "0": "done",
     "1": "partial failure",
@@ -79,12 +79,22 @@ class Program(click.Command):
     """Command line with the messages and exit codes of `run_command`."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> int:  # type: ignore[override]
-        """Run a command line (default: the program's); return its exit status."""
+        """Run a command line (default: the program's); return its exit code."""
         return run_command(self, sys.argv[1:] if args is None else args, prog_name or self.name or "")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under the titles of their groups."""
+        sections = defaultdict(list)
+        for option in self.get_params(ctx):
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
+                sections[getattr(option, "group", "options")].append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 class Command(Program):
-    """Command whose function takes the options as typed parameters and returns the exit status.
+    """Command whose function takes the options as typed parameters and returns the exit code.
 
     It has ``-q`` and ``-v`` too. Called with a list of arguments, it runs them as a command line.
     """
@@ -103,16 +113,6 @@ class Command(Program):
                 ctx.params["overrides"] = (*ctx.params.get("overrides", ()), *settings)
         return rest
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under the titles of their groups."""
-        sections = defaultdict(list)
-        for option in self.get_params(ctx):
-            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)) is not None:
-                sections[getattr(option, "group", "options")].append(record)
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
-
 
 class CommandGroup(Program, click.Group):
     """Group of commands, listed in the order of their definitions."""
@@ -123,11 +123,21 @@ class CommandGroup(Program, click.Group):
         """Return the names in the order of their definitions."""
         return list(self.commands)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options and the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all commands with their help."""
+        with formatter.section("commands"):
+            formatter.write_dl([(name, entry.help or "") for name, entry in self.commands.items()])
+
 
 def command(name: str, help: str, *, epilog: str | None = None) -> Callable[[Callable[..., int]], Command]:
     """Return a decorator that makes a command of a function; every command has ``-q`` and ``-v``.
 
-    The function takes its click options and arguments as parameters; it returns the exit status. In another
+    The function takes its click options and arguments as parameters; it returns the exit code. In another
     package, an entry point of the group ``aotlab.commands`` names it::
 
         @command("aotlab greet", "Greet somebody.")
@@ -157,7 +167,7 @@ def group(title: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> int:
-    """Run a command line; print one line on stderr instead of a traceback, and return the exit status.
+    """Run a command line; print one line on stderr instead of a traceback, and return the exit code.
 
     2 for `click.UsageError`, `InputError`, `OSError` about a file and missing libraries, 1 for `RunStopped` and too
     little memory, 128 + n for signal n (130: Ctrl-C), 141 for a closed output pipe, 70 for any other error.
@@ -186,7 +196,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     except InputError as error:
         return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)
     except RunStopped as error:
-        status = 1 if error.signal_number is None else SIGNAL_STATUS + error.signal_number
+        status = 1 if error.signal_number is None else SIGNAL_EXIT_BASE + error.signal_number
         return _print_error(f"stopped: {error}", status)
     except KeyboardInterrupt:
         return _print_error("interrupted", INTERRUPTED)
@@ -246,7 +256,7 @@ def report_write_errors() -> Iterator[None]:
 
 
 def report_failures(failures: Mapping[str, str]) -> int:
-    """Print the message of each item that failed; return the exit status."""
+    """Print the message of each item that failed; return the exit code."""
     for name, message in failures.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
     return 1 if failures else 0

@@ -164,7 +164,7 @@ def model_options(
 ) -> Decorator:
     """Return the group "model": ``--checkpoint``, ``--config`` and ``--print-config``.
 
-    Arguments as `checkpoint_option`; ``several_configs``: ``--config`` is repeatable too.
+    It takes the arguments of `checkpoint_option`; ``several_configs``: ``--config`` is repeatable too.
     """
     checkpoint = checkpoint_option(several=several, untrained=untrained)
     return group("model", checkpoint, config_option(several=several_configs), print_config)
@@ -305,14 +305,22 @@ def dataset_options(names: Sequence[str], *more: Decorator) -> Decorator:
 
     def decorate(main: Any) -> Any:
         @wraps(main)
-        def run(**values: Any) -> int:
-            own = {field.name: values.pop(field.name) for field in fields(BenchmarkOptions)}
-            chosen = BenchmarkOptions(**own) if own["dataset"] else None
-            for name in own if chosen is None else ():
-                source = click.get_current_context().get_parameter_source(name)
-                if source is click.core.ParameterSource.COMMANDLINE:
-                    raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
-            status: int = main(benchmark=chosen, **values)
+        def run(
+            *,
+            dataset: str | None,
+            root: Path | None,
+            split: str,
+            sequence: tuple[str, ...],
+            new_objects: bool,
+            **others: Any,
+        ) -> int:
+            if not dataset:
+                for name in ("root", "split", "sequence", "new_objects"):
+                    source = click.get_current_context().get_parameter_source(name)
+                    if source is click.core.ParameterSource.COMMANDLINE:
+                        raise click.UsageError(f"--{name.replace('_', '-')}: has no effect without --dataset")
+            chosen = BenchmarkOptions(dataset, root, split, sequence, new_objects) if dataset else None
+            status: int = main(benchmark=chosen, **others)
             return status
 
         return options(run)
@@ -336,9 +344,9 @@ def data_options(names: Sequence[str], *, required: bool, split: str | None) -> 
 
 def prompt_options(*, frames: bool = True) -> Decorator:
     """Return ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
-    place = "[[FRAME][:ID]=]" if frames else "[:ID=]"
+    prefix = "[[FRAME][:ID]=]" if frames else "[:ID=]"
     prompts = [
-        option(name, metavar=f"{place}{values}", multiple=True, help=text)
+        option(name, metavar=f"{prefix}{values}", multiple=True, help=text)
         for name, values, text in (
             ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
             ("--point", "X,Y", "point on an object, in pixels; several refine the mask"),

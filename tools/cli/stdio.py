@@ -15,15 +15,13 @@ from types import FrameType
 from aotlab.utils.processes import STOP_SIGNALS
 
 INTERRUPTED = 130
-"""exit status after Ctrl-C, as in shells"""
+"""exit code after Ctrl-C, as in shells"""
 PIPE_CLOSED = 141
-"""exit status after a closed output pipe, as in shells"""
-SIGNAL_STATUS = 128
-"""exit status after a signal, less the signal's number, as in shells"""
+"""exit code after a closed output pipe, as in shells"""
+SIGNAL_EXIT_BASE = 128
+"""added to a signal's number in the exit code, as in shells"""
 GRACE_SECONDS = 5.0
-"""seconds in which further requests to end are ignored"""
-REPEAT_SECONDS = 0.01
-"""seconds after which a signal is sent again if Python ignored its exception"""
+"""seconds in which further signals are ignored"""
 
 
 class StdoutError(Exception):
@@ -54,46 +52,36 @@ def protect_stdout() -> Iterator[None]:
 
 @contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """Raise an exception on SIGTERM and SIGHUP, so that files are cleaned up and processes end.
+    """Raise `SystemExit` on SIGTERM and SIGHUP and `KeyboardInterrupt` on Ctrl-C; restore the handlers afterwards.
 
-    The block ends with this exception, or with Ctrl-C's, whatever error a library turns it into: an interrupted
-    import, for example, causes other errors later. Python ignores exceptions in finalizers and callbacks of weak
-    references: a signal that comes there is sent again. Ignored signals stay ignored; outside the main thread nothing
-    is changed.
+    The block ends with this exception, whatever error a library turns it into: an interrupted import, for example,
+    causes other errors later. Repeated signals are ignored for `GRACE_SECONDS`, while files are cleaned up. Ignored
+    signals stay ignored, and outside the main thread nothing changes.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     default = (signal.SIG_DFL, signal.default_int_handler)
-    replaced = {each: handler for each in STOP_SIGNALS if (handler := signal.getsignal(each)) in default}
-    raised: list[tuple[float, int, BaseException]] = []
-    report = sys.unraisablehook
-
-    def repeat(ignored: sys.UnraisableHookArgs) -> None:
-        if raised and ignored.exc_value is raised[-1][-1]:
-            _, number, _ = raised.pop()
-            threading.Timer(REPEAT_SECONDS, os.kill, (os.getpid(), number)).start()
-        else:
-            report(ignored)
+    is_main = threading.current_thread() is threading.main_thread()
+    replaced = {
+        each: handler for each in STOP_SIGNALS if is_main and (handler := signal.getsignal(each)) in default
+    }
+    raised: list[BaseException] = []
+    ignore_until = 0.0
 
     def end(number: int, _: FrameType | None) -> None:
-        now = time.monotonic()
-        if number != signal.SIGINT and raised and now < raised[-1][0] + GRACE_SECONDS:
-            return  # it is ending
-        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(SIGNAL_STATUS + number)
-        raised.append((now, number, error))
-        raise error
+        nonlocal ignore_until
+        if time.monotonic() >= ignore_until:
+            ignore_until = time.monotonic() + GRACE_SECONDS
+            interrupted = number == signal.SIGINT
+            raised.append(KeyboardInterrupt() if interrupted else SystemExit(SIGNAL_EXIT_BASE + number))
+            raise raised[-1]
 
     try:
-        sys.unraisablehook = repeat
         for number in replaced:
             signal.signal(number, end)
         yield
     except Exception as error:
         if not raised:
             raise
-        raise raised[-1][-1] from error
+        raise raised[-1] from error
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
-        sys.unraisablehook = report

@@ -77,7 +77,7 @@ def test_results_have_the_order_of_jobs(jobs):
 
 
 def test_slurm_script_tracks_its_part(jobs, tmp_path):
-    rows = [f"{job.video},{job.masks[0]}\n" for job in jobs]
+    rows = [f"{job.video},{job.masks[0].value}\n" for job in jobs]
     (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(rows))
     scripts = tmp_path / "bin"
     scripts.mkdir()

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 fsspec = pytest.importorskip("fsspec", reason="jobs with URLs need fsspec (pip install fsspec)")
-from aotlab_clusters import MARKER, mask_path, run_job  # noqa: E402
+from aotlab_clusters import MARKER, run_job  # noqa: E402
 from clips import OPTIONS  # noqa: E402
 
 from aotlab import Job, TrackerOptions, load_model  # noqa: E402
@@ -42,7 +42,7 @@ def put(job, base):
     """The job with its inputs copied to a URL."""
     files, root = fsspec.core.url_to_fs(f"{base}/inputs")
     files.put(job.video, f"{root}/{job.name}", recursive=True)
-    files.put_file(job.masks[0], f"{root}/{job.name}.png")
+    files.put_file(job.masks[0].value, f"{root}/{job.name}.png")
     return Job(job.name, f"{base}/inputs/{job.name}", (f"0={base}/inputs/{job.name}.png",))
 
 
@@ -86,11 +86,6 @@ def test_upload_killed_before_marker_is_repeated(jobs, undisturbed, monkeypatch)
     assert len(read(files, output)) == len([path for path in undisturbed if path.startswith("a/")])
 
 
-def test_mask_path_has_no_frame_and_object():
-    values = ("a.png", "12:2=memory://a.png", "40:a.png")
-    assert [*map(mask_path, values)] == ["a.png", "memory://a.png", "40:a.png"]
-
-
 def test_files_of_others_are_not_replaced(jobs):
     files = fsspec.filesystem("memory")
     files.pipe_file("/base/results/mine/masks/00000.png", b"of a person")
@@ -103,10 +98,10 @@ def test_changed_mask_replaces_results_of_jobs_only(jobs):
     output, files = "memory://base/results/changed", fsspec.filesystem("memory")
     job = put(jobs[0], "memory://base")
     run_job(job, output, options=OPTIONS)
-    files.put_file(jobs[1].masks[0], "/base/inputs/a.png")
+    files.put_file(jobs[1].masks[0].value, "/base/inputs/a.png")
     assert not run_job(job, output, options=OPTIONS).reused
     files.pipe_file("/base/results/changed/masks/mine.png", b"of a person")
-    files.put_file(jobs[0].masks[0], "/base/inputs/a.png")
+    files.put_file(jobs[0].masks[0].value, "/base/inputs/a.png")
     assert "holds masks/mine.png, which no job wrote" in str(run_job(job, output, options=OPTIONS).error)
     assert files.cat_file("/base/results/changed/masks/mine.png") == b"of a person"
 

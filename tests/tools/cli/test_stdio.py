@@ -57,17 +57,6 @@ def swallow_signals(times, error=None):
     if error:
         raise AttributeError("a half imported module")
 
-class Finalized:
-    def __init__(self, name):
-        self.name = name
-
-    def __del__(self):
-        signal.raise_signal(getattr(signal, self.name))
-
-def finalize(name):
-    Finalized(name)
-    time.sleep(60)
-
 @command("program", "")
 @click.argument("words", nargs=-1)
 def main(words):
@@ -146,17 +135,6 @@ def test_errors_caused_by_a_signal_are_not_reported(program, name, message):
     process.send_signal(getattr(signal, name))
     assert process.communicate(timeout=30)[1] == message
     assert process.returncode == 128 + getattr(signal, name)
-
-
-@posix
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_signal_in_a_finalizer_ends_the_program(program, name):
-    process = start(program, "finalize", name)
-    message = process.communicate(timeout=30)[1]
-    assert (process.returncode, message) == (
-        128 + getattr(signal, name),
-        "interrupted\n" * (name == "SIGINT"),
-    )
 
 
 @posix

@@ -18,6 +18,7 @@ from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from tests.drawn_clips import write_plain
+from tests.media.video_files import write_gray
 from tests.tools.track.runs import Repeater, cli, save
 
 
@@ -489,7 +490,7 @@ def test_two_ranks_write_what_one_writes(clips, tmp_path):
             cwd=ROOT, env=environment, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("3 of 3 videos tracked") == 1
+        assert done.stdout.count("tracked in shard") == (2 if name == "two" else 0)
     assert results(tmp_path / "two") == results(tmp_path / "one")
     rows = [(tmp_path / name / "summary.csv").read_text() for name in ("one", "two")]
     assert rows[0] == rows[1]
@@ -526,6 +527,44 @@ def test_shard_reports_its_broken_job(clips, tracker, capsys):
     assert "error: c:" in capsys.readouterr().err
     assert run(clips, "--summarize") == 1
     assert "error: c:" in capsys.readouterr().err
+
+
+def test_last_shard_to_end_writes_the_summary(clips, tracker):
+    for shard in ("1/2", "0/2"):
+        assert not (clips.parent / "out" / "summary.csv").exists()
+        assert run(clips, "--shard", shard) == 0
+    rows = csv.DictReader((clips.parent / "out" / "summary.csv").open())
+    assert [(row["name"], row["status"]) for row in rows] == [("a", "done"), ("b", "done"), ("c", "done")]
+
+
+def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatch):
+    (clips / "b.png").write_bytes(b"no mask")
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    assert run(clips) == 0  # torchrun would stop the other process
+    captured = capsys.readouterr()
+    assert "0 of 1 video tracked in shard 1/2" in captured.out
+    assert "error: b:" in captured.err
+
+
+@pytest.mark.parametrize(
+    "more", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
+)
+def test_options_that_exclude_each_other_refused(clips, tracker, capsys, more):
+    assert run(clips, *more) == 2
+    assert f"error: {more[0]}: cannot go with {more[-1]}; leave one out" in capsys.readouterr().err
+
+
+def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys):
+    write_gray(clips / "d.mp4")
+    save(clips / "d.png", 1, (48, 64))
+    assert run(clips, "--fps", "10", "--dry-run") == 0
+    rows = [line.split()[3:5] for line in capsys.readouterr().out.splitlines()[1:5]]
+    assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
+    assert rows[3][1] != "10"
+    (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
+    assert run(clips / "d.csv", "--fps", "10") == 2
+    assert "--fps: none of the videos is a folder of images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])
