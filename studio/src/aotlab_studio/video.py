@@ -23,11 +23,11 @@ class LRUCache(Generic[Cached]):
 
     Args:
         limit: largest total size of the items.
-        measure: returns the size of an item, in bytes or another unit.
+        measure: returns the size of an item, in bytes or another unit; an empty one counts as 1.
     """
 
     def __init__(self, limit: int, measure: Callable[[Cached], int]) -> None:
-        self.limit, self._measure = limit, measure
+        self.limit, self._measure = limit, lambda item: max(1, measure(item))
         self.size = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()

@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.sdk import JobRecord, write_job_record
@@ -151,6 +152,15 @@ def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     (clip, *_) = [clip for clip in batch.list_clips() if clip.name == "b"]
     assert (clip.status, clip.author) == ("accepted", "Bob")
     talk.socket.close()
+
+
+def test_refused_page_logs_no_error(served, caplog):
+    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+    talk.do("describe")
+    with pytest.raises(InvalidStatus):
+        served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Bob")
+    talk.socket.close()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_second_person_is_refused_and_released_later(batch, served):
@@ -666,6 +676,8 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
     wait_until(lambda: not batch._waiting)
     tab.reload()
     tab.wait_for_selector("#clips tr")
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=0 clips exported. Left out: one (in progress), two (in progress).")
     for name in ("one", "two"):
         tab.select_option(f"[aria-label='Status of {name}']", "accepted")
         wait_until(lambda name=name: statuses(batch)[name] == "accepted")

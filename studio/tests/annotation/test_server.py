@@ -76,7 +76,6 @@ def test_wrong_cookie_host_or_origin_rejected(served):
         f"evil.example:{port}",
         "evil.example",
         f"127.0.0.1.evil.example:{port}",
-        "127.0.0.1:1",
         f"192.168.0.1:{port}",
     ):
         assert served.get("/", Host=host).status_code == 400
@@ -207,11 +206,20 @@ def test_address_for_all_interfaces_is_reachable(session):
         ("0.0.0.0", socket.gethostname(), True), ("0.0.0.0", socket.gethostname().upper(), True),
         ("127.0.0.1", socket.gethostname(), False), ("studio.example", "studio.example", True),
         ("0.0.0.0", "192.168.0.7", True), ("0.0.0.0", "[fe80::1]", True), ("0.0.0.0", "evil.example", False),
-        ("127.0.0.1", "192.168.0.7", False),
+        ("127.0.0.1", "192.168.0.7", False), ("127.0.0.1", "[::1]", True), ("127.0.0.1", "[::1", False),
+        ("127.0.0.1", "", False),
     ],
 )  # fmt: skip
 def test_hosts_are_addresses_or_names_of_this_machine(listening, asked, ours):
-    assert GuardMiddleware(None, 8000, host=listening)._is_local_host(f"{asked}:8000") == ours
+    guard = GuardMiddleware(None, 8000, host=listening)
+    assert guard._is_local_host(f"{asked}:8000") == ours
+    assert guard._is_local_host(asked) == ours  # port 80, which browsers leave out
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.1:1"])
+def test_forwarded_port_and_port_80_are_served(served, host):
+    assert served.get("/", Host=host, Origin=f"http://{host}").status_code == 200
+    assert served.get("/", Host=host, Origin=served.address).status_code == 403
 
 
 @given(

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from aotlab import InputError
 from aotlab.sdk import JOB_RECORD, concat_images
@@ -322,7 +323,13 @@ def build_batch_app(batch: Batch) -> Starlette:
         """Let a clip's application answer."""
         name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
         page = scope["type"] == "websocket"
-        found = await run_in_threadpool(batch.enter, name, person, page=page)
+        try:
+            found = await run_in_threadpool(batch.enter, name, person, page=page)
+        except InputError:
+            if not page:
+                raise
+            await WebSocket(scope, receive, send).close(1008)  # the page then asks why
+            return
         try:
             await found.app(scope, receive, send)
         finally:
