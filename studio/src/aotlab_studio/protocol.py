@@ -176,7 +176,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """chosen one of ``models``"""
     job: JobProgress | None
     problems: list[str]
-    """as of `Document.problems`"""
+    """as of `Document.conflict`"""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):

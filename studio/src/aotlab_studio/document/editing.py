@@ -80,7 +80,7 @@ def edit_mask(
         if object_id is not None:
             require_editable(document, object_id)
         snapshot = document.snapshot
-        shown, drawn = snapshot.labels(frame), snapshot.stored_keyframe(frame)
+        shown, keyframe = snapshot.labels(frame), snapshot.keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
         after = edit(before) & ~np.isin(shown, snapshot.objects.protected)
         if object_id is None and not after.any():
@@ -88,19 +88,19 @@ def edit_mask(
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
-            if object_id in snapshot.keyframe(frame):
+            if object_id in keyframe:
                 return EditResult(object_id, {}, protected_pixels)
-        values = State()
+        values, drawn = State(), dict[str, bytes]()
         if object_id is None:
             item = _make_item(document)
             object_id = item.id
             values.objects[object_id] = item
-        others = drawn.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {each: document.masks.subtract(drawn[each], after) for each in others}
-        values.keyframes[frame] = {**masks, object_id: document.masks.put(after)}
+        others = keyframe.keys() - {object_id}  # what was only tracked of them stays so
+        masks = {each: document.masks.subtract(keyframe[each], after, drawn) for each in others}
+        values.keyframes[frame] = {**masks, object_id: document.masks.encode(after, drawn)}
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             values.layers[document.new_layer_id()] = layer
-        document.edit(title, values, frame)
+        document.edit(title, values, frame, drawn)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)
@@ -197,7 +197,7 @@ def remove_keyframe(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
-        drawn = snapshot.stored_keyframe(frame)
+        drawn = snapshot.keyframe(frame)
         kept = {each: drawn[each] for each in snapshot.objects.protected if each in drawn}
         if drawn == kept:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
@@ -284,15 +284,16 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
     with document.lock:
         for each in (object_id, into):
             require_editable(document, each, seen=False)
-        snapshot, values = document.snapshot, State(objects={object_id: None}, merged={object_id: into})
+        snapshot, drawn = document.snapshot, dict[str, bytes]()
+        values = State(objects={object_id: None}, merged={object_id: into})
         for frame in snapshot.keyframes:
-            masks = snapshot.stored_keyframe(frame)
+            masks = snapshot.keyframe(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
-                both = document.masks.put(np.isin(snapshot.labels(frame), (object_id, into)))
+                both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), drawn)
                 rest = {each: digest for each, digest in masks.items() if each != object_id}
                 values.keyframes[frame] = {**rest, into: both}
-        document.edit("merge objects", values)
+        document.edit("merge objects", values, drawn=drawn)
 
 
 def drop_results(

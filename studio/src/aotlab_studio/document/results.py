@@ -103,6 +103,7 @@ def _import_results(document: Document, job: JobRecord) -> None:
     first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
     clip = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
+    drawn = dict[str, bytes]()
     for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
         result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
@@ -110,7 +111,9 @@ def _import_results(document: Document, job: JobRecord) -> None:
     document.layers.finish(layer_id)
     for index in given.frames:
         ids = given.mask(index)
-        masks[index] = {each: document.masks.put(ids == each) for each in np.setdiff1d(ids, 0).tolist()}
+        masks[index] = {
+            each: document.masks.encode(ids == each, drawn) for each in np.setdiff1d(ids, 0).tolist()
+        }
     values = State(
         objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
         keyframes=masks,
@@ -119,4 +122,4 @@ def _import_results(document: Document, job: JobRecord) -> None:
         classes=dict(given.classes | tracked.classes),
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
-    document.edit("results of a job", document.snapshot.state.difference(values))
+    document.edit("results of a job", document.snapshot.state.difference(values), drawn=drawn)

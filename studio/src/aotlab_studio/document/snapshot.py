@@ -92,28 +92,10 @@ class Snapshot:
 
     # Masks
 
-    def stored_keyframe(self, index: int) -> dict[int, str]:
-        """Return the digests of the drawn masks of a frame by object, also of those that cannot be read."""
+    def keyframe(self, index: int) -> dict[int, str]:
+        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
         masks = self.state.keyframes.get(index) or {}
         return {key: value for key, value in masks.items() if key in self.state.objects}
-
-    def keyframe(self, index: int) -> dict[int, str]:
-        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent.
-
-        A mask that is missing or damaged counts as not drawn.
-        """
-        masks = self.stored_keyframe(index)
-        return {key: value for key, value in masks.items() if self._masks.is_readable(value)}
-
-    @cached_property
-    def damaged(self) -> list[tuple[int, int]]:
-        """Frame and object of each drawn mask that cannot be read."""
-        return [
-            (index, object_id)
-            for index in sorted(self.state.keyframes)
-            for object_id, digest in self.stored_keyframe(index).items()
-            if not self._masks.is_readable(digest)
-        ]
 
     @cached_property
     def keyframes(self) -> list[int]:
@@ -160,7 +142,7 @@ class Snapshot:
         return dict(sorted(found.items()))
 
     def labels(self, index: int) -> np.ndarray:
-        """Return the mask shown on a frame, H×W uint16 ids; raise `InputError` for a frame that does not exist."""
+        """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
         shown = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
@@ -173,10 +155,13 @@ class Snapshot:
         return np.where(drawn > 0, drawn, shown)
 
     def keyframe_labels(self, index: int) -> np.ndarray:
-        """Return the drawn masks of a frame, H×W uint16 ids."""
+        """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""
         drawn = np.zeros(self.size, np.uint16)
-        for object_id, digest in self.keyframe(index).items():
-            drawn[self._masks.read(digest)] = object_id
+        try:
+            for object_id, digest in self.keyframe(index).items():
+                drawn[self._masks.read(digest)] = object_id
+        except InputError as error:
+            raise InputError(f"frame {index}: {error}") from error
         return drawn
 
     def scores(self, index: int) -> dict[int, Score]:
@@ -270,7 +255,7 @@ class Snapshot:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off. So are those whose drawn mask cannot be read.
+        to cover them waits, runs or was cut off.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
         for object_id, owner in self.owners.items():
@@ -291,8 +276,6 @@ class Snapshot:
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
-        for index, object_id in self.damaged:
-            outdated[object_id][index] = True
         return outdated
 
     def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:

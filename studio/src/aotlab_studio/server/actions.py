@@ -45,7 +45,7 @@ def describe(session: Session) -> Description:
             models=session.choice.names,
             model=session.choice.chosen,
             job=session.job.report() if session.job is not None and session.job.alive else None,
-            problems=document.problems,
+            problems=[*filter(None, [document.conflict])],
         )
 
 

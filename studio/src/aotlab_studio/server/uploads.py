@@ -87,10 +87,11 @@ def load_upload(
             for frame, values in by_frame.items():
                 own = {key: value for key, value in values.items() if key != "name"}
                 attributes.setdefault(ids[each], {})[frame] = own
-        losses: Counter[int] = Counter()
-        masks = {each: _store_labels(document, each, found.mask(each), ids, losses) for each in found.frames}
-        edit = State(objects={**added}, keyframes={**masks}, classes={**classes}, attributes={**attributes})
-        document.edit("load masks", edit, min(found.frames))
+        losses, drawn, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str] | None]()
+        for each in found.frames:
+            masks[each] = _encode_labels(document, each, found.mask(each), ids, losses, drawn)
+        edit = State(objects={**added}, keyframes=masks, classes={**classes}, attributes={**attributes})
+        document.edit("load masks", edit, min(found.frames), drawn)
         return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
 
 
@@ -155,24 +156,29 @@ def _make_name(text: str) -> str:
     return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
-def _store_labels(
-    document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int], losses: Counter[int]
+def _encode_labels(
+    document: Document,
+    index: int,
+    labels: np.ndarray,
+    targets: Mapping[int, int],
+    losses: Counter[int],
+    drawn: dict[str, bytes],
 ) -> dict[int, str]:
     """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
 
     Locked objects stay, and hidden ones lose no pixel. An object that they only cover stays as it was. Pixels that
-    objects lose that are not in the map are added to ``losses``.
+    objects lose that are not in the map are added to ``losses``, new masks to ``drawn``.
     """
     snapshot = document.snapshot
-    shown, drawn, objects = snapshot.labels(index), snapshot.stored_keyframe(index), snapshot.objects
+    shown, masks, objects = snapshot.labels(index), snapshot.keyframe(index), snapshot.objects
     for target in {targets[each] for each in np.setdiff1d(labels, 0).tolist()}.difference(objects.locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target])
         mask &= ~np.isin(shown, [each for each in objects.protected if each != target])
         if mask.any():
-            drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
-            drawn[target] = document.masks.put(mask)
+            masks = {other: document.masks.subtract(digest, mask, drawn) for other, digest in masks.items()}
+            masks[target] = document.masks.encode(mask, drawn)
             losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
-    return drawn
+    return masks
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
