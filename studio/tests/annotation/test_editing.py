@@ -197,7 +197,7 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
         raise InputError("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(session.document, part), "put" if part == "masks" else "append", fail)
+        patch.setattr(getattr(session.document, part), "encode" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):
             editing.paint(session.document, 0, None, [(50, 10)], radius=4)
     assert session.document.snapshot.objects.ids == (1,)

@@ -1,6 +1,7 @@
 """Jobs: directions, given masks on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -173,6 +174,29 @@ def test_pause_and_stop_act_within_a_frame(folder):
     session.undo()
     assert shown(session) == [0]
     session.close()
+
+
+@pytest.mark.parametrize("loading", [True, False])
+def test_stop_before_the_first_frame_leaves_no_step(session, loading):
+    tracker, loads, loaded = TruthTracker(), threading.Event(), threading.Event()
+
+    def make_tracker():
+        loads.set()
+        loaded.wait(20)
+        return tracker
+
+    session.make_tracker = make_tracker
+    draw(session, 0, 1)
+    with nullcontext() if loading else session.runner._lock:  # its thread waits for the lock
+        job = start_job(session, 0)
+        if loading:
+            loads.wait(20)
+        session.stop()
+    loaded.set()
+    job.wait(20)
+    assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
+    assert session.document.titles == ("drawn", "tracking")
+    assert session.document.snapshot.list_outdated() == []
 
 
 def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):

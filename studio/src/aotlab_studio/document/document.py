@@ -346,7 +346,7 @@ class Document:
             return int((others & (self.snapshot.labels(result.frame) != before)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
-        """Mark a layer as complete; one that a person stopped covers what it has."""
+        """Mark a layer as complete; a stopped run counts as finished."""
         with self.lock:
             layer = self.snapshot.state.layers.get(layer_id)
             if layer is not None and layer.end is None:

@@ -98,8 +98,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """of one direction, replaced when the other one has come to this frame"""
     digest: str = ""
     """of the mask"""
-    model: str = ""
-    """name of the model"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode

@@ -66,7 +66,7 @@ class Session:
         self.document = document
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or ModelChoice()
-        self.runner = JobRunner(document, lambda: self.make_tracker(), lambda: self.choice.chosen)
+        self.runner = JobRunner(document, lambda: self.make_tracker())
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
         self._export_canceled = threading.Event()
