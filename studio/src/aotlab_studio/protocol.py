@@ -1,4 +1,4 @@
-"""Results and events sent to the page. The messages of the page are the parameters of `actions.py`.
+"""Answers and events sent to the page; the page's messages are the parameters of the actions in `server/actions.py`.
 
 A message is JSON with ``id``, ``do`` (name of an action) and the action's parameters. The server replies with an
 `Answer` or a `Failure` of this id, and sends events at any time.

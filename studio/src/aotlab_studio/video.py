@@ -74,7 +74,7 @@ Levels = str | tuple[float, float] | None
 
 
 class FrameStore(FrameSource):
-    """A video with random access. Viewing, tracking and thumbnails have separate readers: none makes another seek.
+    """A video with random access. Readers of a video file have their own positions, so that none makes another seek.
 
     Args:
         path: a video file, a folder of images or a TIFF stack; raises `InputError` as `open_frames`.
