@@ -27,7 +27,7 @@ from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
-from aotlab_studio.server.actions import run_action, strips
+from aotlab_studio.server.actions import run_action, timeline
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -185,7 +185,7 @@ def video(tmp_path):
 def project(video, tmp_path):
     """A project of it with an object that is given on frame 0."""
     document = open_document(video)
-    editing.add_object(document, "fish")
+    editing.add_object(document)
     mask = np.zeros(SIZE, bool)
     mask[4:10, 4:10] = True
     set_mask(document, 0, 1, mask)
@@ -347,7 +347,7 @@ def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
     again = open_session(folder)
     with closing(again):
         document = again.document
-        assert run_action(again, {"do": "describe"}).strips[1][4] == "G"
+        assert run_action(again, {"do": "describe"}).timeline[1][4] == "G"
         assert (document.snapshot.labels(5) == truth(5)).all()
         sentence = "frame 4: a drawn mask is missing or damaged; reset the frame, then draw it again"
         for use in (
@@ -463,7 +463,7 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert tracked.area == (truth(5) == 1).sum()
     set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
     assert document.snapshot.scores(5)[1].area == 0
-    assert strips(document)[1][5] == "a"
+    assert timeline(document)[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
 
@@ -655,8 +655,8 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.set_status("accepted", "")
-    counted, compute = [], Snapshot.owners.func
-    monkeypatch.setattr(Snapshot.owners, "func", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.newest_layers.func
+    monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
     session.document.snapshot.list_outdated()

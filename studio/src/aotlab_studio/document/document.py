@@ -255,7 +255,7 @@ class Document:
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the entries to undo and to redo, with person and time."""
         last, undone = self._undo_entry, self._redo_entry
-        return (last.describe() if last else None, undone.describe() if undone else None)
+        return (last.format_title() if last else None, undone.format_title() if undone else None)
 
     @property
     def _undo_entry(self) -> Entry | None:
@@ -357,7 +357,7 @@ class Document:
         for listener in list(self.listeners):
             listener(event)
 
-    def describe(self) -> DocumentState:
+    def describe_state(self) -> DocumentState:
         """Return what a page shows besides masks."""
         with self.lock:
             snapshot, (status, note, _) = self.snapshot, self.status
@@ -368,16 +368,16 @@ class Document:
             )  # fmt: skip
 
     def emit_state(self) -> None:
-        """Notify all listeners of what `describe` returns."""
-        self.emit(DocumentEvent(self.describe()))
+        """Notify all listeners of what `describe_state` returns."""
+        self.emit(DocumentEvent(self.describe_state()))
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            self.emit(FrameEvent(index, self.revision, self.snapshot.encode_frame(index)))
+            self.emit(FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
         if self._pages.get(entry.number) not in (None, self.actor.page):
-            step = f"the last step, {entry.describe()}"
+            step = f"the last step, {entry.format_title()}"
             raise InputError(f"{action}: {step}, was made in another window; {action} it there")
         self._append(HeadRecord(head, self.actor.name, utc_now()))
         self._notify(entry.values)

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
-from aotlab_studio.document.objects import Item, ObjectId
+from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
@@ -81,7 +81,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     on frame 3 is removed.
     """
 
-    objects: dict[ObjectId, Item | None] = {}
+    objects: dict[ObjectId, ObjectInfo | None] = {}
     keyframes: dict[Count, dict[ObjectId, Digest] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
@@ -151,7 +151,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
         """Layers that it adds."""
         return [layer for layer in self.values.layers.values() if layer is not None]
 
-    def describe(self) -> str:
+    def format_title(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
         return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
 

@@ -86,7 +86,7 @@ def _digest_mask(mask: np.ndarray) -> str:
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
-    """Note on a tracked frame."""
+    """What is stored with a tracked mask."""
 
     frame: int
     """frame number; -1 in the last row of a layer that is complete"""
@@ -110,7 +110,7 @@ class LayerResults:
         self._count = count
         self.results: dict[int, Result] = {}
         """by frame"""
-        self.coverage: dict[int, np.ndarray] = {}
+        self.presence: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
         self.masks: dict[int, tuple[int, str]] = {}
         """row id and digest of the mask of each frame"""
@@ -125,11 +125,11 @@ class LayerResults:
         if self.complete or frame >= self._count:
             return
         self.results[frame], self.masks[frame] = result, (row_id, result.digest)
-        for covered in self.coverage.values():
-            covered[frame] = 0
+        for present in self.presence.values():
+            present[frame] = 0
         for object_id in (*result.scores, *result.absent):
-            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
-            covered[frame] = 1 if object_id in result.scores else -1
+            present = self.presence.setdefault(object_id, np.zeros(self._count, np.int8))
+            present[frame] = 1 if object_id in result.scores else -1
 
 
 class LayerStore:

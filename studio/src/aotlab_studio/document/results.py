@@ -29,7 +29,7 @@ from aotlab_studio.document.folder import (
 )
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.objects import make_item
+from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
@@ -115,7 +115,9 @@ def _import_results(document: Document, job: JobRecord) -> None:
             each: document.masks.encode(ids == each, drawn) for each in np.setdiff1d(ids, 0).tolist()
         }
     values = State(
-        objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
+        objects={
+            each: make_object(each, class_name=tracked.class_names.get(each, "")) for each in object_ids
+        },
         keyframes=masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", results=digest_results(folder))},
         ranges={"clip": clip, "track": clip},

@@ -84,7 +84,7 @@ class Batch:
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        clips = [self._describe(entry) for entry in read_entries(self.folder) or ()]
+        clips = [self._describe_entry(entry) for entry in read_entries(self.folder) or ()]
         if not (self.folder / REVIEW_FILE).is_file():  # otherwise, they are ranked by what was lost
             clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
         return [msgspec.structs.replace(clip, sentences=clip.sentences[:MAX_SENTENCES]) for clip in clips]
@@ -210,7 +210,7 @@ class Batch:
 
     # Description
 
-    def _describe(self, entry: dict[str, Any]) -> Clip:
+    def _describe_entry(self, entry: dict[str, Any]) -> Clip:
         name, error = entry["name"], entry["error"]
         project, results = self._locate_project(name), digest_values(digest_results(self.folder / name))
         checks = list_sentences(entry) if entry.get("notes", {}).get("objects") else []

@@ -17,7 +17,7 @@ from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, match_regions, ord
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
-from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
+from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, ObjectInfo, make_object
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
@@ -133,16 +133,16 @@ def _match_objects(
 
 def _find_objects(
     document: Document, found: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
-) -> tuple[dict[int, int], dict[int, Item]]:
+) -> tuple[dict[int, int], dict[int, ObjectInfo]]:
     """Return the object of each id in a file, and those that are new or get a class."""
-    ids, changed = dict[int, int](), dict[int, Item]()
+    ids, changed = dict[int, int](), dict[int, ObjectInfo]()
     for each in found.objects():
         class_name, target = _make_name(found.class_names.get(each, "")), targets.get(each)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
             free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
             free = max(used) + 1 if free in used else free
-            changed[free] = item = make_item(free, _make_name(names.get(each, "")), class_name)
+            changed[free] = item = make_object(free, _make_name(names.get(each, "")), class_name)
         else:
             item = document.snapshot.objects.get(target)
             if class_name and not item.class_name:
@@ -173,7 +173,7 @@ def _encode_labels(
     shown, masks, objects = snapshot.labels(index), snapshot.keyframe(index), snapshot.objects
     for target in {targets[each] for each in np.setdiff1d(labels, 0).tolist()}.difference(objects.locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target])
-        mask &= ~np.isin(shown, [each for each in objects.protected if each != target])
+        mask &= ~np.isin(shown, [each for each in objects.locked_or_hidden if each != target])
         if mask.any():
             masks = {other: document.masks.subtract(digest, mask, drawn) for other, digest in masks.items()}
             masks[target] = document.masks.encode(mask, drawn)

@@ -16,7 +16,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import Span, list_layer_ids, plan_spans
+from aotlab_studio.document.planning import Span, list_stored_ids, plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
@@ -164,7 +164,7 @@ class TrackingJob:
         ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked)
         scores = measure_scores(ids, tracked, result.confidence, result.disagreement, signals)
-        covered = list_layer_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
+        covered = list_stored_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
         stored = Result(index, scores, absent, provisional=result.provisional)
         lost_pixels = document.add_result(self.layer_id, stored, ids)
