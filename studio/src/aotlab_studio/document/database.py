@@ -40,7 +40,7 @@ class Database:
         writable: lock the folder, and create it and the file if they are missing.
 
     Raises:
-        InputError: as `FolderLock`; or, here and in all methods, not readable or writable.
+        InputError: the folder is in use; or, here and in all methods, not readable or writable.
     """
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
@@ -72,7 +72,7 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that.
 
-        Raises `InputError` as `FolderLock.require_held`.
+        Raises `InputError` if the folder is not held any more.
         """
         assert self.folder_lock is not None
         with self._lock:

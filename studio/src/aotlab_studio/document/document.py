@@ -202,7 +202,7 @@ class Document:
     def edit(
         self, title: str, values: State, frame: int | None = None, drawn: Mapping[str, bytes] = {}
     ) -> None:
-        """Append an edit, unless it changes nothing; raise `InputError` as `Database.transaction`.
+        """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
 
         Frames have to be in `Snapshot.editable_range`.
 
@@ -238,7 +238,7 @@ class Document:
             return entry and self._move("undo", entry.parent, entry)
 
     def redo(self) -> Entry | None:
-        """Repeat the entry undone last and return it; None without one. Raises `InputError` as `undo`."""
+        """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
         with self.lock:
             entry = self._redo_entry
             return entry and self._move("redo", entry.number, entry)
@@ -267,7 +267,7 @@ class Document:
         return self.log.entries[self.log.undone[-1]] if self.log.undone else None
 
     def set_status(self, status: ClipStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated; raise `InputError` as `edit`."""
+        """Store a status for the masks that show, and the frames known to be outdated."""
         with self.lock:
             snapshot, actor = self.snapshot, self.actor
             record = StatusRecord(

@@ -63,7 +63,7 @@ def read_header(database: Database) -> Header:
 
 
 def read_video(folder: Path) -> StoredVideo:
-    """Return the video of a project; raise `InputError` as `read_header`."""
+    """Return the video of a project; raise `InputError` if its header is damaged or of another version."""
     return read_header(Database(folder)).video
 
 

@@ -199,7 +199,7 @@ decode_record = msgspec.json.Decoder(Record).decode
 
 
 class Log:
-    """Records of a document; raises `InputError` as `Database`, and for a damaged record."""
+    """Records of a document; raises `InputError` for a damaged record, and if the project cannot be read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

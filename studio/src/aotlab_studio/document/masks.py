@@ -133,7 +133,7 @@ class LayerResults:
 
 
 class LayerStore:
-    """Results of tracking by layer, loaded on demand; all methods raise `InputError` as `Database`.
+    """Results of tracking by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
 
     Args:
         size: height and width of the masks.

@@ -59,8 +59,8 @@ def open_document(
         same_video: open the project although the video's content has changed.
 
     Raises:
-        InputError: as `open_frames` and `open_folder`, the project is damaged, the video is missing, or the results
-            hold no masks.
+        InputError: the video cannot be read, the project is in use, damaged or of another video, or the results hold no
+            masks.
     """
     job = read_job(path)
     if job is None and (beside := read_job(path.parent)) is not None and path.name in beside.written:
@@ -91,7 +91,7 @@ def open_document(
 
 
 def _import_results(document: Document, job: JobRecord) -> None:
-    """Make the document what the results of a job show, in one edit; raises `InputError` as `read_annotations`.
+    """Make the document what the results of a job show, in one edit; raise `InputError` for damaged masks.
 
     Tracked frames without masks show no object.
     """

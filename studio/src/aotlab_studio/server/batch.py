@@ -7,8 +7,9 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from aotlab_studio.server.session import OutdatedError, Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
+MAX_DESCRIBED = 10_000
+"""largest number of clips whose description is kept"""
 RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
@@ -74,8 +77,6 @@ class Batch:
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
-        self._described: dict[str, tuple[object, Clip]] = {}
-        """by clip: sizes and times of its project's files, and what was read of them"""
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._waiting: set[str] = set()
         """clips that are being tracked, or going to be"""
@@ -136,7 +137,7 @@ class Batch:
 
     @contextmanager
     def use(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip, for a person who need not be the one that has it open; raises as `enter`."""
+        """Yield the session of a clip, for a person who need not be the one that has it open."""
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
@@ -146,7 +147,7 @@ class Batch:
             self.release(name)
 
     def _lock(self, name: str) -> threading.RLock:
-        """Return the lock of a clip; raises `InputError` as `_find_entry`."""
+        """Return the lock of a clip; raise `InputError` if there is no such clip."""
         if name not in self._locks:
             self._find_entry(name)
         return self._locks.setdefault(name, threading.RLock())
@@ -182,7 +183,7 @@ class Batch:
         return len(chosen)
 
     def export_all(self, outputs: list[str]) -> ExportedClips:
-        """Export all corrected or accepted clips; raises `InputError` as `export_clips`."""
+        """Export all corrected or accepted clips; raise `InputError` for an unknown output."""
         opened: dict[str, Document] = {}
         with ExitStack() as uses:
             for name in list(self._open):
@@ -226,14 +227,10 @@ class Batch:
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
-        stamp = []
-        for path in (self.folder / name / JOB_RECORD, project / PROJECT_FILE):
-            with suppress(OSError):  # removed meanwhile
-                info = path.stat()
-                stamp.append((path.name, info.st_mtime_ns, info.st_size))
-        if name in self._open or name not in self._described or self._described[name][0] != stamp:
-            self._described[name] = stamp, describe_clip(name, self._read_document(name, project))
-        return self._described[name][1]
+        if (found := self._open.get(name)) is not None:
+            return describe_clip(name, found.session.document)
+        files = self.folder / name / JOB_RECORD, project / PROJECT_FILE
+        return _describe_stored(name, project, *map(_read_stamp, files))
 
     def _read_document(self, name: str, project: Path) -> Document:
         """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
@@ -269,6 +266,20 @@ class Batch:
         found = self._open.get(name)
         job = found.session.job if found else None
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
+
+
+@lru_cache(MAX_DESCRIBED)
+def _describe_stored(name: str, project: Path, *stamps: tuple[int, int] | None) -> Clip:
+    """Return what the list shows of a project that is not open; it is read again if the stamps of its files change."""
+    return describe_clip(name, Document.read(project))
+
+
+def _read_stamp(path: Path) -> tuple[int, int] | None:
+    """Return time and size of a file; None if it is missing."""
+    try:
+        return path.stat().st_mtime_ns, path.stat().st_size
+    except OSError:
+        return None
 
 
 def describe_clip(name: str, document: Document) -> Clip:

@@ -99,7 +99,7 @@ class Session:
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
     ) -> None:
-        """Store the status of the masks as they show; raise `InputError` as `check_outdated`.
+        """Store the status of the masks as they show; raise `OutdatedError` for outdated frames unless told to proceed.
 
         Waiting may change tracked masks; an edit meanwhile raises `InputError`.
 
@@ -250,8 +250,8 @@ class Session:
             last: last frame, included; None: the video's.
 
         Raises:
-            InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
-                runs, or canceled.
+            InputError: an unknown output, no result or outdated frames in the range, a file that no export has written
+                is in the way, no such frame, another export runs, or canceled.
         """
         frames, clip = self.document.frames, self.document.snapshot.editable_range
         for index in (first, frames.count - 1 if last is None else last):

@@ -64,7 +64,7 @@ def load_upload(
 
     Raises:
         UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
-        InputError: as `read_upload`, no object, no such target, or too many.
+        InputError: a file that cannot be read, no object, no such target, or too many objects.
     """
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
@@ -188,7 +188,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         index: frame of an image.
 
     Raises:
-        InputError: as `read_annotations`, without a path; or an archive that is damaged or has no masks.
+        InputError: not a file of masks of this video, or an archive that is damaged or has no masks; without a path.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
