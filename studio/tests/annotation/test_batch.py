@@ -245,7 +245,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
-@pytest.mark.parametrize("content", [b"[{", b'[{"status": "lost"}]', b"[1]"])
+@pytest.mark.parametrize("content", [b"[{", b'[{"name": "a", "status": "lost"}]', b"[1]"])
 def test_damaged_reviews_are_named(tmp_path, content):
     (tmp_path / "review.json").write_bytes(content)
     with pytest.raises(InputError, match="not the reviews of a list"):
@@ -425,7 +425,7 @@ def test_masks_beside_videos_are_not_listed(tmp_path):
     for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [entry["name"] for entry in read_entries(tmp_path)] == ["a.mp4", "b.mp4", "c"]
+    assert [entry.name for entry in read_entries(tmp_path)] == ["a.mp4", "b.mp4", "c"]
     (tmp_path / "00001.png").touch()
     assert read_entries(tmp_path) is None  # a folder of frames
 
@@ -796,9 +796,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     write_batch_review(
         clip.parent, [{"name": "a", "status": "done", "frames": LENGTH, "video": str(video), "rate": "24"}]
     )
-    listed = [
-        (check["frame"], check["object_id"]) for check in read_entries(clip.parent)[0]["notes"]["check"]
-    ]
+    listed = [(check.frame, check.object_id) for check in read_entries(clip.parent)[0].notes.check]
     session = open_clip(clip)
     shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     session.close()

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -31,7 +30,7 @@ from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_j
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.batch import REVIEW_FILE, list_sentences, locate_video, read_entries
+from aotlab_studio.review.batch import REVIEW_FILE, ClipEntry, list_sentences, locate_video, read_entries
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
@@ -160,13 +159,13 @@ class Batch:
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]
 
-    def _find_entry(self, name: str) -> dict[str, Any]:
+    def _find_entry(self, name: str) -> ClipEntry:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        entry = next((each for each in read_entries(self.folder) or () if each["name"] == name), None)
+        entry = next((each for each in read_entries(self.folder) or () if each.name == name), None)
         if entry is None:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
-        if entry["error"] and not locate_video(self.folder, entry).exists():
-            raise InputError(f"{name}: could not be tracked ({entry['error']}), and its video is missing")
+        if entry.error and not locate_video(self.folder, entry).exists():
+            raise InputError(f"{name}: could not be tracked ({entry.error}), and its video is missing")
         return entry
 
     def _locate_project(self, name: str) -> Path:
@@ -211,11 +210,11 @@ class Batch:
 
     # Description
 
-    def _describe_entry(self, entry: dict[str, Any]) -> Clip:
-        name, error = entry["name"], entry["error"]
+    def _describe_entry(self, entry: ClipEntry) -> Clip:
+        name, error = entry.name, entry.error
         project, results = self._locate_project(name), digest_values(digest_results(self.folder / name))
-        checks = list_sentences(entry) if entry.get("notes", {}).get("objects") else []
-        clip = Clip(name, entry["frames"] or 0, entry["objects"], digest=results, sentences=checks)
+        checks = list_sentences(entry) if entry.notes.objects else []
+        clip = Clip(name, entry.frames or 0, entry.objects, digest=results, sentences=checks)
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
@@ -286,10 +285,7 @@ def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     snapshot = document.snapshot
     objects, (first, last) = snapshot.objects, snapshot.editable_range
-    checks = [
-        f"frame {check.frame}: {objects.get(check.object_id).name} {check.sentence}"
-        for check in list_checks(snapshot)
-    ]
+    checks = [check.describe(objects.get(check.object_id).name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects.ids), *document.status, digest=document.digest,
         untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
