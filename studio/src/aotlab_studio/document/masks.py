@@ -86,7 +86,7 @@ def _digest_mask(mask: np.ndarray) -> str:
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
-    """What is stored with a tracked mask."""
+    """Frame, scores and digest stored with a tracked mask."""
 
     frame: int
     """frame number; -1 in the last row of a layer that is complete"""

@@ -34,7 +34,7 @@ class ReviewedObject(Struct):
 
 
 class VideoReview(Struct, frozen=True):
-    """What a list shows of the review of a video."""
+    """Objects, frames to check and cuts in the review of a video."""
 
     objects: list[ReviewedObject] = []
     check: list[Check] = []
