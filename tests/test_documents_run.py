@@ -58,7 +58,7 @@ SKIPPED = {
     r"ffmpeg .*\| aotlab track -": "reads standard input; tests/media/test_streams.py does",
     r"aotlab annotate": "serves until it is stopped; studio/tests/annotation does",
     r"aotlab export-clips": "needs clips corrected in the page; studio/tests has them",
-    r"aotlab agreement": "needs annotations of two people; studio/tests/test_agreement.py has them",
+    r"aotlab agreement": "needs annotations of two people; tests/tools/test_agreement.py has them",
     r"(?:\w+=\S+\s+)*python -m research\.": "measures for minutes; research/tests runs it",
     r"import json\n\nimport httpx": "needs a server; studio/tests/annotation/test_server.py runs it",
     r"from aotlab_runtime import": "needs frames that a program has; runtime/tests tracks with an export",

@@ -31,6 +31,7 @@ COMMON_COMMANDS = {
 """commands shown first"""
 OTHER_COMMANDS = {
     "ensemble": "combine several sets of results by voting",
+    "agreement": "compare two annotations of a video",
     "table": "run a table of a paper",
     "vot": "track for the VOT toolkit",
     "convert-visor": "convert VISOR's polygons and frames to a data set",
@@ -38,7 +39,6 @@ OTHER_COMMANDS = {
 COMMANDS = {**COMMON_COMMANDS, **OTHER_COMMANDS}
 STUDIO_COMMANDS = {
     "annotate": "draw, track and correct masks in the browser",
-    "agreement": "compare two annotations of a video",
     "convert": "convert masks from one format to another",
     "export-clips": "write the corrected masks of a list of videos into its results",
 }

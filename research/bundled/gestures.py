@@ -151,7 +151,7 @@ class Person:
         if self.trust["click"] > 0 and not selects:
             page.choose_tool("box")
             clicks = {"positive" if positive else "negative": [_find_center(regions[0])]}
-            page.perform("suggest", "click", refine=True, **clicks)
+            page.perform("suggest", "click", separate=True, **clicks)
             if self.undo_unless_better("click", object_id, before):
                 return True
         self.draw_outline(regions, truth, drawn)

@@ -93,11 +93,6 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
 )
 @click.option("--same-video", is_flag=True, help="open a project although its video's content has changed")
 @click.option(
-    "--recover",
-    is_flag=True,
-    help="repair the damaged file of a project with its backup, and print how many edits are lost",
-)
-@click.option(
     "--host",
     default="127.0.0.1",
     help="address to listen on; 127.0.0.1: this machine only (default: 127.0.0.1)",
@@ -127,7 +122,6 @@ def main(
     checkpoints: tuple[Path, ...],
     project: Path | None,
     same_video: bool,
-    recover: bool,
     host: str,
     port: int | None,
     no_browser: bool,
@@ -139,15 +133,12 @@ def main(
     """Open the video and serve its page until Ctrl-C."""
     if len(video) != 1:
         raise UsageError(f"{' '.join(video[1:]) or 'VIDEO'}: give one video, or the results of several")
-    from aotlab_studio.document.folder import recover_project
     from aotlab_studio.review.batch import read_entries
     from aotlab_studio.server.app import Server, bind_socket, build_app
     from aotlab_studio.server.batch import Batch, build_batch_app
     from aotlab_studio.server.guard import LOCAL_HOSTS
     from aotlab_studio.tracking.models import TrackerLoader
 
-    if recover:
-        print(recover_project(Path(video[0]), project))
     loader = TrackerLoader(tracker, checkpoints)
     masks = load_segmenter(
         segmenter, plugin=segmenter_plugin, checkpoint=tracker.resolve_checkpoint(), device=tracker.device
@@ -162,8 +153,8 @@ def main(
             frames = session.document.frames
             unit = "frame" if frames.count == 1 else "frames"
             title = f"{frames.name}: {frames.count} {unit}, masks in {session.document.folder}"
-            for problem in session.document.problems:
-                print(f"warning: {problem}", file=sys.stderr)
+            if session.document.conflict:
+                print(f"warning: {session.document.conflict}", file=sys.stderr)
             session.runner.schedule()
             app = build_app(session)
         elif project is not None:

@@ -85,7 +85,7 @@ class FolderLock:
         threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 
     def name_person(self, person: str) -> None:
-        """Write who works in the folder into the lease; raise `InputError` as `require_held`."""
+        """Write who works in the folder into the lease; raise `InputError` if it is not held any more."""
         self.require_held()
         self._owner = msgspec.structs.replace(self._owner, person=person)
         write_bytes(self._lease, msgspec.json.encode(self._owner))

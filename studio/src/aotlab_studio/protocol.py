@@ -1,4 +1,4 @@
-"""Results and events sent to the page. The messages of the page are the parameters of `actions.py`.
+"""Answers and events sent to the page; the page's messages are the parameters of the actions in `server/actions.py`.
 
 A message is JSON with ``id``, ``do`` (name of an action) and the action's parameters. The server replies with an
 `Answer` or a `Failure` of this id, and sends events at any time.
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from aotlab_studio.document.log import ClipStatus, FrameRange
-from aotlab_studio.document.objects import Item
+from aotlab_studio.document.objects import ObjectInfo
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 OutdatedPolicy = Literal["ask", "wait", "proceed"]
@@ -132,13 +132,13 @@ class JobProgress(Struct, frozen=True):
 
 
 class DocumentState(Struct, frozen=True):
-    """State of a document, without its masks and their strips."""
+    """State of a document, without its masks and their timeline."""
 
     revision: int
     status: ClipStatus
     note: str
     """note on the status"""
-    objects: list[Item]
+    objects: list[ObjectInfo]
     classes: list[str]
     """names of classes, as offered"""
     history: tuple[str | None, str | None]
@@ -169,8 +169,8 @@ class Description(DocumentState, frozen=True, kw_only=True):
     rate: float
     shared: bool
     """whether changes need a name"""
-    strips: dict[int, str]
-    """by object id; characters as of `Snapshot.strips`"""
+    timeline: dict[int, str]
+    """marks of all frames by object id: a character per frame, explained in `snapshot.py`"""
     outputs: dict[str, str]
     """descriptions by name"""
     models: list[str]
@@ -178,7 +178,7 @@ class Description(DocumentState, frozen=True, kw_only=True):
     """chosen one of ``models``"""
     job: JobProgress | None
     problems: list[str]
-    """as of `Document.problems`"""
+    """as of `Document.conflict`"""
 
 
 class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
@@ -190,8 +190,8 @@ class FrameEvent(Event, frozen=True):
 
     frame: int
     revision: int
-    codes: dict[int, str]
-    """this frame's characters of the strips by object id"""
+    marks: dict[int, str]
+    """marks of this frame in the timeline by object id"""
 
 
 class DocumentEvent(Event, frozen=True):

@@ -23,11 +23,11 @@ class LRUCache(Generic[Cached]):
 
     Args:
         limit: largest total size of the items.
-        measure: returns the size of an item, in bytes or another unit.
+        measure: returns the size of an item, in bytes or another unit; an empty one counts as 1.
     """
 
     def __init__(self, limit: int, measure: Callable[[Cached], int]) -> None:
-        self.limit, self._measure = limit, measure
+        self.limit, self._measure = limit, lambda item: max(1, measure(item))
         self.size = 0
         self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()
@@ -74,10 +74,10 @@ Levels = str | tuple[float, float] | None
 
 
 class FrameStore(FrameSource):
-    """A video with random access. Viewing, tracking and thumbnails have separate readers: none makes another seek.
+    """A video with random access. Readers of a video file have their own positions, so that none makes another seek.
 
     Args:
-        path: a video file, a folder of images or a TIFF stack; raises `InputError` as `open_frames`.
+        path: a video file, a folder of images or a TIFF stack; others raise `InputError`.
         cache_bytes: memory for decoded frames and JPEGs.
         levels: as in `open_frames`.
     """
@@ -92,7 +92,6 @@ class FrameStore(FrameSource):
         self.name, self.named, self.size, self.rate = source.name, source.named, source.size, source.rate
         self.count = self.length = count
         self.variable, self.damaged = source.variable, source.damaged
-        self.corrupt_packets = source.corrupt_packets
         self.levels, self.sound = source.levels, source.sound
         self._readers: dict[str, VideoReader] = {}
         self._lock = threading.Lock()
@@ -137,7 +136,7 @@ class FrameStore(FrameSource):
         return _to_rgb(found)
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
-        """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
+        """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raise `InputError` without such a frame."""
         require_frame(index, self.count)
         width = None if width is None or width >= self.size[1] else max(16, width)
         reader = "view" if width is None else "small"
@@ -146,7 +145,7 @@ class FrameStore(FrameSource):
         )
 
     def nearest_jpeg(self, index: int) -> bytes:
-        """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""
+        """Return the JPEG of the nearest available frame, or of the key frame before it."""
         require_frame(index, self.count)
         near = range(index - MAX_NEAREST_DISTANCE, index + MAX_NEAREST_DISTANCE + 1)
         for other in sorted(near, key=lambda other: abs(other - index)):

@@ -107,7 +107,7 @@ class HeldTracker(TruthTracker):
 
     def step(self, frame, mask=None):
         while not self.permits.acquire(timeout=0.01):
-            if self.session.job._stop.is_set():
+            if self.session.job.stopping:
                 break
         return super().step(frame, mask)
 

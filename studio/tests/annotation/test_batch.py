@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from websockets.exceptions import InvalidStatus
 
 from aotlab import InputError, JobOptions, Prediction, open_frames, track, write_mask
 from aotlab.sdk import JobRecord, write_job_record
@@ -153,6 +154,15 @@ def test_status_is_stored_under_the_name_of_who_set_it(batch, served):
     talk.socket.close()
 
 
+def test_refused_page_logs_no_error(served, caplog):
+    talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
+    talk.do("describe")
+    with pytest.raises(InvalidStatus):
+        served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Bob")
+    talk.socket.close()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_second_person_is_refused_and_released_later(batch, served):
     talk = served.open(path="clip/b/socket", Cookie=f"{served.cookie}; aotlab_person=Ann")
     talk.do("describe")
@@ -235,7 +245,7 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
-@pytest.mark.parametrize("content", [b"[{", b'[{"status": "lost"}]', b"[1]"])
+@pytest.mark.parametrize("content", [b"[{", b'[{"name": "a", "status": "lost"}]', b"[1]"])
 def test_damaged_reviews_are_named(tmp_path, content):
     (tmp_path / "review.json").write_bytes(content)
     with pytest.raises(InputError, match="not the reviews of a list"):
@@ -330,7 +340,7 @@ def test_clip_without_edits_gets_the_masks_of_the_last_tracking(results, batch):
     with batch.use("a", "Ann") as session:
         document = session.document
         assert all((document.snapshot.labels(each) == np.roll(truth(each), 3, 0)).all() for each in (0, 9))
-        assert (document.edited, document.problems, document.titles) == (False, [], (None, None))
+        assert (document.edited, document.conflict, document.titles) == (False, "", (None, None))
     replace_results(results, "a", 3, range(2, 6))
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.editable_range == (2, 5)
@@ -415,7 +425,7 @@ def test_masks_beside_videos_are_not_listed(tmp_path):
     for name in ("a.mp4", "b.mp4", "a.png", "b.masks/00000.png", "c/00000.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [entry["name"] for entry in read_entries(tmp_path)] == ["a.mp4", "b.mp4", "c"]
+    assert [entry.name for entry in read_entries(tmp_path)] == ["a.mp4", "b.mp4", "c"]
     (tmp_path / "00001.png").touch()
     assert read_entries(tmp_path) is None  # a folder of frames
 
@@ -666,6 +676,8 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
     wait_until(lambda: not batch._waiting)
     tab.reload()
     tab.wait_for_selector("#clips tr")
+    tab.click("#export-clips")
+    tab.wait_for_selector("#status >> text=0 clips exported. Left out: one (in progress), two (in progress).")
     for name in ("one", "two"):
         tab.select_option(f"[aria-label='Status of {name}']", "accepted")
         wait_until(lambda name=name: statuses(batch)[name] == "accepted")
@@ -784,9 +796,7 @@ def test_list_and_page_show_the_same_checks(tmp_path):
     write_batch_review(
         clip.parent, [{"name": "a", "status": "done", "frames": LENGTH, "video": str(video), "rate": "24"}]
     )
-    listed = [
-        (check["frame"], check["object_id"]) for check in read_entries(clip.parent)[0]["notes"]["check"]
-    ]
+    listed = [(check.frame, check.object_id) for check in read_entries(clip.parent)[0].notes.check]
     session = open_clip(clip)
     shown = [(entry.frame, each) for entry in session.review() for each in entry.object_ids]
     session.close()

@@ -37,8 +37,8 @@ def test_eraser_changes_only_the_chosen_object(session):
 
 
 def test_name_follows_the_class_that_it_is(session):
-    editing.add_object(session.document, "rabbit")
-    editing.change_object(session.document, 1, class_name="rabbit")
+    editing.add_object(session.document)
+    editing.change_object(session.document, 1, name="rabbit", class_name="rabbit")
     editing.change_object(session.document, 1, class_name="hare")
     assert session.document.snapshot.objects.get(1).own_name == ""
     editing.change_object(session.document, 1, name="Bob")
@@ -114,13 +114,13 @@ def test_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)
     session.segmenter = lambda frame, prompts: everything.astype(np.uint16)
-    session.suggest(0, 1, positive=[(20, 10)], refine=True)
+    session.suggest(0, 1, positive=[(16, 10)], separate=True)
     added = (session.document.snapshot.labels(0) == 1) & (truth(0) != 1)
     rows, columns = np.nonzero(added)
     assert 0 < added.sum() < 500
-    assert np.hypot(rows - 10, columns - 20).max() < 11
+    assert np.hypot(rows - 10, columns - 16).max() < 11
     with pytest.raises(InputError, match="nothing found at the click"):
-        session.suggest(0, 1, negative=[(50, 30)], refine=True)
+        session.suggest(0, 1, negative=[(50, 30)], separate=True)
 
 
 def test_separate_prompts_away_make_a_new_object(session):
@@ -140,13 +140,13 @@ def test_scribble_changes_a_mask_along_its_line(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, np.uint16)
     session.segmenter = lambda frame, prompts: everything
-    line = [(20, 10), (30, 10), (40, 10)]
-    session.suggest(0, 1, scribble=line, refine=True)
+    line = [(12, 10), (30, 10), (40, 10)]
+    session.suggest(0, 1, scribble=line, separate=True)
     labels = session.document.snapshot.labels(0)
     assert (labels[10, 15:50] == 1).all()
     assert not labels[24:].any()
     session.segmenter = lambda frame, prompts: 0 * everything
-    session.suggest(0, 1, negative=line, refine=True)
+    session.suggest(0, 1, negative=[(20, 10), *line[1:]], separate=True)
     labels = session.document.snapshot.labels(0)
     assert not labels[10, 15:50].any()
     assert (labels[5:15, 5:9] == 1).all()
@@ -197,7 +197,7 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
         raise InputError("full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(getattr(session.document, part), "put" if part == "masks" else "append", fail)
+        patch.setattr(getattr(session.document, part), "encode" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):
             editing.paint(session.document, 0, None, [(50, 10)], radius=4)
     assert session.document.snapshot.objects.ids == (1,)
@@ -328,7 +328,7 @@ def test_prompt_takes_given_pixels_only_if_asked(session):
     found = session.suggest(0, None, (0, 0, 60, 40))
     assert found == EditResult(2, {}, int((truth(0) == 1).sum()))
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
-    session.suggest(0, 2, positive=[(20, 10)], refine=False)
+    session.suggest(0, 2, positive=[(20, 10)])
     assert ((session.document.snapshot.labels(0) == 1) == (truth(0) == 1)).all()
     assert session.suggest(0, 2, (0, 0, 60, 40), overwrite=True).losses.keys() == {1}
     assert (session.document.snapshot.labels(0) == 2).all()

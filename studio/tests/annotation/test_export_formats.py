@@ -13,7 +13,7 @@ from aotlab.sdk import TrackedFrame, find_output, list_outputs, read_annotations
 from aotlab_studio.document import editing
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.objects import make_item
+from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.server.export import draw_names, read_prediction
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, open_session, set_mask
@@ -52,7 +52,7 @@ def session(tmp_path_factory):
         scores = measure_scores(drawn(index), list(NAMES), {}, {})
         document.layers.put(layer_id, Result(index, scores), drawn(index))
     document.layers.finish(layer_id)
-    objects = {each: make_item(each, class_name=name) for each, name in NAMES.items()}
+    objects = {each: make_object(each, class_name=name) for each, name in NAMES.items()}
     layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
     document.edit("tracking", State(objects=objects, layers={layer_id: layer}))
     set_mask(document, 2, 3, drawn(2) == 3)

@@ -24,7 +24,7 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import list_layer_ids, plan_request
+from aotlab_studio.document.planning import list_stored_ids, plan_request
 from aotlab_studio.document.scores import Score
 
 COUNT, SIZE = 7, (2, 3)
@@ -354,24 +354,21 @@ class History(RuleBasedStateMachine):
         return len(set(self.model.find_sources(frame).values())) > 1
 
     @precondition(lambda self: self.model.now.locked)
-    @rule(data=st.data(), frame=frames, last=st.one_of(st.none(), frames))
-    def drop_results(self, data, frame, last) -> None:
-        chosen = data.draw(st.one_of(st.none(), st.just([self.pick(data)])))
-        self.follow(lambda _: None, lambda: editing.drop_results(self.document, frame, last, chosen))
+    @rule(frame=frames, last=st.one_of(st.none(), frames))
+    def drop_results(self, frame, last) -> None:
+        self.follow(lambda _: None, lambda: editing.drop_results(self.document, frame, last))
 
     @precondition(lambda self: self.model.now.given)
     @rule(data=st.data(), frame=frames, direction=st.sampled_from(["forward", "backward", "both"]))
     def track(self, data, frame, direction) -> None:
-        chosen = (
-            data.draw(st.one_of(st.none(), st.just([self.pick(data)]))) if self.model.now.locked else None
-        )
         first, last = sorted((data.draw(frames), data.draw(frames)))
 
         def act() -> None:
             layer = plan_request(
-                self.document.snapshot, frame, direction, min(first, frame), max(last, frame), chosen
+                self.document.snapshot, frame, direction, min(first, frame), max(last, frame)
             )
-            assert chosen is None or {self.model.now.resolve(raw) for raw in layer.objects} <= set(chosen)
+            unlocked = {each for each, locked in self.model.now.locked.items() if not locked}
+            assert {self.model.now.resolve(raw) for raw in layer.objects} == unlocked
             self.document.edit("tracking", State(layers={self.document.new_layer_id(): layer}))
 
         self.follow(lambda _: None, act)
@@ -387,9 +384,9 @@ class History(RuleBasedStateMachine):
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()
             own = [raw for raw in covered if then.resolve(raw) == raw and data.draw(st.integers(0, 3))]
             ids = [data.draw(st.sampled_from([0, *own])) for _ in PIXELS]
-            absent = frozenset(list_layer_ids(then, {raw for raw in covered if then.resolve(raw) == raw})) - {
-                *own
-            }
+            absent = frozenset(
+                list_stored_ids(then, {raw for raw in covered if then.resolve(raw) == raw})
+            ) - {*own}
             self.store(key, frame, own, ids, absent, provisional=provisional)
 
     def store(self, key, frame, own, ids, absent, *, provisional) -> None:

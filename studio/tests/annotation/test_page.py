@@ -222,11 +222,11 @@ def test_double_click_beside_the_objects_makes_one_object(page, session):
 
 
 def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
-    monkeypatch.setattr(type(session.document), "problems", ["a mask of frame 20 is damaged; draw it again"])
+    monkeypatch.setattr(type(session.document), "conflict", "the clip was tracked again")
     page.tab.reload()
-    page.status("frame 20 is damaged")
+    page.status("tracked again")
     page.drag((15, 10), (20, 12))
-    assert "frame 20 is damaged" in page.tab.inner_text("#problems")
+    assert "tracked again" in page.tab.inner_text("#problems")
 
 
 def test_escape_discards_what_was_typed(page, session):

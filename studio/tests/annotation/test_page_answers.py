@@ -188,7 +188,7 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, m
     new_page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
     new_page.settle()
     new_page.requests.clear()
-    strips, reviews = (len(wire.list_sent(action)) for action in ("strips", "review"))
+    strips, reviews = (len(wire.list_sent(action)) for action in ("timeline", "review"))
 
     def has_refreshed():
         send_job(wire)
@@ -196,7 +196,7 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, m
 
     new_page.until(has_refreshed)
     new_page.settle()
-    assert len(wire.list_sent("strips")) == strips
+    assert len(wire.list_sent("timeline")) == strips
     assert not [url for url in new_page.requests if "/frame/7?" in url]
     # in one call: a late review may replace the entry between two
     new_page.tab.evaluate("document.querySelector('#review li').scrollIntoView()")

@@ -20,14 +20,14 @@ from aotlab_studio import annotate as cli
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.folder import compute_fingerprint, locate_project, recover_project
+from aotlab_studio.document.folder import compute_fingerprint, locate_project
 from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import LayerStore, Result, encode_png
 from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
-from aotlab_studio.server.actions import run_action, strips
+from aotlab_studio.server.actions import run_action, timeline
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -35,7 +35,6 @@ from studio.tests.annotation.clips import (
     draw_folder,
     open_session,
     set_mask,
-    square,
     start_job,
     truth,
     wait_until,
@@ -102,15 +101,6 @@ def test_project_of_another_version_rejected(video, project):
         with pytest.raises(
             InputError, match=r"project.sqlite: version 7; this program reads 6; move its folder away$"
         ):
-            open_session(path)
-
-
-def test_project_of_an_earlier_version_rejected(folder):
-    project = folder.parent / "clip.aotlab"
-    project.mkdir()
-    (project / "project.json").write_text('{"version": 5}')
-    for path in (folder, project):
-        with pytest.raises(InputError, match=r"project.json: a project of an earlier version, .*; move its"):
             open_session(path)
 
 
@@ -195,7 +185,7 @@ def video(tmp_path):
 def project(video, tmp_path):
     """A project of it with an object that is given on frame 0."""
     document = open_document(video)
-    editing.add_object(document, "fish")
+    editing.add_object(document)
     mask = np.zeros(SIZE, bool)
     mask[4:10, 4:10] = True
     set_mask(document, 0, 1, mask)
@@ -254,10 +244,10 @@ def test_replaced_fields_of_the_header_are_read_or_rejected(video, project):
 def test_invalid_header_rejected(video, project, content):
     change_rows(project, "UPDATE header SET content = ?", content)
     for path in (video, project):
-        with pytest.raises(InputError, match=r"the header is damaged \(.*\); repair it with .* --recover"):
+        with pytest.raises(
+            InputError, match=r"the header is damaged \(.*\); replace it by project.sqlite.bak"
+        ):
             open_document(path)
-    recover_project(project)
-    assert look(video)
 
 
 def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
@@ -276,12 +266,12 @@ def test_damaged_record_is_named(video, project, content):
         change_rows(project, "DELETE FROM records WHERE id = 1")
     else:
         change_rows(project, "UPDATE records SET content = ? WHERE id = 1", content)
-    with pytest.raises(InputError, match=r"record 1 is damaged \(.*\); repair it with .* --recover"):
+    with pytest.raises(InputError, match=r"record 1 is damaged \(.*\); replace it by project.sqlite.bak"):
         open_document(video)
 
 
 @pytest.mark.parametrize("place", ["start", "schema", "middle", "end"])
-def test_damaged_file_is_repaired_from_its_backup(video, project, place):
+def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
         for index in range(2000):
             document.log.append(StatusRecord("open", str(index)))
@@ -289,120 +279,33 @@ def test_damaged_file_is_repaired_from_its_backup(video, project, place):
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
         file.write(b"X" * 5000)
-    with pytest.raises(InputError, match=r"project.sqlite: cannot be .*; repair it with annotate --recover"):
+    with pytest.raises(
+        InputError, match=r"project.sqlite: cannot be .*; replace it by project.sqlite.bak, or"
+    ):
         open_document(video)
-    damaged = (project / PROJECT_FILE).read_bytes()
-    assert recover_project(project).endswith(
-        "project.sqlite: repaired; 0 of 2002 edits lost; project.sqlite.damaged-1 is the old file"
-    )
-    assert (project / "project.sqlite.damaged-1").read_bytes() == damaged
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
     with closing(open_document(video)) as document:
         assert document.log.size == 2002
         assert document.snapshot.labels(0).any()
 
 
-def test_rows_beyond_damage_are_kept(video, project):
-    """The backup has the first records, the damaged file the last ones."""
-    with closing(open_document(video)) as document:
-        for index in range(1000):
-            document.log.append(StatusRecord("open", str(index)))
-    with closing(open_document(video)) as document:
-        for index in range(1000):
-            document.log.append(StatusRecord("open", str(index)))
-        document.database.folder_lock.release()  # killed: no new backup
-    content = bytearray((project / PROJECT_FILE).read_bytes())
-    start = content.index(b'"note":"200"') // 4096 * 4096  # a page of records of the backup
-    content[start : start + 4096] = bytes(4096)
-    (project / PROJECT_FILE).write_bytes(content)
-    assert not look(video)
-    assert "repaired; 0 of 2002 edits lost" in recover_project(project)
-    assert look(video)
-
-
-def test_results_of_a_damaged_file_are_tracked_again(folder):
+def test_backup_has_no_results_and_reuses_no_id(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     start_job(session, 0).wait()
+    session.document.save_version("tracked")
+    last = session.document.layers.end
     session.close()
     project = session.document.folder
-    with (project / PROJECT_FILE).open("r+b") as file:
-        file.write(b"X" * 100)
-    recover_project(project)
-    with closing(open_session(folder)) as again:
-        assert (again.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
-        assert again.document.snapshot.list_outdated() == [(1, LENGTH - 1)]
-
-
-def test_damaged_record_without_backup_loses_those_after(video, project, capsys, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.tracking.models.TrackerLoader.__call__", lambda self: None)
-    monkeypatch.setattr("aotlab_studio.server.app.Server.run_on_socket", lambda self: None)
-    with closing(open_document(video)) as document:
-        for frame in (1, 2):
-            editing.set_note(document, frame, "later")
-    damage(project, 3)
-    assert cli.main([str(project), "--recover", "--no-browser"]) == 0
-    assert "repaired; 2 of 4 edits lost; project.sqlite.damaged-1 is" in capsys.readouterr().out
-    with closing(open_document(video)) as again:
-        assert again.snapshot.notes == {}
-        assert again.snapshot.labels(0).any()
-    assert recover_project(project) == f"{project / PROJECT_FILE}: is not damaged"
-
-
-def damage(project, number, content=b"X"):
-    """Replace a record, and remove the backup."""
-    (project / BACKUP_FILE).unlink(missing_ok=True)
-    change_rows(project, "UPDATE records SET content = ? WHERE id = ?", content, number)
-
-
-HISTORY = ["a", "b", "undo", "c", "status", "d", "undo", "undo", "redo", "version", "e", "f", "undo"]
-
-
-@pytest.mark.parametrize("lost", range(len(HISTORY)))
-@pytest.mark.parametrize("closed", [True, False])
-def test_each_damaged_line_is_restored_from_the_backup(video, project, lost, closed):
-    document = open_document(video)
-    for frame, step in enumerate(HISTORY):
-        if step in ("undo", "redo"):
-            getattr(document, step)()
-        elif step == "status":
-            document.set_status("accepted", "")
-        elif step == "version":
-            document.save_version("kept")
-        else:
-            editing.set_note(document, frame % 3, step)
-        if step == "version" and not closed:
-            document.database.back_up()
-    size = document.log.size
-    (document.close if closed else document.database.folder_lock.release)()
-    document.database.close()
-    records = change_rows(project, "SELECT * FROM records")
-    number = size - len(HISTORY) + lost + 1
-    change_rows(project, "UPDATE records SET content = 'X' WHERE id = ?", number)
-    backed_up = closed or lost <= HISTORY.index("version")
-    count = 0 if backed_up else len(HISTORY) - lost
-    assert f"repaired; {count} of {size} edits lost" in recover_project(project)
-    assert change_rows(project, "SELECT * FROM records") == records[: size - count]
-    with closing(open_document(video)) as again:
-        assert again.snapshot.labels(0).any()
-
-
-def test_repairs_keep_every_damaged_file(video, project):
-    for number in (1, 2):
-        damage(project, 2, b"%d" % number)
-        recover_project(project)
-        with closing(open_document(video)) as document:
-            editing.set_note(document, 0, f"note {number}")
-    for number in (1, 2):
-        (project / f"project.sqlite.damaged-{number}").rename(project / PROJECT_FILE)
-        ((content,),) = change_rows(project, "SELECT content FROM records WHERE id = 2")
-        assert content == b"%d" % number
-
-
-def test_recovery_without_a_project_rejected(video):
-    with pytest.raises(
-        InputError, match=r"clip\.aotlab: not a project with edits; give the project to repair"
-    ):
-        recover_project(video)
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    again = open_session(folder)
+    with closing(again):
+        document = again.document
+        assert (document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
+        assert document.snapshot.list_outdated() == [(1, LENGTH - 1)]
+        start_job(again, 0).wait()
+        assert document.snapshot.list_outdated() == []
+        assert document.database.query("SELECT min(id) > ? FROM results", last) == [(1,)]
 
 
 def test_full_disk_is_named(video, project):
@@ -430,58 +333,38 @@ def test_full_disk_is_named(video, project):
         b"GIF89a",
     ],
 )
-def test_damaged_mask_is_named_and_never_shown(folder, content):
+def test_damaged_mask_is_named_and_can_be_drawn_again(folder, content):
     session = open_session(folder)
     draw(session, 0, 1, 2)
     draw(session, 4, 1, 2)
     start_job(session, 0).wait()
-    session.document.set_status("accepted", "")
-    digest, drawn = session.document.snapshot.keyframe(4)[1], truth(4) == 1
+    digest = session.document.snapshot.keyframe(4)[1]
     kept = session.document.database.read_content("masks", digest)
     session.close()
-    project = session.document.folder
-
-    def store(content):
-        change_rows(project, "DELETE FROM masks WHERE id = ?", digest)
-        if content is not None:
-            change_rows(project, "INSERT INTO masks VALUES (?, ?)", digest, content)
-
-    store(content)
-    for case in ("look", "draw it", "draw beside it", "reset"):
-        again = open_session(folder)
-        with closing(again):
-            document = again.document
-            if case == "draw it":
-                set_mask(document, 4, 1, drawn)
-                assert document.problems == []
-                assert not document.snapshot.outdated[1][4]
-                assert set(document.snapshot.keyframe(4)) == {1, 2}
-                assert document.database.read_content("masks", digest) == kept
-                again.undo()
-                again.close()
-                store(content)
-                continue
-            assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
-            assert set(document.snapshot.keyframe(4)) == {2}
-            (problem,) = run_action(again, {"do": "describe"}).problems
-            assert problem == "frame 4: the drawn mask of object 1 is missing or damaged; draw it again"
-            assert (document.status.value, document.snapshot.list_outdated()) == ("in progress", [(4, 4)])
-            with pytest.raises(InputError, match=r"export: 1 frame is outdated \(4\): .* a mask is damaged"):
-                again.export(["masks"])
-            if case == "draw beside it":
-                editing.outline(document, 4, 2, square(20, 30, 4))
-                assert len(document.problems) == 1
-                assert set(document.snapshot.stored_keyframe(4)) == {1, 2}
-            elif case == "reset":
-                editing.remove_keyframe(document, 4)
-                assert document.problems == []
-            if case != "look":
-                again.undo()
-                assert (document.snapshot.labels(4) == truth(4)).all()
-    store(kept)
-    with closing(open_session(folder)) as restored:
-        assert restored.document.problems == []
-        assert restored.document.status.value == "accepted"
+    change_rows(session.document.folder, "DELETE FROM masks WHERE id = ?", digest)
+    if content is not None:
+        change_rows(session.document.folder, "INSERT INTO masks VALUES (?, ?)", digest, content)
+    again = open_session(folder)
+    with closing(again):
+        document = again.document
+        assert run_action(again, {"do": "describe"}).timeline[1][4] == "G"
+        assert (document.snapshot.labels(5) == truth(5)).all()
+        sentence = "frame 4: a drawn mask is missing or damaged; reset the frame, then draw it again"
+        for use in (
+            lambda: document.snapshot.labels(4),
+            lambda: again.export(["masks"]),
+            lambda: again.track(0),
+            lambda: draw(again, 4, 2),
+        ):
+            with pytest.raises(InputError, match=f"^{sentence}$"):
+                use()
+        editing.remove_keyframe(document, 4)
+        assert (document.snapshot.labels(4) == truth(4)).all()  # the tracked one shows
+        draw(again, 4, 1)
+        assert document.database.read_content("masks", digest) == kept
+        again.undo()
+        again.undo()
+        assert (document.snapshot.labels(4) == truth(4)).all()
 
 
 @pytest.mark.parametrize("name", [".lock", PROJECT_FILE, JOURNAL_FILE, "export"])
@@ -580,7 +463,7 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert tracked.area == (truth(5) == 1).sum()
     set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
     assert document.snapshot.scores(5)[1].area == 0
-    assert strips(document)[1][5] == "a"
+    assert timeline(document)[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
 
@@ -688,8 +571,16 @@ def test_drawing_and_its_entry_are_stored_together(folder, statement):
         assert database.query("SELECT count(*) FROM masks") == [(1,)]
         draw(session, 3, 1)
     with closing(open_session(folder)) as again:
-        assert again.document.problems == []
         assert (again.document.snapshot.labels(3) == truth(3) * (truth(3) == 1)).all()
+
+
+def test_mask_of_a_refused_edit_is_not_stored(session):
+    draw(session, 0, 1)
+    session.document.shared = True
+    with pytest.raises(InputError, match="type your name first"):
+        draw(session, 3, 1)
+    editing.set_note(session.document.act_as(Actor("Ann")), 3, "look")
+    assert session.document.database.query("SELECT count(*) FROM masks") == [(1,)]
 
 
 WRITER = """
@@ -714,7 +605,6 @@ def test_acknowledged_strokes_survive_a_kill(folder):
             writer.kill()
             seen += [int(line) for line in writer.stdout]
         with closing(open_session(folder)) as session:
-            assert session.document.problems == []
             assert session.document.snapshot.labels(1).sum() in (seen[-1] + 1, seen[-1] + 2)
 
 
@@ -765,8 +655,8 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.set_status("accepted", "")
-    counted, compute = [], Snapshot.owners.func
-    monkeypatch.setattr(Snapshot.owners, "func", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.newest_layers.func
+    monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
     session.document.snapshot.list_outdated()

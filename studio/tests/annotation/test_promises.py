@@ -97,8 +97,8 @@ def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, short_paus
     run_action(session, box(4, 2, square(50, 2, 6)))
     settle(session)
     corrected = [labels == 2 for labels in shown(session.document)]
-    job = start_job(session, 0, object_ids=[1])
-    job.wait()
+    editing.change_object(session.document, 2, locked=True)
+    start_job(session, 0).wait()
     run_action(session, {"do": "undo"})
     assert same([labels == 2 for labels in shown(session.document)], corrected)
 

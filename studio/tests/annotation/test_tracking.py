@@ -1,6 +1,7 @@
 """Jobs: directions, given masks on the way, chosen objects, pause and stop, undo; corrections that propagate."""
 
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.planning import plan_correction
 from aotlab_studio.protocol import DocumentEvent, FrameEvent, JobEvent
-from aotlab_studio.server.actions import describe, run_action, strips
+from aotlab_studio.server.actions import describe, run_action, timeline
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -115,11 +116,10 @@ def test_old_results_of_an_absent_object_are_removed(session, direction):
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
 
 
-def test_old_results_of_locked_or_other_objects_stay(session):
+def test_old_results_of_locked_objects_stay(session):
     draw(session, 0, 1, 2)
     run(session, 0)
     editing.clear(session.document, 6, 2)
-    run(session, 6, object_ids=(1,))
     editing.change_object(session.document, 2, locked=True)
     run(session, 6)
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
@@ -135,11 +135,13 @@ def test_later_start_uses_masks_given_before(folder):
     session.close()
 
 
-def test_only_chosen_and_unlocked_objects_are_written(session):
+def test_only_unlocked_objects_are_written(session):
     draw(session, 0, 1, 2)
-    run(session, 0, object_ids=(2,))
+    editing.change_object(session.document, 1, locked=True)
+    run(session, 0)
     assert shown(session, 1) == [0]
     assert shown(session, 2) == list(range(LENGTH))
+    editing.change_object(session.document, 1, locked=False)
     editing.change_object(session.document, 2, locked=True)
     draw(session, 0, 1)
     before = session.document.snapshot.labels(5) == 2
@@ -175,6 +177,29 @@ def test_pause_and_stop_act_within_a_frame(folder):
     session.close()
 
 
+@pytest.mark.parametrize("loading", [True, False])
+def test_stop_before_the_first_frame_leaves_no_step(session, loading):
+    tracker, loads, loaded = TruthTracker(), threading.Event(), threading.Event()
+
+    def make_tracker():
+        loads.set()
+        loaded.wait(20)
+        return tracker
+
+    session.make_tracker = make_tracker
+    draw(session, 0, 1)
+    with nullcontext() if loading else session.runner._lock:  # its thread waits for the lock
+        job = start_job(session, 0)
+        if loading:
+            loads.wait(20)
+        session.stop()
+    loaded.set()
+    job.wait(20)
+    assert (job.status, tracker.calls, loads.is_set()) == ("stopped", [], loading)
+    assert session.document.titles == ("drawn", "tracking")
+    assert session.document.snapshot.list_outdated() == []
+
+
 def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
     session = open_session(folder)
     tracker = hold(session, 2)
@@ -197,7 +222,6 @@ def test_second_job_rejected_and_deletion_allowed_while_one_runs(folder):
         ((3,), "no mask to track"),
         ((99,), "has no frame 99"),
         ((0, "both", 2, 6), "does not contain frame 0"),
-        ((0, "forward", 0, None, [7]), "no such object"),
         ((0, "backward"), "no further frame"),
     ],
 )
@@ -239,8 +263,8 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
     events = []
     session.document.listeners.append(events.append)
     run(session, 0, "forward", 0, 10)
-    assert strips(session.document)[1] == "G999lllllllg"
-    assert "".join(event.codes[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
+    assert timeline(session.document)[1] == "G999lllllllg"
+    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     checks = session.review()
     assert (checks[0].frame, checks[0].sentence.partition(",")[0]) in {
         (8, "object 1 is lost"), (4, "object 1 suddenly changes size"),
@@ -262,8 +286,8 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder):
     events = []
     session.document.listeners.append(events.append)
     run(session, 11, "backward")
-    assert strips(session.document)[1] == "llllll99999G"
-    assert "".join(event.codes[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
+    assert timeline(session.document)[1] == "llllll99999G"
+    assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
     session.close()
 
 
@@ -273,12 +297,14 @@ def test_refining_click_changes_the_existing_mask(served):
     merged = truth(0) > 0
     set_mask(session.document, 0, 1, merged)
     talk = served.open()
-    answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine=True)
+    answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], separate=True)
     assert "error" not in answer
     labels = session.document.snapshot.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
     assert "give a box" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
-    assert "refine" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine="yes")["error"]
+    assert "extend" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], extend="yes")["error"]
+    both = {"positive": [[10, 10]], "negative": [[45, 30]], "separate": True}
+    assert "give either" in talk.do("suggest", frame=0, object_id=1, **both)["error"]
 
 
 def test_results_are_dropped_from_a_frame_on_in_one_step(session):
@@ -294,14 +320,14 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     assert (session.document.snapshot.labels(7) == truth(7)).all()
 
 
-def test_dropping_results_spares_other_and_locked_objects(session):
+def test_dropping_results_spares_locked_objects(session):
     draw(session, 0, 1, 2)
     run(session, 0)
-    assert editing.drop_results(session.document, 3, 4, [1]) == 2
+    editing.change_object(session.document, 2, locked=True)
+    assert editing.drop_results(session.document, 3, 4) == 2
     assert (session.document.snapshot.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
     assert set(session.document.snapshot.scores(3)) == {2}
     assert (session.document.snapshot.labels(5) == truth(5)).all()
-    editing.change_object(session.document, 2, locked=True)
     assert editing.drop_results(session.document, 0) == LENGTH - 3
     assert (session.document.snapshot.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 

@@ -7,7 +7,7 @@ import pytest
 from aotlab import InputError, open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab_studio import annotate as cli
-from aotlab_studio.video import FrameStore
+from aotlab_studio.video import FrameStore, LRUCache
 
 LENGTH = 60
 
@@ -53,6 +53,13 @@ def test_caches_never_exceed_their_limit(video):
     for index in range(LENGTH):
         store.jpeg(index)
         assert nbytes(store) <= limit
+
+
+def test_empty_items_are_evicted_too():
+    cache = LRUCache(3, len)
+    for index in range(9):
+        cache.put(index, [])
+    assert [index for index in range(9) if index in cache] == [6, 7, 8]
 
 
 def test_jpeg_shows_the_frame_and_previews_are_small(video):

@@ -13,8 +13,16 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import LayerStore
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
-from aotlab_studio.review.batch import list_sentences, rank_entries, write_batch_review
-from aotlab_studio.review.checks import find_checks
+from aotlab_studio.review.batch import (
+    ClipEntry,
+    ReviewedObject,
+    VideoReview,
+    list_sentences,
+    rank_entries,
+    read_entries,
+    write_batch_review,
+)
+from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_video
 from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
 
@@ -173,15 +181,9 @@ def test_thin_lines_ignored_and_fragments_found():
 
 def entry(name, lost=(), check=(), label="", status="check", frames=20):
     """A job's entry, with one object."""
-    objects = [
-        {"id": 1, "class_name": label, "lost_on": list(lost)},
-        {"id": 2, "class_name": "", "lost_on": []},
-    ]
-    checks = [{"frame": frame, "object_id": number, "reason": reason} for frame, number, reason in check]
-    return {
-        "name": name, "status": status, "frames": frames, "objects": 2, "error": "",
-        "notes": {"objects": objects, "check": checks}, "rate": "10",
-    }  # fmt: skip
+    objects = [ReviewedObject(1, list(lost), label), ReviewedObject(2)]
+    checks = [Check(frame, number, reason, 1.0) for frame, number, reason in check]
+    return ClipEntry(name, status, None, frames, 2, rate="10", notes=VideoReview(objects, checks))
 
 
 def test_list_names_classes_ranges_and_reasons():
@@ -200,7 +202,7 @@ def test_videos_are_sorted_by_longest_loss():
         entry("long", lost=[(0, 4), (8, 19)]),
         entry("unsure", check=[(1, 1, "unsure")]),
     ]
-    assert [each["name"] for each in rank_entries(entries)] == ["long", "short", "unsure", "fine"]
+    assert [each.name for each in rank_entries(entries)] == ["long", "short", "unsure", "fine"]
 
 
 @pytest.mark.parametrize("content", ["{", None])
@@ -218,8 +220,9 @@ def test_waiting_and_failed_videos_are_listed(tmp_path):
         {"name": "f", "status": "failed", "frames": 0, "error": "x < y"},
     ]
     write_batch_review(tmp_path, records)
-    listed = rank_entries(json.loads((tmp_path / "review.json").read_text()))
-    assert [(each["name"], each["error"]) for each in listed] == [("f", "x < y"), ("w", "")]
+    listed = json.loads((tmp_path / "review.json").read_text())
+    assert [(each["name"], each["error"]) for each in listed] == [("w", ""), ("f", "x < y")]
+    assert [(each.name, each.error) for each in read_entries(tmp_path)] == [("f", "x < y")]
 
 
 def test_thumbnail_of_a_very_wide_video_is_a_jpeg(tmp_path):

@@ -1,4 +1,4 @@
-"""The SQLite file of a project: header, log of edits, drawn masks, results of tracking; its backup and repair."""
+"""The SQLite file of a project: header, log of edits, drawn masks, results of tracking; its backup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,8 +20,8 @@ from aotlab_studio.lock import FolderLock
 PROJECT_FILE = "project.sqlite"
 BACKUP_FILE = f"{PROJECT_FILE}.bak"
 JOURNAL_FILE = f"{PROJECT_FILE}-journal"
-EARLIER_FILE = "project.json"
-"""file of projects of earlier versions"""
+DAMAGED_REMEDY = f"replace it by {BACKUP_FILE}, or repair it with the .recover command of sqlite3"
+"""remedy of a damaged file"""
 TIMEOUT = 10.0
 """seconds to wait for another program that reads or writes the file"""
 TABLES = {
@@ -41,15 +40,12 @@ class Database:
         writable: lock the folder, and create it and the file if they are missing.
 
     Raises:
-        InputError: as `FolderLock`; of an earlier version; or, here and in all methods, not readable or writable.
+        InputError: the folder is in use; or, here and in all methods, not readable or writable.
     """
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
         self.folder, self.path = folder, folder / PROJECT_FILE
         self._lock = threading.RLock()
-        if (folder / EARLIER_FILE).is_file():
-            problem = "a project of an earlier version, which this one cannot read"
-            raise InputError(f"{folder / EARLIER_FILE}: {problem}; move its folder away")
         with ExitStack() as opened:
             self.folder_lock = FolderLock(folder) if writable else None
             """held to write; None: read-only"""
@@ -76,7 +72,7 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Store what the block writes, or nothing of it if it fails; inside another block, it is part of that.
 
-        Raises `InputError` as `FolderLock.require_held`.
+        Raises `InputError` if the folder is not held any more.
         """
         assert self.folder_lock is not None
         with self._lock:
@@ -101,31 +97,21 @@ class Database:
         return rows[0][0] if rows else b""
 
     def back_up(self) -> None:
-        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself."""
+        """Copy all but the results, which can be tracked again, to `BACKUP_FILE`, a project by itself.
+
+        Ids of results continue in it, as versions name them.
+        """
         last = "SELECT max(id) FROM records"
         with suppress(sqlite3.Error), closing(_connect(self.folder / BACKUP_FILE, "ro")) as backup:
             if backup.execute(last).fetchall() == self.query(last):
                 return
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
             with closing(Database(Path(made), writable=True)) as copy, copy.transaction() as connection:
-                for table in ("header", "records", "masks"):
-                    rows = self.query(f"SELECT id, content FROM {table}")
+                for table in ("header", "records", "masks", "sqlite_sequence"):
+                    rows = self.query(f"SELECT * FROM {table}")
                     connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
             copy.path.replace(self.folder / BACKUP_FILE)
         sync_folder(self.folder)
-
-    def copy_readable(self, folder: Path) -> None:
-        """Copy all rows of a damaged project and of its backup that can be read.
-
-        If results are lost, layers are not complete any more, so that their frames without a result are outdated.
-        """
-        for name, (table, columns) in product((BACKUP_FILE, PROJECT_FILE), TABLES.items()):
-            damaged, values = list[sqlite3.Error](), ", ".join("?" * len(columns.split(",")))
-            with self.transaction() as connection:
-                rows = _read_rows(folder / name, table, damaged)
-                connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({values})", rows)
-                if damaged and table == "results":
-                    connection.execute("DELETE FROM results WHERE length(content) = 0")
 
     @contextmanager
     def _explain(self, action: str) -> Iterator[None]:
@@ -133,7 +119,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            remedy = "repair it with annotate --recover"
+            remedy = DAMAGED_REMEDY
             if isinstance(error, sqlite3.OperationalError):  # not damaged
                 remedy = "free space, or check the disk and the permissions"
             raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
@@ -144,17 +130,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     name = quote(os.fsencode(path.absolute().as_posix()))
     address = f"file:{'//' if name.startswith('/') else '///'}{name}?mode={mode}"  # also of a Windows share
     return sqlite3.connect(address, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
-
-
-def _read_rows(path: Path, table: str, damaged: list[sqlite3.Error]) -> Iterator[Any]:
-    """Yield the rows of a table that can be read, from both ends to the damage, which is added to ``damaged``."""
-    for order in ("ASC", "DESC"):
-        try:
-            with closing(_connect(path, "rw")) as source:
-                yield from source.execute(f"SELECT * FROM {table} ORDER BY rowid {order}")
-                return
-        except sqlite3.Error as error:
-            damaged.append(error)
 
 
 def _roll_back(folder: Path) -> None:

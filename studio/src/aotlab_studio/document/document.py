@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
-from aotlab_studio.document.database import Database
+from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
 from aotlab_studio.document.log import (
     EXPORTED_STATUSES,
@@ -95,12 +95,10 @@ class Document:
         """page that made each entry, of all open pages and for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
         """the last snapshot by its entry and the last result, for all views"""
-        if self.log.problem:
-            raise InputError(self.log.problem)
         for entry in self.log.entries.values():
             last = max([*entry.values.keyframes, *(layer.last for layer in entry.layers)], default=0)
             if last >= video.count:
-                problem = f"names frame {last} of {video.count}; restore the project from a backup"
+                problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
             shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
@@ -143,17 +141,6 @@ class Document:
         """Return what shows now, without what is tracked later."""
         with self.lock:
             return self.at(self.log.head, self.layers.end)
-
-    @property
-    def problems(self) -> list[str]:
-        """Sentences about newer results, and about drawn masks that cannot be read."""
-        snapshot = self.snapshot
-        masks = [
-            f"frame {index}: the drawn mask of {snapshot.objects.get(object_id).name} is missing or damaged; "
-            "draw it again"
-            for index, object_id in snapshot.damaged
-        ]
-        return [*filter(None, [self.conflict]), *masks]
 
     def close(self) -> None:
         """Back up the edits and release the project; what still reads the document goes on."""
@@ -212,22 +199,25 @@ class Document:
 
     # Edits
 
-    def edit(self, title: str, values: State, frame: int | None = None) -> None:
-        """Append an edit, unless it changes nothing; raise `InputError` as `Database.transaction`.
+    def edit(
+        self, title: str, values: State, frame: int | None = None, drawn: Mapping[str, bytes] = {}
+    ) -> None:
+        """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
 
         Frames have to be in `Snapshot.editable_range`.
+
+        Args:
+            drawn: new masks that ``values`` name, as of `MaskStore.encode`.
         """
         with self.lock:
             self._require_clip(values)
             changes = self.log.state(self.log.head).find_changes(values)
-            for index, masks in values.keyframes.items():  # also a damaged mask that is drawn again
-                if not self.masks.new.keys().isdisjoint((masks or {}).values()):
-                    changes.keyframes[index] = masks
             if changes != State():
                 number, actor = len(self.log.entries) + 1, self.actor
-                self._append(
-                    Entry(number, self.log.head, title, changes, frame, actor.message, actor.name, utc_now())
+                entry = Entry(
+                    number, self.log.head, title, changes, frame, actor.message, actor.name, utc_now()
                 )
+                self._append(entry, drawn)
                 self._notify(changes)
 
     def _require_clip(self, values: State) -> None:
@@ -250,7 +240,7 @@ class Document:
             return entry and self._move("undo", entry.parent, entry)
 
     def redo(self) -> Entry | None:
-        """Repeat the entry undone last and return it; None without one. Raises `InputError` as `undo`."""
+        """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
         with self.lock:
             entry = self._redo_entry
             return entry and self._move("redo", entry.number, entry)
@@ -267,7 +257,7 @@ class Document:
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the entries to undo and to redo, with person and time."""
         last, undone = self._undo_entry, self._redo_entry
-        return (last.describe() if last else None, undone.describe() if undone else None)
+        return (last.format_title() if last else None, undone.format_title() if undone else None)
 
     @property
     def _undo_entry(self) -> Entry | None:
@@ -279,7 +269,7 @@ class Document:
         return self.log.entries[self.log.undone[-1]] if self.log.undone else None
 
     def set_status(self, status: ClipStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
-        """Store a status for the masks that show, and the frames known to be outdated; raise `InputError` as `edit`."""
+        """Store a status for the masks that show, and the frames known to be outdated."""
         with self.lock:
             snapshot, actor = self.snapshot, self.actor
             record = StatusRecord(
@@ -358,7 +348,7 @@ class Document:
             return int((others & (self.snapshot.labels(result.frame) != before)).sum()) if others.any() else 0
 
     def finish_layer(self, layer_id: int) -> None:
-        """Mark a layer as complete; one that a person stopped covers what it has."""
+        """Mark a layer as complete; a stopped run counts as finished."""
         with self.lock:
             layer = self.snapshot.state.layers.get(layer_id)
             if layer is not None and layer.end is None:
@@ -369,7 +359,7 @@ class Document:
         for listener in list(self.listeners):
             listener(event)
 
-    def describe(self) -> DocumentState:
+    def describe_state(self) -> DocumentState:
         """Return what a page shows besides masks."""
         with self.lock:
             snapshot, (status, note, _) = self.snapshot, self.status
@@ -381,26 +371,25 @@ class Document:
             )  # fmt: skip
 
     def emit_state(self) -> None:
-        """Notify all listeners of what `describe` returns."""
-        self.emit(DocumentEvent(self.describe()))
+        """Notify all listeners of what `describe_state` returns."""
+        self.emit(DocumentEvent(self.describe_state()))
 
     def _emit_frame(self, index: int) -> None:
         if self.listeners:
-            self.emit(FrameEvent(index, self.revision, self.snapshot.encode_frame(index)))
+            self.emit(FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
         if self._pages.get(entry.number) not in (None, self.actor.page):
-            step = f"the last step, {entry.describe()}"
+            step = f"the last step, {entry.format_title()}"
             raise InputError(f"{action}: {step}, was made in another window; {action} it there")
         self._append(HeadRecord(head, self.actor.name, utc_now()))
         self._notify(entry.values)
         return entry
 
-    def _append(self, record: Record) -> None:
+    def _append(self, record: Record, drawn: Mapping[str, bytes] = {}) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
-        self.log.append(record, self.masks.new)
-        self.masks.new.clear()
+        self.log.append(record, drawn)
         if isinstance(record, Entry) and self.actor.page is not None:
             self._pages[record.number] = self.actor.page
 

@@ -16,8 +16,8 @@ from aotlab import InputError
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Count, Layer, State
-from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, Item, check_item, make_item
-from aotlab_studio.document.planning import list_layer_ids, plan_correction
+from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, ObjectInfo, check_object, make_object
+from aotlab_studio.document.planning import list_stored_ids, plan_correction
 
 MAX_POINTS = 20_000
 Coordinate = Annotated[float, Meta(ge=-1e5, le=1e5)]
@@ -45,7 +45,7 @@ class EditResult(Struct, frozen=True):
     """pixels of the prompt's mask that were left to drawn, locked or hidden objects"""
 
 
-def require_editable(document: Document, object_id: int, *, seen: bool = True) -> Item:
+def require_editable(document: Document, object_id: int, *, seen: bool = True) -> ObjectInfo:
     """Return the object; raise `InputError` for one that is unknown, locked, or (with ``seen``) hidden."""
     item = document.snapshot.objects.get(object_id)
     if item.locked:
@@ -80,27 +80,27 @@ def edit_mask(
         if object_id is not None:
             require_editable(document, object_id)
         snapshot = document.snapshot
-        shown, drawn = snapshot.labels(frame), snapshot.stored_keyframe(frame)
+        shown, keyframe = snapshot.labels(frame), snapshot.keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, snapshot.objects.protected)
+        after = edit(before) & ~np.isin(shown, snapshot.objects.locked_or_hidden)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
             if require_change:
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
-            if object_id in snapshot.keyframe(frame):
+            if object_id in keyframe:
                 return EditResult(object_id, {}, protected_pixels)
-        values = State()
+        values, drawn = State(), dict[str, bytes]()
         if object_id is None:
-            item = _make_item(document)
+            item = _make_object(document)
             object_id = item.id
             values.objects[object_id] = item
-        others = drawn.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {each: document.masks.subtract(drawn[each], after) for each in others}
-        values.keyframes[frame] = {**masks, object_id: document.masks.put(after)}
+        others = keyframe.keys() - {object_id}  # what was only tracked of them stays so
+        masks = {each: document.masks.subtract(keyframe[each], after, drawn) for each in others}
+        values.keyframes[frame] = {**masks, object_id: document.masks.encode(after, drawn)}
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             values.layers[document.new_layer_id()] = layer
-        document.edit(title, values, frame)
+        document.edit(title, values, frame, drawn)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)
@@ -123,7 +123,7 @@ def outline(
 
 
 def fill_holes(document: Document, frame: int, object_id: int) -> EditResult:
-    """Fill the holes of an object; raises `InputError` as `edit_mask`."""
+    """Fill the holes of an object; raise `InputError` without one."""
     return edit_mask(document, frame, object_id, painting.fill_holes, "fill holes", require_change=True)
 
 
@@ -139,7 +139,7 @@ def find_protected_pixels(
     with document.lock:
         snapshot = document.snapshot
         drawn = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
-        return np.isin(snapshot.labels(frame), [*drawn, *snapshot.objects.protected])
+        return np.isin(snapshot.labels(frame), [*drawn, *snapshot.objects.locked_or_hidden])
 
 
 def apply_suggestion(
@@ -187,7 +187,7 @@ def apply_suggestion(
 
 
 def clear(document: Document, frame: int, object_id: int) -> EditResult:
-    """State that the object is not on this frame; raises `InputError` as `edit_mask`."""
+    """State that the object is not on this frame."""
     return edit_mask(document, frame, object_id, np.zeros_like, "mark absent")
 
 
@@ -195,8 +195,8 @@ def remove_keyframe(document: Document, frame: int) -> None:
     """Remove the drawn masks of a frame, so that tracked masks show again. Locked and hidden objects keep theirs."""
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
-        drawn = snapshot.stored_keyframe(frame)
-        kept = {each: drawn[each] for each in snapshot.objects.protected if each in drawn}
+        drawn = snapshot.keyframe(frame)
+        kept = {each: drawn[each] for each in snapshot.objects.locked_or_hidden if each in drawn}
         if drawn == kept:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
@@ -233,10 +233,10 @@ def reassign(document: Document, frame: int, object_id: int, point: Point) -> Ed
         return edit_mask(document, frame, object_id, lambda mask: mask | piece, "reassign part")
 
 
-def add_object(document: Document, name: str | None = None) -> int:
-    """Add an object and return its id; raises `InputError` if there are too many or the name is unusable."""
+def add_object(document: Document) -> int:
+    """Add an object and return its id; raise `InputError` if there are too many."""
     with document.lock:
-        item = _make_item(document, name)
+        item = _make_object(document)
         document.edit("new object", State(objects={item.id: item}))
         return item.id
 
@@ -260,7 +260,7 @@ def change_object(
             "attributes": attributes,
         }  # fmt: skip
         given = {key: value for key, value in changes.items() if value is not None}
-        item = check_item(replace(before, **given))
+        item = check_object(replace(before, **given))
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         new = {item.class_name} - {"", *known}
@@ -282,21 +282,20 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
     with document.lock:
         for each in (object_id, into):
             require_editable(document, each, seen=False)
-        snapshot, values = document.snapshot, State(objects={object_id: None}, merged={object_id: into})
+        snapshot, drawn = document.snapshot, dict[str, bytes]()
+        values = State(objects={object_id: None}, merged={object_id: into})
         for frame in snapshot.keyframes:
-            masks = snapshot.stored_keyframe(frame)
+            masks = snapshot.keyframe(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
-                both = document.masks.put(np.isin(snapshot.labels(frame), (object_id, into)))
+                both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), drawn)
                 rest = {each: digest for each, digest in masks.items() if each != object_id}
                 values.keyframes[frame] = {**rest, into: both}
-        document.edit("merge objects", values)
+        document.edit("merge objects", values, drawn=drawn)
 
 
-def drop_results(
-    document: Document, frame: int, last: int | None = None, object_ids: list[int] | None = None
-) -> int:
-    """Remove tracked masks of objects (None: all) from ``frame`` to ``last``; return the number of changed frames.
+def drop_results(document: Document, frame: int, last: int | None = None) -> int:
+    """Remove tracked masks from ``frame`` to ``last``; return the number of changed frames.
 
     Drawn masks stay, and masks of locked objects.
     """
@@ -304,12 +303,9 @@ def drop_results(
         snapshot = document.snapshot
         objects, end = snapshot.objects, snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        chosen = objects.ids if object_ids is None else object_ids
-        removed = list_layer_ids(
-            snapshot, {objects.get(each).id for each in chosen}.difference(objects.locked)
-        )
-        owners = [owner[frame : last + 1] > 0 for each, owner in snapshot.owners.items() if each in removed]
-        count = int(np.any(owners, axis=0).sum()) if owners else 0
+        removed = list_stored_ids(snapshot, {*objects.ids}.difference(objects.locked))
+        layers = [each[frame : last + 1] for key, each in snapshot.newest_layers.items() if key in removed]
+        count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:
             layer = Layer(removed, frame, last, frame, "empty")
             document.edit("clear tracking", State(layers={document.new_layer_id(): layer}), frame)
@@ -351,7 +347,7 @@ def _edit_area(
     return edit_mask(document, frame, object_id, edit, title, require_change=True)
 
 
-def _make_item(document: Document, name: str | None = None) -> Item:
+def _make_object(document: Document) -> ObjectInfo:
     if len(document.snapshot.objects.ids) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
-    return make_item(document.new_object_id(), name)
+    return make_object(document.new_object_id())

@@ -1,12 +1,9 @@
-"""Project folder of a video: its header, its lock, the digest of the video, repair of a damaged file."""
+"""Project folder of a video: its header, its lock, the digest of the video."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import tempfile
-from contextlib import closing, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +12,9 @@ from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import JobRecord, compute_fingerprint, read_job_record
-from aotlab_studio.document.database import EARLIER_FILE, JOURNAL_FILE, PROJECT_FILE, Database
-from aotlab_studio.document.log import Count, Log, digest_values
-from aotlab_studio.files import describe_write_error
-from aotlab_studio.lock import LEASE, LOCK, FolderLock
+from aotlab_studio.document.database import DAMAGED_REMEDY, JOURNAL_FILE, PROJECT_FILE, Database
+from aotlab_studio.document.log import Count, digest_values
+from aotlab_studio.lock import LEASE, LOCK
 from aotlab_studio.video import FrameStore
 
 PROJECT_SUFFIX = ".aotlab"
@@ -60,14 +56,14 @@ def read_header(database: Database) -> Header:
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
     except Exception as error:  # damaged content causes errors of any kind
-        problem = f"the header is damaged ({str(error)[:200]}); repair it with annotate --recover"
+        problem = f"the header is damaged ({str(error)[:200]}); {DAMAGED_REMEDY}"
         raise InputError(f"{database.path}: {problem}") from error
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
     raise InputError(f"{database.path}: {problem}; move its folder away")
 
 
 def read_video(folder: Path) -> StoredVideo:
-    """Return the video of a project; raise `InputError` as `read_header`."""
+    """Return the video of a project; raise `InputError` if its header is damaged or of another version."""
     return read_header(Database(folder)).video
 
 
@@ -78,7 +74,7 @@ def locate_project(path: Path, project: Path | None = None) -> tuple[Path, Path]
     `InputError` for a project whose video is missing.
     """
     real = Path(os.path.realpath(path))
-    if not any((path / name).is_file() for name in (PROJECT_FILE, EARLIER_FILE)):
+    if not (path / PROJECT_FILE).is_file():
         return path, project or real.with_name(real.name + PROJECT_SUFFIX)
     stored = read_video(path).path
     for video in (path / stored, real.parent / Path(stored).name):
@@ -148,41 +144,3 @@ def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *,
         problem = f"made for another video ({stored.path[:200]}), whose content differs from this one's"
         remedy = f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
         raise InputError(f"{folder}: {problem}; {remedy}")
-
-
-def recover_project(path: Path, project: Path | None = None) -> str:
-    """Replace the damaged file of a project by all that can be read of it and of its backup; return what was lost.
-
-    Records of the log after one that is lost are lost too, as they depend on it. The damaged file is kept.
-
-    Arguments are as in `locate_project`. Raises `InputError` without a project, or if it is in use by another process,
-    or cannot be read or written.
-    """
-    folder = path if (path / PROJECT_FILE).is_file() else locate_project(path, project)[1]
-    file = folder / PROJECT_FILE
-    if not file.is_file():
-        raise InputError(f"{folder}: not a project with edits; give the project to repair")
-    lock = FolderLock(folder)
-    try:
-        with suppress(InputError), closing(Database(folder)) as database:
-            sound = database.query("PRAGMA integrity_check") == [("ok",)]
-            if sound and read_header(database) and not Log(database).problem:
-                return f"{file}: is not damaged"
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".recover.") as made:
-            with closing(Database(Path(made), writable=True)) as database:
-                database.copy_readable(folder)
-                size = Log(database).size
-                (copied,) = database.query("SELECT ifnull(max(id), 0) FROM records")[0]
-                with database.transaction() as connection:
-                    connection.execute("DELETE FROM records WHERE id > ?", (size,))
-            names = (f"{PROJECT_FILE}.damaged-{number}" for number in count(1))
-            kept = next(name for name in names if not os.path.lexists(folder / name))
-            for name in (PROJECT_FILE, JOURNAL_FILE):
-                with suppress(FileNotFoundError):
-                    (folder / name).rename(folder / name.replace(PROJECT_FILE, kept))
-            database.path.rename(file)
-        return f"{file}: repaired; {copied - size} of {copied} edits lost; {kept} is the old file"
-    except OSError as error:
-        raise InputError(describe_write_error(file, error)) from error
-    finally:
-        lock.release()

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from aotlab_studio.document.database import Database
-from aotlab_studio.document.objects import Item, ObjectId
+from aotlab import InputError
+from aotlab_studio.document.database import DAMAGED_REMEDY, Database
+from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
@@ -80,7 +81,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     on frame 3 is removed.
     """
 
-    objects: dict[ObjectId, Item | None] = {}
+    objects: dict[ObjectId, ObjectInfo | None] = {}
     keyframes: dict[Count, dict[ObjectId, Digest] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
     layers: dict[Count, Layer | None] = {}
@@ -150,7 +151,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
         """Layers that it adds."""
         return [layer for layer in self.values.layers.values() if layer is not None]
 
-    def describe(self) -> str:
+    def format_title(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
         return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
 
@@ -198,14 +199,12 @@ decode_record = msgspec.json.Decoder(Record).decode
 
 
 class Log:
-    """Records of a document; raises `InputError` as `Database`."""
+    """Records of a document; raises `InputError` for a damaged record, and if the project cannot be read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.size = 0
         """number of records"""
-        self.problem = ""
-        """error message of the first damaged record; only those before it are read"""
         self.entries: dict[int, Entry] = {}
         self.undone: list[int] = []
         """entries to redo, the next one last"""
@@ -229,10 +228,10 @@ class Log:
         """frames with drawn masks by entry and object"""
         self._load()
 
-    def append(self, record: Record, masks: Mapping[str, bytes] = {}) -> None:
-        """Store a record after the last one, with new masks, PNGs by digest; raise `InputError` if that fails."""
+    def append(self, record: Record, drawn: Mapping[str, bytes] = {}) -> None:
+        """Store a record after the last one, with drawn masks, PNGs by digest; raise `InputError` if that fails."""
         with self._database.transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", masks.items())
+            connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", drawn.items())
             row = self.size + 1, msgspec.json.encode(record)
             connection.execute("INSERT INTO records VALUES (?, ?)", row)
         self._apply(record)
@@ -274,11 +273,8 @@ class Log:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
             except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
-                reason, remedy = str(error)[:100], "repair it with annotate --recover"
-                self.problem = (
-                    f"{self._database.path}: record {self.size + 1} is damaged ({reason}); {remedy}"
-                )
-                return
+                problem = f"record {self.size + 1} is damaged ({str(error)[:100]}); {DAMAGED_REMEDY}"
+                raise InputError(f"{self._database.path}: {problem}") from error
 
     def _apply(self, record: Record) -> None:
         """Apply a record; raise `KeyError` for an unknown entry."""

@@ -48,49 +48,36 @@ class MaskStore:
 
     def __init__(self, database: Database, size: tuple[int, int]) -> None:
         self.size, self._database = size, database
-        self.new: dict[str, bytes] = {}
-        """PNGs to store with the next entry, by digest"""
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
-        self._readable: dict[str, bool] = {}
-        """by digest of each mask that was asked for"""
 
-    def put(self, mask: np.ndarray) -> str:
-        """Add a mask to the next entry; return its digest, an empty text for an empty mask."""
-        digest = _digest_mask(mask) if mask.any() else ""
-        if not self.is_readable(digest):
-            self.new[digest] = encode_png(mask)
-            self._cache.put(digest, mask.copy())
-            self._readable[digest] = True
+    def encode(self, mask: np.ndarray, drawn: dict[str, bytes]) -> str:
+        """Return the digest of a mask, under which its PNG is added to ``drawn``; an empty text for an empty mask."""
+        if not mask.any():
+            return ""
+        digest = _digest_mask(mask)
+        drawn[digest] = encode_png(mask)
+        self._cache.put(digest, mask.copy())
         return digest
 
-    def is_readable(self, digest: str) -> bool:
-        """Return whether a mask is neither missing nor damaged; it is read once, and after `put`."""
-        if digest not in self._readable:
-            try:
-                self._readable[digest] = self.read(digest) is not None
-            except InputError:
-                self._readable[digest] = False
-        return self._readable[digest]
+    def subtract(self, digest: str, area: np.ndarray, drawn: dict[str, bytes]) -> str:
+        """Return the digest of a mask without an area, H×W bool; as `encode` if it is another mask."""
+        mask = self.read(digest)
+        return self.encode(mask & ~area, drawn) if (mask & area).any() else digest
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""
         return self._cache.get_or_compute(digest, lambda: self._load(digest))
 
-    def subtract(self, digest: str, area: np.ndarray) -> str:
-        """Put a mask without an area, H×W bool; return its digest, the same one if it is damaged or unchanged."""
-        mask = self.read(digest) if self.is_readable(digest) else np.zeros(self.size, bool)
-        return self.put(mask & ~area) if (mask & area).any() else digest
-
     def _load(self, digest: str) -> np.ndarray:
         if not digest:
             return np.zeros(self.size, bool)
         try:
-            mask = decode_png(self.new.get(digest) or self._database.read_content("masks", digest)) > 0
+            mask = decode_png(self._database.read_content("masks", digest)) > 0
             stored = mask.shape == self.size and _digest_mask(mask) == digest
         except Exception:  # decoders raise all kinds of errors
             stored = False
         if not stored:
-            raise InputError(f"{self._database.path}: mask {digest} is missing or damaged; draw it again")
+            raise InputError("a drawn mask is missing or damaged; reset the frame, then draw it again")
         return mask
 
 
@@ -99,7 +86,7 @@ def _digest_mask(mask: np.ndarray) -> str:
 
 
 class Result(Struct, frozen=True, omit_defaults=True):
-    """Note on a tracked frame."""
+    """Frame, scores and digest stored with a tracked mask."""
 
     frame: int
     """frame number; -1 in the last row of a layer that is complete"""
@@ -111,8 +98,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     """of one direction, replaced when the other one has come to this frame"""
     digest: str = ""
     """of the mask"""
-    model: str = ""
-    """name of the model"""
 
 
 decode_result = msgspec.json.Decoder(Result).decode
@@ -125,7 +110,7 @@ class LayerResults:
         self._count = count
         self.results: dict[int, Result] = {}
         """by frame"""
-        self.coverage: dict[int, np.ndarray] = {}
+        self.presence: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
         self.masks: dict[int, tuple[int, str]] = {}
         """row id and digest of the mask of each frame"""
@@ -140,15 +125,15 @@ class LayerResults:
         if self.complete or frame >= self._count:
             return
         self.results[frame], self.masks[frame] = result, (row_id, result.digest)
-        for covered in self.coverage.values():
-            covered[frame] = 0
+        for present in self.presence.values():
+            present[frame] = 0
         for object_id in (*result.scores, *result.absent):
-            covered = self.coverage.setdefault(object_id, np.zeros(self._count, np.int8))
-            covered[frame] = 1 if object_id in result.scores else -1
+            present = self.presence.setdefault(object_id, np.zeros(self._count, np.int8))
+            present[frame] = 1 if object_id in result.scores else -1
 
 
 class LayerStore:
-    """Results of tracking by layer, loaded on demand; all methods raise `InputError` as `Database`.
+    """Results of tracking by layer, loaded on demand; all methods raise `InputError` if the project cannot be read.
 
     Args:
         size: height and width of the masks.

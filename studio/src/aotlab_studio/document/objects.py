@@ -28,8 +28,8 @@ Attributes = Annotated[dict[Text, Text], Meta(max_length=20)]
 
 
 @dataclass(frozen=True)
-class Item:
-    """One object."""
+class ObjectInfo:
+    """Id, name, class, color and attributes of an object."""
 
     id: ObjectId
     """object id in masks"""
@@ -54,13 +54,13 @@ class Item:
 class ObjectList:
     """Objects of a document, oldest first."""
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[ObjectInfo]) -> None:
         self._items = {item.id: item for item in items}
 
     def __contains__(self, object_id: object) -> bool:
         return object_id in self._items
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[ObjectInfo]:
         return iter(self._items.values())
 
     @property
@@ -74,11 +74,11 @@ class ObjectList:
         return [item.id for item in self if item.locked]
 
     @property
-    def protected(self) -> list[int]:
+    def locked_or_hidden(self) -> list[int]:
         """Ids of locked and hidden objects, which lose no pixel to another one that is drawn."""
         return [item.id for item in self if item.locked or item.hidden]
 
-    def get(self, object_id: int) -> Item:
+    def get(self, object_id: int) -> ObjectInfo:
         """Return an object; raise `InputError` for an unknown id."""
         if object_id not in self._items:
             have = ", ".join(map(str, self._items)) or "none; add one first"
@@ -86,15 +86,15 @@ class ObjectList:
         return self._items[object_id]
 
 
-def make_item(object_id: int, name: str | None = None, class_name: str = "") -> Item:
+def make_object(object_id: int, name: str | None = None, class_name: str = "") -> ObjectInfo:
     """Return a new object; raise `InputError` for an unusable name or an id above 65535."""
     if object_id > 65535:
         raise InputError(f"object {object_id}: cannot be added; ids end at 65535, each used once")
     name, color = name or class_name or f"object {object_id}", COLORS[(object_id - 1) % len(COLORS)]
-    return check_item(Item(object_id, name, color, class_name=class_name))
+    return check_object(ObjectInfo(object_id, name, color, class_name=class_name))
 
 
-def check_item(item: Item) -> Item:
+def check_object(item: ObjectInfo) -> ObjectInfo:
     """Return the object; raise `InputError` for an unusable field."""
     if not (item.name.strip() and item.name.isprintable() and len(item.name) <= NAME_LENGTH):
         raise InputError(f"name {item.name[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")

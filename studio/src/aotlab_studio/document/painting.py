@@ -75,7 +75,7 @@ def limit_to_prompt(
     return before ^ (np.isin(parts, parts[rows, columns]) & (parts > 0))
 
 
-def is_away(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[Point]) -> bool:
+def is_far_from(mask: np.ndarray, box: Sequence[float] | None, points: Sequence[Point]) -> bool:
     """Return whether a box has less than half of a mask inside, or all points are far from it; False without a mask.
 
     The mask is H×W bool, the box x, y, width, height; points are clicks, or the ends of a scribble.

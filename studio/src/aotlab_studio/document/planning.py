@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -43,16 +42,14 @@ def plan_request(
     direction: Direction = "forward",
     first: int = 0,
     last: int | None = None,
-    object_ids: Sequence[int] | None = None,
 ) -> Layer:
-    """Return the layer of a person's request; raise `InputError` for frames or objects that it cannot be for.
+    """Return the layer of a person's request for all unlocked objects; raise `InputError` for unusable frames.
 
     Args:
         start: frame whose masks are the reference.
         direction: ``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between
             keyframes.
         last: last frame; None: the last editable one.
-        object_ids: objects to write; None: all that are not locked.
     """
     last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
@@ -60,8 +57,7 @@ def plan_request(
     first, objects = max(first, snapshot.editable_range[0]), snapshot.objects
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not contain frame {start}, where tracking starts")
-    wanted = objects.ids if object_ids is None else object_ids
-    chosen = {objects.get(object_id).id for object_id in wanted}.difference(objects.locked)
+    chosen = {*objects.ids}.difference(objects.locked)
     references = _list_references(snapshot, first, last, start)
     if direction == "forward":
         references = [index for index in references if index >= start]
@@ -73,7 +69,7 @@ def plan_request(
         raise InputError(f"frame {start}: no mask to track; draw an object on it first")
     if first > last or (direction == "both" and first == last):
         raise InputError(f"frame {start}: no further frame in this direction; go to another frame")
-    return Layer(list_layer_ids(snapshot, chosen), first, last, references[0], direction)
+    return Layer(list_stored_ids(snapshot, chosen), first, last, references[0], direction)
 
 
 def plan_correction(
@@ -88,11 +84,11 @@ def plan_correction(
         frame: of the keyframe.
         removed: frame of a keyframe that is being removed.
     """
-    own_ids = set(list_layer_ids(snapshot, {object_id}))
+    own_ids = set(list_stored_ids(snapshot, {object_id}))
     has_result, has_own_result = np.zeros((2, snapshot.count), bool)
-    for stored_id, owner in snapshot.owners.items():
-        has_result |= owner > 0
-        has_own_result |= (owner > 0) & (stored_id in own_ids)
+    for stored_id, newest in snapshot.newest_layers.items():
+        has_result |= newest > 0
+        has_own_result |= (newest > 0) & (stored_id in own_ids)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
         layer = snapshot.state.layer(layer_id)
         has_result[layer.first : layer.last + 1] = True
@@ -114,8 +110,8 @@ def plan_correction(
     return Layer(sorted(own_ids), first, last, frame, "correction", before if between else None)
 
 
-def list_layer_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
-    """Return the ids in layers that mean these objects."""
+def list_stored_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
+    """Return the ids under which layers store objects: their own, and those of objects merged into them."""
     return sorted(
         {*object_ids, *(each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)}
     )

@@ -29,7 +29,7 @@ from aotlab_studio.document.folder import (
 )
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.objects import make_item
+from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.review.output import ReviewFile, read_scores
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
@@ -59,8 +59,8 @@ def open_document(
         same_video: open the project although the video's content has changed.
 
     Raises:
-        InputError: as `open_frames` and `open_folder`, the project is damaged, the video is missing, or the results
-            hold no masks.
+        InputError: the video cannot be read, the project is in use, damaged or of another video, or the results hold no
+            masks.
     """
     job = read_job(path)
     if job is None and (beside := read_job(path.parent)) is not None and path.name in beside.written:
@@ -91,7 +91,7 @@ def open_document(
 
 
 def _import_results(document: Document, job: JobRecord) -> None:
-    """Make the document what the results of a job show, in one edit; raises `InputError` as `read_annotations`.
+    """Make the document what the results of a job show, in one edit; raise `InputError` for damaged masks.
 
     Tracked frames without masks show no object.
     """
@@ -103,6 +103,7 @@ def _import_results(document: Document, job: JobRecord) -> None:
     first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
     clip = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
+    drawn = dict[str, bytes]()
     for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
         result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
@@ -110,13 +111,17 @@ def _import_results(document: Document, job: JobRecord) -> None:
     document.layers.finish(layer_id)
     for index in given.frames:
         ids = given.mask(index)
-        masks[index] = {each: document.masks.put(ids == each) for each in np.setdiff1d(ids, 0).tolist()}
+        masks[index] = {
+            each: document.masks.encode(ids == each, drawn) for each in np.setdiff1d(ids, 0).tolist()
+        }
     values = State(
-        objects={each: make_item(each, class_name=tracked.class_names.get(each, "")) for each in object_ids},
+        objects={
+            each: make_object(each, class_name=tracked.class_names.get(each, "")) for each in object_ids
+        },
         keyframes=masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", results=digest_results(folder))},
         ranges={"clip": clip, "track": clip},
         classes=dict(given.classes | tracked.classes),
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
-    document.edit("results of a job", document.snapshot.state.difference(values))
+    document.edit("results of a job", document.snapshot.state.difference(values), drawn=drawn)

@@ -23,7 +23,7 @@ from aotlab_studio.document.scores import Score, find_lost, measure_scores, merg
 from aotlab_studio.video import require_frame
 
 UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
-"""characters of a strip of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
+"""marks of the timeline; ``0`` to ``9``: tracked with this tenth of confidence"""
 
 
 class Snapshot:
@@ -45,7 +45,7 @@ class Snapshot:
         self.layers = layers
         self._log, self._masks = log, masks
         self._patterns: dict[object, list[tuple[dict[int, Result], str]]] = {}
-        """results and ids in layers that show on frames with the same owners and drawn objects"""
+        """results and ids in layers that show on frames with the same newest layers and drawn objects"""
 
     @cached_property
     def objects(self) -> ObjectList:
@@ -92,28 +92,10 @@ class Snapshot:
 
     # Masks
 
-    def stored_keyframe(self, index: int) -> dict[int, str]:
-        """Return the digests of the drawn masks of a frame by object, also of those that cannot be read."""
+    def keyframe(self, index: int) -> dict[int, str]:
+        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
         masks = self.state.keyframes.get(index) or {}
         return {key: value for key, value in masks.items() if key in self.state.objects}
-
-    def keyframe(self, index: int) -> dict[int, str]:
-        """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent.
-
-        A mask that is missing or damaged counts as not drawn.
-        """
-        masks = self.stored_keyframe(index)
-        return {key: value for key, value in masks.items() if self._masks.is_readable(value)}
-
-    @cached_property
-    def damaged(self) -> list[tuple[int, int]]:
-        """Frame and object of each drawn mask that cannot be read."""
-        return [
-            (index, object_id)
-            for index in sorted(self.state.keyframes)
-            for object_id, digest in self.stored_keyframe(index).items()
-            if not self._masks.is_readable(digest)
-        ]
 
     @cached_property
     def keyframes(self) -> list[int]:
@@ -121,25 +103,27 @@ class Snapshot:
         return [index for index in sorted(self.state.keyframes) if self.keyframe(index)]
 
     @cached_property
-    def owners(self) -> dict[int, np.ndarray]:
+    def newest_layers(self) -> dict[int, np.ndarray]:
         """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
-        owners: dict[int, np.ndarray] = {}
+        found: dict[int, np.ndarray] = {}
         for layer_id in sorted(self.state.layers):
             layer = self.state.layer(layer_id)
             frames = slice(layer.first, layer.last + 1)
-            coverage = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
+            presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
-                coverage = dict(self.open_layer(layer_id).coverage)
-            for object_id, covered in coverage.items():
-                owner = owners.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
-                np.copyto(owner, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
-        return {object_id: owner for object_id, owner in owners.items() if self.resolve(object_id)}
+                presence = dict(self.open_layer(layer_id).presence)
+            for object_id, covered in presence.items():
+                newest = found.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
+                np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
+        return {object_id: newest for object_id, newest in found.items() if self.resolve(object_id)}
 
     @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
-        owners = self.owners.values()
-        return np.flatnonzero(np.any([owner > 0 for owner in owners], axis=0)).tolist() if owners else []
+        tracked = np.any(
+            [np.zeros(self.count, bool), *(each > 0 for each in self.newest_layers.values())], axis=0
+        )
+        return np.flatnonzero(tracked).tolist()
 
     @cached_property
     def annotated_frames(self) -> list[int]:
@@ -147,20 +131,21 @@ class Snapshot:
         return sorted({*self.keyframes, *self.tracked_frames})
 
     @cached_property
-    def _owner_lists(self) -> list[tuple[int, int, list[int]]]:
-        """`owners` as lists, which are read faster: id in layers, object, owner of each frame."""
-        return [(each, self.resolve(each), owner.tolist()) for each, owner in sorted(self.owners.items())]
+    def _newest_lists(self) -> list[tuple[int, int, list[int]]]:
+        """`newest_layers` as lists, which are read faster: id in layers, object, layer of each frame."""
+        layers = sorted(self.newest_layers.items())
+        return [(each, self.resolve(each), newest.tolist()) for each, newest in layers]
 
     def find_layers(self, index: int) -> dict[int, list[int]]:
         """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
         drawn, found = self.keyframe(index), dict[int, list[int]]()
-        for object_id, target, owner in self._owner_lists:
-            if owner[index] > 0 and target not in drawn:
-                found.setdefault(owner[index], []).append(object_id)
+        for object_id, target, newest in self._newest_lists:
+            if newest[index] > 0 and target not in drawn:
+                found.setdefault(newest[index], []).append(object_id)
         return dict(sorted(found.items()))
 
     def labels(self, index: int) -> np.ndarray:
-        """Return the mask shown on a frame, H×W uint16 ids; raise `InputError` for a frame that does not exist."""
+        """Return the ids shown on a frame, H×W uint16; raise `InputError` without the frame or for a damaged mask."""
         require_frame(index, self.count)
         shown = np.zeros(self.size, np.uint16)
         for layer_id, object_ids in self.find_layers(index).items():
@@ -173,10 +158,13 @@ class Snapshot:
         return np.where(drawn > 0, drawn, shown)
 
     def keyframe_labels(self, index: int) -> np.ndarray:
-        """Return the drawn masks of a frame, H×W uint16 ids."""
+        """Return the drawn masks of a frame, H×W uint16 ids; raise `InputError` for a damaged one."""
         drawn = np.zeros(self.size, np.uint16)
-        for object_id, digest in self.keyframe(index).items():
-            drawn[self._masks.read(digest)] = object_id
+        try:
+            for object_id, digest in self.keyframe(index).items():
+                drawn[self._masks.read(digest)] = object_id
+        except InputError as error:
+            raise InputError(f"frame {index}: {error}") from error
         return drawn
 
     def scores(self, index: int) -> dict[int, Score]:
@@ -192,7 +180,7 @@ class Snapshot:
         found = merge_scores(tracked, self.resolve)
         if not drawn and len(layers) < 2:
             return found
-        content = self._describe(index), *found.items()
+        content = self._describe_frame(index), *found.items()
         return self.layers.scores.get_or_compute(content, lambda: self._measure_scores(index, found, drawn))
 
     def _measure_scores(
@@ -216,7 +204,7 @@ class Snapshot:
     @cached_property
     def digest(self) -> str:
         """Digest of what shows: equal digests mean equal masks."""
-        return digest_values(*map(self._describe, self.annotated_frames))
+        return digest_values(*map(self._describe_frame, self.annotated_frames))
 
     @cached_property
     def objects_digest(self) -> str:
@@ -228,12 +216,12 @@ class Snapshot:
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
-        return digest_values(self._describe(index))
+        return digest_values(self._describe_frame(index))
 
-    def _describe(self, index: int) -> str:
+    def _describe_frame(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
         drawn = self.keyframe(index)
-        pattern = tuple(owner[index] for *_, owner in self._owner_lists), tuple(drawn)
+        pattern = tuple(newest[index] for *_, newest in self._newest_lists), tuple(drawn)
         if pattern not in self._patterns:
             self._patterns[pattern] = [
                 (self.open_layer(layer_id).results, repr([(each, self.resolve(each)) for each in object_ids]))
@@ -270,13 +258,13 @@ class Snapshot:
         """Outdated frames of each object, N bool.
 
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
-        to cover them waits, runs or was cut off. So are those whose drawn mask cannot be read.
+        to cover them waits, runs or was cut off.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
-        for object_id, owner in self.owners.items():
+        for object_id, newest in self.newest_layers.items():
             target = outdated[self.resolve(object_id)]
-            for layer_id in set(owner[owner > 0].tolist()):
-                shown = np.flatnonzero(owner == layer_id)
+            for layer_id in set(newest[newest > 0].tolist()):
+                shown = np.flatnonzero(newest == layer_id)
                 changed = self._find_changed(layer_id, object_id, int(shown[0]), int(shown[-1]))
                 target[shown] |= changed[shown - shown[0]]
         for layer_id in self.pending:
@@ -291,8 +279,6 @@ class Snapshot:
         for index in self.keyframes:
             for object_id in self.keyframe(index):
                 outdated[object_id][index] = False
-        for index, object_id in self.damaged:
-            outdated[object_id][index] = True
         return outdated
 
     def list_outdated(self, first: int = 0, last: int | None = None) -> list[FrameRange]:
@@ -326,31 +312,31 @@ class Snapshot:
     # Timeline
 
     @property
-    def strips(self) -> dict[int, str]:
-        """Strip of each object; unseen on `LostObjects.FRAMES` or more annotated frames in a row, it is lost."""
+    def timeline(self) -> dict[int, str]:
+        """Marks of each object on all frames; unseen on `LostObjects.FRAMES` annotated frames in a row, it is lost."""
         rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects.ids}
-        for index, codes in self._encode(self.annotated_frames).items():
-            for object_id, code in codes.items():
-                rows[object_id][index] = code
+        for index, marks in self._mark_frames(self.annotated_frames).items():
+            for object_id, mark in marks.items():
+                rows[object_id][index] = mark
         return {object_id: "".join(row) for object_id, row in rows.items()}
 
-    def encode_frame(self, index: int) -> dict[int, str]:
-        """Return the character of each object on one frame."""
+    def mark_frame(self, index: int) -> dict[int, str]:
+        """Return the mark of each object on one frame."""
         place, reach = bisect_left(self.annotated_frames, index), LostObjects.FRAMES
         near = self.annotated_frames[max(0, place + 1 - reach) : place + reach]
-        return self._encode(near).get(index, dict.fromkeys(self.objects.ids, UNKNOWN))
+        return self._mark_frames(near).get(index, dict.fromkeys(self.objects.ids, UNKNOWN))
 
-    def _encode(self, frames: Sequence[int]) -> dict[int, dict[int, str]]:
-        """Return the characters of all objects on annotated frames in a row, whichever way they were tracked."""
+    def _mark_frames(self, frames: Sequence[int]) -> dict[int, dict[int, str]]:
+        """Return the marks of all objects on annotated frames in a row, in either direction of tracking."""
         rows: dict[int, dict[int, str]] = {}
         seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects.ids}
         for index in frames:
-            codes = rows[index] = dict.fromkeys(self.objects.ids, UNKNOWN)
+            marks = rows[index] = dict.fromkeys(self.objects.ids, UNKNOWN)
             scores, drawn = self.scores(index), self.keyframe(index)
             for object_id, score in scores.items():
-                codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
-            codes |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}
-            for each in codes:
+                marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
+            marks |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}
+            for each in marks:
                 seen[each][index] = each in drawn or each not in scores or scores[each].visible
         for object_id, own in seen.items():
             for index in chain.from_iterable(find_lost(own)):

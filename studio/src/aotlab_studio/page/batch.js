@@ -109,8 +109,10 @@ class BatchPage {
     const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (element('export-form').querySelectorAll('input:checked'));
     const answer = await this.post('export', [...boxes].map((box) => box.name));
     if (!answer) return;
-    const { names, problems } = await answer.json();
-    showStatus([`${countText(names.length, 'clip')} exported.`, ...problems].join(' '), problems.length > 0);
+    const { names, problems, left_out: leftOut } = await answer.json();
+    const sentences = [`${countText(names.length, 'clip')} exported.`, ...problems];
+    if (leftOut.length) sentences.push(`Left out: ${leftOut.join(', ')}.`);
+    showStatus(sentences.join(' '), problems.length > 0);
   }
 
   /**

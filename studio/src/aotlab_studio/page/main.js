@@ -18,7 +18,7 @@ import { Toolbox } from './tools.js';
 import { Review, Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
-/** @typedef {import('./protocol.js').Item} Item */
+/** @typedef {import('./protocol.js').ObjectInfo} Item */
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./protocol.js').Event} Event */
 
@@ -98,7 +98,7 @@ export class App {
     const place = (first && loadSettings().places?.[state.project]) || {};
     if (place.object_id) this.selection = { id: place.object_id };
     this.clip.show(state);
-    this.timeline.setStrips(state.strips);
+    this.timeline.setStrips(state.timeline);
     this.showDocument(state);
     if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
     this.tracking.setJob(state.job?.background ? null : state.job);
@@ -307,9 +307,9 @@ export class App {
 function eventHandlers(app) {
   const { frames, playback, review, timeline, tracking } = app;
   return {
-    frame: ({ frame, codes, revision }) => {
+    frame: ({ frame, marks, revision }) => {
       frames.revisions.set(frame, revision);
-      timeline.setCodes(frame, codes);
+      timeline.setCodes(frame, marks);
       if (frame === playback.target.frame) playback.refresh(revision);
       review.refreshFrame(frame);
     },

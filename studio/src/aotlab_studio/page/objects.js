@@ -6,7 +6,7 @@ import { TextField } from './fields.js';
 import { describeRow } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
-/** @typedef {import('./protocol.js').Item} Item */
+/** @typedef {import('./protocol.js').ObjectInfo} Item */
 
 /** Buttons of a row, with their icons: off, on. */
 const SWITCHES = /** @type {const} */ ([

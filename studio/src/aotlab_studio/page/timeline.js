@@ -6,7 +6,7 @@
 import { countText, drawOncePerRefresh, element, elements, readNumber, watchSize, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
-/** @typedef {import('./protocol.js').Item} Item */
+/** @typedef {import('./protocol.js').ObjectInfo} Item */
 
 const ROW_HEIGHT = 14;
 const RULER_HEIGHT = 22;

@@ -200,7 +200,7 @@ export class Review {
     const { strips } = this.stale;
     this.stale = { checks: false, strips: false };
     const start = performance.now();
-    if (strips) timeline.setStrips((await connection.call('strips', {})).result);
+    if (strips) timeline.setStrips((await connection.call('timeline', {})).result);
     const entries = (await connection.call('review', {})).result;
     this.nextLive = performance.now() + Math.max(LIVE_PAUSE.least, LIVE_PAUSE.factor * (performance.now() - start));
     const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));

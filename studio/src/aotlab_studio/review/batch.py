@@ -6,18 +6,58 @@ import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
+
+import msgspec
+from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.files import write_bytes
-from aotlab_studio.review.checks import REASONS
+from aotlab_studio.review.checks import Check
 
 REVIEW_FILE = "review.json"
-STATUSES = ("failed", "check", "done", "waiting")
+EntryStatus = Literal["failed", "check", "done", "waiting"]
+STATUSES = get_args(EntryStatus)
 """order of statuses in the list, most urgent first"""
+
+
+class ReviewedObject(Struct):
+    """An object in the review of a video."""
+
+    id: int
+    lost_on: list[tuple[int, int]] = []
+    """first and last frame of each range on which it is lost"""
+    class_name: str | None = None
+
+
+class VideoReview(Struct, frozen=True):
+    """Objects, frames to check and cuts in the review of a video."""
+
+    objects: list[ReviewedObject] = []
+    check: list[Check] = []
+    """frames to check, worst first"""
+    cuts: list[int] = []
+    """first frame after each cut"""
+
+
+class ClipEntry(Struct):
+    """A video in a list: an entry of the review of a batch, or a video in a folder."""
+
+    name: str
+    status: EntryStatus
+    video: str | None = None
+    frames: int | None = None
+    """None: unknown"""
+    objects: int = 0
+    """number of objects"""
+    error: str = ""
+    """error message if it could not be tracked"""
+    rate: str = "25"
+    """frames per second, a fraction"""
+    notes: VideoReview = VideoReview()
 
 
 def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -60,7 +100,7 @@ def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_entries(folder: Path) -> list[dict[str, Any]] | None:
+def read_entries(folder: Path) -> list[ClipEntry] | None:
     """Return the reviews of a batch, the most urgent first, or the videos of a folder; None for any other path.
 
     Raises:
@@ -70,52 +110,47 @@ def read_entries(folder: Path) -> list[dict[str, Any]] | None:
     try:
         reviews = json.loads(path.read_bytes()) if path.exists() else None
         if isinstance(reviews, list):  # the review of a single video is an object
-            return rank_entries([entry for entry in reviews if entry["status"] != "waiting"])
-    except (OSError, TypeError, ValueError, KeyError, RecursionError) as error:
+            entries = msgspec.convert(reviews, list[ClipEntry])
+            return rank_entries([entry for entry in entries if entry.status != "waiting"])
+    except (OSError, ValueError, RecursionError) as error:
         remedy = "write it again with aotlab track --summarize"
         raise InputError(f"{path}: not the reviews of a list ({error}); {remedy}") from error
-    return [
-        {"name": path.name, "video": str(path), "frames": None, "objects": 0, "error": "", "rate": "25"}
-        for path in _list_videos(folder)
-    ] or None
+    return [ClipEntry(path.name, "done", str(path)) for path in _list_videos(folder)] or None
 
 
-def rank_entries(entries: Sequence[Mapping[str, Any]]) -> list[Any]:
+def rank_entries(entries: Sequence[ClipEntry]) -> list[ClipEntry]:
     """Return the entries of ``review.json``: by status, then by the largest share of frames without an object."""
 
-    def measure_loss(entry: Mapping[str, Any]) -> float:
-        lost = [sum(end - start + 1 for start, end in item["lost_on"]) for item in entry["notes"]["objects"]]
-        return max(lost, default=0) / max(1, entry["frames"] or 0)
+    def measure_loss(entry: ClipEntry) -> float:
+        lost = [sum(end - start + 1 for start, end in item.lost_on) for item in entry.notes.objects]
+        return max(lost, default=0) / max(1, entry.frames or 0)
 
-    return sorted(entries, key=lambda entry: (STATUSES.index(entry["status"]), -measure_loss(entry)))
+    return sorted(entries, key=lambda entry: (STATUSES.index(entry.status), -measure_loss(entry)))
 
 
-def locate_video(folder: Path, entry: Mapping[str, Any]) -> Path:
+def locate_video(folder: Path, entry: ClipEntry) -> Path:
     """Return the video of an entry, also after the results in the folder were moved together with it, or beside it."""
-    job = read_job(folder / entry["name"])
-    return Path((job.video if job is not None else entry["video"]) or "")
+    job = read_job(folder / entry.name)
+    return Path((job.video if job is not None else entry.video) or "")
 
 
-def list_sentences(entry: Mapping[str, Any]) -> list[str]:
+def list_sentences(entry: ClipEntry) -> list[str]:
     """Return what to check in a video: ranges with lost objects, then frames, worst first."""
-    rate, notes = Fraction(entry["rate"]), entry["notes"]
-    class_names = {item["id"]: item.get("class_name") for item in notes["objects"]}
+    rate, notes = Fraction(entry.rate), entry.notes
+    class_names = {item.id: item.class_name for item in notes.objects}
 
     def name(object_id: int) -> str:
         class_name = class_names.get(object_id)
         return f"object {object_id} ({class_name})" if class_name else f"object {object_id}"
 
     sentences = [
-        f"{name(item['id'])} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
-        for item in notes["objects"]
-        for start, end in item["lost_on"]
+        f"{name(item.id)} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
+        for item in notes.objects
+        for start, end in item.lost_on
     ]
-    sentences += [f"frame {index} follows a cut" for index in notes.get("cuts", [])]
-    checks = [check for check in notes["check"] if check["reason"] != "lost"]
-    return sentences + [
-        f"frame {each['frame']}: {name(each['object_id'])} {REASONS.get(each['reason'], each['reason'])}"
-        for each in checks
-    ]
+    sentences += [f"frame {index} follows a cut" for index in notes.cuts]
+    checks = [check for check in notes.check if check.reason != "lost"]
+    return sentences + [check.describe(name(check.object_id)) for check in checks]
 
 
 def _list_videos(folder: Path) -> list[Path]:

@@ -48,7 +48,11 @@ class Check:
     @property
     def sentence(self) -> str:
         """Message of the reason."""
-        return REASONS[self.reason]
+        return REASONS.get(self.reason, self.reason)
+
+    def describe(self, name: str) -> str:
+        """Return frame, name of the object, and message."""
+        return f"frame {self.frame}: {name} {self.sentence}"
 
 
 def find_checks(

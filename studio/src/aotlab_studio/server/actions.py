@@ -32,7 +32,7 @@ def describe(session: Session) -> Description:
     kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
     with document.lock:
         return Description(
-            **msgspec.structs.asdict(document.describe()),
+            **msgspec.structs.asdict(document.describe_state()),
             name=document.frames.name,
             project=document.header.id,
             video=session.video_id,
@@ -40,18 +40,18 @@ def describe(session: Session) -> Description:
             size=document.frames.size,
             rate=float(document.frames.rate),
             shared=document.shared,
-            strips=document.snapshot.strips,
+            timeline=document.snapshot.timeline,
             outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
             models=session.choice.names,
             model=session.choice.chosen,
             job=session.job.report() if session.job is not None and session.job.alive else None,
-            problems=document.problems,
+            problems=[*filter(None, [document.conflict])],
         )
 
 
-def strips(document: Document) -> dict[int, str]:
-    """Return the strip of each object, as `Snapshot.strips`."""
-    return document.snapshot.strips
+def timeline(document: Document) -> dict[int, str]:
+    """Return the marks of each object on all frames."""
+    return document.snapshot.timeline
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
@@ -108,7 +108,7 @@ MASK_ACTIONS: Sequence[Callable[..., Any]] = (
 )  # fmt: skip
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     *MASK_ACTIONS, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, strips, Document.list_versions,
+    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, timeline, Document.list_versions,
     Document.save_version, Document.restore_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""

@@ -254,7 +254,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._listener = listener
-        host = find_reachable_host(host)
+        host = socket.gethostname() if host in ("0.0.0.0", "::", "") else host
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.url = f"{self.address}/?token={guard.token}"
         """first address to open"""
@@ -266,19 +266,6 @@ class Server(uvicorn.Server):
             asyncio.run(serving)
         finally:
             serving.close()  # a signal may have come before it ran
-
-
-def find_reachable_host(host: str) -> str:
-    """Return the host to put into an address: for all interfaces, this machine's address in its network."""
-    if host not in ("0.0.0.0", "::", ""):
-        return host
-    family, other = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((other, 9))  # sends nothing
-            return str(probe.getsockname()[0])
-    except OSError:  # no network
-        return "::1" if ":" in host else "127.0.0.1"
 
 
 def bind_socket(host: str, port: int | None) -> socket.socket:

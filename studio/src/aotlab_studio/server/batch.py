@@ -7,10 +7,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from aotlab import InputError
 from aotlab.sdk import JOB_RECORD, concat_images
@@ -29,7 +30,7 @@ from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_j
 from aotlab_studio.document.log import digest_values
 from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
-from aotlab_studio.review.batch import REVIEW_FILE, list_sentences, locate_video, read_entries
+from aotlab_studio.review.batch import REVIEW_FILE, ClipEntry, list_sentences, locate_video, read_entries
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
 from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
@@ -38,6 +39,8 @@ from aotlab_studio.server.session import OutdatedError, Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
+MAX_DESCRIBED = 10_000
+"""largest number of clips whose description is kept"""
 RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
@@ -73,8 +76,6 @@ class Batch:
         self._open: dict[str, OpenClip] = {}
         self._locks: dict[str, threading.RLock] = {}
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
-        self._described: dict[str, tuple[object, Clip]] = {}
-        """by clip: sizes and times of its project's files, and what was read of them"""
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._waiting: set[str] = set()
         """clips that are being tracked, or going to be"""
@@ -83,7 +84,7 @@ class Batch:
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
-        clips = [self._describe(entry) for entry in read_entries(self.folder) or ()]
+        clips = [self._describe_entry(entry) for entry in read_entries(self.folder) or ()]
         if not (self.folder / REVIEW_FILE).is_file():  # otherwise, they are ranked by what was lost
             clips.sort(key=lambda clip: len(clip.sentences), reverse=True)
         return [msgspec.structs.replace(clip, sentences=clip.sentences[:MAX_SENTENCES]) for clip in clips]
@@ -135,7 +136,7 @@ class Batch:
 
     @contextmanager
     def use(self, name: str, person: str) -> Iterator[Session]:
-        """Yield the session of a clip, for a person who need not be the one that has it open; raises as `enter`."""
+        """Yield the session of a clip, for a person who need not be the one that has it open."""
         with self._lock(name):
             found = self.enter(name, "" if name in self._open else person, page=False)
         try:
@@ -145,7 +146,7 @@ class Batch:
             self.release(name)
 
     def _lock(self, name: str) -> threading.RLock:
-        """Return the lock of a clip; raises `InputError` as `_find_entry`."""
+        """Return the lock of a clip; raise `InputError` if there is no such clip."""
         if name not in self._locks:
             self._find_entry(name)
         return self._locks.setdefault(name, threading.RLock())
@@ -158,13 +159,13 @@ class Batch:
         self._open[name] = OpenClip(session, build_app(session))
         return self._open[name]
 
-    def _find_entry(self, name: str) -> dict[str, Any]:
+    def _find_entry(self, name: str) -> ClipEntry:
         """Return the entry of a clip; raise `InputError` if it is missing or cannot be opened."""
-        entry = next((each for each in read_entries(self.folder) or () if each["name"] == name), None)
+        entry = next((each for each in read_entries(self.folder) or () if each.name == name), None)
         if entry is None:
             raise InputError(f"{name[:80]}: no such clip in {self.folder}; open the list")
-        if entry["error"] and not locate_video(self.folder, entry).exists():
-            raise InputError(f"{name}: could not be tracked ({entry['error']}), and its video is missing")
+        if entry.error and not locate_video(self.folder, entry).exists():
+            raise InputError(f"{name}: could not be tracked ({entry.error}), and its video is missing")
         return entry
 
     def _locate_project(self, name: str) -> Path:
@@ -181,7 +182,7 @@ class Batch:
         return len(chosen)
 
     def export_all(self, outputs: list[str]) -> ExportedClips:
-        """Export all corrected or accepted clips; raises `InputError` as `export_clips`."""
+        """Export all corrected or accepted clips; raise `InputError` for an unknown output."""
         opened: dict[str, Document] = {}
         with ExitStack() as uses:
             for name in list(self._open):
@@ -209,11 +210,11 @@ class Batch:
 
     # Description
 
-    def _describe(self, entry: dict[str, Any]) -> Clip:
-        name, error = entry["name"], entry["error"]
+    def _describe_entry(self, entry: ClipEntry) -> Clip:
+        name, error = entry.name, entry.error
         project, results = self._locate_project(name), digest_values(digest_results(self.folder / name))
-        checks = list_sentences(entry) if entry.get("notes", {}).get("objects") else []
-        clip = Clip(name, entry["frames"] or 0, entry["objects"], digest=results, sentences=checks)
+        checks = list_sentences(entry) if entry.notes.objects else []
+        clip = Clip(name, entry.frames or 0, entry.objects, digest=results, sentences=checks)
         try:
             if (project / PROJECT_FILE).is_file():
                 clip = self._describe_project(name, project)
@@ -225,14 +226,10 @@ class Batch:
 
     def _describe_project(self, name: str, project: Path) -> Clip:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
-        stamp = []
-        for path in (self.folder / name / JOB_RECORD, project / PROJECT_FILE):
-            with suppress(OSError):  # removed meanwhile
-                info = path.stat()
-                stamp.append((path.name, info.st_mtime_ns, info.st_size))
-        if name in self._open or name not in self._described or self._described[name][0] != stamp:
-            self._described[name] = stamp, describe_clip(name, self._read_document(name, project))
-        return self._described[name][1]
+        if (found := self._open.get(name)) is not None:
+            return describe_clip(name, found.session.document)
+        files = self.folder / name / JOB_RECORD, project / PROJECT_FILE
+        return _describe_stored(name, project, *map(_read_stamp, files))
 
     def _read_document(self, name: str, project: Path) -> Document:
         """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
@@ -270,14 +267,25 @@ class Batch:
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
 
 
+@lru_cache(MAX_DESCRIBED)
+def _describe_stored(name: str, project: Path, *stamps: tuple[int, int] | None) -> Clip:
+    """Return what the list shows of a project that is not open; it is read again if the stamps of its files change."""
+    return describe_clip(name, Document.read(project))
+
+
+def _read_stamp(path: Path) -> tuple[int, int] | None:
+    """Return time and size of a file; None if it is missing."""
+    try:
+        return path.stat().st_mtime_ns, path.stat().st_size
+    except OSError:
+        return None
+
+
 def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     snapshot = document.snapshot
     objects, (first, last) = snapshot.objects, snapshot.editable_range
-    checks = [
-        f"frame {check.frame}: {objects.get(check.object_id).name} {check.sentence}"
-        for check in list_checks(snapshot)
-    ]
+    checks = [check.describe(objects.get(check.object_id).name) for check in list_checks(snapshot)]
     return Clip(
         name, last + 1 - first, len(objects.ids), *document.status, digest=document.digest,
         untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
@@ -322,7 +330,13 @@ def build_batch_app(batch: Batch) -> Starlette:
         """Let a clip's application answer."""
         name, person = scope["path_params"]["clip"], read_person(HTTPConnection(scope))
         page = scope["type"] == "websocket"
-        found = await run_in_threadpool(batch.enter, name, person, page=page)
+        try:
+            found = await run_in_threadpool(batch.enter, name, person, page=page)
+        except InputError:
+            if not page:
+                raise
+            await WebSocket(scope, receive, send).close(1008)  # the page then asks why
+            return
         try:
             await found.app(scope, receive, send)
         finally:

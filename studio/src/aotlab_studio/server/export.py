@@ -208,8 +208,8 @@ def export_clips(
     if not (projects or tracked):
         raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
     if (listed := read_entries(folder)) is not None:  # without the rows that were removed
-        tracked &= {entry["name"] for entry in listed}
-        projects = {entry["name"]: projects[entry["name"]] for entry in listed if entry["name"] in projects}
+        tracked &= {entry.name for entry in listed}
+        projects = {entry.name: projects[entry.name] for entry in listed if entry.name in projects}
     names, problems, left_out, classes = [], [], [], dict[str, int | None]()
     for name, project in sorted(projects.items()):
         try:

@@ -1,4 +1,4 @@
-"""Access control: only pages of this server, opened by the person who started it."""
+"""Access control by host, origin and token."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import secrets
 import socket
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -37,15 +38,15 @@ class GuardMiddleware:
     The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send.
 
     Args:
-        port: port of the server, part of Host and Origin.
+        port: port of the server, part of the cookie's name.
         token: secret; None: random.
     """
 
     def __init__(self, app: ASGIApp, port: int, *, host: str = "127.0.0.1", token: str | None = None) -> None:
-        self._app, self._port, self._host = app, port, host
+        self._app, self._host = app, host
         self.token = token or secrets.token_urlsafe(24)
         self.cookie = f"aotlab_{port}"  # cookies are shared by all ports of a host
-        self._names = {"localhost", "127.0.0.1", "[::1]", host.lower()}
+        self._names = {*LOCAL_HOSTS, host.lower()}
         if host not in LOCAL_HOSTS:  # this machine's names in a network
             short = socket.gethostname().lower()
             self._names |= {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
@@ -96,14 +97,14 @@ class GuardMiddleware:
         return hmac.compare_digest(token.encode(), self.token.encode())
 
     def _is_local_host(self, host: str) -> bool:
-        """Whether a Host header is an address or name of this machine; other names may be rebound."""
-        name, _, port = host.lower().rpartition(":")
-        if port != str(self._port):
-            return False
-        if name in self._names:
-            return True
+        """Return whether a Host header is an address or name of this machine; other names may be rebound.
+
+        Its port may be another one, as of ``ssh -L``.
+        """
         try:
-            ipaddress.ip_address(name.strip("[]"))
-        except ValueError:
+            name = urlsplit(f"//{host}").hostname or ""
+            if name not in self._names:
+                ipaddress.ip_address(name)
+        except ValueError:  # neither a name nor an address
             return False
-        return self._host not in LOCAL_HOSTS
+        return name in self._names or self._host not in LOCAL_HOSTS

@@ -7,6 +7,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
 from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus, Direction, Entry, FrameRange
-from aotlab_studio.document.painting import find_outlines, is_away
+from aotlab_studio.document.painting import find_outlines, is_far_from
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import list_files, read_export, replace_written, write_json
@@ -66,7 +67,7 @@ class Session:
         self.document = document
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or ModelChoice()
-        self.runner = JobRunner(document, lambda: self.make_tracker(), lambda: self.choice.chosen)
+        self.runner = JobRunner(document, lambda: self.make_tracker())
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
         self._export_canceled = threading.Event()
@@ -98,7 +99,7 @@ class Session:
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
     ) -> None:
-        """Store the status of the masks as they show; raise `InputError` as `check_outdated`.
+        """Store the status of the masks as they show; raise `OutdatedError` for outdated frames unless told to proceed.
 
         Waiting may change tracked masks; an edit meanwhile raises `InputError`.
 
@@ -150,7 +151,6 @@ class Session:
         positive: Clicks | None = None,
         negative: Clicks | None = None,
         scribble: Clicks | None = None,
-        refine: bool = False,
         extend: bool = False,
         overwrite: bool = False,
         separate: bool = False,
@@ -159,26 +159,25 @@ class Session:
 
         Args:
             object_id: the object; None: a new one.
-            refine: change the object's mask, only near the clicks or the scribble; all are of one kind.
             extend: as in `editing.apply_suggestion`; ``overwrite`` too.
-            separate: prompts away from the object's mask make a new object; others refine the mask if there is one.
+            separate: prompts away from the object's mask make a new object; clicks or a scribble on it, all of one
+                kind, change it near them only.
         """
         on, beside, stroke = positive or [], negative or [], scribble or []
         labels = self.document.snapshot.labels(frame)
         mask = np.zeros(labels.shape, bool) if object_id is None else labels == object_id
+        correction = None
         if separate:
             if box is None and not (on or stroke or mask.any()):
                 raise InputError("remove: the object has no mask on this frame; click on the object first")
-            if is_away(mask, box, [*on, *stroke[:1], *stroke[-1:]]):
+            if is_far_from(mask, box, [*on, *stroke[:1], *stroke[-1:]]):
                 object_id = None
-            refine = object_id is not None and bool(mask.any())
+            elif box is None and mask.any():
+                if bool(on or stroke) == bool(beside):
+                    raise InputError("suggest: give either positive or negative points to change a mask")
+                correction = [*on, *stroke] or beside, not beside
         if object_id is not None:
             editing.require_editable(self.document, object_id)
-        correction = None
-        if refine and box is None:
-            if object_id is None or bool(on or stroke) == bool(beside):
-                raise InputError("refine: give an object, and either positive or negative points")
-            correction = [*on, *stroke] or beside, not beside
         protected = editing.find_protected_pixels(self.document, frame, object_id, overwrite=overwrite)
         known, signs = mask if correction else None, [1] * len(on) + [0] * len(beside)
         found = self._segment(
@@ -188,13 +187,13 @@ class Session:
             self.document, frame, object_id, found, extend=extend, correction=correction, overwrite=overwrite
         )
 
-    def preview(self, frame: int, positive: Points, overwrite: bool = False) -> list[list[tuple[int, int]]]:
+    def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
         """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
-        protected = editing.find_protected_pixels(self.document, frame, None, overwrite=overwrite)
+        protected = editing.find_protected_pixels(self.document, frame, None)
         return find_outlines(self._segment(frame, Prompt(positive, exclude=protected)))
 
     def set_model(self, name: str) -> None:
-        """Choose the model of the next job; raise `InputError` as `ModelChoice.choose`."""
+        """Choose the model of the next job; raise `InputError` if it is not offered."""
         self.choice.choose(name)
         self.document.emit(ModelEvent(name))
 
@@ -204,13 +203,10 @@ class Session:
         direction: Direction = "forward",
         first: int = 0,
         last: int | None = None,
-        object_ids: list[int] | None = None,
     ) -> JobProgress:
-        """Start a job; arguments as of `plan_request`. Raises `InputError` as that, or if a job is running."""
-        job = self.runner.start(
-            self.document, lambda snapshot: plan_request(snapshot, frame, direction, first, last, object_ids)
-        )
-        return job.report()
+        """Start a job; arguments as of `plan_request`. Raise `InputError` for unusable ones, or if a job is running."""
+        plan = partial(plan_request, start=frame, direction=direction, first=first, last=last)
+        return self.runner.start(self.document, plan).report()
 
     def undo(self, step: int | None = None) -> UndoneStep | None:
         """Undo the last entry; raises `InputError` unless it is ``step``."""
@@ -254,8 +250,8 @@ class Session:
             last: last frame, included; None: the video's.
 
         Raises:
-            InputError: as `export_masks`, `check_outdated` and `replace_written`, no such frame, another export
-                runs, or canceled.
+            InputError: an unknown output, no result or outdated frames in the range, a file that no export has written
+                is in the way, no such frame, another export runs, or canceled.
         """
         frames, clip = self.document.frames, self.document.snapshot.editable_range
         for index in (first, frames.count - 1 if last is None else last):
@@ -334,7 +330,7 @@ class OutdatedError(InputError):
         named = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in ranges[:5])
         named += ", …" if len(ranges) > 5 else ""
         count = sum(last - first + 1 for first, last in ranges)
-        why = "they are older than a correction, tracking was cut off, or a mask is damaged; track or draw them again"
+        why = "they are older than a correction, or tracking was cut off; track them again"
         why = "a correction is being tracked; wait" if waits else why
         verb = "frame is" if count == 1 else "frames are"
         super().__init__(f"{action}: {count} {verb} outdated ({named}): {why}, or proceed with what is there")

@@ -17,7 +17,7 @@ from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, match_regions, ord
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
-from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, Item, make_item
+from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, ObjectInfo, make_object
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
@@ -64,7 +64,7 @@ def load_upload(
 
     Raises:
         UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
-        InputError: as `read_upload`, no object, no such target, or too many.
+        InputError: a file that cannot be read, no object, no such target, or too many objects.
     """
     found = read_upload(content, document.video_info, index)
     for frame in found.frames:
@@ -87,10 +87,11 @@ def load_upload(
             for frame, values in by_frame.items():
                 own = {key: value for key, value in values.items() if key != "name"}
                 attributes.setdefault(ids[each], {})[frame] = own
-        losses: Counter[int] = Counter()
-        masks = {each: _store_labels(document, each, found.mask(each), ids, losses) for each in found.frames}
-        edit = State(objects={**added}, keyframes={**masks}, classes={**classes}, attributes={**attributes})
-        document.edit("load masks", edit, min(found.frames))
+        losses, drawn, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str] | None]()
+        for each in found.frames:
+            masks[each] = _encode_labels(document, each, found.mask(each), ids, losses, drawn)
+        edit = State(objects={**added}, keyframes=masks, classes={**classes}, attributes={**attributes})
+        document.edit("load masks", edit, min(found.frames), drawn)
         return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
 
 
@@ -132,16 +133,16 @@ def _match_objects(
 
 def _find_objects(
     document: Document, found: Annotations, targets: Mapping[int, int | None], names: Mapping[int, str]
-) -> tuple[dict[int, int], dict[int, Item]]:
+) -> tuple[dict[int, int], dict[int, ObjectInfo]]:
     """Return the object of each id in a file, and those that are new or get a class."""
-    ids, changed = dict[int, int](), dict[int, Item]()
+    ids, changed = dict[int, int](), dict[int, ObjectInfo]()
     for each in found.objects():
         class_name, target = _make_name(found.class_names.get(each, "")), targets.get(each)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
             free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
             free = max(used) + 1 if free in used else free
-            changed[free] = item = make_item(free, _make_name(names.get(each, "")), class_name)
+            changed[free] = item = make_object(free, _make_name(names.get(each, "")), class_name)
         else:
             item = document.snapshot.objects.get(target)
             if class_name and not item.class_name:
@@ -155,24 +156,29 @@ def _make_name(text: str) -> str:
     return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
-def _store_labels(
-    document: Document, index: int, labels: np.ndarray, targets: Mapping[int, int], losses: Counter[int]
+def _encode_labels(
+    document: Document,
+    index: int,
+    labels: np.ndarray,
+    targets: Mapping[int, int],
+    losses: Counter[int],
+    drawn: dict[str, bytes],
 ) -> dict[int, str]:
     """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
 
     Locked objects stay, and hidden ones lose no pixel. An object that they only cover stays as it was. Pixels that
-    objects lose that are not in the map are added to ``losses``.
+    objects lose that are not in the map are added to ``losses``, new masks to ``drawn``.
     """
     snapshot = document.snapshot
-    shown, drawn, objects = snapshot.labels(index), snapshot.stored_keyframe(index), snapshot.objects
+    shown, masks, objects = snapshot.labels(index), snapshot.keyframe(index), snapshot.objects
     for target in {targets[each] for each in np.setdiff1d(labels, 0).tolist()}.difference(objects.locked):
         mask = np.isin(labels, [each for each in targets if targets[each] == target])
-        mask &= ~np.isin(shown, [each for each in objects.protected if each != target])
+        mask &= ~np.isin(shown, [each for each in objects.locked_or_hidden if each != target])
         if mask.any():
-            drawn = {other: document.masks.subtract(digest, mask) for other, digest in drawn.items()}
-            drawn[target] = document.masks.put(mask)
+            masks = {other: document.masks.subtract(digest, mask, drawn) for other, digest in masks.items()}
+            masks[target] = document.masks.encode(mask, drawn)
             losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
-    return drawn
+    return masks
 
 
 def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
@@ -182,7 +188,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
         index: frame of an image.
 
     Raises:
-        InputError: as `read_annotations`, without a path; or an archive that is damaged or has no masks.
+        InputError: not a file of masks of this video, or an archive that is damaged or has no masks; without a path.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

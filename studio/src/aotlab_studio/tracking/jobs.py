@@ -6,9 +6,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
-from aotlab_studio.document.planning import Span, list_layer_ids, plan_spans
+from aotlab_studio.document.planning import Span, list_stored_ids, plan_spans
 from aotlab_studio.document.scores import measure_scores
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
@@ -37,47 +37,45 @@ class TrackingJob:
     """One run of the tracker that makes a layer.
 
     It reads the keyframes as they were at the layer's entry, and ends when the layer leaves the history.
-
-    Args:
-        model: name of the model, for the record.
     """
 
-    def __init__(self, document: Document, layer_id: int, model: str) -> None:
+    def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layer(layer_id)
-        self._document, self._model = document, model
+        self._document = document
         self._start_snapshot = document.at(document.log.layer_entries[layer_id])
         self.total = self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
         self.frame = self.layer.start
-        self.started = self.ended = 0.0
-        """clock (`time.perf_counter`) in seconds"""
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self._stop, self._unpaused, self._ended = (threading.Event() for _ in range(3))
-        self._unpaused.set()
-        self._leave_incomplete = False
+        self._command: Literal["run", "pause", "stop", "interrupt"] = "run"
+        """obeyed before the next frame; the last two are final"""
+        self._commanded, self._ended = threading.Condition(), threading.Event()
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended yet."""
         return self.status in ("starting", "running", "paused")
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._command in ("stop", "interrupt")
+
     def pause(self) -> None:
         """Pause after the current frame."""
-        self._unpaused.clear()
+        self._give("pause")
 
     def resume(self) -> None:
         """Continue."""
         self._times.clear()
-        self._unpaused.set()
+        self._give("run")
 
     def stop(self, *, complete: bool = True) -> None:
         """Stop after the current frame; a layer that is complete ends with what it has, another one is continued."""
-        self._leave_incomplete |= not complete
-        self._stop.set()
-        self._unpaused.set()
+        self._give("stop" if complete else "interrupt")
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end."""
@@ -100,21 +98,16 @@ class TrackingJob:
             self._set_status("starting")
             spans = plan_spans(self._start_snapshot, self.layer)
             self.total = sum(span.num_frames for span in spans)
-            tracker = make_tracker()
-            self._set_status("running")
-            self.started = time.perf_counter()
-            self._times.append(self.started)
-            for span in spans:
-                self._track(tracker, span)
-            if not self._leave_incomplete:
-                self._document.finish_layer(self.layer_id)
-            status = "stopped" if self._stop.is_set() else "done"
+            if not self.stopping:
+                self._track(make_tracker(), spans)
+            if self._command != "interrupt":
+                self._finish()
+            status = "stopped" if self.stopping else "done"
         except InputError as error:
             self.problem = str(error)
         except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
             self.problem = f"tracking failed: {error}"
-        self.ended = time.perf_counter()
         self.status = status
         try:
             with suppress(InputError):  # a masks file that cannot be read
@@ -123,22 +116,46 @@ class TrackingJob:
         finally:
             self._ended.set()
 
-    def _track(self, tracker: Tracker, span: Span) -> None:
-        """Track a span, unless it is stopped."""
+    def _give(self, command: Literal["run", "pause", "stop", "interrupt"]) -> None:
+        with self._commanded:
+            if not self.stopping or command == "interrupt":
+                self._command = command
+            self._commanded.notify_all()
+
+    def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
+        """Track spans until the end or a stop."""
         from aotlab_studio.tracking.spans import track_span
 
         document = self._document
-        for result in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-            if not self._unpaused.is_set():
-                self._set_status("paused")
-                self._unpaused.wait()
-            if self._stop.is_set() or not self._store(result):
-                self._stop.set()
+        self._set_status("running")
+        self._times.append(time.perf_counter())
+        for span in spans:
+            if self.stopping:
                 return
-            self.done += 1
-            self.frame = result.index
-            self._times.append(time.perf_counter())
-            self._set_status("running")
+            for result in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
+                with self._commanded:
+                    if self._command == "pause":
+                        self._set_status("paused")
+                        self._commanded.wait_for(lambda: self._command != "pause")
+                if self.stopping:
+                    return
+                if not self._store(result):
+                    self._give("stop")
+                    return
+                self.done += 1
+                self.frame = result.index
+                self._times.append(time.perf_counter())
+                self._set_status("running")
+
+    def _finish(self) -> None:
+        """Mark the layer as complete; if it was requested, is empty and the last step, undo it."""
+        document = self._document
+        with document.lock:
+            last_step = document.log.layer_entries[self.layer_id] == document.log.head
+            if last_step and not self.done and not self.layer.background:
+                document.undo()
+            else:
+                document.finish_layer(self.layer_id)
 
     def _store(self, result: SpanFrame) -> bool:
         """Store the layer's objects of a result; return whether it still is in the history."""
@@ -147,10 +164,10 @@ class TrackingJob:
         ids = np.where(np.isin(result.labels, list(wanted)), result.labels, 0).astype(np.uint16)
         signals = self._signals.update(index, ids, document.frames.read(index, "track"), tracked)
         scores = measure_scores(ids, tracked, result.confidence, result.disagreement, signals)
-        covered = list_layer_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
+        covered = list_stored_ids(self._start_snapshot, {*scores, *(wanted & result.absent_ids)})
         absent = [each for each in covered if each not in scores]
-        note = Result(index, scores, absent, provisional=result.provisional, model=self._model)
-        lost_pixels = document.add_result(self.layer_id, note, ids)
+        stored = Result(index, scores, absent, provisional=result.provisional)
+        lost_pixels = document.add_result(self.layer_id, stored, ids)
         self.lost_pixels += lost_pixels or 0
         return lost_pixels is not None
 
@@ -164,20 +181,15 @@ class JobRunner:
 
     Args:
         make_tracker: makes the tracker of a job; called in the thread.
-        model: returns the name of the model for the record.
     """
 
-    def __init__(
-        self, document: Document, make_tracker: MakeTracker, model: Callable[[], str] = lambda: ""
-    ) -> None:
-        self._document, self._make_tracker, self._model = document, make_tracker, model
+    def __init__(self, document: Document, make_tracker: MakeTracker) -> None:
+        self._document, self._make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
-        """last job"""
-        self._requested: TrackingJob | None = None
-        """job that has not begun"""
-        self._due = 0.0
-        """clock (`time.monotonic`) from which on corrections propagate"""
-        self._paused, self._closed = True, False
+        """last job, which may still wait for the thread"""
+        self._due: float | None = None
+        """clock (`time.monotonic`) from which on corrections propagate; None: not before the next edit"""
+        self._closed = False
         self._failed: set[int] = set()
         """corrections that are not tried again before the next edit"""
         self._lock = threading.Condition()
@@ -185,7 +197,7 @@ class JobRunner:
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs."""
+        """Whether a job runs or waits for the thread."""
         return self.job is not None and self.job.alive
 
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
@@ -197,8 +209,8 @@ class JobRunner:
                 layer, layer_id = plan(document.snapshot), document.new_layer_id()
                 document.edit("tracking", State(layers={layer_id: layer}))
             self.delay_corrections()
-            self._paused = False
-            self.job = self._requested = TrackingJob(document, layer_id, self._model())
+            self._due = time.monotonic() + PROPAGATION_DELAY
+            self.job = TrackingJob(document, layer_id)
             self._lock.notify_all()
             return self.job
 
@@ -207,20 +219,21 @@ class JobRunner:
         with self._lock:
             if self.job is not None and self.job.layer.background:
                 self.job.stop(complete=False)
-            self._due = time.monotonic() + PROPAGATION_DELAY
+            if self._due is not None:
+                self._due = time.monotonic() + PROPAGATION_DELAY
 
     def stop(self) -> None:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
             if self.job is not None:
-                self._paused |= self.job.layer.background
+                if self.job.layer.background:
+                    self._due = None
                 self.job.stop(complete=not self.job.layer.background)
 
     def schedule(self) -> None:
         """Propagate all corrections after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history."""
         with self._lock:
-            self._paused, self._failed = False, set()
-            self._due = time.monotonic() + PROPAGATION_DELAY
+            self._failed, self._due = set(), time.monotonic() + PROPAGATION_DELAY
             if self.job is not None and self.job.layer_id not in self._document.snapshot.state.layers:
                 self.job.stop(complete=False)
             self._lock.notify_all()
@@ -239,7 +252,8 @@ class JobRunner:
         self.schedule()
         with self._lock:
             self._lock.wait_for(
-                lambda: not self.busy and (self._paused or self._closed or not self.list_waiting()), seconds
+                lambda: not self.busy and (self._due is None or self._closed or not self.list_waiting()),
+                seconds,
             )
             return not (self.busy or self.list_waiting())
 
@@ -258,18 +272,21 @@ class JobRunner:
             with self._lock:
                 if job.status == "failed" and job.layer.background:
                     self._failed.add(job.layer_id)
-                self._due = time.monotonic() + PROPAGATION_DELAY
+                if self._due is not None:
+                    self._due = time.monotonic() + PROPAGATION_DELAY
                 self._lock.notify_all()
 
     def _take_next(self) -> TrackingJob | None:
         """Wait for the next job and return it; None if the runner is closed."""
         with self._lock:
-            while self._requested is None and not self._closed:
-                waiting = [] if self._paused else self.list_waiting()
-                delay = self._due - time.monotonic()
-                if waiting and delay <= 0:
-                    self.job = self._requested = TrackingJob(self._document, waiting[0], self._model())
+            while not self.busy:  # otherwise, the job was requested
+                if self._closed:
+                    return None
+                delay, waiting = None, list[int]()
+                if self._due is not None and (waiting := self.list_waiting()):
+                    delay = self._due - time.monotonic()
+                if delay is None or delay > 0:
+                    self._lock.wait(delay)
                 else:
-                    self._lock.wait(delay if waiting else None)
-            job, self._requested = self._requested, None
-            return job
+                    self.job = TrackingJob(self._document, waiting[0])
+            return self.job

@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from aotlab import write_mask
-from aotlab_studio.agreement import main, pair_objects
-from studio.tests.annotation.clips import draw_folder, truth
+from aotlab.media.masks import write_mask
+from aotlab.tools.agreement import main, pair_objects
+
+
+def truth(index):
+    """Ids of a frame: object 1 slides right, object 2 stays."""
+    labels = np.zeros((40, 60), np.uint16)
+    labels[5:15, 5 + 2 * index : 15 + 2 * index] = 1
+    labels[25:35, 40:50] = 2
+    return labels
 
 
 @pytest.fixture
@@ -18,7 +25,10 @@ def annotations(tmp_path):
                 labels[10:15][labels[10:15] == 1] = 0
                 labels[labels == 2] = 0
             write_mask(tmp_path / name / f"{index:05d}.png", labels)
-    return [str(tmp_path / "first"), str(tmp_path / "second"), "--video", str(draw_folder(tmp_path / "clip"))]
+    for index in range(12):
+        write_mask(tmp_path / "clip" / f"{index:05d}.png", truth(index))
+    first, second, video = (str(tmp_path / name) for name in ("first", "second", "clip"))
+    return [first, second, "--video", video]
 
 
 def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from aotlab import InputError, open_frames
-from aotlab.sdk import (
-    Annotations,
-    VideoInfo,
-    align_columns,
-    atomic_path,
-    command,
-    read_annotations,
-    region_similarity,
-    require_new_output,
-)
+from aotlab.tools.cli.command import command, require_new_output
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.numbers import align_columns
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aotlab.media.regions import Annotations
 
 Pair = tuple[int, int]
 """ids of one object in both annotations; 0: in the other one only"""
@@ -36,6 +35,8 @@ def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
 
     Objects that share most pixels come first, then those of the same id.
     """
+    import numpy as np
+
     shared: Counter[Pair] = Counter()
     for one, other in masks:
         codes, counts = np.unique(one.astype(np.int64) * ID_COUNT + other, return_counts=True)
@@ -53,6 +54,8 @@ def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
 
 def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, Pair, float]]:
     """Yield frame, pair and J of each object that either annotation shows, on the frames that both annotate."""
+    from aotlab.evaluation.metrics import region_similarity
+
     frames = sorted(first.frames.keys() & second.frames.keys())
     pairs = pair_objects((first.mask(frame), second.mask(frame)) for frame in frames)
     for frame in frames:
@@ -92,6 +95,10 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 @click.option("--force", is_flag=True, help="replace FILE")
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Pair objects by shared pixels; print J by object and the frames that differ most; write J by object and frame."""
+    from aotlab.media.annotations import read_annotations
+    from aotlab.media.regions import VideoInfo
+    from aotlab.media.video import open_frames
+
     require_new_output(table, ".csv", force=force)
     source = open_frames(video)
     info = VideoInfo.from_source(source)
@@ -109,3 +116,7 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
     if any(only):
         print(f"not compared: {only[0]} frames only in {first}, {only[1]} only in {second}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
