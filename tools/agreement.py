@@ -15,7 +15,7 @@ import click
 from aotlab.tools.cli.command import command, require_new_output
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.numbers import align_columns
+from aotlab.utils.text import align_columns
 
 if TYPE_CHECKING:
     import numpy as np
