@@ -62,6 +62,7 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
         not isinstance(prompts, Mapping)
         or not prompts
         or not all(isinstance(each, Integral) and 0 < each <= MAX_COUNT for each in prompts)
+        or any(isinstance(each, bool) for each in prompts)
         or not all(isinstance(prompt, Prompt) or _is_point(prompt) for prompt in prompts.values())
     ):
         raise InputError(

@@ -33,7 +33,7 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
     if not rgb or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(
             f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
-            'files first (open_frames), check that reading succeeded, and convert("RGB") images'
+            'files first, check that reading succeeded, and convert("RGB") images'
         )
     if expected is not None and array.shape != expected:
         raise InputError(
@@ -59,7 +59,7 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
     if array.shape != size:
         raise InputError(
             f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {size}; "
-            "give an array of one object id per pixel (read_mask reads files), not colors, planes or prompts"
+            "give an array of one object id per pixel, not a file, colors, planes or prompts"
         )
     if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > MAX_COUNT:
         raise InputError(

@@ -152,7 +152,7 @@ class Tracker:
             InputError: not a number of frames; the tracker is unchanged.
         """
         require(
-            length is None or (isinstance(length, Integral) and length > 0),
+            length is None or (isinstance(length, Integral) and length > 0 and length is not True),
             f"reset: length {length!r}: give a number of frames from 1 on, or None",
         )
         self.video = VideoState(None if length is None else int(length), Rules(self.config.rules))
@@ -375,10 +375,11 @@ class Tracker:
         forgotten.
 
         Raises:
-            InputError: no such object is tracked; the tracker is unchanged after any failure.
+            InputError: not an integer, or no such object is tracked; the tracker is unchanged after any failure.
         """
+        is_integer = isinstance(object_id, Integral) and not isinstance(object_id, bool)
         require(
-            object_id in self.ids,
+            is_integer and object_id in self.ids,
             f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
         )
         self.require_usable()

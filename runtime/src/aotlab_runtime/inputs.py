@@ -125,14 +125,13 @@ def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     require(
         array.shape == frame.shape[:2],
         f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {frame.shape[:2]}; "
-        "give one object id per pixel, not colors or planes",
+        "give an array of one object id per pixel, not a file, colors, planes or prompts",
     )
-    integers = array.dtype.kind in "iu"
-    require(integers, f"mask: expected integers, got {array.dtype}; convert it, as in mask.astype(int)")
     low, high = array.min(), array.max()
     require(
-        low >= 0 and high <= MAX_ID,
-        f"mask: expected object ids from 0 to {MAX_ID}, got {array.dtype} of {low} to {high}",
+        array.dtype.kind in "iu" and low >= 0 and high <= MAX_ID,
+        f"mask: expected integers, object ids from 0 to {MAX_ID}, got {array.dtype} of {low} to {high}; "
+        "convert it, as in mask.astype(int)",
     )
     return array
 

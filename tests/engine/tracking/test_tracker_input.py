@@ -18,8 +18,8 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 @pytest.mark.parametrize(("mask", "words"), [
     (np.ones((HEIGHT, WIDTH, 3), np.uint8), "does not match the frame"),
     ([[1, 2], [3]], ""),
-    ("mask.png", r"str of shape \(\) does not match .*read_mask reads files"),
-    ({1: None}, r"dict of shape \(\) does not match .*not colors, planes or prompts"),
+    ("mask.png", r"str of shape \(\) does not match .*not a file, colors"),
+    ({1: None}, r"dict of shape \(\) does not match .*planes or prompts"),
     ({1: 2}, ""),
     (np.array(["a"]), ""),
     (Image.new("RGB", (WIDTH, HEIGHT)), ""),
@@ -39,7 +39,7 @@ def test_invalid_mask_leaves_tracker_unchanged(models, mask, words):
 
 
 @pytest.mark.parametrize(("frame", "words"), [
-    (None, "NoneType .*; read files first .*check that reading succeeded"),
+    (None, "NoneType .*; read files first, check that reading succeeded"),
     ("frame.png", "str .*; read files first"),
     ([[1, 2, 3]], ""),
     ([[1], [2, 3]], ""),
