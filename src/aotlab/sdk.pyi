@@ -30,6 +30,7 @@ from aotlab.media.matching import (
     require_different_images as require_different_images,
 )
 from aotlab.media.overlay import concat_images as concat_images
+from aotlab.media.prompt import PlacedPrompt as PlacedPrompt
 from aotlab.media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,
@@ -59,6 +60,7 @@ from aotlab.utils.files import atomic_path as atomic_path
 from aotlab.utils.locks import InUseError as InUseError, locked as locked
 from aotlab.utils.text import align_columns as align_columns, format_count as format_count
 from aotlab.utils.plugins import list_mask_formats as list_mask_formats
+from aotlab.utils.value_syntax import FrameObjectValue as FrameObjectValue
 from aotlab.video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
 from aotlab.video.job_list import list_videos as list_videos
 from aotlab.video.classes import (
