@@ -212,7 +212,7 @@ class Tracker:
         Raises:
             InputError: a state of another export, or damaged; the tracker is unchanged.
         """
-        groups = []
+        groups, other = [], self.fresh()
         try:
             header = json.loads(str(state["header"]))
             if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
@@ -221,11 +221,11 @@ class Tracker:
                 memory = Memory(self.graphs.config["memory"], header["length"])
                 memory.load_state_dict({name: state[f"{place}.{name}"] for name in group["arrays"]})
                 groups.append(Group(group["objects"], memory))
+            other.reset(header["length"])
+            shape = header["frame_shape"] and tuple(header["frame_shape"])
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        self.reset(header["length"])
-        self._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
-        self.groups = groups
+        self._length, self._frame_shape, self.groups = other._length, shape, groups
 
     def _draw_mask(
         self, frame: np.ndarray, mask: np.ndarray, prompts: Mapping[int, CheckedPrompt]

@@ -54,8 +54,9 @@ export class FrameCache {
   image(index) {
     let found = this.images.get(index);
     if (!found) {
-      found = fetchImage(this.address(index));
-      found.catch(() => this.images.delete(index));
+      const fetched = fetchImage(this.address(index));
+      found = fetched;
+      found.catch(() => this.images.get(index) === fetched && this.images.delete(index));
       found.then((image) => this.evict(image), () => {});
     }
     this.images.delete(index);

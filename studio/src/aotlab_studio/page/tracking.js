@@ -68,7 +68,7 @@ export class Tracking {
       if (this.isFollowing && !this.app.toolbox.isDrawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       const lost = job.lost_pixels ? `; other objects lost ${countText(job.lost_pixels, 'pixel')}` : '';
-      this.app.showMessage(job.problem || `Tracking: ${job.done} frames, ${job.status}${lost}`, Boolean(job.problem));
+      this.app.showMessage(job.problem || `Tracking: ${countText(job.done, 'frame')}, ${job.status}${lost}`, Boolean(job.problem));
       this.app.review.refresh();
     }
     this.job = alive ? job : null;
