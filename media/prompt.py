@@ -158,7 +158,7 @@ def parse_placed(kind: Literal["box", "point", "not-point"], given: Any) -> tupl
     single = isinstance(given, str) or _is_numbers(given)
     if not (single or np.iterable(given)):
         raise _form_error(kind, given)
-    return tuple(_parse_one(kind, value) for value in ([given] if single else given))
+    return tuple(_parse_prompt(kind, value) for value in ([given] if single else given))
 
 
 def group_prompts(
@@ -260,7 +260,7 @@ def _form_error(kind: str, given: object) -> InputError:
     )
 
 
-def _parse_one(kind: str, given: Any) -> PlacedPrompt:
+def _parse_prompt(kind: str, given: Any) -> PlacedPrompt:
     """Return a box or point from text or numbers."""
     if isinstance(given, PlacedPrompt):
         return given

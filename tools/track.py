@@ -70,7 +70,7 @@ DRY_RUN_STATUSES = {
 
 
 def parse_fps(text: str) -> str:
-    """Return a frame rate as it is; raise `InputError` if it is none."""
+    """Return the text of a frame rate; raise `InputError` if it is not one."""
     from aotlab.media.frames import parse_rate
 
     parse_rate(text)
@@ -94,7 +94,6 @@ def parse_shard(text: str) -> Shard:
 
 def require_videos(sources: Sequence[str], *, several: bool) -> None:
     """Raise an error for the first file that does not exist, and among several for an image or mask file."""
-
     for source in sources:
         location = locate_video(source)
         if location.kind == "stored":
@@ -108,7 +107,6 @@ def require_videos(sources: Sequence[str], *, several: bool) -> None:
 
 def default_output(sources: Sequence[str]) -> Path:
     """Return the folder next to the video or list, named after it; of streams and several videos in the current one."""
-
     if len(sources) > 1:
         return Path(f"videos{RESULTS}")
     kind, text = locate_video(sources[0])

@@ -226,7 +226,7 @@ def require_paths(*paths: str | Path | None) -> None:
 
 
 def require_new_output(path: Path | None, *suffixes: str, force: bool) -> None:
-    """Check an output before long work starts: a file with one of these suffixes, or a folder if there are none.
+    """Check an output before long work starts: a file with one of these suffixes, or a folder if no suffixes are given.
 
     Args:
         path: the output; None: none is written.

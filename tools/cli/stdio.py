@@ -21,7 +21,7 @@ PIPE_CLOSED = 141
 SIGNAL_EXIT_BASE = 128
 """added to a signal's number in the exit code, as in shells"""
 GRACE_SECONDS = 5.0
-"""seconds in which further signals are ignored"""
+"""seconds in which further signals except Ctrl-C are ignored"""
 
 
 class StdoutError(Exception):
@@ -55,8 +55,8 @@ def signals_as_exceptions() -> Iterator[None]:
     """Raise `SystemExit` on SIGTERM and SIGHUP and `KeyboardInterrupt` on Ctrl-C; restore the handlers afterwards.
 
     The block ends with this exception, whatever error a library turns it into: an interrupted import, for example,
-    causes other errors later. Repeated signals are ignored for `GRACE_SECONDS`, while files are cleaned up. Ignored
-    signals stay ignored, and outside the main thread nothing changes.
+    causes other errors later. SIGTERM and SIGHUP are ignored for `GRACE_SECONDS` after a signal, while files are
+    cleaned up. Ignored signals stay ignored, and outside the main thread nothing changes.
     """
     default = (signal.SIG_DFL, signal.default_int_handler)
     is_main = threading.current_thread() is threading.main_thread()
@@ -68,9 +68,9 @@ def signals_as_exceptions() -> Iterator[None]:
 
     def end(number: int, _: FrameType | None) -> None:
         nonlocal ignore_until
-        if time.monotonic() >= ignore_until:
+        interrupted = number == signal.SIGINT
+        if interrupted or time.monotonic() >= ignore_until:
             ignore_until = time.monotonic() + GRACE_SECONDS
-            interrupted = number == signal.SIGINT
             raised.append(KeyboardInterrupt() if interrupted else SystemExit(SIGNAL_EXIT_BASE + number))
             raise raised[-1]
 

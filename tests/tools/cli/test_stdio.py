@@ -9,6 +9,7 @@ import time
 import pytest
 
 from aotlab.configs.files import ROOT
+from aotlab.tools.cli.stdio import signals_as_exceptions
 
 PROGRAM = """
 import logging, os, signal, sys, time
@@ -145,6 +146,15 @@ def test_swallowed_signal_can_be_sent_again(program):
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "swallowed\n"
     assert process.wait(timeout=30) == 0
+
+
+@posix
+def test_second_interrupt_ends_the_cleanup_and_termination_waits():
+    with signals_as_exceptions():
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def is_alive(pid):

@@ -143,7 +143,7 @@ class Document:
             return self.at(self.log.head, self.layers.end)
 
     def close(self) -> None:
-        """Back up the edits and release the project; what still reads the document goes on."""
+        """Back up the edits and release the project; its masks can still be read."""
         if self.database.folder_lock is not None:
             with suppress(InputError, OSError):  # the file itself is complete
                 self.database.folder_lock.require_held()

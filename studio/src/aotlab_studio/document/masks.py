@@ -95,7 +95,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     absent: list[int] = []
     """objects that are not tracked any more on this frame, without a result"""
     provisional: bool = False
-    """of one direction, replaced when the other one has come to this frame"""
+    """whether tracked in one direction only, until the other one reaches this frame"""
     digest: str = ""
     """of the mask"""
 

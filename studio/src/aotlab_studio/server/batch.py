@@ -276,9 +276,10 @@ def _describe_stored(name: str, project: Path, *stamps: tuple[int, int] | None) 
 def _read_stamp(path: Path) -> tuple[int, int] | None:
     """Return time and size of a file; None if it is missing."""
     try:
-        return path.stat().st_mtime_ns, path.stat().st_size
+        info = path.stat()
     except OSError:
         return None
+    return info.st_mtime_ns, info.st_size
 
 
 def describe_clip(name: str, document: Document) -> Clip:
