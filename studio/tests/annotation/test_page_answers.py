@@ -62,6 +62,22 @@ def test_stroke_begun_before_the_followed_frame_is_kept(page, session):
     assert [page.labels(frame)[5, 45] for frame in (3, 4)] == [1, 0]
 
 
+def test_stroke_right_after_undo_is_kept(page):
+    held = []
+    page.key("b")
+    page.drag((40, 5), (50, 5))
+    page.answer(re.compile("/labels/0$"), lambda route: held.append(route))
+    with page.done():
+        page.key("Control+z")
+        page.until(lambda: held)
+        held.pop().continue_()
+    draw_stroke(page, (10, 35), (20, 35))
+    page.until(lambda: held)
+    with page.done():
+        held.pop().continue_()
+    assert [bool(page.labels(0)[y, x]) for x, y in ((45, 5), (15, 35))] == [False, True]
+
+
 def test_older_masks_do_not_replace_newer_ones(page, session):
     held = []
 

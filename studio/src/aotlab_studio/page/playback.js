@@ -61,10 +61,10 @@ export class Playback {
     if (target.frame !== this.frame) app.toolbox.cancel();
     if (this.loading) return;
     try {
-      do {
+      while (target.frame !== this.frame || target.revision > this.revision) {
         this.loading = new AbortController();
         await this.load(target, this.loading.signal);
-      } while (target.frame !== this.frame || target.revision > this.revision);
+      }
     } catch (error) {
       target.frame = this.frame;
       this.stop();
