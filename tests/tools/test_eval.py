@@ -196,7 +196,7 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     for runner, output in (([], whole), (torchrun, both)):
         done = subprocess.run(
             [sys.executable, *runner, PROGRAM, *options(data, output)], capture_output=True, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("mean of 12 objects") == 1  # the main rank speaks for all
