@@ -9,7 +9,7 @@ from pathlib import Path
 from aotlab.utils.errors import InputError, suggest
 
 ROOT = Path(__file__).resolve().parents[1]
-"""root of the checkout or the installed package: the folder that holds configs/ and pretrain_models/"""
+"""root of the checkout or the installed package; holds configs/ and pretrain_models/"""
 BUNDLED = "bundled"
 """value of a setting for the weights that ship with the package"""
 BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"

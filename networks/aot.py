@@ -17,7 +17,7 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -126,22 +126,16 @@ class AOT(VOSModel):
             align_corners=config.align_corners,
         )
 
-    @property
-    def active_blocks(self) -> list[Block]:
-        """All blocks."""
-        return cast(list[Block], list(self.blocks))
-
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the identity embedding of masks; see `VOSModel.assign_identities`."""
+        """Return the identity embedding of masks."""
         return [self.identity_bank(masks)]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
+        x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embeddings)
         normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
         embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
         return PropagatedFrame(embeddings, states, [size] * len(states))

@@ -1,4 +1,4 @@
-"""Cache of constant tensors."""
+"""Cache of constant tensors, such as sine positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 def cache_table(build: Callable[P, T]) -> Callable[P, T]:
     """Cache the constant tensors that a function returns, as `lru_cache` does; callers must not modify them.
 
-    Exported graphs compute them when they are loaded, which makes the files a tenth smaller.
+    Graphs compute them when they are loaded: the files are a tenth smaller, and no tensor of a tracer is cached.
     """
     # without inference mode, or tensors cached in tracking could not be used in training
     cached = cast(Callable[P, T], lru_cache(maxsize=64)(torch.inference_mode(False)(build)))

@@ -23,7 +23,7 @@ class PromptNetwork(nn.Module):
 
     A frame with prompts is a reference frame whose identity embedding comes from the planes; the decoder returns the
     object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. One object per batch element.
-    It is not used when masks are given.
+    Objects with masks do not need it.
     """
 
     def __init__(self, config: ModelConfig) -> None:

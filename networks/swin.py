@@ -74,7 +74,7 @@ class SwinBase(Encoder):
 
     @staticmethod
     def _block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:
-        # The resolution given here only has to be larger than a window, or timm drops the shift.
+        # any resolution above a window will do; up to a window, timm drops the shift
         return PaddedBlock(
             dim, (4 * WINDOW, 4 * WINDOW), num_heads=heads, window_size=WINDOW,
             shift_size=0 if index % 2 == 0 else WINDOW // 2, drop_path=drop,
