@@ -19,7 +19,7 @@ from aotlab.networks.weights.published import (
     find_published_weights,
     list_published_weights,
 )
-from aotlab.utils.errors import InputError, require_extra, suggest
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import describe_error, make_folder, read_text, sha256, user_cache_folder, write_text
 from aotlab.utils.locks import locked
 
@@ -79,7 +79,7 @@ def load_model(
 
     Args:
         checkpoint: as `resolve_checkpoint`; ``bundled`` is the bundled model.
-        config: preset or file of settings; None: the checkpoint's.
+        config: preset or file of settings in place of the checkpoint's.
         overrides: settings as ``key=value``; a single string is accepted.
 
     Raises:
@@ -151,7 +151,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
     with locked(weights_folder() / f".{name}.lock", LOCK_TIMEOUT):
         if not overwrite and path.is_file():
             if source is not None:
-                log.warning("%s: stored already, %s is not read; replace it with --force", name, source)
+                log.warning("%s: already stored; ignoring %s (--force replaces it)", name, source)
             return path
         download = weights_folder() / f".download.{entry.file}"
         manual_downloads = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
@@ -162,7 +162,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
                 entry, download
             )
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
-        for left in weights_folder().glob(f"{download.name}*"):  # of interrupted downloads too
+        for left in weights_folder().glob(f"{download.name}*"):  # also of interrupted downloads
             left.unlink(missing_ok=True)
         return path
 
@@ -188,8 +188,6 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     try:
         download_url_to_file(address, str(path))
     except (OSError, HTTPException, ValueError) as error:
-        for left in path.parent.glob(f"{path.name}.*.partial"):  # of an address that is not one
-            left.unlink(missing_ok=True)
         raise InputError(f"{address}: cannot be downloaded ({error}); check address and network") from error
     return path
 
@@ -197,8 +195,6 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
 def download_from_hub(address: str, file: str) -> Path:
     """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name. Errors as in `fetch_file`."""
     parts = address.removeprefix(HUB_PREFIX).split("/", 2)
-    if len(parts) < 2 or not all(parts):
-        raise InputError(f"{address}: expected hf://owner/repository or hf://owner/repository/file")
     from huggingface_hub import hf_hub_download
 
     try:
@@ -209,7 +205,6 @@ def download_from_hub(address: str, file: str) -> Path:
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
     """Download a published file with gdown, which resumes; errors as in `fetch_file`."""
-    require_extra("weights")
     import gdown
     from gdown.exceptions import DownloadError
     from requests import RequestException
