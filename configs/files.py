@@ -39,9 +39,6 @@ def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT), subject: st
     """Return the file of a preset or recipe, or a YAML file by its path from the first of ``folders`` that has it.
 
     ``subject``: words before the name in messages.
-
-    Raises:
-        InputError: no such file or preset.
     """
     for path in (folder / name for folder in folders):
         if path.suffix in (".yaml", ".yml") and path.is_file():

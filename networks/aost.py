@@ -104,13 +104,8 @@ class AOST(VOSModel):
         self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(1 if self.shared else stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         in_channels = [dim if self.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
-        self.decoder = FPNDecoder(
-            nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels),
-            self.encoder.channels[:3],
-            1 + config.max_objects,
-            dim=dim,
-            align_corners=config.align_corners,
-        )
+        conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels)
+        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
         self.identity_norm = nn.LayerNorm(dim)
 
     @property

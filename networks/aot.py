@@ -63,13 +63,14 @@ class LSTTBlock(Block):
         super().__init__()
         self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        # the paper's ablations (table 3) turn off positions here and short-term attention below
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
         self.query = nn.Linear(dim, dim)  # of queries and keys, W^K of the paper
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
-        self.short_attention: LocalAttention | None = None  # None in an ablation of the paper
+        self.short_attention: LocalAttention | None = None
         if config.window:
             relative = config.relative_position
             self.short_attention = LocalAttention(
@@ -118,13 +119,8 @@ class AOT(VOSModel):
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(self.block_class(dim, stage) for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
-        self.decoder = FPNDecoder(
-            ConvGN((1 + stage.depth) * dim, dim, 1),
-            self.encoder.channels[:3],
-            1 + config.max_objects,
-            dim=dim,
-            align_corners=config.align_corners,
-        )
+        conv_in = ConvGN((1 + stage.depth) * dim, dim, 1)
+        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the identity embedding of masks."""

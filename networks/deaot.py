@@ -160,13 +160,8 @@ class DeAOT(VOSModel):
         self.identity_norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
-        self.decoder = FPNDecoder(
-            ConvGN(2 * dim, dim, 1),
-            self.encoder.channels[:3],
-            1 + config.max_objects,
-            dim=dim,
-            align_corners=config.align_corners,
-        )
+        conv_in = ConvGN(2 * dim, dim, 1)
+        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
         """Return the normalized identity embedding of masks."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -101,9 +100,6 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
 
     RMem's model may start from the AOT or DeAOT that it extends; see `add_missing_weights`. A prompt network that the
     checkpoint lacks keeps its initial weights. ``name`` is the model's in messages.
-
-    Raises:
-        InputError: missing, truncated or foreign file, another architecture.
     """
     state, _ = _read(path)
     if is_published(state):
@@ -118,7 +114,7 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
     """Return the settings of `build_or_load` without building a model; with ``config`` the file is not read."""
     if path is None or config is not None:
         return load_config(config or "aott", overrides)
-    metadata = _read_metadata(path)
+    _, metadata = _read(path, weights=False)
     if "config" in metadata:
         return _parse_settings(path, metadata["config"], overrides)
     return load_config(_guess_presets(path, _read(path)[0])[0], overrides)
@@ -126,7 +122,7 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
 
 def read_card(path: Path) -> ModelCard | None:
     """Return the model card of a checkpoint; None for published files."""
-    return parse_card(_read_metadata(path).get("card"))
+    return parse_card(_read(path, weights=False)[1].get("card"))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -136,30 +132,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the weights and metadata of a file; ours hold settings and a model card, published ones nothing."""
-    with reading_checkpoint(path):
-        if not is_safetensors(path):
-            return _read_pth(path), {}
-        with safe_open(path, framework="pt") as opened:
-            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-            return state, opened.metadata() or {}
-
-
-def _read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a file without reading its weights."""
-    with reading_checkpoint(path):
-        if not is_safetensors(path):
-            return {}
-        with safe_open(path, framework="pt") as opened:
-            return opened.metadata() or {}
-
-
-@contextmanager
-def reading_checkpoint(path: Path) -> Iterator[None]:
-    """Raise `InputError` in place of the errors of a file that is missing or damaged."""
+def _read(path: Path, *, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the weights, if asked for, and the metadata of a file: settings and model card of ours, else nothing."""
     try:
-        yield
+        if not is_safetensors(path):
+            return _read_pth(path) if weights else {}, {}
+        with safe_open(path, framework="pt") as opened:
+            keys = opened.keys() if weights else ()
+            return {key: opened.get_tensor(key) for key in keys}, opened.metadata() or {}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except SafetensorError as error:
@@ -167,7 +147,7 @@ def reading_checkpoint(path: Path) -> Iterator[None]:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file is one of ours, by its name or content; raises OSError if it cannot be read."""
+    """Return whether a file is one of ours, by its name or content."""
     with path.open("rb") as file:
         return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 

@@ -42,7 +42,7 @@ def list_published_weights() -> dict[str, PublishedWeights]:
 
 
 def find_published_weights(name: str) -> PublishedWeights:
-    """Return the published checkpoint of this name; raises `InputError` for an unknown one."""
+    """Return the published checkpoint of this name."""
     table = list_published_weights()
     require(name in table, f"{name}: unknown published weights; names are {', '.join(table)}")
     return table[name]

@@ -177,9 +177,9 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
 
 
 def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Extend the weights of an AOT or DeAOT for RMem's ``model``, whose added weights stay as they are.
+    """Extend the weights of an AOT or DeAOT by the initial weights that RMem's ``model`` adds.
 
-    Weights that already hold any of the added ones, or a model that adds none, are returned unchanged.
+    Weights that hold any of the added ones, or a model that adds none, are returned unchanged.
     """
     current = model.state_dict()
     added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED_WEIGHTS)}

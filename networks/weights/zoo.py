@@ -101,11 +101,7 @@ def list_models() -> dict[str, Path]:
 
 
 def find_published_file(file: str) -> Path:
-    """Return a published checkpoint by its original file name: in the project's folder, else as stored by name.
-
-    Returns:
-        the file, or the path in the project's folder where it would be.
-    """
+    """Return a published checkpoint by its original file name, stored by name or (to be) in the project's folder."""
     path = PRETRAINED_FOLDER / file
     stored = [
         weights_folder() / f"{name}.safetensors"
@@ -116,17 +112,13 @@ def find_published_file(file: str) -> Path:
 
 
 def find_weights(name: str) -> Path | None:
-    """Return the file of named weights; None if they were not downloaded yet. An unknown name raises `InputError`."""
+    """Return the file of named weights; None if not downloaded."""
     path = weights_folder() / f"{find_published_weights(name).name}.safetensors"
     return path if path.is_file() else None
 
 
 def verify_weights(name: str) -> Path | None:
-    """Return the file of named weights after comparing it with the digest of its record; None if not downloaded.
-
-    Raises:
-        InputError: no such name, or the file has changed since it was stored.
-    """
+    """Return the file of named weights, checked against its recorded digest; None if not downloaded."""
     path = find_weights(name)
     if path is not None:
         remedy = f"run aotlab weights get {name} --force"
@@ -173,9 +165,6 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     Args:
         address: http://, https://, file://, hf://owner/repository[/file], or a path.
         hub_file: file to download if a repository's address has no file.
-
-    Raises:
-        InputError: not available.
     """
     if address.startswith(HUB_PREFIX):
         return download_from_hub(address, hub_file)
@@ -193,7 +182,7 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
 
 
 def download_from_hub(address: str, file: str) -> Path:
-    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name. Errors as in `fetch_file`."""
+    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name."""
     parts = address.removeprefix(HUB_PREFIX).split("/", 2)
     from huggingface_hub import hf_hub_download
 
@@ -204,7 +193,7 @@ def download_from_hub(address: str, file: str) -> Path:
 
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
-    """Download a published file with gdown, which resumes; errors as in `fetch_file`."""
+    """Download a published file with gdown, which resumes interrupted downloads."""
     import gdown
     from gdown.exceptions import DownloadError
     from requests import RequestException
@@ -217,8 +206,7 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
         )
     except (DownloadError, RequestException, OSError) as error:
         raise InputError(
-            f"{address}: {describe_error(error)}; run the command again to resume, or get {entry.file} from {ZOO_URL} "
-            f"and put it in {weights_folder()}"
+            f"{address}: {describe_error(error)}; retry, or put {entry.file} of {ZOO_URL} in {weights_folder()}"
         ) from error
     return path
 

@@ -108,7 +108,7 @@ def test_google_drive_failure_is_one_sentence(home, monkeypatch, kind):
         ),
         "no network": (
             requests.ConnectionError("HTTPSConnectionPool(host='drive')"),
-            r"run the command again to resume, or get AOTT_PRE_YTB_DAV\.pth",
+            r"retry, or put AOTT_PRE_YTB_DAV\.pth of",
         ),
     }[kind]
 
