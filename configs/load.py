@@ -53,7 +53,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
         tree = _merge(apply_overrides(tree, list_resets(settings)), settings)
         train = tree.get("train", {})
         if then and isinstance(train, Mapping):
-            tree["train"] = {**train, "phases": [*train.get("phases", []), *then]}
+            tree["train"] = {**train, "phases": [*(train.get("phases") or []), *then]}
     if "name" not in files[0][1] and "name" in tree:
         tree["name"] = f"{tree['name']}_{path.stem}"
     others = [override for override in overrides if not override.startswith("base=")]

@@ -16,9 +16,9 @@ Two frames of a video through a model without a tracker; its memory is the first
 >>> masks = F.interpolate(one_hot(mask[None], 1 + int(mask.max())), size)  # 1×(1+m)×H×W
 >>>
 >>> model, _ = load_model("bundled")
->>> identities = model.assign_identities(masks)
->>> first = model.propagate(model.encode(images[0]), id_embeddings=identities)
->>> memory = model.memorize(first, identities)
+>>> id_embeddings = model.assign_identities(masks)
+>>> first = model.propagate(model.encode(images[0]), id_embeddings=id_embeddings)
+>>> memory = model.memorize(first, id_embeddings)
 >>> features = model.encode(images[1])
 >>> logits = model.decode(model.propagate(features, memory), features)  # 1×(1+M)×H/4×W/4
 """

@@ -87,7 +87,6 @@ class SwinBase(Encoder):
 
     @property
     def recomputable_blocks(self) -> list[nn.Module]:
-        """Blocks of all stages."""
         return [block for layer in self.layers for block in layer.children()]
 
     def forward(self, image: Tensor) -> list[Tensor]:

@@ -63,7 +63,6 @@ class DenseLocalAttention(LocalAttention):
     """`LocalAttention` by a weight for every pair of tokens, 0 outside of the window; fast on small maps."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
-        """See `LocalAttention.forward`."""
         tokens = query.shape[1]
         offset_at, token_at = find_neighbors(size, self.window, query.device)
         heads = self.heads
@@ -91,7 +90,6 @@ class TiledLocalAttention(DenseLocalAttention):
     """`LocalAttention` by tiles; parameters and their names are the same."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
-        """See `LocalAttention.forward`."""
         if dense_is_cheaper(size, self.window, self.heads):
             return super().forward(query, key, value, size)
         return self._attend_tiles(query, key, value, size)

@@ -107,8 +107,30 @@ def to_published_name(key: str) -> str:
 def map_published_names(keys: Iterable[str]) -> dict[str, str]:
     """Return the published name of every state-dict key of a model."""
     keys = list(keys)
-    rules = [*family_rules(keys), *_shared_rules(keys), *RULES]
+    rules = [*_multiscale_rules(keys), *_shared_rules(keys), *RULES]
     return {key: _apply_rules(key, rules) for key in keys}
+
+
+def _multiscale_rules(keys: Collection[str]) -> list[tuple[str, str]]:
+    """Return the rules of models with several stages, applied before `RULES`; none for a model with one stage."""
+    if any(key.startswith("blocks16.") for key in keys):
+        return MSDEAOT_RULES + DECODER_RULES
+    if not any(key.startswith("stages.1.") for key in keys):
+        return []
+    norms = [
+        match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
+    ]
+    # published norms after blocks are numbered through all stages, transitions by the stage that they read
+    numbered = []
+    for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):
+        name = rf"^stages\.{stage}\.blocks\.{block}\.output_norm\."
+        numbered.append((name, f"MSLSTT.decoder_norms.{number}."))
+    for stage in range(1, 1 + max(int(key.split(".")[1]) for key in keys if key.startswith("stages."))):
+        for ours, published in (("proj_in", "convs_in"), ("refine", "convs_out")):
+            numbered.append(
+                (rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}.")
+            )
+    return numbered + PYRAMID_RULES + DECODER_RULES
 
 
 def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
@@ -139,7 +161,7 @@ def convert_published(state: Mapping[str, Tensor], model: nn.Module) -> dict[str
     """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
     names = map_published_names(model.state_dict())
     ours = {published: key for key, published in names.items()}
-    skipped = UNUSED_PREFIXES if family_rules(names) else ()
+    skipped = UNUSED_PREFIXES if _multiscale_rules(names) else ()
     renamed = {}
     for key, tensor in state.items():
         key = key.removeprefix("module.")
@@ -206,25 +228,3 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> N
     # Swin's output norms are not part of a classifier; they keep their initial values
     norms = {key: tensor for key, tensor in encoder.state_dict().items() if key.startswith("norms.")}
     encoder.load_state_dict(norms | matched)
-
-
-def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
-    """Return the rules of models with several stages, applied before `RULES`; none for a model with one stage."""
-    if any(key.startswith("blocks16.") for key in keys):
-        return MSDEAOT_RULES + DECODER_RULES
-    if not any(key.startswith("stages.1.") for key in keys):
-        return []
-    norms = [
-        match for key in keys if (match := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
-    ]
-    # published norms after blocks are numbered through all stages, transitions by the stage that they read
-    numbered = []
-    for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):
-        name = rf"^stages\.{stage}\.blocks\.{block}\.output_norm\."
-        numbered.append((name, f"MSLSTT.decoder_norms.{number}."))
-    for stage in range(1, 1 + max(int(key.split(".")[1]) for key in keys if key.startswith("stages."))):
-        for ours, published in (("proj_in", "convs_in"), ("refine", "convs_out")):
-            numbered.append(
-                (rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}.")
-            )
-    return numbered + PYRAMID_RULES + DECODER_RULES

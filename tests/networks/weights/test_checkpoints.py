@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from aotlab.configs.files import list_presets
-from aotlab.configs.load import load_config
+from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.networks.weights.published import find_published_weights
@@ -186,6 +186,14 @@ def test_settings_that_misfit_own_weights_rejected(tmp_path, model, config):
     for options in ({"config": "aott"}, {"overrides": ["model.stages.0.window=9"]}):
         with pytest.raises(InputError, match=r"own\.safetensors: does not fit \w+ \(.*; its keys fit"):
             load_checkpoint(tmp_path / "own.safetensors", **options)
+
+
+def test_own_file_with_a_missing_key_rejected(tmp_path, model, config):
+    state = {key: tensor for key, tensor in model.state_dict().items() if key != "projector.bias"}
+    save_file(state, tmp_path / "own.safetensors", metadata={"config": to_yaml(config)})
+    with pytest.raises(InputError, match=r"does not fit small \(.*Missing key.*projector\.bias") as error:
+        load_checkpoint(tmp_path / "own.safetensors")
+    assert "config" not in str(error.value)
 
 
 def test_training_state_is_no_checkpoint(tmp_path, aott):
