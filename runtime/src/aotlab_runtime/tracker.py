@@ -38,7 +38,7 @@ class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
     ids: tuple[int, ...]
-    """ids of the tracked objects in the order they were given"""
+    """ids of the tracked objects in the order they were added"""
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     temperature: float = 1.0
@@ -111,7 +111,7 @@ class Tracker:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Ids of the tracked objects in the order they were given."""
+        """Ids of the tracked objects in the order they were added."""
         return tuple(object_id for group in self.groups for object_id in group.objects if object_id)
 
     def step(
