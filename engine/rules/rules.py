@@ -77,7 +77,6 @@ class Rules:
 
         Args:
             result: from `correct`.
-            frame: the frame.
             indices: may differ from the prediction's on a frame with a mask, or in an ensemble.
             ids: object id of each index from 1 on.
             annotated: object ids in the frame's mask; empty without one.

@@ -308,11 +308,12 @@ class Tracker:
                 log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         masks = split_by_group(groups, indices, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
+        indices = resize_indices(indices, predicted.indices.shape)
         video.consistent = False
         for group, memory in zip(groups, memories, strict=True):
             group.memory.add_reference(memory)
         video.groups, video.input_size = groups, size
-        return resize_indices(indices, predicted.indices.shape)
+        return indices
 
     def _encode(self, frame: np.ndarray, input_size: ImageSize) -> Features:
         """Encode a frame H×W×3 uint8, resized as the published code does."""

@@ -159,14 +159,8 @@ def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> No
 def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
     """Draw the first clips of a batch in two rows each: frames with labels, frames with predicted masks.
 
-    Long clips are shown by evenly spaced frames, including the first and last.
-
-    Args:
-        clip: the batch.
-        predictions: B×H×W labels per frame, the reference frame's first.
-
-    Returns:
-        3×H×W uint8.
+    Long clips are shown by evenly spaced frames, including the first and last. ``predictions``: B×H×W labels per frame,
+    the reference frame's first. Returns 3×H×W uint8.
     """
     length, batch, _, height, _ = clip.images.shape
     drawn_frames = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()
