@@ -202,6 +202,24 @@ def test_prediction_from_before_a_forgotten_object_is_not_stored(restricted):
     assert set(np.unique(tracker.step(frames[2]).labels)) <= {0, 2}
 
 
+@pytest.mark.parametrize(("method", "argument", "message"), [
+    *(("reset", value, f"reset: length {value!r}: give a number of frames") for value in (-1, 2.5, "a")),
+    *(("forget", value, "is not tracked") for value in (True, np.True_, 1.0, np.nan, "1", None, [1], np.array([1, 2]))),
+])  # fmt: skip
+def test_bad_arguments_change_nothing(method, argument, message):
+    tracker = Tracker(*build("aott"))
+    tracker.step(clip(1)[0], FIRST)
+    with pytest.raises(InputError, match=message):
+        getattr(tracker, method)(argument)
+    assert tracker.ids == (1, 2)
+
+
+@pytest.mark.parametrize("size", [(None, 5), 5, "ab"])
+def test_bad_output_size_rejected(size):
+    with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768"):
+        Tracker(*build("aott")).step(clip(1)[0], FIRST, size=size)
+
+
 @pytest.mark.parametrize(("owner", "name"), [(Rules, "forget"), (ComponentOwnership, "forget")])
 def test_failed_forget_changes_nothing(monkeypatch, owner, name):
     frames, setting = clip(6), build("aott", "model.max_objects=3", "rules.ownership=true")
