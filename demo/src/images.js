@@ -1,4 +1,4 @@
-/** Interpolation of maps; connected parts of masks. */
+/** Interpolation of maps; connected components of masks. */
 
 /** Lengths of steps to the next pixel that approximate Euclidean distances, as in OpenCV's 3×3 `distanceTransform`. */
 const [STEP, DIAGONAL_STEP] = [0.955, 1.3693];
@@ -49,35 +49,35 @@ function interpolationTaps(source, target, alignCorners) {
 }
 
 /**
- * Number the 8-connected parts of a mask from 1 on, in the order of their first pixels.
+ * Number the 8-connected components of a mask from 1 on, in the order of their first pixels.
  * @param {Uint8Array} mask H×W
  * @param {number} width
- * @returns {{parts: Int32Array, areas: number[]}} the number of each pixel, 0 outside; the pixels of each number, 0 of 0
+ * @returns {{components: Int32Array, areas: number[]}} the number of each pixel, 0 outside; the pixels of each number, 0 of 0
  */
-export function labelParts(mask, width) {
-  const [parts, areas, open] = [new Int32Array(mask.length), [0], new Int32Array(mask.length)];
+export function labelComponents(mask, width) {
+  const [components, areas, open] = [new Int32Array(mask.length), [0], new Int32Array(mask.length)];
   for (let first = 0; first < mask.length; first += 1) {
-    if (!mask[first] || parts[first]) continue;
+    if (!mask[first] || components[first]) continue;
     let count = 1;
     open[0] = first;
-    parts[first] = areas.length;
+    components[first] = areas.length;
     areas.push(0);
     while (count) {
       count -= 1;
       const pixel = open[count];
-      areas[parts[first]] += 1;
+      areas[components[first]] += 1;
       const [left, right] = [pixel % width ? -1 : 0, (pixel + 1) % width ? 1 : 0];
       for (let row = pixel - width; row <= pixel + width; row += width) {
         for (let near = row + left; near <= row + right; near += 1) {
-          if (!mask[near] || parts[near]) continue;
-          parts[near] = parts[first];
+          if (!mask[near] || components[near]) continue;
+          components[near] = components[first];
           open[count] = near;
           count += 1;
         }
       }
     }
   }
-  return { parts, areas };
+  return { components, areas };
 }
 
 /**

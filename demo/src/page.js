@@ -155,7 +155,7 @@ function copyWork() {
   return { video, store: new LabelStore(store.frames), position, image, objectId, objectCount, prompts };
 }
 
-/** Keep the work of before a change. */
+/** Save the state for Undo. */
 function remember(work = copyWork()) {
   state.history = [...state.history, work].slice(-MAX_UNDO);
   state.unsaved = true;
@@ -254,7 +254,7 @@ async function openVideo(file, name) {
       reset();
       show(0, image);
     }
-    return video.cut ? `${name}: the first ${frames} frames` : `${name}: ${frames} frames`;
+    return video.truncated ? `${name}: the first ${frames} frames` : `${name}: ${frames} frames`;
   });
 }
 
@@ -313,13 +313,13 @@ async function track() {
     showStatus('Tracking…');
     await model.call('start', image, labels);
     signal.throwIfAborted();
-    remember();
     const begin = performance.now();
     let done = 0;
     for await (const frame of video.read(first + 1)) {
       signal.throwIfAborted();
       const found = await model.call('step', frame);
       signal.throwIfAborted();
+      if (!done) remember();
       done += 1;
       store.set(first + done, found);
       show(first + done, frame);
@@ -406,7 +406,9 @@ function locate(event) {
   const { x, y, width, height } = state.video?.content ?? { x: 0, y: 0, width: WIDTH, height: HEIGHT };
   /** @param {number} value @param {number} low @param {number} extent */
   const clamp = (value, low, extent) => Math.min(low + extent, Math.max(low, value));
-  return [clamp(((event.clientX - box.left) * WIDTH) / box.width, x, width), clamp(((event.clientY - box.top) * HEIGHT) / box.height, y, height)];
+  const pixelX = ((event.clientX - box.left) * WIDTH) / box.width;
+  const pixelY = ((event.clientY - box.top) * HEIGHT) / box.height;
+  return [clamp(pixelX, x, width), clamp(pixelY, y, height)];
 }
 
 function listen() {
@@ -434,10 +436,10 @@ function listen() {
     const [x0, y0] = state.drag;
     const [x1, y1] = locate(event);
     state.drag = null;
+    draw();
     const [width, height] = [Math.abs(x1 - x0), Math.abs(y1 - y0)];
     if (Math.min(width, height) >= MIN_DRAG) segment({ box: [Math.min(x0, x1), Math.min(y0, y1), width, height] });
-    else if (Math.max(width, height) >= MIN_DRAG) draw();
-    else segment(event.shiftKey || exclude.checked ? { negative: [[x0, y0]] } : { positive: [[x0, y0]] });
+    else if (Math.max(width, height) < MIN_DRAG) segment(event.shiftKey || exclude.checked ? { negative: [[x0, y0]] } : { positive: [[x0, y0]] });
   });
   slider.addEventListener('input', () => {
     if (state.activity?.name === 'play') cancel();

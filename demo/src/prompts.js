@@ -1,6 +1,6 @@
 /** Mask of an object from a box and points on one frame: a coarse pass, then a refining pass around the object. */
 
-import { labelParts, measureDistance, round } from './images.js';
+import { labelComponents, measureDistance, round } from './images.js';
 
 /** @typedef {import('./images.js').Size} Size */
 /** @typedef {import('./tracker.js').Frame} Frame */
@@ -17,8 +17,8 @@ import { labelParts, measureDistance, round } from './images.js';
 const STRIDE = 16;
 /** Distance from a box, as a fraction of its sides, beyond which pixels are not of its object. */
 const BOX_MARGIN = 0.12;
-/** Largest distance of a part without a point from the parts with one, as a fraction of the root of their area. */
-const MAX_PART_DISTANCE = 0.5;
+/** Largest distance of a component without a point from those with one, in units of the square root of their area. */
+const MAX_COMPONENT_DISTANCE = 0.5;
 /** Logit of pixels that the object cannot have. */
 const EXCLUDED = -12;
 
@@ -198,9 +198,9 @@ function scaleSpan(start, end, scale, limit) {
 }
 
 /**
- * Remove the pixels of a mask H×W far outside its box, or in parts far from those with a point.
+ * Remove the pixels of a mask H×W far outside its box, or in components far from those with a point.
  *
- * If no part holds a point, the largest one counts.
+ * If no component has a point, the largest one counts.
  * @param {Uint8Array} mask
  * @param {{height: number, width: number}} frame
  * @param {Prompt} prompt
@@ -217,20 +217,20 @@ export function removeFarFromPrompt(mask, { height, width }, prompt) {
     });
     return;
   }
-  const { parts, areas } = labelParts(mask, width);
+  const { components, areas } = labelComponents(mask, width);
   if (areas.length <= 2) return;
   const kept = new Uint8Array(areas.length);
   for (const [x, y] of prompt.positive) {
-    kept[parts[round(Math.min(Math.max(y, 0), height - 1)) * width + round(Math.min(Math.max(x, 0), width - 1))]] = 1;
+    kept[components[round(Math.min(Math.max(y, 0), height - 1)) * width + round(Math.min(Math.max(x, 0), width - 1))]] = 1;
   }
   kept[0] = 0;
-  if (!kept.includes(1)) kept[areas.reduce((best, area, part) => (area > areas[best] ? part : best), 0)] = 1;
-  const limit = MAX_PART_DISTANCE * Math.sqrt(areas.reduce((sum, area, part) => sum + kept[part] * area, 0));
-  const distance = measureDistance(Uint8Array.from(parts, (part) => kept[part]), width);
-  parts.forEach((part, pixel) => {
-    if (part && distance[pixel] <= limit) kept[part] = 1;
+  if (!kept.includes(1)) kept[areas.reduce((best, area, number) => (area > areas[best] ? number : best), 0)] = 1;
+  const limit = MAX_COMPONENT_DISTANCE * Math.sqrt(areas.reduce((sum, area, number) => sum + kept[number] * area, 0));
+  const distance = measureDistance(Uint8Array.from(components, (number) => kept[number]), width);
+  components.forEach((number, pixel) => {
+    if (number && distance[pixel] <= limit) kept[number] = 1;
   });
-  parts.forEach((part, pixel) => (mask[pixel] = kept[part]));
+  components.forEach((number, pixel) => (mask[pixel] = kept[number]));
 }
 
 /** @param {number} logit */

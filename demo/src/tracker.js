@@ -7,7 +7,7 @@ import { segmentPrompt } from './prompts.js';
 /** @typedef {Record<string, Tensor>} Tensors */
 /** @typedef {typeof import('onnxruntime-common')} Runtime */
 /** Frame of H×W×3 bytes RGB. @typedef {{data: Uint8Array, height: number, width: number}} Frame */
-/** @typedef {{policy: string, every: number, frames: number, newest: number | null, insertions: number | null, short_term_skip: number}} MemorySettings */
+/** @typedef {{every: number, frames: number, newest: number | null}} MemorySettings */
 
 /** Version of `export.json`. */
 const VERSION = 10;
@@ -74,7 +74,7 @@ export class Graphs {
   }
 }
 
-/** @param {string} text of `export.json` */
+/** Return the content of `export.json`; throws a sentence if the page cannot run its model. @param {string} text */
 function parseDescription(text) {
   let description = null;
   try {
@@ -84,6 +84,10 @@ function parseDescription(text) {
   }
   if (description?.kind !== 'export' || description.version !== VERSION) {
     throw new Error('export.json: damaged, or written by another version; export again');
+  }
+  const { policy, insertions, short_term_skip: skip } = description.config.memory;
+  if (policy !== 'bounded_fifo' || insertions !== null || skip !== 1 || description.config.model.stages[0].temporal_slots) {
+    throw new Error('memory.policy: the page has bounded_fifo, without insertions, skips or temporal slots; export again');
   }
   return description;
 }
@@ -198,10 +202,6 @@ class Memory {
   constructor(graphs) {
     /** @type {MemorySettings} */
     this.settings = graphs.config.memory;
-    const { policy, insertions, short_term_skip: skip } = this.settings;
-    if (policy !== 'bounded_fifo' || insertions !== null || skip !== 1 || graphs.config.model.stages[0].temporal_slots) {
-      throw new Error('memory.policy: the page has bounded_fifo, without insertions, skips or temporal slots; export again');
-    }
     this.graphs = graphs;
     /** Keys and values of the frames in long-term memory, the first frame first. @type {Tensors[]} */
     this.frames = [];

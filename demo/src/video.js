@@ -17,14 +17,14 @@ export class Video {
    * @param {string} name
    * @param {VideoSampleSink} sink
    * @param {number[]} timestamps of the frames in seconds
-   * @param {boolean} cut the video has more frames
+   * @param {boolean} truncated the video has more frames
    * @param {[number, number]} size width and height in pixels
    */
-  constructor(name, sink, timestamps, cut, [width, height]) {
+  constructor(name, sink, timestamps, truncated, [width, height]) {
     this.name = name;
     this.sink = sink;
     this.timestamps = timestamps;
-    this.cut = cut;
+    this.truncated = truncated;
     this.width = width;
     this.height = height;
     const scale = Math.min(WIDTH / width, HEIGHT / height);
@@ -89,7 +89,8 @@ export async function encodeWebm(video, frames, first) {
   let index = first;
   for await (const frame of frames) {
     context.putImageData(frame, -x, -y);
-    const duration = (times[index + 1] ?? 2 * times[index] - (times[index - 1] ?? times[index] - 0.04)) - times[index];
+    const lastDuration = times[index] - (times[index - 1] ?? times[index] - 0.04);
+    const duration = index + 1 < times.length ? times[index + 1] - times[index] : lastDuration;
     await source.add(times[index] - times[first], duration);
     index += 1;
   }

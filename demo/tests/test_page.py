@@ -206,23 +206,43 @@ def test_tracking_clearing_and_opening_are_undone(loaded, tmp_path):
     assert_equal_downloads(download_masks(loaded), masks)
 
 
+def fail_call(tab, method):
+    """Let the next call of a method of the worker fail."""
+    tab.evaluate(
+        """(method) => {
+          const { postMessage } = Worker.prototype;
+          Worker.prototype.postMessage = function (call) {
+            if (call.method === method) Worker.prototype.postMessage = postMessage;
+            postMessage.call(this, call.method === method ? { ...call, method: 'missing' } : call);
+          };
+        }""",
+        method,
+    )
+
+
 def test_refused_click_keeps_earlier_ones(loaded):
     seek(loaded, 0)
     press(loaded, (300, 200))
     wait_status(loaded, "marked")
     view, masks = see_view(loaded), download_masks(loaded)
-    loaded.evaluate(
-        """() => {
-          const { postMessage } = Worker.prototype;
-          Worker.prototype.postMessage = function (call) {
-            Worker.prototype.postMessage = postMessage;
-            this.postMessage({ ...call, method: 'missing' });
-          };
-        }"""
-    )
+    fail_call(loaded, "segment")
     press(loaded, (320, 210))
     loaded.wait_for_selector("#status.error")
     assert see_view(loaded) == view
+    assert_equal_downloads(download_masks(loaded), masks)
+
+
+def test_tracking_without_a_frame_is_no_undo_step(loaded):
+    seek(loaded, 0)
+    press(loaded, (300, 200))
+    wait_status(loaded, "marked")
+    masks = download_masks(loaded)
+    press(loaded, (500, 300))
+    wait_status(loaded, "marked")
+    fail_call(loaded, "step")
+    loaded.click("#track")
+    loaded.wait_for_selector("#status.error")
+    loaded.click("#undo")  # of the second click
     assert_equal_downloads(download_masks(loaded), masks)
 
 
@@ -351,6 +371,10 @@ def test_missing_sample_named(address, browser, tmp_path):
     )
     tab.goto(address)
     wait_status(tab, "sample.webm: cannot be fetched; open a video of your own")
+    tab.wait_for_selector("#speed:not(:empty)")  # the model is loaded
+    view = see_view(tab)
+    press(tab, (345, 135), (509, 297))
+    assert see_view(tab) == view
     tab.set_input_files("#file", tmp_path / "portrait.webm")
     wait_status(tab, "6 frames")
     press(tab, (345, 135), (509, 297))

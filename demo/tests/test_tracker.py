@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.engine.export.graphs import export_model
 from aotlab_runtime import Prompt, Tracker
-from aotlab_runtime.prompts import CheckedPrompt, find_stray_pixels
+from aotlab_runtime.prompts import CheckedPrompt, find_far_from_prompt
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import build, clip, stripes
 
@@ -78,6 +78,12 @@ def test_masks_equal_runtime(exported, tmp_path):
         assert (reference == found).mean() >= 0.999
 
 
+def change_policy(path):
+    description = json.loads(path.read_text())
+    description["config"]["memory"]["policy"] = "restricted"
+    path.write_text(json.dumps(description))
+
+
 DAMAGED_MODELS = {
     "missing graph": (
         lambda folder: (folder / "propagate.onnx").unlink(),
@@ -90,6 +96,10 @@ DAMAGED_MODELS = {
     "no description": (
         lambda folder: (folder / "export.json").write_text("{"),
         "export.json: damaged, or written by another version; export again",
+    ),
+    "another policy": (
+        lambda folder: change_policy(folder / "export.json"),
+        "memory.policy: the page has bounded_fifo, without insertions",
     ),
     "another version": (
         lambda folder: (folder / "export.json").write_text('{"kind": "export", "version": 6}'),
@@ -129,7 +139,7 @@ def test_parts_of_prompted_masks_equal_runtime(tmp_path):
     for mask, found, clicks in zip(masks, kept, points, strict=True):
         for click, mask_kept in zip(clicks, found, strict=True):
             assert np.array_equal(
-                mask_kept, mask & ~find_stray_pixels(mask, CheckedPrompt([tuple(click)], [], None))
+                mask_kept, mask & ~find_far_from_prompt(mask, CheckedPrompt([tuple(click)], [], None))
             )
 
 

@@ -65,7 +65,7 @@ def check_prompts(prompts: Mapping[int, Prompt], size: tuple[int, int]) -> dict[
     ):
         raise InputError("prompts: give a dict of prompts by object id from 1, {1: Prompt(...)}")
     parsed = {
-        key: prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
+        int(key): prompt if isinstance(prompt, Prompt) else Prompt(prompt) for key, prompt in prompts.items()
     }
     return {object_id: prompt.crop_box(size, object_id) for object_id, prompt in parsed.items()}
 

@@ -61,7 +61,7 @@ def run_job(
     options = replace(options or JobOptions(), progress=False)
     try:
         if not any(is_url(path) for path in (output, job.video, *(mask.value for mask in job.masks))):
-            return track_into(job, Path(output), tracker, options)
+            return run_locally(job, Path(output), tracker, options)
         files, root = fsspec.core.url_to_fs(output)
         files.invalidate_cache()
         identity = identify(job, tracker, options)
@@ -69,7 +69,7 @@ def run_job(
             return JobResult(job.name, reused=True)
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder) / "results"
-            result = track_into(stage_inputs(job, Path(folder)), local, tracker, options)
+            result = run_locally(download_inputs(job, Path(folder)), local, tracker, options)
             if result.error is None:
                 upload(local, files, root, identity)
         return result
@@ -77,7 +77,7 @@ def run_job(
         return JobResult(job.name, error=str(error))
 
 
-def track_into(job: Job, folder: Path, tracker: TrackerOptions, options: JobOptions) -> JobResult:
+def run_locally(job: Job, folder: Path, tracker: TrackerOptions, options: JobOptions) -> JobResult:
     """Track a job with local inputs into a local folder, or resume it; raise `InputError` for a bad input."""
     done = aotlab.run_job(job, folder, tracker, options)
     if done.reused:
@@ -90,8 +90,8 @@ def is_url(path: str) -> bool:
     return fsspec.utils.get_protocol(path) not in ("file", "local") and not path.startswith(("rtsp:", "-"))
 
 
-def stage_inputs(job: Job, folder: Path) -> Job:
-    """Copy inputs with a URL below a folder; return the job with their paths there.
+def download_inputs(job: Job, folder: Path) -> Job:
+    """Download inputs with a URL into a folder; return the job with their paths there.
 
     Raises:
         InputError: an input does not exist.

@@ -8,52 +8,67 @@ from typing import Any
 import fsspec
 from aotlab_clusters import JobResult, run_job
 
-from aotlab import Job, JobOptions
+from aotlab import Job, JobOptions, TrackerOptions
 
 RETRIES = 10
 """times that a job may lose its worker"""
 
 
-def track_with_ray(jobs: Sequence[Job], output: str, options: JobOptions, gpus: float = 0) -> list[JobResult]:
-    """Track jobs on the Ray cluster that this process is connected to; ``gpus``: share of a GPU per job."""
+def track_with_ray(
+    jobs: Sequence[Job],
+    output: str,
+    options: JobOptions,
+    device: str = "cpu",
+    tracker: TrackerOptions | None = None,
+) -> list[JobResult]:
+    """Track jobs on the Ray cluster that this process is connected to; on the device cuda, each takes one GPU."""
     import ray
 
-    remote = ray.remote(num_gpus=gpus, max_retries=RETRIES)(run_job)
-    device = "cuda" if gpus else "cpu"
+    remote = ray.remote(num_gpus=int(device != "cpu"), max_retries=RETRIES)(run_job)
     results = ray.get(
-        [remote.remote(job, f"{output}/{job.name}", device, None, options) for job in sort_jobs(jobs)]
+        [remote.remote(job, f"{output}/{job.name}", device, tracker, options) for job in largest_first(jobs)]
     )
     return order_results(results, jobs)
 
 
 def track_with_dask(
-    jobs: Sequence[Job], output: str, options: JobOptions, client: Any, device: str = "cpu"
+    jobs: Sequence[Job],
+    output: str,
+    options: JobOptions,
+    client: Any,
+    device: str = "cpu",
+    tracker: TrackerOptions | None = None,
 ) -> list[JobResult]:
     """Track jobs on the workers of a `distributed.Client`; give each worker one thread and one GPU."""
     futures = [
         client.submit(
-            run_job, job, f"{output}/{job.name}", device, None, options, pure=False, retries=RETRIES
+            run_job, job, f"{output}/{job.name}", device, tracker, options, pure=False, retries=RETRIES
         )
-        for job in sort_jobs(jobs)
+        for job in largest_first(jobs)
     ]
     return order_results(client.gather(futures), jobs)
 
 
 def track_with_submitit(
-    jobs: Sequence[Job], output: str, options: JobOptions, executor: Any, device: str = "cpu"
+    jobs: Sequence[Job],
+    output: str,
+    options: JobOptions,
+    executor: Any,
+    device: str = "cpu",
+    tracker: TrackerOptions | None = None,
 ) -> list[JobResult]:
     """Track jobs as tasks of a `submitit.AutoExecutor`; a preempted or timed-out task is requeued and resumes."""
     import submitit
 
     class Requeued(submitit.helpers.Checkpointable):
         def __call__(self, job: Job) -> JobResult:
-            return run_job(job, f"{output}/{job.name}", device, None, options)
+            return run_job(job, f"{output}/{job.name}", device, tracker, options)
 
-    submitted = [executor.submit(Requeued(), job) for job in sort_jobs(jobs)]
+    submitted = [executor.submit(Requeued(), job) for job in largest_first(jobs)]
     return order_results([task.result() for task in submitted], jobs)
 
 
-def sort_jobs(jobs: Sequence[Job]) -> list[Job]:
+def largest_first(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs with the largest video first, so that no worker starts a long one at the end."""
 
     def size(job: Job) -> int:

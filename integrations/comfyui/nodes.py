@@ -22,14 +22,19 @@ class LoadTracker:
         """Return the inputs as ComfyUI lists them."""
         return {
             "required": {"model": ("STRING", {"default": "bundled"}), "device": (["auto", "cpu", "cuda"],)},
-            "optional": {"frames_in_memory": ("INT", {"default": 8, "min": 2, "max": 1000})},
+            "optional": {
+                "frames_in_memory": (
+                    "INT",
+                    {"default": 0, "min": 0, "max": 1000, "tooltip": "0: the model's own"},
+                ),
+            },
         }
 
-    def load(self, model: str, device: str, frames_in_memory: int = 8) -> tuple[Tracker]:
+    def load(self, model: str, device: str, frames_in_memory: int = 0) -> tuple[Tracker]:
         """Return the tracker of a checkpoint or name, as in `Tracker.from_pretrained`."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        overrides = (f"memory.frames={frames_in_memory}",)
+        overrides = (f"memory.frames={frames_in_memory}",) if frames_in_memory else ()
         return (Tracker.from_pretrained(model, device=device, overrides=overrides),)
 
 
@@ -55,15 +60,16 @@ class FirstMask:
     def segment(
         self, tracker: Tracker, images: torch.Tensor, frame: int, points: str, negative_points: str, box: str
     ) -> tuple[torch.Tensor]:
-        """Return the object's mask 1×H×W; raise `InputError` for unreadable prompts or ones without a pixel."""
+        """Return the object's mask 1×H×W; raise `InputError` for unusable prompts or ones without a pixel."""
         try:
             positive, negative = (json.loads(text or "[]") for text in (points, negative_points))
+            clicks, labels = [*positive, *negative], [1] * len(positive) + [0] * len(negative)
             edges = tuple(float(edge) for edge in box.split(",")) if box.strip() else None
-            prompt = Prompt([*positive, *negative], [1] * len(positive) + [0] * len(negative), edges)
         except (ValueError, TypeError) as error:
             raise InputError(
                 f"prompt: not readable ({error}); give points [[x, y], ...] and a box of four numbers"
             ) from error
+        prompt = Prompt(clicks, labels, edges)
         if frame >= len(images):
             raise InputError(f"frame {frame}: the video has {len(images)} frames; give an earlier one")
         labels = tracker.fresh().prompt(to_frame(images[frame]), {1: prompt}).labels

@@ -29,7 +29,7 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
     id, flags and description of their first shape.
 
     Raises:
-        InputError: not a label file, no shape that can be tracked, or an image of another size.
+        InputError: not a label file, no shape that can be tracked, or an image that is damaged or of another size.
     """
     try:
         label_file = LabelFile(str(path))
@@ -54,6 +54,11 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
         if output.exists():
             return
         frame = read_frame(image)
+        if frame.shape[:2] != mask.shape:
+            sizes = [f"{width}×{height}" for height, width in (frame.shape[:2], mask.shape)]
+            raise InputError(
+                f"{image}: size {sizes[0]} does not match {labeled.name} ({sizes[1]}); resize or move it"
+            )
         labels = tracker.step(frame).labels
         found = [(labels == object_id, shape) for object_id, shape in objects.values()]
         shapes = [draw_shape(region, shape) for region, shape in found if region.any()]
@@ -62,8 +67,11 @@ def propagate(tracker: Tracker, path: Path) -> Iterator[Path]:
 
 
 def read_frame(path: Path) -> np.ndarray:
-    """Return an image H×W×3 uint8 RGB."""
-    return np.asarray(Image.open(path).convert("RGB"))
+    """Return an image H×W×3 uint8 RGB; raise `InputError` if it cannot be read."""
+    try:
+        return np.asarray(Image.open(path).convert("RGB"))
+    except (OSError, SyntaxError) as error:  # Pillow raises both for damaged files
+        raise InputError(f"{path}: not a readable image ({error}); replace or move it") from error
 
 
 def draw_shape(mask: np.ndarray, shape: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torchvision.ops import box_iou, nms
 
-from aotlab import Prompt, Tracker, open_frames, write_mask
+from aotlab import InputError, Prompt, Tracker, open_frames, write_mask
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ class TextDetector:
 def find_untracked(
     detections: Sequence[Detection], labels: np.ndarray, *, max_iou: float = 0.3
 ) -> list[Detection]:
-    """Return the detections whose IoU with the box of each mask in ``labels`` (H×W object ids) is at most ``max_iou``.
+    """Return the detections whose IoU with the box of each object in ``labels`` (H×W ids) is at most ``max_iou``.
 
-    Of detections that overlap each other by more, the best stays. Boxes are cropped to the frame.
+    An object's box is that of its largest connected component. Of detections that overlap each other by more, the best
+    stays. Boxes are cropped to the frame.
     """
     height, width = labels.shape
     corners = torch.tensor([detection.box for detection in detections], dtype=torch.float32).reshape(-1, 4)
@@ -138,11 +139,15 @@ def main(
     output: Path,
 ) -> None:  # fmt: skip
     """Run the command line."""
-    found = TextDetector.from_pretrained(detector, texts, device=device, threshold=threshold)
-    run = TextTracker(Tracker.from_pretrained(checkpoint, device=device), found, every)
-    (output / "masks").mkdir(parents=True, exist_ok=True)
-    for index, labels in enumerate(run.track(open_frames(video))):
-        write_mask(output / "masks" / f"{index:05d}.png", labels)
+    try:
+        frames, tracker = open_frames(video), Tracker.from_pretrained(checkpoint, device=device)
+        found = TextDetector.from_pretrained(detector, texts, device=device, threshold=threshold)
+        run = TextTracker(tracker, found, every)
+        (output / "masks").mkdir(parents=True, exist_ok=True)
+        for index, labels in enumerate(run.track(frames)):
+            write_mask(output / "masks" / f"{index:05d}.png", labels)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
     (output / "objects.json").write_text(json.dumps(run.texts, indent=1) + "\n")
 
 

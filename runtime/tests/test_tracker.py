@@ -26,17 +26,15 @@ from aotlab.engine.export.graphs import (
     EXPORT,
     EXPORTED_POLICIES,
     PROMPTING,
-    WEIGHTS_FILE,
     build_prompt_graph,
     export_model,
 )
-from aotlab.engine.export.quantize import QUANTIZED_GRAPHS, quantize, record_inputs
 from aotlab.engine.prompting.network import find_prompted_parts
 from aotlab.engine.prompting.planes import CropBox, draw_prompt_planes
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.versioned_files import unwrap, wrap
 from aotlab_runtime.inputs import CheckedPrompt, check_prompts
-from aotlab_runtime.prompts import draw_planes, find_stray_pixels
+from aotlab_runtime.prompts import draw_planes, find_far_from_prompt
 from tests.drawn_clips import draw_parts
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
@@ -91,53 +89,6 @@ def assert_equal_masks(pair, masks, length=7, min_equal=0.999):
             )
 
 
-def test_exported_graphs_suit_openvino(exported):
-    """OpenVINO confuses inputs if some are unused, drops some Abs, and clamps integers without a bound to 0."""
-    for path in exported[0].glob("*.onnx"):
-        graph = onnx.load(path, load_external_data=False).graph
-        used = {name for node in graph.node for name in node.input}
-        assert {value.name for value in graph.input} <= used, path
-        if path.stem == "encode":
-            typed = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
-            types = {value.name: value.type.tensor_type.elem_type for value in typed.value_info}
-            integers = [n for n in graph.node if types.get(n.output[0]) == onnx.TensorProto.INT64]
-            assert all(n.op_type not in ("Clip", "Min", "Max") for n in integers)
-            assert all(node.op_type != "Abs" for node in graph.node)
-
-
-@pytest.mark.skipif(
-    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 32),
-    reason="onnxruntime before 1.32 does not run products in int8 (docs/howto/export.md)",
-)
-def test_int8_graphs_are_near_float32(exported, monkeypatch):
-    monkeypatch.setattr("aotlab.engine.export.quantize.MIN_WEIGHTS", 1)
-    folder, mask = exported[0], MASKS[0]
-    recorded = record_inputs(folder, [(frame, mask) for frame in clip(5)])
-    assert recorded.keys() >= {"encode", *QUANTIZED_GRAPHS}
-    for name in ("encode", *QUANTIZED_GRAPHS):
-        calls = recorded[name]
-        path = folder / f"{name}.onnx"
-        quantized = quantize(onnx.load(path), calls)
-        int8 = {node.output[0] for node in quantized.graph.node if node.op_type == "DequantizeLinear"}
-        convolutions = [node for node in quantized.graph.node if node.op_type == "Conv"]
-        assert all(set(node.input[:2]) <= int8 for node in convolutions)
-        products = [set(node.input) <= int8 for node in quantized.graph.node if node.op_type == "MatMul"]
-        assert name != "propagate" or {*products} == {True, False}  # with weights, and in attention
-        expected, found = (
-            onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-            for model in (path, quantized.SerializeToString())
-        )
-        inputs = {value.name: calls[-1][value.name] for value in expected.get_inputs()}
-        for a, b in zip(expected.run(None, inputs), found.run(None, inputs), strict=True):
-            assert np.abs(a - b).mean() < 0.1 * a.std()
-
-
-def test_exported_weights_are_stored_once(exported):
-    folder, _, plain = exported
-    size = 4 * sum(x.numel() for name, x in plain.model.named_parameters() if not name.startswith("prompts."))
-    assert (folder / WEIGHTS_FILE).stat().st_size < 1.15 * size
-
-
 @pytest.fixture(params=["aotlab_runtime", "aotlab"])
 def tracker(request, exported):
     _, runtime, plain = exported
@@ -157,13 +108,19 @@ def test_masks_equal_pytorch(exported, masks):
     assert_equal_masks(pair, masks)
 
 
-def test_frames_of_other_sizes_equal_pytorch(exported):
+@pytest.mark.parametrize("size", [(60, 90), (16, 24), (16, 90)])
+def test_predictions_of_other_sizes_equal_pytorch(exported, size):
     runtime, plain = (tracker.fresh() for tracker in exported[1:])
-    frames, mask = clip(3, 32, 48), stripes([1, 2], 32, 48)  # of the same size in the network
+    frames = clip(6, 32, 48)  # of the same size in the network
     for index, frame in enumerate(frames):
-        pair = [tracker.step(frame, None if index else mask, size=(60, 90)) for tracker in (runtime, plain)]
-        assert pair[0].indices.shape == (60, 90)
-        assert (pair[0].labels == pair[1].labels).mean() > 0.999
+        mask = {0: stripes([1, 2], 32, 48), 3: stripes([0, 3], 32, 48)}.get(index)
+        found, expected = (tracker.step(frame, mask, size=size) for tracker in (runtime, plain))
+        assert found.indices.shape == size
+        assert (found.labels == expected.labels).mean() > 0.999
+        if mask is None:
+            np.testing.assert_allclose(
+                found.logits, expected.logits, atol=1e-3 * float(expected.logits.std())
+            )
 
 
 def test_background_before_the_first_mask(tracker):
@@ -201,10 +158,10 @@ def test_forgotten_object_has_no_pixel(tracker):
         tracker.forget(2)
 
 
-@pytest.mark.parametrize("object_id", [np.nan, "1", None, [1], 0, -1, 3, 2**70])
+@pytest.mark.parametrize("object_id", [0, -1, 3, 2**70])
 def test_object_that_is_not_tracked_cannot_be_forgotten(tracker, object_id):
     tracker.step(clip(1)[0], MASKS[0])
-    with pytest.raises((aotlab.InputError, aotlab_runtime.InputError), match="is not tracked"):
+    with pytest.raises(ValueError, match="is not tracked"):
         tracker.forget(object_id)
     assert tracker.ids == (1, 2)
 
@@ -215,9 +172,15 @@ def test_length_of_a_video_accepted(tracker, length):
     assert tracker.step(clip(1)[0], MASKS[0]).ids == (1, 2)
 
 
-def test_pair_is_a_point(tracker):
-    prediction = tracker.prompt(clip(1)[0], {1: (20, 16), 2: np.array([40, 16])})
+def test_pair_is_a_point_and_ids_are_integers(tracker):
+    prediction = tracker.prompt(clip(1)[0], {np.uint8(1): (20, 16), 2: np.array([40, 16])})
     assert prediction.ids == (1, 2)
+    assert json.dumps(prediction.confidence)
+
+
+def test_prompts_of_arrays_are_compared_by_identity():
+    prompts = [aotlab_runtime.Prompt(np.array([[3, 4], [5, 6]])) for _ in range(2)]
+    assert len({*prompts}) == 2
 
 
 def test_resumed_tracker_gives_equal_masks(tracker):
@@ -273,31 +236,13 @@ def test_failed_step_changes_nothing(tracker, monkeypatch, name, call, mask):
 @pytest.mark.parametrize(
     ("frame", "mask", "message"),
     [
-        *(
-            (np.zeros(shape, np.uint8), MASKS[0], "frame: expected H×W×3 uint8 RGB, got ndarray .uint8 of")
-            for shape in ((HEIGHT, WIDTH), (0, 9, 3))
-        ),
-        (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: expected .*float64 of .*"),
-        (None, MASKS[0], "frame: expected .*got NoneType"),
-        *(
-            (
-                clip(1)[0],
-                mask,
-                r"mask: expected integer object ids of shape \(33, 49\), got int64 of shape",
-            )
-            for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])
-        ),
-        (
-            clip(1)[0],
-            np.full((HEIGHT, WIDTH), np.nan),
-            "mask: expected integer object ids .*got float64",
-        ),
-        (
-            clip(1)[0],
-            -MASKS[0],
-            "mask: object ids must be 0 to 2147483647, got -2 to 0",
-        ),
-        (clip(1)[0], 2**31 + MASKS[0], "mask: object ids must be 0 to 2147483647"),
+        *((np.zeros(shape, np.uint8), MASKS[0], "frame: ") for shape in ((HEIGHT, WIDTH), (0, 9, 3))),
+        (np.full((HEIGHT, WIDTH, 3), np.nan), MASKS[0], "frame: .*float64"),
+        (None, MASKS[0], "frame: .*NoneType"),
+        *((clip(1)[0], mask, "mask: ") for mask in (MASKS[0][1:], MASKS[0][None], MASKS[0][..., None])),
+        (clip(1)[0], np.full((HEIGHT, WIDTH), np.nan), "mask: .*float64"),
+        (clip(1)[0], -MASKS[0], "mask: .*-2"),
+        (clip(1)[0], 2**31 + MASKS[0], "mask: .*2147483647"),
         (clip(1)[0], 0 * MASKS[0], "mask is empty"),
     ],
 )
@@ -312,21 +257,7 @@ def test_bad_frames_and_masks_rejected(exported, frame, mask, message):
     assert "\n" not in sentences[0]
 
 
-@pytest.mark.parametrize(
-    ("frame", "mask", "message"),
-    [
-        ([[1], [1, 2]], None, "frame: expected H×W×3 uint8 RGB, got list"),
-        (clip(1)[0], [[1], [1, 2]], "mask: expected integer object ids"),
-    ],
-)
-def test_rows_of_different_lengths_rejected(exported, frame, mask, message):
-    with pytest.raises(aotlab_runtime.InputError, match=message):
-        exported[1].fresh().step(frame, mask)
-
-
-@pytest.mark.parametrize(
-    "size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (None, 5), (5,), 5, (5, 2**16), "ab"]
-)
+@pytest.mark.parametrize("size", [(0, 5), (-1, 5), (5.5, 5), (np.nan, 5), (5,), (5, 2**16)])
 def test_bad_output_sizes_rejected(tracker, size):
     with pytest.raises(ValueError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768"):
         tracker.step(clip(1)[0], MASKS[0], size=size)
@@ -392,9 +323,9 @@ def test_exported_graphs_are_valid_and_portable(tmp_path):
 def test_parts_of_prompted_masks_equal_pytorch(seed):
     mask = draw_parts(seed)
     for x, y in np.random.default_rng(seed).uniform(-1, (855, 481), (8, 2)):
-        stray = find_stray_pixels(mask, CheckedPrompt([(x, y)], [], None))
+        far = find_far_from_prompt(mask, CheckedPrompt([(x, y)], [], None))
         expected = find_prompted_parts(mask, aotlab.Prompt(points=(x, y)))
-        assert np.array_equal(mask & ~stray, mask & expected)
+        assert np.array_equal(mask & ~far, mask & expected)
 
 
 @pytest.mark.parametrize(
@@ -411,16 +342,17 @@ def test_few_parts_equal_pytorch(parts, point):
     mask = np.zeros((480, 854), bool)
     for part in parts:
         mask[part] = True
-    stray = find_stray_pixels(mask, CheckedPrompt([point], [], None))
-    assert np.array_equal(mask & ~stray, find_prompted_parts(mask, aotlab.Prompt(points=point)))
+    far = find_far_from_prompt(mask, CheckedPrompt([point], [], None))
+    assert np.array_equal(mask & ~far, find_prompted_parts(mask, aotlab.Prompt(points=point)))
 
 
+@pytest.mark.slow
 def test_large_parts_take_less_than_two_seconds():
     mask = np.ones((1080, 1920), bool)
     mask[::40, ::2] = False
     mask[:, 1900] = False
     begin = time.process_time()
-    find_stray_pixels(mask, CheckedPrompt([(500, 500)], [], None))
+    find_far_from_prompt(mask, CheckedPrompt([(500, 500)], [], None))
     assert time.process_time() - begin < 2
 
 
@@ -431,17 +363,13 @@ def test_large_parts_take_less_than_two_seconds():
         ({"box": (0, 0, 1, 1)}, "at least 2 each"),
         ({"points": [(np.nan, 1)]}, "finite"),
         ({"points": [(1, 2, 3)]}, "finite"),
-        ({"points": [7]}, "finite"),
-        ({"points": 7}, "finite"),
-        ({"points": "ab"}, "finite"),
-        ({"points": [(1, 2), (1, 2, 3)]}, "finite"),
         ({"points": [(1, 1)], "labels": 1}, "expected a label"),
-        ({"points": [(1, 1)], "labels": [[1]]}, "expected a label"),
-        ({"box": ("a", "b", "c", "d")}, "box .*: expected left, top, width and height"),
-        ({"box": ((1, 2), 3, 4, 5)}, "box .*: expected left, top, width and height"),
         ({"points": [(1, 1)], "labels": [2]}, "expected a label"),
         ({"points": [(500, 1)]}, "outside the image of 49×33"),
-        ({"box": (100, 0, 9, 9)}, "box 100,0,9,9: outside the image of 49×33"),
+        *(
+            ({"box": (left, 0, 9, 9)}, rf"box \(?{left}, ?0, ?9, ?9.*the image of 49×33")
+            for left in (48, 49, 100)
+        ),
     ],
 )
 def test_bad_prompts_rejected(exported, prompt, message):
@@ -482,7 +410,7 @@ def test_small_box_draws_a_pixel(left, top, size):
     assert np.array_equal(plane, expected[2])
 
 
-@pytest.mark.parametrize("object_id", [0, -1, 2**31, 1.5, "1"])
+@pytest.mark.parametrize("object_id", [0, -1, 2**31])
 def test_ids_of_prompts_out_of_range_rejected(exported, object_id):
     for tracker, package in zip(exported[1:], (aotlab_runtime, aotlab), strict=True):
         tracker = tracker.fresh()
@@ -604,10 +532,13 @@ def test_unavailable_provider_rejected(exported, provider):
         aotlab_runtime.Tracker.from_export(exported[0], provider=provider)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, "a", True, 2**40])
-def test_bad_numbers_of_threads_rejected(exported, threads):
-    with pytest.raises(aotlab_runtime.InputError, match=r"threads .*: give a number from 1 to 1024, or None"):
-        aotlab_runtime.Tracker.from_export(exported[0], threads=threads)
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_dropped_provider_rejected(exported, monkeypatch):
+    assert exported[1].graphs.providers == ["CPUExecutionProvider"]
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    with pytest.raises(aotlab_runtime.InputError, match="provider cuda: onnxruntime cannot start it"):
+        aotlab_runtime.Tracker.from_export(exported[0], provider="cuda")
 
 
 def test_runtime_imports_numpy_and_onnxruntime_only():
@@ -666,9 +597,8 @@ def test_presets_equal_pytorch(tmp_path, monkeypatch, preset):
     for index, frame in enumerate(clip(9, 129, 161)):
         mask = None if index else stripes([1, 2, 5], 129, 161)
         expected = plain.step(frame, mask).labels
-        monkeypatch.setattr(
-            runtime, "_store_tracked", lambda *states, labels=expected: store(*states[:2], labels)
-        )
+        store_expected = partial(lambda labels, group, readout, _: store(group, readout, labels), expected)
+        monkeypatch.setattr(runtime, "_store_tracked", store_expected)
         equal.append((runtime.step(frame, mask).labels == expected).mean())
         ids |= set(np.unique(expected)) if index else set()
     print(f"\n| {preset} | {policy if exported else f'{policy} → bounded_fifo'} | {100 * min(equal):.3f} |")

@@ -66,7 +66,7 @@ def test_submitit_requeues_preempted_task(jobs, undisturbed, killed, tmp_path, m
 
 def test_largest_video_is_first(jobs):
     larger = clips.write_clip(Path(jobs[0].video).parent, "larger", 9, frames=8)
-    assert engines.sort_jobs([*jobs, larger])[0] is larger
+    assert engines.largest_first([*jobs, larger])[0] is larger
 
 
 def test_results_have_the_order_of_jobs(jobs):

@@ -69,18 +69,6 @@ def test_two_shapes_match_trackers(clip):
             np.testing.assert_array_equal(decode(answer[place], expected.shape), expected)
 
 
-def test_frame_is_encoded_once_for_all_shapes(clip, monkeypatch):
-    frames, mask = clip
-    function = load("tracking").create()
-    model, calls = function._tracker.model._model, []
-    monkeypatch.setattr(model, "encode", lambda image, encode=model.encode: calls.append(1) or encode(image))
-    states = start(function, frames[0], [mask == number for number in (1, 2, 3)])
-    for frame in frames[1:3]:
-        for state in states:
-            function.track(None, frame, state)
-    assert len(calls) == 3
-
-
 def test_oldest_shape_is_dropped_beyond_limit(clip):
     frames, mask = clip
     function = load("tracking").create(max_shapes=2)

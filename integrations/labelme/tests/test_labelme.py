@@ -85,3 +85,19 @@ def test_other_files_rejected(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r"0.json: not a label file .*; save it with labelme"):
         list(propagate(Shifted(), path))
+
+
+def test_unreadable_image_is_named(label, tmp_path):
+    path = label(("cat", SQUARE, "polygon", None))
+    (tmp_path / "1.png").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"1.png: not a readable image .*; replace or move it"):
+        list(propagate(Shifted(), path))
+
+
+def test_image_of_another_size_is_named(label, tmp_path):
+    path = label(("cat", SQUARE, "polygon", None))
+    Image.new("RGB", (20, 30)).save(tmp_path / "1.png")
+    with pytest.raises(
+        InputError, match=r"1.png: size 20×30 does not match 0.png \(30×20\); resize or move it"
+    ):
+        list(propagate(Shifted(), path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import napari
@@ -14,8 +14,8 @@ from napari.utils.notifications import show_info, show_warning
 
 from aotlab import InputError, Prompt, Tracker
 
-KEY_FRAMES = "aotlab_key_frames"
-"""name in a layer's metadata of the frames whose labels the user gave"""
+GIVEN_FRAMES = "aotlab_given_frames"
+"""frames whose labels the user gave, in a layer's metadata"""
 
 
 class TrackWidget(Container):
@@ -80,14 +80,14 @@ class TrackWidget(Container):
         if not np.any(labels.data[self.frame]):
             show_warning("This frame has no objects; draw them, or segment clicks and boxes.")
             return
-        keys = labels.metadata.setdefault(KEY_FRAMES, set())
-        keys.add(self.frame)
+        given_frames = labels.metadata.setdefault(GIVEN_FRAMES, set())
+        given_frames.add(self.frame)
         ranges = [range(self.frame, len(labels.data))]
         if self.backward.value:
             ranges.append(range(self.frame, -1, -1))
-        given = {index: np.array(labels.data[index]) for index in keys if np.any(labels.data[index])}
+        given = {index: np.array(labels.data[index]) for index in given_frames if np.any(labels.data[index])}
         self.progress.value, self.progress.max = 0, sum(map(len, ranges))
-        self._worker = create_worker(track_frames, self._load(), image, given, ranges)
+        self._worker = create_worker(track_frames, self._load, image, given, ranges)
         self._worker.yielded.connect(lambda result: self._show(labels, *result))
         self._worker.errored.connect(lambda error: show_warning(str(error)))
         self._worker.finished.connect(self._end)
@@ -156,14 +156,15 @@ class TrackWidget(Container):
 
 
 def track_frames(
-    tracker: Tracker, image: Image, given: dict[int, np.ndarray], ranges: list[range]
+    load: Callable[[], Tracker], image: Image, given: dict[int, np.ndarray], ranges: list[range]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield frame indices and labels H×W; ``given`` labels on the way or behind the start are references and kept."""
+    """Yield frame indices and labels H×W; ``given`` labels in a range or before its start are references and kept."""
+    tracker = load()
     for indices in ranges:
         moving = tracker.fresh()
         start, step = indices.start, indices.step
-        for key in sorted((key for key in given if (start - key) * step > 0), reverse=step < 0):
-            moving.step(read_frame(image, key), given[key])
+        for index in sorted((index for index in given if (start - index) * step > 0), reverse=step < 0):
+            moving.step(read_frame(image, index), given[index])
         for index in indices:
             found = moving.step(read_frame(image, index), given.get(index)).labels
             yield index, given.get(index, found)

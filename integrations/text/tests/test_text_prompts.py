@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from text_prompts import Detection, TextDetector, TextTracker, find_untracked
+from click.testing import CliRunner
+from text_prompts import Detection, TextDetector, TextTracker, find_untracked, main
 
 from aotlab import Tracker
 from aotlab.media.synthetic_clip import draw_clip
@@ -71,6 +72,12 @@ def test_tracked_repeated_and_outside_boxes_are_dropped():
     (found,) = find_untracked([tracked, best, repeated, outside], labels)
     assert found == Detection((60, 60, 100, 90), "b", 0.8)
     assert find_untracked([], labels) == []
+
+
+def test_missing_video_is_named_before_the_detector_is_loaded(tmp_path):
+    result = CliRunner().invoke(main, ["missing.mp4", "--text", "a", "--output", str(tmp_path / "output")])
+    assert result.exit_code == 2
+    assert "Error: missing.mp4: " in result.output
 
 
 def test_detector_of_transformers_runs():

@@ -1,4 +1,19 @@
-"""Exported models: the graphs of a folder, run by onnxruntime."""
+"""Exported models: the graphs of a folder, run by onnxruntime.
+
+Tensors of the graphs of AOT, for M identities, T stored frames, L = h·w tokens at stride 16, and each block N:
+
+    encode             frame H×W×3 uint8 → features_f4, _f8, _f16 and features_projected, 1×C×h×w at stride 4, 8, 16, 16
+    assign_identities  masks 1×(1+M)×H×W, one-hot, background first → identities_0, embeddings 1×L×C (E in AOT)
+    reference          features_projected, identities_0 → as propagate; the frame attends to its own identities
+    propagate          features_projected, memory_N_long_* 1×(T·L)×C, memory_N_short_* 1×L×C → embeddings_*, states_N_*
+    decode             embeddings_*, features_f4, _f8 and _f16 → logits 1×(1+M)×h×w at stride 4, background first
+    memorize           states_N_*, identities_0 → memory_N_long_*, memory_N_short_* 1×L×C: the frame's keys and values
+    relevance          states_0_*, memory_0_long_key, logits → relevance T: share of the foreground's attention (RMem)
+    prompt             image H×W×3 uint8, planes 1×3×h×w, rough_mask H×W → logits and refined_logits H×W
+
+``embeddings_0`` is the frame's, those after it are the blocks'. Keys and values of DeAOT have other channels, and
+pyramids have tensors of each stage. Not every model has the last two graphs.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +25,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from aotlab_runtime.inputs import InputError, is_integer, require
+from aotlab_runtime.inputs import InputError, require
 
 VERSION = 10
 """version of ``export.json``"""
-MAX_THREADS = 1024
 Tensors = dict[str, np.ndarray]
 """inputs and outputs of graphs, by name"""
-GRAPHS = {
-    "encode": "frame H×W×3 uint8 → features_f4, _f8, _f16 and features_projected, 1×C×h×w at strides 4, 8, 16 and 16",
-    "assign_identities": "masks 1×(1+M)×H×W, one-hot, background first → identities_0, embeddings 1×L×C (E in AOT)",
-    "reference": "features_projected, identities_0 → as propagate; the frame attends to its own identities",
-    "propagate": "features_projected, memory_N_long_* 1×(T·L)×C, memory_N_short_* 1×L×C → embeddings_N, states_N_*",
-    "decode": "embeddings_N, features_f4, _f8 and _f16 → logits 1×(1+M)×h×w at stride 4, background first",
-    "memorize": "states_N_*, identities_0 → memory_N_long_* and memory_N_short_* 1×L×C: the frame's keys and values",
-    "relevance": "states_0_*, memory_0_long_key, logits → relevance T: share of the foreground's attention (RMem)",
-    "prompt": "image H×W×3 uint8, planes 1×3×h×w, rough_mask H×W → logits and refined_logits H×W",
-}
-"""tensors of the graphs of AOT, for M identities, T stored frames, L = h·w tokens at stride 16, and each block N. Keys
-and values of DeAOT have other channels, and pyramids have tensors of each stage. Not every model has the last two."""
 PROVIDERS = {
     "cpu": "CPU", "cuda": "CUDA", "tensorrt": "Tensorrt", "coreml": "CoreML", "directml": "Dml", "openvino": "OpenVINO",
 }  # fmt: skip
@@ -47,12 +49,8 @@ class Graphs:
             threads: number of CPU threads; None: one per core.
 
         Raises:
-            InputError: a changed, damaged or missing file, a provider that is not available, or no number of threads.
+            InputError: a changed, damaged or missing file, or a provider that is not available.
         """
-        require(
-            threads is None or (is_integer(threads) and 1 <= threads <= MAX_THREADS),
-            f"threads {threads!r}: give a number from 1 to {MAX_THREADS}, or None for one per core",
-        )
         providers = list(dict.fromkeys((find_provider(provider), find_provider("cpu"))))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -62,13 +60,19 @@ class Graphs:
         try:
             description = read_description(folder)
             self._sessions = {
-                name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=providers)
-                for name in GRAPHS
-                if f"{name}.onnx" in description["sha256"]
+                path.stem: onnxruntime.InferenceSession(path, options, providers=providers)
+                for path in map(folder.joinpath, description["sha256"])
+                if path.suffix == ".onnx"
             }
         except Exception as error:  # onnxruntime's errors have no common class
             reason = (str(error).splitlines() or [""])[0][:200]
             raise InputError(f"{folder}: not a usable export ({reason}); run aotlab export") from error
+        self.providers: list[str] = self._sessions["encode"].get_providers()
+        """onnxruntime's execution providers, preferred first"""
+        require(
+            providers[0] in self.providers,
+            f"provider {provider}: onnxruntime cannot start it; install its libraries, or choose cpu",
+        )
         self.digest: str = description["digest"]
         """digest of the settings and all files"""
         self.network_size: tuple[int, int] = tuple(description["network_size"])

@@ -1,4 +1,4 @@
-"""Interpolation of maps, as matrix products over rows and columns; connected parts of masks."""
+"""Interpolation of maps, as matrix products over rows and columns; connected components of masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resize(maps: np.ndarray, size: ImageSize, *, align_corners: bool) -> np.ndar
     return rows @ maps @ columns.T
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)  # a video needs two; four if predictions have another size
 def interpolation_matrix(source: int, target: int, align_corners: bool) -> np.ndarray:
     """Return the weights of ``source`` pixels in ``target`` pixels, target×source."""
     index = np.arange(target)
@@ -41,29 +41,30 @@ def resize_nearest(labels: np.ndarray, size: ImageSize) -> np.ndarray:
     return labels[rows[:, None], columns]
 
 
-def label_parts(mask: np.ndarray) -> np.ndarray:
-    """Return the number from 1 on of each pixel's 8-connected part of a mask H×W bool, 0 outside: H×W.
+def label_components(mask: np.ndarray) -> np.ndarray:
+    """Return the number from 1 on of each pixel's 8-connected component of a mask H×W bool, 0 outside: H×W.
 
-    Each run of pixels in a row gets the smallest number of the runs that it touches in the row above, which then belong
-    to one part; a run that touches none gets a new number.
+    Each run of pixels in a row gets the smallest number of the runs that it touches in the row above, whose components
+    are then one; a run that touches none gets a new number.
     """
-    parts = np.zeros((len(mask) + 1, mask.shape[1]), int)  # the last row is above the first
-    parents = [0]  # number of the part that each part belongs to: its own, or a smaller one
+    components = np.zeros((len(mask) + 1, mask.shape[1]), int)  # the last row is above the first
+    parents = [0]  # number of the component that each one was merged into: its own, or a smaller one
 
-    def find_root(part: int) -> int:
-        while parents[part] != part:
-            part = parents[part]
-        return part
+    def find_root(number: int) -> int:
+        while parents[number] != number:
+            number = parents[number]
+        return number
 
     for y, row in enumerate(mask):
         edges = np.flatnonzero(np.diff(row, prepend=False, append=False)).tolist()
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            above = {find_root(part) for part in {*parts[y - 1, max(0, start - 1) : stop + 1].tolist()} - {0}}
-            parts[y, start:stop] = part = min(above, default=len(parents))
-            parents += [part] * (not above)
-            for other in above:
-                parents[other] = part
-    return np.array([find_root(part) for part in range(len(parents))])[parts[:-1]]
+            touched = {*components[y - 1, max(0, start - 1) : stop + 1].tolist()} - {0}
+            roots = {find_root(number) for number in touched}
+            components[y, start:stop] = root = min(roots, default=len(parents))
+            parents += [root] * (not roots)
+            for other in roots:
+                parents[other] = root
+    return np.array([find_root(number) for number in range(len(parents))])[components[:-1]]
 
 
 def measure_distance(mask: np.ndarray) -> np.ndarray:

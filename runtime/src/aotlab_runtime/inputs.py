@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ class InputError(ValueError):
 
 
 class CheckedPrompt(NamedTuple):
-    """A `Prompt` that suits its frame."""
+    """A `Prompt` checked against its frame."""
 
     positive: list[Point]
     """points on the object"""
@@ -34,9 +34,11 @@ class CheckedPrompt(NamedTuple):
     """corners (left, top) and (right, bottom) in the frame, 2×2"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """Prompts for one object of a frame, in pixels of the frame; checked when they are used.
+
+    Two prompts are equal only if they are the same object, as points may be arrays.
 
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))
@@ -52,13 +54,13 @@ class Prompt:
     def check(self, size: ImageSize) -> CheckedPrompt:
         """Return the points, and the corners of the box cropped to a frame of (height, width)."""
         height, width = size
-        points = to_array(self.points, float)
+        points = np.asarray(self.points, float)
         points = points.reshape(-1, 2) if points.shape == (2,) or not points.size else points
         require(
             points.ndim == 2 and points.shape[1] == 2 and np.isfinite(points).all(),
             "prompt: points must be pairs (x, y) of finite numbers in pixels",
         )
-        labels = np.ones(len(points)) if self.labels is None else to_array(self.labels, float)
+        labels = np.ones(len(points)) if self.labels is None else np.asarray(self.labels, float)
         require(
             labels.shape == (len(points),) and np.isin(labels, (0, 1)).all(),
             f"prompt: expected a label of 0 or 1 for each of {len(points)} points, got {str(self.labels)[:60]}",
@@ -69,15 +71,13 @@ class Prompt:
             require(inside, f"point {x:g},{y:g}: outside the image of {width}×{height}")
         corners = None
         if self.box is not None:
-            box = to_array(self.box, float)
+            box = np.asarray(self.box, float)
+            if box.shape == (4,) and np.isfinite(box).all():
+                corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
             require(
-                box.shape == (4,) and np.isfinite(box).all() and box[2:].min() >= 2,
-                f"box {str(self.box)[:60]}: expected left, top, width and height in pixels, at least 2 each",
-            )
-            corners = np.stack([box[:2], box[:2] + box[2:]]).clip(0, (width, height))
-            text = ",".join(f"{number:g}" for number in box)
-            require(
-                (corners[1] - corners[0]).min() >= 2, f"box {text}: outside the image of {width}×{height}"
+                corners is not None and (corners[1] - corners[0]).min() >= 2,
+                f"box {str(self.box)[:60]}: expected left, top, width and height in pixels, at least 2 each inside the "
+                f"image of {width}×{height}",
             )
         return CheckedPrompt(points[labels == 1].tolist(), points[labels == 0].tolist(), corners)
 
@@ -88,22 +88,9 @@ def require(condition: object, message: str) -> None:
         raise InputError(message)
 
 
-def is_integer(value: object) -> bool:
-    """Return whether a value is an integer of Python or numpy, and not a bool."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def to_array(values: Any, dtype: type | None = None) -> np.ndarray:
-    """Return values as an array, or a NaN if they cannot be converted."""
-    try:
-        return np.asarray(values, dtype)
-    except (OverflowError, TypeError, ValueError):
-        return np.array(np.nan)
-
-
 def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
     """Return a frame H×W×3 uint8 RGB, of the shape ``expected`` if it is given."""
-    array = to_array(frame)
+    array = np.asarray(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
         f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
@@ -119,7 +106,7 @@ def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
 
 def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     """Return the object ids H×W of a frame's mask, which is bool or of integers."""
-    array = to_array(mask)
+    array = np.asarray(mask)
     require(
         array.dtype.kind in "biu" and array.shape == frame.shape[:2],
         f"mask: expected integer object ids of shape {frame.shape[:2]}, got {array.dtype} of shape {array.shape}",
@@ -132,7 +119,7 @@ def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
 
 def check_size(size: Any) -> ImageSize:
     """Return the (height, width) of a prediction."""
-    sides = to_array(size, float)
+    sides = np.asarray(size, float)
     require(
         sides.shape == (2,) and ((sides % 1 == 0) & (sides >= 1) & (sides <= MAX_SIDE)).all(),
         f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}",
@@ -140,15 +127,14 @@ def check_size(size: Any) -> ImageSize:
     return int(sides[0]), int(sides[1])
 
 
-def check_prompts(prompts: Any, size: ImageSize) -> dict[int, CheckedPrompt]:
+def check_prompts(prompts: Mapping[int, Prompt | Point], size: ImageSize) -> dict[int, CheckedPrompt]:
     """Return prompts by object id for a frame of (height, width); a pair (x, y) is one point."""
+    given = {index(object_id): prompt for object_id, prompt in prompts.items()}
     require(
-        isinstance(prompts, Mapping)
-        and prompts
-        and all(is_integer(object_id) and 0 < object_id <= MAX_ID for object_id in prompts),
+        given and all(0 < object_id <= MAX_ID for object_id in given),
         f"prompts: got {str(prompts)[:80]}; give prompts by object id from 1 to {MAX_ID}, {{1: Prompt(...)}}",
     )
     return {
         object_id: (prompt if isinstance(prompt, Prompt) else Prompt([prompt])).check(size)
-        for object_id, prompt in prompts.items()
+        for object_id, prompt in given.items()
     }

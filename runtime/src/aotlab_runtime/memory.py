@@ -12,13 +12,13 @@ from aotlab_runtime.graphs import Tensors
 
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
-BONUS = 1.5
+BONUS_WEIGHT = 1.5
 """weight of the bonus for frames that were scored few times (RMem, section 3.2)"""
 PRIOR_UPDATES = 8
 """number added to the updates of every frame (RMem)"""
 FRAME = np.dtype([("index", int), ("reference", bool), ("relevance", float), ("updates", int)])
 """a stored frame: its index, counted from the group's first frame; whether its mask was given; the running mean of its
-relevance, NaN at first; and the times it was scored, plus one if it was stored when others were scored (RMem)"""
+relevance, NaN at first; and how often it was scored, where being stored during a scoring counts once (RMem)"""
 
 
 class Memory:
@@ -27,7 +27,7 @@ class Memory:
     Long-term memory holds reference frames (those with a given mask) and one frame in ``every``, at most ``frames``;
     short-term memory is the frame before. ``bounded_fifo`` evicts the oldest tracked frame, ``restricted`` (RMem) the
     one with the lowest score. A model whose only long-term memory is reference frames is exported as ``bounded_fifo``
-    with ``newest`` 0.
+    with ``newest: 0``.
     """
 
     def __init__(self, settings: Mapping[str, Any], length: int | None) -> None:
@@ -37,17 +37,17 @@ class Memory:
         self.skip: int = settings["short_term_skip"]
         self.capacity: int = settings["frames"]
         """largest number of frames in long-term memory"""
-        self.newest: int = self.capacity
+        self.max_tracked: int = self.capacity
         """largest number of tracked ones"""
         if not self.restricted and settings["newest"] is not None:
-            self.newest = settings["newest"]
+            self.max_tracked = settings["newest"]
         self.every: int = settings["every"]
         if length is not None and settings["insertions"] is not None:
             self.every = max(round(length / settings["insertions"]), self.every)
         self.last_index = -1
         """index of the last frame, stored or not"""
-        self.last_due = 0
-        """index of the last frame that was a reference or due; the next one is due ``every`` frames later"""
+        self.interval_start = 0
+        """index of the frame after which ``every`` frames are counted to the next one for long-term memory"""
         self.frames = np.empty(0, FRAME)
         """the frames in long-term memory, T, oldest first"""
         self.long: Tensors = {}
@@ -66,55 +66,57 @@ class Memory:
         A full memory evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.last_index += 1
-        self.last_due = self.last_index
+        self.interval_start = self.last_index
         if len(self.frames) >= self.capacity:
-            self._drop([*self._find_tracked(), min(1, len(self.frames) - 1)][0])
+            self._drop([*self._find_tracked(), 1][0])
         self.short = {}
         self._store_short(memory)
         self._store_long(memory, reference=True)
 
     @property
-    def is_due(self) -> bool:
-        """Whether the next frame is stored in long-term memory if there is room."""
-        return self.last_index + 1 - self.last_due >= self.every
+    def ends_interval(self) -> bool:
+        """Whether the next frame is one for long-term memory."""
+        return self.last_index + 1 - self.interval_start >= self.every
 
     @property
     def needs_relevance(self) -> bool:
         """Whether `add` reads the relevance of the stored frames to the next frame."""
-        return self.restricted and self.is_due and (self.score_early or len(self.frames) >= self.capacity)
+        full = len(self.frames) >= self.capacity
+        return self.restricted and self.ends_interval and (full or self.score_early)
 
     def add(self, memory: Tensors, relevance: np.ndarray | None = None) -> None:
         """Store a tracked frame; ``relevance``: of the stored frames to it, T, if `needs_relevance`."""
-        due, tracked = self.is_due, self._find_tracked()
+        ends_interval, tracked = self.ends_interval, self._find_tracked()
         self.last_index += 1
         self._store_short(memory)
-        if not due:
+        if not ends_interval:
             return
-        self.last_due = self.last_index
+        self.interval_start = self.last_index
         scores = np.zeros(len(self.frames)) if relevance is None else self._score(relevance)
-        if len(self.frames) >= self.capacity or len(tracked) >= self.newest:
-            if not tracked:
-                return
-            self._drop(min(tracked, key=scores.__getitem__))
+        full = len(self.frames) >= self.capacity or len(tracked) >= self.max_tracked
+        if full and not tracked:
+            return
+        if full:
+            self._drop(min(tracked, key=scores.__getitem__))  # of equal scores, the oldest
         self._store_long(memory, updates=int(relevance is not None))
 
     def _find_tracked(self) -> list[int]:
         """Return the positions of tracked frames, which may be evicted, oldest first."""
         return np.flatnonzero(~self.frames["reference"]).tolist()
 
-    def _score(self, shares: np.ndarray) -> np.ndarray:
+    def _score(self, relevance: np.ndarray) -> np.ndarray:
         """Update the running relevance R and the updates n of T frames; return their scores.
 
-        The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the frame has no foreground. The
+        The score is the upper confidence bound R + 1.5·√(ln Σn / (n + 8)), all 0 if the new frame shows no object. The
         first frame counts as updated once per stored frame: n = T.
         """
-        foreground, frames = shares.any(), self.frames.copy()
-        shares = shares.astype(float) if foreground else np.full(len(frames), 1 / len(frames))
-        mean = MOMENTUM * shares + (1 - MOMENTUM) * frames["relevance"]
-        frames["relevance"] = np.where(np.isnan(mean), shares, mean)
+        foreground, frames = relevance.any(), self.frames.copy()
+        relevance = relevance.astype(float) if foreground else np.full(len(frames), 1 / len(frames))
+        mean = MOMENTUM * relevance + (1 - MOMENTUM) * frames["relevance"]
+        frames["relevance"] = np.where(np.isnan(mean), relevance, mean)
         frames["updates"] += 1
         self.frames, updates = frames, np.array([len(frames), *frames["updates"][1:]])
-        bonus = BONUS * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
+        bonus = BONUS_WEIGHT * np.sqrt(math.log(updates.sum()) / (updates + PRIOR_UPDATES))
         return (frames["relevance"] + bonus) * foreground
 
     def _store_long(self, memory: Tensors, *, reference: bool = False, updates: int = 0) -> None:
@@ -133,12 +135,12 @@ class Memory:
 
     def state_dict(self) -> Tensors:
         """Return the arrays with which `load_state_dict` resumes."""
-        last = np.array([self.last_index, self.last_due])
+        last = np.array([self.last_index, self.interval_start])
         return self.long | self.short | {"frames": self.frames, "last": last}
 
     def load_state_dict(self, state: Tensors) -> None:
         """Resume from a `state_dict`."""
-        self.frames, (self.last_index, self.last_due) = state["frames"], state["last"].tolist()
+        self.frames, (self.last_index, self.interval_start) = state["frames"], state["last"].tolist()
         self.long = {name: x for name, x in state.items() if "_long_" in name}
         self.short = {name: x for name, x in state.items() if "_short_" in name}
 

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from aotlab_runtime.graphs import Graphs
-from aotlab_runtime.images import ImageSize, label_parts, measure_distance
+from aotlab_runtime.images import ImageSize, label_components, measure_distance
 from aotlab_runtime.inputs import CheckedPrompt, require
 
 Crop = tuple[slice, slice]
@@ -16,8 +16,8 @@ Crop = tuple[slice, slice]
 
 BOX_MARGIN = 0.12
 """distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
-MAX_PART_DISTANCE = 0.5
-"""largest distance of a part without a point from those with one, × sqrt(their area)"""
+MAX_COMPONENT_DISTANCE = 0.5
+"""largest distance of a component without a point from those with one, in units of the square root of their area"""
 EXCLUDED = np.float32(-12)
 """logit of pixels that an object cannot have"""
 
@@ -25,7 +25,7 @@ EXCLUDED = np.float32(-12)
 def segment_prompts(
     graphs: Graphs, frame: np.ndarray, prompts: Sequence[CheckedPrompt], exclude: np.ndarray
 ) -> np.ndarray:
-    """Return logits (1+N)×H×W of the prompted objects, each against everything else; channel 0 is background.
+    """Return logits (1+N)×H×W of the prompted objects, each computed independently; channel 0 is background.
 
     ``exclude``: pixels that no object can have, H×W bool.
     """
@@ -33,17 +33,18 @@ def segment_prompts(
         graphs.prompting, "this export takes no prompts; export a model with a prompt network, or give a mask"
     )
     points = [prompt.positive for prompt in prompts]
-    prompts = [  # points on other objects are points off this one
-        prompt._replace(negative=[*prompt.negative, *chain(*points[:place], *points[place + 1 :])])
-        for place, prompt in enumerate(prompts)
+    exclusive = [  # points on other objects are points off this one
+        prompt._replace(negative=[*prompt.negative, *chain(*points[:index], *points[index + 1 :])])
+        for index, prompt in enumerate(prompts)
     ]
-    logits = np.stack([segment_crop(graphs, frame, prompt) for prompt in prompts])
+    logits = np.stack([segment_crop(graphs, frame, prompt) for prompt in exclusive])
     logits[:, exclude] = EXCLUDED
     strongest = logits.max(0)
-    rough_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
-    for object_logits, prompt, mask in zip(logits, prompts, rough_masks, strict=True):
-        object_logits[:] = segment_crop(graphs, frame, prompt, mask)
-        object_logits[exclude | find_stray_pixels((object_logits > 0) & ~exclude, prompt)] = EXCLUDED
+    coarse_masks = np.where((logits < strongest) & (strongest > 0), 0, 1 / (1 + np.exp(-logits)))
+    for index, (prompt, mask) in enumerate(zip(exclusive, coarse_masks, strict=True)):
+        refined = segment_crop(graphs, frame, prompt, mask)
+        far = find_far_from_prompt((refined > 0) & ~exclude, prompt)
+        logits[index] = np.where(exclude | far, EXCLUDED, refined)
     return np.concatenate([-logits.max(0, keepdims=True), logits])
 
 
@@ -52,10 +53,11 @@ def segment_crop(
 ) -> np.ndarray:
     """Return the logits H×W of one object, computed from a crop of a frame.
 
-    ``mask``: rough mask H×W in 0 to 1 of the coarse pass, which is refined along edges of the frame.
+    ``mask``: mask H×W in 0 to 1 of the coarse pass, which is refined along edges of the frame; None: coarse pass.
     """
     crop, edge = find_crop(graphs.prompting, frame.shape, prompt, mask)
-    image, extra, stride = frame[crop], int(graphs.align_corners), graphs.stride
+    image, stride = frame[crop], graphs.stride
+    extra = int(graphs.align_corners)  # sides are then multiples of the stride, plus 1
     scale = edge / max(image.shape)
     tokens = (max(2, round((side * scale - extra) / stride)) for side in image.shape[:2])
     height, width = (stride * count + extra for count in tokens)
@@ -72,9 +74,10 @@ def find_crop(
 ) -> tuple[Crop, float]:
     """Return the crop around an object, square where the frame allows, and its longer edge in the network.
 
-    An object without a box is in the middle of its points and rough mask; the coarse pass takes the whole frame.
+    An object without a box is in the middle of its points and coarse mask; the coarse pass takes the whole frame.
     """
-    height, width, corners = *shape[:2], [*prompt.positive]
+    height, width = shape[:2]
+    corners = [*prompt.positive]
     if prompt.box is not None:
         corners += [*prompt.box]
     elif mask is None:
@@ -92,7 +95,7 @@ def find_crop(
 
 
 def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: float) -> np.ndarray:
-    """Draw points as discs of a radius, positive then negative ones, and the box: planes 3×h×w of 0 and 1."""
+    """Draw input channels 3×h×w of 0 and 1: discs of positive points, of negative points, and the box."""
     planes = np.zeros((3, *size), np.float32)
     origin = np.array([crop[1].start, crop[0].start])
     scale = np.array([size[1] / (crop[1].stop - origin[0]), size[0] / (crop[0].stop - origin[1])])
@@ -107,10 +110,10 @@ def draw_planes(prompt: CheckedPrompt, crop: Crop, size: ImageSize, radius: floa
     return planes
 
 
-def find_stray_pixels(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
-    """Return the pixels of a mask H×W bool far outside its box, or in parts far from those with a point.
+def find_far_from_prompt(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
+    """Return the pixels of a mask H×W bool far outside its box, or in components far from those with a point.
 
-    If no part has a point, the largest one counts.
+    If no component has a point, the largest one counts.
     """
     height, width = mask.shape
     if prompt.box is not None:
@@ -119,10 +122,10 @@ def find_stray_pixels(mask: np.ndarray, prompt: CheckedPrompt) -> np.ndarray:
         (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
         y, x = np.ogrid[:height, :width]
         return mask & ~((top <= y) & (y <= bottom) & (left <= x) & (x <= right))
-    parts = label_parts(mask)
+    components = label_components(mask)
     x, y = np.rint(prompt.positive).clip(0, (width - 1, height - 1)).astype(int).T
-    prompted = mask & np.isin(parts, parts[y, x])
+    prompted = mask & np.isin(components, components[y, x])
     if not prompted.any():
-        prompted = parts == 1 + np.bincount(parts.ravel(), minlength=2)[1:].argmax()
-    near = measure_distance(prompted) <= MAX_PART_DISTANCE * np.sqrt(prompted.sum())
-    return mask & ~np.isin(parts, parts[near & mask])
+        prompted = components == 1 + np.bincount(components.ravel(), minlength=2)[1:].argmax()
+    near = measure_distance(prompted) <= MAX_COMPONENT_DISTANCE * np.sqrt(prompted.sum())
+    return mask & ~np.isin(components, components[near & mask])

@@ -1,12 +1,16 @@
 """`Tracker`: frames and masks in, masks out.
 
-One frame, for each group of up to M objects (`GRAPHS` has the inputs and outputs of the graphs):
+For each group of up to M objects:
 
-    features = encode(frame)
-    readout = propagate(features, memory)         # on a frame with a given mask: reference(features, identities)
-    labels = argmax(decode(readout, features))    # on a frame with a given mask: the mask
-    identities = assign_identities(labels)
-    memory.add(memorize(readout, identities))
+    every frame:         features = encode(frame)
+    tracked frame:       readout = propagate(features, memory)
+                         labels = argmax(decode(readout, features))
+                         memory.add(memorize(readout, assign_identities(labels)))
+    frame with a mask:   identities = assign_identities(mask)
+                         memory.add_reference(memorize(reference(features, identities), identities))
+
+Each function is a graph of the same name (`graphs.py` lists their tensors) and a method of the model; ``reference`` is
+``propagate`` without memory.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import numpy as np
 from aotlab_runtime import inputs
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import CheckedPrompt, InputError, Prompt, require
+from aotlab_runtime.inputs import CheckedPrompt, InputError, Point, Prompt, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
@@ -42,7 +46,7 @@ class Prediction:
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     temperature: float = 1.0
-    """divisor of the logits for `confidence`"""
+    """logits are divided by it before `confidence`"""
 
     @cached_property
     def indices(self) -> np.ndarray:
@@ -120,19 +124,20 @@ class Tracker:
         mask: np.ndarray | None = None,
         *,
         size: ImageSize | None = None,
-        prompts: Mapping[int, Prompt] | None = None,
+        prompts: Mapping[int, Prompt | Point] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
 
         Args:
             frame: H×W×3 uint8 RGB.
             mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
-            size: (height, width) of the prediction; None: the frame's.
+            size: (height, width) of the prediction; None: the frame's. Masks for memory are made in this size, or in
+                the frame's if that is larger.
             prompts: prompts by object id; their masks count as given ones. They replace the masks of their objects in
                 ``mask`` and take no pixel that it gives to others.
 
         Raises:
-            InputError: unusable input. Nothing changes if a step fails.
+            InputError: unusable input. A failed step changes nothing.
         """
         frame = inputs.check_frame(frame, self._frame_shape)
         size = inputs.check_size(frame.shape[:2] if size is None else size)
@@ -146,7 +151,8 @@ class Tracker:
         )
         features = self.graphs.run("encode", {"frame": frame}) if is_reference or self.groups else {}
         readouts = [self._read(group, features) for group in self.groups]
-        prediction = Prediction(self.ids, self._merge(readouts, size), self._temperature)
+        stored_size = size if size[0] >= frame.shape[0] and size[1] >= frame.shape[1] else frame.shape[:2]
+        prediction = Prediction(self.ids, self._merge(readouts, stored_size), self._temperature)
         groups = [replace(group, memory=copy(group.memory)) for group in self.groups]  # a step may fail
         if is_reference:
             labels = override_labels(prediction.labels, given) if groups else given
@@ -158,12 +164,15 @@ class Tracker:
                 self._store_tracked(group, readout, prediction.labels)
         self.groups, self._frame_shape = groups, frame.shape
         if is_reference:
-            masks = resize_nearest(labels, size) == np.array([0, *self.ids])[:, None, None]
+            masks = resize_nearest(labels, stored_size) == np.array([0, *self.ids])[:, None, None]
             logits = np.where(masks, np.float32(0), NO_OBJECT)
             prediction = Prediction(self.ids, logits, self._temperature)
-        return prediction
+        if stored_size == size:
+            return prediction
+        logits = resize(prediction.logits, size, align_corners=self.graphs.align_corners)
+        return replace(prediction, logits=logits)
 
-    def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Prediction:
+    def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt | Point]) -> Prediction:
         """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged."""
         frame = inputs.check_frame(frame, self._frame_shape)
         checked = inputs.check_prompts(prompts, frame.shape[:2])
@@ -189,10 +198,10 @@ class Tracker:
         """
         state: Tensors = {}
         groups = []
-        for place, group in enumerate(self.groups):
+        for index, group in enumerate(self.groups):
             memory = group.memory.state_dict()
             groups.append({"objects": group.objects, "arrays": [*memory]})
-            state |= {f"{place}.{name}": array for name, array in memory.items()}
+            state |= {f"{index}.{name}": array for name, array in memory.items()}
         header = {
             "version": STATE_VERSION, "export": self.graphs.digest, "length": self._length,
             "frame_shape": self._frame_shape, "groups": groups,
@@ -205,20 +214,20 @@ class Tracker:
         Raises:
             InputError: a state of another export, or damaged; the tracker is unchanged.
         """
-        groups, other = [], self.fresh()
+        loaded = self.fresh()
         try:
             header = json.loads(str(state["header"]))
             if (header["version"], header["export"]) != (STATE_VERSION, self.graphs.digest):
                 raise ValueError("saved with another export or version")
-            for place, group in enumerate(header["groups"]):
-                memory = Memory(self.graphs.config["memory"], header["length"])
-                memory.load_state_dict({name: state[f"{place}.{name}"] for name in group["arrays"]})
-                groups.append(Group(group["objects"], memory))
-            other.reset(header["length"])
-            shape = header["frame_shape"] and tuple(header["frame_shape"])
+            loaded.reset(header["length"])
+            loaded._frame_shape = header["frame_shape"] and tuple(header["frame_shape"])
+            for index, group in enumerate(header["groups"]):
+                memory = Memory(self.graphs.config["memory"], loaded._length)
+                memory.load_state_dict({name: state[f"{index}.{name}"] for name in group["arrays"]})
+                loaded.groups.append(Group(group["objects"], memory))
         except Exception as error:  # damaged files cause errors of any kind
             raise InputError(f"tracker state: not a usable one ({error!r:.100}); save it again") from error
-        self._length, self._frame_shape, self.groups = other._length, shape, groups
+        vars(self).update(vars(loaded))
 
     def _draw_mask(
         self, frame: np.ndarray, mask: np.ndarray, prompts: Mapping[int, CheckedPrompt]
@@ -239,10 +248,8 @@ class Tracker:
 
     def _store_tracked(self, group: Group, readout: Tensors, labels: np.ndarray) -> None:
         """Store a frame with its predicted labels H×W."""
-        memory, relevance = (
-            self.graphs.run("memorize", readout | self._assign_identities(group, labels)),
-            None,
-        )
+        memory = self.graphs.run("memorize", readout | self._assign_identities(group, labels))
+        relevance = None
         if group.memory.needs_relevance:
             relevance = self.graphs.run("relevance", readout | group.memory.read())["relevance"]
         group.memory.add(memory, relevance)
@@ -272,7 +279,7 @@ class Tracker:
     def _merge(self, readouts: list[Tensors], size: ImageSize) -> np.ndarray:
         """Merge the logits 1×(1+M)×h×w of all groups to (1+n)×H×W of all objects; without groups, all background.
 
-        Of several groups, a pixel is background as far as all agree (soft aggregation of AOT's code).
+        The background probability is the product over the groups (soft aggregation of AOT's code).
         """
         if not readouts:
             return np.zeros((1, *size), np.float32)
@@ -282,11 +289,11 @@ class Tracker:
             merged.append(resize(readout["logits"][0, used], size, align_corners=self.graphs.align_corners))
         if len(merged) == 1:
             return merged[0]
-        probabilities = [softmax(logits, axis=0) for logits in merged]
-        background = np.prod([group[0] for group in probabilities], axis=0)
-        joined = np.concatenate([background[None], *(group[1:] for group in probabilities)])
-        joined = joined.clip(1e-5, 1 - 1e-5)
-        return np.log(joined / (1 - joined))
+        groups = [softmax(logits, axis=0) for logits in merged]
+        background = np.prod([group[0] for group in groups], axis=0)
+        probabilities = np.concatenate([background[None], *(group[1:] for group in groups)])
+        probabilities = probabilities.clip(1e-5, 1 - 1e-5)
+        return np.log(probabilities / (1 - probabilities))
 
 
 def override_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
