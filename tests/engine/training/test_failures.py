@@ -23,7 +23,8 @@ from tests.engine.training.tiny_recipes import (
     run,
     tiny_recipe,
 )
-from tests.limits import ends_in_process, limit_file_size
+from tests.limits import limit_file_size
+from tests.processes import ends_in_process
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +13,7 @@ from aotlab.tools.cli.types import Integer, Pixels, PositiveFloat, PositiveInt, 
 from aotlab.tools.main import COMPLETION_VARIABLE, main
 from aotlab.utils.errors import InputError, RankError, RunStopped
 from aotlab.utils.numbers import format_bytes, parse_bytes, parse_size
+from tests.processes import run_python
 
 
 @command("aotlab example", "An example.")
@@ -34,16 +33,17 @@ def parse(line):
     return SimpleNamespace(**example.make_context("aotlab example", line).params)
 
 
-LINE = ["clip.mp4", "--flip", "--output=a=b", "--scales", "1.0,1.3"]
+PARTS = ["--flip", "--output=a=b", "--output a=b", "--write masks", "--scales 2,1", "--scales=3", "m=2 n=4"]
+VIDEOS = ["0001", "clip.mp4", "./take=2", "Take=2", "http://host/video?id=2", "=2", "1=2"]
 
 
-@given(strategies.integers(0, len(LINE) - 2), strategies.integers(0, len(LINE) - 2))
-def test_settings_may_be_anywhere(last, first):
-    line = [*LINE[:last], "memory.frames=4", *LINE[last:]]
-    args = parse([*line[:first], "memory.every=2", *line[first:]])
-    assert args.scales == (1.0, 1.3)
-    assert sorted(args.overrides) == ["memory.every=2", "memory.frames=4"]
-    assert (args.video, args.output, args.flip) == (("clip.mp4",), "a=b", True)
+@pytest.mark.parametrize("video", VIDEOS)
+@given(parts=strategies.permutations(PARTS))
+def test_settings_and_video_may_be_anywhere(video, parts):
+    args = parse(" ".join(parts).replace("--flip", f"{video} --flip").split())
+    assert args.overrides == ("m=2", "n=4")
+    assert args.scales in ((2, 1, 3), (3, 2, 1))
+    assert (args.video, args.output, args.write, args.flip) == ((video,), "a=b", ("masks",), True)
 
 
 @pytest.mark.parametrize(
@@ -66,17 +66,6 @@ def test_default_is_shown_in_the_help(capsys):
     out = capsys.readouterr().out
     assert "repetitions (default: 3)" in out
     assert out.startswith("Usage: aotlab example [OPTIONS] [VIDEO] [KEY=VALUE]...")
-
-
-@pytest.mark.parametrize("before", [["--write", "masks"], ["--scales", "2,1"]])
-def test_video_named_by_a_number_is_no_part_of_a_list(before):
-    assert parse([*before, "0001"]).video == ("0001",)
-
-
-def test_lists_are_separated_by_commas_and_extended():
-    args = parse(["--scales", "1,2", "clip.mp4", "--scales=3"])
-    assert args.scales == (1, 2, 3)
-    assert args.video == ("clip.mp4",)
 
 
 @pytest.mark.parametrize(("option", "level"), [("-q", logging.ERROR), ("-v", logging.DEBUG)])
@@ -121,15 +110,6 @@ def test_shells_complete(monkeypatch, capsys, shell, words, kind, expected):
 def test_completion_prints_the_set_up_of_shells(capsys):
     assert main(["completion"]) == 0
     assert 'eval "$(_AOTLAB_COMPLETE=bash_source aotlab)"' in capsys.readouterr().out
-
-
-def test_option_value_is_not_a_setting():
-    assert parse(["--output", "a=b", "c=d"]).overrides == ("c=d",)
-
-
-@pytest.mark.parametrize("text", ["./take=2", "Take=2", "http://host/video?id=2", "=2", "1=2"])
-def test_arguments_with_equals_are_not_settings(text):
-    assert parse([text]).video == (text,)
 
 
 @pytest.mark.parametrize(("kind", "text", "words"), [
@@ -261,7 +241,7 @@ def test_libraries_log_warnings_only(tmp_path):
         "    raise KeyboardInterrupt\n"
         "raise SystemExit(main())\n"
     )
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    done = run_python(program)
     assert (done.returncode, done.stderr) == (130, "ours\ntheirs\ninterrupted\n")
 
 

@@ -288,9 +288,10 @@ def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert list(values(tmp_path)) == NAMES
 
 
-@pytest.mark.parametrize("more", [[], ["--force"], ["--force", "--restart"], ["--dry-run", "--force"]])
-@pytest.mark.parametrize("name", ["masks", "given"])
-def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, more, name):
+@pytest.mark.parametrize(
+    ("name", "more"), [("masks", ["--force", "--restart"]), ("given", ["--dry-run", "--force"])]
+)
+def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name, more):
     photo = tmp_path / "out" / name / "00000.png"
     photo.parent.mkdir(parents=True)
     photo.write_text("mine")
