@@ -131,3 +131,6 @@ def test_hota_equals_manual_computation(root, tmp_path):
     assert found["HOTA_common"] == pytest.approx(100 * (detection * association) ** 0.5)
     assert found["HOTA_uncommon"] == 0
     assert found["HOTA"] == pytest.approx(found["HOTA_common"] / 2)
+    path = find_annotation_file(root, "val")
+    path.write_text(path.read_text().replace('"7": 5', '"7": 4'))  # no uncommon class
+    assert hota(root, tmp_path / "results", tmp_path / "common.json")["HOTA_uncommon"] is None

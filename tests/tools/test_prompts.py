@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -18,6 +19,7 @@ from aotlab.networks.weights.zoo import load_model
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
+from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions, track
@@ -139,6 +141,8 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
+    inputs = result_settings(other, options)
+    assert (inputs["checkpoint"], "removals" in inputs) == (other.fingerprint["weights"], False)
     with pytest.raises(InputError, match="holds results of other inputs \\(given\\)"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
@@ -179,6 +183,20 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
     tracker = SimpleNamespace(model=SimpleNamespace(prompts=None), device=torch.device("cuda", 1))
     open_segmenter(None, tracker)
     assert devices == ["cuda:1"]
+
+
+def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        "aotlab.video.run.load_segmenter", lambda *files, **options: loaded.append((files, options))
+    )
+    tracker, files = (
+        SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu"),
+        (Path("a.onnx"), Path("b.onnx")),
+    )
+    for segmenter in (files, "boxes"):
+        open_segmenter(segmenter, tracker)
+    assert loaded == [((files,), {"device": "cpu"}), ((), {"plugin": "boxes"})]
 
 
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark import scoring
 from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
+from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.object_masks import ListedObject
 from tests import miniatures
 
 
@@ -116,6 +119,18 @@ def test_given_masks_are_not_ground_truth(davis):
         Video("bear", bear.frames, reference_masks=given, annotations=bear.annotations)
     )
     assert find_rules([]) is find_rules(davis)
+    least = find_rules(davis).min_frames
+    shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (least - 1, least)]
+    assert [has_annotations(video) for video in shorter] == [False, True]
+
+
+def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
+    least = RULES["sav"].min_frames
+    videos = [
+        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ListedObject(1, (), length),))
+        for length in (least - 1, least)
+    ]
+    assert [has_annotations(video) for video in videos] == [False, True]
 
 
 def make_scores(*region):
