@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
@@ -33,13 +34,10 @@ def test_object_folder_names_are_ids_or_classes(tmp_path, ball, person, ids, nam
     assert found.class_names == names
 
 
-@pytest.mark.parametrize(
-    ("folder", "mode", "value", "accepted"),
-    [
-        ("1", "L", 1, True), ("dog", "L", 1, True), ("dog", "1", 1, True), ("000", "P", 1, True), ("1", "P", 255, True),
-        ("masks", "P", 1, False), ("1", "P", 7, False), ("1", "L", 128, False), ("given", "P", 255, False),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("folder", "mode", "value", "accepted"), [
+    ("1", "L", 1, True), ("dog", "L", 1, True), ("dog", "1", 1, True), ("000", "P", 1, True), ("1", "P", 255, True),
+    ("masks", "P", 1, False), ("1", "P", 7, False), ("1", "L", 128, False), ("given", "P", 255, False),
+])  # fmt: skip
 def test_masks_in_object_folders_are_black_and_white(tmp_path, folder, mode, value, accepted):
     image = Image.new(mode, SIZE[::-1])
     if mode == "P":
@@ -90,7 +88,9 @@ def test_unknown_format_names_the_studio(tmp_path, name, monkeypatch):
         read_annotations(path, VIDEO)
 
 
-def test_installed_studio_is_not_suggested(tmp_path):
+def test_installed_studio_is_not_suggested(tmp_path, monkeypatch):
+    found = {plugins.MASK_WRITERS: [EntryPoint("any", "any:any", plugins.MASK_WRITERS)]}
+    monkeypatch.setattr(plugins, "_read_entry_points", lambda group, path: found.get(group, []))
     (tmp_path / "masks.json").write_text('{"a": 1}')
     with pytest.raises(InputError, match=r"COCO JSON$"):
         read_annotations(tmp_path / "masks.json", VIDEO)

@@ -65,13 +65,10 @@ def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
     assert (read_mask(tmp_path / "mask") == labels).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "options"),
-    [
-        ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}),
-        ("mask.png", "JPEG2000", {}), ("mask.tif", "TIFF", {"compression": "jpeg"}),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "kind", "options"), [
+    ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}),
+    ("mask.png", "JPEG2000", {}), ("mask.tif", "TIFF", {"compression": "jpeg"}),
+])  # fmt: skip
 def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / name, format=kind, **options)
     with pytest.raises(InputError, match=rf"{name}: a {kind} file, whose compression changes object ids"):

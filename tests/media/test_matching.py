@@ -86,13 +86,10 @@ def test_two_images_of_one_frame_rejected():
         match_regions(regions, VideoInfo("clip", SIZE, 5))
 
 
-@pytest.mark.parametrize(
-    ("names", "length", "numbers"),
-    [
-        (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a-0003.png", "b-0001.png"], 9, [3, 1]),
-        (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]), (["shot.0000", "shot.0004"], 9, [0, 4]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("names", "length", "numbers"), [
+    (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a-0003.png", "b-0001.png"], 9, [3, 1]),
+    (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]), (["shot.0000", "shot.0004"], 9, [0, 4]),
+])  # fmt: skip
 def test_images_of_frames_without_names_are_counted(names, length, numbers):
     assert match_frames(names, None, length=length) == numbers
 

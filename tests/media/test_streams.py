@@ -104,13 +104,10 @@ def test_garbage_rejected(tmp_path, served):
         open_frames(f"{served}/words.mp4")
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("/dev/null", r"/dev/null: cannot be opened \(Inappropriate ioctl"),  # only the reader of cameras asks for it
-        ("63", "camera 63: cannot be opened"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("source", "words"), [
+    ("/dev/null", r"/dev/null: cannot be opened \(Inappropriate ioctl"),  # only the reader of cameras asks for it
+    ("63", "camera 63: cannot be opened"),
+])  # fmt: skip
 def test_missing_camera_is_named(tmp_path, monkeypatch, source, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):

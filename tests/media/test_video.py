@@ -44,14 +44,11 @@ def read_all(path):
     return count, None
 
 
-@pytest.mark.parametrize(
-    ("matrix", "show"),
-    [
-        (QUARTER_TURN, lambda image: np.rot90(image, -1)),
-        (MIRROR, lambda image: image[:, ::-1]),
-        (ROUNDED, lambda image: image),
-    ],
-)
+@pytest.mark.parametrize(("matrix", "show"), [
+    (QUARTER_TURN, lambda image: np.rot90(image, -1)),
+    (MIRROR, lambda image: image[:, ::-1]),
+    (ROUNDED, lambda image: image),
+])  # fmt: skip
 def test_display_matrix_is_applied(tmp_path, matrix, show):
     frames = draw_smooth(48, 64)
     path, expected = write_video(tmp_path / "phone.mp4", frames), show(frames[0])
@@ -322,14 +319,11 @@ def test_two_iterations_keep_their_own_times(tmp_path):
     assert [source.time(index) for index in range(4)] == [0, 1, 3, 7]
 
 
-@pytest.mark.parametrize(
-    ("source", "timeout", "words"),
-    [
-        ("", 3, "source: empty"),
-        ("rtsp://127.0.0.1:1/a", "3", "timeout must be above 0, got the text '3'"),
-        *(("rtsp://127.0.0.1:1", value, f"timeout must be above 0, got {value}") for value in (-1, 0, math.nan, None)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("source", "timeout", "words"), [
+    ("", 3, "source: empty"),
+    ("rtsp://127.0.0.1:1/a", "3", "timeout must be above 0, got the text '3'"),
+    *(("rtsp://127.0.0.1:1", value, f"timeout must be above 0, got {value}") for value in (-1, 0, math.nan, None)),
+])  # fmt: skip
 def test_invalid_source_or_timeout_rejected(source, timeout, words):
     with pytest.raises(InputError, match=words):
         open_frames(source, timeout=timeout)

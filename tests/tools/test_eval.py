@@ -54,13 +54,10 @@ def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     assert "J" in ours
 
 
-@pytest.mark.parametrize(
-    ("name", "reason", "command"),
-    [
-        ("youtubevos2019", "the annotations of youtubevos2019 val are not public", "--results {0} --output {0}.zip"),
-        ("burst", "burst is scored by HOTA", "score with: aotlab score --dataset burst"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "reason", "command"), [
+    ("youtubevos2019", "the annotations of youtubevos2019 val are not public", "--results {0} --output {0}.zip"),
+    ("burst", "burst is scored by HOTA", "score with: aotlab score --dataset burst"),
+])  # fmt: skip
 def test_results_without_scores_name_the_next_command(tmp_path, capsys, loaded, name, reason, command):
     output = tmp_path / "results"
     assert tool.main([*make(name, tmp_path), "--output", str(output)]) == 0

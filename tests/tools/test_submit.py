@@ -1,7 +1,6 @@
 """Command ``submit`` on miniatures."""
 
 import io
-import json
 import os
 import re
 import zipfile
@@ -17,6 +16,7 @@ from aotlab.tools.submit import main
 from tests import miniatures
 from tests.limits import make_pipe
 from tests.media.sample import write_gray
+from tests.mutations import change_json
 
 SERVERS = {
     "davis2017": "deer/00000.png",
@@ -220,24 +220,21 @@ def test_folders_of_an_archive_are_no_masks(mose):
 
 
 def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
-    run, path = Run("youtubevos2019", tmp_path), tmp_path / "root" / "valid" / "meta.json"
-    meta = json.loads(path.read_text())
-    del meta["videos"]["0a1b2c3d4e"]["objects"]["5"]
-    path.write_text(json.dumps(meta))
+    run = Run("youtubevos2019", tmp_path)
+    change_json(
+        run.root / "valid" / "meta.json", lambda meta: meta["videos"]["0a1b2c3d4e"]["objects"].pop("5")
+    )
     assert run.write() == 2
     assert "unknown ids 5; the objects are 2, 3" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        *((f"{name} --root . --check a.zip", "aotlab score") for name in ("davis2016", "visor", "longvideo", "folder")),
-        ("davis2017", "missing: --results and --output"),
-        ("davis2017 --results r", "missing: --output"),
-        ("davis2017 --output a.zip", "missing: --results"),
-        ("davis2017 --results r --output a.zip --check b.zip", "--check: reads an archive and writes nothing"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("line", "words"), [
+    *((f"{name} --root . --check a.zip", "aotlab score") for name in ("davis2016", "visor", "longvideo", "folder")),
+    ("davis2017", "missing: --results and --output"),
+    ("davis2017 --results r", "missing: --output"),
+    ("davis2017 --output a.zip", "missing: --results"),
+    ("davis2017 --results r --output a.zip --check b.zip", "--check: reads an archive and writes nothing"),
+])  # fmt: skip
 def test_invalid_line_rejected(line, words, refuse):
     assert words in refuse(main, "--dataset", *line.split())
 

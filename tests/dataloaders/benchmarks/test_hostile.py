@@ -13,7 +13,7 @@ from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.engine.benchmark.painting import PaintingTracker
-from tests.mutations import mutate_tree
+from tests.mutations import change_json, mutate_tree
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
 MINIATURES = (
@@ -42,9 +42,7 @@ def make(dataset, root):
 
 
 def change_metadata(path, change):
-    meta = json.loads(path.read_text())
-    change(meta["videos"])
-    path.write_text(json.dumps(meta))
+    change_json(path, lambda meta: change(meta["videos"]))
 
 
 @pytest.mark.parametrize("dataset", [*LISTS, "youtubevos2019", "lvosv2"])

@@ -1,6 +1,5 @@
 """Scoring folders of results, in one process and in several, and frames that show the worst objects."""
 
-import json
 import logging
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
 from aotlab.media.object_masks import ListedObject
 from tests import miniatures
+from tests.mutations import change_json
 
 
 def prepare(name, folder, split="val", **options):
@@ -57,11 +57,11 @@ def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
 
 def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
     videos = prepare("lvosv2", tmp_path)
-    path = tmp_path / "root" / "valid" / "valid_meta.json"
-    meta = json.loads(path.read_text())
-    for item in meta["videos"]["d83wYdy0"]["objects"].values():  # of 3 frames, only the first is labeled
-        item["frame_range"] |= {"end": str(int(item["frame_range"]["start"]) + 1), "frame_nums": "3"}
-    path.write_text(json.dumps(meta))
+    late = {"start": "11", "end": "12", "frame_nums": "3"}  # of 3 frames, only the first is labeled
+    change_json(
+        tmp_path / "root" / "valid" / "valid_meta.json",
+        lambda meta: meta["videos"]["d83wYdy0"]["objects"]["1"].update(frame_range=late),
+    )
     report = score_videos(open_dataset("lvosv2", tmp_path / "root"), tmp_path / "results")
     assert list(report.scores) == [videos[0].name]
     assert "d83wYdy0: no object has a frame that is scored" in caplog.text

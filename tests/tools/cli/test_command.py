@@ -46,17 +46,14 @@ def test_settings_and_video_may_be_anywhere(video, parts):
     assert (args.video, args.output, args.write, args.flip) == ((video,), "a=b", ("masks",), True)
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (["--scale-s", "1"], "No such option '--scale-s'. Did you mean '--scales'?"),
-        (["--zzz=1"], "No such option '--zzz'; see aotlab example --help"),
-        (["--output"], "Option '--output' requires an argument; see aotlab example --help"),
-        (["--scales", ","], "Invalid value for '--scales': expected values separated by commas; see aotlab example"),
-        (["--scales", "big"], "Invalid value for '--scales': must be above 0, got big; see aotlab example --help"),
-        (["--config", "aotx"], "Invalid value for '--config': config aotx: no such file or preset; did you mean aott?"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("line", "message"), [
+    (["--scale-s", "1"], "No such option '--scale-s'. Did you mean '--scales'?"),
+    (["--zzz=1"], "No such option '--zzz'; see aotlab example --help"),
+    (["--output"], "Option '--output' requires an argument; see aotlab example --help"),
+    (["--scales", ","], "Invalid value for '--scales': expected values separated by commas; see aotlab example"),
+    (["--scales", "big"], "Invalid value for '--scales': must be above 0, got big; see aotlab example --help"),
+    (["--config", "aotx"], "Invalid value for '--config': config aotx: no such file or preset; did you mean aott?"),
+])  # fmt: skip
 def test_invalid_line_is_one_sentence(refuse, line, message):
     assert refuse(example, *line).startswith(f"error: {message}")
 
@@ -136,16 +133,13 @@ def test_invalid_number_names_the_option(kind, text, words, refuse):
     assert words in message
 
 
-@pytest.mark.parametrize(
-    ("line", "option"),
-    [
-        *((["export", "--output", "o", "--size", text], "--size") for text in ("0x0", "²x5", "9" * 5000 + "x5")),
-        *((["track", "a", "--remove", text], "--remove") for text in ("9" * 5000 + ":1", "1:0", "²:1", "1:-1")),
-        *((["track", "a", "--depth", text], "--depth") for text in ("0", "auto:25", "nan")),
-        *((["score", "a", "--worst", text], "--worst") for text in ("-1", "2147483648", "1e400", "inf")),
-        *((["eval", "--scales", text], "--scales") for text in ("0", "nan", "17", "")),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("line", "option"), [
+    *((["export", "--output", "o", "--size", text], "--size") for text in ("0x0", "²x5", "9" * 5000 + "x5")),
+    *((["track", "a", "--remove", text], "--remove") for text in ("9" * 5000 + ":1", "1:0", "²:1", "1:-1")),
+    *((["track", "a", "--depth", text], "--depth") for text in ("0", "auto:25", "nan")),
+    *((["score", "a", "--worst", text], "--worst") for text in ("-1", "2147483648", "1e400", "inf")),
+    *((["eval", "--scales", text], "--scales") for text in ("0", "nan", "17", "")),
+])  # fmt: skip
 def test_invalid_numbers_of_commands_are_one_sentence(line, option, refuse):
     message = refuse(main, *line)
     assert message.startswith(f"error: Invalid value for '{option}': ")
@@ -174,13 +168,10 @@ def test_invalid_sizes_and_bytes_show_an_example(read, text):
         read(text)
 
 
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"), (999, "999 B"), (999_499, "999 KB"), (999_999, "1 MB"), (1_500_000_000, "1.5 GB"),
-        (12 * 10**15, "12000 TB"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("count", "text"), [
+    (0, "0 B"), (999, "999 B"), (999_499, "999 KB"), (999_999, "1 MB"), (1_500_000_000, "1.5 GB"),
+    (12 * 10**15, "12000 TB"),
+])  # fmt: skip
 def test_bytes_are_shown_in_three_digits(count, text):
     assert format_bytes(count) == text
 

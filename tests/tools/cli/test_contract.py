@@ -96,13 +96,14 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
     ["mask", "image.png", "--box", "1,1,9,9", "--output", "there.png"],
     ["ensemble", "a", "b", "--output", "there"],
     ["score", "a", "--annotations", "b", "--json", "there.json"],
+    ["agreement", "a", "b", "--video", "a", "--csv", "there.csv"],
     ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
     ["submit", "--dataset", "visor", "--root", ".", "--results", "a", "--output", "there.zip"],
     ["submit", "--dataset", "burst", "--root", ".", "--results", "a", "--output", "there.json"],
 ], ids=" ".join)  # fmt: skip
 def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name in ("image.png", "there.png", "there.json", "there.zip", "there/a/0.png"):
+    for name in ("image.png", "there.png", "there.json", "there.csv", "there.zip", "there/a/0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"mine")
     for name in ("a", "b"):
@@ -111,7 +112,7 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     assert re.search(
         r"there\S*: exists; choose another name, or replace it with --force", capsys.readouterr().err
     )
-    assert (tmp_path / "there.png").read_bytes() == (tmp_path / "there.json").read_bytes() == b"mine"
+    assert {path.read_bytes() for path in tmp_path.glob("there.*")} == {b"mine"}
     film = tmp_path / "film.mp4"
     film.write_bytes(b"mine")
     assert main([*line[:-1], "film.mp4", "--force"]) == 2  # a file of another kind
