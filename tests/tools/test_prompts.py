@@ -108,12 +108,11 @@ def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, op
     assert words in refuse(lambda line: run(*line), *options)
 
 
-def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, capsys):
+def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, error_of):
     monkeypatch.setattr(
         Repeater, "segmenter", staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
     )
-    assert run("--point", "10,10") == 2
-    assert "object 1: no pixel found there" in capsys.readouterr().err
+    assert "object 1: no pixel found there" in error_of(run("--point", "10,10"))
     assert not (tmp_path / "out").exists()
 
 

@@ -213,7 +213,7 @@ DRY_REFUSED = [
 
 
 @pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
-def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monkeypatch, more, words):
+def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, error_of, monkeypatch, more, words):
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
     monkeypatch.setattr(
@@ -221,8 +221,7 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, capsys, monke
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     save_record(tmp_path / "out" / JOB_RECORD, JobRecord("out", outputs=["masks"]))
-    assert run(video, tmp_path, mask, more=["--dry-run", *more]) == 2
-    assert words in capsys.readouterr().err
+    assert words in error_of(run(video, tmp_path, mask, more=["--dry-run", *more]))
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
 
 
@@ -433,10 +432,9 @@ def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, 
     assert tracker.steps - steps == 4
 
 
-def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, capsys):
+def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, error_of):
     (interrupted / resume.STATE_FILE).write_bytes(b"PK damaged")
-    assert run(video, tmp_path, mask, more=WRITE) == 2
-    assert "--restart tracks it from the first frame" in capsys.readouterr().err
+    assert "--restart tracks it from the first frame" in error_of(run(video, tmp_path, mask, more=WRITE))
     assert run(video, tmp_path, mask, more=[*WRITE, "--restart"]) == 0
 
 
