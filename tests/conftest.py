@@ -51,15 +51,21 @@ def log_level():
 
 
 @pytest.fixture
-def refuse(capsys):
-    """Run a command that has to exit with status 2; return its one line on stderr."""
+def error_of(capsys):
+    """Return the one line on stderr of a command that has to have exited with status 2."""
 
-    def refuse(main, *words):
-        assert main([str(word) for word in words]) == 2
+    def error_of(status):
+        assert status == 2
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    return refuse
+    return error_of
+
+
+@pytest.fixture
+def refuse(error_of):
+    """Run a command that has to exit with status 2; return its one line on stderr."""
+    return lambda main, *words: error_of(main([str(word) for word in words]))
 
 
 @pytest.fixture

@@ -166,8 +166,13 @@ def draw_parts(seed, height=480, width=854):
     return mask & (random.random((height, width)) > 0.02)
 
 
+def draw_box(size, rows, columns, object_id=1, dtype=np.uint8):
+    """A mask H×W of a box from the first to before the second of the rows and columns."""
+    mask = np.zeros(size, dtype)
+    mask[slice(*rows), slice(*columns)] = object_id
+    return mask
+
+
 def square(top, left, side=20):
     """A mask 60×80 uint8 of a square."""
-    mask = np.zeros((60, 80), np.uint8)
-    mask[top : top + side, left : left + side] = 1
-    return mask
+    return draw_box((60, 80), (top, top + side), (left, left + side))

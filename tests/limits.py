@@ -1,6 +1,5 @@
-"""Limits, files and kills by the system that tests set up, instead of errors made up."""
+"""Limits and files of the system that tests set up, instead of errors made up."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,21 +25,6 @@ def limit_file_size(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def ends_in_process(work: Callable[..., None], *args: object, kill_after: float = 600.0) -> bool:
-    """Run ``work`` in a process of its own, killed after some seconds; return whether it came to its end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([work.__module__])
-    process = context.Process(target=work, args=args)
-    process.start()
-    process.join(kill_after)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        return False
-    assert process.exitcode == 0
-    return True
 
 
 def count_comparisons(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:

@@ -1,6 +1,7 @@
 """Content of files, drawn or changed at random: nested parts, or bytes."""
 
 import copy
+import json
 from random import Random
 
 from hypothesis import strategies
@@ -50,6 +51,13 @@ def mutate_tree(tree, random):
     else:
         parent[path[-1]] = random.choice(VALUES)
     return changed
+
+
+def change_json(path, change):
+    """Rewrite a JSON file after ``change(tree)``."""
+    tree = json.loads(path.read_text())
+    change(tree)
+    path.write_text(json.dumps(tree))
 
 
 def corrupt_bytes(content, count, most, seed=0):

@@ -130,13 +130,6 @@ def test_data_is_checked_and_trained_on(aotlab, tmp_path):
     assert [json.loads(line)["step"] for line in log] == [1, 2, 3]
 
 
-def test_masks_are_converted(aotlab, video, tmp_path):
-    (tmp_path / "masks").mkdir()
-    Image.fromarray(stripes([1, 2], dtype=np.uint8)).save(tmp_path / "masks" / "00000.png")
-    aotlab("convert", "masks", "masks.json", "--video", video, "--to", "coco")
-    assert json.loads((tmp_path / "masks.json").read_text())["annotations"]
-
-
 @pytest.mark.parametrize("line", ["export --config aott --print-config", "weights", "--help", "track --help"])
 def test_descriptions_are_printed(aotlab, capsys, line):
     aotlab(*line.split())

@@ -37,7 +37,7 @@ def test_replaced_memory_is_logged(caplog, monkeypatch):
         "aotlab.engine.tracking.tracker.load_model", lambda *_, **__: (build_model(config.model), config)
     )
     assert Tracker.from_pretrained().config.memory.policy == "restricted"
-    assert "aott: memory.policy restricted keeps 9 frames instead of all as published" in caplog.text
+    assert "aott: memory.policy restricted keeps at most 9 frames; the paper keeps all" in caplog.text
     caplog.clear()
     assert Tracker.from_pretrained(protocol="published").config == config
     assert caplog.text == ""
@@ -53,7 +53,7 @@ def test_number_of_reference_frames_is_bounded(protocol, stored):
 
 
 def test_unknown_protocol_rejected():
-    with pytest.raises(InputError, match="protocol must be one of bounded, published, got paper"):
+    with pytest.raises(InputError, match=r"protocol must be one of bounded, published, got paper$"):
         apply_protocol(load_config("aotl"), "paper")
 
 

@@ -4,12 +4,13 @@ Every operation whose arguments lie on different devices fails, and so does one 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import (
@@ -23,6 +24,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
+from tests.engine.small_model import clip
 
 CUDA = torch.device("cuda", 0)
 NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)
@@ -93,3 +95,43 @@ def _like(tensor: torch.Tensor) -> torch.Tensor:
 def tracker_on_cuda(config: Config, **options: Any) -> Tracker:
     """A tracker of such a model."""
     return Tracker(on_cuda(config), config, device=str(CUDA), **options)
+
+
+class Waiting:
+    """The event of a copy to the host."""
+
+    def __init__(self, events: list[str], frame: int) -> None:
+        self.events, self.frame = events, frame
+
+    def record(self, stream: Any) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        self.events.append(f"waited for {self.frame}")
+
+
+def record_transfers(
+    config: Config, run: Callable[[Tracker, np.ndarray], object], monkeypatch: Any
+) -> list[str]:
+    """Run a tracker on three frames; return in which order frames were pinned and copies to the host waited for.
+
+    Copies that block fail.
+    """
+    events: list[str] = []
+    with fake_cuda():
+        tracker = tracker_on_cuda(config)
+        pin, event, to = torch.Tensor.pin_memory, torch.cuda.Event, torch.Tensor.to
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("sent") or pin(x))
+        monkeypatch.setattr(torch.Tensor, "numpy", lambda x: np.zeros(x.shape, np.int16))
+        event.side_effect = lambda: Waiting(events, events.count("sent"))
+
+        def copy(
+            tensor: torch.Tensor, *args: Any, non_blocking: bool = False, **options: Any
+        ) -> torch.Tensor:
+            if (CUDA in args and tensor.dtype == torch.uint8) or "cpu" in args:
+                assert non_blocking
+            return to(tensor, *args, non_blocking=non_blocking, **options)
+
+        monkeypatch.setattr(torch.Tensor, "to", copy)
+        run(tracker, clip(3))
+    return events

@@ -4,9 +4,6 @@ Nothing mixes devices, ordinary frames need no value on the host, and no operati
 Apple's GPUs (MPS); whether masks are right there is shown by the workflow's job on macOS.
 """
 
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -21,9 +18,7 @@ from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
 from aotlab.engine.training.schedule import EMA
 from aotlab.utils.devices import autocast
-from aotlab_studio.document.planning import Span
-from aotlab_studio.tracking.spans import track_span
-from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
+from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, record_transfers, tracker_on_cuda
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import tiny_settings as tiny_overrides
 from tests.shared import slow
@@ -215,53 +210,12 @@ def run_layers(tracker, frames):
     assert len(layers.layers) == 2
 
 
-def run_annotator(tracker, frames):
-    nothing = np.zeros(frames[0].shape[:2], np.uint8)
-    snapshot = SimpleNamespace(
-        keyframes=[0], labels=lambda _: stripes([1]), keyframe_labels=lambda _: nothing,
-        keyframe=lambda index: {} if index else {1: ""},
-    )  # fmt: skip
-    video = SimpleNamespace(length=len(frames), read=lambda index, _: frames[index])
-    found = list(track_span(tracker, video, snapshot, Span(0, None, 0, len(frames) - 1), Path()))
-    assert [each.index for each in found] == [1, 2]
-    assert found[0].confidence == {1: 0}
-
-
 @pytest.mark.parametrize(("run", "expected"), [
     (run_track, ["sent"] * 2 + ["waited for 1"] + ["sent", "waited for 2"]),
     (run_layers, ["sent"] * 4 + ["waited for 2"] * 2 + ["sent"] * 2 + ["waited for 4"] * 2),
-    (run_annotator, ["sent"] * 3 + ["waited for 2"] * 2 + ["waited for 3"] * 2),
 ])  # fmt: skip
 def test_transfers_pin_frames_and_delay_labels_by_one_frame(run, expected, monkeypatch):
-    events = []
-    with fake_cuda():
-        tracker = tracker_on_cuda(tiny_settings())
-        pin, event, to = torch.Tensor.pin_memory, torch.cuda.Event, torch.Tensor.to
-        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("sent") or pin(x))
-        monkeypatch.setattr(torch.Tensor, "numpy", lambda x: np.zeros(x.shape, np.int16))
-        event.side_effect = lambda: Waiting(events, events.count("sent"))
-
-        def copy(tensor, *args, non_blocking=False, **options):
-            if (CUDA in args and tensor.dtype == torch.uint8) or "cpu" in args:
-                assert non_blocking
-            return to(tensor, *args, non_blocking=non_blocking, **options)
-
-        monkeypatch.setattr(torch.Tensor, "to", copy)
-        run(tracker, clip(3))
-    assert events == expected
-
-
-class Waiting:
-    """The event of a copy to the host."""
-
-    def __init__(self, events, frame):
-        self.events, self.frame = events, frame
-
-    def record(self, stream):
-        pass
-
-    def synchronize(self):
-        self.events.append(f"waited for {self.frame}")
+    assert record_transfers(tiny_settings(), run, monkeypatch) == expected
 
 
 def test_constant_on_cpu_is_detected(monkeypatch):

@@ -16,6 +16,7 @@ from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from tests import miniatures
+from tests.mutations import change_json
 
 
 @pytest.fixture
@@ -89,21 +90,15 @@ def test_result_of_another_size_rejected(root, tmp_path):
     {"segmentations": 3},
 ], ids=str)  # fmt: skip
 def test_entries_of_the_wrong_form_are_one_sentence(root, change):
-    path = find_annotation_file(root, "val")
-    tree = json.loads(path.read_text())
-    tree["sequences"][0].update(change)
-    path.write_text(json.dumps(tree))
+    change_json(find_annotation_file(root, "val"), lambda tree: tree["sequences"][0].update(change))
     with pytest.raises(InputError, match=r"all_classes\.json"):
         open_dataset("burst", root)
 
 
 def test_run_lengths_that_do_not_fill_the_image_rejected(root):
-    path = find_annotation_file(root, "val")
-    tree = json.loads(path.read_text())
-    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress_rle(
-        encode_rle(np.ones((4, 4), dtype=bool))
-    )
-    path.write_text(json.dumps(tree))
+    small = {"rle": compress_rle(encode_rle(np.ones((4, 4), dtype=bool)))}
+    masks = find_annotation_file(root, "val")
+    change_json(masks, lambda tree: tree["sequences"][0]["segmentations"][0].update({"3": small}))
     video = open_dataset("burst", root)[0]
     with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):
         read_labels(video.reference_masks[0])
@@ -131,3 +126,6 @@ def test_hota_equals_manual_computation(root, tmp_path):
     assert found["HOTA_common"] == pytest.approx(100 * (detection * association) ** 0.5)
     assert found["HOTA_uncommon"] == 0
     assert found["HOTA"] == pytest.approx(found["HOTA_common"] / 2)
+    path = find_annotation_file(root, "val")
+    path.write_text(path.read_text().replace('"7": 5', '"7": 4'))  # no uncommon class
+    assert hota(root, tmp_path / "results", tmp_path / "common.json")["HOTA_uncommon"] is None

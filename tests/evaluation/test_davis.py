@@ -5,35 +5,11 @@ import pytest
 
 from aotlab.evaluation.davis import find_first_objects, plan_sequence, score_labels
 from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import write_masks
 from tests.evaluation.scoring import score_sequence as score_plan
-from tests.shared import golden_arrays, golden_table
-
-SEQUENCES = (
-    "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",
-)  # fmt: skip
-# integer counts, then float64 divisions and sums in another order
-ROUNDING = 1e-12
-
-
-@pytest.fixture(scope="module")
-def golden():
-    """Arrays and tables of the synthetic sequences."""
-    return golden_arrays("metrics/sequences"), golden_table("metrics/sequences")
-
-
-def assert_row(found, wanted):
-    """Compare a row in percent with the reference's names and fractions."""
-    assert wanted
-    for key, value in wanted.items():
-        if key.endswith("8bit_reference"):
-            continue
-        measure, _, statistic = key.replace("-", "_").partition("_")
-        column = measure if statistic.lower() == "mean" else f"{measure}-{statistic.capitalize()}"
-        assert found[column] == pytest.approx(100 * value, abs=100 * ROUNDING), key
+from tests.shared import golden_arrays
 
 
 def one_square(frames=4, height=24, width=32):
@@ -53,49 +29,8 @@ def write_sequence(folder, labels):
     return sorted(write_masks(folder, labels).iterdir())
 
 
-@pytest.mark.parametrize("name", [*SEQUENCES, "long"])
-def test_per_frame_scores_equal_the_reference(golden, name):
-    arrays, _ = golden
-    scores = score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"])
-    np.testing.assert_array_equal(scores.region, arrays[f"{name}/J"])
-    np.testing.assert_allclose(scores.values[1], arrays[f"{name}/F"], rtol=0, atol=ROUNDING)
-
-
-def test_davis_2017_table_equals_the_reference(golden):
-    arrays, tables = golden
-    table = make_scores_table(
-        {name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"]) for name in SEQUENCES}
-    )
-    wanted = tables["davis2017_semi_supervised"]
-    assert_row(table, wanted["global"])
-    for key, row in wanted["per_object"].items():
-        name, _, object_id = key.rpartition("_")
-        assert_row(table["sequences"][name]["objects"][object_id], row)
-    assert sum(len(sequence["objects"]) for sequence in table["sequences"].values()) == len(
-        wanted["per_object"]
-    )
-
-
-def test_davis_2016_table_equals_the_reference(golden):
-    arrays, tables = golden
-    scores = {
-        name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"], merge_ids=True) for name in SEQUENCES
-    }
-    table = make_scores_table(scores)
-    assert_row(table, tables["davis2016_merged"]["global"])
-    for name, row in tables["davis2016_merged"]["per_sequence"].items():
-        assert_row(table["sequences"][name], row)
-
-
-def test_long_sequence_has_a_meaningful_decay(golden):
-    arrays, tables = golden
-    table = make_scores_table({"long": score_labels(arrays["long/gt"], arrays["long/pred"])})
-    for key, row in tables["long"]["per_object"].items():
-        assert_row(table["sequences"]["long"]["objects"][key.rpartition("_")[2]], row)
-
-
-def test_folders_score_as_arrays_do(golden, tmp_path):
-    arrays, _ = golden
+def test_folders_score_as_arrays_do(tmp_path):
+    arrays = golden_arrays("metrics/sequences")
     truth, prediction = arrays["missing_ids/gt"], arrays["missing_ids/pred"]
     paths = write_sequence(tmp_path / "truth", truth)
     write_sequence(tmp_path / "found", prediction)

@@ -10,16 +10,19 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark.scoring import find_rules, score_videos
+from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
+from tests.golden.tables import ROUNDING, assert_row
 from tests.shared import golden_arrays, golden_table
 
-# integer counts, then float64 divisions and sums in another order; in percent
-ROUNDING = 100 * 1e-12
-
+SEQUENCES = (
+    "three_objects", "missing_ids", "vanishing", "void_and_late_object", "id_gap_short", "one_evaluated_frame",
+)  # fmt: skip
+"""synthetic sequences, scored as DAVIS is"""
 Golden = tuple[dict[str, dict[str, np.ndarray]], dict]
 """benchmark/video to T×H×W ids of truth and prediction; the tables"""
 
@@ -55,14 +58,7 @@ def score_table(videos: list[Video], results: Path) -> dict:
     return make_scores_table(report.scores, find_rules(videos).table)
 
 
-def assert_row(found: dict, wanted: dict[str, float], names: dict[str, str]) -> None:
-    """Compare a row in percent with fractions under the evaluator's names."""
-    assert wanted
-    for theirs, ours in names.items():
-        assert found[ours] == pytest.approx(100 * wanted[theirs], abs=ROUNDING), theirs
-
-
-def assert_objects(table: dict, wanted: dict[str, dict], names: dict[str, str]) -> None:
+def assert_objects(table: dict, wanted: dict[str, dict]) -> None:
     rows = {
         f"{name}_{place}": row
         for name, sequence in table["sequences"].items()
@@ -70,7 +66,7 @@ def assert_objects(table: dict, wanted: dict[str, dict], names: dict[str, str]) 
     }
     assert rows.keys() == wanted.keys()
     for key, row in rows.items():
-        assert_row(row, wanted[key], names)
+        assert_row(row, wanted[key])
 
 
 def test_vost_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
@@ -79,14 +75,8 @@ def test_vost_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     lay_out_split(tmp_path / "VOST", truth)
     write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
     table = score_table(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
-    assert_row(table, wanted["global"], {
-        "J-Mean": "J", "J-Recall": "J-Recall", "J-Decay": "J-Decay",
-        "J_last-Mean": "J_tr", "J_last-Recall": "J_tr-Recall", "J_last-Decay": "J_tr-Decay",
-    })  # fmt: skip
-    assert_objects(table, wanted["per_object"], {
-        "J": "J", "J_recall": "J-Recall", "J_decay": "J-Decay",
-        "J_tr": "J_tr", "J_tr_recall": "J_tr-Recall", "J_tr_decay": "J_tr-Decay",
-    })  # fmt: skip
+    assert_row(table, wanted["global"])
+    assert_objects(table, wanted["per_object"])
 
 
 def test_visor_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
@@ -98,11 +88,8 @@ def test_visor_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     lay_out_davis(tmp_path / "VISOR", truth, "2022", "val")
     write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
     table = score_table(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
-    columns = ("J-Recall", "J-Decay", "F-Recall", "F-Decay")
-    means = {"J&F-Mean": "J&F", "J-Mean": "J", "F-Mean": "F"}
-    assert_row(table, wanted["global"], {**means, **{name: name for name in columns}})
-    lower = {name.lower().replace("j", "J").replace("f", "F").replace("-", "_"): name for name in columns}
-    assert_objects(table, wanted["per_object"], {"J_mean": "J", "F_mean": "F", **lower})
+    assert_row(table, wanted["global"])
+    assert_objects(table, wanted["per_object"])
     assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
 
 
@@ -116,11 +103,10 @@ def test_youtube_vos_table_equals_reference(golden: Golden, tmp_path: Path) -> N
     (root / "train" / "meta.json").write_text(json.dumps(wanted["meta"]))
     write_list(root / "seen_categories.txt", wanted["seen_categories"])
     table = score_table(open_dataset("youtubevos2019", root, "train"), tmp_path / "results")
-    names = ("overall", "J_seen", "F_seen", "J_unseen", "F_unseen")
-    assert_row(table, wanted["global"]["exclusive"], {name: name for name in names})
+    assert_row(table, wanted["global"]["exclusive"])
     for key, row in wanted["per_object"].items():
         name, object_id = key.split("/")
-        assert_row(table["sequences"][name]["objects"][object_id], row["exclusive"], {"J": "J", "F": "F"})
+        assert_row(table["sequences"][name]["objects"][object_id], row["exclusive"])
 
 
 def test_lvos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
@@ -134,13 +120,43 @@ def test_lvos_table_equals_reference(golden: Golden, tmp_path: Path) -> None:
     write_list(folder / "unseen_videos.txt", wanted["unseen_videos"])
     videos = open_dataset("lvosv2", tmp_path / "LVOS")
     table = score_table(videos, tmp_path / "results")
-    names = {f"{column}-Mean": column for column in ("J&F", "J", "F", "V")}
-    for group in ("seen", "unseen"):
-        names |= {f"{column}-{group}-Mean": f"{column}_{group}" for column in "JFV"}
-    assert_row(table, wanted["global"], names)
-    assert_objects(table, wanted["per_object"], {column: column for column in "JFV"})
+    assert_row(table, wanted["global"])
+    assert_objects(table, wanted["per_object"])
     (item,) = videos[1].objects
     longer = replace(videos[1], objects=(replace(item, length=item.length + 2),))
     # 6 listed frames after the first, all right, of 7 stated: the first and the one stated as the last are out
     scores = score_sequence(RULES["lvos"].plan(longer), folder / "Annotations" / videos[1].name)
     assert scores.region.tolist() == [[1, 1, 1, 1, 1, 1, 0]]
+
+
+@pytest.fixture(scope="module")
+def synthetic() -> tuple[dict[str, np.ndarray], dict]:
+    """Arrays and tables of the synthetic sequences."""
+    return golden_arrays("metrics/sequences"), golden_table("metrics/sequences")
+
+
+@pytest.mark.parametrize("name", [*SEQUENCES, "long"])
+def test_per_frame_scores_equal_reference(synthetic: tuple, name: str) -> None:
+    arrays, _ = synthetic
+    scores = score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"])
+    np.testing.assert_array_equal(scores.region, arrays[f"{name}/J"])
+    np.testing.assert_allclose(scores.values[1], arrays[f"{name}/F"], rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(("key", "names"), [
+    ("davis2017_semi_supervised", SEQUENCES), ("davis2016_merged", SEQUENCES), ("long", ["long"]),
+])  # fmt: skip
+def test_davis_table_equals_reference(synthetic: tuple, key: str, names: Sequence[str]) -> None:
+    """The long sequence has a meaningful decay."""
+    arrays, wanted = synthetic[0], synthetic[1][key]
+    merged = key == "davis2016_merged"
+    table = make_scores_table(
+        {name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"], merge_ids=merged) for name in names}
+    )
+    if key != "long":
+        assert_row(table, wanted["global"])
+    if merged:
+        for name, row in wanted["per_sequence"].items():
+            assert_row(table["sequences"][name], row)
+    else:
+        assert_objects(table, wanted["per_object"])

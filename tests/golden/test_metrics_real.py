@@ -15,11 +15,10 @@ from aotlab.engine.benchmark.scoring import score_videos
 from aotlab.evaluation.davis import read_object_ids
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.masks import read_mask, write_mask
+from tests.golden.tables import ROUNDING, assert_row
 from tests.shared import SHARED, golden_arrays, golden_table, needs_data
 
 pytestmark = needs_data
-# integer counts, then float64 divisions and sums in another order
-ROUNDING = 1e-12
 
 
 def shift3(truth: np.ndarray) -> np.ndarray:
@@ -88,7 +87,4 @@ def test_perturbed_annotations_score_as_in_the_reference(benchmark: str, method:
     for name, sequence in table["sequences"].items():
         rows |= {f"{name}_{object_id}": row for object_id, row in sequence["objects"].items()}
     for key, row in {"": wanted["global"], **wanted["per_object"]}.items():
-        for statistic, value in row.items():
-            column = statistic.replace("_", "-").replace("-Mean", "").replace("-mean", "")
-            column = column.replace("-recall", "-Recall").replace("-decay", "-Decay")
-            assert rows[key][column] == pytest.approx(100 * value, abs=100 * ROUNDING), (key, statistic)
+        assert_row(rows[key], row)

@@ -16,6 +16,7 @@ def read_or_reject(path):
         return [found.mask(frame) for frame in found.frames]
     except (InputError, OSError) as error:
         sentence = str(error)
+    assert path.name in sentence
     assert "\n" not in sentence
     assert "object at 0x" not in sentence
     return None

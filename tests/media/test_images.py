@@ -275,3 +275,18 @@ def test_folder_of_videos_is_no_video(tmp_path, suffix):
     write_png(tmp_path / "a.png", CLIP[0])
     with pytest.raises(InputError, match=rf"holds videos; give .*a\{suffix}, or all of them as --jobs"):
         open_frames(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "progressive"), [("half", True), ("last bytes", False), ("zeros", False), ("zeros", True)]
+)
+def test_truncated_jpeg_rejected(tmp_path, progressive, damage):
+    path = tmp_path / "cut.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, progressive=progressive)
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    cut = {"half": whole[:half], "last bytes": whole[:-2], "zeros": whole[:half].ljust(len(whole), b"\0")}
+    path.write_bytes(cut[damage])
+    with pytest.raises(InputError, match=r"cut\.jpg: not a readable image"):
+        read_image(path)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.masks import PALETTE, is_void, list_ids, palette_index, read_mask, write_mask
+from aotlab.media.masks import (
+    PALETTE,
+    is_void,
+    list_ids,
+    palette_index,
+    read_mask,
+    resize_labels,
+    write_mask,
+)
 from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
 from tests.media.sample import write_gray
@@ -57,13 +65,10 @@ def test_mask_in_a_lossless_format_is_read(tmp_path, kind, options):
     assert (read_mask(tmp_path / "mask") == labels).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "options"),
-    [
-        ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}),
-        ("mask.png", "JPEG2000", {}), ("mask.tif", "TIFF", {"compression": "jpeg"}),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "kind", "options"), [
+    ("mask.jpg", "JPEG", {}), ("mask.png", "JPEG", {}), ("mask.png", "WEBP", {}),
+    ("mask.png", "JPEG2000", {}), ("mask.tif", "TIFF", {"compression": "jpeg"}),
+])  # fmt: skip
 def test_mask_in_a_lossy_format_rejected(tmp_path, name, kind, options):
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / name, format=kind, **options)
     with pytest.raises(InputError, match=rf"{name}: a {kind} file, whose compression changes object ids"):
@@ -95,6 +100,12 @@ def test_first_image_of_an_animation_is_the_mask(tmp_path, caplog):
     images[0].save(tmp_path / "mask.png", save_all=True, append_images=images[1:])
     assert (read_mask(tmp_path / "mask.png") == 1).all()
     assert "contains 2 images; the first one is used" in caplog.text
+
+
+def test_labels_are_resized_to_the_nearest_pixel():
+    labels = np.array([[1, 2], [3, 4]])
+    np.testing.assert_array_equal(resize_labels(labels, (4, 4)), labels.repeat(2, axis=0).repeat(2, axis=1))
+    np.testing.assert_array_equal(resize_labels(resize_labels(labels, (6, 10)), (2, 2)), labels)
 
 
 @pytest.mark.parametrize(("name", "labels", "words"), [

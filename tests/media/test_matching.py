@@ -3,42 +3,37 @@
 import json
 import unicodedata
 from pathlib import Path
-from xml.etree.ElementTree import Element, SubElement, tostring
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 from PIL import Image
 
-from aotlab import InputError, open_frames, write_mask
+from aotlab import InputError, write_mask
 from aotlab.media.matching import match_frames, order_names
-from aotlab.sdk import (
-    Annotations,
-    ParsedRegion,
-    Region,
-    VideoInfo,
-    encode_rle,
-    find_mask_writer,
-    match_regions,
-    read_annotations,
+from aotlab.sdk import ParsedRegion, VideoInfo, encode_rle, match_regions, read_annotations
+from tests.media.named_masks import (
+    SIZE,
+    check_masks_by_name,
+    draw_square,
+    given_names,
+    make_frames,
+    write_files,
+    write_format,
 )
 
-SIZE = (12, 16)
+WRITERS = {
+    "masks": write_files(lambda path, _, mask: write_mask(path, mask), "{stem}.png"),
+    "objects": write_files(lambda path, _, mask: Image.fromarray(mask * 255).save(path), "1/{stem}.png"),
+    "coco": write_format("coco", '"frame_id"', '"none"'),
+    "coco_numbers": write_format("coco"),
+}
 
 
-def square(index):
-    """Ids of a frame: object 1 at a place that is the frame's own."""
-    mask = np.zeros(SIZE, np.uint8)
-    mask[2 + index // 4 * 3 : 4 + index // 4 * 3, index % 4 * 4 : index % 4 * 4 + 3] = 1
-    return mask
-
-
-def make_frames(folder, names):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        Image.new("RGB", SIZE[::-1]).save(folder / name)
-    return VideoInfo.from_source(open_frames(folder))
+@settings(max_examples=settings().max_examples // 6)  # for each of the formats
+@given_names
+@pytest.mark.parametrize("name", WRITERS)
+def test_mask_lands_on_the_frame_of_its_name(tmp_path_factory, name, frames, others, drawn):
+    check_masks_by_name(tmp_path_factory.mktemp("drawn"), WRITERS[name], frames, others, drawn)
 
 
 def test_names_in_natural_order():
@@ -86,18 +81,15 @@ def test_images_of_several_videos_are_told_apart_by_folder():
 def test_two_images_of_one_frame_rejected():
     with pytest.raises(InputError, match=r"'1\.jpg' and '1\.png' are both for frame 0"):
         match_frames(["1.jpg", "1.png"], ["1", "2"])
-    regions = [ParsedRegion(0, encode_rle(square(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
+    regions = [ParsedRegion(0, encode_rle(draw_square(0) == 1), image=name) for name in ("1.jpg", "2.jpg")]
     with pytest.raises(InputError, match=r"'1\.jpg' and '2\.jpg' are both for frame 0"):
         match_regions(regions, VideoInfo("clip", SIZE, 5))
 
 
-@pytest.mark.parametrize(
-    ("names", "length", "numbers"),
-    [
-        (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a-0003.png", "b-0001.png"], 9, [3, 1]),
-        (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]), (["shot.0000", "shot.0004"], 9, [0, 4]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("names", "length", "numbers"), [
+    (["frame00012.jpg", "frame00007.jpg"], 20, [12, 7]), (["a-0003.png", "b-0001.png"], 9, [3, 1]),
+    (["photo.png"], 9, [0]), (["z.png", "b.png"], 2, [1, 0]), (["shot.0000", "shot.0004"], 9, [0, 4]),
+])  # fmt: skip
 def test_images_of_frames_without_names_are_counted(names, length, numbers):
     assert match_frames(names, None, length=length) == numbers
 
@@ -111,14 +103,14 @@ def test_masks_of_double_suffixes(tmp_path):
     names = [f"IMG_{number:04d}.JPG.png" for number in (1, 2, 3, 4)]
     video = make_frames(tmp_path / "frames", names)
     for index in (0, 3):
-        write_mask(tmp_path / "masks" / names[index], square(index))
+        write_mask(tmp_path / "masks" / names[index], draw_square(index))
     found = read_annotations(tmp_path / "masks", video)
     assert sorted(found.frames) == [0, 3]
-    assert (found.mask(3) == square(3)).all()
+    assert (found.mask(3) == draw_square(3)).all()
 
 
 def test_single_frame_beyond_the_video_is_refused():
-    region = ParsedRegion(99, encode_rle(square(1) == 1))
+    region = ParsedRegion(99, encode_rle(draw_square(1) == 1))
     with pytest.raises(InputError, match="is for frame 99, but the video has frames 0 to 4"):
         match_regions([region], VideoInfo("clip", SIZE, 5))
     assert list(match_regions([region], VideoInfo("clip", SIZE, 5, frame=2)).frames) == [2]
@@ -130,119 +122,19 @@ def test_images_of_two_videos_in_coco(tmp_path, numbers):
               for index, name in enumerate(["bear/00000.jpg", "bus/00000.jpg"])]  # fmt: skip
     annotations = [
         {"image_id": index, "category_id": 1, "track_id": 1,
-         "segmentation": {"size": list(SIZE), "counts": encode_rle(square(index) == 1).tolist()}}
+         "segmentation": {"size": list(SIZE), "counts": encode_rle(draw_square(index) == 1).tolist()}}
         for index in (0, 1)
     ]  # fmt: skip
     (tmp_path / "two.json").write_text(
         json.dumps({"images": images, "annotations": annotations, "categories": []})
     )
     found = read_annotations(tmp_path / "two.json", VideoInfo("bus", SIZE, 5))
-    assert {frame: found.mask(frame).tolist() for frame in found.frames} == {0: square(1).tolist()}
+    assert {frame: found.mask(frame).tolist() for frame in found.frames} == {0: draw_square(1).tolist()}
     video = make_frames(tmp_path / "bus", ["00000.jpg", "00001.jpg"])
-    assert (read_annotations(tmp_path / "two.json", video).mask(0) == square(1)).all()
+    assert (read_annotations(tmp_path / "two.json", video).mask(0) == draw_square(1)).all()
     with pytest.raises(InputError, match="in the folders 'bear', 'bus'"):
         read_annotations(tmp_path / "two.json", VideoInfo("cat", SIZE, 5))
     text = (tmp_path / "two.json").read_text()
     (tmp_path / "two.json").write_text(text.replace("bear/", "").replace("bus/", ""))
     with pytest.raises(InputError, match=r"2 of its images are called '00000\.jpg"):
         read_annotations(tmp_path / "two.json", VideoInfo("bus", SIZE, 5))
-
-
-def write_files(write, name):
-    def write_all(path, masks):
-        for stem, mask in masks.items():
-            (path / name.format(stem=stem)).parent.mkdir(parents=True, exist_ok=True)
-            write(path / name.format(stem=stem), stem, mask)
-        return path
-
-    return write_all
-
-
-def write_labelme(path, stem, mask):
-    points = np.array(outline(mask)).reshape(-1, 2).tolist()
-    shapes = [{"label": "a", "group_id": 1, "shape_type": "polygon", "points": points}]
-    tree = {"imagePath": f"{stem}.png", "imageHeight": SIZE[0], "imageWidth": SIZE[1], "shapes": shapes}
-    path.write_text(json.dumps(tree))
-
-
-def outline(mask):
-    """Corners of the square on a mask."""
-    rows, columns = np.nonzero(mask)
-    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    return [float(side) for side in (left, top, right, top, right, bottom, left, bottom)]
-
-
-def write_cvat_images(path, masks):
-    root = Element("annotations")
-    for index, (stem, mask) in enumerate(masks.items()):
-        sizes = {"height": str(SIZE[0]), "width": str(SIZE[1])}
-        image = SubElement(root, "image", id=str(index), name=f"{stem}.png", **sizes)
-        corners = outline(mask)
-        points = ";".join(f"{x},{y}" for x, y in zip(corners[::2], corners[1::2], strict=True))
-        SubElement(image, "polygon", label="a", points=points, group_id="1")
-    path.with_suffix(".xml").write_bytes(tostring(root))
-    return path.with_suffix(".xml")
-
-
-def write_format(name, *change):
-    """Write masks in a format of the project, with a part of the text changed."""
-
-    def write(path, masks):
-        frames = {place: [Region(1, encode_rle(mask > 0))] for place, mask in enumerate(masks.values())}
-        annotations = Annotations(SIZE, frames, {1: "a"}, dict(enumerate(masks)))
-        writer = find_mask_writer(name)
-        path = path / writer.file_name
-        path.parent.mkdir(parents=True)
-        writer.write(path, annotations, VideoInfo("clip", SIZE, len(masks)))
-        if change:
-            path.write_text(path.read_text().replace(*change))
-        return path
-
-    return write
-
-
-WRITERS = {
-    "masks": write_files(lambda path, _, mask: write_mask(path, mask), "{stem}.png"),
-    "objects": write_files(lambda path, _, mask: Image.fromarray(mask * 255).save(path), "1/{stem}.png"),
-    "labelme": write_files(write_labelme, "{stem}.json"),
-    "cvat_images": write_cvat_images,
-    "yolo": write_format("yolo"),
-    "coco": write_format("coco", '"frame_id"', '"none"'),
-    "coco_numbers": write_format("coco"),
-    "youtube_vis": write_format("youtube_vis"),
-    "label_studio": write_format("label_studio"),
-    "label_studio_upload": write_format("label_studio", "/data/local-files/?d=clip/", "/data/upload/1/"),
-}
-PARTS = st.sampled_from(["a", "A", "é", "1", "2", "0", ".", "_", "-", " ", ".jpg", ".png", "#", "?"])
-STEMS = st.lists(PARTS, max_size=4).map(lambda parts: "".join(["n", *parts]))
-
-
-@pytest.fixture(scope="module")
-def roots(tmp_path_factory):
-    return (tmp_path_factory.mktemp("drawn") / str(number) for number in range(10**6))
-
-
-@settings(max_examples=settings().max_examples // 6)  # for each of the formats
-@given(
-    frames=st.lists(STEMS, min_size=1, max_size=6, unique=True),
-    others=st.lists(STEMS, max_size=3),
-    drawn=st.data(),
-)
-@pytest.mark.parametrize("name", WRITERS)
-def test_mask_lands_on_the_frame_of_its_name(roots, name, frames, others, drawn):
-    root = next(roots)
-    video = make_frames(root / "clip", [f"{stem}.png" for stem in frames])
-    stems = video.stems
-    named = drawn.draw(st.lists(st.sampled_from([*frames, *others]), min_size=1, max_size=8, unique=True))
-    masks = {stem: square(place) for place, stem in enumerate(named)}
-    path = WRITERS[name](root / "given", masks)
-    try:
-        found = read_annotations(path, video)
-    except InputError:
-        assert not set(named) <= set(stems)
-        return
-    shown = {stems[index]: found.mask(index) > 0 for index, regions in found.frames.items() if regions}
-    assert shown.keys() == masks.keys()
-    for stem, mask in shown.items():  # polygons may cover more
-        assert mask[masks[stem] > 0].all()
-        assert not any(mask[other > 0].all() for each, other in masks.items() if each != stem)

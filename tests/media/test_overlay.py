@@ -1,19 +1,18 @@
 """Overlays and strips."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
+from tests.drawn_clips import draw_box
+
+square = partial(draw_box, (60, 80), (20, 40), (20, 40))
 
 
 def gray(height=60, width=80):
     return np.full((height, width, 3), 100, dtype=np.uint8)
-
-
-def square(label, dtype=np.uint8):
-    labels = np.zeros((60, 80), dtype=dtype)
-    labels[20:40, 20:40] = label
-    return labels
 
 
 def test_objects_have_their_hue_and_a_contour():
@@ -71,11 +70,14 @@ def test_ids_are_drawn_where_objects_are_widest():
 
 
 def test_ids_of_single_pixels_and_of_no_object_are_drawn():
-    labels = np.zeros((20, 20), np.uint16)
-    frame = np.zeros((20, 20, 3), np.uint8)
+    labels = np.zeros((60, 80), np.uint16)
+    frame = np.zeros((60, 80, 3), np.uint8)
     assert (draw_ids(frame, labels) == frame).all()
-    labels[0, 0], labels[19, 19] = 1, 65535
-    assert draw_ids(frame, labels).shape == frame.shape
+    labels[0, 0], labels[59, 79] = 1, 65535
+    drawn = draw_ids(frame, labels).any(axis=-1)
+    assert drawn[:30, :40].any()
+    assert drawn[30:, 40:].any()
+    assert not drawn[30:, :20].any()
 
 
 def test_many_objects_leave_the_frame_visible(monkeypatch):

@@ -66,14 +66,11 @@ def test_box_surrounds_pixels():
         assert rle_to_box(encode_rle(mask), mask.shape) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [
-        ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
-        ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
-        ("/data/local-files/?d=clip/00004.jpg", "00004"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "stem"), [
+    ("shot.0004", "shot.0004"), ("shot.0004.png", "shot.0004"), ("a/b/shot.0004.JPG", "shot.0004"),
+    ("https://host/shot.0004.jpg?size=2", "shot.0004"), ("00004", "00004"), ("00004.txt", "00004"),
+    ("/data/local-files/?d=clip/00004.jpg", "00004"),
+])  # fmt: skip
 def test_stem_of_dotted_name_keeps_its_number(name, stem):
     assert image_stem(name) == stem
 

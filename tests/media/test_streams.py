@@ -1,8 +1,6 @@
 """Frames from sources that come once: pipes, addresses, standard input."""
 
 import os
-import subprocess
-import sys
 import time
 from fractions import Fraction
 from types import SimpleNamespace
@@ -11,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.limits import make_pipe
 from tests.media.video_files import write_gray
+from tests.processes import run_python
 
 
 def brightness(source):
@@ -79,18 +77,14 @@ def test_standard_input_is_read(tmp_path):
         "print(source.name, *[round(frame.mean() / 20) * 20 for frame in source])"
     )
     with write_gray(tmp_path / "clip.mkv").open("rb") as stdin:
-        out = subprocess.run(
-            [sys.executable, "-c", code], stdin=stdin, cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        out = run_python("-c", code, stdin=stdin, check=True)
     assert out.stdout.split() == ["stdin", *map(str, GREYS)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes a file descriptor of a child process")
 def test_closed_standard_input_is_one_sentence(tmp_path):
     words = f"-m aotlab track - --box 1,2,30,40 --output {tmp_path}/out".split()
-    done = subprocess.run(  # <&-
-        [sys.executable, *words], preexec_fn=lambda: os.close(0), cwd=ROOT, capture_output=True, text=True
-    )
+    done = run_python(*words, preexec_fn=lambda: os.close(0))  # <&-
     assert done.returncode == 2
     assert done.stderr.startswith("error: standard input: cannot be opened")
 
@@ -110,13 +104,10 @@ def test_garbage_rejected(tmp_path, served):
         open_frames(f"{served}/words.mp4")
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("/dev/null", r"/dev/null: cannot be opened \(Inappropriate ioctl"),  # only the reader of cameras asks for it
-        ("63", "camera 63: cannot be opened"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("source", "words"), [
+    ("/dev/null", r"/dev/null: cannot be opened \(Inappropriate ioctl"),  # only the reader of cameras asks for it
+    ("63", "camera 63: cannot be opened"),
+])  # fmt: skip
 def test_missing_camera_is_named(tmp_path, monkeypatch, source, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):

@@ -62,6 +62,10 @@ def test_faults_of_a_benchmark_are_named(tmp_path, capsys):
     assert "expected a folder 000, 001" in text
     assert "00003.jpg" in text
     assert "errors          3" in text
+    miniatures.make_visor(tmp_path)
+    next(tmp_path.glob("Annotations/480p/P01_107_seq_00001/*")).write_bytes(b"no mask")
+    assert main([str(tmp_path), "--dataset", "visor", "--workers", "1"]) == 1
+    assert "errors          1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("line", "words"), [

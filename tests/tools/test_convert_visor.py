@@ -53,7 +53,7 @@ def source(tmp_path):
     made = Source(tmp_path)
     # an outline with a hole, two polygons of one object, one object without any
     plate = [box(400, 200, 1200, 800), box(600, 400, 800, 600)]
-    first = {"plate": plate, "left hand": [box(100, 100, 300, 300), box(1500, 100, 1600, 200)], "cup": []}
+    first = {"plate": plate, "left hand": [box(100, 100, 300, 300), box(1500, 100, 1600, 200)], "cup": [[]]}
     later = {"cup": [box(0, 0, 100, 100)], "plate": [box(400, 200, 1200, 800)]}
     made.add(
         "P01_107",

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 
 import pytest
@@ -20,6 +18,7 @@ from tests.drawn_clips import draw_clip, lay_out_split, stems_from
 from tests.engine.benchmark.painting import PaintingTracker
 from tests.engine.small_model import build
 from tests.limits import limit_file_size
+from tests.processes import run_python
 
 
 @pytest.fixture
@@ -55,13 +54,10 @@ def test_scores_are_those_of_the_scoring_program(name, tmp_path, loaded):
     assert "J" in ours
 
 
-@pytest.mark.parametrize(
-    ("name", "reason", "command"),
-    [
-        ("youtubevos2019", "the annotations of youtubevos2019 val are not public", "--results {0} --output {0}.zip"),
-        ("burst", "burst is scored by HOTA", "score with: aotlab score --dataset burst"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "reason", "command"), [
+    ("youtubevos2019", "the annotations of youtubevos2019 val are not public", "--results {0} --output {0}.zip"),
+    ("burst", "burst is scored by HOTA", "score with: aotlab score --dataset burst"),
+])  # fmt: skip
 def test_results_without_scores_name_the_next_command(tmp_path, capsys, loaded, name, reason, command):
     output = tmp_path / "results"
     assert tool.main([*make(name, tmp_path), "--output", str(output)]) == 0
@@ -194,10 +190,7 @@ def test_two_ranks_write_what_one_process_does(data, tmp_path):
     whole, both = tmp_path / "whole", tmp_path / "both"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for runner, output in (([], whole), (torchrun, both)):
-        done = subprocess.run(
-            [sys.executable, *runner, PROGRAM, *options(data, output)], capture_output=True, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-        )  # fmt: skip
+        done = run_python(*runner, PROGRAM, *options(data, output))
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("mean of 12 objects") == 1  # the main rank speaks for all
     assert results(both) == results(whole)

@@ -1,15 +1,13 @@
 """Commands killed between two files and run again: the same bytes, and no temporary file stays."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from tests.drawn_clips import draw_clip, stems_from, write_frames
 from tests.miniatures import make_mose
+from tests.processes import run_python
 
 pytestmark = pytest.mark.slow
 KILLED = """
@@ -43,10 +41,7 @@ assert run("killed") == 0
 
 def run_killed(tool, folder, *arguments):
     """Return the results of an undisturbed and of a killed run, by path."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, tool, str(folder), *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+    done = run_python("-c", KILLED, tool, folder, *arguments)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 4
     assert not [path for path in (folder / "killed").rglob("*") if ".part" in path.name]

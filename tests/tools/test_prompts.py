@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -18,6 +19,7 @@ from aotlab.networks.weights.zoo import load_model
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
+from aotlab.video.digest import result_settings
 from aotlab.video.job import Job
 from aotlab.video.run import open_segmenter, run_job
 from aotlab.video.track import JobOptions, track
@@ -89,32 +91,28 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
     assert mask.is_file()
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
-        (["--box", "300,300,20,20"], "outside the image"),
-        (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: the frame has a mask; draw"),
-        (["--start", "3", "--box", "1:1=3,3,14,14"],
-         "frame 1 (for object 1 write :1=): not a frame to track; give one from 3 to 5"),
-        (["--box", "99=3,3,14,14"], "box or point of frame 99 (for object 99 write :99=): not a frame to track"),
-        (["--box", "3,3,14,14", "--class", "cat,dog"], "class cat,dog: expected one name for each object"),
-        (["--box", "3", "3", "14", "14"],
-         "--box: applies to a single video; use the column box of --jobs, or separate values by commas"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("options", "words"), [
+    (["--box", "3,3,14"], "box 3,3,14: expected [FRAME][:ID]= with an id from 1 and X,Y,W,H"),
+    (["--box", "300,300,20,20"], "outside the image"),
+    (["--mask", "first.png", "--box", "3,3,14,14", "--dry-run"], "prompt of frame 0: the frame has a mask; draw"),
+    (["--start", "3", "--box", "1:1=3,3,14,14"],
+     "frame 1 (for object 1 write :1=): not a frame to track; give one from 3 to 5"),
+    (["--box", "99=3,3,14,14"], "box or point of frame 99 (for object 99 write :99=): not a frame to track"),
+    (["--box", "3,3,14,14", "--class", "cat,dog"], "class cat,dog: expected one name for each object"),
+    (["--box", "3", "3", "14", "14"],
+     "--box: applies to a single video; use the column box of --jobs, or separate values by commas"),
+])  # fmt: skip
 def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, options, words):
     write_mask(tmp_path / "first.png", LABELS)
     monkeypatch.chdir(tmp_path)
     assert words in refuse(lambda line: run(*line), *options)
 
 
-def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, capsys):
+def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, error_of):
     monkeypatch.setattr(
         Repeater, "segmenter", staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
     )
-    assert run("--point", "10,10") == 2
-    assert "object 1: no pixel found there" in capsys.readouterr().err
+    assert "object 1: no pixel found there" in error_of(run("--point", "10,10"))
     assert not (tmp_path / "out").exists()
 
 
@@ -139,6 +137,8 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
+    inputs = result_settings(other, options)
+    assert (inputs["checkpoint"], "removals" in inputs) == (other.fingerprint["weights"], False)
     with pytest.raises(InputError, match="holds results of other inputs \\(given\\)"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
@@ -181,6 +181,20 @@ def test_model_of_prompts_is_on_the_device_of_the_tracker(monkeypatch):
     assert devices == ["cuda:1"]
 
 
+def test_chosen_segmenter_replaces_that_of_the_tracker(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        "aotlab.video.run.load_segmenter", lambda *files, **options: loaded.append((files, options))
+    )
+    tracker, files = (
+        SimpleNamespace(model=SimpleNamespace(prompts=1), device="cpu"),
+        (Path("a.onnx"), Path("b.onnx")),
+    )
+    for segmenter in (files, "boxes"):
+        open_segmenter(segmenter, tracker)
+    assert loaded == [((files,), {"device": "cpu"}), ((), {"plugin": "boxes"})]
+
+
 def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
     source = video / "00003.png"
     assert mask_cli.main([str(source), "--box", "3,3,14,14", "--point", ":7=45,30"]) == 0
@@ -210,19 +224,16 @@ def test_frame_of_a_video_is_masked_and_drawn(video, capsys):
     assert "clip.4.mask.png: object 1 100 pixels; drawn in clip.4.overlay.jpg" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
-        (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
-        (["clip/00003.png", "--box", "nan,1,2,3"], "box nan,1,2,3: expected [FRAME][:ID]= with an id from 1"),
-        (["none.png", "--box", "9,3,14,14"], "no such file"),
-        (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),
-        (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),
-        (["clip/00003.png", "--box", "9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
-        (["clip/00003.png", "--box", "9,3,14,14", "--segmenter-plugin", "sam"], "segmenter sam: not installed"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("line", "words"), [
+    (["clip", "--frame", "9", "--box", "3,3,14,14"], "no frame 9"),
+    (["clip/00003.png", "--box", "4=9,3,14,14"], "boxes and points name a frame"),
+    (["clip/00003.png", "--box", "nan,1,2,3"], "box nan,1,2,3: expected [FRAME][:ID]= with an id from 1"),
+    (["none.png", "--box", "9,3,14,14"], "no such file"),
+    (["clip/00003.png"], "clip/00003.png: no object to mask; draw a box with --box"),
+    (["clip/00003.png", "--box", "9,3,14,14", "--output", "out.jpg"], "ends in .png"),
+    (["clip/00003.png", "--box", "9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
+    (["clip/00003.png", "--box", "9,3,14,14", "--segmenter-plugin", "sam"], "segmenter sam: not installed"),
+])  # fmt: skip
 def test_invalid_mask_command_rejected(video, tmp_path, monkeypatch, refuse, line, words):
     monkeypatch.chdir(tmp_path)
     assert words in refuse(mask_cli.main, *line)

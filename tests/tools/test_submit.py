@@ -15,6 +15,8 @@ from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from tests import miniatures
 from tests.limits import make_pipe
+from tests.media.sample import write_gray
+from tests.mutations import change_json
 
 SERVERS = {
     "davis2017": "deer/00000.png",
@@ -123,6 +125,7 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, capsys):
     (second / "00000.png").write_bytes(b"nonsense")
     write_mask(second / "00001.png", read_mask(second / "00001.png").astype(np.int64) * 300)
     Image.new("L", (64, 48)).save(second / "00002.png", format="BMP")
+    write_gray(second / "00003.png", np.zeros((48, 64), np.uint8), 4)
     assert mose.write() == 2
     assert not mose.archive.exists()
     *problems, last = lines(capsys)
@@ -133,6 +136,7 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, capsys):
         "not a readable PNG",
         "mode I;16 with 16 bits; expected an 8-bit palette PNG",
         "a BMP file; expected PNG",
+        "mode L with 4 bits; expected an 8-bit palette PNG",
         "missing",
     ]
     assert last.startswith(f"error: {mose.results}: masks are missing or invalid")
@@ -189,7 +193,9 @@ FAULTS = {
     f"{FIRST}/00000.png: cannot be unpacked": change_bytes(60, b"\xff" * 20, zipfile.ZIP_LZMA),
     "a.zip: not a readable zip (": lambda run: os.truncate(run.archive, 5000),
     "a.zip: not a readable zip": lambda run: run.archive.write_bytes(b"nonsense"),
-    "a.zip: ": lambda run: run.archive.write_bytes(b"PK\x05\x06" + bytes(300)),
+    "the archive is empty; expected paths like": lambda run: run.archive.write_bytes(
+        b"PK\x05\x06" + bytes(300)
+    ),
     "a.zip: no such file": lambda run: run.archive.unlink(),
     "a.zip: no such file;": lambda run: (run.archive.unlink(), run.archive.mkdir()),
     ".zip: no such file": lambda run: (run.archive.unlink(), make_pipe(run.archive)),
@@ -207,16 +213,28 @@ def test_broken_archive_is_named(mose, capsys, problem):
     assert last.startswith(f"error: {mose.archive}: {'masks are missing or invalid' if problems else ''}")
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        *((f"{name} --root . --check a.zip", "aotlab score") for name in ("davis2016", "visor", "longvideo", "folder")),
-        ("davis2017", "missing: --results and --output"),
-        ("davis2017 --results r", "missing: --output"),
-        ("davis2017 --output a.zip", "missing: --results"),
-        ("davis2017 --results r --output a.zip --check b.zip", "--check: reads an archive and writes nothing"),
-    ],
-)  # fmt: skip
+def test_folders_of_an_archive_are_no_masks(mose):
+    mose.write()
+    mose.repack(lambda entries: entries.update({f"{FIRST}/": b""}))
+    assert mose.check() == 0
+
+
+def test_objects_of_the_metadata_are_expected(tmp_path, capsys):
+    run = Run("youtubevos2019", tmp_path)
+    change_json(
+        run.root / "valid" / "meta.json", lambda meta: meta["videos"]["0a1b2c3d4e"]["objects"].pop("5")
+    )
+    assert run.write() == 2
+    assert "unknown ids 5; the objects are 2, 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    *((f"{name} --root . --check a.zip", "aotlab score") for name in ("davis2016", "visor", "longvideo", "folder")),
+    ("davis2017", "missing: --results and --output"),
+    ("davis2017 --results r", "missing: --output"),
+    ("davis2017 --output a.zip", "missing: --results"),
+    ("davis2017 --results r --output a.zip --check b.zip", "--check: reads an archive and writes nothing"),
+])  # fmt: skip
 def test_invalid_line_rejected(line, words, refuse):
     assert words in refuse(main, "--dataset", *line.split())
 

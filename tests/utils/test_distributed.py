@@ -2,14 +2,12 @@
 
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.utils.distributed import SHARD_VARIABLES, Shard, assign_by_cost, join_process_group
 from aotlab.utils.errors import InputError
+from tests.processes import find_free_port, run_python
 
 NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
@@ -79,13 +77,7 @@ sys.exit(main())
 
 @pytest.mark.skipif(os.name != "posix", reason="the second rank is a fork of the first")
 def test_death_of_a_rank_stops_the_others():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = str(server.getsockname()[1])
-    done = subprocess.run(
-        [sys.executable, "-c", RANKS], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-        env={**os.environ, **TWO, "MASTER_PORT": port},
-    )  # fmt: skip
+    done = run_python("-c", RANKS, env={**TWO, "MASTER_PORT": find_free_port()}, timeout=120)
     assert done.returncode == 1
     assert "stopped: lost contact between ranks" in done.stderr
     assert "Traceback" not in done.stderr

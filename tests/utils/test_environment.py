@@ -1,12 +1,9 @@
 """Environment variables, malloc, and messages of torch.compile."""
 
 import logging
-import subprocess
-import sys
 
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.utils.environment import (
     SPIN_COUNT,
     SPIN_VARIABLES,
@@ -14,6 +11,7 @@ from aotlab.utils.environment import (
     keep_freed_memory,
     limit_spin_waiting,
 )
+from tests.processes import run_python
 
 HUGE_PAGES = 4 * 64 // 2
 """page faults that four blocks of 64 MiB take at least, with pages of 2 MiB"""
@@ -49,7 +47,7 @@ def test_spin_count_is_set_unless_the_user_did():
 def test_freed_memory_is_reused():
     if not keep_freed_memory():
         pytest.skip("the C library is not glibc")
-    run = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = run_python("-c", SCRIPT, check=True)
     usual, kept = map(int, run.stdout.split())
     assert usual >= HUGE_PAGES
     assert kept < HUGE_PAGES / 4  # the interpreter's own

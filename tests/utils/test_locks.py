@@ -2,13 +2,12 @@
 
 import errno
 import os
-import subprocess
-import sys
 
 import pytest
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked, locked_output
+from tests.processes import start_python
 
 HOLD = """
 import sys, time
@@ -29,23 +28,16 @@ for _ in range(20):
 """
 
 
-def start(script, folder):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(
-        [sys.executable, "-c", script, folder], stdout=subprocess.PIPE, text=True, env=environment
-    )
-
-
 def test_no_update_of_several_processes_is_lost(tmp_path):
     (tmp_path / "counter").write_text("0")
-    processes = [start(COUNT, tmp_path) for _ in range(3)]
+    processes = [start_python("-c", COUNT, tmp_path) for _ in range(3)]
     assert [process.wait() for process in processes] == [0] * 3
     assert (tmp_path / "counter").read_text() == "60"
     assert list(tmp_path.iterdir()) == [tmp_path / "counter"]
 
 
 def test_lock_names_its_holder_and_ends_with_it(tmp_path):
-    holder = start(HOLD, tmp_path)
+    holder = start_python("-c", HOLD, tmp_path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     message = f"{tmp_path.name}: in use by process {holder.pid} on .*; wait until it has ended"

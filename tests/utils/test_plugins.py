@@ -1,5 +1,7 @@
 """Plug-ins: a third package of ten lines adds an output and a mask reader; commands: tools/cli/test_command."""
 
+from importlib.metadata import EntryPoint
+
 import pytest
 
 import aotlab
@@ -48,6 +50,13 @@ def test_third_package_adds_reader_and_output(tmp_path, monkeypatch, capsys):
     assert run(clip, tmp_path, tmp_path / "first.box", more=["--write", "areas"]) == 0
     assert (tmp_path / "out" / "areas.txt").read_text() == "00000 256\n00001 256\n"
     assert "areas of 2 frames" in capsys.readouterr().out
+
+
+def test_broken_plugin_without_a_package_is_named():
+    with pytest.raises(
+        aotlab.InputError, match=r"box: nowhere:read does not load \(No module named 'nowhere'\)"
+    ):
+        plugins.load_plugin(EntryPoint("box", "nowhere:read", plugins.MASK_READERS))
 
 
 @pytest.mark.parametrize(

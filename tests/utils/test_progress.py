@@ -12,9 +12,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def painted(monkeypatch, stream, count=500):
+def painted(monkeypatch, stream, count=500, **options):
     monkeypatch.setattr(sys, "stderr", stream)
-    with progress_bar(count, unit="frame", title="tracking") as bar:
+    with progress_bar(count, unit="frame", title="tracking", **options) as bar:
         for _ in range(count):
             bar.update()
     return stream.getvalue()
@@ -22,9 +22,10 @@ def painted(monkeypatch, stream, count=500):
 
 def test_terminal_gets_a_bar_and_a_log_file_few_lines(monkeypatch):
     assert "\r" in painted(monkeypatch, Terminal())
-    assert painted(monkeypatch, io.StringIO(), 0) == ""
+    assert painted(monkeypatch, Terminal(), 0) == painted(monkeypatch, Terminal(), enabled=False) == ""
     assert painted(monkeypatch, io.StringIO()) == ""
     monkeypatch.setattr(progress, "LINE_SECONDS", 1e-9)
     text = painted(monkeypatch, io.StringIO())
     assert "\r" not in text
     assert "500/500" in text.splitlines()[-1]
+    assert len(text.splitlines()) > 5

@@ -1,6 +1,7 @@
 """Frames and masks given for a video: frame numbers, ranges, mask files."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,17 +15,12 @@ from aotlab.utils.errors import InputError
 from aotlab.video.inputs import FrameSelection, load_masks, parse_mask
 from aotlab.video.job import Job
 from aotlab.video.track import JobOptions
-from tests.drawn_clips import write_plain
+from tests.drawn_clips import draw_box, write_plain
 from tests.media.video_files import write_texture
 from tests.numbered_videos import cut_end
 
 SIZE, LENGTH = (24, 32), 5
-
-
-def labels(object_id):
-    ids = np.zeros(SIZE, np.uint8)
-    ids[4:12, 6:20] = object_id
-    return ids
+labels = partial(draw_box, SIZE, (4, 12), (6, 20))
 
 
 @pytest.fixture
@@ -168,14 +164,10 @@ def test_file_names_of_a_video_file_rejected(video):
         FrameSelection(video, by_name=True)
 
 
-def test_overlap_of_two_files_is_reported(video, masks, caplog):
+def test_overlap_of_two_files_is_reported_by_file_names(video, masks, caplog):
     frames = FrameSelection(open_frames("clip"), by_name=True)
     load_masks(["11=first.png", "11:5=late.png"], video, frames)
     assert "mask 11:5=late.png: covers 112 pixels of object 2, which it loses" in caplog.text
-
-
-def test_error_counts_frames_as_in_file_names(video, masks):
-    frames = FrameSelection(open_frames("clip"), by_name=True)
     with pytest.raises(InputError, match=r"frame 12 already has first\.png"):
         load_masks(["12=first.png", "12=late.png"], video, frames)
 

@@ -5,6 +5,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import read_davis
+from aotlab.dataloaders.benchmarks.sequences import read_annotated_video
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
@@ -86,6 +87,12 @@ def test_folder_without_root_asks_for_one(monkeypatch):
     monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
     with pytest.raises(InputError, match="no root; give one or set"):
         open_dataset("folder")
+
+
+@pytest.mark.parametrize(("ids", "merged"), [([0, 255], True), ([1, 255], False), ([0, 0], False)])
+def test_first_mask_of_0_and_255_is_of_one_object(tmp_path, ids, merged):
+    write_mask(tmp_path / "00000.png", np.array([ids], np.uint8))
+    assert read_annotated_video("a", tmp_path).merge_ids is merged
 
 
 @pytest.mark.parametrize(

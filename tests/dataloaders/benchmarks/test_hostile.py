@@ -1,8 +1,8 @@
 """Hostile lists and metadata; unreadable sequences beside readable ones."""
 
-import contextlib
 import json
 import shutil
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -13,7 +13,7 @@ from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
 from tests import miniatures
 from tests.engine.benchmark.painting import PaintingTracker
-from tests.mutations import mutate_tree
+from tests.mutations import change_json, mutate_tree
 
 EVIL = ("../../evil", "..", ".", "/tmp/evil", "..\\evil", ".finished", "\x1b[31m", "x" * 300)
 MINIATURES = (
@@ -42,9 +42,7 @@ def make(dataset, root):
 
 
 def change_metadata(path, change):
-    meta = json.loads(path.read_text())
-    change(meta["videos"])
-    path.write_text(json.dumps(meta))
+    change_json(path, lambda meta: change(meta["videos"]))
 
 
 @pytest.mark.parametrize("dataset", [*LISTS, "youtubevos2019", "lvosv2"])
@@ -81,8 +79,8 @@ def test_malformed_metadata_rejected(root, dataset):
             open_dataset(dataset, root)
     for _ in range(40):  # one part changed: read, or refused in one sentence
         path.write_text(json.dumps(mutate_tree(whole, random)))
-        with contextlib.suppress(InputError):
-            assert all(video.name for video in open_dataset(dataset, root))
+        with suppress(InputError):
+            open_dataset(dataset, root)
 
 
 def frames(*stems):
@@ -152,7 +150,7 @@ def test_data_set_without_readable_sequence_rejected(root):
 @pytest.mark.parametrize("dataset", MINIATURES)
 def test_root_that_may_not_be_entered_is_named(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
-        with pytest.raises((InputError, OSError), match="closed"):
+        with pytest.raises(PermissionError, match="closed"):
             open_dataset(dataset, folder)
 
 

@@ -1,6 +1,5 @@
 """Reading YouTube-VOS."""
 
-import json
 import re
 import shutil
 
@@ -11,6 +10,7 @@ from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.evaluation.youtube_vos import plan_sequence
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos
+from tests.mutations import change_json
 
 LATE = "0a1b2c3d4e"
 """the video whose object 3 begins at the third frame"""
@@ -23,11 +23,7 @@ def root(tmp_path):
 
 
 def change_meta(root, change):
-    """Rewrite valid/meta.json after ``change(videos)``."""
-    path = root / "valid" / "meta.json"
-    meta = json.loads(path.read_text())
-    change(meta["videos"])
-    path.write_text(json.dumps(meta))
+    change_json(root / "valid" / "meta.json", lambda meta: change(meta["videos"]))
 
 
 def list_objects(root, objects):
@@ -78,16 +74,13 @@ def test_training_categories_are_seen(root):
     assert {item.seen for video in videos for item in video.objects} == {None}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda root: (root / "valid/meta.json").unlink(), r"meta\.json: no such file"),
-        (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: missing"),
-        (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: missing"),
-        (lambda root: list_objects(root, {"x": {}}), f"object x of {LATE}: not readable"),
-        (lambda root: list_objects(root, {}), f"no object of the video {LATE}"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda root: (root / "valid/meta.json").unlink(), r"meta\.json: no such file"),
+    (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: missing"),
+    (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: missing"),
+    (lambda root: list_objects(root, {"x": {}}), f"object x of {LATE}: not readable"),
+    (lambda root: list_objects(root, {}), f"no object of the video {LATE}"),
+])  # fmt: skip
 def test_missing_files_are_named(root, spoil, message):
     spoil(root)
     with pytest.raises(InputError, match=message):

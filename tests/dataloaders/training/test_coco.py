@@ -11,6 +11,7 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_set
 from aotlab.media.regions import encode_rle
 from aotlab.utils.errors import InputError
+from tests.mutations import change_json
 
 HEIGHT, WIDTH = 40, 60
 
@@ -113,16 +114,13 @@ def test_polygons_and_run_lengths_are_drawn(root, form):
         "runs": {"size": [HEIGHT, WIDTH], "counts": encode_rle(wanted > 0).tolist()},
     }[form]
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900}
-    change_json(root, lambda tree: tree.update(annotations=[annotation]))
+    change_instances(root, lambda tree: tree.update(annotations=[annotation]))
     (image,) = opened(root)
     assert np.array_equal(image.read_mask(), wanted)
 
 
-def change_json(root, change):
-    path = root / "annotations" / "instances_train2017.json"
-    tree = json.loads(path.read_text())
-    change(tree)
-    path.write_text(json.dumps(tree))
+def change_instances(root, change):
+    change_json(root / "annotations" / "instances_train2017.json", change)
 
 
 COUNTS = [HEIGHT * WIDTH]
@@ -137,7 +135,7 @@ COUNTS = [HEIGHT * WIDTH]
 )  # fmt: skip
 def test_invalid_segmentation_rejected(root, segmentation):
     annotation = {"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}
-    change_json(root, lambda tree: tree.update(annotations=[annotation]))
+    change_instances(root, lambda tree: tree.update(annotations=[annotation]))
     (image,) = opened(root, "train2017")
     with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
         image.read()
@@ -145,6 +143,6 @@ def test_invalid_segmentation_rejected(root, segmentation):
 
 @pytest.mark.parametrize("size", [(10**12, 5), (None, 5)], ids=str)
 def test_invalid_image_size_rejected(root, size):
-    change_json(root, lambda tree: tree["images"][0].update(height=size[0], width=size[1]))
+    change_instances(root, lambda tree: tree["images"][0].update(height=size[0], width=size[1]))
     with pytest.raises(InputError, match="instances_train2017"):
         opened(root, "train2017")

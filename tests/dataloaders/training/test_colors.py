@@ -26,17 +26,14 @@ def image():
     return image
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "amounts", "off"),
-    [
-        # One level: ours round where torchvision's cut off.
-        (augment.scale_brightness, functional.adjust_brightness, (0.6, 1.0, 1.4), 1),
-        (augment.scale_contrast, functional.adjust_contrast, (0.6, 1.0, 1.4), 2),
-        (augment.scale_saturation, functional.adjust_saturation, (0.0, 0.8, 1.2), 2),
-        # In 8 bits a step of hue is up to 6 levels of a primary color; hue, turn and saturation are rounded.
-        (augment.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
-    ],
-)
+@pytest.mark.parametrize(("ours", "theirs", "amounts", "off"), [
+    # One level: ours round where torchvision's cut off.
+    (augment.scale_brightness, functional.adjust_brightness, (0.6, 1.0, 1.4), 1),
+    (augment.scale_contrast, functional.adjust_contrast, (0.6, 1.0, 1.4), 2),
+    (augment.scale_saturation, functional.adjust_saturation, (0.0, 0.8, 1.2), 2),
+    # In 8 bits a step of hue is up to 6 levels of a primary color; hue, turn and saturation are rounded.
+    (augment.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
+])  # fmt: skip
 def test_changes_are_torchvisions(image, ours, theirs, amounts, off):
     tensor = torch.from_numpy(image).permute(2, 0, 1)
     for amount in amounts:

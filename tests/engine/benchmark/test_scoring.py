@@ -1,7 +1,7 @@
 """Scoring folders of results, in one process and in several, and frames that show the worst objects."""
 
-import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +10,14 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.benchmark import scoring
 from aotlab.engine.benchmark.object_strips import pick_frames
 from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
+from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import ScoredObject, SequenceScores
 from aotlab.evaluation.tables import make_scores_table
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.object_masks import ListedObject
 from tests import miniatures
+from tests.mutations import change_json
 
 
 def prepare(name, folder, split="val", **options):
@@ -54,11 +57,11 @@ def test_broken_sequence_fails_alone(davis, tmp_path, monkeypatch):
 
 def test_objects_without_scored_frames_are_left_out(tmp_path, caplog):
     videos = prepare("lvosv2", tmp_path)
-    path = tmp_path / "root" / "valid" / "valid_meta.json"
-    meta = json.loads(path.read_text())
-    for item in meta["videos"]["d83wYdy0"]["objects"].values():  # of 3 frames, only the first is labeled
-        item["frame_range"] |= {"end": str(int(item["frame_range"]["start"]) + 1), "frame_nums": "3"}
-    path.write_text(json.dumps(meta))
+    late = {"start": "11", "end": "12", "frame_nums": "3"}  # of 3 frames, only the first is labeled
+    change_json(
+        tmp_path / "root" / "valid" / "valid_meta.json",
+        lambda meta: meta["videos"]["d83wYdy0"]["objects"]["1"].update(frame_range=late),
+    )
     report = score_videos(open_dataset("lvosv2", tmp_path / "root"), tmp_path / "results")
     assert list(report.scores) == [videos[0].name]
     assert "d83wYdy0: no object has a frame that is scored" in caplog.text
@@ -116,6 +119,18 @@ def test_given_masks_are_not_ground_truth(davis):
         Video("bear", bear.frames, reference_masks=given, annotations=bear.annotations)
     )
     assert find_rules([]) is find_rules(davis)
+    least = find_rules(davis).min_frames
+    shorter = [replace(bear, annotations=bear.annotations[:count]) for count in (least - 1, least)]
+    assert [has_annotations(video) for video in shorter] == [False, True]
+
+
+def test_separate_objects_are_ground_truth_if_long_enough(tmp_path):
+    least = RULES["sav"].min_frames
+    videos = [
+        Video("a", (), rules="sav", object_folders={1: tmp_path}, objects=(ListedObject(1, (), length),))
+        for length in (least - 1, least)
+    ]
+    assert [has_annotations(video) for video in videos] == [False, True]
 
 
 def make_scores(*region):

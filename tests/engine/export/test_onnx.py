@@ -12,7 +12,7 @@ from aotlab.engine.export import graphs
 from aotlab.engine.export.graphs import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.tracking.tracker import Tracker
-from aotlab.networks.fast.attention import TiledLocalAttention
+from aotlab.networks.fast.attention import FusedAttention, TiledLocalAttention
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -40,6 +40,12 @@ def test_exportable_local_attention_is_exact(size, relative_value, frames, monke
     for state in ("is_compiling", "is_exporting"):
         monkeypatch.setattr(torch.compiler, state, lambda: True)
     torch.testing.assert_close(attention(query, key, value, size), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_graphs_are_fused_on_request(fused):
+    made = graphs.build_graphs(build("aott")[0], VIDEO, 2, fused=fused)["propagate"].model
+    assert any(isinstance(module, FusedAttention) for module in made.modules()) == fused
 
 
 def test_first_frame_policy_is_unchanged_by_the_bound():

@@ -34,14 +34,11 @@ def test_cut_is_found_on_its_frame_only():
     assert find_cuts(shots()) == [3]
 
 
-@pytest.mark.parametrize("change", [lambda x: 255 - x // 3, lambda x: x[:, ::-1]], ids=["colors", "places"])
+@pytest.mark.parametrize("change", [lambda x: x + 150, lambda x: x[:, ::-1]], ids=["colors", "places"])
 def test_one_kind_of_change_is_no_cut(change):
     frame = np.repeat(np.linspace(0, 90, 49).astype(np.uint8)[None], 33, 0)[..., None].repeat(3, 2)
     frame[:, :, 1] //= 2
-    changed = np.ascontiguousarray(change(frame))
-    if changed.max() > 200:
-        changed = np.ascontiguousarray(frame + 150)  # brighter, in the same places
-    assert find_cuts([frame, changed]) == []
+    assert find_cuts([frame, np.ascontiguousarray(change(frame))]) == []
 
 
 def test_asking_for_a_cut_changes_nothing(model):

@@ -22,7 +22,7 @@ def test_validation_scores_every_depth(monkeypatch):
     video = type("Video", (), {"name": "one"})()
     scores = validation.validate(model, config, [video], Distributed("cpu"))
     assert depths == [1, 2, 3]
-    assert scores["J&F at depth 1"], scores["J&F"] == (10.0, 30.0)
+    assert (scores["J&F at depth 1"], scores["J&F"]) == (10.0, 30.0)
     assert len(scores) == 9
     assert model.config.depths == [3]
 

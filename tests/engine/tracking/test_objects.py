@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import resize_indices
+from aotlab.engine.tracking.groups import Group, resize_indices, split_by_group
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
@@ -89,6 +89,15 @@ def test_empty_group_is_dropped_without_changing_labels(models):
     others = trackers[1].step(frames[3])
     unclaimed = others.labels != 3  # where the one object more says nothing
     assert (prediction.labels == others.labels)[unclaimed].mean() > 0.9
+
+
+def test_identity_of_forgotten_object_stays_reserved_in_masks():
+    groups, indices = [Group([4, 0, 9], None), Group([0, 7], None)], torch.tensor([[0, 1, 2, 3]])
+    for count, expected in [(1, [[0, 1, 3]]), (2, [[0, 1, 3, 0], [0, 0, 0, 2]])]:
+        chosen = indices[:, : len(expected[0])]
+        masks = split_by_group(groups[:count], chosen, chosen.shape, 10)
+        assert [mask.shape[1] for mask in masks] == [[4], [11, 11]][count - 1]
+        assert [mask.argmax(1)[0, 0].tolist() for mask in masks] == expected
 
 
 def test_object_without_a_pixel_in_the_network_is_named(models, caplog):

@@ -34,7 +34,7 @@ def test_half_precision_is_close_to_float32(precision, count):
 
 def test_tracker_does_not_change_its_model():
     model, config = build("aott")
-    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    before = model.state_dict().keys()
     tracker = Tracker(model, config)
     first = tracker.step(clip()[0], stripes([1, 2])).labels
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_tracker_does_not_change_its_model():
     assert (tracker.step(clip()[0], stripes([1, 2])).labels == first).all()
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
-    assert model.state_dict().keys() == before.keys()
+    assert model.state_dict().keys() == before
 
 
 def test_unoptimized_tracker_runs_the_model_itself():

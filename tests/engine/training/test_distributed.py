@@ -3,9 +3,7 @@
 import json
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from aotlab.configs.files import ROOT
 from aotlab.engine.training.state import list_saved_states
 from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, steady_phase, write_recipe
+from tests.processes import find_free_port, run_python, start_python
 
 TRAIN = str(ROOT / "tools" / "train.py")
 RANKS = """
@@ -27,10 +26,6 @@ status = main(sys.argv[1:])
 sys.exit(status or (child and os.waitstatus_to_exitcode(os.wait()[1])))
 """
 """two ranks that import once"""
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src"), **more}
 
 
 def losses(output: Path) -> list[float]:
@@ -46,26 +41,14 @@ def recipe_file(tmp_path, data):
     return make
 
 
-def free_port() -> str:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return str(server.getsockname()[1])
-
-
 def ranks_environment() -> dict[str, str]:
-    return environment(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
+    return {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": find_free_port()}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the second rank is a fork of the first")
 def test_two_ranks_equal_one_process(recipe_file, tmp_path):
     line = ["--config", str(recipe_file("two", steps=2)), *EXACT]
-    ranks = subprocess.run(
-        [sys.executable, "-c", RANKS, *line],
-        env=ranks_environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    ranks = run_python("-c", RANKS, *line, env=ranks_environment(), timeout=240)
     assert ranks.returncode == 0, ranks.stderr
     assert "deprecated" not in ranks.stderr
     assert ranks.stdout.count("trained weights") == 1  # the main rank speaks for all
@@ -77,15 +60,11 @@ def test_two_ranks_equal_one_process(recipe_file, tmp_path):
 @pytest.mark.slow  # starts three processes and lets one die
 def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     file = recipe_file("run", steps=400)
-    command = [sys.executable, TRAIN, "--config", str(file), *EXACT]
-    variables = ranks_environment()
+    command, variables = [TRAIN, "--config", str(file), *EXACT], ranks_environment()
     ranks = [
-        subprocess.Popen(
-            command, env={**variables, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
+        start_python(*command, env={**variables, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.DEVNULL)
+        for rank in "01"
+    ]
     log = tmp_path / "run" / "log.jsonl"
     deadline = time.monotonic() + 240
     while not (log.is_file() and '"step": 3' in log.read_text()):
@@ -101,8 +80,7 @@ def test_killed_rank_stops_with_a_resumable_state(recipe_file, tmp_path):
     (state,) = list_saved_states(tmp_path / "run")
     step = int(state.stem.rsplit("_", 1)[-1])
     assert step >= 3
-    more = [*command, f"train.phases.0.steps={step + 1}"]
-    done = subprocess.run(more, env=environment(), capture_output=True, text=True, check=False)
+    done = run_python(*command, f"train.phases.0.steps={step + 1}")
     assert done.returncode == 0, done.stderr
     # the line of the step during which the rank was lost may be missing
     assert len(losses(tmp_path / "run")) in (step, step + 1)

@@ -6,12 +6,14 @@ import random
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import journal, trainer
+from aotlab.engine.training.failures import describe_failure
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import (
@@ -23,7 +25,8 @@ from tests.engine.training.tiny_recipes import (
     run,
     tiny_recipe,
 )
-from tests.limits import ends_in_process, limit_file_size
+from tests.limits import limit_file_size
+from tests.processes import ends_in_process
 
 EVERY = ["train.save_every=1", "train.keep=2"]
 FULL_DISK_SIZE = 10**5
@@ -183,6 +186,12 @@ def test_failure_in_mid_phase_saves_the_state(recipe, monkeypatch, function, err
         before_step(monkeypatch, 3, fail(error))
     with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
         run(config)
+
+
+def test_only_bad_input_before_the_first_step_is_no_stop():
+    states = [SimpleNamespace(step=step, index=index) for step, index in ((0, 0), (1, 0), (0, 1))]
+    assert [describe_failure(InputError("x"), state) for state in states] == [None, "x", "x"]
+    assert describe_failure(RunStopped("y"), states[0]) == "y"
 
 
 def run_in_process(config):

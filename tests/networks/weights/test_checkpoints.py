@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from aotlab.configs.files import list_presets
 from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.build import build_model
+from aotlab.networks.model import build_encoder
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.networks.weights.published import find_published_weights
 from aotlab.networks.weights.published_keys import (
@@ -219,6 +220,20 @@ def test_encoder_weights_load_without_a_classifier(aott):
     assert all(torch.equal(tensor, expected[key]) for key, tensor in fresh.state_dict().items())
     with pytest.raises(RuntimeError, match="Missing key"):
         load_encoder_weights(fresh, {"conv9.weight": torch.zeros(3)})
+
+
+def test_classifier_of_swin_has_no_output_norms():
+    with torch.device("meta"):
+        swin = build_encoder("swin_base")
+    weights = {
+        to_published_name(f"encoder.{key}").removeprefix("encoder."): tensor
+        for key, tensor in swin.state_dict().items()
+        if not key.startswith("norms.")
+    }
+    load_encoder_weights(swin, weights)
+    weights.popitem()
+    with pytest.raises(ValueError, match="1 keys are missing"):
+        load_encoder_weights(swin, weights)
 
 
 # aott_mini is aott with a prompt network, whose settings are in its file

@@ -1,24 +1,24 @@
 """Contract of all command lines: shared options, one notation of defaults, exit codes, --force, faults."""
 
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
+import torch
 
 from aotlab.configs.files import ROOT
 from aotlab.media.masks import write_mask
 from aotlab.tools.cli.command import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, find_command, main
 from aotlab.utils.errors import InputError, RunStopped, is_out_of_memory
+from tests.processes import run_python
 
-OWN_HELP = {"--dry-run", 
+OWN_HELP = {
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
-    "--workers", "--precision",
+    "--workers", "--precision", "--dry-run",
 }  # fmt: skip
 """options whose help differs by command"""
 VARIED = {
@@ -65,6 +65,7 @@ def test_help_states_defaults_in_one_way():
     (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
     (OSError(12, "Cannot allocate memory"), 1),
     (MemoryError("Unable to allocate 10 TiB"), 1),
+    (torch.OutOfMemoryError("Allocation on device 0"), 1),
     (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), 1),
     (InputError("x: bad"), 2),
     (RuntimeError("bug"), 70),
@@ -95,13 +96,14 @@ def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch
     ["mask", "image.png", "--box", "1,1,9,9", "--output", "there.png"],
     ["ensemble", "a", "b", "--output", "there"],
     ["score", "a", "--annotations", "b", "--json", "there.json"],
+    ["agreement", "a", "b", "--video", "a", "--csv", "there.csv"],
     ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
     ["submit", "--dataset", "visor", "--root", ".", "--results", "a", "--output", "there.zip"],
     ["submit", "--dataset", "burst", "--root", ".", "--results", "a", "--output", "there.json"],
 ], ids=" ".join)  # fmt: skip
 def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name in ("image.png", "there.png", "there.json", "there.zip", "there/a/0.png"):
+    for name in ("image.png", "there.png", "there.json", "there.csv", "there.zip", "there/a/0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"mine")
     for name in ("a", "b"):
@@ -110,7 +112,7 @@ def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, 
     assert re.search(
         r"there\S*: exists; choose another name, or replace it with --force", capsys.readouterr().err
     )
-    assert (tmp_path / "there.png").read_bytes() == (tmp_path / "there.json").read_bytes() == b"mine"
+    assert {path.read_bytes() for path in tmp_path.glob("there.*")} == {b"mine"}
     film = tmp_path / "film.mp4"
     film.write_bytes(b"mine")
     assert main([*line[:-1], "film.mp4", "--force"]) == 2  # a file of another kind
@@ -172,6 +174,6 @@ except Exception as error:
 @pytest.mark.slow  # PyTorch resolves the symbols of its stack
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of memory need Linux")
 def test_error_of_the_allocator_is_too_little_memory():
-    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)
+    done = run_python("-c", LIMITED)
     assert done.stdout.startswith("True"), done.stdout + done.stderr
     assert not is_out_of_memory(RuntimeError("shape mismatch"))

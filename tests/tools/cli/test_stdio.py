@@ -10,6 +10,7 @@ import pytest
 
 from aotlab.configs.files import ROOT
 from aotlab.tools.cli.stdio import signals_as_exceptions
+from tests.processes import start_python
 
 PROGRAM = """
 import logging, os, signal, sys, time
@@ -84,14 +85,6 @@ def shell(line, program):
     )  # fmt: skip
 
 
-def start(program, *arguments):
-    """Start the program, which prints a line and then works."""
-    return subprocess.Popen(
-        [sys.executable, program, *map(str, arguments)],
-        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("lines", [10, 100000])
 def test_pipe_closed_early_is_no_error(program, lines):
     done = shell(f"run print_lines {lines} | head -1; exit ${{PIPESTATUS[0]}}", program)
@@ -119,7 +112,7 @@ def test_lost_streams_stop_no_work(program, streams, work):
 @posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_signal_leaves_no_half_written_file(program, tmp_path, name):
-    process = start(program, "write_file", tmp_path / "out" / "file.txt")
+    process = start_python(program, "write_file", tmp_path / "out" / "file.txt")
     assert process.stdout.readline() == "begun\n"
     process.send_signal(getattr(signal, name))
     _, message = process.communicate(timeout=30)
@@ -131,7 +124,7 @@ def test_signal_leaves_no_half_written_file(program, tmp_path, name):
 @posix
 @pytest.mark.parametrize(("name", "message"), [("SIGTERM", ""), ("SIGHUP", ""), ("SIGINT", "interrupted\n")])
 def test_errors_caused_by_a_signal_are_not_reported(program, name, message):
-    process = start(program, "swallow_signals", 1, "error")
+    process = start_python(program, "swallow_signals", 1, "error")
     assert process.stdout.readline() == "begun\n"
     process.send_signal(getattr(signal, name))
     assert process.communicate(timeout=30)[1] == message
@@ -140,7 +133,7 @@ def test_errors_caused_by_a_signal_are_not_reported(program, name, message):
 
 @posix
 def test_swallowed_signal_can_be_sent_again(program):
-    process = start(program, "swallow_signals", 2)
+    process = start_python(program, "swallow_signals", 2)
     for _ in range(2):
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGTERM)
@@ -168,7 +161,7 @@ def is_alive(pid):
 @posix
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
 def test_workers_end_with_their_program(program, name):
-    process = start(program, "use_workers")
+    process = start_python(program, "use_workers")
     workers = []
     while (line := process.stdout.readline()) not in ("begun\n", ""):
         workers.append(int(line))
@@ -184,9 +177,8 @@ def test_workers_end_with_their_program(program, name):
 @posix
 def test_several_interrupts_show_no_traceback():
     script = "import sys; from aotlab.__main__ import main; print(flush=True); sys.exit(main())"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, "track", "--print-config"], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    process = start_python(
+        "-c", script, "track", "--print-config",
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     process.stdout.readline()

@@ -8,6 +8,7 @@ import torch
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.media.masks import write_mask
 from aotlab.tools import track as cli
+from tests.drawn_clips import draw_box
 
 
 class Repeater:
@@ -56,9 +57,7 @@ class Repeater:
 
 
 def save(path, value, size=(32, 48)):
-    image = np.zeros(size, dtype=np.int64)
-    image[8:24, 8:24] = value
-    write_mask(path, image)
+    write_mask(path, draw_box(size, (8, 24), (8, 24), value, np.int64))
     return path
 
 

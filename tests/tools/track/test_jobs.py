@@ -5,20 +5,18 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from aotlab.configs.files import ROOT
 from aotlab.media.annotations import find_mask_writer, read_annotations
 from aotlab.media.masks import read_mask
 from aotlab.media.regions import VideoInfo
 from tests.drawn_clips import write_plain
 from tests.media.video_files import write_gray
+from tests.processes import run_python
 from tests.tools.track.runs import Repeater, cli, save
 
 
@@ -77,6 +75,8 @@ def test_broken_job_is_skipped_and_run_again(clips, out, capsys, caplog):
     err = capsys.readouterr().err
     assert "error: b:" in err
     assert "error: c:" in err
+    assert run(clips, "--summarize") == 1
+    assert "error: c:" in capsys.readouterr().err
     assert "c: failed" in caplog.text
     assert "c.png" not in caplog.text  # explained once
     rows = csv.DictReader((out / "summary.csv").open())
@@ -256,12 +256,11 @@ def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "5 failed"
 
 
-def test_dry_run_names_all_wrong_cells(clips, capsys):
+def test_dry_run_names_all_wrong_cells(clips, capsys, error_of):
     rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
     jobs = write_jobs(clips, "video,masks,start,end,box", *rows)
     (clips / "c.png").write_bytes(b"no mask")
-    assert run(jobs) == 2
-    assert "line 2: start x:" in capsys.readouterr().err
+    assert "line 2: start x:" in error_of(run(jobs))
     assert run(jobs, "--dry-run") == 1
     streams = capsys.readouterr()
     words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
@@ -290,16 +289,15 @@ def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
         assert capsys.readouterr().err.count(words) == 1
 
 
-def test_dry_run_sums_the_space_of_all_clips(clips, out, capsys, monkeypatch):
+def test_dry_run_sums_the_space_of_all_clips(clips, out, error_of, monkeypatch):
     out.mkdir()  # may be a disk of its own
     free = {out: 450}
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path), 10**12)))
     assert run(write_jobs(clips, "video,masks", "a,a.png"), "--dry-run") == 0
-    assert run(clips, "--dry-run") == 2
-    assert "out: the results take about" in capsys.readouterr().err
+    assert "out: the results take about" in error_of(run(clips, "--dry-run"))
 
 
-def test_dry_run_checks_settings_of_every_line(clips, out, capsys, monkeypatch):
+def test_dry_run_checks_settings_of_every_line(clips, out, capsys, error_of, monkeypatch):
     monkeypatch.undo()  # the real tracker
     first, second = (
         {"video": name, "masks": f"{name}.png", "overrides": f"memory.{key}=2"}
@@ -311,16 +309,11 @@ def test_dry_run_checks_settings_of_every_line(clips, out, capsys, monkeypatch):
     assert f"error: a ({jobs}, line 1):" in streams.err
     assert "did you mean memory.every?" in streams.err
     assert "1 failed, 1 to track" in streams.out
-    save(out / "mine.png", 1)
-    assert run(jobs, "--dry-run") == 2
-    assert "holds other files" in capsys.readouterr().err
-
-
-def test_wrong_settings_of_a_row_refused_before_the_first_video(clips, tracker, capsys):
-    assert run(write_jobs(clips, {"video": "a.mp4"}, {"video": "b.mp4", "overrides": ["memory.evry=2"]})) == 2
-    assert "error: b: " in (text := capsys.readouterr().err)
+    assert run(jobs) == 2  # before the first video
+    assert "error: a: " in (text := capsys.readouterr().err)
     assert "did you mean memory.every?" in text
-    assert tracker.steps == 0
+    save(out / "mine.png", 1)
+    assert "holds other files" in error_of(run(jobs, "--dry-run"))
 
 
 @pytest.mark.parametrize("line", ["memory.evry=2", "--fps fast", "--device cuda:99", "--output file"])
@@ -333,12 +326,11 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line)
 
 
 @pytest.mark.parametrize("more", [["--write", "objects"], ["memory.every=9"]])
-def test_results_of_other_settings_need_force(clips, out, capsys, more):
+def test_results_of_other_settings_need_force(clips, out, error_of, more):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert run(clips, *more) == 2
-    assert "replace results with --force" in capsys.readouterr().err
+    assert "replace results with --force" in error_of(run(clips, *more))
     assert run(clips, *more, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -382,17 +374,6 @@ def test_folder_of_a_list_is_refused_for_one_video(clips, out, tracker, capsys):
     assert (results(out), tracker.loads) == (before, 1)
 
 
-@pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_removed_job_keeps_its_results(clips, out, caplog, more):
-    assert run(clips) == 0
-    before = results(out / "c")
-    (clips / "c.png").unlink()
-    shutil.rmtree(clips / "c")
-    assert run(clips, *more) == 0
-    assert "c: not in the list any more; its results stay in" in caplog.text
-    assert results(out / "c") == before
-
-
 def run_until(clips, monkeypatch, number):
     """Run the list until SIGTERM on the frame of this number, counted over all videos."""
     original, numbers = Repeater.step, count()
@@ -428,21 +409,19 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 
 
 @pytest.mark.parametrize("more", [[], ["--force"]])
-def test_results_never_replace_videos_and_masks(clips, capsys, more):
+def test_results_never_replace_videos_and_masks(clips, error_of, more):
     before = results(clips.parent)
-    assert cli.main(["--jobs", str(clips), "--output", str(clips), *more]) == 2
-    assert "would overwrite" in capsys.readouterr().err
+    assert "would overwrite" in error_of(cli.main(["--jobs", str(clips), "--output", str(clips), *more]))
     assert results(clips.parent) == before
 
 
-def test_results_used_as_masks_are_not_removed(clips, capsys):
+def test_results_used_as_masks_are_not_removed(clips, error_of):
     assert run(clips) == 0
     before, jobs = (
         results(clips.parent),
         write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png"),
     )
-    assert run(jobs, "--force") == 2
-    assert "of job d" in capsys.readouterr().err
+    assert "of job d" in error_of(run(jobs, "--force"))
     jobs.unlink()
     assert results(clips.parent) == before
 
@@ -451,9 +430,8 @@ def test_results_used_as_masks_are_not_removed(clips, capsys):
 def test_files_of_others_are_never_replaced(clips, out, capsys, name):
     (out / name).parent.mkdir(parents=True)
     (out / name).write_text("mine")
-    assert run(clips, "--force") > 0
-    assert f"holds {'masks' if 'masks' in name else name}, which" in capsys.readouterr().err
     assert run(clips, "--force", "--restart", "memory.every=9") > 0
+    assert f"holds {'masks' if 'masks' in name else name}, which" in capsys.readouterr().err
     assert (out / name).read_text() == "mine"
 
 
@@ -482,13 +460,9 @@ sys.exit(cli.main(sys.argv[1:]))
 def test_two_ranks_write_what_one_writes(clips, tmp_path):
     (tmp_path / "rank.py").write_text(RANK)
     command = ["--jobs", str(tmp_path / "clips"), "--write", "masks,coco", "--output"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
-    for name, runner in (("two", torchrun), ("one", [sys.executable])):
-        done = subprocess.run(
-            [*runner, str(tmp_path / "rank.py"), *command, str(tmp_path / name)],
-            cwd=ROOT, env=environment, capture_output=True, text=True,
-        )  # fmt: skip
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, runner in (("two", torchrun), ("one", [])):
+        done = run_python(*runner, tmp_path / "rank.py", *command, tmp_path / name)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("tracked in shard") == (2 if name == "two" else 0)
     assert results(tmp_path / "two") == results(tmp_path / "one")
@@ -500,13 +474,15 @@ def test_shards_and_summary_match_one_run(clips, out, tracker, capsys):
     assert run(clips) == 0
     whole = out.rename(clips.parent / "whole")
     assert run(clips, "--shard", "1/2") == 0
+    assert not (out / "summary.csv").exists()
     assert run(clips, "--summarize") == 1
     assert "1 of 3 videos tracked" in capsys.readouterr().out
-    assert run(clips, "--shard", "0/2") == run(clips, "--shard", "0/2") == 0
+    (out / "summary.csv").unlink()
+    for line in (["--shard", "0/2"], ["--shard", "0/2"], ["--summarize"]):
+        assert run(clips, *line) == 0
+        assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
     assert "2 of 2 videos tracked in shard 0/2" in capsys.readouterr().out
-    assert run(clips, "--summarize") == 0
     assert results(out) == results(whole)
-    assert (out / "summary.csv").read_text() == (whole / "summary.csv").read_text()
 
 
 def test_shards_divide_videos_that_still_grow(clips, tracker, capsys):
@@ -519,22 +495,6 @@ def test_shards_divide_videos_that_still_grow(clips, tracker, capsys):
     assert run(clips, "--shard", "0/2") == 0
     assert run(clips, "--summarize") == 0
     assert "3 of 3 videos tracked" in capsys.readouterr().out
-
-
-def test_shard_reports_its_broken_job(clips, tracker, capsys):
-    (clips / "c.png").write_bytes(b"no mask")
-    assert run(clips, "--shard", "0/1") == 1
-    assert "error: c:" in capsys.readouterr().err
-    assert run(clips, "--summarize") == 1
-    assert "error: c:" in capsys.readouterr().err
-
-
-def test_last_shard_to_end_writes_the_summary(clips, tracker):
-    for shard in ("1/2", "0/2"):
-        assert not (clips.parent / "out" / "summary.csv").exists()
-        assert run(clips, "--shard", shard) == 0
-    rows = csv.DictReader((clips.parent / "out" / "summary.csv").open())
-    assert [(row["name"], row["status"]) for row in rows] == [("a", "done"), ("b", "done"), ("c", "done")]
 
 
 def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatch):
@@ -550,12 +510,11 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
 @pytest.mark.parametrize(
     "more", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
-def test_options_that_exclude_each_other_refused(clips, tracker, capsys, more):
-    assert run(clips, *more) == 2
-    assert f"error: {more[0]}: cannot go with {more[-1]}; leave one out" in capsys.readouterr().err
+def test_options_that_exclude_each_other_refused(clips, tracker, error_of, more):
+    assert f"error: {more[0]}: cannot go with {more[-1]}; leave one out" in error_of(run(clips, *more))
 
 
-def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys):
+def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, error_of):
     write_gray(clips / "d.mp4")
     save(clips / "d.png", 1, (48, 64))
     assert run(clips, "--fps", "10", "--dry-run") == 0
@@ -563,8 +522,7 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys):
     assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
     assert rows[3][1] != "10"
     (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
-    assert run(clips / "d.csv", "--fps", "10") == 2
-    assert "--fps: none of the videos is a folder of images" in capsys.readouterr().err
+    assert "--fps: none of the videos is a folder of images" in error_of(run(clips / "d.csv", "--fps", "10"))
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])

@@ -1,0 +1,32 @@
+"""Spans on a CUDA device that no machine needs: shapes and devices, no values."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from aotlab.configs.load import load_config
+from aotlab_studio.document.planning import Span
+from aotlab_studio.tracking.spans import track_span
+from tests.engine.fake_cuda import record_transfers
+from tests.engine.small_model import stripes, tiny_settings
+
+
+def track(tracker, frames):
+    nothing = np.zeros(frames[0].shape[:2], np.uint8)
+    snapshot = SimpleNamespace(
+        keyframes=[0], labels=lambda _: stripes([1]), keyframe_labels=lambda _: nothing,
+        keyframe=lambda index: {} if index else {1: ""},
+    )  # fmt: skip
+    video = SimpleNamespace(length=len(frames), read=lambda index, _: frames[index])
+    found = list(track_span(tracker, video, snapshot, Span(0, None, 0, len(frames) - 1), Path()))
+    assert [each.index for each in found] == [1, 2]
+    assert found[0].confidence == {1: 0}
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
+def test_labels_and_confidence_come_one_frame_later(monkeypatch):
+    config = load_config("aott", [*tiny_settings("aott"), "compute.precision=float32"])
+    expected = ["sent"] * 3 + ["waited for 2"] * 2 + ["waited for 3"] * 2
+    assert record_transfers(config, track, monkeypatch) == expected

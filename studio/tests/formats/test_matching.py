@@ -1,0 +1,53 @@
+"""Frames of annotations in other tools' formats by the names of their images."""
+
+import json
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from tests.media.named_masks import SIZE, check_masks_by_name, given_names, write_files, write_format
+
+
+def write_labelme(path, stem, mask):
+    points = np.array(outline(mask)).reshape(-1, 2).tolist()
+    shapes = [{"label": "a", "group_id": 1, "shape_type": "polygon", "points": points}]
+    tree = {"imagePath": f"{stem}.png", "imageHeight": SIZE[0], "imageWidth": SIZE[1], "shapes": shapes}
+    path.write_text(json.dumps(tree))
+
+
+def outline(mask):
+    """Corners of the square on a mask."""
+    rows, columns = np.nonzero(mask)
+    left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    return [float(side) for side in (left, top, right, top, right, bottom, left, bottom)]
+
+
+def write_cvat_images(path, masks):
+    root = Element("annotations")
+    for index, (stem, mask) in enumerate(masks.items()):
+        sizes = {"height": str(SIZE[0]), "width": str(SIZE[1])}
+        image = SubElement(root, "image", id=str(index), name=f"{stem}.png", **sizes)
+        corners = outline(mask)
+        points = ";".join(f"{x},{y}" for x, y in zip(corners[::2], corners[1::2], strict=True))
+        SubElement(image, "polygon", label="a", points=points, group_id="1")
+    path.with_suffix(".xml").write_bytes(tostring(root))
+    return path.with_suffix(".xml")
+
+
+WRITERS = {
+    "labelme": write_files(write_labelme, "{stem}.json"),
+    "cvat_images": write_cvat_images,
+    "yolo": write_format("yolo"),
+    "youtube_vis": write_format("youtube_vis"),
+    "label_studio": write_format("label_studio"),
+    "label_studio_upload": write_format("label_studio", "/data/local-files/?d=clip/", "/data/upload/1/"),
+}
+
+
+@settings(max_examples=settings().max_examples // 6)  # for each of the formats
+@given_names
+@pytest.mark.parametrize("name", WRITERS)
+def test_mask_lands_on_the_frame_of_its_name(tmp_path_factory, name, frames, others, drawn):
+    check_masks_by_name(tmp_path_factory.mktemp("drawn"), WRITERS[name], frames, others, drawn)

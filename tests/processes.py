@@ -1,0 +1,52 @@
+"""Processes of their own: Python with this checkout on its path, and functions that may be killed."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aotlab.configs.files import ROOT
+
+
+def run_python(
+    *words: object, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with arguments, further variables, and options of `subprocess.run`; return its result with output."""
+    return subprocess.run(**_prepare(words, env), capture_output=True, **options)
+
+
+def start_python(
+    *words: object, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    """Start Python as `run_python` does; its standard output and errors are pipes."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(**_prepare(words, env), **pipes | options)
+
+
+def _prepare(words: tuple[object, ...], env: Mapping[str, str] | None) -> dict[str, Any]:
+    path = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})}
+    return {"args": [sys.executable, *map(str, words)], "env": variables, "cwd": ROOT, "text": True}
+
+
+def ends_in_process(work: Callable[..., None], *args: object, kill_after: float = 600.0) -> bool:
+    """Run ``work`` in a process, killed by itself or after some seconds; return whether it came to its end."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__])
+    process = context.Process(target=work, args=args)
+    process.start()
+    process.join(kill_after)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -9)
+    return process.exitcode == 0
+
+
+def find_free_port() -> str:
+    """Return a port that was free just now."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return str(server.getsockname()[1])
