@@ -245,7 +245,11 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
-@pytest.mark.parametrize("content", [b"[{", b'[{"name": "a", "status": "lost"}]', b"[1]"])
+@pytest.mark.parametrize(
+    "content",
+    [b"[{", b'[{"name": "a", "status": "lost"}]', b"[1]", b'[{"name": "a", "status": "done", "rate": "0"}]',
+     b'[{"name": "a", "status": "done", "rate": "x"}]'],
+)  # fmt: skip
 def test_damaged_reviews_are_named(tmp_path, content):
     (tmp_path / "review.json").write_bytes(content)
     with pytest.raises(InputError, match="not the reviews of a list"):

@@ -308,6 +308,20 @@ def test_backup_has_no_results_and_reuses_no_id(folder):
         assert document.database.query("SELECT min(id) > ? FROM results", last) == [(1,)]
 
 
+def test_backup_is_of_the_last_history(folder):
+    for frame in (0, 5):
+        session = open_session(folder)
+        project = session.document.folder
+        if frame == 0:
+            shutil.copy(project / PROJECT_FILE, folder.parent / "older")
+        draw(session, frame, 1)
+        session.close()
+        if frame == 0:
+            shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert Document.read(project).snapshot.keyframes == [5]
+
+
 def test_full_disk_is_named(video, project):
     with closing(open_document(video)) as document:
         document.database.query("PRAGMA max_page_count = 1")

@@ -574,6 +574,51 @@ def test_failed_correction_stays_outdated(folder, short_pause):
     session.close()
 
 
+def test_correction_undone_while_it_starts_stops_no_other(folder, short_pause, monkeypatch):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    list_waiting, document = session.runner.list_waiting, session.document
+
+    def undo_meanwhile():
+        waiting = list_waiting()
+        if waiting and document.titles[0] == "brush":
+            undo = threading.Thread(target=document.undo)
+            undo.start()
+            undo.join(0.5)
+        return waiting
+
+    monkeypatch.setattr(session.runner, "list_waiting", undo_meanwhile)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: document.titles[0] == "tracking")
+    monkeypatch.setattr(session.runner, "list_waiting", list_waiting)
+    session.redo()
+    assert session.runner.wait(20)
+    assert document.snapshot.list_outdated() == []
+    session.close()
+
+
+def test_unreadable_project_leaves_corrections_for_the_next_edit(folder, short_pause, monkeypatch, caplog):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    failed, list_waiting = threading.Event(), session.runner.list_waiting
+
+    def fail():
+        failed.set()
+        raise InputError("database is locked")
+
+    monkeypatch.setattr(session.runner, "list_waiting", fail)
+    run_action(session, stroke(5, 50, 20))
+    assert failed.wait(20)
+    wait_until(lambda: "database is locked" in caplog.text)
+    monkeypatch.setattr(session.runner, "list_waiting", list_waiting)
+    run_action(session, stroke(8, 50, 20))
+    assert session.runner.wait(20)
+    assert session.document.snapshot.list_outdated() == []
+    session.close()
+
+
 def test_reset_frame_is_tracked_again_from_the_mask_before(folder, short_pause):
     session = open_session(folder)
     draw(session, 0, 1)

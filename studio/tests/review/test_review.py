@@ -23,7 +23,7 @@ from aotlab_studio.review.batch import (
     write_batch_review,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_video
+from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_object
 from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
@@ -73,9 +73,9 @@ def test_disagreement_of_directions_is_averaged():
         index: measure_scores(labels, [1, 2], {1: 0.9}, {1: value} if value else {})
         for index, value in enumerate([0.2, 0.4, None])
     }
-    review = review_video("clip", scores)
-    assert [item["disagreement"] for item in review["objects"]] == [pytest.approx(0.3), None]
-    assert "disagreement" in format_review(review)[0]
+    objects = [review_object(each, scores) for each in (1, 2)]
+    assert [item.disagreement for item in objects] == [pytest.approx(0.3), None]
+    assert "disagreement" in format_review(VideoReview(objects))[0]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_videos_are_sorted_by_longest_loss():
     assert [each.name for each in rank_entries(entries)] == ["long", "short", "unsure", "fine"]
 
 
-@pytest.mark.parametrize("content", ["{", None])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"check": [{}]}', '{"objects": 5}', "[" * 9999, None])
 def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
     (tmp_path / "a").mkdir()
     if content is not None:

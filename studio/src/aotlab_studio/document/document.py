@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Actor:
     name: str = ""
     """empty: unknown"""
     page: str | None = None
-    """id of the page; until `Document.forget_page`, no other one can undo or redo the edit"""
+    """id of the page; while it is connected, no other one can undo or redo the edit"""
     message: int | None = None
     """id of the page's message, if it may arrive again"""
 
@@ -91,8 +92,10 @@ class Document:
         """who makes the edits of this view"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
+        self.connections: Counter[str] = Counter()
+        """number of connections by page"""
         self._pages: dict[int, str] = {}
-        """page that made each entry, of all open pages and for all views"""
+        """page that made each entry, for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
         """the last snapshot by its entry and the last result, for all views"""
         for entry in self.log.entries.values():
@@ -116,12 +119,6 @@ class Document:
         view = copy.copy(self)
         view.actor = actor
         return view
-
-    def forget_page(self, page: str | None) -> None:
-        """Let any page undo and redo the steps of one that has closed."""
-        with self.lock:
-            for entry in [entry for entry, owner in self._pages.items() if owner == page]:
-                del self._pages[entry]
 
     def at(self, entry: int, end: int | None = None) -> Snapshot:
         """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
@@ -158,8 +155,8 @@ class Document:
 
     @property
     def revision(self) -> int:
-        """Number of changes of what shows in this session."""
-        return self.log.revision
+        """Number that grows with each change of what shows."""
+        return self.log.size + self.layers.end
 
     @property
     def edited(self) -> bool:
@@ -342,7 +339,6 @@ class Document:
             before = snapshot.labels(result.frame)
             ids = np.where(np.isin(before, snapshot.objects.locked), 0, ids)
             self.layers.put(layer_id, result, ids)
-            self.log.revision += 1
             self._emit_frame(result.frame)
             others = (before > 0) & ~np.isin(before, [snapshot.resolve(each) for each in layer.objects])
             return int((others & (self.snapshot.labels(result.frame) != before)).sum()) if others.any() else 0
@@ -379,7 +375,8 @@ class Document:
             self.emit(FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
     def _move(self, action: str, head: int, entry: Entry) -> Entry:
-        if self._pages.get(entry.number) not in (None, self.actor.page):
+        page = self._pages.get(entry.number, "")
+        if page != self.actor.page and self.connections[page]:
             step = f"the last step, {entry.format_title()}"
             raise InputError(f"{action}: {step}, was made in another window; {action} it there")
         self._append(HeadRecord(head, self.actor.name, utc_now()))
@@ -395,7 +392,6 @@ class Document:
 
     def _notify(self, changed: State) -> None:
         """Send the events of values that were set, or set back."""
-        self.log.revision += 1
         self.emit_state()
         for index in sorted(changed.keyframes):
             self._emit_frame(index)

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import InputError
+from aotlab.sdk import add_class_ids
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Count, Layer, State
@@ -263,8 +264,7 @@ def change_object(
         item = check_object(replace(before, **given))
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
-        new = {item.class_name} - {"", *known}
-        classes = dict.fromkeys(new, max([0, *known.values()]) + 1)
+        classes = add_class_ids(known, {item.class_name: None} if item.class_name else {})
         document.edit("change object", State(objects={object_id: item}, classes={**classes}))
 
 

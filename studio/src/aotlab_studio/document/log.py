@@ -221,8 +221,6 @@ class Log:
         """edits and statuses by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""
-        self.revision = 0
-        """number of changes of what shows since the document was opened"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
         self._drawn: LRUCache[list[int]] = LRUCache(MAX_DRAWN, len)
         """frames with drawn masks by entry and object"""

@@ -12,6 +12,7 @@ from aotlab.sdk import (
     Annotations,
     JobRecord,
     VideoInfo,
+    add_class_ids,
     find_video,
     load_masks,
     read_annotations,
@@ -121,7 +122,7 @@ def _import_results(document: Document, job: JobRecord) -> None:
         keyframes=masks,
         layers={layer_id: Layer(object_ids, first, last, kind="import", results=digest_results(folder))},
         ranges={"clip": clip, "track": clip},
-        classes=dict(given.classes | tracked.classes),
+        classes={**add_class_ids(tracked.classes, given.classes)},
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
     document.edit("results of a job", document.snapshot.state.difference(values), drawn=drawn)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -311,7 +313,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             with batch.use(name, person) as session:
                 session.set_status(**msgspec.structs.asdict(fields))
 
-        await run_in_threadpool(store)
+        await run_sync(store, limiter=CapacityLimiter(1))  # it may wait for an hour
         return Response(status_code=204)
 
     def track_all(request: Request) -> Response:

@@ -13,7 +13,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, match_regions, order_names, read_annotations
+from aotlab.sdk import (
+    TRACKED_MASKS,
+    Annotations,
+    VideoInfo,
+    add_class_ids,
+    match_regions,
+    order_names,
+    read_annotations,
+)
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
@@ -78,10 +86,10 @@ def load_upload(
         ids, added = _find_objects(document, found, targets, names)
         if len({*snapshot.objects.ids, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        classes = {name: each for name, each in found.classes.items() if name != NO_CLASS} | snapshot.classes
-        for item in added.values():
-            if item.class_name:
-                classes.setdefault(item.class_name, max([0, *classes.values()]) + 1)
+        wanted = {item.class_name: None for item in added.values()} | found.classes
+        classes = add_class_ids(
+            snapshot.classes, {name: each for name, each in wanted.items() if name not in ("", NO_CLASS)}
+        )
         attributes = snapshot.attributes
         for each, by_frame in found.attribute_table().items():
             for frame, values in by_frame.items():

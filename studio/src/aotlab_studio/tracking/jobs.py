@@ -208,11 +208,12 @@ class JobRunner:
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.new_layer_id()
                 document.edit("tracking", State(layers={layer_id: layer}))
+                job = TrackingJob(document, layer_id)
             self.delay_corrections()
             self._due = time.monotonic() + PROPAGATION_DELAY
-            self.job = TrackingJob(document, layer_id)
+            self.job = job
             self._lock.notify_all()
-            return self.job
+            return job
 
     def delay_corrections(self) -> None:
         """Interrupt the propagation of corrections for `PROPAGATION_DELAY` seconds without another call."""
@@ -282,11 +283,17 @@ class JobRunner:
             while not self.busy:  # otherwise, the job was requested
                 if self._closed:
                     return None
-                delay, waiting = None, list[int]()
-                if self._due is not None and (waiting := self.list_waiting()):
-                    delay = self._due - time.monotonic()
-                if delay is None or delay > 0:
+                delay = None
+                try:
+                    with self._document.lock:  # no undo in between
+                        if self._due is not None and (waiting := self.list_waiting()):
+                            delay = self._due - time.monotonic()
+                            if delay <= 0:
+                                self.job = TrackingJob(self._document, waiting[0])
+                except Exception:  # such as a project that cannot be read
+                    logging.getLogger(__name__).exception("corrections wait for the next edit")
+                    self._due = delay = None
+                    self._lock.notify_all()
+                if not self.busy:
                     self._lock.wait(delay)
-                else:
-                    self.job = TrackingJob(self._document, waiting[0])
             return self.job
