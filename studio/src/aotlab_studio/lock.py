@@ -123,7 +123,7 @@ class FolderLock:
             raise InputError(f"{self._folder}: in use by another program; close it there first") from None
 
     def _touch_lease(self) -> None:
-        """Touch the lease if it is still this program's; without access, keep what is known."""
+        """Touch the lease if it is still this program's; if it cannot be read, assume that nothing has changed."""
         with suppress(OSError, ValueError):
             self._lost = _read_lease(self._lease).token != self._owner.token
             if not self._lost:

@@ -18,7 +18,7 @@ from aotlab_studio.document.masks import Result
 from aotlab_studio.document.scores import Score
 from aotlab_studio.lock import LEASE
 from aotlab_studio.protocol import ExportEvent
-from aotlab_studio.server.actions import describe, run_action
+from aotlab_studio.session.actions import describe, run_action
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,

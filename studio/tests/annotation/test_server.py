@@ -23,12 +23,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from aotlab import InputError
 from aotlab.sdk import encode_rle
 from aotlab_studio.document import editing
-from aotlab_studio.document.results import open_document
+from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.server.session import Session
-from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.session.session import Session
+from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
 from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -353,7 +353,7 @@ def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
 
 
 def test_too_large_uploads_rejected(served, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.server.uploads.MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr("aotlab_studio.session.uploads.MAX_UNPACKED_BYTES", 1000)
     answer = post(served, zip_files({"00000.png": b"\0" * 2000}))
     assert (answer.status_code, "split it" in answer.text) == (422, True)
     monkeypatch.setattr(web, "MAX_UPLOAD_BYTES", 1000)

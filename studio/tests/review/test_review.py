@@ -13,6 +13,7 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import LayerStore
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
+from aotlab_studio.document.signals import ReviewSignals, measure_flip, measure_fragment
 from aotlab_studio.review.batch import (
     ClipEntry,
     ReviewedObject,
@@ -24,7 +25,6 @@ from aotlab_studio.review.batch import (
 )
 from aotlab_studio.review.checks import Check, find_checks
 from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_object
-from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -121,7 +121,7 @@ def test_scores_survive_storage(tmp_path):
     with closing(Database(tmp_path, writable=True)) as database:
         LayerStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
         layers = LayerStore(database, labels.shape, 1)
-        assert layers.open(1).results[0].scores == scores
+        assert layers.open(1).frames[0].scores == scores
         assert (layers.read(layers.open(1), 0) == labels).all()
 
 

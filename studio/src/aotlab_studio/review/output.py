@@ -12,14 +12,12 @@ from PIL import Image
 
 from aotlab import draw_overlay
 from aotlab.sdk import LostObjects, Output, TrackedFrame, align_columns, atomic_path, concat_images
-from aotlab_studio.document.scores import Score, find_lost, measure_scores
+from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
+from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.files import write_bytes, write_json
 from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.signals import ReviewSignals
 
-SCORES_FILE = "scores.json"
-"""scores of all frames, beside the review, from which a project finds the same frames to check"""
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 """largest number of printed frames to check"""
@@ -100,14 +98,6 @@ class ReviewFile(Output):
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
         """Write the review of a batch."""
         write_batch_review(folder, records)
-
-
-def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
-    """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
-    try:
-        return msgspec.json.decode((folder / SCORES_FILE).read_bytes(), type=dict[int, dict[int, Score]])
-    except (OSError, ValueError):
-        return {}
 
 
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -30,13 +30,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.editing import EditResult
+from aotlab_studio.document.events import Event
 from aotlab_studio.document.objects import NAME_LENGTH
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import Answer, Event, Failure
-from aotlab_studio.server.actions import DOCUMENT_ACTIONS, run_action
+from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.server.session import OutdatedError, Session
-from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.session.actions import DOCUMENT_ACTIONS, run_action
+from aotlab_studio.session.session import OutdatedError, Session
+from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20

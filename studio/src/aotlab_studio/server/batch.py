@@ -34,10 +34,10 @@ from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import REVIEW_FILE, ClipEntry, list_sentences, locate_video, read_entries
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
-from aotlab_studio.server.export import export_clips
-from aotlab_studio.server.session import OutdatedError, Session, list_checks
+from aotlab_studio.session.actions import MESSAGES
+from aotlab_studio.session.export import export_clips
+from aotlab_studio.session.session import OutdatedError, Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
@@ -96,7 +96,7 @@ class Batch:
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
         """Begin a request of a person for a clip, which is opened first; `leave` ends it.
 
-        A ``page`` keeps its request while it shows the clip, which other persons cannot open then.
+        While a ``page`` shows the clip, its request goes on, and other persons cannot open it.
         """
         with self._lock(name):
             found = self._open.get(name)

@@ -36,10 +36,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.document.results import open_document
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import describe_write_error, list_files, read_export, replace_written, write_json
 from aotlab_studio.lock import LOCK
+from aotlab_studio.opening import open_document
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import read_entries, update_review
 from aotlab_studio.review.output import ReviewFile
@@ -83,7 +83,7 @@ def export_masks(
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        snapshot: the document, which does not change meanwhile (`Document.freeze`).
+        snapshot: the document, which does not change meanwhile (`Document.frozen_snapshot`).
         names: outputs, of `list_outputs`.
         last: last frame, included; None: the last editable one.
         classes: class ids by class name; None: the document's.
@@ -139,7 +139,7 @@ def describe_export(
 ) -> dict[str, Any]:
     """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
 
-    The caller holds the lock of the document since `Document.freeze` has returned the snapshot.
+    The caller holds the lock of the document since `Document.frozen_snapshot` has returned the snapshot.
     """
     status, note, _ = document.status
     return {
@@ -263,7 +263,7 @@ def _export_clip(
             nor an earlier export has written.
     """
     with document.lock:
-        snapshot = document.freeze()
+        snapshot = document.frozen_snapshot()
         record = describe_export(document, snapshot)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
