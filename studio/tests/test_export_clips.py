@@ -16,8 +16,8 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.export_clips import main
 from aotlab_studio.opening import open_document
 from aotlab_studio.review.batch import write_batch_review
-from aotlab_studio.server import export as exports
 from aotlab_studio.server.batch import describe_clip
+from aotlab_studio.session import export as exports
 from aotlab_studio.session.actions import describe, run_action
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square

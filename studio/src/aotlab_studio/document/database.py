@@ -123,6 +123,7 @@ class Database:
             remedy = DAMAGED_REMEDY
             if isinstance(error, sqlite3.OperationalError):  # not damaged
                 remedy = "free space, or check the disk and the permissions"
+                remedy = "close the program that uses it" if "locked" in str(error) else remedy
             raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
 
 

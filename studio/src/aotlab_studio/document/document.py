@@ -106,8 +106,7 @@ class Document:
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
         """the last snapshot by its entry and the last result, for all views"""
         for entry in self.log.entries.values():
-            last = max([*entry.values.keyframes, *(layer.last for layer in entry.layers)], default=0)
-            if last >= video.count:
+            if (last := max(entry.values.frames, default=0)) >= video.count:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
@@ -227,9 +226,7 @@ class Document:
         first, last = self.snapshot.editable_range
         if "job" in values.ranges:
             first, last = values.ranges["job"] or (0, self._frames.count - 1)
-        layers = [layer for layer in values.layers.values() if layer is not None]
-        drawn = [index for index, masks in values.keyframes.items() if masks]
-        for index in (*drawn, *(each for layer in layers for each in (layer.first, layer.last))):
+        for index in values.frames:
             if not first <= index <= last:
                 raise InputError(
                     f"frame {index}: outside the tracked part of the video, frames {first} to {last}"

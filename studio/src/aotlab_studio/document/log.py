@@ -103,6 +103,12 @@ class State(Struct, frozen=True, omit_defaults=True):
         assert layer is not None
         return layer
 
+    @property
+    def frames(self) -> list[int]:
+        """Frames with drawn masks, and the first and last frame of each layer."""
+        ends = [index for layer in self.layers.values() if layer for index in (layer.first, layer.last)]
+        return [*(index for index, masks in self.keyframes.items() if masks), *ends]
+
     def apply(self, values: State) -> State:
         """Return the state after an entry."""
         changed = {}
@@ -141,11 +147,6 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     author: str = ""
     time: str = ""
     """UTC, ISO 8601"""
-
-    @property
-    def layers(self) -> list[Layer]:
-        """Layers that it adds."""
-        return [layer for layer in self.values.layers.values() if layer is not None]
 
     def format_title(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
@@ -279,7 +280,7 @@ class Log:
             if len(self.import_entries) == number - 1 and any(layer.kind == "import" for layer in new):
                 self.import_entries.add(number)
             self.used_objects.update(values.objects, *filter(None, values.keyframes.values()))
-            self.used_objects.update(*(layer.objects for layer in record.layers))
+            self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
             self.layer_entries = dict.fromkeys(values.layers, number) | self.layer_entries
         elif isinstance(record, HeadRecord):
             if record.move == "redo":

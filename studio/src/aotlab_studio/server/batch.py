@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -41,8 +40,6 @@ from aotlab_studio.session.session import OutdatedError, Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
-MAX_DESCRIBED = 10_000
-"""largest number of clips whose description is kept"""
 RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
@@ -81,6 +78,8 @@ class Batch:
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._waiting: set[str] = set()
         """clips that are being tracked, or going to be"""
+        self._described: dict[str, tuple[list[tuple[int, int] | None], Clip]] = {}
+        """by clip: stamps of the files of a project that is not open, and what the list shows of it"""
         self._problems: dict[str, str] = {}
         """why the last tracking of a clip failed"""
 
@@ -230,8 +229,11 @@ class Batch:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
         if (found := self._open.get(name)) is not None:
             return describe_clip(name, found.session.document)
-        files = self.folder / name / JOB_RECORD, project / PROJECT_FILE
-        return _describe_stored(name, project, *map(_read_stamp, files))
+        stamps = [_read_stamp(path) for path in (self.folder / name / JOB_RECORD, project / PROJECT_FILE)]
+        stored = self._described.get(name)
+        if stored is None or stored[0] != stamps:
+            stored = self._described[name] = stamps, describe_clip(name, Document.read(project))
+        return stored[1]
 
     def _read_document(self, name: str, project: Path) -> Document:
         """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
@@ -267,12 +269,6 @@ class Batch:
         found = self._open.get(name)
         job = found.session.job if found else None
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
-
-
-@lru_cache(MAX_DESCRIBED)
-def _describe_stored(name: str, project: Path, *stamps: tuple[int, int] | None) -> Clip:
-    """Return what the list shows of a project that is not open; it is read again if the stamps of its files change."""
-    return describe_clip(name, Document.read(project))
 
 
 def _read_stamp(path: Path) -> tuple[int, int] | None:

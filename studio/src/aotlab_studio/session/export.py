@@ -203,6 +203,34 @@ def export_clips(
     """
     for output in outputs:
         find_output(output)
+    names, classes, problems, left_out = _choose_clips(folder)
+    shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
+    for name in names:
+        try:
+            with ExitStack() as leaving:
+                document, job = (opened or {}).get(name), read_job(folder / name)
+                if document is None:
+                    document = open_document(
+                        folder / f"{name}{PROJECT_SUFFIX}" if job is None else folder / name
+                    )
+                    leaving.callback(document.close)
+                _export_clip(
+                    folder / (f"{name}.masks" if job is None else name), job, outputs, document, shared
+                )
+            written.append(name)
+        except InputError as error:
+            problems.append(f"{name}: {error}")
+        except OSError as error:
+            problems.append(describe_write_error(name, error))
+    update_review(folder)
+    return ExportedClips(written, problems, left_out)
+
+
+def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[str], list[str]]:
+    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips.
+
+    Raises `InputError` without a clip.
+    """
     projects = {path.name.removesuffix(PROJECT_SUFFIX): path for path in folder.glob(f"*{PROJECT_SUFFIX}")}
     tracked = {path.name for path in folder.glob("*") if read_job(path)}
     if not (projects or tracked):
@@ -226,24 +254,7 @@ def export_clips(
         except InputError as error:
             problems.append(f"{name}: {error}")
     left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
-    shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
-    for name in names:
-        try:
-            with ExitStack() as leaving:
-                document, job = (opened or {}).get(name), read_job(folder / name)
-                if document is None:
-                    document = open_document(projects[name] if job is None else folder / name)
-                    leaving.callback(document.close)
-                _export_clip(
-                    folder / (f"{name}.masks" if job is None else name), job, outputs, document, shared
-                )
-            written.append(name)
-        except InputError as error:
-            problems.append(f"{name}: {error}")
-        except OSError as error:
-            problems.append(describe_write_error(name, error))
-    update_review(folder)
-    return ExportedClips(written, problems, left_out)
+    return names, classes, problems, left_out
 
 
 def _export_clip(
