@@ -42,9 +42,7 @@ def read_owner(folder: Path) -> LeaseOwner | None:
     """Return the program that holds a folder; None if its lease is missing, damaged or has expired."""
     try:
         owner = _read_lease(folder / LEASE)
-        with tempfile.NamedTemporaryFile(
-            dir=folder, prefix="."
-        ) as new:  # the clock of the file system counts
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as new:  # by the file system's clock
             age = os.stat(new.name).st_mtime - (folder / LEASE).stat().st_mtime
         return None if age > LEASE_SECONDS else owner
     except (OSError, ValueError):

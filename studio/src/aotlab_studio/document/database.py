@@ -134,9 +134,8 @@ def _format_uri(path: Path, mode: str) -> str:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        _format_uri(path, mode), TIMEOUT, isolation_level=None, check_same_thread=False, uri=True
-    )
+    uri = _format_uri(path, mode)
+    return sqlite3.connect(uri, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _roll_back(folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,6 +33,7 @@ from aotlab_studio.document.log import (
     FrameRange,
     HeadRecord,
     Log,
+    Move,
     Record,
     State,
     StatusRecord,
@@ -190,10 +191,8 @@ class Document:
     def digest(self) -> str:
         """Digest of the masks and objects that a status is for, and of the results that they correct."""
         with self.lock:
-            parts = [digest_results(self.results_folder)]
-            if self.edited or self.has_new_results:
-                parts += [self.snapshot.digest, self.snapshot.objects_digest]
-            return digest_values(*parts)
+            shown = self.edited or self.has_new_results
+            return digest_values(*self._digests if shown else [digest_results(self.results_folder)])
 
     @property
     def video_info(self) -> VideoInfo:
@@ -213,34 +212,25 @@ class Document:
             new_pngs: new masks that ``values`` name, as of `MaskStore.encode`.
         """
         with self.lock:
-            self._require_clip(values)
+            first, last = self.snapshot.editable_range
+            if "job" in values.ranges:
+                first, last = values.ranges["job"] or (0, self._frames.count - 1)
+            for index in values.frames:
+                if not first <= index <= last:
+                    problem = f"outside the tracked part of the video, frames {first} to {last}"
+                    raise InputError(f"frame {index}: {problem}")
             changes = self.log.state(self.log.head).find_changes(values)
             if changes != State():
-                actor = self.actor
-                entry = Entry(title, changes, frame, actor.message, actor.name, utc_now())
-                self._append(entry, new_pngs)
+                self._append(Entry(title, changes, frame, self.actor.message), new_pngs)
                 self._notify(changes)
-
-    def _require_clip(self, values: State) -> None:
-        """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
-        first, last = self.snapshot.editable_range
-        if "job" in values.ranges:
-            first, last = values.ranges["job"] or (0, self._frames.count - 1)
-        for index in values.frames:
-            if not first <= index <= last:
-                raise InputError(
-                    f"frame {index}: outside the tracked part of the video, frames {first} to {last}"
-                )
 
     def undo(self) -> Entry | None:
         """Undo the last entry and return it; None without one. Raises `InputError` if it is of another open page."""
-        with self.lock:
-            return self._move("undo", self.log.head, self._undo_entry)
+        return self._move("undo")
 
     def redo(self) -> Entry | None:
         """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
-        with self.lock:
-            return self._move("redo", self.log.undone[-1] if self.log.undone else 0, self._redo_entry)
+        return self._move("redo")
 
     def new_object_id(self) -> int:
         """Return an id that no object ever had."""
@@ -253,27 +243,19 @@ class Document:
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the entries to undo and to redo, with person and time."""
-        last, undone = self._undo_entry, self._redo_entry
+        last, undone = map(self.log.entries.get, (self._find_step("undo"), self._find_step("redo")))
         return (last.format_title() if last else None, undone.format_title() if undone else None)
 
-    @property
-    def _undo_entry(self) -> Entry | None:
-        """Entry to undo; the import of a job's results cannot be undone."""
-        return None if self.log.head in self.log.import_entries else self.log.entries.get(self.log.head)
-
-    @property
-    def _redo_entry(self) -> Entry | None:
-        return self.log.entries[self.log.undone[-1]] if self.log.undone else None
+    def _find_step(self, move: Move) -> int:
+        """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
+        if move == "redo":
+            return self.log.undone[-1] if self.log.undone else 0
+        return 0 if self.log.head in self.log.import_entries else self.log.head
 
     def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
         """Store a status for the masks that show, and the frames known to be outdated."""
         with self.lock:
-            snapshot, actor = self.snapshot, self.actor
-            record = StatusRecord(
-                status, snapshot.digest, snapshot.objects_digest, digest_results(self.results_folder), note,
-                list(outdated), actor.message, actor.name, utc_now(),
-            )  # fmt: skip
-            self._append(record)
+            self._append(StatusRecord(status, *self._digests, note, list(outdated), self.actor.message))
             self.emit_state()
 
     @property
@@ -284,8 +266,7 @@ class Document:
             editor = edit.author if edit is not None else ""
             if record is None:
                 return Status("in progress" if self.edited else "open", "", editor)
-            now = snapshot.digest, snapshot.objects_digest, digest_results(self.results_folder)
-            still_valid = (record.digest, record.objects_digest, record.tracking_digest) == now
+            still_valid = (record.digest, record.objects_digest, record.tracking_digest) == self._digests
             if record.status in EXPORTED_STATUSES:
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
                 outdated = snapshot.list_outdated()
@@ -294,14 +275,17 @@ class Document:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
 
+    @property
+    def _digests(self) -> tuple[str, str, str]:
+        """Digests of masks, objects and tracking that a status is for."""
+        return self.snapshot.digest, self.snapshot.objects_digest, digest_results(self.results_folder)
+
     def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.snapshot.objects.ids:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(
-                VersionRecord(self.log.head, title, self.layers.last_row, self.actor.name, utc_now())
-            )
+            self._append(VersionRecord(self.log.head, title, self.layers.last_row))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -374,20 +358,22 @@ class Document:
         if self.listeners:
             self.emit(FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
-    def _move(self, move: Literal["undo", "redo"], number: int, entry: Entry | None) -> Entry | None:
-        """Undo or redo an entry and return it; do nothing without one."""
-        if entry is not None:
-            page = self._pages.get(number, "")
-            if page != self.actor.page and self.connections[page]:
-                step = f"the last step, {entry.format_title()}"
-                raise InputError(f"{move}: {step}, was made in another window; {move} it there")
-            self._append(HeadRecord(move, self.actor.name, utc_now()))
-            self._notify(entry.values)
-        return entry
+    def _move(self, move: Move) -> Entry | None:
+        with self.lock:
+            number = self._find_step(move)
+            if (entry := self.log.entries.get(number)) is not None:
+                page = self._pages.get(number, "")
+                if page != self.actor.page and self.connections[page]:
+                    step = f"the last step, {entry.format_title()}"
+                    raise InputError(f"{move}: {step}, was made in another window; {move} it there")
+                self._append(HeadRecord(move))
+                self._notify(entry.values)
+            return entry
 
     def _append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
+        record = msgspec.structs.replace(record, author=self.actor.name, time=utc_now())
         self.log.append(record, new_pngs)
         if isinstance(record, Entry) and self.actor.page is not None:
             self._pages[self.log.head] = self.actor.page

@@ -217,9 +217,8 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
         require_editable(document, object_id)
         piece = painting.find_part(document.snapshot.labels(frame) == object_id, point)
         if piece is None:
-            raise InputError(
-                "split: the point is not on the object; click on the part that is to become a new one"
-            )
+            problem = "the point is not on the object; click on the part that is to become a new one"
+            raise InputError(f"split: {problem}")
         return edit_mask(document, frame, None, lambda _: piece, "split object")
 
 

@@ -17,6 +17,7 @@ from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
+Move = Literal["undo", "redo"]
 VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 EXPORTED_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
@@ -60,9 +61,8 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     @property
     def tracked_range(self) -> FrameRange:
         """First and last frame that it tracks: not its reference frame at an end."""
-        return self.first + (self.first == self.reference_frame), self.last - (
-            self.last == self.reference_frame
-        )
+        first, last, start = self.first, self.last, self.reference_frame
+        return first + (first == start), last - (last == start)
 
     def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
@@ -156,7 +156,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
 class HeadRecord(Struct, frozen=True, omit_defaults=True, tag="head"):
     """Undo or redo."""
 
-    move: Literal["undo", "redo"]
+    move: Move
     author: str = ""
     time: str = ""
 

@@ -112,9 +112,8 @@ def plan_correction(
 
 def list_stored_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids under which layers store objects: their own, and those of objects merged into them."""
-    return sorted(
-        {*object_ids, *(each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)}
-    )
+    merged = (each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)
+    return sorted({*object_ids, *merged})
 
 
 def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:

@@ -99,10 +99,8 @@ def _check_object(
         for reason, severity in severities.items():
             if severity >= MIN_SEVERITY:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
-                check, checks = (
-                    Check(index, object_id, reason, round(severity, 3)),
-                    kept.setdefault(reason, []),
-                )
+                check = Check(index, object_id, reason, round(severity, 3))
+                checks = kept.setdefault(reason, [])
                 if not checks or index - checks[-1].frame >= distance:
                     checks.append(check)
                 elif check.severity > checks[-1].severity:

@@ -333,9 +333,8 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
     """Return the JPEG of a frame with the masks of the visible objects in their colors."""
     import cv2
 
-    image = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))[
-        ..., ::-1
-    ].copy()  # RGB
+    bgr = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
+    image = bgr[..., ::-1].copy()
     ids = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     for item in snapshot.objects:
         if not item.hidden:

@@ -235,11 +235,6 @@ class Batch:
             stored = self._described[name] = stamps, describe_clip(name, Document.read(project))
         return stored[1]
 
-    def _read_document(self, name: str, project: Path) -> Document:
-        """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
-        found = self._open.get(name)
-        return Document.read(project) if found is None else found.session.document
-
     def draw_thumbnail(self, name: str) -> bytes:
         """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
 
@@ -251,15 +246,17 @@ class Batch:
         if path.is_file() and not has_project:
             return path.read_bytes()
         frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
-        images = [draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16))]
-        if has_project and (snapshot := self._read_document(name, project).snapshot).annotated_frames:
+        found, shown = self._open.get(name), {0: np.zeros(frames.size, np.uint16)}
+        if has_project:
+            snapshot = (found.session.document if found else Document.read(project)).snapshot
             confidence = {
                 index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
                 for index in snapshot.annotated_frames
             }
-            worst = min(confidence, key=confidence.__getitem__)
-            shown = dict.fromkeys((min(confidence), worst, max(confidence)))
-            images = [draw_thumbnail(frames.read(each), snapshot.labels(each)) for each in shown]
+            if confidence:
+                worst = min(confidence, key=confidence.__getitem__)
+                shown = {each: snapshot.labels(each) for each in (min(confidence), worst, max(confidence))}
+        images = [draw_thumbnail(frames.read(each), labels) for each, labels in shown.items()]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:

@@ -214,9 +214,8 @@ def export_clips(
                         folder / f"{name}{PROJECT_SUFFIX}" if job is None else folder / name
                     )
                     leaving.callback(document.close)
-                _export_clip(
-                    folder / (f"{name}.masks" if job is None else name), job, outputs, document, shared
-                )
+                results = folder / (f"{name}.masks" if job is None else name)
+                _export_clip(results, job, outputs, document, shared)
             written.append(name)
         except InputError as error:
             problems.append(f"{name}: {error}")
@@ -227,10 +226,7 @@ def export_clips(
 
 
 def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[str], list[str]]:
-    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips.
-
-    Raises `InputError` without a clip.
-    """
+    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     projects = {path.name.removesuffix(PROJECT_SUFFIX): path for path in folder.glob(f"*{PROJECT_SUFFIX}")}
     tracked = {path.name for path in folder.glob("*") if read_job(path)}
     if not (projects or tracked):

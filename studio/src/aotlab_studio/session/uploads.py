@@ -86,10 +86,9 @@ def load_upload(
         ids, added = _find_objects(document, found, targets, names)
         if len({*snapshot.objects.ids, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        wanted = {item.class_name: None for item in added.values()} | found.classes
-        classes = add_class_ids(
-            snapshot.classes, {name: each for name, each in wanted.items() if name not in ("", NO_CLASS)}
-        )
+        new = {item.class_name: None for item in added.values()} | found.classes
+        new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
+        classes = add_class_ids(snapshot.classes, new)
         attributes = snapshot.attributes
         for each, by_frame in found.attribute_table().items():
             for frame, values in by_frame.items():
