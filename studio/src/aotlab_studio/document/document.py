@@ -100,7 +100,7 @@ class Document:
         """who makes the edits of this view"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
-        self.connections: Counter[str] = Counter()
+        self.connections: Counter[str | None] = Counter()
         """number of connections by page"""
         self._pages: dict[int, str] = {}
         """page that made each entry, for all views"""
@@ -362,7 +362,7 @@ class Document:
         with self.lock:
             number = self._find_step(move)
             if (entry := self.log.entries.get(number)) is not None:
-                page = self._pages.get(number, "")
+                page = self._pages.get(number)
                 if page != self.actor.page and self.connections[page]:
                     step = f"the last step, {entry.format_title()}"
                     raise InputError(f"{move}: {step}, was made in another window; {move} it there")

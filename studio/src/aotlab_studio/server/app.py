@@ -184,8 +184,7 @@ class Connection:
 
     def __init__(self, session: Session, socket: WebSocket) -> None:
         self._session, self._socket = session, socket
-        self._page = socket.query_params.get("page") or secrets.token_hex(8)
-        self._actor = Actor(read_person(socket), self._page)
+        self._actor = Actor(read_person(socket), socket.query_params.get("page") or secrets.token_hex(8))
         self._queue: asyncio.Queue[Event | Answer | Failure] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -198,7 +197,7 @@ class Connection:
         await self._socket.accept()
         document = self._session.document
         document.listeners.append(self._notify)
-        document.connections[self._page] += 1
+        document.connections[self._actor.page] += 1
         sender = asyncio.create_task(self._send())
         try:
             while (text := (await self._socket.receive()).get("text")) is not None:
@@ -209,7 +208,7 @@ class Connection:
         finally:
             document.listeners.remove(self._notify)
             sender.cancel()
-            document.connections[self._page] -= 1
+            document.connections[self._actor.page] -= 1
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order; exports and statuses may wait, beside later ones."""

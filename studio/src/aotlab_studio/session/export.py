@@ -54,11 +54,6 @@ def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     return StoredPrediction(snapshot.labels(index), confidence, differ)
 
 
-def list_classes(snapshot: Snapshot) -> dict[str, int | None]:
-    """Return the class ids of a document by class name; None: any id."""
-    return {**{item.class_name or NO_CLASS: None for item in snapshot.objects}, **snapshot.classes}
-
-
 EXPORT_RECORD = "export.json"
 """`describe_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
@@ -242,7 +237,8 @@ def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[
                 status = stored.log.status.status if stored.log.status else "open"
                 if stored.status.value in EXPORTED_STATUSES:
                     names.append(name)
-                    classes |= list_classes(stored.snapshot)
+                    named = {item.class_name or NO_CLASS: None for item in stored.snapshot.objects}
+                    classes |= {**named, **stored.snapshot.classes}
                 elif stored.has_new_results and status in EXPORTED_STATUSES:
                     problems.append(f"{name}: tracked again since it was {status}; set its status again")
                 else:
