@@ -150,7 +150,7 @@ class Page:
         self.tab.route("**/intercepted", lambda route: route.fulfill(body="yes"))
         self.until(lambda: self.tab.evaluate("fetch('intercepted').then((answer) => answer.ok)"))
 
-    def snapshot_at(self, x: float, y: float) -> list[float]:
+    def at(self, x: float, y: float) -> list[float]:
         """Return the window position of a frame's pixel while the whole frame is shown."""
         box = self.tab.locator("#view").bounding_box()
         height, width = self.size
@@ -162,7 +162,7 @@ class Page:
 
     def pixel(self, x: float, y: float) -> list[int]:
         """The color that is drawn at a pixel of the frame."""
-        return list(self.tab.evaluate(PIXEL, self.snapshot_at(x, y)))
+        return list(self.tab.evaluate(PIXEL, self.at(x, y)))
 
     def place(self) -> list[int]:
         """The readout: pixel under the pointer, zoom in percent."""
@@ -207,10 +207,10 @@ class Page:
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Press at the first point, move over the others, lift at the last; wait for the answer."""
         with self.done():
-            self.tab.mouse.move(*self.snapshot_at(*points[0]))
+            self.tab.mouse.move(*self.at(*points[0]))
             self.tab.mouse.down()
             for point in points[1:]:
-                self.tab.mouse.move(*self.snapshot_at(*point), steps=steps)
+                self.tab.mouse.move(*self.at(*point), steps=steps)
             self.tab.mouse.up()
 
     def done(self) -> Counted:
