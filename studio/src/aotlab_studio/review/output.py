@@ -30,7 +30,7 @@ MAX_WIDTH = 2000
 class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
-    The scores come from `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
+    `read_scores` reads the scores. The thumbnail shows the first frame, the least confident one and the last.
     After a batch, a ``review.json`` of all of them is written.
     """
 
