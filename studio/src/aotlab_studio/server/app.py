@@ -161,7 +161,7 @@ def build_app(session: Session) -> Starlette:
 async def answer_message(
     session: Session, message: dict[str, Any], actor: Actor, threads: CapacityLimiter | None = None
 ) -> Answer | Failure:
-    """Carry out an action, once for each message id of a page, and return the reply; None: in a thread of requests."""
+    """Carry out an action in one of the threads, once for each message id of a page; return the reply."""
     document, message_id = session.document, message.get("id")
     if not isinstance(message_id, int):
         message_id = None
