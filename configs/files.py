@@ -9,7 +9,7 @@ from pathlib import Path
 from aotlab.utils.errors import InputError, suggest
 
 ROOT = Path(__file__).resolve().parents[1]
-"""root of the checkout or the installed package: the folder that holds configs/ and pretrain_models/"""
+"""root of the checkout or the installed package; holds configs/ and pretrain_models/"""
 BUNDLED = "bundled"
 """value of a setting for the weights that ship with the package"""
 BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"
@@ -39,9 +39,6 @@ def find_config(name: str, folders: Sequence[Path] = (Path(), ROOT), subject: st
     """Return the file of a preset or recipe, or a YAML file by its path from the first of ``folders`` that has it.
 
     ``subject``: words before the name in messages.
-
-    Raises:
-        InputError: no such file or preset.
     """
     for path in (folder / name for folder in folders):
         if path.suffix in (".yaml", ".yml") and path.is_file():

@@ -1,10 +1,13 @@
-"""Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, built into typed dataclasses."""
+"""Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, built into typed dataclasses.
+
+Here each value is checked against the type and range of its field; the dataclasses check values that depend on others.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hint
 import yaml
 from typing_extensions import TypeVar
 
-from aotlab.configs.files import PRESETS, RECIPES, find_config
+from aotlab.configs.files import PRESETS, find_config
 from aotlab.configs.schema import Config, list_resets
 from aotlab.utils.errors import InputError, require, require_choice, require_range
 from aotlab.utils.files import read_text
@@ -38,7 +41,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     without ``name:`` is named after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
 
     Raises:
-        InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
+        InputError: missing file, unknown key (names the nearest valid one), wrong type or value.
     """
     path = find_config(str(config))
     presets = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
@@ -46,15 +49,15 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     tree: dict[str, Any] = {}
     for file, settings in reversed(files):
         then = settings.pop("then", None) or []
-        if not isinstance(then, list):
-            raise InputError(f"{file}: then: must be a list of phases, got {then}")
-        tree = apply_overrides(tree, list_resets(settings))
-        tree = _add_phases(_merge(tree, settings), then)
+        require(isinstance(then, list), f"{file}: then: must be a list of phases, got {then}")
+        tree = _merge(apply_overrides(tree, list_resets(settings)), settings)
+        train = tree.get("train", {})
+        if then and isinstance(train, Mapping):
+            tree["train"] = {**train, "phases": [*(train.get("phases") or []), *then]}
     if "name" not in files[0][1] and "name" in tree:
         tree["name"] = f"{tree['name']}_{path.stem}"
-    return build_config(
-        tree, str(config), overrides=[key for key in overrides if not key.startswith("base=")]
-    )
+    others = [override for override in overrides if not override.startswith("base=")]
+    return build_config(tree, str(config), overrides=others)
 
 
 def build_config(
@@ -67,20 +70,19 @@ def build_config(
     """Build the dataclass ``schema`` from a mapping and ``a.b=value`` overrides; ``subject`` names it in messages.
 
     Raises:
-        InputError: unknown key (the nearest valid one is named), wrong type or value.
+        InputError: unknown key (names the nearest valid one), wrong type or value.
     """
     try:
         if overrides:  # on top of the defaults, so that items of default lists can be overridden
             tree = _merge(asdict(schema()), tree)  # type: ignore[call-overload]
             tree = apply_overrides(tree, [*list_resets(apply_overrides({}, overrides)), *overrides])
         return _convert(schema, tree, "")
-    except (ValueError, RecursionError) as error:  # ValueError: of the dataclasses, which check their values
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise InputError(f"{subject}: {reason}") from error
+    except ValueError as error:
+        raise InputError(f"{subject}: {error}") from error
 
 
 def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Apply overrides ``a.b=value``; list items are given by position: ``model.stages.0.window=7``.
+    """Apply overrides ``a.b=value``; a number selects an item of a list: ``model.stages.0.window=7``.
 
     Raises:
         InputError: not key=value, not YAML after "=", or no such list item.
@@ -89,10 +91,8 @@ def apply_overrides(tree: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not all(key.split(".")):
-            raise InputError(
-                f"{override[:200]}: an override is written key=value, for example memory.every=2"
-            )
-        settings = _replace(settings, key.split("."), _load_yaml(text, override[:200]), "")
+            raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
+        settings = _replace(settings, key.split("."), _load_yaml(text, override), "")
     return settings
 
 
@@ -195,7 +195,7 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     else:
         accepted, expected = SCALARS[kind]
         if isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
-            with suppress(ValueError, OverflowError):
+            with suppress(OverflowError):  # an integer too large for a float
                 return kind(value)
     raise InputError(f"{path or 'settings'} must be {expected}, got {value!r:.80}")
 
@@ -205,9 +205,10 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     names = [field.name for field in fields(schema)]
     for key in tree:
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
-            meant = near[0] if near else _find_below(schema, key)
-            remedy = f"did you mean {prefix}{meant}?" if meant else f"valid keys are {', '.join(names)}"
+            below = {path.rpartition(".")[2]: path for path in _list_keys(schema, prefix)}
+            paths = below | {name: f"{prefix}{name}" for name in names}
+            near = difflib.get_close_matches(str(key), paths, n=1)
+            remedy = f"did you mean {paths[near[0]]}?" if near else f"valid keys are {', '.join(names)}"
             raise InputError(f"unknown key {prefix}{key}; {remedy}")
     for field in fields(schema):
         if field.name not in tree and field.default is field.default_factory is MISSING:
@@ -216,16 +217,14 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
     return schema(**{name: _convert(kinds[name], value, f"{prefix}{name}") for name, value in tree.items()})
 
 
-def _find_below(schema: Any, key: str) -> str | None:
-    """Return the path of a setting of this name in the settings below a dataclass, in the first item of lists."""
+def _list_keys(schema: Any, prefix: str) -> Iterator[str]:
+    """Yield the paths of all settings of a dataclass, in lists those of the first item."""
     for name, kind in get_type_hints(schema).items():
-        nested = next(filter(is_dataclass, (kind, *get_args(kind))), None)
-        if nested is not None:
-            known = {field.name for field in fields(nested)}
-            below = key if key in known else _find_below(nested, key)
-            if below:
-                return f"{name}.0.{below}" if get_origin(kind) is list else f"{name}.{below}"
-    return None
+        yield f"{prefix}{name}"
+        for nested in filter(is_dataclass, (kind, *get_args(kind))):
+            yield from _list_keys(
+                nested, f"{prefix}{name}.0." if get_origin(kind) is list else f"{prefix}{name}."
+            )
 
 
 def _merge(below: Any, above: Any) -> Any:
@@ -249,20 +248,13 @@ def _replace(node: Any, names: Sequence[str], value: Any, path: str) -> Any:
     return [*node[:index], _replace(node[index], rest, value, f"{path}{name}."), *node[index + 1 :]]
 
 
-def _add_phases(tree: dict[str, Any], then: list[Any]) -> dict[str, Any]:
-    """Return ``tree`` with more ``train.phases``; malformed ones are left to the schema."""
-    train = tree.get("train", {})
-    phases = train.get("phases", []) if isinstance(train, Mapping) else None
-    return _merge(tree, {"train": {"phases": [*phases, *then]}}) if isinstance(phases, list) else tree
-
-
 def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, Any]]]:
     """Return the unmerged settings of a file and its bases; ``preset`` replaces the preset at the bottom."""
     top = path
     files: list[tuple[Path, dict[str, Any]]] = []
     while True:
         if any(path == file for file, _ in files):
-            raise InputError(f"{path}: circular base:; remove it")
+            raise InputError(f"{path}: base: refers back to this file")
         settings = parse_yaml(read_text(path, "give a YAML file"), str(path))
         base = settings.pop("base", None)
         files.append((path, settings))
@@ -270,9 +262,7 @@ def _read_bases(path: Path, preset: str | None) -> list[tuple[Path, dict[str, An
             break
         below = find_config(str(base), [path.parent], f"{path}: base:")
         if preset is not None and below.parent == PRESETS != path.parent:
-            below, replaced = find_config(preset), preset
-            preset = None
-            require(below.parent != RECIPES, f"base={replaced}: is a recipe; give a preset or a file")
+            below, preset = find_config(preset), None
         path = below
     require(preset is None, f"base={preset}: {top} has no base to replace; load {preset} instead")
     return files

@@ -16,7 +16,7 @@ BOUNDED_MEMORY = {
     "every_nth": {"policy": "restricted"},
     "first_frame": {"policy": "bounded_fifo", "newest": 0},
 }
-"""bounded replacements of unbounded policies, with the same masks for up to ``memory.frames`` stored frames"""
+"""bounded replacements of unbounded policies; masks are the same for up to ``memory.frames`` stored frames"""
 
 
 def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence[str] = ()) -> Config:
@@ -24,9 +24,6 @@ def apply_protocol(config: Config, protocol: MemoryProtocol, overrides: Sequence
 
     ``bounded`` replaces `every_nth` with `restricted` (RMem), and `first_frame` with a `bounded_fifo` of reference
     frames only, unless ``overrides`` set a policy.
-
-    Raises:
-        InputError: unknown protocol.
     """
     require_choice(protocol, get_args(MemoryProtocol), "protocol")
     overridden = "policy" in apply_overrides({"memory": {}}, overrides)["memory"]

@@ -1,4 +1,7 @@
-"""Schema of all settings. The string under a field is its help text; YAML presets list differences only."""
+"""Schema of all settings. The string under a field is its help text; YAML presets list differences only.
+
+`configs/load.py` checks each value against its annotation; ``__post_init__`` checks values that depend on each other.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Method:
     settings: tuple[str, ...]
     """settings of `StageConfig` that only some methods have"""
     strides: tuple[int, ...] | None = (16,)
-    """strides of its stages in pixels, coarse to fine; None: any"""
+    """strides of its stages in pixels, coarse to fine; None if any"""
     refines: bool = False
     """whether its last stage has no blocks and only refines the output of the one before"""
     window_optional: bool = False
@@ -44,7 +47,7 @@ class Method:
     scalable: bool = False
     """whether fewer blocks than were trained may be used, by ``model.depth``"""
     max_short_term_frames: int | None = None
-    """upper limit of ``memory.short_term_frames``; None: unlimited"""
+    """upper limit of ``memory.short_term_frames``; None if unlimited"""
     augmentation: str = "aot"
     """augmentation of training in its authors' code, one of `AUGMENTATIONS`"""
 
@@ -68,11 +71,6 @@ BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 
 
-def list_methods(setting: str) -> list[str]:
-    """Return the methods that have a setting of `StageConfig`; none for settings of all methods."""
-    return [name for name, method in METHODS.items() if setting in method.settings]
-
-
 @dataclass(frozen=True)
 class StageConfig:
     """Consecutive propagation blocks at one stride, or a refinement of features without blocks.
@@ -83,29 +81,29 @@ class StageConfig:
     stride: Annotated[int, STRIDES] = 16
     """pixels per token"""
     depth: Annotated[int, Range(0, 1000)] = 1
-    """number of blocks; 0, in the last stage only: no blocks, which refines the output of the previous stage"""
+    """number of blocks; 0 is for the last stage only, which then refines the output of the previous one"""
     shared: bool = False
     """apply one block `depth` times, each time with its own memory, and decode the last output only"""
     heads: Width = 8
     """attention heads"""
     window: Annotated[int, Range(0, 1001)] = 15
-    """side of the short-term attention window in tokens, odd; 0: no short-term attention, an ablation of AOT"""
+    """side of the short-term attention window in tokens, odd; 0 turns short-term attention off, an ablation of AOT"""
     feedforward: Annotated[int, Range(32, 2**20, multiple=32)] = 1024
     """hidden width of the feed-forward layers"""
     drop_path: Annotated[float, Range(0, 1, below_high=True)] = 0.1
     """probability that training drops a residual branch, per sample"""
     dim: Dim | None = None
-    """width of the embeddings, or of each of two branches; null: model.dim"""
+    """width of the embeddings, or of each of two branches; null means model.dim"""
     self_heads: Width | None = None
-    """heads of self-attention; null: heads"""
+    """heads of self-attention; null means heads"""
     self_stride: Width = 1
     """self-attention reads every n-th token, in row order"""
     memory_stride: Width = 1
     """long-term memory keeps every n-th token along both axes"""
     identity_stride: Annotated[int, STRIDES] | None = None
-    """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride"""
+    """pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null means stride"""
     temporal_slots: Annotated[int, Range(0, 2**16)] = 0
-    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none"""
+    """positions of the temporal embedding of long-term memory (RMem has 4); 0 means none"""
     sine_position: bool = True
     """add a sine position embedding in self-attention"""
     relative_position: bool = True
@@ -127,11 +125,11 @@ class ModelConfig:
     ignore_plane: bool = False
     """give the identity bank one more channel, for pixels to ignore in training (label 255)"""
     align_corners: bool = True
-    """input sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
+    """round input sizes to 16k+1 and align corner pixels in resizing; false rounds to 16k"""
     depth: int | None = None
-    """blocks to use, from 1 to the trained depth (aost); null: all"""
+    """blocks to use, from 1 to the trained depth (aost); null means all"""
     prompt_blocks: Annotated[int, Range(0, 1000)] = 0
-    """blocks of the network that turns clicks, boxes and rough masks into masks; 0: no prompts"""
+    """blocks of the network that turns clicks, boxes and rough masks into masks; 0 means no such network"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
     """stacks of blocks, coarse to fine; msdeaot has three, paot any number, the other methods one"""
 
@@ -160,9 +158,7 @@ class ModelConfig:
         _check_method(self.method, self.stages)
         trained = self.stages[0].depth
         if self.depth is not None:
-            require(
-                self.scalable, "model.depth: this model has one depth; leave it out, or use an AOST model"
-            )
+            require(self.scalable, f"model.depth: {self.method} has no such setting; leave it out")
             require(
                 self.depth in range(1, trained + 1), f"model.depth must be 1 to {trained}, got {self.depth}"
             )
@@ -175,24 +171,18 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
         strides[:1] == [16] and strides == sorted(strides, reverse=True),
         f"model.stages: strides must begin with 16 and go from coarse to fine, got {strides}",
     )
+    first = stages[0]
+    require(first.depth > 0, "model.stages.0.depth must be at least 1, got 0")
     require(
-        stages[0].depth >= 1 and stages[0].dim in (None, model_dim),
-        f"model.stages.0: depth must be at least 1 and dim null or model.dim {model_dim}, the width of the encoder's "
-        f"projected map, got depth {stages[0].depth} and dim {stages[0].dim}",
+        first.dim in (None, model_dim), f"model.stages.0.dim must be model.dim, {model_dim}, got {first.dim}"
     )
+    require(all(stage.depth for stage in stages[:-1]), "model.stages: only the last stage may have depth 0")
     for number, stage in enumerate(stages):
-        dim = model_dim if stage.dim is None else stage.dim
-        name = "model.dim" if stage.dim is None else f"model.stages.{number}.dim"
-        for heads in (stage.heads, stage.self_heads):
-            require(
-                heads is None or dim % heads == 0,
-                f"{name} {dim} must be a multiple of the heads of model.stages.{number}, got {heads}",
-            )
-        require(
-            stage.identity_stride is None or stage.identity_stride >= stage.stride,
-            f"model.stages.{number}.identity_stride must be at least stride {stage.stride}, got "
-            f"{stage.identity_stride}",
-        )
+        name, dim = f"model.stages.{number}", stage.dim or model_dim
+        for heads in (stage.heads, stage.self_heads or stage.heads):
+            require(dim % heads == 0, f"{name}: dim {dim} is not divisible by {heads} heads")
+        patch = stage.identity_stride or stage.stride
+        require(patch >= stage.stride, f"{name}.identity_stride must be at least {stage.stride}, got {patch}")
 
 
 def _check_method(name: str, stages: list[StageConfig]) -> None:
@@ -203,23 +193,20 @@ def _check_method(name: str, stages: list[StageConfig]) -> None:
         for setting in fields(stage):
             require(
                 setting.name not in optional or getattr(stage, setting.name) == setting.default,
-                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out, or use "
-                f"{', '.join(list_methods(setting.name))}",
+                f"model.stages.{number}.{setting.name}: {name} has no such setting; leave it out",
             )
-        optional_in = ", ".join(key for key, other in METHODS.items() if other.window_optional)
+        allowed = "odd or 0" if method.window_optional else "odd"
         require(
             stage.window % 2 == 1 or (stage.window == 0 and method.window_optional),
-            f"model.stages.{number}.window must be odd, or 0 for none with {optional_in}, got {stage.window}",
+            f"model.stages.{number}.window must be {allowed}, got {stage.window}",
         )
     strides = tuple(stage.stride for stage in stages)
     require(
         method.strides is None or strides == method.strides,
         f"model.stages: {name} has stages at strides {method.strides}, got {strides}",
     )
-    require(
-        all(stage.depth for stage in stages[:-1]) and not (method.refines and stages[-1].depth),
-        f"model.stages: depth must be 0 in the last stage only, which {name} {'needs' if method.refines else 'may'}",
-    )
+    refining = stages[-1].depth == 0 or not method.refines
+    require(refining, f"model.stages: the last stage of {name} must have depth 0")
 
 
 @dataclass(frozen=True)
@@ -227,22 +214,22 @@ class MemoryConfig:
     """Memory of tracking and training."""
 
     policy: Annotated[str, POLICIES] = "first_frame"
-    """first_frame: reference frames only; every_nth: every n-th frame too, without a bound; the others keep at most
-    `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least often scored,
+    """first_frame keeps reference frames only; every_nth every n-th frame too, without a bound; the others keep at
+    most `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least often scored,
     relevance_redundancy (ERMU) the most relevant and least redundant"""
     every: Count = 5
     """interval in frames between tracked frames stored in long-term memory (unused by first_frame)"""
     every_in_training: Count = 2
-    """the same in clips of training, where all bounded policies act as bounded_fifo"""
+    """interval in clips of training, where all bounded policies act as bounded_fifo"""
     frames: Count = 9
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
     relevance_redundancy)"""
     newest: CountOrZero | None = None
-    """largest number of tracked frames in long-term memory (bounded_fifo keeps the newest); null: limited by `frames`
-    only. Overriding `policy` or `frames` resets it"""
+    """largest number of tracked frames in long-term memory; null means up to `frames` (bounded_fifo). Overriding
+    `policy` or `frames` resets it"""
     insertions: Count | None = None
     """store a frame every max(round(N / insertions), every) frames of a video, if its number N of frames is known;
-    null: every"""
+    null means every"""
     score_early: bool = False
     """update scores while the bank still has room, as the published DeAOT models do (restricted,
     relevance_redundancy)"""
@@ -256,12 +243,6 @@ class MemoryConfig:
     """short-term memory is the frame this many steps back"""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
     """number of consecutive frames in short-term memory, of which that frame is the last"""
-
-    def __post_init__(self) -> None:
-        require(
-            self.newest is None or self.policy == "bounded_fifo",
-            f"memory.newest: no effect with memory.policy {self.policy}; leave it out, or use bounded_fifo",
-        )
 
 
 def list_resets(overridden: Mapping[str, Any]) -> list[str]:
@@ -306,9 +287,9 @@ class ComputeConfig:
     """Precision and compilation in tracking; training has separate settings."""
 
     precision: Precision = "float32"
-    """auto: bfloat16 if the processor computes it, else float32"""
+    """auto means bfloat16 if the processor computes it, else float32"""
     compile: bool = False
-    """compile encoder, blocks and decoder with torch.compile, on CUDA; pays off for many frames of one size"""
+    """compile encoder, blocks and decoder with torch.compile, for many frames of one size on CUDA"""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITI
 
 AUGMENTATIONS = ("aot", "deaot")
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
-"""auto: bfloat16 if the processor computes it, else float32"""
+"""auto means bfloat16 if the processor computes it, else float32"""
 
 Count = Annotated[int, POSITIVE_COUNT]
 CountOrZero = Annotated[int, COUNT]
@@ -40,14 +40,14 @@ class SourceConfig:
     """layout: static (images) or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012
     (images), davis, youtube_vos, vost (videos) as distributed"""
     split: str | None = None
-    """list file in ImageSets/ without .txt, or the data set's name of a split; null: all, but in
-    data.validation val, if there is such a list"""
+    """list file in ImageSets/ without .txt, or the data set's name of a split; null means all, or for validation the
+    list val if it exists"""
     weight: Positive = 1.0
     """sampling weight relative to the other sources"""
     max_gap: Count = 3
     """largest distance between one frame of a clip and the next, in labeled frames (videos)"""
     balance: Fraction = 0.0
-    """sampling of a static folder, from 0: uniform over its images, to 1: uniform over its data sets"""
+    """sampling of a static folder, from 0, uniform over its images, to 1, uniform over its data sets"""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class PhaseConfig:
     crop: CropEdge = 465
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: Annotated[str, AUGMENTATIONS] | None = None
-    """aot: mild changes of color in single images; deaot: strong ones in all frames, gray and blur; null: as the
-    method's authors"""
+    """aot changes the colors of single images mildly; deaot those of all frames strongly, with gray and blur; null
+    means as the method's authors"""
     thin_plate: Fraction = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: Fraction = 0.3
@@ -94,15 +94,15 @@ class PhaseConfig:
     lr: Annotated[float, Range(0, 1e6, above_low=True)] = 2e-4
     """learning rate after warm-up"""
     final_lr: Rate | None = None
-    """learning rate at the start of warm-up and at the end; null: 2e-5 with MobileNetV2, 1e-5 with other encoders"""
+    """learning rate at the start of warm-up and at the end; null means 2e-5 with MobileNetV2, 1e-5 with others"""
     weight_decay: Rate = 0.07
-    """AdamW's weight decay; not applied to biases, norms, Swin's relative positions, relative values of short-term
+    """AdamW's weight decay; not applied to biases, norms, Swin's relative positions, `relative_value` of short-term
     attention and the decoder's output layers"""
     reference_loss_until: NonNegative = 1.0
     """fraction of the steps over which the loss on reference frames fades out"""
     feed_predictions_after: NonNegative = 0.5
-    """fraction of the steps after which memory stores predictions instead of labels, and identity banks are frozen; 1:
-    never"""
+    """fraction of the steps after which memory stores predictions instead of labels, and identity banks are frozen; 1
+    means never"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
 
@@ -112,9 +112,9 @@ class TrainConfig:
     """Optimization."""
 
     output: str | None = None
-    """folder for checkpoints and logs; null: runs/NAME"""
+    """folder for checkpoints and logs; null means runs/NAME"""
     run: list[str] = field(default_factory=list)
-    """names of the phases to run; empty: all"""
+    """names of the phases to run; empty means all"""
     encoder_weights: str | None = None
     """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights; no effect with start_from"""
     start_from: str | None = None
@@ -123,7 +123,7 @@ class TrainConfig:
     """checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
     start_from or encoder_weights"""
     precision: Precision = "float32"
-    """precision of autocast, in float16 with a gradient scaler; auto: bfloat16 if the processor computes it, else
+    """precision of autocast, in float16 with a gradient scaler; auto means bfloat16 if the processor computes it, else
     float32"""
     accumulate: Count = 1
     """number of micro-batches that a batch is split into, to save memory"""
@@ -159,10 +159,10 @@ class TrainConfig:
     half_weights: bool = False
     """store the weights of a finished phase as 16-bit floats, in half the space"""
     validate_every: CountOrZero = 0
-    """interval in steps between validations; 0: only at the end of each phase"""
+    """interval in steps between validations; 0 means only at the end of each phase"""
     log_every: Count = 20
     """interval in steps between log lines"""
     image_every: CountOrZero = 500
-    """interval in steps between images of clips and predictions, and one at the end of each phase; 0: none"""
+    """interval in steps between images of clips and predictions, and one at the end of each phase; 0 means none"""
     phases: list[PhaseConfig] = field(default_factory=list)
     """training phases in order; each starts from the averaged weights of the previous one"""

@@ -56,9 +56,8 @@ class AOSTBlock(Block):
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
         self.key_value = nn.Linear(dim, 2 * dim)
-        self.id_key_value = nn.Linear(
-            dim, config.heads + dim
-        )  # output: one gain per head, then C channels for values
+        # output: one gain per head, then C channels for values
+        self.id_key_value = nn.Linear(dim, config.heads + dim)
         self.long_attention, self.long_projection = Attention(config.heads), nn.Linear(dim, dim)
         self.short_attention = LocalAttention(dim, config.heads, config.window)
         self.short_projection = nn.Linear(dim, dim)
@@ -105,13 +104,8 @@ class AOST(VOSModel):
         self.blocks = nn.ModuleList(AOSTBlock(dim, stage) for _ in range(1 if self.shared else stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
         in_channels = [dim if self.shared else (1 + depth) * dim for depth in range(1, stage.depth + 1)]
-        self.decoder = FPNDecoder(  # with an input layer for each depth
-            nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels),
-            self.encoder.channels[:3],
-            1 + config.max_objects,
-            dim=dim,
-            align_corners=config.align_corners,
-        )
+        conv_in = nn.ModuleList(ConvGN(channels, dim, 1) for channels in in_channels)
+        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
         self.identity_norm = nn.LayerNorm(dim)
 
     @property
@@ -122,20 +116,20 @@ class AOST(VOSModel):
         return cast(list[Block], list(blocks))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
+        """Return the normalized identity embedding of masks."""
         return [self.identity_norm(self.identity_bank(masks))]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Run the blocks on the frame's tokens; see `VOSModel.propagate`.
+        """Run the blocks.
 
         The norm of a shared block is applied to the last output only, as in the published code. So training decodes
         shallower depths without it, and tracking at such a depth with it.
         """
-        x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
+        x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embeddings)
         if self.shared:
             outputs[-1] = self.norms[0](outputs[-1])
         else:  # fewer outputs than norms if fewer blocks are used

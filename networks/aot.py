@@ -17,7 +17,7 @@ The paper's attentions by name: Att is `attention.Attention`, AttID adds the ide
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,13 +63,14 @@ class LSTTBlock(Block):
         super().__init__()
         self.key_dim = dim
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        # the paper's ablations (table 3) turn off positions here and short-term attention below
         self.add_position = config.sine_position
         self.self_attention = SelfAttention(dim, config.heads)
         self.query = nn.Linear(dim, dim)  # of queries and keys, W^K of the paper
         self.value = nn.Linear(dim, dim)  # W^V
         self.long_attention = Attention(config.heads)
         self.long_projection = nn.Linear(dim, dim)
-        self.short_attention: LocalAttention | None = None  # None in an ablation of the paper
+        self.short_attention: LocalAttention | None = None
         if config.window:
             relative = config.relative_position
             self.short_attention = LocalAttention(
@@ -118,30 +119,19 @@ class AOT(VOSModel):
         self.identity_bank = IdentityBank(config.bank_channels, dim, align_corners=config.align_corners)
         self.blocks = nn.ModuleList(self.block_class(dim, stage) for _ in range(stage.depth))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in self.blocks)
-        self.decoder = FPNDecoder(
-            ConvGN((1 + stage.depth) * dim, dim, 1),
-            self.encoder.channels[:3],
-            1 + config.max_objects,
-            dim=dim,
-            align_corners=config.align_corners,
-        )
-
-    @property
-    def active_blocks(self) -> list[Block]:
-        """All blocks."""
-        return cast(list[Block], list(self.blocks))
+        conv_in = ConvGN((1 + stage.depth) * dim, dim, 1)
+        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the identity embedding of masks; see `VOSModel.assign_identities`."""
+        """Return the identity embedding of masks."""
         return [self.identity_bank(masks)]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
+        x = features.projected
         size = (x.shape[2], x.shape[3])
-        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embedding)
+        outputs, states = run_blocks(self.active_blocks, map_to_tokens(x), size, memory, id_embeddings)
         normed = [norm(output) for norm, output in zip(self.norms, outputs, strict=True)]
         embeddings = [x, *(tokens_to_map(output, size) for output in normed)]
         return PropagatedFrame(embeddings, states, [size] * len(states))

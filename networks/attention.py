@@ -44,8 +44,8 @@ class LocalAttention(nn.Module):
     window is of v + u_r. w, b and u are relative positions; the published code holds w and b as a grouped 1×1
     convolution, as here.
 
-    This readable version copies keys and values into the window of every token, 225 times their memory for a window of
-    15; `aotlab.networks.fast.attention` does not.
+    This readable version makes 225 copies of keys and values for a 15×15 window; `aotlab.networks.fast.attention`
+    makes none.
     """
 
     def __init__(

@@ -1,28 +1,27 @@
-"""Cache of constant tensors."""
+"""Cache of constant tensors, such as sine positions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Build = TypeVar("Build", bound=Callable[..., Any])
 
 
-def cache_table(build: Callable[P, T]) -> Callable[P, T]:
+def cache_table(build: Build) -> Build:
     """Cache the constant tensors that a function returns, as `lru_cache` does; callers must not modify them.
 
-    Exported graphs compute them when they are loaded, which makes the files a tenth smaller.
+    Graphs compute them when they are loaded: the files are a tenth smaller, and no tensor of a tracer is cached.
     """
     # without inference mode, or tensors cached in tracking could not be used in training
-    cached = cast(Callable[P, T], lru_cache(maxsize=64)(torch.inference_mode(False)(build)))
+    cached = lru_cache(maxsize=64)(torch.inference_mode(False)(build))
 
     @wraps(build)
-    def table(*args: P.args, **kwargs: P.kwargs) -> T:
-        return (build if torch.compiler.is_exporting() else cached)(*args, **kwargs)
+    def table(*args: Any) -> Any:
+        return (build if torch.compiler.is_exporting() else cached)(*args)
 
     table.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
-    return table
+    return cast(Build, table)

@@ -1,7 +1,7 @@
 """DeAOT: Decoupling Features in Hierarchical Propagation for Video Object Segmentation (Yang, Yang; NeurIPS 2022).
 
-Beside the tokens of AOT, the visual branch, runs an identity branch; both share one attention. Gated propagation
-replaces heads and feed-forward layers:
+DeAOT adds an identity branch to AOT's tokens, the visual branch; both share one attention. Gated propagation replaces
+heads and feed-forward layers:
 
     GP(U, Q, K, V) = DW(σ(U) ⊙ Att(Q, K, V)) W
 
@@ -14,7 +14,7 @@ branches share keys of C/2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -91,7 +91,7 @@ class GPMBlock(Block):
     """Gated propagation module: long- and short-term propagation, then self-propagation."""
 
     def __init__(self, dim: int, config: StageConfig, *, first: bool) -> None:
-        """``first``: the model's first block, whose input has no identity branch."""
+        """``first``: whether it is the model's first block, whose input has no identity branch."""
         super().__init__()
         self.key_dim, self.value_dim = dim // 2, 2 * dim
         self.norm1, self.norm2, self.id_norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
@@ -160,31 +160,20 @@ class DeAOT(VOSModel):
         self.identity_norm = nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(GPMBlock(dim, stage, first=index == 0) for index in range(stage.depth))
         self.norm = nn.GroupNorm(2, 2 * dim)  # a group per branch
-        self.decoder = FPNDecoder(
-            ConvGN(2 * dim, dim, 1),
-            self.encoder.channels[:3],
-            1 + config.max_objects,
-            dim=dim,
-            align_corners=config.align_corners,
-        )
-
-    @property
-    def active_blocks(self) -> list[Block]:
-        """All blocks."""
-        return cast(list[Block], list(self.blocks))
+        conv_in = ConvGN(2 * dim, dim, 1)
+        self.decoder = FPNDecoder(conv_in, self.encoder.channels, 1 + config.max_objects, config)
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the normalized identity embedding of masks; see `VOSModel.assign_identities`."""
+        """Return the normalized identity embedding of masks."""
         return [self.identity_norm(self.identity_bank(masks))]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Run the blocks on the frame's tokens; see `VOSModel.propagate`."""
-        x, id_embedding = features.projected, id_embeddings[0] if id_embeddings else None
+        x = features.projected
         size = (x.shape[2], x.shape[3])
         tokens = map_to_tokens(x), None
-        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, id_embedding)
+        outputs, states = run_blocks(self.active_blocks, tokens, size, memory, id_embeddings)
         embedding = self.norm(merge_branches(outputs[-1], size))  # B×2C×h×w
         return PropagatedFrame([embedding], states, [size] * len(states))
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aotlab.configs.schema import ModelConfig
 from aotlab.networks.layers import ConvGN, init_xavier
 
 
@@ -14,25 +15,18 @@ class FPNDecoder(nn.Module):
     """Feature pyramid that refines embeddings at stride 16 with the encoder's maps down to stride 4 (AOT)."""
 
     def __init__(
-        self,
-        conv_in: nn.Module,
-        skip_channels: Sequence[int],
-        out_channels: int,
-        *,
-        dim: int,
-        align_corners: bool,
+        self, conv_in: nn.Module, skip_channels: Sequence[int], out_channels: int, config: ModelConfig
     ) -> None:
         """Create the layers.
 
         Args:
-            conv_in: input layer, from the channels of all embeddings to ``dim``.
-            skip_channels: channels of the encoder's maps at strides 4, 8 and 16.
-            out_channels: channels of the logits, 1 + M: background and identities.
-            dim: channels of the refined embeddings.
-            align_corners: how maps are resized.
+            conv_in: input layer, from the channels of all embeddings to the model's width ``dim``.
+            skip_channels: channels of the encoder's maps, the first three at strides 4, 8 and 16.
+            out_channels: channels of the logits, 1 + M for background and identities.
+            config: its ``dim`` and ``align_corners`` are used.
         """
         super().__init__()
-        self.align_corners = align_corners
+        dim, self.align_corners = config.dim, config.align_corners
         self.conv_in = conv_in
         self.conv_16x = ConvGN(dim, dim, 3)
         self.conv_8x = ConvGN(dim, dim // 2, 3)
@@ -61,7 +55,7 @@ class ConvDecoder(nn.Module):
     """Two convolutions on the embeddings of the finest stage, which transitions have refined."""
 
     def __init__(self, in_channels: int, hidden: int, out_channels: int) -> None:
-        """``out_channels``: 1 + M, background and identities."""
+        """``out_channels``: 1 + M for background and identities."""
         super().__init__()
         self.conv_out_hidden = ConvGN(in_channels, hidden, 3)
         self.conv_out = nn.Conv2d(hidden, out_channels, 1)

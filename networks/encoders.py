@@ -52,7 +52,6 @@ class MobileNetV2(Encoder):
 
     @property
     def recomputable_blocks(self) -> list[nn.Module]:
-        """Inverted residual blocks."""
         return list(self.features[1:-1])
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -82,7 +81,6 @@ class ResNet50(Encoder):
 
     @property
     def recomputable_blocks(self) -> list[nn.Module]:
-        """Bottlenecks of all layers."""
         return [*self.layer1, *self.layer2, *self.layer3]
 
     def forward(self, image: Tensor) -> list[Tensor]:

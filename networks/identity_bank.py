@@ -33,9 +33,9 @@ class IdentityBank(nn.Conv2d):
             in_channels: channels of the masks.
             dim: C, width of the embedding.
             token_stride: pixels per token.
-            patch: pixels per patch, the convolution's stride; one embedding serves all tokens that its patch
-                covers. None: ``token_stride``.
-            align_corners: the kernel has one pixel more than the patch, which centers each patch on its token.
+            patch: pixels per patch, the convolution's stride, ``token_stride`` if None; one embedding serves all
+                tokens that its patch covers.
+            align_corners: whether the kernel has one pixel more than the patch, which centers patches on tokens.
         """
         patch = token_stride if patch is None else patch
         kernel = patch + 1 if align_corners else patch

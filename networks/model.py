@@ -16,9 +16,9 @@ Two frames of a video through a model without a tracker; its memory is the first
 >>> masks = F.interpolate(one_hot(mask[None], 1 + int(mask.max())), size)  # 1×(1+m)×H×W
 >>>
 >>> model, _ = load_model("bundled")
->>> identities = model.assign_identities(masks)
->>> first = model.propagate(model.encode(images[0]), id_embeddings=identities)
->>> memory = model.memorize(first, identities)
+>>> id_embeddings = model.assign_identities(masks)
+>>> first = model.propagate(model.encode(images[0]), id_embeddings=id_embeddings)
+>>> memory = model.memorize(first, id_embeddings)
 >>> features = model.encode(images[1])
 >>> logits = model.decode(model.propagate(features, memory), features)  # 1×(1+M)×H/4×W/4
 """
@@ -29,7 +29,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -78,6 +78,11 @@ class BlockMemory(NamedTuple):
 
 Memory = Sequence[BlockMemory]
 """memory of each block, in the order in which blocks run"""
+Tokens = Any
+"""tokens B×L×C of a frame between blocks; both branches in DeAOT (`aotlab.networks.deaot.GPMBlock`)"""
+BlockState = Any
+"""a frame in a block before its identities are known: a NamedTuple of tensors, such as `LSTTState`, one of them its
+``key`` B×L×K, which is also the query"""
 
 
 class Block(nn.Module, ABC):
@@ -89,12 +94,12 @@ class Block(nn.Module, ABC):
     """attention of queries B×L×K over keys B×(T·L)×K and values B×(T·L)×D of long-term memory: B×L×D"""
 
     def forward(
-        self, x: Any, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
-    ) -> tuple[Any, Any]:
+        self, x: Tokens, size: MapSize, memory: BlockMemory | None, id_embedding: Tensor | None = None
+    ) -> tuple[Tokens, BlockState]:
         """Propagate identities to the current frame.
 
         Args:
-            x: tokens B×L×C of the frame, or both branches of `aotlab.networks.deaot.GPMBlock`.
+            x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
             memory: what the block reads; None on a reference frame, which attends to itself.
             id_embedding: identity embedding B×L×C of a reference frame; None on all others.
@@ -109,18 +114,24 @@ class Block(nn.Module, ABC):
         return self.attend(x, size, state, memory)
 
     @abstractmethod
-    def project(self, x: Any, size: MapSize) -> tuple[Any, Any]:
-        """Compute queries and keys, after self-attention where a block begins with it; return x and the state."""
+    def project(self, x: Tokens, size: MapSize) -> tuple[Tokens, BlockState]:
+        """Compute queries and keys, after self-attention if a block begins with it; return tokens and state."""
 
     @abstractmethod
-    def attend(self, x: Any, size: MapSize, state: Any, memory: BlockMemory) -> tuple[Any, Any]:
-        """Read memory; return the input of the next block, and the state for `memorize`."""
+    def attend(
+        self, x: Tokens, size: MapSize, state: BlockState, memory: BlockMemory
+    ) -> tuple[Tokens, BlockState]:
+        """Read memory; return the input of the next block, and the state for `memorize`.
+
+        Most blocks return the state as it is. RMem's adds what it read from short-term memory, which the next frame's
+        short-term memory is made of; DeAOT's drops its gate, which is large and no longer needed.
+        """
 
     @abstractmethod
-    def memorize(self, state: Any, id_embedding: Tensor) -> BlockMemory:
+    def memorize(self, state: BlockState, id_embedding: Tensor) -> BlockMemory:
         """Build a frame's memory from the state of `attend` and the identity embedding B×L×C."""
 
-    def memorize_reference(self, state: Any, id_embedding: Tensor) -> BlockMemory:
+    def memorize_reference(self, state: BlockState, id_embedding: Tensor) -> BlockMemory:
         """Build the memory that a reference frame itself reads, from the state of `project`."""
         return self.memorize(state, id_embedding)
 
@@ -130,9 +141,8 @@ class PropagatedFrame(NamedTuple):
 
     embeddings: list[Tensor]
     """maps for the decoder: B×C×h×w, or B×2C×h×w with both branches of DeAOT"""
-    states: Sequence[Any]
-    """state of each block, for `memorize` of the same model: a NamedTuple of tensors, such as `LSTTState`, one of them
-    its ``key`` B×L×K, which is also the query"""
+    states: Sequence[BlockState]
+    """state of each block, for `memorize` of the same model"""
     sizes: list[MapSize]
     """(h, w) of each block's map in tokens"""
 
@@ -144,9 +154,10 @@ class VOSModel(nn.Module, ABC):
     or pixels of a map, L = h·w tokens.
     """
 
+    blocks: nn.ModuleList
     decoder: nn.Module
-    optimized = False
-    """true for copies by `aotlab.networks.fast.optimize`, whose weights are fused"""
+    fused = False
+    """whether the model is a copy by `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved"""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -158,9 +169,9 @@ class VOSModel(nn.Module, ABC):
         """network that turns clicks and boxes into masks (`aotlab.networks.prompts`); trackers run it"""
 
     @property
-    @abstractmethod
     def active_blocks(self) -> list[Block]:
-        """Blocks in use, in the order in which they run."""
+        """Blocks in use, in the order in which they run; all ``blocks`` by default."""
+        return cast(list[Block], list(self.blocks))
 
     def at_depth(self, depth: int) -> Self:
         """Return this model with its first ``depth`` blocks in use; weights are shared.
@@ -196,9 +207,9 @@ class VOSModel(nn.Module, ABC):
         """Propagate identities to a frame: from memory, or on a reference frame from its own ``id_embeddings``.
 
         Args:
-            features: of the frame.
+            features: features of the frame.
             memory: memory that each block reads; empty on a reference frame.
-            id_embeddings: of the reference frame, from `assign_identities`; empty on all other frames.
+            id_embeddings: identity embeddings of a reference frame, by `assign_identities`; empty on all others.
         """
 
     def memorize(self, propagated: PropagatedFrame, id_embeddings: Sequence[Tensor]) -> list[BlockMemory]:
@@ -218,18 +229,19 @@ class VOSModel(nn.Module, ABC):
 
 
 def run_blocks(
-    blocks: Sequence[Block], x: Any, size: MapSize, memory: Memory, id_embedding: Tensor | None
-) -> tuple[list[Any], list[Any]]:
-    """Run blocks one after another; return the output and the state of each.
+    blocks: Sequence[Block], x: Tokens, size: MapSize, memory: Memory, id_embeddings: Sequence[Tensor]
+) -> tuple[list[Tokens], list[BlockState]]:
+    """Run the blocks of a stage one after another; return the output and the state of each.
 
     Args:
-        blocks: blocks of one stage.
+        blocks: blocks of the stage.
         x: input of the first block.
         size: (h, w) of its map.
         memory: memory of each block; empty on a reference frame.
-        id_embedding: identity embedding of a reference frame; None on all others.
+        id_embeddings: the stage's identity embedding first, on a reference frame; empty on all others.
     """
     outputs, states = [], []
+    id_embedding = id_embeddings[0] if id_embeddings else None
     for index, block in enumerate(blocks):
         x, state = block(x, size, memory[index] if memory else None, id_embedding)
         outputs.append(x)

@@ -58,7 +58,7 @@ class MSDeAOT(VOSModel):
         return cast(list[Block], [*self.blocks16, *self.blocks8])
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the normalized identity embeddings at strides 16 and 8; see `VOSModel.assign_identities`."""
+        """Return the normalized identity embeddings at strides 16 and 8."""
         return [
             self.identity_norm16(self.identity_bank16(masks)),
             self.identity_norm8(self.identity_bank8(masks)),
@@ -67,16 +67,18 @@ class MSDeAOT(VOSModel):
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Run both stages and refine their result; see `VOSModel.propagate`."""
         x, coarse, fine = features.projected, slice(len(self.blocks16)), slice(len(self.blocks16), None)
-        id16, id8 = (id_embeddings[0], id_embeddings[1]) if id_embeddings else (None, None)
         size16 = (x.shape[2], x.shape[3])
         tokens16 = map_to_tokens(x), None
-        outputs16, states16 = run_blocks(self.active_blocks[coarse], tokens16, size16, memory[coarse], id16)
+        outputs16, states16 = run_blocks(
+            self.active_blocks[coarse], tokens16, size16, memory[coarse], id_embeddings
+        )
         x = self.transition8([merge_branches(output, size16) for output in outputs16], features.f8)
         size8 = (x.shape[2], x.shape[3])
         tokens8 = map_to_tokens(x).chunk(2, 2)
-        outputs8, states8 = run_blocks(self.active_blocks[fine], tokens8, size8, memory[fine], id8)
+        outputs8, states8 = run_blocks(
+            self.active_blocks[fine], tokens8, size8, memory[fine], id_embeddings[1:]
+        )
         embeddings8 = [merge_branches(output, size8) for output in outputs8]
         embedding = self.norm(self.transition4(embeddings8, features.f4))
         sizes = [size16] * len(states16) + [size8] * len(states8)

@@ -7,7 +7,7 @@ code of AOT (branch ``paot``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from aotlab.networks.layers import map_to_tokens, tokens_to_map
 from aotlab.networks.model import (
     Block,
     BlockMemory,
+    BlockState,
     Features,
     Memory,
     PropagatedFrame,
@@ -52,7 +53,7 @@ class Stage(nn.Module):
     """Blocks at one stride with their identity bank; the last stage may only refine and has neither."""
 
     def __init__(self, config: ModelConfig, settings: StageConfig, transition: Transition | None) -> None:
-        """``transition``: from the coarser stage; None for the first."""
+        """``transition``: layers from the coarser stage; None for the first."""
         super().__init__()
         dim, stride = settings.dim or config.dim, settings.stride
         self.encoder_map = ENCODER_MAPS[stride]
@@ -95,29 +96,28 @@ class PAOT(VOSModel):
 
     @property
     def active_blocks(self) -> list[Block]:
-        """Blocks of all stages."""
+        """Blocks of all stages, coarse to fine."""
         return cast(list[Block], [block for stage in self.stages for block in stage.blocks])
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Return the normalized identity embedding of each stage with blocks; see `VOSModel.assign_identities`."""
+        """Return the normalized identity embedding of each stage with blocks."""
         return [stage.identity_norm(stage.identity_bank(masks)) for stage in self.stages if len(stage.blocks)]
 
     def propagate(
         self, features: Features, memory: Memory = (), id_embeddings: Sequence[Tensor] = ()
     ) -> PropagatedFrame:
-        """Run the stages; see `VOSModel.propagate`."""
         x = features.projected
         embeddings: list[Tensor] = []
-        states: list[Any] = []
+        states: list[BlockState] = []
         sizes: list[MapSize] = []
         for index, stage in enumerate(self.stages):
             if stage.transition is not None:
                 x = stage.transition(embeddings, features[stage.encoder_map])
             size = (x.shape[2], x.shape[3])
             part = slice(len(states), len(states) + len(stage.blocks))
-            id_embedding = id_embeddings[index] if id_embeddings and stage.blocks else None
-            blocks = self.active_blocks[part]
-            outputs, stage_states = run_blocks(blocks, map_to_tokens(x), size, memory[part], id_embedding)
+            outputs, stage_states = run_blocks(
+                self.active_blocks[part], map_to_tokens(x), size, memory[part], id_embeddings[index:]
+            )
             embeddings = [x, *(tokens_to_map(output, size) for output in outputs)]
             states += stage_states
             sizes += [size] * len(stage_states)

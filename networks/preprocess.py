@@ -1,4 +1,4 @@
-"""Image preprocessing of training and tracking: the network's size, and normalizing."""
+"""Image preprocessing of training and tracking: size and normalization of the network's input."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def network_size(
         size: (height, width) of the frame in pixels.
         limits: limits of the edges.
         align_corners: whether the model aligns corners.
-        min_object_area: area of the smallest object in pixels; None: unknown, ``min_object`` has no effect.
+        min_object_area: area of the smallest object in pixels; None if unknown, which ignores ``min_object``.
 
     Returns:
         (height, width) in pixels.

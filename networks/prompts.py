@@ -23,7 +23,7 @@ class PromptNetwork(nn.Module):
 
     A frame with prompts is a reference frame whose identity embedding comes from the planes; the decoder returns the
     object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. One object per batch element.
-    It is not used when masks are given.
+    Objects with masks do not need it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -36,7 +36,7 @@ class PromptNetwork(nn.Module):
         self.blocks = nn.ModuleList(LSTTBlock(dim, stage) for _ in range(config.prompt_blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.prompt_blocks))
         conv_in = ConvGN((1 + config.prompt_blocks) * dim, dim, 1)
-        self.decoder = FPNDecoder(conv_in, channels[:3], 1, dim=dim, align_corners=config.align_corners)
+        self.decoder = FPNDecoder(conv_in, channels, 1, config)
         self.bank4 = nn.Conv2d(len(PLANES), channels[0], 5, 4, padding=2)
         self.bank8 = nn.Conv2d(len(PLANES), channels[1], 9, 8, padding=4)
         for bank in (self.bank4, self.bank8):  # zero at first: no effect before training

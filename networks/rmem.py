@@ -43,10 +43,9 @@ class TemporalEmbedding(nn.Module):
 def assign_temporal_slots(frames: int, slots: int, device: torch.device | None = None) -> Tensor:
     """Return the slot 0 to ``slots`` - 1 of each stored frame, oldest first: of 5 frames and 4 slots 0, 1, 2, 3, 3.
 
-    Each frame has its own slot, the newest the last one, if there are enough; otherwise neighboring frames share slots,
-    newest first.
+    Each frame has its own slot if there are enough; otherwise neighboring frames share slots, newest first.
     """
-    count: Any = torch.sym_max(frames, slots)  # in exported graphs, the number of frames is symbolic
+    count: Any = torch.sym_max(frames, slots)  # max, also of the symbolic number of frames in exported graphs
     return slots - 1 - (count - 1 - torch.arange(frames, device=device)) * slots // count
 
 
@@ -116,7 +115,7 @@ class RecurrentLSTTBlock(Block):
         return x, RecurrentState(query, tokens, short_output)
 
     def memorize_reference(self, state: LSTTState, id_embedding: Tensor) -> BlockMemory:
-        """Return AOT's memory, for long-term and short-term attention; see `Block.memorize_reference`."""
+        """Return AOT's memory, the same for long-term and short-term attention."""
         memory = KeyValue(state.key, self.value(state.tokens + id_embedding))
         return BlockMemory(memory, memory)
 
@@ -138,7 +137,7 @@ def add_temporal_embedding(blocks: Sequence[Block], slots: int) -> TemporalEmbed
 
 
 class RMemAOT(AOT):
-    """AOT+: AOT with recurrent blocks and a temporal embedding."""
+    """AOT+: recurrent blocks and a temporal embedding."""
 
     block_class = RecurrentLSTTBlock
 

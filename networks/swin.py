@@ -74,7 +74,7 @@ class SwinBase(Encoder):
 
     @staticmethod
     def _block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:
-        # The resolution given here only has to be larger than a window, or timm drops the shift.
+        # any resolution above a window will do; up to a window, timm drops the shift
         return PaddedBlock(
             dim, (4 * WINDOW, 4 * WINDOW), num_heads=heads, window_size=WINDOW,
             shift_size=0 if index % 2 == 0 else WINDOW // 2, drop_path=drop,
@@ -87,7 +87,6 @@ class SwinBase(Encoder):
 
     @property
     def recomputable_blocks(self) -> list[nn.Module]:
-        """Blocks of all stages."""
         return [block for layer in self.layers for block in layer.children()]
 
     def forward(self, image: Tensor) -> list[Tensor]:

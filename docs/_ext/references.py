@@ -25,7 +25,7 @@ from sphinx.application import Sphinx
 
 import aotlab.sdk
 from aotlab.configs.files import ROOT
-from aotlab.configs.schema import Config, StageConfig, list_methods
+from aotlab.configs.schema import METHODS, Config, StageConfig
 from aotlab.tools.main import COMMANDS, STUDIO_COMMANDS, find_command
 from aotlab.utils.numbers import MAX_COUNT, Range
 
@@ -123,7 +123,8 @@ def _section(kind: type, prefix: str, style: str) -> str:
         nested = any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint)))
         if not nested:
             caption = plain(captions.get(field.name, "")).replace("|", "\\|")
-            if kind is StageConfig and (methods := list_methods(field.name)):
+            methods = [name for name, method in METHODS.items() if field.name in method.settings]
+            if kind is StageConfig and methods:
                 caption += f" ({', '.join(methods)})"
             rows.append(
                 f"| `{prefix}{field.name}` | {_allowed(kinds[field.name])} | `{_default(field)}` | {caption} |"

@@ -89,10 +89,10 @@ class Tracker:
             optimize: False runs the model itself, moved to ``device``, under autocast: for hooks and comparisons.
 
         Raises:
-            InputError: no such device, an optimized model on another one, or ``compute.compile`` without CUDA.
+            InputError: no such device.
         """
         self.device = pick_device(str(device))
-        self.model, precision = place_model(model, config.compute, self.device, optimized=optimize)
+        self.model, precision = place_model(model, config.compute, self.device, fuse=optimize)
         self.autocast = partial(autocast, self.device, precision)
         rules = drop_unavailable_rules(config.rules)
         if rules != config.rules:

@@ -44,7 +44,7 @@ def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel
     if settings.warm_start is not None:
         warm_start(model, resolve_weights(settings.warm_start))
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    prepare_model(model, settings, device)
+    prepare_model(model, settings)
     return model
 
 
@@ -89,7 +89,7 @@ def warm_start(model: VOSModel, path: Path) -> None:
     log.info("%d of %d weights loaded from %s", len(shared), len(state), path.name)
 
 
-def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) -> None:
+def prepare_model(model: VOSModel, settings: TrainConfig) -> None:
     """Optimize for training, freeze encoder and prompts as set; checkpoint activations and compile, if set."""
     optimize_training(model)
     if model.prompts is not None:  # trained by research/bundled/train_prompts.py
@@ -101,7 +101,7 @@ def prepare_model(model: VOSModel, settings: TrainConfig, device: torch.device) 
             if any(weight.requires_grad for weight in block.parameters()):
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     if settings.compile:
-        compile_parts(model, device, dynamic=False)
+        compile_parts(model, dynamic=False)
 
 
 def read_start_phases(config: Config) -> list[PhaseRecord]:

@@ -129,10 +129,9 @@ def to_onednn(conv: nn.Conv2d) -> FusedConv2d:
 
 
 class FoldedNorm(FrozenBatchNorm2d):
-    """Frozen norm that the convolution before it applies."""
+    """Frozen norm that the convolution before it applies already."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the normalized map as it is."""
         return x
 
 

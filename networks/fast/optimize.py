@@ -13,27 +13,22 @@ from aotlab.networks.fast.attention import DenseLocalAttention, SplitAttention, 
 from aotlab.networks.fast.convolutions import fold_training_norms, fuse_encoder, to_onednn
 from aotlab.networks.model import Block, VOSModel
 from aotlab.utils.environment import announce_compilation
-from aotlab.utils.errors import InputError, require
 
 
 def optimize(
     model: VOSModel, *, device: str | torch.device = "cpu", precision: str = "auto", compile: bool = False
 ) -> VOSModel:
-    """Return a copy of a model for tracking on a device; the given model stays as it is.
+    """Return a fused copy of a model for tracking on a device; the input is not modified.
 
     Norms are folded, activations and sums fused into convolutions, weights cast once, attention computed by the kernel
     that fits the processor. Masks agree with the model's up to rounding. The copy cannot be saved.
 
     Args:
         precision: float32, bfloat16, float16 or auto; see `resolve_precision`.
-        compile: also compile encoder, blocks and decoder with torch.compile; CUDA only.
-
-    Raises:
-        InputError: ``compile`` on another device.
-        ValueError: an optimized model.
+        compile: whether to compile encoder, blocks and decoder with torch.compile, which pays off on CUDA.
     """
-    if model.optimized:
-        raise ValueError("the model is optimized already")
+    if model.fused:
+        raise ValueError("the model is fused already")
     device = torch.device(device)
     dtype = getattr(torch, resolve_precision(precision, device))
     model = deepcopy(model).eval().requires_grad_(False)
@@ -42,37 +37,28 @@ def optimize(
         fuse_encoder(module)
     replace_modules(model, device, dtype)
     if compile:
-        compile_parts(model, device)
-    model.optimized = True
+        compile_parts(model)
+    model.fused = True
     return model.to(device, dtype)
 
 
 def place_model(
-    model: VOSModel, compute: ComputeConfig, device: torch.device, *, optimized: bool
+    model: VOSModel, compute: ComputeConfig, device: torch.device, *, fuse: bool
 ) -> tuple[VOSModel, str]:
-    """Move or optimize a model as settings say; also return the precision of its autocast.
+    """Return a model on a device, in evaluation mode, and the precision of its autocast.
 
     Args:
-        model: an optimized model is returned as it is.
-        optimized: whether to return a copy by `optimize` in place of the model itself.
-
-    Raises:
-        InputError: an optimized model on another device, or ``compute.compile`` on another than CUDA.
+        model: a fused model is returned as it is.
+        fuse: whether to return a copy by `optimize` in place of the model itself.
     """
-    if model.optimized:
-        placed = next(model.parameters()).device
-        require(
-            device.type == placed.type and device.index in (None, placed.index),
-            f"device {device}: this optimized model is on {placed}; give that device, or the model that it was "
-            "optimized from",
-        )
+    if model.fused:
         return model, "float32"
     precision = resolve_precision(compute.precision, device)
-    if optimized:
+    if fuse:
         return optimize(model, device=device, precision=precision, compile=compute.compile), "float32"
     model = model.to(device).eval()
     if compute.compile:
-        compile_parts(model, device)
+        compile_parts(model)
     return model, precision
 
 
@@ -98,7 +84,7 @@ def replace_local_attention(
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return the precision; for auto bfloat16 where the processor computes it in hardware, else float32."""
+    """Return the precision; auto means bfloat16 if the processor computes it in hardware, else float32."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -129,16 +115,8 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
                 setattr(parent, name, to_onednn(child))
 
 
-def compile_parts(model: VOSModel, device: torch.device, *, dynamic: bool | None = None) -> None:
-    """Give encoder, blocks and decoder to torch.compile, which compiles when they first run.
-
-    Raises:
-        InputError: on another device than CUDA, where it is slower than the plain model.
-    """
-    if device.type != "cuda":
-        raise InputError(
-            f"compile: makes models slower on {device.type}; set it to false, or use a CUDA device"
-        )
+def compile_parts(model: VOSModel, *, dynamic: bool | None = None) -> None:
+    """Give encoder, blocks and decoder to torch.compile, which compiles when they first run."""
     announce_compilation()
     blocks = [
         module

@@ -32,22 +32,16 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
         """Return the card of this model."""
-        settings = self.settings.model
         card: ModelCard = ModelCard.from_template(
             self._hub_mixin_info.model_card_data, template_path=str(CARD_TEMPLATE), name=self.settings.name,
-            method=settings.method, encoder=settings.encoder,
-            millions=f"{sum(weight.numel() for weight in self.model.parameters()) / 1e6:.1f}",
-            blocks=" + ".join(str(stage.depth) for stage in settings.stages),
-            identities=settings.max_objects, policy=self.settings.memory.policy,
+            method=self.settings.model.method, encoder=self.settings.model.encoder,
         )  # fmt: skip
         return card
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
-        """Load the checkpoint of a folder or repository, strictly."""
+        """Load the checkpoint of a folder or repository; ``options`` are those of the Hub's client."""
         path = Path(model_id) / HUB_FILE
-        if not path.is_file():
-            known = ("revision", "cache_dir", "force_download", "local_files_only", "token")
-            hub_options: dict[str, Any] = {key: options[key] for key in known if key in options}
-            path = Path(hf_hub_download(model_id, HUB_FILE, **hub_options))
-        return cls(*load_checkpoint(path))
+        return cls(
+            *load_checkpoint(path if path.is_file() else Path(hf_hub_download(model_id, HUB_FILE, **options)))
+        )

@@ -35,7 +35,7 @@ class PhaseRecord:
     """initial weights"""
     command: str
     scores: dict[str, float] = field(default_factory=dict)
-    """last validation in percent; empty without one"""
+    """scores of the last validation in percent, if any"""
     resumed: list[str] = field(default_factory=list)
     """sentences about settings that changed when the phase was resumed"""
 
@@ -60,7 +60,7 @@ def parse_card(text: str | None) -> ModelCard | None:
         content = json.loads(text or "")
         phases = [{name: phase[name] for name in known & phase.keys()} for phase in content["phases"]]
         return build_config({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a damaged card
+    except Exception:  # a damaged card
         return None
 
 

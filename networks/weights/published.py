@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_text
+from aotlab.utils.errors import require
 
 PUBLISHED_TABLE = Path(__file__).with_name("published.yaml")
 
@@ -19,7 +18,7 @@ class PublishedWeights:
     name: str
     """name in this project, equal to its preset"""
     title: str
-    """name given by the authors"""
+    """the authors' name"""
     file: str
     """original file name"""
     google_drive: str
@@ -35,7 +34,7 @@ def list_published_weights() -> dict[str, PublishedWeights]:
     """Return all published checkpoints by name, in the order of the table."""
     from aotlab.configs.load import build_config, parse_yaml
 
-    table = parse_yaml(read_text(PUBLISHED_TABLE, "install aotlab again"), str(PUBLISHED_TABLE))
+    table = parse_yaml(PUBLISHED_TABLE.read_text(encoding="utf-8"), str(PUBLISHED_TABLE))
     return {
         name: build_config({"name": name, **entry}, str(PUBLISHED_TABLE), PublishedWeights)
         for name, entry in table.items()
@@ -43,8 +42,7 @@ def list_published_weights() -> dict[str, PublishedWeights]:
 
 
 def find_published_weights(name: str) -> PublishedWeights:
-    """Return the published checkpoint of this name; raises `InputError` for an unknown one."""
+    """Return the published checkpoint of this name."""
     table = list_published_weights()
-    if name not in table:
-        raise InputError(f"{name}: unknown published weights; names are {', '.join(table)}")
+    require(name in table, f"{name}: unknown published weights; names are {', '.join(table)}")
     return table[name]

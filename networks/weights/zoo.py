@@ -19,7 +19,7 @@ from aotlab.networks.weights.published import (
     find_published_weights,
     list_published_weights,
 )
-from aotlab.utils.errors import InputError, require_extra, suggest
+from aotlab.utils.errors import InputError, suggest
 from aotlab.utils.files import describe_error, make_folder, read_text, sha256, user_cache_folder, write_text
 from aotlab.utils.locks import locked
 
@@ -79,7 +79,7 @@ def load_model(
 
     Args:
         checkpoint: as `resolve_checkpoint`; ``bundled`` is the bundled model.
-        config: preset or file of settings; None: the checkpoint's.
+        config: preset or file of settings in place of the checkpoint's.
         overrides: settings as ``key=value``; a single string is accepted.
 
     Raises:
@@ -101,11 +101,7 @@ def list_models() -> dict[str, Path]:
 
 
 def find_published_file(file: str) -> Path:
-    """Return a published checkpoint by its original file name: in the project's folder, else as stored by name.
-
-    Returns:
-        the file, or the path in the project's folder where it would be.
-    """
+    """Return a published checkpoint by its original file name, stored by name or (to be) in the project's folder."""
     path = PRETRAINED_FOLDER / file
     stored = [
         weights_folder() / f"{name}.safetensors"
@@ -116,17 +112,13 @@ def find_published_file(file: str) -> Path:
 
 
 def find_weights(name: str) -> Path | None:
-    """Return the file of named weights; None if they were not downloaded yet. An unknown name raises `InputError`."""
+    """Return the file of named weights; None if not downloaded."""
     path = weights_folder() / f"{find_published_weights(name).name}.safetensors"
     return path if path.is_file() else None
 
 
 def verify_weights(name: str) -> Path | None:
-    """Return the file of named weights after comparing it with the digest of its record; None if not downloaded.
-
-    Raises:
-        InputError: no such name, or the file has changed since it was stored.
-    """
+    """Return the file of named weights, checked against its recorded digest; None if not downloaded."""
     path = find_weights(name)
     if path is not None:
         remedy = f"run aotlab weights get {name} --force"
@@ -151,7 +143,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
     with locked(weights_folder() / f".{name}.lock", LOCK_TIMEOUT):
         if not overwrite and path.is_file():
             if source is not None:
-                log.warning("%s: stored already, %s is not read; replace it with --force", name, source)
+                log.warning("%s: already stored; ignoring %s (--force replaces it)", name, source)
             return path
         download = weights_folder() / f".download.{entry.file}"
         manual_downloads = [folder / entry.file for folder in (weights_folder(), PRETRAINED_FOLDER)]
@@ -162,7 +154,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
                 entry, download
             )
         _convert(entry, raw, path, source or f"Google Drive, file {entry.google_drive}")
-        for left in weights_folder().glob(f"{download.name}*"):  # of interrupted downloads too
+        for left in weights_folder().glob(f"{download.name}*"):  # also of interrupted downloads
             left.unlink(missing_ok=True)
         return path
 
@@ -173,9 +165,6 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     Args:
         address: http://, https://, file://, hf://owner/repository[/file], or a path.
         hub_file: file to download if a repository's address has no file.
-
-    Raises:
-        InputError: not available.
     """
     if address.startswith(HUB_PREFIX):
         return download_from_hub(address, hub_file)
@@ -188,17 +177,13 @@ def fetch_file(address: str, path: Path, *, hub_file: str) -> Path:
     try:
         download_url_to_file(address, str(path))
     except (OSError, HTTPException, ValueError) as error:
-        for left in path.parent.glob(f"{path.name}.*.partial"):  # of an address that is not one
-            left.unlink(missing_ok=True)
         raise InputError(f"{address}: cannot be downloaded ({error}); check address and network") from error
     return path
 
 
 def download_from_hub(address: str, file: str) -> Path:
-    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name. Errors as in `fetch_file`."""
+    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name."""
     parts = address.removeprefix(HUB_PREFIX).split("/", 2)
-    if len(parts) < 2 or not all(parts):
-        raise InputError(f"{address}: expected hf://owner/repository or hf://owner/repository/file")
     from huggingface_hub import hf_hub_download
 
     try:
@@ -208,8 +193,7 @@ def download_from_hub(address: str, file: str) -> Path:
 
 
 def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
-    """Download a published file with gdown, which resumes; errors as in `fetch_file`."""
-    require_extra("weights")
+    """Download a published file with gdown, which resumes interrupted downloads."""
     import gdown
     from gdown.exceptions import DownloadError
     from requests import RequestException
@@ -222,8 +206,7 @@ def _download_from_google_drive(entry: PublishedWeights, path: Path) -> Path:
         )
     except (DownloadError, RequestException, OSError) as error:
         raise InputError(
-            f"{address}: {describe_error(error)}; run the command again to resume, or get {entry.file} from {ZOO_URL} "
-            f"and put it in {weights_folder()}"
+            f"{address}: {describe_error(error)}; retry, or put {entry.file} of {ZOO_URL} in {weights_folder()}"
         ) from error
     return path
 

@@ -142,6 +142,6 @@ def test_auto_precision_follows_the_processor(avx, amx, resolved, monkeypatch):
     assert fast.resolve_precision("float16", CPU) == "float16"
 
 
-def test_optimized_model_is_not_optimized_again():
-    with pytest.raises(ValueError, match="optimized already"):
+def test_fused_model_is_not_fused_again():
+    with pytest.raises(ValueError, match="fused already"):
         optimize(optimize(small("aot"), precision="float32"))

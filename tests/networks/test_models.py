@@ -153,14 +153,14 @@ def test_sine_positions_distinguish_tokens(sine):
     ([{"stride": 8}], {}, ["strides must begin with 16", "[8]"]),
     ([{"stride": 16}, {"stride": 4}, {"stride": 8}], {}, ["coarse to fine", "[16, 4, 8]"]),
     ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.1.stride must be one of 16, 8, 4", "12"]),
-    ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0: depth must be at least 1", "depth 0"]),
+    ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0.depth must be at least 1, got 0"]),
     ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
-    ([{"dim": 128}], {}, ["model.stages.0", "model.dim 256", "128"]),
-    ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1.dim 64", "heads", "got 3"]),
+    ([{"dim": 128}], {}, ["model.stages.0.dim must be model.dim, 256, got 128"]),
+    ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1: dim 64 is not divisible by 3 heads"]),
     ([{"heads": 0}], {}, ["model.stages.0.heads", "at least 1", "0"]),
     ([{}, {"stride": 8, "memory_stride": 0}], {}, ["model.stages.1.memory_stride", "at least 1", "0"]),
     ([{}, {"stride": 8, "self_stride": -2}], {}, ["model.stages.1.self_stride", "-2"]),
-    ([{}, {"stride": 8, "identity_stride": 4}], {}, ["identity_stride", "at least stride 8", "4"]),
+    ([{}, {"stride": 8, "identity_stride": 4}], {}, ["model.stages.1.identity_stride must be at least 8, got 4"]),
     ([{}, {"stride": 8, "identity_stride": 12}], {}, ["identity_stride", "16, 8, 4", "12"]),
     ([{"feedforward": 100}], {}, ["model.stages.0.feedforward", "multiple of 32", "100"]),
     ([{}], {"dim": 24}, ["model.dim", "multiple of 16", "24"]),
@@ -180,13 +180,13 @@ def test_schema_lists_all_methods_and_encoders():
 
 
 @pytest.mark.parametrize(("method", "setting", "message"), [
-    ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; .*use aot_rmem, deaot_rmem"),
-    ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; .*use msdeaot, paot"),
-    ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; .*use paot"),
-    ("aot", {"shared": True}, "shared: aot has no such setting; .*use aost"),
-    ("deaot", {"heads": 4}, "heads: deaot has no such setting; .*use aot"),
-    ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; .*use aot, deaot"),
-    ("deaot", {"window": 0}, "window must be odd, or 0 for none with aot, got 0"),
+    ("aot", {"temporal_slots": 4}, "temporal_slots: aot has no such setting; leave it out"),
+    ("deaot", {"memory_stride": 2}, "memory_stride: deaot has no such setting; leave it out"),
+    ("msdeaot", {"self_stride": 2}, "self_stride: msdeaot has no such setting; leave it out"),
+    ("aot", {"shared": True}, "shared: aot has no such setting; leave it out"),
+    ("deaot", {"heads": 4}, "heads: deaot has no such setting; leave it out"),
+    ("aot_rmem", {"window": 7}, "window: aot_rmem has no such setting; leave it out"),
+    ("deaot", {"window": 0}, "window must be odd, got 0"),
 ])  # fmt: skip
 def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
     with pytest.raises(InputError, match=message):
@@ -196,8 +196,8 @@ def test_settings_that_a_model_would_ignore_rejected(method, setting, message):
 @pytest.mark.parametrize(("method", "stages", "message"), [
     ("aot", [(16, 1), (8, 1)], r"model.stages: aot has stages at strides \(16,\), got \(16, 8\)"),
     ("msdeaot", [(16, 1), (8, 1)], r"msdeaot has stages at strides \(16, 8, 4\), got \(16, 8\)"),
-    ("msdeaot", [(16, 1), (8, 1), (4, 1)], "in the last stage only, which msdeaot needs"),
-    ("paot", [(16, 1), (8, 0), (4, 1)], "in the last stage only, which paot may"),
+    ("msdeaot", [(16, 1), (8, 1), (4, 1)], "the last stage of msdeaot must have depth 0"),
+    ("paot", [(16, 1), (8, 0), (4, 1)], "only the last stage may have depth 0"),
 ])  # fmt: skip
 def test_stages_of_no_paper_rejected(method, stages, message):
     with pytest.raises(InputError, match=message):

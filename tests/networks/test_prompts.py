@@ -52,7 +52,7 @@ def test_prompts_share_checkpoint_and_are_optional(prompted, tmp_path):
     bare = load_checkpoint(path, config="aott")[0]
     assert bare.prompts is None
     assert torch.equal(bare.decoder.conv_out.weight, prompted.decoder.conv_out.weight)
-    with pytest.raises(InputError, match="missing"):
+    with pytest.raises(InputError, match="Missing key"):
         load_checkpoint(path, overrides=["model.prompt_blocks=3"])
 
 

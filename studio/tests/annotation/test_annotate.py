@@ -59,7 +59,7 @@ def never_loaded(monkeypatch):
         (["{video}", "--host", "999.1.1.1"], "give an address of this machine, such as 127.0.0.1"),
         (["{video}", "--port", "{port}"], "choose another port"),
         (["{video}", "memory.evry=1"], "unknown key memory.evry; did you mean memory.every?"),
-        (["{video}", "--depth", "3"], "model.depth: this model has one depth"),
+        (["{video}", "--depth", "3"], "model.depth: aot has no such setting"),
         (["{video}", "--device", "cuda:99"], "device cuda:99: not usable here"),
     ],
 )

@@ -113,17 +113,7 @@ def test_default_dtype_has_no_effect(preset):
         assert torch.equal(one.logits, other.logits)
 
 
-@pytest.mark.parametrize("optimize", [True, False])
-def test_compilation_without_cuda_rejected(optimize):
-    with pytest.raises(InputError, match="compile: makes models slower on cpu"):
-        Tracker(*small_model.build("aott", "compute.compile=true"), optimize=optimize)
-
-
-def test_optimized_model_on_another_device_rejected():
+def test_fused_model_runs_as_it_is():
     model, config = small_model.build("aott")
-    elsewhere = optimize(model).to("meta")
-    with pytest.raises(
-        InputError, match=r"^device cpu: this optimized model is on meta; give that device, or"
-    ):
-        Tracker(elsewhere, config, device="cpu")
-    assert Tracker(optimize(model), config, device="cpu").model.optimized
+    fused = optimize(model)
+    assert Tracker(fused, config).model is fused

@@ -127,7 +127,7 @@ def test_start_from_requires_the_same_architecture(recipe, one_step):
     start = first_weights(recipe("second", phase(steps=1), overrides=[before]))
     assert all(torch.equal(tensor, start[key]) for key, tensor in one_step.weights.items())
     config = recipe("third", phase(), overrides=[before, "model.stages.0.window=9"])
-    with pytest.raises(InputError, match=r"does not fit .* of another shape"):
+    with pytest.raises(InputError, match=r"does not fit .* size mismatch"):
         run(config)
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from aotlab.configs.files import list_presets
-from aotlab.configs.load import load_config
+from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.build import build_model
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.networks.weights.published import find_published_weights
@@ -149,18 +149,18 @@ def test_keys_of_a_published_file_name_its_variant(tmp_path, caplog, name, warni
     assert config == load_config(guess_presets(model.state_dict())[0])
     assert torch.equal(loaded.projector.weight, model.projector.weight)
     lines = [record.getMessage() for record in caplog.records]
-    assert lines == [f"{tmp_path}/it.pth: read as aotb; for the memory of aotl pass it as config"] * warnings
+    assert lines == [f"{tmp_path}/it.pth: loaded as aotb; its keys also fit aotl (config=)"] * warnings
     assert read_settings(tmp_path / "it.pth", overrides=["memory.every=3"]).memory.every == 3
 
 
 PUBLISHED = {
-    "unknown keys": (lambda state: {"a": torch.zeros(1)}, {}, r"it\.pth: its weights fit none of the presets"),
+    "unknown keys": (lambda state: {"a": torch.zeros(1)}, {}, r"it\.pth: its keys fit no preset; give a checkpoint"),
     "a missing key": (lambda state: {key: x for key, x in state.items() if key != "patch_wise_id_bank.bias"},
-                      {"config": "aott"}, r"1 keys missing \(identity_bank.bias\); give the settings"),
+                      {"config": "aott"}, r"does not fit aott \(.*Missing key.*identity_bank.bias.*its keys fit aott$"),
     "another shape": (dict, {"config": "aott", "overrides": ["model.stages.0.window=7"]},
-                      r"of another shape \(.*relative_"),
+                      r"size mismatch for .*relative_"),
     "another variant": (lambda state: to_published(build_model(load_config("aots").model)), {"config": "aott"},
-                        r"does not fit aott.*LSTT\.layers\.1\..*this file is aots, use config aots"),
+                        r"does not fit aott \(.*LSTT\.layers\.1\..*; its keys fit aots$"),
 }  # fmt: skip
 """what is wrong with a published file, the options it is loaded with, and words of the message"""
 
@@ -175,17 +175,25 @@ def test_published_file_that_does_not_match_rejected(tmp_path, aott, case):
 
 
 def test_missing_file_rejected(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.safetensors: no such checkpoint"):
+    with pytest.raises(InputError, match=r"gone\.safetensors: cannot be read \(No such file or directory\)"):
         load_checkpoint(tmp_path / "gone.safetensors")
     with pytest.raises(InputError, match="r50_deotl: no such checkpoint; did you mean r50_deaotl"):
         load_model("r50_deotl")
 
 
-def test_config_for_own_weights_is_to_be_left_out(tmp_path, model, config):
+def test_settings_that_misfit_own_weights_rejected(tmp_path, model, config):
     save_checkpoint(tmp_path / "own.safetensors", model, config)
     for options in ({"config": "aott"}, {"overrides": ["model.stages.0.window=9"]}):
-        with pytest.raises(InputError, match="; leave out the config and settings of the model"):
+        with pytest.raises(InputError, match=r"own\.safetensors: does not fit \w+ \(.*; its keys fit"):
             load_checkpoint(tmp_path / "own.safetensors", **options)
+
+
+def test_own_file_with_a_missing_key_rejected(tmp_path, model, config):
+    state = {key: tensor for key, tensor in model.state_dict().items() if key != "projector.bias"}
+    save_file(state, tmp_path / "own.safetensors", metadata={"config": to_yaml(config)})
+    with pytest.raises(InputError, match=r"does not fit small \(.*Missing key.*projector\.bias") as error:
+        load_checkpoint(tmp_path / "own.safetensors")
+    assert "config" not in str(error.value)
 
 
 def test_training_state_is_no_checkpoint(tmp_path, aott):
@@ -209,7 +217,7 @@ def test_encoder_weights_load_without_a_classifier(aott):
     load_encoder_weights(fresh, weights | {"classifier.1.weight": torch.zeros(3)})
     expected = aott.encoder.state_dict()
     assert all(torch.equal(tensor, expected[key]) for key, tensor in fresh.state_dict().items())
-    with pytest.raises(ValueError, match="no key fits"):
+    with pytest.raises(RuntimeError, match="Missing key"):
         load_encoder_weights(fresh, {"conv9.weight": torch.zeros(3)})
 
 
@@ -241,5 +249,5 @@ def test_file_without_permission_is_not_called_damaged(name, tmp_path, monkeypat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check its permissions"):
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
         load_checkpoint(tmp_path / name)
