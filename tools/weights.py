@@ -27,16 +27,16 @@ def describe_weights(name: str) -> str:
     from torch.utils.flop_counter import FlopCounterMode
 
     from aotlab.configs.files import list_presets
+    from aotlab.engine.training.model_card import describe_card, load_card
     from aotlab.networks.build import build_model
     from aotlab.networks.preprocess import network_size
-    from aotlab.networks.weights.checkpoints import read_card, read_settings
-    from aotlab.networks.weights.model_card import describe_card
+    from aotlab.networks.weights.checkpoints import read_settings
     from aotlab.networks.weights.zoo import find_weights, list_published_weights, resolve_checkpoint
 
     stored = find_weights(name) if name in list_published_weights() else None
     path = stored or (None if name in list_presets() else resolve_checkpoint(name))
     config = read_settings(path, config=name if path is None or stored else None)
-    model_config, card = config.model, None if path is None else read_card(path)
+    model_config, card = config.model, None if path is None else load_card(path)
     height, width = network_size(FRAME_SIZE, config.input, align_corners=model_config.align_corners)
     flops = {}
     with torch.device("meta"), torch.no_grad():

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 
+import numpy as np
 import torch
 
 from aotlab.utils.errors import InputError
@@ -77,3 +78,9 @@ def synchronize(device: str | torch.device) -> None:
     """Wait until the device has finished all queued work, for timing."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def copy_to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copy an array to a device; to a GPU while it still computes the frame before."""
+    pixels = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    return (pixels.pin_memory() if device.type == "cuda" else pixels).to(device, non_blocking=True)

@@ -32,7 +32,7 @@ class Branch:
     """weight of its probabilities in the mean, above 0"""
 
     def predict(self, frame: np.ndarray, mask: np.ndarray | None, size: ImageSize) -> PredictedFrame:
-        """Predict the masks of a frame, mirrored if the branch mirrors; ``mask``: given mask H×W, not mirrored."""
+        """Predict the masks of a frame, mirrored if the branch mirrors; ``mask``: its object ids H×W, not mirrored."""
         if self.flip:
             frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
         return self.tracker.predict(frame, mask, size)
@@ -71,7 +71,7 @@ class Ensemble:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Ids of the tracked objects in the order they were given."""
+        """Ids of the tracked objects in the order they were added."""
         return self.branches[0].tracker.ids
 
     @torch.inference_mode()
@@ -80,11 +80,9 @@ class Ensemble:
     ) -> Prediction:
         """Track all objects to the next frame; arguments and errors as `Tracker.step`, without prompts.
 
-        After a failure that is not of the input, only `reset` makes it usable again.
+        Call `reset` after any failure that is not of the input.
         """
         first = self.branches[0].tracker
-        for branch in self.branches:
-            branch.tracker.require_usable(first.video.revision)
         frame, mask, size = first.prepare(frame, mask, size, None)
         if mask is None and not self.ids:
             return first.step(frame, size=size)
@@ -92,8 +90,8 @@ class Ensemble:
         logits, indices = self._fuse(by_branch)
         self._commit(by_branch, indices, mask)
         if mask is not None:
-            given = mask_to_indices(mask, self.ids).to(self.device)
-            indices = overwrite_with_mask(indices, given, len(self.ids))
+            annotated = mask_to_indices(mask, self.ids).to(self.device)
+            indices = overwrite_with_mask(indices, annotated, len(self.ids))
             logits = one_hot_logits(indices, len(self.ids))
         cut = any(predicted.rule_result.cut for predicted in by_branch)
         prediction = Prediction(self.ids, logits, indices, temperature=self.temperature, cut=cut)

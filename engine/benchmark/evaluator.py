@@ -65,8 +65,7 @@ class EvaluationOptions:
     progress: bool = True
     """show a progress bar of the main rank's frames on stderr"""
     origin: dict[str, Any] | None = None
-    """models and settings as JSON values; sequences finished with the same ones are skipped. None: no records are read
-    or written"""
+    """models and settings as JSON values; sequences finished with the same ones are skipped. None means no records"""
     restart: bool = False
     """run finished sequences again"""
     force: bool = False
@@ -88,7 +87,7 @@ def evaluate(
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
         options: see `EvaluationOptions`.
-        world: ranks; None: only this process.
+        world: ranks; None means only this process.
 
     Returns:
         The merged results of all ranks.

@@ -75,9 +75,6 @@ class LayeredTracker:
         Args:
             frame: H×W×3 uint8 RGB.
             new_masks: H×W bool masks of new objects by id.
-
-        Raises:
-            InputError: as `Tracker.step`.
         """
         shares: dict[int, dict[int, np.ndarray]] = {}
         for object_id, mask in sorted(new_masks.items()):

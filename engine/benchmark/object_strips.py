@@ -22,11 +22,7 @@ FRAMES = 4
 
 
 def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int) -> bool:
-    """Write one object of a video as a JPEG; return False, and write nothing, if it has no frame to draw.
-
-    Raises:
-        InputError: a file cannot be read or written.
-    """
+    """Write one object of a video as a JPEG; return False, and write nothing, if it has no frame to draw."""
     files = {file.stem: file for file in video.frames}
     columns = []
     for stem in pick_frames(scores, object_id, FRAMES):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 
 from aotlab.configs.files import ROOT, resolve_path
@@ -95,11 +94,7 @@ class PaperTable:
 
 
 def load_table(table: str | Path) -> PaperTable:
-    """Read a table by its name in `TABLES` or from a YAML file.
-
-    Raises:
-        InputError: missing, not YAML, an unknown key or name, or a row with too few figures.
-    """
+    """Read a table by its name in `TABLES` or from a YAML file."""
     from aotlab.configs.load import build_config, parse_yaml  # slow to import
 
     named = TABLES / f"{table}.yaml"
@@ -166,26 +161,19 @@ def _list_missing_files(table: PaperTable, model: TableModel) -> list[str]:
 
 
 def _check_table(table: PaperTable) -> None:
-    """Raise ValueError if names or counts are inconsistent."""
+    """Raise ValueError for an unknown name, a model without files, or a row whose figures do not match the columns."""
     voters = {name for model in table.models.values() for name in model.vote}
-    unknown = {
-        "data set": {benchmark.dataset for benchmark in table.benchmarks.values()} - DATASETS.keys(),
-        "model": voters.union(row.model for row in table.rows) - table.models.keys(),
-        "benchmark": {row.benchmark for row in table.rows} - table.benchmarks.keys(),
-        "source": {source for row in table.rows for source in row.published} - table.sources.keys(),
-    }
-    for kind, names in unknown.items():
-        if names:
-            raise ValueError(f"unknown {kind} {min(names)}")
+    unknown = [
+        *({benchmark.dataset for benchmark in table.benchmarks.values()} - DATASETS.keys()),
+        *(voters.union(row.model for row in table.rows) - table.models.keys()),
+        *({row.benchmark for row in table.rows} - table.benchmarks.keys()),
+        *({source for row in table.rows for source in row.published} - table.sources.keys()),
+    ]
+    if unknown:
+        raise ValueError(f"unknown name {unknown[0]}")
     for name, model in table.models.items():
         if bool(model.checkpoints) == bool(model.vote):
             raise ValueError(f"model {name} needs either checkpoints or vote")
-    owners: dict[str, tuple[str, str]] = {}
-    for pair in product(table.models, table.benchmarks):
-        # names that differ in letter case are one folder on some systems
-        other = owners.setdefault(name_results(*pair).casefold(), pair)
-        if other != pair:
-            raise ValueError(f"{', '.join(other)} and {', '.join(pair)} would share a folder of results")
     for row in table.rows:
         for source, values in row.published.items():
             if len(values) != len(table.columns):

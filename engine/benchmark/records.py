@@ -47,12 +47,9 @@ class Records:
 
         Args:
             output: the result folder.
-            origin: models and settings as JSON values; None: no records are read or written.
+            origin: models and settings as JSON values; None means no records.
             videos: videos to be tracked.
             force: accept results of other models and settings, to replace them.
-
-        Raises:
-            InputError: a sequence has results of other models or settings, or there are files and no records.
         """
         self.output, self.origin = output, origin
         self._records: dict[str, SequenceRecord] = {}
@@ -67,13 +64,12 @@ class Records:
                 continue
             if record.settings not in ("", _digest(origin)) and not force:
                 raise InputError(
-                    f"output {output}: holds results of other models or settings ({video.name}); choose another folder "
-                    "or replace them with --force"
+                    f"output {output}: holds results of other models or settings ({video.name}); replace with --force"
                 )
             self._records[video.name] = record
 
     def finished(self, video: Video) -> SequenceRecord | None:
-        """Return the record of a sequence; None: of other models, settings or files, or results are missing."""
+        """Return the record of a sequence; None if made by other models, settings or files, or results are missing."""
         record = self._records.get(video.name)
         if record is None or record.fingerprint != self._fingerprint(video):
             return None
@@ -104,7 +100,7 @@ class Records:
         return self.output / RECORD_FOLDER / f"{video.name}.json"
 
     def _fingerprint(self, video: Video) -> str:
-        """Return a digest of the inputs of a video: models, given masks, samples of the frames, options."""
+        """Return a digest of the inputs of a video: models, reference masks, samples of the frames, options."""
         masks: list[object] = []
         for index, mask in sorted(video.reference_masks.items()):
             masks.append((index, [sha256(path) for path in list_mask_files(mask)]))

@@ -46,11 +46,7 @@ class FrameResult:
 def track_video(
     tracker: Tracker | Ensemble, video: Video, output: Path
 ) -> Generator[FrameResult, None, None]:
-    """Track one video, write the result of each frame as it is computed, and yield it.
-
-    Raises:
-        InputError: a frame or mask cannot be read, or a result cannot be written.
-    """
+    """Track one video, write the result of each frame as it is computed, and yield it."""
 
     def write(result: FrameResult) -> None:
         stem = result.path.stem
@@ -94,7 +90,7 @@ def _track_frames(
         if index in (0, len(video.frames) - 1):  # its time ends here, not during the next frame
             pipeline.flush()
         seconds = time.perf_counter() - start
-        # benchmarks expect the given mask itself in the first frame
+        # benchmarks expect the reference mask itself in the first frame
         result = resize_labels(mask, size) if mask is not None and not known else prediction
         known.update(() if mask is None else np.unique(mask).tolist())
         yield FrameResult(path, result, seconds, max(known, default=0))
@@ -103,9 +99,9 @@ def _track_frames(
 def _read_reference_mask(
     video: Video, index: int, size: tuple[int, int], known: set[int]
 ) -> np.ndarray | None:
-    """Return the given ids of a frame, H×W with void as background, or None.
+    """Return the object ids of a reference frame, H×W with void as background, or None.
 
-    Only new objects are given; masks of later frames may show known ones too.
+    Only new objects count; masks of later frames may show known ones too.
     """
     if index not in video.reference_masks:
         return None

@@ -44,7 +44,7 @@ class ScoringResult:
 
 
 def has_annotations(video: Video) -> bool:
-    """Return whether the video has annotations besides the given masks."""
+    """Return whether the video has annotations besides the reference masks."""
     if video.object_folders:
         return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
     return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.reference_masks) + 1)

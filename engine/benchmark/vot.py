@@ -19,7 +19,7 @@ from aotlab.media.object_masks import merge_object_masks
 COLOR = "color"
 """TraX's name of the image channel"""
 MasksAndConfidences = tuple[list[np.ndarray], list[float]]
-"""H×W bool masks and confidences of all objects, in the order they were given"""
+"""H×W bool masks and confidences of all objects, in the order they were added"""
 
 
 class VotSession:
@@ -31,11 +31,7 @@ class VotSession:
         tracker.reset()
 
     def step(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> MasksAndConfidences:
-        """Track to the next frame, H×W×3 uint8 RGB, with a bool mask of each new object, which may be empty.
-
-        Raises:
-            InputError: the frame is of another size.
-        """
+        """Track to the next frame, H×W×3 uint8 RGB, with a bool mask of each new object, which may be empty."""
         new_masks = {
             self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)
         }
@@ -43,7 +39,7 @@ class VotSession:
         visible = any(mask.any() for mask in new_masks.values())
         prediction = self._tracker.step(frame, merge_object_masks(new_masks) if visible else None)
         labels, confidence, ids = prediction.labels, prediction.confidence, range(1, self._count + 1)
-        # given masks may overlap, which labels cannot represent
+        # new masks may overlap, which labels cannot represent
         object_masks = [new_masks.get(number, labels == number) for number in ids]
         return object_masks, [confidence.get(number, 0.0) for number in ids]
 
@@ -55,9 +51,6 @@ def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any])
         server: a `trax.Server` for masks and image paths.
         tracker: tracker to reset at every initialization.
         to_region: conversion of an H×W uint8 mask to TraX's type.
-
-    Raises:
-        InputError: an image cannot be read, or a region is invalid; the toolkit is notified.
     """
     session = VotSession(tracker)
     while (request := server.wait()).type in ("initialize", "frame"):

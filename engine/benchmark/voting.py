@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +12,6 @@ from aotlab.media.job_record import MASKS_FOLDER
 from aotlab.media.labeled_video import find_masks
 from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
-
-WEIGHT_PATTERN = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}")
-"""a weight as it is typed"""
-MAX_TOTAL_WEIGHT = 2**62
-"""sum of whole weights that 64 bits count exactly"""
 
 
 def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
@@ -35,20 +27,16 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
 
 
 def to_integer_weights(weights: Sequence[str], count: int) -> list[int]:
-    """Convert weights such as "2" or "0.5" to integers in the same proportions; equal weights by default.
-
-    Raises:
-        InputError: not ``count`` numbers above 0.
-    """
-    exact = [Fraction(text) for text in weights if WEIGHT_PATTERN.fullmatch(text)]
-    whole = [int(weight * math.lcm(*(each.denominator for each in exact))) for weight in exact]
-    if weights and (
-        len(whole) != count or len(weights) != count or 0 in whole or sum(whole) > MAX_TOTAL_WEIGHT
-    ):
-        raise InputError(
-            f"weights {' '.join(weights)[:200]}: give {count} numbers above 0, such as 2 or 0.5, one for each folder"
-        )
-    return whole or [1] * count
+    """Convert weights such as "2" or "0.5" to thousandths; equal weights by default."""
+    if not weights:
+        return [1] * count
+    try:
+        whole = [round(1000 * float(weight)) for weight in weights]
+    except (ValueError, OverflowError):
+        whole = []
+    if len(whole) != count or not all(1 <= weight <= 10**9 for weight in whole):
+        raise InputError(f"weights {' '.join(weights)}: expected {count} numbers from 0.001 to 1000000")
+    return whole
 
 
 def list_sequences(results: Path) -> list[str]:
@@ -70,19 +58,14 @@ def _list_folders(parent: Path) -> list[str]:
 
 
 def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:
-    """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames.
-
-    Raises:
-        InputError: frames or sizes differ between folders, or a file is not a mask.
-    """
+    """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames."""
     masks = [find_masks(folder / name) for folder in folders]
     stems = [[path.stem for path in list_masks(folder)] for folder in masks]
     for folder, present in zip(masks, stems, strict=True):
         odd = sorted(set(present) ^ set(stems[0]))
         if odd:
             raise InputError(
-                f"{folder}: frame {odd[0]} is not both here and in {masks[0]} ({len(odd)} such "
-                "frames); all folders must hold results for the same frames"
+                f"{folder}: frame {odd[0]} is not both here and in {masks[0]} ({len(odd)} such frames)"
             )
     for stem in stems[0]:
         first = read_mask(masks[0] / f"{stem}.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import read_json, remove, temporary_name, writing
+from aotlab.utils.files import remove, temporary_name, writing
 from aotlab.utils.locks import remove_leftovers
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 DESCRIPTION_FILE = "export.json"
 WEIGHTS_FILE = "weights.bin"
 """weights of all graphs, each stored once"""
+EXPORTED_NAMES = re.compile(
+    r"export\.json|weights\.bin|"
+    r"(assign_identities|decode|encode|memorize|prompt|propagate|reference|relevance)\.onnx"
+)
+"""names of the files of an export"""
 MIN_SHARED_BYTES = 1024
 """smaller constants stay in the graphs"""
 
@@ -33,30 +39,18 @@ def new_export_folder(folder: Path, *, force: bool) -> Iterator[Path]:
 
     ``force``: replace an earlier export. Raises InputError for a folder with other files, or that cannot be written.
     """
-    taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
-    replaced = force and (folder / DESCRIPTION_FILE).is_file()
-    if taken and not replaced:
+    names = os.listdir(folder) if folder.is_dir() else [folder.name] * os.path.lexists(folder)
+    if names and not (force and DESCRIPTION_FILE in names and all(map(EXPORTED_NAMES.fullmatch, names))):
         raise InputError(
-            f"output {folder}: exists; choose another folder, or replace an earlier export with --force"
+            f"output {folder}: exists; --force replaces an export, but no folder with other files"
         )
-    if replaced:
-        description = read_json(folder / DESCRIPTION_FILE, "choose another folder")
-        exported = {
-            DESCRIPTION_FILE,
-            *(description.get("sha256", ()) if isinstance(description, dict) else ()),
-        }
-        others = sorted({path.name for path in folder.iterdir()} - exported)
-        if others:
-            raise InputError(
-                f"output {folder}: holds {others[0]}, which is not of an export; choose another folder"
-            )
     remove_leftovers(folder.parent, glob.escape(folder.name))
     temporary = folder.parent / temporary_name(folder)
     try:
         with writing(folder):
             temporary.mkdir()
             yield temporary
-            if replaced:
+            if names:
                 remove(folder)
             os.replace(temporary, folder)
     finally:

@@ -55,7 +55,7 @@ from aotlab.networks.model import (
 )
 from aotlab.networks.preprocess import STRIDE, network_size, normalize
 from aotlab.networks.prompts import PLANES
-from aotlab.utils.errors import require, require_extra
+from aotlab.utils.errors import require
 from aotlab.utils.files import make_folder, require_writable, sha256
 from aotlab.utils.locks import LOCK_SUFFIX, locked
 from aotlab.utils.versioned_files import FileKind, wrap
@@ -86,7 +86,7 @@ EXAMPLE_SIDE = 40
 """height in pixels of the frame that encode is traced with"""
 
 FreeAxes = Mapping[str, dict[int, Any]]
-"""axes of inputs whose length is free, by the name of the input: a `torch.export.Dim`, or an expression of one"""
+"""dynamic axes by the name of the input: a `torch.export.Dim`, or an expression of one"""
 FRAME_AXES = {0: torch.export.Dim("height"), 1: torch.export.Dim("width")}
 GraphFunction = Callable[..., dict[str, Any]]
 """called with a model and arguments by name, returns results by name: tensors, or lists and NamedTuples of them"""
@@ -110,9 +110,6 @@ def resolve_export_config(config: Config) -> Config:
     """Return the settings of graphs: float32, one size, no rules, and a memory of at most ``memory.frames``.
 
     ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
-
-    Raises:
-        InputError: another policy, no room for a later mask, or several frames of short-term memory.
     """
     memory = config.memory
     require(
@@ -157,7 +154,7 @@ def _propagate(
     memory: Memory = (),
     identities: Sequence[Tensor] = (),
 ) -> dict[str, Any]:
-    """Propagate a reference frame if identities are given, else from memory."""
+    """Propagate a reference frame from its identities, others from memory."""
     return model.propagate(features, memory, identities)._asdict()
 
 
@@ -341,13 +338,9 @@ def export_model(
         half: store weights in float16; the graphs compute in float32.
         prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
-        calibration: clip for int8, see `quantize`; empty: float32.
+        calibration: clip for int8, see `quantize`; empty for float32.
         quantize_encoder: also ``encode`` in int8.
-
-    Raises:
-        InputError: another memory policy, missing package, or a folder that cannot be written.
     """
-    require_extra("export", *EXPORT_PACKAGES)
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     make_folder(require_writable(folder.parent))

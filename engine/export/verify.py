@@ -61,19 +61,11 @@ def verify_export(
     Args:
         config: the export's.
         clip: frames with masks; the first mask has an object.
-        provider: see `aotlab_runtime.Tracker.from_export`.
-
-    Raises:
-        InputError: the graphs cannot be loaded, or the provider is not available.
+        provider: see `require_provider`.
     """
     import aotlab_runtime
 
-    try:
-        exported = aotlab_runtime.Tracker.from_export(
-            folder, provider=provider, threads=torch.get_num_threads()
-        )
-    except aotlab_runtime.InputError as error:
-        raise InputError(str(error)) from error
+    exported = aotlab_runtime.Tracker.from_export(folder, provider=provider, threads=torch.get_num_threads())
     plain = Tracker(model, config)
     frame, mask = clip[0]
     ids = [object_id for object_id in np.unique(mask) if object_id]

@@ -4,49 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory.policies import MemoryPolicy, StoredFrames, build_policy
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue, Memory
-
-
-class Decision(NamedTuple):
-    """Decision of a policy about a new frame."""
-
-    store: bool
-    """whether to store it in long-term memory"""
-    evict: int | None = None
-    """position of the frame to evict first; None: nothing"""
-
-
-class MemoryPolicy:
-    """Decides which frames long-term memory keeps."""
-
-    every: float
-    """interval in frames between stored ones"""
-    capacity: int | None
-    """largest number of frames in long-term memory; None: unbounded"""
-
-    def needs_relevance(self, frames: int) -> bool:
-        """Return whether `decide` reads relevance when long-term memory holds ``frames`` frames."""
-        return False
-
-    def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
-        """Return whether to store the current frame, and which frame to evict for it; called every ``every`` frames.
-
-        ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`.
-        """
-        return Decision(store=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the statistics that `decide` needs, as plain Python values."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from the state of a policy with the same settings."""
 
 
 def concat_frames(frames: Sequence[KeyValue]) -> KeyValue:
@@ -58,17 +24,17 @@ def concat_frames(frames: Sequence[KeyValue]) -> KeyValue:
 
 
 class FrameList:
-    """Long-term memory of a block for training: a list of frames, through which gradients flow."""
+    """Long-term memory of a block in training: a list of frames."""
 
     def __init__(self) -> None:
         self._frames: list[KeyValue] = []
 
     def append(self, frame: KeyValue) -> None:
-        """Add a frame."""
+        """Store a frame after the others."""
         self._frames.append(frame)
 
-    def drop(self, position: int) -> None:
-        """Drop a frame."""
+    def evict(self, position: int) -> None:
+        """Remove a frame."""
         del self._frames[position]
 
     def read(self) -> KeyValue:
@@ -77,13 +43,13 @@ class FrameList:
 
 
 class FrameBuffer:
-    """Long-term memory of a block for tracking: preallocated tensors, which frames are copied to.
+    """Long-term memory of a block in tracking: preallocated tensors that frames are copied to.
 
     They are written in place, so the result of an earlier `read` may change.
     """
 
     def __init__(self, capacity: int | None = None) -> None:
-        """``capacity``: largest number of frames; None: unbounded. A full buffer grows by half."""
+        """``capacity``: largest number of frames; None if unbounded. A full buffer grows by half."""
         self._capacity = capacity
         self._stores: list[Tensor] = []  # keys and values, B×T×L×C
         self._count, self._allocated = 0, 0
@@ -96,8 +62,8 @@ class FrameBuffer:
             store[:, self._count] = x
         self._count += 1
 
-    def drop(self, position: int) -> None:
-        """Drop a frame; later frames move forward."""
+    def evict(self, position: int) -> None:
+        """Remove a frame; later frames shift down."""
         for store in self._stores:
             for later in range(position + 1, self._count):
                 store[:, later - 1] = store[:, later]
@@ -119,7 +85,7 @@ class FrameBuffer:
         self._stores = grown
 
 
-class MemoryBank:
+class MemoryBank(StoredFrames):
     """Long-term and short-term memory of a group of objects, or in training of a batch of clips."""
 
     def __init__(
@@ -131,26 +97,13 @@ class MemoryBank:
         training: bool = False,
     ) -> None:
         """``training``: store long-term memory in `FrameList`s, through which gradients flow, not in `FrameBuffer`s."""
+        super().__init__()
         self.policy = policy
         self._skip = short_term_skip
-        self.frames: list[int] = []
-        """indices of the frames in long-term memory, oldest first, counted from the bank's first frame"""
-        self.references: list[int] = []
-        """indices of the reference frames in long-term memory"""
-        self.last_index = -1
-        """index of the last frame, stored or not"""
         self._last_decision = 0  # index of the last frame that was considered for long-term memory
         self._training = training
         self._long: list[FrameList | FrameBuffer] = []  # by block
         self._short: deque[list[KeyValue]] = deque(maxlen=short_term_skip + short_term_frames - 1)  # by block
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def evictable(self) -> list[int]:
-        """Positions in `frames` of tracked frames, oldest first; policies evict only these."""
-        return [position for position, frame in enumerate(self.frames) if frame not in self.references]
 
     def read(self, *, short_term: bool = True) -> list[BlockMemory]:
         """Return the memory that each block reads on the next frame.
@@ -176,12 +129,12 @@ class MemoryBank:
         self.clear_short_term()
         self._short.append([block.short for block in memory])
         if self.policy.capacity is not None and len(self) >= self.policy.capacity:
-            self._drop_for_reference()
+            self._evict_for_reference()
         self.references.append(self.last_index)
         self._store(memory)
 
     def clear_short_term(self) -> None:
-        """Forget the frames in short-term memory; called before the first frame after a cut is added."""
+        """Empty short-term memory, before the first frame after a cut is added."""
         self._short.clear()
 
     @property
@@ -209,13 +162,13 @@ class MemoryBank:
         self._last_decision = self.last_index
         if store:
             if evicted is not None:
-                self.drop(evicted)
+                self.evict(evicted)
             self._store(memory)
 
-    def drop(self, position: int) -> None:
-        """Drop a frame from all blocks by its position in `frames`."""
+    def evict(self, position: int) -> None:
+        """Remove a frame from all blocks by its position in `frames`."""
         for block in self._long:
-            block.drop(position)
+            block.evict(position)
         del self.frames[position]
 
     def state_dict(self) -> dict[str, Any]:
@@ -247,13 +200,13 @@ class MemoryBank:
         for frame in state["short"]:
             self._short.append([KeyValue(*(x.to(device, copy=True) for x in block)) for block in frame])
 
-    def _drop_for_reference(self) -> None:
+    def _evict_for_reference(self) -> None:
         """Evict a frame for a new reference frame, the first one only if there is no other."""
         if self.evictable:
-            self.drop(self.evictable[0])
+            self.evict(self.evictable[0])
         else:
             position = min(1, len(self.references) - 1)
-            self.drop(position)
+            self.evict(position)
             del self.references[position]
 
     def _store(self, memory: Memory) -> None:
@@ -266,3 +219,9 @@ class MemoryBank:
         self.frames.append(self.last_index)
         for storage, block in zip(self._long, memory, strict=True):
             storage.append(block.long)
+
+
+def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
+    """Return an empty bank; arguments as `build_policy`."""
+    policy = build_policy(config, training=training, length=length)
+    return MemoryBank(policy, config.short_term_skip, config.short_term_frames, training=training)

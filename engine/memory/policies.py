@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import BOUNDED_POLICIES, MemoryConfig
-from aotlab.engine.memory.bank import Decision, MemoryBank, MemoryPolicy
 from aotlab.engine.memory.relevance import FrameRelevance
 
 MOMENTUM = 0.8
@@ -24,29 +23,85 @@ PRIOR_UPDATES = 8.0
 """number added to every frame's updates (RMem)"""
 
 
+@dataclass(eq=False)
+class StoredFrames:
+    """Frames in the long-term memory of a bank, by their indices, which count from the bank's first frame."""
+
+    frames: list[int] = field(default_factory=list)
+    """indices of the stored frames, oldest first"""
+    references: list[int] = field(default_factory=list)
+    """indices of the reference frames among them"""
+    last_index: int = -1
+    """index of the last frame, stored or not"""
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def evictable(self) -> list[int]:
+        """Positions in `frames` of tracked frames, oldest first; policies evict only these."""
+        return [position for position, frame in enumerate(self.frames) if frame not in self.references]
+
+
+class Decision(NamedTuple):
+    """Decision of a policy about a new frame."""
+
+    store: bool
+    """whether to store it in long-term memory"""
+    evict: int | None = None
+    """position of the frame to evict before storing; None keeps all"""
+
+
+class MemoryPolicy:
+    """Decides which frames long-term memory keeps."""
+
+    every: float
+    """interval in frames between stored ones"""
+    capacity: int | None
+    """largest number of frames in long-term memory; None if unbounded"""
+
+    def needs_relevance(self, frames: int) -> bool:
+        """Return whether `decide` reads relevance when long-term memory holds ``frames`` frames."""
+        return False
+
+    def decide(self, stored: StoredFrames, relevance: FrameRelevance | None) -> Decision:
+        """Return whether to store the current frame, and which frame to evict for it; called every ``every`` frames.
+
+        ``relevance``: relevance of stored frames to the new frame; None unless `needs_relevance`.
+        """
+        return Decision(store=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the statistics that `decide` needs, as plain Python values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the state of a policy with the same settings."""
+
+
 @dataclass(frozen=True)
 class FIFO(MemoryPolicy):
     """Stores reference frames and every ``every``-th frame; a full memory evicts the oldest tracked frame.
 
     Without ``capacity`` all are kept (AOT-L); if ``every`` is infinite, reference frames only (AOT-T, -S, -B).
-    ``max_tracked``: largest number of tracked frames; None: as many as there is room for.
+    ``max_tracked``: largest number of tracked frames; None means as many as there is room for.
     """
 
     every: float
     capacity: int | None = None
     max_tracked: int | None = None
 
-    def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
+    def decide(self, stored: StoredFrames, relevance: FrameRelevance | None) -> Decision:
         """Evict the oldest tracked frame of a full memory."""
-        full = self.capacity is not None and len(bank) >= self.capacity
+        full = self.capacity is not None and len(stored) >= self.capacity
         if self.max_tracked is not None:
-            full = full or len(bank.evictable) >= self.max_tracked
-        return decide_fifo(bank) if full else Decision(store=True)
+            full = full or len(stored.evictable) >= self.max_tracked
+        return decide_fifo(stored) if full else Decision(store=True)
 
 
-def decide_fifo(bank: MemoryBank) -> Decision:
+def decide_fifo(stored: StoredFrames) -> Decision:
     """Evict the oldest tracked frame; without one, the new frame is not stored."""
-    return Decision(True, bank.evictable[0]) if bank.evictable else Decision(store=False)
+    return Decision(True, stored.evictable[0]) if stored.evictable else Decision(store=False)
 
 
 @dataclass
@@ -65,20 +120,20 @@ class ScoredMemory(MemoryPolicy):
     updates: dict[int, int] = field(default_factory=dict, init=False)
     """number of times each frame was scored, counting its insertion"""
 
-    def decide(self, bank: MemoryBank, relevance: FrameRelevance | None) -> Decision:
+    def decide(self, stored: StoredFrames, relevance: FrameRelevance | None) -> Decision:
         """Evict the tracked frame of lowest score from a full memory, the oldest on ties or without foreground."""
         if relevance is None:  # memory has room, and is not scored before it is full
             return Decision(store=True)
         shares = to_host(relevance.shares)
         foreground = shares.any()
-        self._update(bank, shares if foreground else np.full(len(bank), 1 / len(bank)))
-        if len(bank) < self.capacity:
+        self._update(stored, shares if foreground else np.full(len(stored), 1 / len(stored)))
+        if len(stored) < self.capacity:
             return Decision(store=True)
-        if not (foreground and bank.evictable):
-            return decide_fifo(bank)
-        running = np.array([self.running[frame] for frame in bank.frames])
-        scores = self.score(running, [self.updates[frame] for frame in bank.frames], relevance.keys)
-        return Decision(True, min(bank.evictable, key=scores.__getitem__))
+        if not (foreground and stored.evictable):
+            return decide_fifo(stored)
+        running = np.array([self.running[frame] for frame in stored.frames])
+        scores = self.score(running, [self.updates[frame] for frame in stored.frames], relevance.keys)
+        return Decision(True, min(stored.evictable, key=scores.__getitem__))
 
     def needs_relevance(self, frames: int) -> bool:
         """Return whether to score when long-term memory holds ``frames`` frames."""
@@ -96,13 +151,15 @@ class ScoredMemory(MemoryPolicy):
         """Continue from running relevance and updates."""
         self.running, self.updates = {**state["running"]}, {**state["updates"]}
 
-    def _update(self, bank: MemoryBank, shares: np.ndarray) -> None:
+    def _update(self, stored: StoredFrames, shares: np.ndarray) -> None:
         """Update R and n of the T stored frames by their shares T; the new frame counts one update."""
         self.running = {
             frame: MOMENTUM * share + (1 - MOMENTUM) * self.running[frame] if frame in self.running else share
-            for frame, share in zip(bank.frames, shares.tolist(), strict=True)
+            for frame, share in zip(stored.frames, shares.tolist(), strict=True)
         }
-        self.updates = {frame: self.updates.get(frame, 0) + 1 for frame in (*bank.frames, bank.last_index)}
+        self.updates = {
+            frame: self.updates.get(frame, 0) + 1 for frame in (*stored.frames, stored.last_index)
+        }
 
 
 @dataclass
@@ -180,9 +237,3 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
                 threshold=config.redundancy_threshold,
             )
     raise AssertionError(f"memory.policy {config.policy} has no class")
-
-
-def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
-    """Return an empty bank; arguments as `build_policy`."""
-    policy = build_policy(config, training=training, length=length)
-    return MemoryBank(policy, config.short_term_skip, config.short_term_frames, training=training)

@@ -54,8 +54,8 @@ def attention_per_frame(
 
     query: B×heads×L×c; key: B×heads×(T·L)×c; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without
     weight.
-    Queries run in chunks of ``chunk_size`` (None: as many as have `MAX_CHUNK_WEIGHTS`), so the full attention matrix is
-    never in memory.
+    Queries run in chunks of ``chunk_size`` (None means as many as have `MAX_CHUNK_WEIGHTS`), so that the full attention
+    matrix is never in memory.
     """
     query, key = query.float(), key.mT.float() * query.shape[3] ** -0.5  # B×heads×c×(T·L)
     chunk_size = chunk_size or max(1, MAX_CHUNK_WEIGHTS // (query.shape[:2].numel() * key.shape[3]))

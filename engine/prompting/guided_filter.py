@@ -37,7 +37,7 @@ def guided_filter(logits: Tensor, image: Tensor, size: tuple[int, int], radius: 
 
 
 def _average(maps: Tensor, radius: int) -> Tensor:
-    """Return the means of B×C×H×W over squares, at the border over their part inside."""
+    """Average maps B×C×H×W over squares; at the border over the part inside the map."""
     side = 2 * radius + 1
     rows = F.avg_pool2d(maps, (side, 1), 1, (radius, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)

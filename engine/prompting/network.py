@@ -25,9 +25,10 @@ from aotlab.networks.preprocess import STRIDE, normalize
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.weights.checkpoints import is_safetensors, load_checkpoint
 from aotlab.networks.weights.zoo import resolve_checkpoint
-from aotlab.utils.devices import pick_device
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.devices import copy_to_device, pick_device
+from aotlab.utils.errors import InputError
 
+# Margins, radii and distances below were set by hand; their sensitivity was not measured.
 FRAME_EDGE = 321
 """longer edge in pixels of the whole frame as network input"""
 CROP_EDGE = 257
@@ -41,15 +42,15 @@ FILTER_RADIUS = 3
 MAX_PART_DISTANCE = 0.5
 """largest distance of a part without a prompt from the prompted parts, × sqrt(prompted area)"""
 BOX_MARGIN = 0.12
-"""distance from a box, as a fraction of its sides, beyond which pixels are not of its object"""
+"""largest distance of an object's pixels from its box, as a fraction of the sides of the box"""
 EXCLUDED = -12.0
 """logit of pixels that an object cannot have"""
 MAX_CACHED_CROPS = 8
-"""encoded crops of a frame that are kept"""
+"""number of encoded crops of a frame that are kept"""
 
 
 class NetworkSegmenter(PromptSegmenter):
-    """A model's prompt network; objects given together exclude each other. Thread-safe.
+    """A model's prompt network; objects of one call exclude each other. Thread-safe.
 
     The encoding of the last frame is kept, so that further prompts on it are cheap.
 
@@ -64,10 +65,6 @@ class NetworkSegmenter(PromptSegmenter):
         self._model, self._autocast = model, autocast
         self._lock = threading.Lock()
         self._cached: tuple[np.ndarray, FrameSegmenter] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle without the lock and the cached frame."""
-        return NetworkSegmenter, (self._model, self._autocast)
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
         """Segment objects, as `PromptSegmenter.segment`; raises `InputError` if the model takes no prompts."""
@@ -101,12 +98,10 @@ class FrameSegmenter:
         network = model.prompts
         if network is None:
             raise InputError("this model takes no prompts; use the bundled weights or give a mask")
-        require_extra("video", "cv2")  # finds connected parts
         self.network = cast(PromptNetwork, network)
         self.align_corners = model.config.align_corners
         self.weight = self.network.projector.weight
-        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.weight.device)
-        self.image = pixels.permute(2, 0, 1)[None]
+        self.image = copy_to_device(frame, self.weight.device).permute(2, 0, 1)[None]
         self.size = (frame.shape[0], frame.shape[1])
         self._encoded: dict[tuple[CropBox, int], tuple[Features, tuple[int, int]]] = {}
 

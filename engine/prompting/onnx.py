@@ -14,73 +14,54 @@ import numpy as np
 
 from aotlab.engine.prompting.segmenter import PromptSegmenter
 from aotlab.media.prompt import Prompt, find_box
-from aotlab.utils.errors import InputError, require_extra
+from aotlab.utils.errors import InputError
 
 DEFAULT_EDGE = 1024
 """longer edge of the encoder's image in pixels, if the input size is free"""
-MAX_EDGE = 4096
 SCRIBBLE_STEP = 8
-"""points of a scribble from one click to the next, for decoders that take clicks only"""
+"""every how many points a scribble becomes a click, for decoders that take clicks only"""
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
-REQUIRED_INPUTS = ("image_embeddings", "point_coords", "point_labels", "orig_im_size")
-OPTIONAL_INPUTS = ("mask_input", "has_mask_input")
 
 
 class OnnxSegmenter(PromptSegmenter):
     """Segments objects one by one; remembers the embedding of the last frame. Thread-safe.
 
     The encoder takes 1×3×E×E normalized pixels (padded right and below), or H×W×3 of 0 to 255, and gives
-    ``image_embeddings``. The decoder takes `REQUIRED_INPUTS` and may take ``mask_input`` and ``has_mask_input``, which
-    are 0; it gives ``masks`` (1×K×H×W logits) and may give ``iou_predictions`` (1×K).
-
-    Args:
-        encoder: an ONNX file.
-        decoder: an ONNX file.
-
-    Raises:
-        InputError: onnxruntime is missing, a file cannot be loaded, or has other inputs or outputs.
+    ``image_embeddings``. The decoder takes these, ``point_coords``, ``point_labels`` and ``orig_im_size``, and may take
+    ``mask_input`` and ``has_mask_input``, which are 0; it gives ``masks`` (1×K×H×W logits) and may give
+    ``iou_predictions`` (1×K).
     """
 
     def __init__(self, encoder: Path, decoder: Path) -> None:
-        require_extra("export", "onnxruntime")
-        require_extra("video", "cv2")
+        """Load two ONNX files; raises `InputError` if one cannot be loaded."""
         self._encoder, self._decoder = _open_session(encoder), _open_session(decoder)
         self._inputs = {item.name for item in self._decoder.get_inputs()}
-        self._outputs = {item.name: item.shape for item in self._decoder.get_outputs()}
-        shapes = [item.shape for item in self._encoder.get_inputs()]
-        self._takes_planes = len(shapes) == 1 and len(shapes[0]) == 4
-        self._edge = shapes[0][-1] if self._takes_planes and isinstance(shapes[0][-1], int) else DEFAULT_EDGE
-        if (
-            len(shapes) != 1
-            or len(shapes[0]) not in (3, 4)
-            or not 32 <= self._edge <= MAX_EDGE
-            or not {*REQUIRED_INPUTS} <= self._inputs <= {*REQUIRED_INPUTS, *OPTIONAL_INPUTS}
-            or len(self._outputs.get("masks", ())) != 4
-        ):
-            raise InputError(
-                f"segmenter {encoder} {decoder}: their inputs and outputs are not those of segment-anything's export; "
-                f"the encoder takes {shapes}, the decoder {', '.join(sorted(self._inputs))} and gives {self._outputs}"
-            )
+        self._outputs = [item.name for item in self._decoder.get_outputs()]
+        shape = self._encoder.get_inputs()[0].shape
+        self._takes_planes = len(shape) == 4
+        self._edge = shape[-1] if self._takes_planes and isinstance(shape[-1], int) else DEFAULT_EDGE
         self._lock = threading.Lock()
         self._cached: tuple[tuple[tuple[int, ...], bytes], np.ndarray] | None = None
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        """Segment objects, as `PromptSegmenter.segment`; where two overlap, the later one wins.
-
-        Raises:
-            InputError: the files do not run together.
-        """
+        """Segment objects, as `PromptSegmenter.segment`; where two overlap, the later one wins."""
         labels = np.zeros(frame.shape[:2], np.min_scalar_type(max(prompts)))
         for object_id, prompt in prompts.items():
-            mask = self._segment_object(frame, prompt)
-            labels[mask if prompt.exclude is None else mask & ~prompt.exclude] = object_id
+            try:
+                mask = self._segment_object(frame, prompt)
+                mask = mask if prompt.exclude is None else mask & ~prompt.exclude
+                labels = np.where(mask, labels.dtype.type(object_id), labels)
+            except Exception as error:  # onnxruntime's errors have no common class
+                raise InputError(
+                    f"segmenter: encoder and decoder do not run as segment-anything's export does ({error})"
+                ) from error
         return labels
 
     def _segment_object(self, frame: np.ndarray, prompt: Prompt) -> np.ndarray:
         """Return the mask H×W bool of one object, the decoder's best one."""
         with self._lock:
-            outputs = _run(self._decoder, self._make_inputs(frame, prompt))
+            outputs = self._decoder.run(None, self._make_inputs(frame, prompt))
         results = dict(zip(self._outputs, outputs, strict=True))
         masks = results["masks"][0]
         scores = results.get("iou_predictions", np.zeros(1)).reshape(-1)[: len(masks)]
@@ -123,7 +104,7 @@ class OnnxSegmenter(PromptSegmenter):
             padded = np.zeros((self._edge, self._edge, 3), np.float32)
             padded[: size[1], : size[0]] = (pixels - PIXEL_MEAN) / PIXEL_STD
             pixels = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
-        embedding, *_ = _run(self._encoder, {self._encoder.get_inputs()[0].name: pixels})
+        embedding, *_ = self._encoder.run(None, {self._encoder.get_inputs()[0].name: pixels})
         self._cached = key, embedding
         return embedding
 
@@ -135,12 +116,3 @@ def _open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common class
         raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error
-
-
-def _run(session: Any, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Return the outputs of an ONNX file; raises `InputError` for inputs that do not fit it."""
-    try:
-        outputs: list[np.ndarray] = session.run(None, feed)
-    except Exception as error:  # onnxruntime's errors have no common class
-        raise InputError(f"segmenter: encoder and decoder do not run together ({error})") from error
-    return outputs

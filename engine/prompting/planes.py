@@ -41,7 +41,7 @@ def find_crop(
     """Find the crop around a prompt and its rough mask; square where the frame allows.
 
     Args:
-        prompt: one without a location gives the whole frame.
+        prompt: without points, scribble, box or rough mask, the result is the whole frame.
         size: (height, width) of the frame.
         margin: margin on each side, as a fraction of the object's longer side.
         rough_mask: H×W in 0 to 1; ignored if there is a box.

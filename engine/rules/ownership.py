@@ -1,4 +1,8 @@
-"""Ownership of components: give detached parts of an object to a lost object nearby."""
+"""Ownership of components: give detached parts of an object to a lost object nearby.
+
+The rule is not from a paper. Its constants were set by hand, most of them on one video of three dogs that cross; how
+sensitive it is to each was not measured. ``docs/concepts/identities.md`` has its effect on other videos.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import numpy as np
 import torch
 
 MIN_AREA = 200 / (480 * 854)
-"""smallest area of a component, relative to the frame"""
+"""smallest area of a component, relative to the frame: 200 pixels at 480p"""
 GOOD_FRAMES = 15
 """the usual area is the median over this many frames"""
 LOST_AREA = 0.4
@@ -22,11 +26,11 @@ CLAIM_AREA_RANGE = 0.2, 4.0
 MAX_CLAIM_DISTANCE = 3.0
 """largest distance of its center from the object's last one, in square roots of the median area"""
 MAX_COLOR_RATIO = 1.2
-"""color distance ratio above which the other component is taken as the object"""
+"""take the other component if the main one's color distance is more than this many times larger"""
 MAX_CLAIM_COLOR_RATIO = 1.5
-"""largest difference in color of a claimed component from the lost object, relative to that from any other object"""
+"""largest color distance of a claimed component from the lost object, relative to that from the most similar object"""
 UNDO_FRAMES = 25
-"""number of frames in which a claim is undone if the object shows up elsewhere, and not repeated after that"""
+"""number of frames in which a claim may be undone, and then of frames without another claim"""
 MAX_CLAIMS = 30
 """largest number of frames in a row on which an object claims components"""
 
@@ -46,7 +50,7 @@ class History:
     """Appearance, area and place of an object on earlier frames."""
 
     colors: list[float]
-    """mean and standard deviation of R, G and B on the last given mask, 6 values"""
+    """mean and standard deviation of R, G and B on the object's last mask by the user, 6 values"""
     areas: list[int] = field(default_factory=list)
     """pixels on the last `GOOD_FRAMES` frames that show the object"""
     center: tuple[float, float] = (0.0, 0.0)
@@ -104,7 +108,7 @@ class ComponentOwnership:
     """H×W object ids on the main component of each object, else 0"""
 
     def find_detached(self, labels: np.ndarray, frame: np.ndarray) -> list[Reassignment]:
-        """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; changes nothing."""
+        """Return the components to reassign in labels H×W of a frame H×W×3 uint8 of any size; nothing changes."""
         if len(self.objects) < 2 or self.main_labels is None or self.main_labels.shape != labels.shape:
             return []
         areas = {object_id: np.count_nonzero(labels == object_id) for object_id in self.objects}
@@ -134,7 +138,7 @@ class ComponentOwnership:
         self,
         labels: np.ndarray,
         frame: np.ndarray,
-        given: Sequence[int] = (),
+        annotated: Sequence[int] = (),
         reassigned: Sequence[Reassignment] = (),
     ) -> None:
         """Update areas, centers and main components.
@@ -142,16 +146,16 @@ class ComponentOwnership:
         Args:
             labels: H×W object ids, as memory stores them.
             frame: H×W×3 uint8 of any size.
-            given: ids of the objects of a given mask; their history restarts.
+            annotated: object ids in the frame's mask; their history restarts.
             reassigned: components that `find_detached` moved on this frame.
         """
         if self.main_labels is not None and self.main_labels.shape != labels.shape:
             self.clear_positions()
-        for object_id in given:
+        for object_id in annotated:
             pixels = labels == object_id
             if pixels.any():
                 self.objects[object_id] = History(measure_colors(pixels, frame))
-        # a given mask, or the mean of an ensemble, may have replaced the prediction
+        # a mask, or the mean of an ensemble, may have replaced the prediction
         reassigned = [move for move in reassigned if (labels[move.pixels] == move.target).mean() > 0.5]
         self._count_claims(reassigned)
         main_labels = np.zeros_like(labels)
@@ -169,13 +173,13 @@ class ComponentOwnership:
         self.main_labels = main_labels
 
     def clear_positions(self) -> None:
-        """Forget areas and places, as after a cut; claims and colors stay."""
+        """Clear areas and places, as after a cut; claims and colors stay."""
         self.main_labels = None
         for history in self.objects.values():
             history.areas.clear()
 
     def forget(self, object_id: int) -> None:
-        """Forget an object."""
+        """Remove the history of an object."""
         self.objects.pop(object_id, None)
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rules of a tracker: detection of cuts, and ownership of components, each if ``rules`` of the config turns it on."""
+"""Rules of a tracker: detection of cuts and ownership of components, each enabled by a setting in ``rules``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aotlab.engine.rules.ownership import ComponentOwnership, Reassignment
 
 
 class RuleResult(NamedTuple):
-    """What the rules found on a frame."""
+    """Findings of the rules on a frame."""
 
     cut: bool = False
     """whether it follows a cut"""
@@ -28,36 +28,42 @@ class RuleResult(NamedTuple):
 
 
 class Rules:
-    """Finds cuts before a frame is segmented, and corrections of its prediction.
+    """Rules of a tracker: `detect_cut` before a frame is segmented, `correct` after that, `observe` when it is stored.
 
-    Only `observe` and `forget` change it.
+    Only `observe` and `forget` change their state.
     """
 
     def __init__(self, config: RulesConfig) -> None:
         self.cuts = CutDetector() if config.cuts else None
         self.ownership = ComponentOwnership() if config.ownership else None
 
-    def inspect(self, frame: np.ndarray) -> RuleResult:
-        """Compare a frame H×W×3 uint8 with the last observed one."""
+    def detect_cut(self, frame: np.ndarray) -> RuleResult:
+        """Compare a frame H×W×3 uint8 with the last observed one; never a cut without ``rules.cuts``."""
         if self.cuts is None:
             return RuleResult()
         thumbnail = make_thumbnail(frame)
         return RuleResult(self.cuts.is_cut(thumbnail), thumbnail)
 
     def correct(
-        self, result: RuleResult, frame: np.ndarray, indices: Tensor, ids: Sequence[int]
-    ) -> RuleResult:
-        """Return the result of `inspect` with the pixels to reassign; with two or more objects, waits for a GPU.
+        self, result: RuleResult, frame: np.ndarray, logits: Tensor, indices: Tensor, ids: Sequence[int]
+    ) -> tuple[RuleResult, Tensor, Tensor]:
+        """Return the result, logits and indices, corrected where pixels belong to another object than predicted.
+
+        With two or more objects it waits for a GPU.
 
         Args:
-            result: from `inspect`.
+            result: from `detect_cut`.
             frame: H×W×3 uint8.
+            logits: (1+n)×H×W.
             indices: H×W, the most likely object in every pixel: 0, or its place in ``ids`` from 1 on.
             ids: object id of each index from 1 on.
         """
         if self.ownership is None or result.cut or len(ids) < 2:
-            return result
-        return result._replace(reassigned=self.ownership.find_detached(to_labels(indices, ids), frame))
+            return result, logits, indices
+        reassigned = self.ownership.find_detached(to_labels(indices, ids), frame)
+        if reassigned:
+            logits, indices = swap_logits(logits, indices, reassigned, ids)
+        return result._replace(reassigned=reassigned), logits, indices
 
     def observe(
         self,
@@ -65,27 +71,26 @@ class Rules:
         frame: np.ndarray,
         indices: Tensor,
         ids: Sequence[int],
-        given: Sequence[int],
+        annotated: Sequence[int],
     ) -> None:
         """Remember a frame H×W×3 uint8 with the indices H×W that memory stores.
 
         Args:
             result: from `correct`.
-            frame: the frame.
-            indices: may differ from the prediction's after a given mask, or in an ensemble.
+            indices: may differ from the prediction's on a frame with a mask, or in an ensemble.
             ids: object id of each index from 1 on.
-            given: ids of the objects of a given mask.
+            annotated: object ids in the frame's mask; empty without one.
         """
         if self.ownership is not None:
             if result.cut:
                 self.ownership.clear_positions()
-            if given or len(ids) > 1:
-                self.ownership.update(to_labels(indices, ids), frame, given, result.reassigned)
+            if annotated or len(ids) > 1:
+                self.ownership.update(to_labels(indices, ids), frame, annotated, result.reassigned)
         if self.cuts is not None:
             self.cuts.previous = result.thumbnail
 
     def forget(self, object_id: int) -> None:
-        """Forget an object."""
+        """Remove the history of an object."""
         if self.ownership is not None:
             self.ownership.forget(object_id)
 

@@ -1,4 +1,4 @@
-"""Groups of objects: their ids, and masks as indices of objects or as a plane per identity."""
+"""Groups of objects: their ids, and masks as indices of objects or as one mask per identity."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.identity_bank import one_hot
 
 NO_OBJECT = -1e10
-"""logit of every channel but the chosen one in a given mask"""
+"""logit of all other channels where a mask decides"""
 MAX_CONTIGUOUS_PLANES = 5
-"""largest number of maps that are resized faster plane by plane than channels-last"""
+"""largest number of maps that CPUs resize faster contiguous than channels-last (measured at 480p)"""
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Group:
     """Up to M objects that share one pass of the model, and their memory."""
 
     ids: list[int]
-    """object id of each identity from 1 on; 0: forgotten, its identity stays reserved"""
+    """object id of each identity from 1 on; 0 if forgotten, its identity stays reserved"""
     memory: MemoryBank
 
     @property
@@ -35,7 +35,7 @@ class Group:
 
 
 def list_tracked_ids(groups: Sequence[Group]) -> tuple[int, ...]:
-    """Return the ids of the objects in the order they were given, without forgotten ones.
+    """Return the ids of the objects in the order they were added, without forgotten ones.
 
     The index of object ``ids[k]`` is k + 1; background is 0.
     """
@@ -45,7 +45,7 @@ def list_tracked_ids(groups: Sequence[Group]) -> tuple[int, ...]:
 def add_objects(
     groups: Sequence[Group], ids: Iterable[int], max_objects: int, build_bank: Callable[[], MemoryBank]
 ) -> list[Group]:
-    """Return the groups with those ``ids`` that are new, in ascending order; the given groups stay unchanged.
+    """Return the groups with those ``ids`` that are new, in ascending order; the input is not modified.
 
     New objects have the next identities of the last group, then of new groups with an empty memory.
     """
@@ -58,7 +58,7 @@ def add_objects(
 
 
 def forget_object(groups: Sequence[Group], object_id: int) -> list[Group]:
-    """Return the groups without an object; a group left without objects is dropped. The given ones stay unchanged."""
+    """Return the groups without an object; a group without objects is left out. The input is not modified."""
     remaining = [replace(group, ids=[0 if n == object_id else n for n in group.ids]) for group in groups]
     return [group for group in remaining if any(group.ids)]
 
@@ -89,8 +89,8 @@ def merge_logits(
 ) -> Tensor:
     """Merge the logits of all groups, 1×(1+M)×h×w each, to (1+n)×H×W of all objects at a size (H, W).
 
-    With several groups, the background probability is the product of theirs, as in the published evaluation; a pixel's
-    probabilities need not add up to 1.
+    With several groups, the background probability is the product of theirs, and probabilities are clamped, both as in
+    the published evaluation; a pixel's probabilities need not add up to 1.
     """
     resized = []
     for group, logits in zip(groups, group_logits, strict=True):
@@ -107,18 +107,9 @@ def merge_logits(
 
 
 def find_smallest_area(mask: np.ndarray) -> int | None:
-    """Pixels of the smallest object of a mask H×W of ids; None without objects."""
+    """Return the pixels of the smallest object in a mask H×W of ids; None without objects."""
     areas = np.unique(mask[mask > 0], return_counts=True)[1]
     return int(areas.min()) if len(areas) else None
-
-
-def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> list[int]:
-    """Return those of the ``ids`` of a mask H×W that have no pixel after it is resized to (height, width)."""
-    rows, columns = (  # the pixels that `resize_indices` reads, computed in float32 as there
-        (np.arange(new, dtype=np.float32) * np.float32(old / new)).astype(int).clip(max=old - 1)
-        for new, old in zip(size, mask.shape, strict=True)
-    )
-    return sorted({*ids}.difference(np.unique(mask[np.ix_(rows, columns)]).tolist()))
 
 
 def mask_to_indices(mask: np.ndarray, ids: Sequence[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Checks of frames, masks and sizes given to a tracker."""
+"""Checks of the frames, masks and sizes that a tracker takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require
 from aotlab.utils.numbers import MAX_COUNT, MAX_SIDE
 
 ImageSize = tuple[int, int]
@@ -23,17 +23,13 @@ def convert_frame(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndar
 
     Args:
         frame: array, RGB PIL image or tensor.
-        expected: (H, W, 3) of earlier frames; None for the first.
-
-    Raises:
-        InputError: not a frame, or of another size than earlier ones.
+        expected: (H, W, 3) of earlier frames; None for the first frame.
     """
     array = _to_array("frame", frame)
     rgb = frame.mode == "RGB" if isinstance(frame, Image.Image) else True
     if not rgb or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(
-            f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
-            'files first, check that reading succeeded, and convert("RGB") images'
+            f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})"
         )
     if expected is not None and array.shape != expected:
         raise InputError(
@@ -50,22 +46,15 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
         mask: array, palette image, tensor or lists; True is object 1.
         frame: H×W×3, its frame.
         required: refuse a mask without objects.
-
-    Raises:
-        InputError: not a mask of this frame.
     """
     array, size = _to_array("mask", mask), frame.shape[:2]
+    if array.dtype.kind not in "biu" or array.shape != size:
+        raise InputError(
+            f"mask: expected integer object ids of shape {size}, got {array.dtype} of shape {array.shape}"
+        )
     array = array.astype(np.uint8) if array.dtype == bool else array
-    if array.shape != size:
-        raise InputError(
-            f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {size}; "
-            "give an array of one object id per pixel, not a file, colors, planes or prompts"
-        )
-    if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > MAX_COUNT:
-        raise InputError(
-            f"mask: expected integers, object ids from 0 to {MAX_COUNT}, got {array.dtype} of {array.min()} to "
-            f"{array.max()}; convert it, as in mask.astype(int)"
-        )
+    if array.min() < 0 or array.max() > MAX_COUNT:
+        raise InputError(f"mask: object ids must be 0 to {MAX_COUNT}, got {array.min()} to {array.max()}")
     if required and not array.any():
         raise InputError("mask is empty: give ids above 0 where the objects are")
     return array if array.any() else None
@@ -73,15 +62,12 @@ def convert_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.nda
 
 def convert_output_size(size: Sequence[int]) -> ImageSize:
     """Convert (height, width) of a prediction to integers; raises `InputError` unless they are whole and in range."""
-    try:
-        height, width = size
-        if all(side == int(side) and 1 <= side <= MAX_SIDE for side in (height, width)):
-            return int(height), int(width)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InputError(
-        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {str(size)[:80]}"
+    sides = _to_array("size", size)
+    require(
+        sides.shape == (2,) and sides.dtype.kind in "iu" and sides.min() >= 1 and sides.max() <= MAX_SIDE,
+        f"size: expected (height, width) in whole pixels from 1 to {MAX_SIDE}, got {size}",
     )
+    return int(sides[0]), int(sides[1])
 
 
 def _to_array(name: str, value: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Choice of a tracker: checkpoint, settings and device."""
+"""Options that load a tracker: checkpoint, settings and device."""
 
 from __future__ import annotations
 
@@ -21,15 +21,11 @@ class TrackerOptions:
     checkpoint: str | Path = BUNDLED_CHECKPOINT
     """file, folder, name or address, as in `Tracker.from_pretrained`"""
     config: str | None = None
-    """preset or YAML file with the settings; None: the checkpoint's"""
+    """preset or YAML file with the settings; None means the checkpoint's"""
     overrides: tuple[str, ...] = ()
-    """settings as ``key=value``; a single string is accepted"""
+    """settings as ``key=value``"""
     device: str = "cpu"
     """cpu, cuda, cuda:N or mps"""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.overrides, str):
-            object.__setattr__(self, "overrides", (self.overrides,))
 
     def resolve_checkpoint(self) -> Path:
         """Return the checkpoint's file, downloaded on first use; raise `InputError` if that fails."""
@@ -66,9 +62,7 @@ class TrackerOptions:
     def load(self, overrides: tuple[str, ...] = ()) -> Tracker:
         """Return a tracker, with more overrides; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.tracking.tracker import Tracker
-        from aotlab.utils.devices import pick_device
 
-        pick_device(self.device)  # before the model is read
         return Tracker.from_pretrained(
             self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
         )

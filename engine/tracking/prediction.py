@@ -1,4 +1,4 @@
-"""Predictions of trackers: masks of one frame, and what `Tracker.commit` needs to store it."""
+"""Predictions of trackers: masks of one frame, and the values with which `Tracker.commit` stores it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aotlab.engine.recurrence import DecodedFrame
     from aotlab.engine.rules.rules import RuleResult
     from aotlab.engine.tracking.inputs import ImageSize
+    from aotlab.engine.tracking.state import VideoState
     from aotlab.networks.model import Features
 
 
@@ -26,7 +27,7 @@ class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
     ids: tuple[int, ...]
-    """ids of the tracked objects in the order they were given"""
+    """ids of the tracked objects in the order they were added"""
     logits: Tensor
     """(1+n)×H×W float32 on the tracker's device: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     indices: Tensor
@@ -96,10 +97,10 @@ class Prediction:
 
 
 class PredictedFrame(NamedTuple):
-    """A frame that was predicted and is not stored yet."""
+    """Prediction of a frame that is not stored yet."""
 
-    revision: int
-    """`VideoState.revision` at its prediction"""
+    video: VideoState
+    """state of the video from which it was predicted"""
     frame: np.ndarray
     """H×W×3 uint8"""
     rule_result: RuleResult

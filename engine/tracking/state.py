@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.rules.rules import Rules
 from aotlab.engine.tracking.groups import Group
 from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import InputError
-from aotlab.utils.versioned_files import FileKind, reading_kind, unwrap, wrap
+from aotlab.utils.versioned_files import FileKind
 
 TRACKER_STATE = FileKind("tracker state", 14, "save it again")
 
 
 @dataclass
 class VideoState:
-    """All that a tracker stores of a video: `Tracker.predict` reads it, `Tracker.commit` updates it."""
+    """All that a tracker stores of a video; each stored frame or forgotten object replaces it by a new one."""
 
     length: int | None
     """number of frames, if known"""
     rules: Rules
     groups: list[Group] = field(default_factory=list)
     frame_shape: tuple[int, ...] | None = None
-    """(H, W, 3) of its frames; None before the first"""
+    """(H, W, 3) of its frames; None before the first frame"""
     input_size: ImageSize | None = None
     """(height, width) of frames in the network; None before the first mask"""
-    revision: int = 0
-    """number of changes: frames stored and objects forgotten"""
     consistent: bool = True
     """False while a frame is being stored, and forever if that failed"""
-
-    @contextmanager
-    def updating(self) -> Iterator[None]:
-        """Mark the state as inconsistent until the block ends without an error."""
-        self.consistent = False
-        yield
-        self.consistent, self.revision = True, self.revision + 1
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy in containers, numbers and tensors."""
@@ -52,7 +40,6 @@ class VideoState:
             "length": self.length,
             "frame_shape": self.frame_shape,
             "input_size": self.input_size,
-            "revision": self.revision,
             "rules": self.rules.state_dict(),
             "groups": [{"ids": [*group.ids], "memory": group.memory.state_dict()} for group in self.groups],
         }
@@ -62,7 +49,6 @@ class VideoState:
         """Return the state of a `state_dict` on a device; raises an exception if it does not fit ``config``."""
         video = cls(state["length"], Rules(config.rules))
         video.frame_shape, video.input_size = state["frame_shape"], state["input_size"]
-        video.revision = state["revision"]
         video.rules.load_state_dict(state["rules"])
         for group in state["groups"]:
             memory = build_bank(config.memory, length=video.length)
@@ -79,22 +65,3 @@ def fingerprint_model(model: VOSModel, config: Config) -> dict[str, Any]:
         checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
     settings = {name: asdict(getattr(config, name)) for name in ("model", "memory", "input", "rules")}
     return {"weights": checksum, **settings}
-
-
-def wrap_state(content: dict[str, Any], fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Return a state with its kind, version and digest, and the result of `fingerprint_model`."""
-    return wrap(TRACKER_STATE, {"fingerprint": fingerprint, **content})
-
-
-def unwrap_state(state: object, fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Return the content given to `wrap_state`; raise `InputError` for another fingerprint, or a damaged state."""
-    with reading_kind("tracker state", TRACKER_STATE):
-        content = unwrap(TRACKER_STATE, state)
-        stored = content.pop("fingerprint")
-        other = [key for key, value in fingerprint.items() if stored.get(key) != value]
-    if other:
-        raise InputError(
-            f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
-            "precision, config and memory settings that it was saved with"
-        )
-    return content

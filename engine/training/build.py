@@ -12,12 +12,12 @@ from torch.utils.checkpoint import checkpoint
 from aotlab.configs.files import resolve_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
+from aotlab.engine.training.model_card import PhaseRecord, load_card
 from aotlab.networks.build import build_model
 from aotlab.networks.encoders import Encoder
 from aotlab.networks.fast.optimize import compile_parts, optimize_training
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.checkpoints import load_weights, read_card, read_weights
-from aotlab.networks.weights.model_card import PhaseRecord
+from aotlab.networks.weights.checkpoints import load_weights, read_weights
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.networks.weights.zoo import HUB_PREFIX, resolve_checkpoint
 from aotlab.utils.errors import InputError, require
@@ -31,9 +31,6 @@ def build_training_model(config: Config, device: torch.device = CPU) -> VOSModel
     """Build the model with its initial weights; frozen encoder stages do not require gradients.
 
     ``device``: device that trains it.
-
-    Raises:
-        InputError: weights are missing or do not match.
     """
     model = build_model(config.model)
     settings = config.train
@@ -54,11 +51,7 @@ def resolve_weights(setting: str) -> Path:
 
 
 def load_encoder(encoder: Encoder, source: str, name: str) -> None:
-    """Load ImageNet weights from a file or torchvision's download; ``name`` names the encoder in messages.
-
-    Raises:
-        InputError: no such file or download, or weights of another encoder.
-    """
+    """Load ImageNet weights from a file or torchvision's download; ``name`` names the encoder in messages."""
     subject = f"train.encoder_weights={source}"
     require(
         source != "torchvision" or encoder.torchvision_weights is not None,
@@ -72,11 +65,7 @@ def load_encoder(encoder: Encoder, source: str, name: str) -> None:
 
 
 def warm_start(model: VOSModel, path: Path) -> None:
-    """Load the weights of another model whose names and shapes match; the others are unchanged.
-
-    Raises:
-        InputError: not a checkpoint, or nothing matches.
-    """
+    """Load the weights of another model whose names and shapes match; the others are unchanged."""
     state = model.state_dict()
     shared = {
         key: tensor
@@ -107,7 +96,7 @@ def prepare_model(model: VOSModel, settings: TrainConfig) -> None:
 def read_start_phases(config: Config) -> list[PhaseRecord]:
     """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
     start = config.train.start_from
-    card = read_card(resolve_weights(start)) if start is not None else None
+    card = load_card(resolve_weights(start)) if start is not None else None
     return card.phases if card is not None else []
 
 

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.recurrence import (
     DecodedFrame,
     encode_memory,
@@ -116,7 +115,7 @@ class ClipOptions:
     feed_predictions: bool
     """feed memory with predictions instead of labels"""
     reference_weight: float = 1.0
-    """weight of the loss on the reference frame; 0: it has no gradient"""
+    """weight of the loss on the reference frame; 0 skips its gradient"""
 
 
 def resize_logits(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""Failures of training: what is saved when a run stops, and what is said."""
+"""Failures of training: the saved state and the message of a run that stops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
 
 @contextmanager
 def save_on_failure(state: PhaseState, journal: Journal, output: Path) -> Iterator[None]:
-    """Turn errors of the block into a stopped run with a saved state, except bad input before the first step."""
+    """On an error in the block, save the state and raise `RunStopped`; bad input before the first step is raised."""
     try:
         yield
     except (InputError, MemoryError, RuntimeError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import sys
 import time
@@ -26,14 +25,12 @@ from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.files import write_text
 from aotlab.utils.progress import progress_bar
 
-log = logging.getLogger(__name__)
-
 MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
 """largest number of clips and frames in a sample image, and largest height of a frame in pixels"""
 
 
 class Journal:
-    """``log.jsonl`` and ``tensorboard/`` of a run; a full disk never stops training.
+    """``log.jsonl`` and ``tensorboard/`` of a run; on a full disk lines are lost, and saving a state stops the run.
 
     Args:
         output: existing folder of the run.
@@ -55,11 +52,7 @@ class Journal:
 
     @contextmanager
     def phase(self, name: str, done: int) -> Iterator[None]:
-        """Show the bar of a phase of which ``done`` steps were run before; later log lines are removed.
-
-        Raises:
-            InputError: the log cannot be written.
-        """
+        """Show the bar of a phase of which ``done`` steps were run before; later log lines are removed."""
         names, steps = list(self.lengths), self.lengths[name]
         self.name, self.done = name, done
         self.first = sum(list(self.lengths.values())[: names.index(name)])
@@ -86,7 +79,7 @@ class Journal:
         self._advance(step)
 
     def log_skipped(self, step: int, reason: str) -> None:
-        """Log a skipped step and update the bar."""
+        """Log a skipped step, and update the bar."""
         self.log_line({"event": "skipped", "phase": self.name, "step": step, "reason": reason})
         self._advance(step)
 
@@ -117,11 +110,8 @@ class Journal:
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in line.items()
         }
-        try:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**finite, "time": time.time()}) + "\n")
-        except OSError as error:
-            log.warning("%s: a line is missing (%s)", self.log, error.strerror)
+        with suppress(OSError), self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**finite, "time": time.time()}) + "\n")
 
     def close(self) -> None:
         """Flush TensorBoard."""
@@ -149,47 +139,28 @@ class Journal:
         self._write_tensorboard(write)
 
     def _write_tensorboard(self, write: Callable[[Any], None]) -> None:
-        """Call TensorBoard's writer, if any; a failure disables it."""
-        try:
-            if self.board is not None:
+        """Call TensorBoard's writer, if any."""
+        if self.board is not None:
+            with suppress(OSError):
                 write(self.board)
-        except OSError as error:
-            self.board = None
-            log.warning("%s: no more is written (%s)", self.tensorboard, error.strerror or error)
 
 
 def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> None:
-    """Remove the lines after ``step`` of ``phase``, which a resumed run writes again, and an incomplete last line.
-
-    Lines of other content stay.
-
-    Raises:
-        InputError: the log cannot be written.
-    """
-    order = {name: place for place, name in enumerate(phases)}
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    """Remove the lines after ``step`` of ``phase``, which a resumed run writes again, and incomplete lines."""
     kept = []
-    for written in text.splitlines(keepends=True):
-        with suppress(ValueError, TypeError, KeyError):
-            line = json.loads(written)
-            if (order[line["phase"]], line["step"]) > (order[phase], step):
-                continue
-        if written.endswith("\n"):
-            kept.append(written)
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with suppress(ValueError):  # incomplete
+            line = json.loads(text)
+            if (phases.index(line["phase"]), line["step"]) <= (phases.index(phase), step):
+                kept.append(f"{text}\n")
     write_text(path, "".join(kept))
 
 
 def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
     """Draw the first clips of a batch in two rows each: frames with labels, frames with predicted masks.
 
-    Long clips are shown by evenly spaced frames, including the first and last.
-
-    Args:
-        clip: the batch.
-        predictions: B×H×W labels per frame, the reference frame's first.
-
-    Returns:
-        3×H×W uint8.
+    Long clips are shown by evenly spaced frames, including the first and last. ``predictions``: B×H×W labels per frame,
+    the reference frame's first. Returns 3×H×W uint8.
     """
     length, batch, _, height, _ = clip.images.shape
     drawn_frames = np.linspace(0, length - 1, min(length, MAX_FRAMES)).round().astype(int).tolist()

@@ -6,23 +6,21 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from aotlab.configs.load import build_config
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.engine.training.build import describe_start_weights, read_start_phases
+from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
 from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.checkpoints import find_non_finite
-from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, parse_card
 from aotlab.networks.weights.published_keys import PROMPT_PREFIX
 from aotlab.utils.distributed import Distributed
 from aotlab.utils.errors import InputError, RunStopped
@@ -40,7 +38,7 @@ FIXED_SETTINGS = re.compile(
 
 
 class NonFiniteError(RunStopped):
-    """Non-finite loss, gradient or weight. The message names the clips of the step, or the weight."""
+    """Non-finite loss or gradient; the message names the clips of the step."""
 
 
 class SavedState(NamedTuple):
@@ -56,8 +54,8 @@ class SavedState(NamedTuple):
 class PhaseState:
     """A phase in progress, which starts from the current weights of the model.
 
-    The clips of a step depend only on seed, phase and step number, and its dropped paths also on the rank, so the step
-    number suffices to resume.
+    The clips of a step depend only on seed, phase and step number, so the step number suffices to resume. Drop-path
+    masks also depend on the rank.
     """
 
     def __init__(
@@ -155,7 +153,7 @@ class PhaseState:
         }
         for name, (before, now) in changes.items():
             if before != now:
-                self.resumed.append(f"resumed at step {content['step']} with {name}={now}, before {before}")
+                self.resumed.append(f"resumed at step {content['step']} with {name}={now} (was {before})")
                 log.warning("%s", self.resumed[-1])
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
@@ -181,16 +179,14 @@ def save_state(state: PhaseState, output: Path) -> None:
     """Save the state in ``output``, and delete all but the ``train.keep`` newest states.
 
     Raises:
-        RunStopped: the state cannot be written, or weights are not finite; earlier states are kept.
+        RunStopped: the state cannot be written; earlier states are kept.
     """
     path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
+    buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
+    torch.save(state.state_dict(), buffer)
     try:
-        for tensors in (state.model.state_dict(), state.ema.shadow):
-            check_finite(tensors, f"the weights after step {state.step} of {state.phase.name}")
-        buffer = io.BytesIO()  # writing to a file, PyTorch hides why it failed
-        torch.save(state.state_dict(), buffer)
         write_bytes(path, buffer.getbuffer())
-    except (InputError, NonFiniteError) as error:
+    except InputError as error:
         newest = next(iter(list_saved_states(output)), "the beginning, as no state was saved")
         raise RunStopped(f"{error}; the same command resumes from {newest}") from error
     for old in list_saved_states(output)[state.config.train.keep :]:
@@ -220,9 +216,7 @@ def load_state(output: Path, config: Config, phases: Container[int]) -> SavedSta
     }
     for name, (value, _) in changes.items():
         if FIXED_SETTINGS.fullmatch(name):
-            raise InputError(
-                f"{path}: was saved with {name}={value}; resume with the same, or give another train.output"
-            )
+            raise InputError(f"{path}: was saved with {name}={value}; give another train.output")
     if index not in phases:
         name = config.train.phases[index].name
         raise InputError(
@@ -260,10 +254,3 @@ def list_saved_states(output: Path) -> list[Path]:
     named = [(STATE_NAME.fullmatch(path.name), path) for path in states_folder(output).glob("*.pt")]
     numbered = [(int(name[1]), int(name[2]), path) for name, path in named if name is not None]
     return [path for *_, path in sorted(numbered, reverse=True)]
-
-
-def check_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
-    """Raise `NonFiniteError` if a tensor has a non-finite value."""
-    broken = find_non_finite(tensors)
-    if broken:
-        raise NonFiniteError(f"{subject} are not finite ({broken[0]})")

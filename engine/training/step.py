@@ -120,7 +120,7 @@ def run_micro_batch(
 
 
 def count_unreadable(state: PhaseState, messages: list[str]) -> None:
-    """Count the unreadable items of a step of all ranks, so that every rank knows and saves them."""
+    """Count the unreadable items of a step on all ranks, each of which saves them."""
     for of_rank in state.world.gather(messages):
         state.unreadable.update(of_rank)
 

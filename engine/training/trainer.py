@@ -23,7 +23,6 @@ from aotlab.engine.training.journal import Journal
 from aotlab.engine.training.state import (
     NonFiniteError,
     PhaseState,
-    check_finite,
     list_saved_states,
     load_state,
     save_state,
@@ -35,7 +34,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.networks.preprocess import STRIDE
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import Distributed, detect_lost_ranks
-from aotlab.utils.errors import InputError, RunStopped, require
+from aotlab.utils.errors import require
 from aotlab.utils.files import remove
 from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.processes import StopFlag, stop_flag
@@ -88,7 +87,7 @@ def train(
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
             another process.
-        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space.
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space for a state.
     """
     config = resolve_training(config)
     output = Path(str(config.train.output))
@@ -124,7 +123,7 @@ def train(
 
 
 def resolve_training(config: Config) -> Config:
-    """Replace null in training settings as the authors of method and encoder do, and round crops to the model's grid.
+    """Fill in defaults that depend on method and encoder, and round crops to the model's grid.
 
     Raises:
         InputError: two phases would write to the same files.
@@ -216,7 +215,7 @@ def run_step(
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether ``every`` divides this step, or it is the last one of the phase; 0: only the last one."""
+    """Return whether ``every`` divides this step, or it is the last one of the phase; 0 means only that."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 
@@ -240,15 +239,11 @@ def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
     """Score the averaged weights on the validation videos, if any, and keep the best.
 
     A validation that a stopped run missed is done when the run is resumed.
-
-    Raises:
-        RunStopped: averaged weights are not finite, or a rank is lost.
     """
     due = state.step > state.validated and is_due(state, state.config.train.validate_every)
     if not run.videos or not due:
         return
     with state.ema.applied(state.model):
-        check_finite(state.ema.shadow, f"the averaged weights after step {state.step}")
         state.scores = validate(state.model, state.config, run.videos, state.world)
         state.validated = state.step
         run.journal.log_scores(state.step, state.scores)
@@ -259,9 +254,6 @@ def validate_if_due(run: TrainingRun, state: PhaseState) -> None:
 
 
 def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
-    """Write the current model with its card to ``name.safetensors``; raises `RunStopped` if that fails."""
-    try:
-        path = run.output / f"{name}.safetensors"
-        save_checkpoint(path, state.model, state.config, half=half, card=state.card())
-    except InputError as error:
-        raise RunStopped(f"{error}; the same command tries again") from error
+    """Write the current model with its card to ``name.safetensors``; raises `InputError` if that fails."""
+    path = run.output / f"{name}.safetensors"
+    save_checkpoint(path, state.model, state.config, half=half, card=state.card().to_json())

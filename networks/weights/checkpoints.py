@@ -18,7 +18,6 @@ from aotlab.configs.schema import Config
 from aotlab.configs.training import TrainConfig
 from aotlab.networks.build import build_model
 from aotlab.networks.model import VOSModel
-from aotlab.networks.weights.model_card import ModelCard, parse_card
 from aotlab.networks.weights.published import list_published_weights
 from aotlab.networks.weights.published_keys import (
     PROMPT_PREFIX,
@@ -36,9 +35,9 @@ TRAIN_SETTINGS = {setting.name for setting in fields(TrainConfig)}
 
 
 def save_checkpoint(
-    path: Path, model: VOSModel, config: Config, *, half: bool = False, card: ModelCard | None = None
+    path: Path, model: VOSModel, config: Config, *, half: bool = False, card: str | None = None
 ) -> None:
-    """Write weights, settings and the model card as one safetensors file; ``half`` stores floats in 16 bits."""
+    """Write weights, settings and the JSON of a model card as one safetensors file; ``half`` stores 16-bit floats."""
     require(not model.fused, f"{path}: a tracker's model is fused; save the model that load_model returns")
     state = {}
     for key, tensor in model.state_dict().items():
@@ -46,7 +45,7 @@ def save_checkpoint(
         state[key] = tensor.half() if half and tensor.is_floating_point() else tensor
     metadata = {"format": "pt", "config": to_yaml(config)}
     if card is not None:
-        metadata["card"] = card.to_json()
+        metadata["card"] = card
     write_bytes(path, save(state, metadata=metadata))
 
 
@@ -120,9 +119,9 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
     return load_config(_guess_presets(path, _read(path)[0])[0], overrides)
 
 
-def read_card(path: Path) -> ModelCard | None:
-    """Return the model card of a checkpoint; None for published files."""
-    return parse_card(_read(path, weights=False)[1].get("card"))
+def read_card(path: Path) -> str | None:
+    """Return the JSON of a checkpoint's model card; None for published files."""
+    return _read(path, weights=False)[1].get("card")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

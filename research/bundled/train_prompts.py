@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
+from aotlab.engine.training.model_card import AVERAGED, ModelCard, PhaseRecord, load_card
 from aotlab.media.masks import VOID
 from aotlab.networks.build import build_model
 from aotlab.networks.fast.optimize import resolve_precision
 from aotlab.networks.preprocess import normalize
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
-from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.zoo import resolve_checkpoint
 from aotlab.tools.cli.command import command
 from aotlab.tools.cli.options import print_config, settings
@@ -242,12 +242,12 @@ class PromptTrainer:
         trained = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         path = self.output / f"{self.config.name}.safetensors"
-        save_checkpoint(path, self.model, self.config, half=True, card=self._build_card())
+        save_checkpoint(path, self.model, self.config, half=True, card=self._build_card().to_json())
         self.network.load_state_dict(trained)
         return path
 
     def _build_card(self) -> ModelCard:
-        before, training = read_card(self.checkpoint), self.training
+        before, training = load_card(self.checkpoint), self.training
         groups = sorted({image.group for image in self.images})
         record = PhaseRecord(
             name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.memory.relevance import FrameRelevance
 from aotlab.networks.model import BlockMemory, KeyValue
 from aotlab_runtime.memory import Memory

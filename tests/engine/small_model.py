@@ -110,7 +110,7 @@ def assert_resumes(model, config, frames, masks, split, folder):
     run(first, frames[:split], masks)
     torch.save(first.state_dict(), folder / "state.pt")
     second.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
-    assert (second.ids, second.video.revision) == (first.ids, first.video.revision)
+    assert second.ids == first.ids
     assert [group.memory.policy for group in second.video.groups] == [
         group.memory.policy for group in first.video.groups
     ]

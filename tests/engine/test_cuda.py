@@ -16,8 +16,7 @@ from torch.utils._pytree import tree_leaves
 from aotlab.configs.load import load_config
 from aotlab.engine.benchmark.ensemble import Ensemble, build_branches
 from aotlab.engine.benchmark.layered_tracking import LayeredTracker
-from aotlab.engine.memory.bank import MemoryBank
-from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.memory.bank import MemoryBank, build_bank
 from aotlab.engine.tracking.host_copy import LabelPipeline
 from aotlab.engine.training.clip import ClipBatch, ClipModule, ClipOptions, mean_iou
 from aotlab.engine.training.schedule import EMA

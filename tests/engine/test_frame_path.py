@@ -26,11 +26,11 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(60, 20, 11),
-    ("bundled", MEMORY): Limits(77, 23, 11),
-    ("r50_aotl", MEMORY): Limits(66, 21, 11),
-    ("r50_deaotl", MEMORY): Limits(67, 21, 11),
-    ("msdeaotl", MEMORY): Limits(69, 23, 11),
+    ("aott", ORDINARY): Limits(59, 19, 11),
+    ("bundled", MEMORY): Limits(76, 22, 11),
+    ("r50_aotl", MEMORY): Limits(65, 20, 11),
+    ("r50_deaotl", MEMORY): Limits(66, 20, 11),
+    ("msdeaotl", MEMORY): Limits(68, 22, 11),
 }
 """by preset and kind of frame; AOTT remembers its reference frame only"""
 

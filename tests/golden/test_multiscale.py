@@ -72,7 +72,7 @@ def replay(
         matched.append([*recorded, *last])
         logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
-            bank.drop(1)
+            bank.evict(1)
         if "bank_size" in arrays:
             assert len(bank) == arrays["bank_size"][index - 1]
     return matched, logits, bank

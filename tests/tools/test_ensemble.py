@@ -56,11 +56,9 @@ def test_sequence_with_other_frames_fails_alone(folders, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("more", "message"), [
-    (["--weights", "1,2"], "weights 1 2: give 3 numbers above 0, such as 2 or 0.5, one for each folder"),
-    (["--weights", "1,2,x"], "weights 1 2 x: give 3 numbers above 0"),
-    (["--weights", "1,2,0"], "give 3 numbers above 0"),
-    (["--weights", "1,2,0.0"], "give 3 numbers above 0"),
-    (["--weights", "1,2,1/3"], "give 3 numbers above 0, such as 2 or 0.5"),
+    (["--weights", "1,2"], "weights 1 2: expected 3 numbers from 0.001 to 1000000"),
+    (["--weights", "1,2,x"], "weights 1 2 x: expected 3 numbers"),
+    *((["--weights", f"1,2,{word}"], "expected 3 numbers") for word in ("0", "-1", "1/3", "nan", "inf", "1e400")),
     (["--output", "{}/1"], "choose another folder"),
     (["{}/empty"], "empty: no results here"),
 ])  # fmt: skip

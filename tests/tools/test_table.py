@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_default_root, open_dataset
-from aotlab.engine.benchmark.paper_tables import list_missing, load_table
+from aotlab.engine.benchmark.paper_tables import list_missing, load_table, name_results
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from aotlab.tools.cli.types import Checkpoint
@@ -161,12 +162,11 @@ def test_tables_find_weights_stored_by_name(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("columns:", "colums:", "unknown key colums"),
-    ("{model: A,", "{model: C,", "unknown model C"),
+    ("{model: A,", "{model: C,", "unknown name C"),
     ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
-    ("dataset: folder", "dataset: holder", "unknown data set holder"),
+    ("dataset: folder", "dataset: holder", "unknown name holder"),
     ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
     ("title:", "  title:", "not readable as YAML"),
-    ("models:", 'models:\n  "b!": {checkpoints: [c]}', "b!, here and B, here would share a folder of"),
 ])  # fmt: skip
 def test_table_with_a_mistake_rejected(small, tmp_path, refuse, old, new, message):
     small.write_text(small.read_text().replace(old, new, 1))
@@ -193,6 +193,8 @@ def test_looped_table_does_not_read_plain_davis(tmp_path, monkeypatch, capsys):
 def test_table_commands_parse(path, monkeypatch):
     monkeypatch.setattr(Checkpoint, "read", Path)  # not downloaded
     table = load_table(path)
+    folders = [name_results(*pair).casefold() for pair in product(table.models, table.benchmarks)]
+    assert len({*folders}) == len(folders)  # also where letter case does not count
     for config in {config for model in table.models.values() for config in model.configs}:
         load_config(config)
     for row in table.rows:

@@ -47,9 +47,9 @@ def test_tracker_options_resolve_names_when_read(monkeypatch):
         "aotlab.networks.weights.zoo.download_weights",
         lambda name: downloaded.append(name) or BUNDLED_CHECKPOINT,
     )
-    options = TrackerOptions("aott", overrides="memory.every=2")
+    options = TrackerOptions("aott", overrides=("memory.every=2",))
     assert (options.checkpoint, options.overrides, downloaded) == ("aott", ("memory.every=2",), [])
-    assert options.read_settings() == TrackerOptions("bundled", overrides="memory.every=2").read_settings()
+    assert options.read_settings() == TrackerOptions("bundled", overrides=("memory.every=2",)).read_settings()
     assert downloaded == ["aott"]
 
 

@@ -13,9 +13,10 @@ from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.load import load_config
+from aotlab.engine.training.model_card import load_card
 from aotlab.media.masks import write_mask
 from aotlab.networks.build import build_model
-from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.utils.errors import InputError
 from research.bundled.clicks import jaccard
 from research.bundled.prompt_samples import (
@@ -189,7 +190,7 @@ def test_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
     assert main(["--config", str(recipe), *settings, "precision=bfloat16"]) == 0
     path = capsys.readouterr().out.strip()
     assert path.endswith("aott.safetensors")
-    phase = read_card(Path(path)).phases[-1]
+    phase = load_card(Path(path)).phases[-1]
     assert phase.precision == "bfloat16"
     program, config, *typed = shlex.split(phase.command)[2:]
     assert (program, config) == ("research.bundled.train_prompts", "--config")
@@ -204,7 +205,7 @@ def test_bare_word_is_no_setting(capsys):
 
 
 def test_commands_of_the_bundled_card_exist():
-    for phase in read_card(BUNDLED_CHECKPOINT).phases:
+    for phase in load_card(BUNDLED_CHECKPOINT).phases:
         python, flag, module, *arguments = shlex.split(phase.command)
         assert (python, flag) == ("python", "-m")
         command = importlib.import_module(module).main

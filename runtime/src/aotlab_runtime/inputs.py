@@ -106,8 +106,7 @@ def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
     array = to_array(frame)
     require(
         array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size,
-        f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape}); read "
-        'files first, check that reading succeeded, and convert("RGB") images',
+        f"frame: expected H×W×3 uint8 RGB, got {type(frame).__name__} ({array.dtype} of shape {array.shape})",
     )
     height, width, _ = expected or array.shape
     require(
@@ -121,18 +120,13 @@ def check_frame(frame: Any, expected: tuple[int, ...] | None) -> np.ndarray:
 def check_mask(mask: Any, frame: np.ndarray) -> np.ndarray:
     """Return the object ids H×W of a frame's mask, which is bool or of integers."""
     array = to_array(mask)
+    require(
+        array.dtype.kind in "biu" and array.shape == frame.shape[:2],
+        f"mask: expected integer object ids of shape {frame.shape[:2]}, got {array.dtype} of shape {array.shape}",
+    )
     array = array.astype(np.uint8) if array.dtype == bool else array
-    require(
-        array.shape == frame.shape[:2],
-        f"mask: {type(mask).__name__} of shape {array.shape} does not match the frame {frame.shape[:2]}; "
-        "give an array of one object id per pixel, not a file, colors, planes or prompts",
-    )
     low, high = array.min(), array.max()
-    require(
-        array.dtype.kind in "iu" and low >= 0 and high <= MAX_ID,
-        f"mask: expected integers, object ids from 0 to {MAX_ID}, got {array.dtype} of {low} to {high}; "
-        "convert it, as in mask.astype(int)",
-    )
+    require(low >= 0 and high <= MAX_ID, f"mask: object ids must be 0 to {MAX_ID}, got {low} to {high}")
     return array
 
 

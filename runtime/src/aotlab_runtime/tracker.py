@@ -23,7 +23,7 @@ import numpy as np
 from aotlab_runtime import inputs
 from aotlab_runtime.graphs import Graphs, Tensors
 from aotlab_runtime.images import ImageSize, resize, resize_nearest
-from aotlab_runtime.inputs import CheckedPrompt, InputError, Prompt, is_integer, require
+from aotlab_runtime.inputs import CheckedPrompt, InputError, Prompt, require
 from aotlab_runtime.memory import Memory
 from aotlab_runtime.prompts import segment_prompts
 
@@ -38,7 +38,7 @@ class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
     ids: tuple[int, ...]
-    """ids of the tracked objects in the order they were given"""
+    """ids of the tracked objects in the order they were added"""
     logits: np.ndarray
     """(1+n)×H×W float32: channel 0 is background, channel k + 1 is object ``ids[k]``"""
     temperature: float = 1.0
@@ -99,10 +99,6 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        require(
-            length is None or (is_integer(length) and length > 0),
-            f"reset: length {length!r}: give a number of frames from 1 on, or None",
-        )
         self._length = None if length is None else int(length)
         self._frame_shape: tuple[int, ...] | None = None
         self.groups: list[Group] = []
@@ -115,7 +111,7 @@ class Tracker:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Ids of the tracked objects in the order they were given."""
+        """Ids of the tracked objects in the order they were added."""
         return tuple(object_id for group in self.groups for object_id in group.objects if object_id)
 
     def step(
@@ -181,10 +177,7 @@ class Tracker:
         Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.
         """
-        require(
-            is_integer(object_id) and object_id in self.ids,
-            f"forget: object {object_id!r} is not tracked; choose one of {list(self.ids)} as an integer",
-        )
+        require(object_id in self.ids, f"forget: object {object_id!r} is not tracked")
         (group,) = (group for group in self.groups if object_id in group.objects)
         group.objects[group.objects.index(object_id)] = 0
         self.groups = [group for group in self.groups if any(group.objects)]

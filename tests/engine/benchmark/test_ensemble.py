@@ -11,7 +11,6 @@ from aotlab.configs.schema import Config
 from aotlab.engine.benchmark.ensemble import Branch, Ensemble, build_branches
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.model import VOSModel
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
 SCALES = (1.0, 1.5)
@@ -115,20 +114,3 @@ def test_several_scales_limit_the_short_edge_as_published(model):
     assert [branch.tracker.config.input.max_short_edge for branch in branches] == [624, 624]
     assert [branch.tracker.config.input.scale for branch in branches] == [1.0, 1.3]
     assert build_branches(*model)[0].tracker.config.input.max_short_edge is None
-
-
-def test_failed_commit_of_a_branch_needs_a_reset(model, monkeypatch):
-    frames, mask = clip(3), stripes([3, 7])
-    tracker = ensemble(model)
-    tracker.step(frames[0], mask)
-    with pytest.raises(InputError, match="but the video began with"):
-        tracker.step(frames[1][:-4])
-    last = tracker.branches[-1].tracker
-    with monkeypatch.context() as patch:
-        patch.setattr(last, "commit", lambda *args, **kwargs: torch.empty(-1))
-        with pytest.raises(RuntimeError, match="negative"):
-            tracker.step(frames[1])
-    with pytest.raises(InputError, match="reset"):
-        tracker.step(frames[1])
-    tracker.reset()
-    assert tracker.step(frames[0], mask).ids == (3, 7)

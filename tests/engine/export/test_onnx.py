@@ -13,7 +13,6 @@ from aotlab.engine.export.graphs import export_model, resolve_export_config
 from aotlab.engine.export.resize import resize_bicubic
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.networks.fast.attention import TiledLocalAttention
-from aotlab.utils import errors
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -76,14 +75,6 @@ def empty_graphs(monkeypatch):
     monkeypatch.setattr(graphs, "_convert_to_onnx", lambda graph: onnx.ModelProto())
 
 
-def test_missing_package_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(errors, "find_spec", lambda name: None)
-    with pytest.raises(
-        InputError, match=r"onnx and onnxscript must be installed for this; pip install 'aotlab\[export\]'"
-    ):
-        export_model(*build("aott"), tmp_path / "export", video=VIDEO)
-
-
 def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
     def fail(graph):
         raise OSError(28, "No space left on device")
@@ -96,7 +87,7 @@ def test_failed_export_leaves_nothing(monkeypatch, tmp_path):
 
 def test_other_files_are_not_replaced(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists; choose"):
+    with pytest.raises(InputError, match="exists; --force replaces an export"):
         export_model(*build("aott"), tmp_path, video=VIDEO, force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -106,7 +97,7 @@ def test_only_files_of_an_export_are_replaced(empty_graphs, tmp_path):
     for _ in range(2):
         export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
     (tmp_path / "export" / "photos").mkdir()
-    with pytest.raises(InputError, match="holds photos, which is not of an export"):
+    with pytest.raises(InputError, match="but no folder with other files"):
         export_model(model, config, tmp_path / "export", video=VIDEO, force=True)
     assert (tmp_path / "export" / "photos").is_dir()
 

@@ -77,7 +77,7 @@ def test_dropped_frame_leaves_every_block(place, training):
         coarse, (fine,) = draw_memory(number), draw_memory(number, blocks=1)
         long = KeyValue(*(x[:, ::3] for x in fine.long))
         (bank.add if number else bank.add_reference)([*coarse, BlockMemory(long, fine.short)])
-    bank.drop(place)
+    bank.evict(place)
     kept = [number for number in range(4) if number != place]
     assert bank.frames == kept
     assert list_long_frames(bank) == kept
@@ -90,7 +90,7 @@ def test_dropped_frame_leaves_every_block(place, training):
 def test_dropped_frame_leaves_room_for_the_next(place):
     bank = fill_bank(FIFO(1), 4)
     before, addresses = memory_bytes(bank), long_addresses(bank)
-    bank.drop(place)
+    bank.evict(place)
     bank.add(draw_memory(4))
     kept = [number for number in range(5) if number != place]
     assert (bank.frames, list_long_frames(bank), list_long_frames(bank, block=1)) == (kept, kept, kept)

@@ -122,10 +122,16 @@ def test_encoder_of_plain_pixels_gets_them_unpadded(tmp_path):
     assert segmenter._embed(FRAME, EDGE / 60).shape == (43, 64, 1)
 
 
+def assert_rejected(encoder, decoder):
+    """The files are loaded, and the first prompt names what does not fit."""
+    segmenter = OnnxSegmenter(encoder, decoder)
+    with pytest.raises(InputError, match="do not run as segment-anything's export does"):
+        segmenter(FRAME, {1: Prompt(points=[(5, 3)])})
+
+
 @pytest.mark.parametrize("options", [{"masks": "result"}, {"extra": "text_prompt"}])
 def test_decoder_of_other_names_rejected(tmp_path, options):
-    with pytest.raises(InputError, match="not those of segment-anything's export"):
-        OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx", **options))
+    assert_rejected(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx", **options))
 
 
 def test_missing_and_broken_files_rejected(tmp_path):
@@ -135,15 +141,12 @@ def test_missing_and_broken_files_rejected(tmp_path):
             OnnxSegmenter(tmp_path / name, decoder(tmp_path / "d.onnx"))
 
 
-@pytest.mark.parametrize("shape", [None, (1, 3, 8, 8), (1, 3, 10**6, 10**6), (3,)])
+@pytest.mark.parametrize("shape", [(1, 3, 10**6, 10**6), (3,)])
 def test_encoder_of_another_input_rejected(tmp_path, shape):
     node = onnx.helper.make_node("Identity", ["image"], ["image_embeddings"])
-    inputs, constants = (
-        ([("image", list(shape))], []) if shape else ([], [("image", np.zeros((1, 3), np.float32))])
-    )
-    path = save(tmp_path / "e.onnx", [node], inputs, [("image_embeddings", None)], constants)
-    with pytest.raises(InputError, match="not those of segment-anything"):
-        OnnxSegmenter(path, decoder(tmp_path / "d.onnx"))
+    inputs = [("image", list(shape))]
+    path = save(tmp_path / "e.onnx", [node], inputs, [("image_embeddings", None)])
+    assert_rejected(path, decoder(tmp_path / "d.onnx"))
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (1, 2, 40)])
@@ -160,18 +163,14 @@ def test_decoder_of_other_masks_rejected(tmp_path, shape):
         ("orig_im_size", [2]),
     ]  # fmt: skip
     path = save(tmp_path / "d.onnx", nodes, inputs, [("masks", None)], [("ones", np.ones(shape, np.float32))])
-    with pytest.raises(InputError, match="not those of segment-anything's export"):
-        OnnxSegmenter(encoder(tmp_path / "e.onnx"), path)
+    assert_rejected(encoder(tmp_path / "e.onnx"), path)
 
 
 def test_decoder_without_the_image_size_rejected(tmp_path):
     nodes = [onnx.helper.make_node("Identity", ["image_embeddings"], ["masks"])]
     path = save(tmp_path / "d.onnx", nodes, [("image_embeddings", [None] * 4)], [("masks", [None] * 4)])
-    with pytest.raises(InputError, match="not those of segment-anything's export"):
-        OnnxSegmenter(encoder(tmp_path / "e.onnx"), path)
+    assert_rejected(encoder(tmp_path / "e.onnx"), path)
 
 
 def test_encoder_of_another_rank_than_the_decoder_takes_rejected(tmp_path):
-    segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx", (None, None, 3)), decoder(tmp_path / "d.onnx"))
-    with pytest.raises(InputError, match="encoder and decoder do not run together"):
-        segmenter(FRAME, {1: Prompt(points=[(5, 3)])})
+    assert_rejected(encoder(tmp_path / "e.onnx", (None, None, 3)), decoder(tmp_path / "d.onnx"))

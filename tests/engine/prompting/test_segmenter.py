@@ -63,11 +63,11 @@ def test_box_slightly_outside_the_image_is_cropped_silently(caplog):
     "prompts",
     [
         {}, [], Prompt(points=[(3, 3)]), [Prompt(points=[(3, 3)])], {1: "3,3"}, {0: Prompt(points=[(3, 3)])},
-        {"1": Prompt(points=[(3, 3)])}, {1.5: Prompt(points=[(3, 3)])}, {True: Prompt(points=[(3, 3)])},
+        {"1": Prompt(points=[(3, 3)])}, {1.5: Prompt(points=[(3, 3)])},
     ],
 )  # fmt: skip
 def test_prompts_of_another_form_rejected(prompts):
-    with pytest.raises(InputError, match=r"give a dict of prompts by object id from 1, \{1: Prompt"):
+    with pytest.raises(InputError, match=r"^prompts?: "):
         BoxSegmenter()(FRAME, prompts)
 
 

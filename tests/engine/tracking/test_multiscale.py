@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.training.clip import ClipOptions, clip_losses
 from tests.engine.multiscale_model import STAGES, build
 from tests.engine.small_model import clip, clip_batch, stripes

@@ -114,9 +114,8 @@ def test_prediction_of_another_frame_changes_no_claim():
     rules.ownership = started(*TWO)
     claimed, other = draw((1, 20, 10, RED), (1, 20, 44, RED)), draw(*TWO)
     channels, logits = torch.from_numpy(claimed[0]).long(), torch.zeros(3, *SIZE)
-    result = rules.correct(RuleResult(), claimed[1], channels, (1, 2))
-    _, corrected = swap_logits(logits, channels, result.reassigned, (1, 2))
-    rules.correct(RuleResult(), other[1], torch.from_numpy(other[0]).long(), (1, 2))
+    result, _, corrected = rules.correct(RuleResult(), claimed[1], logits, channels, (1, 2))
+    rules.correct(RuleResult(), other[1], logits, torch.from_numpy(other[0]).long(), (1, 2))
     rules.observe(result, claimed[1], corrected, (1, 2), ())
     assert rules.ownership.objects[2].claim_streak == 1
 

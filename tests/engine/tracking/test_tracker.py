@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.memory.policies import build_bank
+from aotlab.engine.memory.bank import build_bank
 from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.engine.training.clip import ClipOptions, clip_losses

@@ -16,11 +16,12 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 
 
 @pytest.mark.parametrize(("mask", "words"), [
-    (np.ones((HEIGHT, WIDTH, 3), np.uint8), "does not match the frame"),
+    (np.ones((HEIGHT, WIDTH, 3), np.uint8), r"integer object ids of shape \(33, 49\), got uint8 of shape"),
     ([[1, 2], [3]], ""),
-    ("mask.png", r"str of shape \(\) does not match .*not a file, colors"),
-    ({1: None}, r"dict of shape \(\) does not match .*planes or prompts"),
-    ({1: 2}, ""),
+    ("mask.png", r"got <U8 of shape \(\)"),
+    ({1: 2}, r"got object of shape \(\)"),
+    (np.full((HEIGHT, WIDTH), "1"), "got <U1"),
+    (np.full((HEIGHT, WIDTH), None), "got object"),
     (np.array(["a"]), ""),
     (Image.new("RGB", (WIDTH, HEIGHT)), ""),
     (stripes([1]).astype("timedelta64[s]"), ""),
@@ -39,8 +40,8 @@ def test_invalid_mask_leaves_tracker_unchanged(models, mask, words):
 
 
 @pytest.mark.parametrize(("frame", "words"), [
-    (None, "NoneType .*; read files first, check that reading succeeded"),
-    ("frame.png", "str .*; read files first"),
+    (None, "NoneType"),
+    ("frame.png", "str"),
     ([[1, 2, 3]], ""),
     ([[1], [2, 3]], ""),
     *((Image.new(mode, (WIDTH, HEIGHT)), "") for mode in ("L", "YCbCr", "HSV", "LAB")),

@@ -9,9 +9,10 @@ from safetensors.torch import load_file, save_file
 
 from aotlab.configs.load import load_config
 from aotlab.engine.training.build import build_training_model
+from aotlab.engine.training.model_card import load_card
 from aotlab.engine.training.trainer import train
 from aotlab.networks.build import build_model
-from aotlab.networks.weights.checkpoints import read_card, save_checkpoint
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import ALONE, phase, run
 
@@ -21,7 +22,7 @@ def test_card_lists_phases_beside_half_weights(recipe):
     checkpoint = train(config, ALONE, command="python tools/train.py x=1").checkpoint
     weights = load_file(checkpoint)
     assert {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()} == {torch.float16}
-    card = read_card(checkpoint)
+    card = load_card(checkpoint)
     assert card.weights == "averaged"
     first, second = card.phases
     assert (first.name, first.steps, first.planned, first.crop) == ("one", 2, 2, 65)
@@ -35,7 +36,7 @@ def test_card_lists_phases_beside_half_weights(recipe):
 def test_card_names_the_weights_that_training_begins_with(recipe):
     before = run(recipe("before", phase("one", steps=1))).checkpoint
     started, warm = (
-        read_card(
+        load_card(
             run(recipe(key, phase("two", steps=1), overrides=[f"train.{key}={before}"])).checkpoint
         ).phases
         for key in ("start_from", "warm_start")
@@ -46,9 +47,9 @@ def test_card_names_the_weights_that_training_begins_with(recipe):
 
 def test_card_has_last_scores(recipe):
     config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: drawn}]"])
-    (record,) = read_card(run(config).checkpoint).phases
+    (record,) = load_card(run(config).checkpoint).phases
     assert set(record.scores) == {"J&F", "J", "F"}
-    assert read_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores
+    assert load_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores
 
 
 def test_warm_start_loads_matching_weights(tmp_path, caplog):

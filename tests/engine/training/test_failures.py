@@ -107,23 +107,6 @@ def test_stopped_run_resumes_past_the_bad_clip(recipe, spoil):
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 
-def test_non_finite_weights_are_not_saved(recipe, monkeypatch):
-    config = recipe("run", phase(steps=4), overrides=EVERY)
-    original, count = trainer.train_step, iter(range(2))
-
-    def train_step(state, *args):
-        result = original(state, *args)
-        if next(count, None) is None:
-            with torch.no_grad():
-                next(state.model.decoder.parameters()).fill_(float("inf"))
-        return result
-
-    monkeypatch.setattr(trainer, "train_step", train_step)
-    with pytest.raises(RunStopped, match=r"step 3 of video are not finite.*from .*0_video_000002\.pt"):
-        run(config)
-    assert [path.stem[-1] for path in list_states(config)] == ["2", "1"]
-
-
 def test_float16_overflow_lowers_the_scale(recipe, spoil):
     config = recipe("run", phase(steps=2), overrides=["train.precision=float16"])
     spoil(1)
@@ -168,7 +151,7 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
             save_checkpoint(path, *args, **options)
 
         monkeypatch.setattr(trainer, "save_checkpoint", save)
-        with pytest.raises(RunStopped, match=r"video\.safetensors: cannot be written \(File too large\)"):
+        with pytest.raises(InputError, match=r"video\.safetensors: cannot be written \(File too large\)"):
             run(config)
     assert len(list_states(config)) == 1
     assert leftovers(config) == []
@@ -177,14 +160,12 @@ def test_unwritable_weights_stop_with_the_state_saved(recipe, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
-def test_unwritable_journal_does_not_stop_training(recipe, fill_disk, caplog):
+def test_unwritable_journal_does_not_stop_training(recipe, fill_disk):
     config = recipe("run", phase(steps=3), overrides=["train.image_every=1", "train.save_every=9"])
     disk = fill_disk(1, size=600)
-    with caplog.at_level(logging.WARNING), pytest.raises(RunStopped, match=r"File too large.*resumes from"):
+    with pytest.raises(RunStopped, match=r"File too large.*resumes from"):
         run(config)
     disk.close()
-    assert "a line is missing" in caplog.text
-    assert "tensorboard: no more is written" in caplog.text
     assert run(config).checkpoint.is_file()
 
 

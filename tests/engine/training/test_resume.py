@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import trainer
-from aotlab.networks.weights.checkpoints import read_card
-from aotlab.networks.weights.model_card import describe_card
+from aotlab.engine.training.model_card import describe_card, load_card
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import (
     before_step,
@@ -88,7 +87,7 @@ def test_settings_that_resuming_cannot_change_are_named(recipe):
         ("train.phases.0.name=video", "train.phases.0.name=other"),
         ("model.stages.0.depth=1", "model.stages.0.depth=2"),
     ):
-        with pytest.raises(InputError, match=f"was saved with {message}; resume with the same"):
+        with pytest.raises(InputError, match=f"was saved with {message}; give another train.output"):
             run(recipe("run", phase(steps=2), overrides=[override]))
 
 
@@ -114,12 +113,12 @@ def test_other_settings_of_a_resumed_run_are_named(recipe, caplog):
     ]
     run(recipe("run", phase(steps=2), overrides=changed))
     weights = run(recipe("run", phase(steps=3), overrides=changed)).checkpoint
-    assert "\n- resumed at step 1 with train.seed=7, before 0" in describe_card(read_card(weights))
-    assert "resumed at step 1 with train.seed=7, before 0" in caplog.text
-    assert "resumed at step 1 with train.phases.0.lr=0.001, before " in caplog.text
-    assert "resumed at step 1 with train.phases.0.steps=2, before 1" in caplog.text
-    assert "resumed at step 1 with train.precision=float16, before float32" in caplog.text
-    assert "resumed at step 1 with memory.every_in_training=7, before 2" in caplog.text
+    assert "\n- resumed at step 1 with train.seed=7 (was 0)" in describe_card(load_card(weights))
+    assert "resumed at step 1 with train.seed=7 (was 0)" in caplog.text
+    assert "resumed at step 1 with train.phases.0.lr=0.001 (was " in caplog.text
+    assert "resumed at step 1 with train.phases.0.steps=2 (was 1)" in caplog.text
+    assert "resumed at step 1 with train.precision=float16 (was float32)" in caplog.text
+    assert "resumed at step 1 with memory.every_in_training=7 (was 2)" in caplog.text
 
 
 def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
@@ -129,7 +128,7 @@ def test_best_score_on_other_videos_does_not_count(recipe, monkeypatch, caplog):
         config = recipe("run", phase(steps=steps), overrides=[f"data.validation=[{videos}]"])
         run(config)
     assert "resumed at step 1 with validation=2 videos (" in caplog.text
-    assert [phase.steps for phase in read_card(Path(config.train.output, "best.safetensors")).phases] == [2]
+    assert [phase.steps for phase in load_card(Path(config.train.output, "best.safetensors")).phases] == [2]
 
 
 def test_validation_that_a_stop_left_out_is_made_up_for(recipe, monkeypatch):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 
 from aotlab.configs.load import build_config
+from aotlab.networks.weights.checkpoints import read_card
 
 AVERAGED = "averaged"
 
@@ -49,7 +51,7 @@ class ModelCard:
     """averaged: the exponential moving average over steps; raw: the weights after the last step"""
 
     def to_json(self) -> str:
-        """The card as JSON for the metadata."""
+        """Return the card as JSON for the metadata."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
@@ -64,8 +66,13 @@ def parse_card(text: str | None) -> ModelCard | None:
         return None
 
 
+def load_card(path: Path) -> ModelCard | None:
+    """Return the card of a checkpoint, as `parse_card`."""
+    return parse_card(read_card(path))
+
+
 def describe_card(card: ModelCard) -> str:
-    """The card as Markdown: a table of phases, then data, start, command and changes of each."""
+    """Return the card as Markdown: a table of phases, then data, start, command and changes of each."""
     steps, hours = sum(phase.steps for phase in card.phases), sum(phase.hours for phase in card.phases)
     lines = [
         f"{card.weights} weights after {steps} steps in {hours:.2f} hours",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aotlab.networks.weights.model_card import ModelCard, PhaseRecord, describe_card, parse_card
+from aotlab.engine.training.model_card import ModelCard, PhaseRecord, describe_card, parse_card
 
 STATIC = PhaseRecord(
     name="static", steps=40, planned=50, hours=1.5, batch=4, clip_length=5, crop=241, data=["static (static)"],
