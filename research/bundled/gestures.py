@@ -2,7 +2,7 @@
 
 ``python -m research.bundled.gestures IMAGES MASKS``: folders with the same stems.
 A click, a drag and a key count one each. The person judges masks by the given ones, and acts through
-`aotlab_studio.server.actions`, as the page does.
+`aotlab_studio.session.actions`, as the page does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aotlab.media.masks import is_void, list_ids, read_mask
 from aotlab.sdk import load_segmenter
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document.painting import draw_polygon
-from aotlab_studio.server.actions import run_action
+from aotlab_studio.session.actions import run_action
 from aotlab_studio.tracking.models import TrackerLoader
 from research.bundled.clicks import jaccard
 from research.bundled.scripted_page import Page

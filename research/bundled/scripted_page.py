@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from aotlab.utils.errors import InputError
-from aotlab_studio.server.actions import MESSAGES, run_action
-from aotlab_studio.server.session import Session
+from aotlab_studio.session.actions import MESSAGES, run_action
+from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.jobs import PROPAGATION_DELAY
 
 

@@ -19,8 +19,8 @@ from aotlab.engine.tracking.tracker import Tracker
 from aotlab.media.masks import VOID
 from aotlab.utils.progress import progress_bar
 from aotlab_studio.document.scores import Score, measure_scores
+from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.signals import ReviewSignals
 from research.identity.ablation import VISIBLE
 from research.identity.clips import REAL, list_clips
 from research.program import run_program

@@ -27,7 +27,7 @@ from aotlab.tools.cli.options import settings, tracker_options
 from aotlab_studio.annotate import open_session
 from aotlab_studio.document import editing
 from aotlab_studio.server.app import Server, bind_socket, build_app
-from aotlab_studio.server.session import Session
+from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import TrackerLoader
 
 REPEATS = 40

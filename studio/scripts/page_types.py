@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from aotlab_studio import protocol
-from aotlab_studio.server.actions import ACTIONS, MESSAGES
+from aotlab_studio.document.events import Event
+from aotlab_studio.session.actions import ACTIONS, MESSAGES
 
 HEADER = (
-    "// Written by studio/scripts/page_types.py from protocol.py, actions.py, index.html and batch.html.\n"
+    "// Written by studio/scripts/page_types.py from the protocol, the actions, index.html and batch.html.\n"
 )
 TYPE_NAMES = {int: "number", float: "number", str: "string", bool: "boolean", NoneType: "null", Any: "any"}
 
@@ -48,7 +49,7 @@ def list_fields(kind: Any, classes: dict[str, Any]) -> list[str]:
     required = set(hints)
     if kind in MESSAGES.values():
         required = {each.name for each in msgspec.structs.fields(kind) if each.required}
-    tag = [f"event: '{kind.__struct_config__.tag}'"] if issubclass(kind, protocol.Event) else []
+    tag = [f"event: '{kind.__struct_config__.tag}'"] if issubclass(kind, Event) else []
     return tag + [
         f"{name}{'?' * (name not in required)}: {type_name(hint, classes)}" for name, hint in hints.items()
     ]
@@ -91,7 +92,7 @@ def format_declarations() -> str:
         message = "; ".join(list_fields(MESSAGES[name], classes))
         result = type_name(get_type_hints(action)["return"], classes)
         actions.append(f"  {name}: {{\n    message: {{ {message} }};\n    result: {result};\n  }};")
-    event = " | ".join(type_name(kind, classes) for kind in protocol.Event.__subclasses__())
+    event = " | ".join(type_name(kind, classes) for kind in Event.__subclasses__())
     done: dict[str, str] = {}
     while len(done) < len(classes):
         for name, kind in list(classes.items()):

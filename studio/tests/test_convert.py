@@ -25,8 +25,8 @@ from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.results import RUN_KIND
 from aotlab_studio.convert import main
 from aotlab_studio.document import editing
-from aotlab_studio.document.results import open_document, read_job
-from aotlab_studio.server.export import export_clips
+from aotlab_studio.opening import open_document, read_job
+from aotlab_studio.session.export import export_clips
 from studio.tests.annotation.clips import HEIGHT, WIDTH, draw, draw_folder, open_session, start_job, truth
 from studio.tests.annotation.clips import LENGTH as CLIP_LENGTH
 from studio.tests.annotation.results import change_record, write_results

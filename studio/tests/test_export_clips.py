@@ -13,13 +13,13 @@ from aotlab.sdk import JobRecord, locked, merge_class_ids, read_job_record, writ
 from aotlab_studio.convert import main as convert
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.results import open_document
 from aotlab_studio.export_clips import main
+from aotlab_studio.opening import open_document
 from aotlab_studio.review.batch import write_batch_review
-from aotlab_studio.server import export as exports
-from aotlab_studio.server.actions import describe, run_action
 from aotlab_studio.server.batch import describe_clip
-from aotlab_studio.server.session import Session
+from aotlab_studio.session import export as exports
+from aotlab_studio.session.actions import describe, run_action
+from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
 from studio.tests.annotation.results import change_record, write_results
 

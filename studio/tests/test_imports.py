@@ -1,6 +1,8 @@
 """The arrows between the packages: the studio imports from aotlab and aotlab.sdk, and aotlab nothing of the studio."""
 
 import ast
+import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,15 @@ def test_studio_imports_aotlab_and_its_sdk_only():
     assert any(found.values())
     private = {path: names - PUBLIC for path, names in found.items()}
     assert {path: names for path, names in private.items() if names} == {}
+
+
+def test_packages_of_the_studio_import_in_one_order():
+    folder, imported = ROOT / "studio" / "src" / "aotlab_studio", dict[str, set[str]]()
+    for path in folder.rglob("*.py"):
+        package = path.relative_to(folder).parts[0].removesuffix(".py")
+        found = re.findall(r"from aotlab_studio\.(\w+)", path.read_text())
+        imported.setdefault(package, set()).update({*found} - {package})
+    assert list(TopologicalSorter(imported).static_order())
 
 
 def test_framework_does_not_import_the_studio():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aotlab import TrackerOptions
-    from aotlab_studio.server.session import Segmenter, Session
+    from aotlab_studio.session.session import Segmenter, Session
     from aotlab_studio.tracking.models import TrackerLoader
 
 HOST_WARNING = (
@@ -37,8 +37,8 @@ def open_session(
     video: str | Path, loader: TrackerLoader, segmenter: Segmenter | None = None, **options: Any
 ) -> Session:
     """Return the session of a document; its first job loads the model. Options as of `open_document`."""
-    from aotlab_studio.document.results import open_document
-    from aotlab_studio.server.session import Session
+    from aotlab_studio.opening import open_document
+    from aotlab_studio.session.session import Session
 
     path = Path(video)
     if "://" in str(video) or path.is_char_device() or path.is_fifo():

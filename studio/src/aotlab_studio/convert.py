@@ -42,8 +42,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
-from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus
-from aotlab_studio.document.results import load_job_masks
+from aotlab_studio.document.log import EXPORTED_STATUSES, VideoStatus
 from aotlab_studio.files import (
     list_files,
     move_entries,
@@ -53,6 +52,7 @@ from aotlab_studio.files import (
     write_json,
 )
 from aotlab_studio.formats.yolo import format_labels, format_settings
+from aotlab_studio.opening import load_job_masks
 
 RECORD = ".aotlab-convert.json"
 """file in a written folder with the names of all others, which only --force replaces"""
@@ -156,7 +156,7 @@ class Clip(NamedTuple):
     annotations: Annotations
 
 
-STATUS_NOTES: Mapping[ClipStatus, str] = {
+STATUS_NOTES: Mapping[VideoStatus, str] = {
     "rejected": "rejected, and left out",
     "in progress": "in progress, and without corrections since the last export",
 }
@@ -293,7 +293,7 @@ def merge_classes(results: Path, clips: Sequence[Annotations]) -> dict[str, int]
     return {name: class_id for name, class_id in classes.items() if name in used}
 
 
-def read_status(folder: Path) -> ClipStatus:
+def read_status(folder: Path) -> VideoStatus:
     """Return the status of the clip of a job's results; open if nobody has opened it.
 
     Raises:
@@ -302,7 +302,7 @@ def read_status(folder: Path) -> ClipStatus:
     exported, remedy = read_export(folder / CORRECTED_FILE), f"run aotlab export-clips {folder.parent}"
     project = folder.with_name(folder.name + PROJECT_SUFFIX)
     document = Document.read(project) if (project / PROJECT_FILE).is_file() else None
-    status: ClipStatus = "open" if document is None else document.status.value
+    status: VideoStatus = "open" if document is None else document.status.value
     if status == "rejected":
         return status
     for file in sorted(exported.files):

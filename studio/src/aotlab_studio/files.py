@@ -92,14 +92,12 @@ def replace_written(source: Path, folder: Path, written: Collection[str]) -> Non
     Raises:
         InputError: another file is where something is replaced, or as `move_entries`.
     """
-    present = set(list_files(folder))
-    replaced = {PurePosixPath(each).parts[0] for each in present.intersection(written)} | {
-        *os.listdir(source)
-    }
+    present, new_roots = set(list_files(folder)), {*os.listdir(source)}
+    old_roots = {PurePosixPath(each).parts[0] for each in present.intersection(written)}
     for each in sorted(present.difference(written)):
-        if PurePosixPath(each).parts[0] in replaced:
+        if PurePosixPath(each).parts[0] in old_roots | new_roots:
             raise InputError(f"{folder / each}: not written by an export; move it away")
-    move_entries(source, folder, removed=replaced)
+    move_entries(source, folder, removed=old_roots)
 
 
 def move_entries(source: Path, folder: Path, removed: Collection[str] = ()) -> None:

@@ -42,9 +42,7 @@ def read_owner(folder: Path) -> LeaseOwner | None:
     """Return the program that holds a folder; None if its lease is missing, damaged or has expired."""
     try:
         owner = _read_lease(folder / LEASE)
-        with tempfile.NamedTemporaryFile(
-            dir=folder, prefix="."
-        ) as new:  # the clock of the file system counts
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as new:  # by the file system's clock
             age = os.stat(new.name).st_mtime - (folder / LEASE).stat().st_mtime
         return None if age > LEASE_SECONDS else owner
     except (OSError, ValueError):
@@ -123,7 +121,7 @@ class FolderLock:
             raise InputError(f"{self._folder}: in use by another program; close it there first") from None
 
     def _touch_lease(self) -> None:
-        """Touch the lease if it is still this program's; without access, keep what is known."""
+        """Touch the lease if it is still this program's; if it cannot be read, assume that nothing has changed."""
         with suppress(OSError, ValueError):
             self._lost = _read_lease(self._lease).token != self._owner.token
             if not self._lost:

@@ -1,7 +1,7 @@
-"""Answers and events sent to the page; the page's messages are the parameters of the actions in `server/actions.py`.
+"""Answers and events sent to the page; the page's messages are the parameters of the actions in `session/actions.py`.
 
 A message is JSON with ``id``, ``do`` (name of an action) and the action's parameters. The server replies with an
-`Answer` or a `Failure` of this id, and sends events at any time.
+`Answer` or a `Failure` of this id, and sends events at any time, also those of `document/events.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from aotlab_studio.document.log import ClipStatus, FrameRange
-from aotlab_studio.document.objects import ObjectInfo
+from aotlab_studio.document.events import DocumentState, Event
+from aotlab_studio.document.log import VideoStatus
 
 JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
 OutdatedPolicy = Literal["ask", "wait", "proceed"]
@@ -76,24 +76,13 @@ class ReviewEntry(Struct, frozen=True):
     """why, by object"""
 
 
-class Version(Struct, frozen=True):
-    """A saved version of a project."""
-
-    number: int
-    title: str
-    author: str
-    """who saved it; empty: unknown"""
-    date: str
-    """local date and time"""
-
-
 class Clip(Struct, frozen=True):
     """A video of a batch."""
 
     name: str
     frames: int
     objects: int
-    status: ClipStatus = "open"
+    status: VideoStatus = "open"
     note: str = ""
     """why it was rejected"""
     author: str = ""
@@ -131,30 +120,6 @@ class JobProgress(Struct, frozen=True):
     """error message"""
 
 
-class DocumentState(Struct, frozen=True):
-    """State of a document, without its masks and their timeline."""
-
-    revision: int
-    status: ClipStatus
-    note: str
-    """note on the status"""
-    objects: list[ObjectInfo]
-    classes: list[str]
-    """names of classes, as offered"""
-    history: tuple[str | None, str | None]
-    """titles of the steps to undo and to redo"""
-    step: int
-    """as in `Answer`"""
-    outdated: list[FrameRange]
-    """first and last frame of each run of outdated frames"""
-    range: FrameRange | None
-    """first and last frame to track; None: all"""
-    editable_range: FrameRange
-    """first and last frame that can be changed"""
-    notes: dict[int, str]
-    """by frame"""
-
-
 class Description(DocumentState, frozen=True, kw_only=True):
     """All that a page needs when it opens."""
 
@@ -179,31 +144,6 @@ class Description(DocumentState, frozen=True, kw_only=True):
     job: JobProgress | None
     problems: list[str]
     """as of `Document.conflict`"""
-
-
-class Event(Struct, frozen=True, tag_field="event", tag=lambda name: name.removesuffix("Event").lower()):
-    """Something that happened, for all pages."""
-
-
-class FrameEvent(Event, frozen=True):
-    """The masks of a frame changed."""
-
-    frame: int
-    revision: int
-    marks: dict[int, str]
-    """marks of this frame in the timeline by object id"""
-
-
-class DocumentEvent(Event, frozen=True):
-    """Something was edited or tracked."""
-
-    state: DocumentState
-
-
-class ResultsEvent(Event, frozen=True):
-    """Masks of many frames changed, as by undo."""
-
-    revision: int
 
 
 class JobEvent(Event, frozen=True):

@@ -17,9 +17,9 @@ from aotlab import Prediction
 from aotlab.media.video_writer import VideoWriter
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import PROJECT_FILE
-from aotlab_studio.document.results import open_document
-from aotlab_studio.protocol import ResultsEvent
-from aotlab_studio.server.session import Session
+from aotlab_studio.document.events import ResultsEvent
+from aotlab_studio.opening import open_document
+from aotlab_studio.session.session import Session
 from tests.segment_by_color import segment_by_color
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12

@@ -28,9 +28,9 @@ from aotlab.sdk import (
     write_job_record,
 )
 from aotlab_studio import annotate as cli
-from aotlab_studio.document.results import open_document, read_job
+from aotlab_studio.opening import open_document, read_job
 from aotlab_studio.server.batch import read_entries
-from aotlab_studio.server.export import export_masks
+from aotlab_studio.session.export import export_masks
 from aotlab_studio.tracking.models import TrackerLoader
 from studio.tests.annotation.clips import draw_folder, set_mask
 from studio.tests.annotation.results import change_record

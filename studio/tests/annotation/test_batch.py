@@ -26,15 +26,15 @@ from aotlab_studio import annotate as cli
 from aotlab_studio import lock
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.results import open_document
+from aotlab_studio.opening import open_document
 from aotlab_studio.review.batch import read_entries, write_batch_review
 from aotlab_studio.review.checks import Check
 from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batch_server
-from aotlab_studio.server.actions import describe
 from aotlab_studio.server.batch import Batch, build_batch_app
-from aotlab_studio.server.session import OutdatedError, Session
+from aotlab_studio.session.actions import describe
+from aotlab_studio.session.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -245,7 +245,11 @@ def test_clip_without_a_mask_is_repaired_where_it_stands(results, batch):
         Batch(results, open_clip).enter("a", "", page=True)
 
 
-@pytest.mark.parametrize("content", [b"[{", b'[{"name": "a", "status": "lost"}]', b"[1]"])
+@pytest.mark.parametrize(
+    "content",
+    [b"[{", b'[{"name": "a", "status": "lost"}]', b"[1]", b'[{"name": "a", "status": "done", "rate": "0"}]',
+     b'[{"name": "a", "status": "done", "rate": "x"}]'],
+)  # fmt: skip
 def test_damaged_reviews_are_named(tmp_path, content):
     (tmp_path / "review.json").write_bytes(content)
     with pytest.raises(InputError, match="not the reviews of a list"):
@@ -373,7 +377,7 @@ def test_edited_clip_of_an_unknown_tracking_says_so(results, batch):
     with batch.use("a", "Ann") as session:
         draw(session, 4, 2)
     batch.release("a")
-    statement = 'UPDATE records SET content = replace(content, \'"results":"\', \'"other":"\')'
+    statement = 'UPDATE records SET content = replace(content, \'"source_digest":"\', \'"other":"\')'
     change_rows(results / "a.aotlab", statement)
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
     assert "tracked again" in clip.sentences[0]

@@ -11,8 +11,8 @@ from aotlab import InputError
 from aotlab_studio.document import editing
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.objects import COLORS
-from aotlab_studio.server.actions import run_action
-from aotlab_studio.server.uploads import load_upload
+from aotlab_studio.session.actions import run_action
+from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import LENGTH, draw, open_session, png, square, start_job, truth
 
 

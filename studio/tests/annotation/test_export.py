@@ -12,8 +12,8 @@ from aotlab.sdk import Annotations, Region, TrackedFrame, encode_rle, find_outpu
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.protocol import ExportResult
-from aotlab_studio.server.export import draw_names, read_prediction
-from aotlab_studio.server.uploads import load_upload
+from aotlab_studio.session.export import draw_names, read_prediction
+from aotlab_studio.session.uploads import load_upload
 from studio.tests.annotation.clips import (
     HEIGHT,
     LENGTH,

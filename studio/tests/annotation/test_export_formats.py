@@ -15,7 +15,7 @@ from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.server.export import draw_names, read_prediction
+from aotlab_studio.session.export import draw_names, read_prediction
 from studio.tests.annotation.clips import HEIGHT, LENGTH, WIDTH, draw_folder, open_session, set_mask
 
 NAMES = {3: "person", 300: "dish"}

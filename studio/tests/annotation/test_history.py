@@ -145,8 +145,8 @@ class Model:
             if layer.kind != "empty" and (key in now.frozen or key not in self.complete)
             and not any(
                 other > key
-                and newer.first <= layer.first + (layer.start == layer.first)
-                and newer.last >= layer.last - (layer.start == layer.last)
+                and newer.first <= layer.first + (layer.reference_frame == layer.first)
+                and newer.last >= layer.last - (layer.reference_frame == layer.last)
                 and all(raw in newer.objects for raw in layer.objects if now.resolve(raw))
                 for other, newer in now.layers.items()
             )
@@ -168,10 +168,10 @@ class Model:
         for raw, key in self.find_sources(frame).items():
             if now.resolve(raw) == object_id:
                 then, layer = self.origin[key], now.layers[key]
-                late = frame > layer.start
+                late = frame > layer.reference_frame
                 sides = {
                     "forward": "<", "backward": ">", "both": "<>",
-                    "correction": "<" if late else ">" if layer.before is None else "<>",
+                    "correction": "<" if late else ">" if layer.previous_keyframe is None else "<>",
                 }[layer.kind]  # fmt: skip
                 if any(
                     nearest(now, frame, object_id, side) != nearest(then, frame, then.resolve(raw), side)
@@ -378,7 +378,10 @@ class History(RuleBasedStateMachine):
     def run_job(self, data, provisional, rounds) -> None:
         """Store some frames of a job, in any order; objects may be absent."""
         key = data.draw(st.sampled_from(self.model.find_unfinished()), label="layer")
-        layer, then = self.model.now.layers[key], self.document.at(self.document.log.layer_entries[key])
+        layer, then = (
+            self.model.now.layers[key],
+            self.document.snapshot_at(self.document.log.layer_entries[key]),
+        )
         for _ in range(rounds):
             frame = data.draw(st.integers(layer.first, layer.last), label="frame")
             covered = data.draw(st.sets(st.sampled_from(sorted(layer.objects)))) if layer.objects else set()

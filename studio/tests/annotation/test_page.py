@@ -12,10 +12,10 @@ from PIL import Image
 
 from aotlab import Prediction
 from aotlab_studio.document import editing
-from aotlab_studio.document.results import open_document
+from aotlab_studio.opening import open_document
 from aotlab_studio.review.checks import Check
 from aotlab_studio.server import app as web
-from aotlab_studio.server.session import Session
+from aotlab_studio.session.session import Session
 from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.browser import VIEWPORT, Page, Wire, find_violations, iou, needs_browser
 from studio.tests.annotation.clips import (
@@ -432,7 +432,7 @@ def test_review_lists_each_frame_once_worst_first(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
     checks = [Check(*values) for values in found]
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: checks)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: checks)
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
@@ -455,7 +455,7 @@ def test_objects_added_during_a_review_stay(page, session, monkeypatch):
         go.wait(60)
         return [Check(7, 1, "lost", 1.0)]
 
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", slow)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", slow)
     page.key("Shift+Delete")
     page.until(asked.is_set)
     editing.add_object(session.document)
@@ -967,7 +967,7 @@ def test_export_can_be_canceled(page, session, monkeypatch):
 def test_corrected_review_rows_are_ticked_off(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.tab.evaluate("document.querySelector('#review li:last-child').scrollIntoView()")
@@ -1318,7 +1318,7 @@ def test_checked_frame_leaves_the_list_and_the_next_one_shows(page, session, mon
     draw(session, 0, 1)
     start_job(session, 0).wait()
     found = [Check(7, 1, "lost", 1.0), Check(3, 1, "unsure", 0.8)]
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
     refresh_review(session)
     page.tab.wait_for_selector("#review li + li")
     page.key(".")

@@ -14,9 +14,9 @@ from PIL import Image
 
 from aotlab import InputError
 from aotlab_studio.document import editing
-from aotlab_studio.protocol import FrameEvent
+from aotlab_studio.document.events import FrameEvent
 from aotlab_studio.review.checks import Check
-from aotlab_studio.server import actions
+from aotlab_studio.session import actions
 from studio.tests.annotation.browser import Page, Wire, needs_browser
 from studio.tests.annotation.clips import draw, hold, refresh_review, start_job, truth, wait_until
 from tests.shared import slow
@@ -199,7 +199,7 @@ def test_tracking_requests_no_files_of_the_page(new_page):
 
 def test_live_review_requests_checks_of_changed_frames_only(new_page, session, monkeypatch):
     draw(session, 0, 1)
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
     wire = Wire(new_page)
     new_page.tab.wait_for_function("() => document.querySelector('#review img')?.naturalWidth === 60")
     new_page.settle()
@@ -222,7 +222,7 @@ def test_live_review_requests_checks_of_changed_frames_only(new_page, session, m
 
 def test_tracked_frame_leaves_a_pressed_button(page, session, monkeypatch):
     draw(session, 0, 1)
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: [Check(7, 1, "lost", 1.0)])
     refresh_review(session)
     page.tab.hover("#review button")
     page.tab.mouse.down()
@@ -236,7 +236,7 @@ def test_tracked_frame_leaves_a_pressed_button(page, session, monkeypatch):
 def test_review_grows_while_tracking_runs(new_page, session, monkeypatch):
     draw(session, 0, 1)
     found: list[Check] = []
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
     wire = Wire(new_page)
     new_page.until(lambda: wire.list_sent("review") and len(wire.answers) == len(wire.sent))
     found.append(Check(7, 1, "jump", 0.9))
@@ -332,7 +332,7 @@ def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     def find(*_):
         return [Check(7, 2, "lost", 1.0)] if 2 in session.document.snapshot.objects.ids else []
 
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", find)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find)
     refresh_review(session)
     page.tab.wait_for_selector("#review li")
     page.key("2")
@@ -355,7 +355,7 @@ def test_refresh_keeps_changes_made_during_it(page, session, monkeypatch):
         go.wait(60)
         return [Check(7, 1, "lost", 1.0)]
 
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", find_slowly)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", find_slowly)
     page.key("Shift+Delete")
     page.until(asked.is_set)
     draw(session, 5, 1)
@@ -497,7 +497,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     document = served.session.document
     wait_until(lambda: document.status.note == "ear missing")
     served.close()  # after all requests
-    assert (document.at(6).labels(0)[20, 8:56:8] == 1).all()
+    assert (document.snapshot_at(6).labels(0)[20, 8:56:8] == 1).all()
     assert document.snapshot.keyframe(0) == {1: ""}
     assert (len(document.log.entries), document.snapshot.objects.ids) == (7, (1,))
     assert document.status[:2] == ("rejected", "ear missing")
@@ -582,7 +582,7 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
 def test_refresh_of_the_review_keeps_the_focus(page, session, monkeypatch):
     draw(session, 0, 1)
     found = [Check(7, 1, "lost", 1.0)]
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
     refresh_review(session)
     page.tab.focus("#review button")
     found.append(Check(3, 1, "unsure", 0.5))
@@ -594,7 +594,7 @@ def test_refresh_of_the_review_keeps_the_focus(page, session, monkeypatch):
 def test_press_in_a_list_survives_its_refresh(page, session, monkeypatch):
     draw(session, 0, 1)
     found = [Check(7, 1, "lost", 1.0)]
-    monkeypatch.setattr("aotlab_studio.server.session.find_checks", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.session.session.find_checks", lambda *_: found)
     refresh_review(session)
     page.tab.hover("#review button")
     page.tab.mouse.down()

@@ -23,11 +23,11 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import compute_fingerprint, locate_project
 from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import LayerStore, Result, encode_png
-from aotlab_studio.document.results import open_document
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
-from aotlab_studio.server.actions import run_action, timeline
+from aotlab_studio.opening import open_document
+from aotlab_studio.session.actions import run_action, timeline
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -96,10 +96,10 @@ def test_command_refuses_a_changed_video(folder, monkeypatch):
 
 
 def test_project_of_another_version_rejected(video, project):
-    change_rows(project, "UPDATE header SET content = replace(content, '\"version\":6', '\"version\":7')")
+    change_rows(project, "UPDATE header SET content = replace(content, '\"version\":7', '\"version\":8')")
     for path in (video, project):
         with pytest.raises(
-            InputError, match=r"project.sqlite: version 7; this program reads 6; move its folder away$"
+            InputError, match=r"project.sqlite: version 8; this program reads 7; move its folder away$"
         ):
             open_session(path)
 
@@ -260,7 +260,18 @@ def test_replaced_fields_of_the_log_are_read_or_rejected(video, project):
         change_rows(project, "UPDATE records SET content = ? WHERE id = ?", record, number)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"type":"head","head":9}', None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"type":"head","move":"redo"}',
+        b'{"type":"head","move":"undo"}',
+        None,
+    ],
+)
 def test_damaged_record_is_named(video, project, content):
     if content is None:
         change_rows(project, "DELETE FROM records WHERE id = 1")
@@ -274,7 +285,7 @@ def test_damaged_record_is_named(video, project, content):
 def test_damaged_file_is_replaced_by_its_backup(video, project, place):
     with closing(open_document(video)) as document:
         for index in range(2000):
-            document.log.append(StatusRecord("open", str(index)))
+            document.log.append(StatusRecord("open", "", "", "", str(index)))
     with (project / PROJECT_FILE).open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek({"start": 0, "schema": 100, "middle": size // 2 // 4096 * 4096, "end": size - 9000}[place])
@@ -294,7 +305,7 @@ def test_backup_has_no_results_and_reuses_no_id(folder):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.save_version("tracked")
-    last = session.document.layers.end
+    last = session.document.layers.last_row
     session.close()
     project = session.document.folder
     (project / BACKUP_FILE).replace(project / PROJECT_FILE)
@@ -306,6 +317,20 @@ def test_backup_has_no_results_and_reuses_no_id(folder):
         start_job(again, 0).wait()
         assert document.snapshot.list_outdated() == []
         assert document.database.query("SELECT min(id) > ? FROM results", last) == [(1,)]
+
+
+def test_backup_is_of_the_last_history(folder):
+    for frame in (0, 5):
+        session = open_session(folder)
+        project = session.document.folder
+        if frame == 0:
+            shutil.copy(project / PROJECT_FILE, folder.parent / "older")
+        draw(session, frame, 1)
+        session.close()
+        if frame == 0:
+            shutil.copy(folder.parent / "older", project / PROJECT_FILE)
+    (project / BACKUP_FILE).replace(project / PROJECT_FILE)
+    assert Document.read(project).snapshot.keyframes == [5]
 
 
 def test_full_disk_is_named(video, project):
@@ -402,7 +427,7 @@ def test_propagated_correction_is_undone_after_a_restart(folder, monkeypatch):
     before = [first.document.snapshot.labels(index) for index in range(LENGTH)]
     stroke = {"do": "paint", "frame": 6, "object_id": 1, "points": [[50, 20]], "radius": 3}
     run_action(first, stroke)
-    wait_until(lambda: first.job.layer.background and not first.job.alive)
+    wait_until(lambda: first.job.layer.starts_by_itself and not first.job.alive)
     assert first.job.done
     first.close()
     session = open_session(folder)
@@ -486,10 +511,10 @@ def database(tmp_path):
 
 
 def test_edits_of_another_program_are_kept(tmp_path, database):
-    record = msgspec.json.encode(StatusRecord("accepted"))
+    record = msgspec.json.encode(StatusRecord("accepted", "", "", ""))
     change_rows(tmp_path, "INSERT INTO records VALUES (1, ?)", record)
     with pytest.raises(InputError, match="another program has opened this project"):
-        Log(database).append(StatusRecord("rejected"))
+        Log(database).append(StatusRecord("rejected", "", "", ""))
     with pytest.raises(InputError, match="another program has opened this project"):
         LayerStore(database, (4, 6), 3).put(1, Result(1), np.ones((4, 6), np.uint16))
     assert Log(Database(tmp_path)).status.status == "accepted"
@@ -505,10 +530,10 @@ def test_damaged_result_costs_the_frames_after(tmp_path, database):
     with closing(Database(tmp_path, writable=True)) as database:
         layers = LayerStore(database, (4, 6), 3)
         layer = layers.open(1)
-        assert (sorted(layer.results), layer.complete) == ([0], False)
+        assert (sorted(layer.frames), layer.complete) == ([0], False)
         assert (layers.read(layer, 0) == 0).all()
         layers.put(1, Result(1), np.full((4, 6), 1, np.uint16))
-        assert sorted(LayerStore(database, (4, 6), 3).open(1).results) == [0, 1]
+        assert sorted(LayerStore(database, (4, 6), 3).open(1).frames) == [0, 1]
 
 
 def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
@@ -523,7 +548,7 @@ def test_layer_that_could_not_be_read_is_read_again(database, monkeypatch):
     with pytest.raises(InputError, match="cannot be read"):
         layers.open(1)
     layers.put(1, Result(1), np.ones((4, 6), np.uint16))
-    assert sorted(LayerStore(database, (4, 6), 3).open(1).results) == [0, 1]
+    assert sorted(LayerStore(database, (4, 6), 3).open(1).frames) == [0, 1]
 
 
 def test_frame_replaced_while_it_is_read_is_intact(database, monkeypatch):
@@ -655,8 +680,8 @@ def test_edit_computes_what_shows_once(session, monkeypatch):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     session.document.set_status("accepted", "")
-    counted, compute = [], Snapshot.newest_layers.func
-    monkeypatch.setattr(Snapshot.newest_layers, "func", lambda now: counted.append(1) or compute(now))
+    counted, compute = [], Snapshot.newest_layer_ids.func
+    monkeypatch.setattr(Snapshot.newest_layer_ids, "func", lambda now: counted.append(1) or compute(now))
     set_mask(session.document, 5, 1, truth(4) == 1)
     assert len(counted) == 1
     session.document.snapshot.list_outdated()

@@ -18,7 +18,7 @@ from aotlab_studio.document.masks import Result
 from aotlab_studio.document.scores import Score
 from aotlab_studio.lock import LEASE
 from aotlab_studio.protocol import ExportEvent
-from aotlab_studio.server.actions import describe, run_action
+from aotlab_studio.session.actions import describe, run_action
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -54,7 +54,7 @@ def box(frame, object_id, corners, **values):
     return {**outline, **values}
 
 
-def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
+def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     session = open_session(folder)
     hold(session, 5)
     run_action(session, {"do": "outline", "frame": 0, "object_id": None, "points": square(5, 5, 10)})
@@ -76,7 +76,7 @@ def test_s2_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
 
 
 @pytest.mark.parametrize("action", ["delete_object", "merge_objects"])
-def test_s3_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
+def test_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
     session = open_session(folder)
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
@@ -91,7 +91,7 @@ def test_s3_undo_of_delete_or_merge_brings_all_masks_back(folder, action):
     again.close()
 
 
-def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
+def test_undo_of_a_job_keeps_corrections_of_other_objects(session, short_pause):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     run_action(session, box(4, 2, square(50, 2, 6)))
@@ -103,7 +103,7 @@ def test_s4_undo_of_a_job_keeps_corrections_of_other_objects(session, short_paus
     assert same([labels == 2 for labels in shown(session.document)], corrected)
 
 
-def test_s5_second_object_changes_no_frame_of_the_first(session, short_pause):
+def test_second_object_changes_no_frame_of_the_first(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = shown(session.document)
@@ -128,7 +128,7 @@ class Greedy(TruthTracker):
         return Prediction(self.ids, logits, logits.max(0).indices)
 
 
-def test_s5_lost_pixels_are_counted_and_come_back(folder, short_pause):
+def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
     session = open_session(folder)
     draw(session, 0, 1)
     start_job(session, 0).wait()
@@ -145,7 +145,7 @@ def test_s5_lost_pixels_are_counted_and_come_back(folder, short_pause):
     session.close()
 
 
-def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
+def test_acceptance_belongs_to_the_masks(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
@@ -163,7 +163,7 @@ def test_s6_acceptance_belongs_to_the_masks(session, short_pause):
     assert describe(session).status == "accepted"
 
 
-def test_s6_acceptance_waits_for_corrections(session, short_pause):
+def test_acceptance_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
@@ -172,7 +172,7 @@ def test_s6_acceptance_waits_for_corrections(session, short_pause):
     assert (describe(session).status, session.document.snapshot.list_outdated()) == ("accepted", [])
 
 
-def test_s6_repeated_acceptance_is_stored_once(folder):
+def test_repeated_acceptance_is_stored_once(folder):
     session, message = open_session(folder), {"do": "set_status", "status": "accepted"}
     draw(session, 0, 1)
     run_action(session, message, Actor("Ann", message=7))
@@ -186,7 +186,7 @@ def test_s6_repeated_acceptance_is_stored_once(folder):
     session.close()
 
 
-def test_s6_killed_tracking_is_not_accepted(folder):
+def test_killed_tracking_is_not_accepted(folder):
     session = open_session(folder)
     draw(session, 0, 1)
     start_job(session, 0).wait()
@@ -204,7 +204,7 @@ def test_s6_killed_tracking_is_not_accepted(folder):
     again.close()
 
 
-def test_s6_author_of_each_entry_is_who_made_it(session):
+def test_author_of_each_entry_is_who_made_it(session):
     run_action(session, {"do": "add_object"}, Actor("Ann"))
     run_action(
         session, {"do": "paint", "frame": 0, "object_id": 1, "points": [[9, 9]], "radius": 3}, Actor("Bob")
@@ -217,7 +217,7 @@ def test_s6_author_of_each_entry_is_who_made_it(session):
     assert all(line["time"].endswith("+00:00") for line in lines)
 
 
-def test_s8_outdated_frames_are_named_in_the_export(session, long_pause):
+def test_outdated_frames_are_named_in_the_export(session, long_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
@@ -231,7 +231,7 @@ def test_s8_outdated_frames_are_named_in_the_export(session, long_pause):
     assert (record["outdated"], record["person"], record["status"]) == ([[2, 11]], "Ann", "in progress")
 
 
-def test_s8_export_waits_for_corrections(session, short_pause):
+def test_export_waits_for_corrections(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, box(1, 1, square(50, 2, 6)))
@@ -239,7 +239,7 @@ def test_s8_export_waits_for_corrections(session, short_pause):
     assert json.loads((session.archive.parent / "export.json").read_text())["outdated"] == []
 
 
-def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
+def test_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
     draw(session, 0, 1, 2)
     start_job(session, 0).wait()
     before = session.document.snapshot.labels(5)
@@ -257,7 +257,7 @@ def test_s11_pixels_painted_over_an_object_give_it_no_mask(session, long_pause):
     assert (session.document.snapshot.labels(5) == before).all()
 
 
-def test_s12_entries_survive_a_write_that_was_cut_off(folder, tmp_path):
+def test_entries_survive_a_write_that_was_cut_off(folder, tmp_path):
     session = open_session(folder)
     before = []
     for x in range(5, 50, 5):
@@ -305,7 +305,7 @@ def test_invalid_range_rejected(session, range):
         editing.set_range(session.document, *range)
 
 
-def test_s13_range_belongs_to_the_document(session, folder, tmp_path):
+def test_range_belongs_to_the_document(session, folder, tmp_path):
     run_action(session, {"do": "set_range", "first": 3, "last": 8})
     assert describe(session).range == (3, 8)
     other = open_session(folder, project=tmp_path / "other.aotlab")

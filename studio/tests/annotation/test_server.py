@@ -6,6 +6,7 @@ import io
 import json
 import re
 import socket
+import threading
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -22,12 +23,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from aotlab import InputError
 from aotlab.sdk import encode_rle
 from aotlab_studio.document import editing
-from aotlab_studio.document.results import open_document
+from aotlab_studio.opening import open_document
 from aotlab_studio.server import app as web
 from aotlab_studio.server.app import encode_labels
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.server.session import Session
-from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.session.session import Session
+from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
 from aotlab_studio.tracking.models import ModelChoice
 from studio.tests.annotation.clips import (
     HEIGHT,
@@ -352,7 +353,7 @@ def test_names_in_an_archive_stay_inside(served, tmp_path, monkeypatch):
 
 
 def test_too_large_uploads_rejected(served, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.server.uploads.MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr("aotlab_studio.session.uploads.MAX_UNPACKED_BYTES", 1000)
     answer = post(served, zip_files({"00000.png": b"\0" * 2000}))
     assert (answer.status_code, "split it" in answer.text) == (422, True)
     monkeypatch.setattr(web, "MAX_UPLOAD_BYTES", 1000)
@@ -559,6 +560,42 @@ def test_undo_spares_steps_of_another_open_page(served):
     wait_until(lambda: "error" not in mine.do("undo"))
 
 
+def test_page_that_reconnects_keeps_its_steps(served):
+    mine, other = served.open("socket?page=1"), served.open("socket?page=2")
+    mine.do("outline", frame=0, object_id=None, points=square(5, 5, 10))
+    again = served.open("socket?page=1")  # before the server notices that the other one is lost
+    mine.socket.close()
+    wait_until(lambda: len(served.session.document.listeners) == 2)
+    assert "made in another window" in other.do("undo")["error"]
+    again.socket.close()
+    wait_until(lambda: len(served.session.document.listeners) == 1)
+    last = served.open("socket?page=1")
+    last.do("describe")
+    assert "made in another window" in other.do("undo")["error"]
+    assert last.do("undo")["result"]["title"] == "outline"
+
+
+def test_statuses_that_wait_block_no_request(served):
+    waiting, go_on = threading.Semaphore(0), threading.Event()
+
+    def wait(seconds):
+        waiting.release()
+        go_on.wait(60)
+
+    served.session.runner.wait = wait
+    page = served.open()
+    for number in range(45):
+        message = {"id": number, "do": "set_status", "status": "rejected", "outdated": "wait"}
+        page.socket.send(json.dumps(message))
+    for _ in range(40):
+        assert waiting.acquire(timeout=20)
+    try:
+        assert served.get("/labels/0").status_code == 200
+        assert "result" in served.open().do("describe")
+    finally:
+        go_on.set()
+
+
 def test_default_port_stays_the_same_while_it_is_free(monkeypatch):
     with web.bind_socket("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
@@ -600,6 +637,18 @@ def test_upload_for_a_locked_object_takes_no_pixels(session):
     editing.change_object(session.document, 1, locked=True)
     load_upload(session.document, 0, png(truth(0) == 2), targets={1: 1})
     assert (session.document.snapshot.labels(0) == truth(0)).all()
+
+
+def test_loaded_class_gets_an_id_of_its_own(session):
+    draw(session, 0, 1)
+    editing.change_object(session.document, 1, class_name="dog")
+    load_upload(session.document, 3, WHOLE["coco"], targets={1: None, 2: None})
+    assert session.document.snapshot.classes == {"dog": 1, "fish": 2}
+    session.export(["coco", "yolo"])
+    folder = session.archive.parent
+    content = json.loads((folder / "coco.json").read_text())
+    assert {each["name"]: each["id"] for each in content["categories"]} == {"dog": 1, "fish": 2}
+    assert (folder / "yolo" / "data.yaml").read_text().count('"dog"') == 1
 
 
 def test_upload_behind_a_locked_object_makes_nothing_absent(session):
@@ -654,11 +703,11 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
         session.undo()
         content = json.dumps(messages[3:]).encode()
         again = Served(session)
-        assert again.get("/drawings", "POST", Origin=again.address, content=content).status_code == 204
+        assert again.get("/edits", "POST", Origin=again.address, content=content).status_code == 204
         assert session.document.snapshot.notes == {}  # it stays undone
         assert len(session.document.log.entries) == 4
         session.document.shared = True  # without a name
         content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()
-        refused = again.get("/drawings", "POST", Origin=again.address, content=content)
+        refused = again.get("/edits", "POST", Origin=again.address, content=content)
         assert (refused.status_code, "type your name first" in refused.text) == (422, True)
         again.close()

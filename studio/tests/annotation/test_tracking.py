@@ -8,9 +8,10 @@ import pytest
 
 from aotlab import InputError
 from aotlab_studio.document import editing
+from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.planning import plan_correction
-from aotlab_studio.protocol import DocumentEvent, FrameEvent, JobEvent
-from aotlab_studio.server.actions import describe, run_action, timeline
+from aotlab_studio.protocol import JobEvent
+from aotlab_studio.session.actions import describe, run_action, timeline
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -464,7 +465,13 @@ def test_correction_changes_frames_since_the_last_given_mask(folder, long_pause)
     run_action(session, stroke(6, 50, 20))
     (layer_id,) = session.document.snapshot.pending
     layer = session.document.snapshot.state.layers[layer_id]
-    assert (layer.first, layer.last, layer.start, layer.before, layer.objects) == (1, LENGTH - 1, 6, 0, [1])
+    assert (layer.first, layer.last, layer.reference_frame, layer.previous_keyframe, layer.objects) == (
+        1,
+        LENGTH - 1,
+        6,
+        0,
+        [1],
+    )
     propagate(session)
     order = [index for index, _ in tracker.calls]
     assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
@@ -476,7 +483,7 @@ def test_correction_before_a_backward_result_goes_on_backward(session):
     draw(session, 6, 1)
     run(session, 6, "backward")
     layer = plan_correction(session.document.snapshot, 3, 1)
-    assert (layer.first, layer.last, layer.before) == (0, 5, None)
+    assert (layer.first, layer.last, layer.previous_keyframe) == (0, 5, None)
 
 
 def test_tracking_from_a_drawing_replaces_its_correction(session, long_pause):
@@ -495,7 +502,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     run(session, 0)
     tracker.pause = 0.2
     run_action(session, stroke(2, 30, 20))
-    wait_until(lambda: session.job.layer.background and session.job.done)
+    wait_until(lambda: session.job.layer.starts_by_itself and session.job.done)
     first = session.job
     run_action(session, stroke(2, 33, 20))
     assert len(session.document.snapshot.pending) == 1
@@ -505,7 +512,7 @@ def test_later_stroke_replaces_an_earlier_correction(folder, short_pause):
     tracker.pause = 0
     job = run(session, 2)
     assert job.status == "done"
-    assert not job.layer.background
+    assert not job.layer.starts_by_itself
     session.close()
 
 
@@ -571,6 +578,51 @@ def test_failed_correction_stays_outdated(folder, short_pause):
     wait_until(lambda: session.job.status == "failed")
     assert len(session.document.snapshot.pending) == 1
     assert session.document.snapshot.list_outdated() == [(1, 4), (6, 11)]
+    session.close()
+
+
+def test_correction_undone_while_it_starts_stops_no_other(folder, short_pause, monkeypatch):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    list_waiting, document = session.runner.list_waiting, session.document
+
+    def undo_meanwhile():
+        waiting = list_waiting()
+        if waiting and document.titles[0] == "brush":
+            undo = threading.Thread(target=document.undo)
+            undo.start()
+            undo.join(0.5)
+        return waiting
+
+    monkeypatch.setattr(session.runner, "list_waiting", undo_meanwhile)
+    run_action(session, stroke(5, 50, 20))
+    wait_until(lambda: document.titles[0] == "tracking")
+    monkeypatch.setattr(session.runner, "list_waiting", list_waiting)
+    session.redo()
+    assert session.runner.wait(20)
+    assert document.snapshot.list_outdated() == []
+    session.close()
+
+
+def test_unreadable_project_leaves_corrections_for_the_next_edit(folder, short_pause, monkeypatch, caplog):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    run(session, 0)
+    failed, list_waiting = threading.Event(), session.runner.list_waiting
+
+    def fail():
+        failed.set()
+        raise InputError("database is locked")
+
+    monkeypatch.setattr(session.runner, "list_waiting", fail)
+    run_action(session, stroke(5, 50, 20))
+    assert failed.wait(20)
+    wait_until(lambda: "database is locked" in caplog.text)
+    monkeypatch.setattr(session.runner, "list_waiting", list_waiting)
+    run_action(session, stroke(8, 50, 20))
+    assert session.runner.wait(20)
+    assert session.document.snapshot.list_outdated() == []
     session.close()
 
 

@@ -13,6 +13,7 @@ from aotlab_studio.document.database import Database
 from aotlab_studio.document.masks import LayerStore
 from aotlab_studio.document.masks import Result as StoredResult
 from aotlab_studio.document.scores import Score, Signals, measure_scores, merge_scores
+from aotlab_studio.document.signals import ReviewSignals, measure_flip, measure_fragment
 from aotlab_studio.review.batch import (
     ClipEntry,
     ReviewedObject,
@@ -23,8 +24,7 @@ from aotlab_studio.review.batch import (
     write_batch_review,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_video
-from aotlab_studio.review.signals import ReviewSignals, measure_flip, measure_fragment
+from aotlab_studio.review.output import ReviewFile, draw_thumbnail, format_review, review_object
 
 SEEN, GONE = Score(0.95, 100, 10.0, 10.0), Score(0.0, 0, 0.0, 0.0)
 
@@ -73,9 +73,9 @@ def test_disagreement_of_directions_is_averaged():
         index: measure_scores(labels, [1, 2], {1: 0.9}, {1: value} if value else {})
         for index, value in enumerate([0.2, 0.4, None])
     }
-    review = review_video("clip", scores)
-    assert [item["disagreement"] for item in review["objects"]] == [pytest.approx(0.3), None]
-    assert "disagreement" in format_review(review)[0]
+    objects = [review_object(each, scores) for each in (1, 2)]
+    assert [item.disagreement for item in objects] == [pytest.approx(0.3), None]
+    assert "disagreement" in format_review(VideoReview(objects))[0]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_scores_survive_storage(tmp_path):
     with closing(Database(tmp_path, writable=True)) as database:
         LayerStore(database, labels.shape, 1).put(1, StoredResult(0, scores), labels)
         layers = LayerStore(database, labels.shape, 1)
-        assert layers.open(1).results[0].scores == scores
+        assert layers.open(1).frames[0].scores == scores
         assert (layers.read(layers.open(1), 0) == labels).all()
 
 
@@ -205,7 +205,7 @@ def test_videos_are_sorted_by_longest_loss():
     assert [each.name for each in rank_entries(entries)] == ["long", "short", "unsure", "fine"]
 
 
-@pytest.mark.parametrize("content", ["{", None])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"check": [{}]}', '{"objects": 5}', "[" * 9999, None])
 def test_damaged_or_missing_review_of_a_video_is_empty(tmp_path, content):
     (tmp_path / "a").mkdir()
     if content is not None:

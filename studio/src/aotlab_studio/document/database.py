@@ -101,15 +101,16 @@ class Database:
 
         Ids of results continue in it, as versions name them.
         """
-        last = "SELECT max(id) FROM records"
+        newest = "SELECT h.content, r.* FROM header h LEFT JOIN records r ORDER BY r.id DESC LIMIT 1"
         with suppress(sqlite3.Error), closing(_connect(self.folder / BACKUP_FILE, "ro")) as backup:
-            if backup.execute(last).fetchall() == self.query(last):
+            if backup.execute(newest).fetchall() == self.query(newest):
                 return
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".backup.") as made:
-            with closing(Database(Path(made), writable=True)) as copy, copy.transaction() as connection:
-                for table in ("header", "records", "masks", "sqlite_sequence"):
-                    rows = self.query(f"SELECT * FROM {table}")
-                    connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)
+            with closing(Database(Path(made), writable=True)) as copy:
+                copy.query("ATTACH ? AS project", _format_uri(self.path, "ro"))
+                with copy.transaction() as connection:
+                    for table in ("header", "records", "masks", "sqlite_sequence"):
+                        connection.execute(f"INSERT INTO {table} SELECT * FROM project.{table}")
             copy.path.replace(self.folder / BACKUP_FILE)
         sync_folder(self.folder)
 
@@ -122,14 +123,19 @@ class Database:
             remedy = DAMAGED_REMEDY
             if isinstance(error, sqlite3.OperationalError):  # not damaged
                 remedy = "free space, or check the disk and the permissions"
+                remedy = "close the program that uses it" if "locked" in str(error) else remedy
             raise InputError(f"{self.path}: cannot be {action} ({error}); {remedy}") from error
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open a file; ``mode`` is ``ro``, ``rw``, or ``rwc`` to create a missing one."""
+def _format_uri(path: Path, mode: str) -> str:
+    """Return the address of a file; ``mode`` is ``ro``, ``rw``, or ``rwc`` to create a missing one."""
     name = quote(os.fsencode(path.absolute().as_posix()))
-    address = f"file:{'//' if name.startswith('/') else '///'}{name}?mode={mode}"  # also of a Windows share
-    return sqlite3.connect(address, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
+    return f"file:{'//' if name.startswith('/') else '///'}{name}?mode={mode}"  # also of a Windows share
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = _format_uri(path, mode)
+    return sqlite3.connect(uri, TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _roll_back(folder: Path) -> None:

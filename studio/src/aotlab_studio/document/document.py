@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,25 +18,33 @@ from msgspec import Meta
 from aotlab import InputError
 from aotlab.sdk import VideoInfo
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
+from aotlab_studio.document.events import (
+    DocumentEvent,
+    DocumentState,
+    Event,
+    FrameEvent,
+    ResultsEvent,
+    Version,
+)
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
 from aotlab_studio.document.log import (
     EXPORTED_STATUSES,
-    ClipStatus,
     Entry,
     FrameRange,
     HeadRecord,
     Log,
+    Move,
     Record,
     State,
     StatusRecord,
     VersionRecord,
+    VideoStatus,
     digest_values,
     format_time,
     utc_now,
 )
 from aotlab_studio.document.masks import LayerStore, MaskStore, Result
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import DocumentEvent, DocumentState, Event, FrameEvent, ResultsEvent, Version
 from aotlab_studio.video import FrameStore
 
 Title = Annotated[str, Meta(max_length=120)]
@@ -50,7 +59,7 @@ class Actor:
     name: str = ""
     """empty: unknown"""
     page: str | None = None
-    """id of the page; until `Document.forget_page`, no other one can undo or redo the edit"""
+    """id of the page; while it is connected, no other one can undo or redo the edit"""
     message: int | None = None
     """id of the page's message, if it may arrive again"""
 
@@ -58,7 +67,7 @@ class Actor:
 class Status(NamedTuple):
     """Status of a video."""
 
-    value: ClipStatus
+    value: VideoStatus
     note: str
     author: str
     """who set it, or made the last edit that has made it *in progress*; empty: unknown"""
@@ -79,7 +88,7 @@ class Document:
     def __init__(self, database: Database, frames: FrameStore | None = None) -> None:
         self.header, self.database = read_header(database), database
         self.folder = folder = database.folder
-        self.results = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
+        self.results_folder = folder.with_name(folder.name.removesuffix(PROJECT_SUFFIX))
         """results folder being corrected, if it exists"""
         self._frames = video = frames or self.header.video
         self.log = Log(database)
@@ -91,13 +100,14 @@ class Document:
         """who makes the edits of this view"""
         self.shared = False
         """whether several people work on the project, so that changes without a name are refused"""
+        self.connections: Counter[str | None] = Counter()
+        """number of connections by page"""
         self._pages: dict[int, str] = {}
-        """page that made each entry, of all open pages and for all views"""
+        """page that made each entry, for all views"""
         self._snapshots: dict[tuple[int, int], Snapshot] = {}
         """the last snapshot by its entry and the last result, for all views"""
         for entry in self.log.entries.values():
-            last = max([*entry.values.keyframes, *(layer.last for layer in entry.layers)], default=0)
-            if last >= video.count:
+            if (last := max(entry.values.frames, default=0)) >= video.count:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
@@ -117,30 +127,24 @@ class Document:
         view.actor = actor
         return view
 
-    def forget_page(self, page: str | None) -> None:
-        """Let any page undo and redo the steps of one that has closed."""
-        with self.lock:
-            for entry in [entry for entry, owner in self._pages.items() if owner == page]:
-                del self._pages[entry]
-
-    def at(self, entry: int, end: int | None = None) -> Snapshot:
+    def snapshot_at(self, entry: int, last_row: int | None = None) -> Snapshot:
         """Return what the document shows at an entry of its log; arguments as of `Snapshot`."""
-        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, end)
+        return Snapshot(self.log, entry, self.masks, self.layers, self._frames.count, last_row)
 
     @property
     def snapshot(self) -> Snapshot:
         """Visible masks and objects at the head of the log."""
         with self.lock:
-            key = self.log.head, self.layers.end
+            key = self.log.head, self.layers.last_row
             if key not in self._snapshots:
                 self._snapshots.clear()
-                self._snapshots[key] = self.at(self.log.head)
+                self._snapshots[key] = self.snapshot_at(self.log.head)
             return self._snapshots[key]
 
-    def freeze(self) -> Snapshot:
+    def frozen_snapshot(self) -> Snapshot:
         """Return what shows now, without what is tracked later."""
         with self.lock:
-            return self.at(self.log.head, self.layers.end)
+            return self.snapshot_at(self.log.head, self.layers.last_row)
 
     def close(self) -> None:
         """Back up the edits and release the project; its masks can still be read."""
@@ -158,20 +162,20 @@ class Document:
 
     @property
     def revision(self) -> int:
-        """Number of changes of what shows in this session."""
-        return self.log.revision
+        """Number that grows with each change of what shows."""
+        return self.log.size + self.layers.last_row
 
     @property
     def edited(self) -> bool:
         """Whether it was ever changed, apart from reading results."""
-        return len(self.log.imports) < len(self.log.entries)
+        return len(self.log.import_entries) < len(self.log.entries)
 
     @property
     def has_new_results(self) -> bool:
         """Whether its results are of another run of tracking than those that it has read, or of an unknown one."""
         layers = self.snapshot.state.layers.values()
-        read = {layer.results for layer in layers if layer is not None and layer.kind == "import"}
-        return digest_results(self.results) not in {"", *read}
+        read = {layer.source_digest for layer in layers if layer is not None and layer.kind == "import"}
+        return digest_results(self.results_folder) not in {"", *read}
 
     @property
     def conflict(self) -> str:
@@ -187,10 +191,8 @@ class Document:
     def digest(self) -> str:
         """Digest of the masks and objects that a status is for, and of the results that they correct."""
         with self.lock:
-            parts = [digest_results(self.results)]
-            if self.edited or self.has_new_results:
-                parts += [self.snapshot.digest, self.snapshot.objects_digest]
-            return digest_values(*parts)
+            shown = self.edited or self.has_new_results
+            return digest_values(*self._digests if shown else [digest_results(self.results_folder)])
 
     @property
     def video_info(self) -> VideoInfo:
@@ -200,50 +202,35 @@ class Document:
     # Edits
 
     def edit(
-        self, title: str, values: State, frame: int | None = None, drawn: Mapping[str, bytes] = {}
+        self, title: str, values: State, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
     ) -> None:
         """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
 
         Frames have to be in `Snapshot.editable_range`.
 
         Args:
-            drawn: new masks that ``values`` name, as of `MaskStore.encode`.
+            new_pngs: new masks that ``values`` name, as of `MaskStore.encode`.
         """
         with self.lock:
-            self._require_clip(values)
+            first, last = self.snapshot.editable_range
+            if "job" in values.ranges:
+                first, last = values.ranges["job"] or (0, self._frames.count - 1)
+            for index in values.frames:
+                if not first <= index <= last:
+                    problem = f"outside the tracked part of the video, frames {first} to {last}"
+                    raise InputError(f"frame {index}: {problem}")
             changes = self.log.state(self.log.head).find_changes(values)
             if changes != State():
-                number, actor = len(self.log.entries) + 1, self.actor
-                entry = Entry(
-                    number, self.log.head, title, changes, frame, actor.message, actor.name, utc_now()
-                )
-                self._append(entry, drawn)
+                self._append(Entry(title, changes, frame, self.actor.message), new_pngs)
                 self._notify(changes)
-
-    def _require_clip(self, values: State) -> None:
-        """Raise `InputError` if an edit draws or tracks a frame that is not one of the job."""
-        first, last = self.snapshot.editable_range
-        if "clip" in values.ranges:
-            first, last = values.ranges["clip"] or (0, self._frames.count - 1)
-        layers = [layer for layer in values.layers.values() if layer is not None]
-        drawn = [index for index, masks in values.keyframes.items() if masks]
-        for index in (*drawn, *(each for layer in layers for each in (layer.first, layer.last))):
-            if not first <= index <= last:
-                raise InputError(
-                    f"frame {index}: outside the tracked part of the video, frames {first} to {last}"
-                )
 
     def undo(self) -> Entry | None:
         """Undo the last entry and return it; None without one. Raises `InputError` if it is of another open page."""
-        with self.lock:
-            entry = self._undo_entry
-            return entry and self._move("undo", entry.parent, entry)
+        return self._move("undo")
 
     def redo(self) -> Entry | None:
         """Repeat the entry undone last and return it; None without one. Raises `InputError` for one of another page."""
-        with self.lock:
-            entry = self._redo_entry
-            return entry and self._move("redo", entry.number, entry)
+        return self._move("redo")
 
     def new_object_id(self) -> int:
         """Return an id that no object ever had."""
@@ -256,27 +243,19 @@ class Document:
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """Titles of the entries to undo and to redo, with person and time."""
-        last, undone = self._undo_entry, self._redo_entry
+        last, undone = map(self.log.entries.get, (self._find_step("undo"), self._find_step("redo")))
         return (last.format_title() if last else None, undone.format_title() if undone else None)
 
-    @property
-    def _undo_entry(self) -> Entry | None:
-        """Entry to undo; the import of a job's results cannot be undone."""
-        return None if self.log.head in self.log.imports else self.log.entries.get(self.log.head)
+    def _find_step(self, move: Move) -> int:
+        """Return the entry to undo or redo; 0 without one. The import of a job's results cannot be undone."""
+        if move == "redo":
+            return self.log.undone[-1] if self.log.undone else 0
+        return 0 if self.log.head in self.log.import_entries else self.log.head
 
-    @property
-    def _redo_entry(self) -> Entry | None:
-        return self.log.entries[self.log.undone[-1]] if self.log.undone else None
-
-    def set_status(self, status: ClipStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
+    def set_status(self, status: VideoStatus, note: str, outdated: Iterable[FrameRange] = ()) -> None:
         """Store a status for the masks that show, and the frames known to be outdated."""
         with self.lock:
-            snapshot, actor = self.snapshot, self.actor
-            record = StatusRecord(
-                status, note, snapshot.digest, snapshot.objects_digest, digest_results(self.results),
-                list(outdated), actor.message, actor.name, utc_now(),
-            )  # fmt: skip
-            self._append(record)
+            self._append(StatusRecord(status, *self._digests, note, list(outdated), self.actor.message))
             self.emit_state()
 
     @property
@@ -287,10 +266,7 @@ class Document:
             editor = edit.author if edit is not None else ""
             if record is None:
                 return Status("in progress" if self.edited else "open", "", editor)
-            still_valid = record.results in (None, digest_results(self.results))
-            still_valid &= (
-                record.objects in ("", snapshot.objects_digest) and record.digest == snapshot.digest
-            )
+            still_valid = (record.digest, record.objects_digest, record.tracking_digest) == self._digests
             if record.status in EXPORTED_STATUSES:
                 known = {index for first, last in record.outdated for index in range(first, last + 1)}
                 outdated = snapshot.list_outdated()
@@ -299,12 +275,17 @@ class Document:
                 return Status(record.status, record.note, record.author)
             return Status("in progress", record.note, editor)
 
+    @property
+    def _digests(self) -> tuple[str, str, str]:
+        """Digests of masks, objects and tracking that a status is for."""
+        return self.snapshot.digest, self.snapshot.objects_digest, digest_results(self.results_folder)
+
     def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
         with self.lock:
             if not self.snapshot.objects.ids:
                 raise InputError("version: there is no object to keep yet; draw one first")
-            self._append(VersionRecord(self.log.head, title, self.layers.end, self.actor.name, utc_now()))
+            self._append(VersionRecord(self.log.head, title, self.layers.last_row))
 
     def list_versions(self) -> list[Version]:
         """Return the versions, the newest first."""
@@ -319,14 +300,14 @@ class Document:
             if not 1 <= number <= len(self.log.versions):
                 raise InputError(f"version {number}: no such version; choose one of the list")
             version = self.log.versions[number - 1]
-            kept = self.at(version.entry, version.end)
+            kept = self.snapshot_at(version.entry, version.last_row)
             limited = {
-                key: msgspec.structs.replace(layer, end=version.end)
+                key: msgspec.structs.replace(layer, last_row=version.last_row)
                 for key in kept.unfinished
-                if (layer := kept.state.layer(key)).end is None
+                if (layer := kept.state.layer(key)).last_row is None
             }
-            wanted = kept.state.replace(State(layers={**limited}))
-            self.edit(f"restore version {number}", self.snapshot.state.difference(wanted))
+            wanted = kept.state.apply(State(layers={**limited}))
+            self.edit(f"restore version {number}", self.snapshot.state.changes_to(wanted))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
@@ -337,12 +318,11 @@ class Document:
         with self.lock:
             snapshot = self.snapshot
             layer = snapshot.state.layers.get(layer_id)
-            if layer is None or layer.end is not None:
+            if layer is None or layer.last_row is not None:
                 return None
             before = snapshot.labels(result.frame)
             ids = np.where(np.isin(before, snapshot.objects.locked), 0, ids)
             self.layers.put(layer_id, result, ids)
-            self.log.revision += 1
             self._emit_frame(result.frame)
             others = (before > 0) & ~np.isin(before, [snapshot.resolve(each) for each in layer.objects])
             return int((others & (self.snapshot.labels(result.frame) != before)).sum()) if others.any() else 0
@@ -351,7 +331,7 @@ class Document:
         """Mark a layer as complete; a stopped run counts as finished."""
         with self.lock:
             layer = self.snapshot.state.layers.get(layer_id)
-            if layer is not None and layer.end is None:
+            if layer is not None and layer.last_row is None:
                 self.layers.finish(layer_id)
 
     def emit(self, event: Event) -> None:
@@ -378,24 +358,28 @@ class Document:
         if self.listeners:
             self.emit(FrameEvent(index, self.revision, self.snapshot.mark_frame(index)))
 
-    def _move(self, action: str, head: int, entry: Entry) -> Entry:
-        if self._pages.get(entry.number) not in (None, self.actor.page):
-            step = f"the last step, {entry.format_title()}"
-            raise InputError(f"{action}: {step}, was made in another window; {action} it there")
-        self._append(HeadRecord(head, self.actor.name, utc_now()))
-        self._notify(entry.values)
-        return entry
+    def _move(self, move: Move) -> Entry | None:
+        with self.lock:
+            number = self._find_step(move)
+            if (entry := self.log.entries.get(number)) is not None:
+                page = self._pages.get(number)
+                if page != self.actor.page and self.connections[page]:
+                    step = f"the last step, {entry.format_title()}"
+                    raise InputError(f"{move}: {step}, was made in another window; {move} it there")
+                self._append(HeadRecord(move))
+                self._notify(entry.values)
+            return entry
 
-    def _append(self, record: Record, drawn: Mapping[str, bytes] = {}) -> None:
+    def _append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
         if self.shared and not self.actor.name:
             raise InputError("name: type your name first; it is stored with each change")
-        self.log.append(record, drawn)
+        record = msgspec.structs.replace(record, author=self.actor.name, time=utc_now())
+        self.log.append(record, new_pngs)
         if isinstance(record, Entry) and self.actor.page is not None:
-            self._pages[record.number] = self.actor.page
+            self._pages[self.log.head] = self.actor.page
 
     def _notify(self, changed: State) -> None:
         """Send the events of values that were set, or set back."""
-        self.log.revision += 1
         self.emit_state()
         for index in sorted(changed.keyframes):
             self._emit_frame(index)

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from aotlab import InputError
+from aotlab.sdk import add_class_ids
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Count, Layer, State
@@ -90,17 +91,17 @@ def edit_mask(
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in keyframe:
                 return EditResult(object_id, {}, protected_pixels)
-        values, drawn = State(), dict[str, bytes]()
+        values, new_pngs = State(), dict[str, bytes]()
         if object_id is None:
             item = _make_object(document)
             object_id = item.id
             values.objects[object_id] = item
         others = keyframe.keys() - {object_id}  # what was only tracked of them stays so
-        masks = {each: document.masks.subtract(keyframe[each], after, drawn) for each in others}
-        values.keyframes[frame] = {**masks, object_id: document.masks.encode(after, drawn)}
+        masks = {each: document.masks.subtract(keyframe[each], after, new_pngs) for each in others}
+        values.keyframes[frame] = {**masks, object_id: document.masks.encode(after, new_pngs)}
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
             values.layers[document.new_layer_id()] = layer
-        document.edit(title, values, frame, drawn)
+        document.edit(title, values, frame, new_pngs)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)
@@ -216,9 +217,8 @@ def split_object(document: Document, frame: int, object_id: int, point: Point) -
         require_editable(document, object_id)
         piece = painting.find_part(document.snapshot.labels(frame) == object_id, point)
         if piece is None:
-            raise InputError(
-                "split: the point is not on the object; click on the part that is to become a new one"
-            )
+            problem = "the point is not on the object; click on the part that is to become a new one"
+            raise InputError(f"split: {problem}")
         return edit_mask(document, frame, None, lambda _: piece, "split object")
 
 
@@ -263,8 +263,7 @@ def change_object(
         item = check_object(replace(before, **given))
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
-        new = {item.class_name} - {"", *known}
-        classes = dict.fromkeys(new, max([0, *known.values()]) + 1)
+        classes = add_class_ids(known, {item.class_name: None} if item.class_name else {})
         document.edit("change object", State(objects={object_id: item}, classes={**classes}))
 
 
@@ -282,16 +281,16 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
     with document.lock:
         for each in (object_id, into):
             require_editable(document, each, seen=False)
-        snapshot, drawn = document.snapshot, dict[str, bytes]()
+        snapshot, new_pngs = document.snapshot, dict[str, bytes]()
         values = State(objects={object_id: None}, merged={object_id: into})
         for frame in snapshot.keyframes:
             masks = snapshot.keyframe(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
-                both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), drawn)
+                both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 rest = {each: digest for each, digest in masks.items() if each != object_id}
                 values.keyframes[frame] = {**rest, into: both}
-        document.edit("merge objects", values, drawn=drawn)
+        document.edit("merge objects", values, new_pngs=new_pngs)
 
 
 def drop_results(document: Document, frame: int, last: int | None = None) -> int:
@@ -304,7 +303,7 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
         objects, end = snapshot.objects, snapshot.editable_range[1]
         last = end if last is None else min(last, end)
         removed = list_stored_ids(snapshot, {*objects.ids}.difference(objects.locked))
-        layers = [each[frame : last + 1] for key, each in snapshot.newest_layers.items() if key in removed]
+        layers = [each[frame : last + 1] for key, each in snapshot.newest_layer_ids.items() if key in removed]
         count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:
             layer = Layer(removed, frame, last, frame, "empty")

@@ -17,7 +17,8 @@ from aotlab_studio.document.objects import ObjectId, ObjectInfo
 from aotlab_studio.video import LRUCache
 
 Direction = Literal["forward", "backward", "both"]
-ClipStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
+Move = Literal["undo", "redo"]
+VideoStatus = Literal["open", "in progress", "corrected", "accepted", "rejected"]
 EXPORTED_STATUSES = ("corrected", "accepted")
 """statuses for which the masks are exported, and frames must not be outdated"""
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -28,14 +29,12 @@ FrameRange = tuple[Count, Count]
 """first and last frame"""
 MAX_STATES = 1024
 """largest number of states kept in memory, which share most values"""
-MAX_DRAWN = 2**20
-"""largest number of frames in the lists of frames with drawn masks"""
 
 
 class Layer(Struct, frozen=True, omit_defaults=True):
     """Request of a run of tracking; `LayerStore` has its masks. It starts from the keyframes of its entry.
 
-    ``Layer([2], 11, 30, start=10)``: object 2 is tracked forward from its mask on frame 10 to frames 11 to 30.
+    ``Layer([2], 11, 30, reference_frame=10)``: object 2 is tracked from its mask on frame 10 to frames 11 to 30.
     """
 
     objects: list[ObjectId]
@@ -43,33 +42,33 @@ class Layer(Struct, frozen=True, omit_defaults=True):
     first: Count
     last: Count
     """frames that it covers, inclusive"""
-    start: Count = 0
-    """reference frame"""
+    reference_frame: Count = 0
     kind: Direction | Literal["correction", "empty", "import"] = "forward"
-    """``correction``: from ``start`` to the keyframes beside it; ``empty``: hides older layers; ``import``: read
-    from results of a job"""
-    before: Count | None = None
+    """``correction``: from the reference frame to the keyframes beside it; ``empty``: hides older layers; ``import``:
+    read from results of a job"""
+    previous_keyframe: Count | None = None
     """keyframe before a correction; the frames between are tracked from both"""
-    results: str = ""
-    """of an import: digest of the results, of `digest_results`; empty: unknown"""
-    end: RowId | None = None
+    source_digest: str = ""
+    """of an import: digest of the results, of `digest_results`; empty: they have none"""
+    last_row: RowId | None = None
     """last result that counts, if a version was kept while it grew; None: all count"""
 
     @property
-    def background(self) -> bool:
-        """Whether its job starts by itself, and again after an interruption."""
-        return self.kind == "correction" and self.end is None
+    def starts_by_itself(self) -> bool:
+        """Whether its job needs no person to start, and to start again after an interruption."""
+        return self.kind == "correction" and self.last_row is None
 
     @property
-    def tracked(self) -> FrameRange:
+    def tracked_range(self) -> FrameRange:
         """First and last frame that it tracks: not its reference frame at an end."""
-        return self.first + (self.first == self.start), self.last - (self.last == self.start)
+        first, last, start = self.first, self.last, self.reference_frame
+        return first + (first == start), last - (last == start)
 
     def find_directions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of some frames, N int, are tracked from the drawn mask before them, and after them; N bool."""
         if self.kind == "correction":
-            late = index > self.start
-            return late | (self.before is not None), ~late
+            late = index > self.reference_frame
+            return late | (self.previous_keyframe is not None), ~late
         directions = self.kind != "backward", self.kind in ("backward", "both")
         return np.full(len(index), directions[0]), np.full(len(index), directions[1])
 
@@ -91,7 +90,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     """digest of the masks of a frame that are marked as checked"""
     notes: dict[Count, str | None] = {}
     """notes on frames"""
-    ranges: dict[str, FrameRange | None] = {}
+    ranges: dict[Literal["job", "track"], FrameRange | None] = {}
+    """frames of the job whose results it corrects, and frames to track; without one: all"""
     classes: dict[str, Count | None] = {}
     """class ids by class name, as in loaded masks"""
     attributes: dict[ObjectId, dict[Count, Any] | None] = {}
@@ -103,7 +103,13 @@ class State(Struct, frozen=True, omit_defaults=True):
         assert layer is not None
         return layer
 
-    def replace(self, values: State) -> State:
+    @property
+    def frames(self) -> list[int]:
+        """Frames with drawn masks, and the first and last frame of each layer."""
+        ends = [index for layer in self.layers.values() if layer for index in (layer.first, layer.last)]
+        return [*(index for index, masks in self.keyframes.items() if masks), *ends]
+
+    def apply(self, values: State) -> State:
         """Return the state after an entry."""
         changed = {}
         for name in self.__struct_fields__:
@@ -122,7 +128,7 @@ class State(Struct, frozen=True, omit_defaults=True):
             }
         return State(**found)
 
-    def difference(self, other: State) -> State:
+    def changes_to(self, other: State) -> State:
         """Return the values to set for ``other``."""
         fields = self.__struct_fields__
         all_values = {name: dict.fromkeys(getattr(self, name)) | getattr(other, name) for name in fields}
@@ -132,10 +138,6 @@ class State(Struct, frozen=True, omit_defaults=True):
 class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     """One edit, which is undone as a whole."""
 
-    number: int
-    """from 1"""
-    parent: int
-    """entry before it; 0: none"""
     title: str
     values: State
     frame: Count | None = None
@@ -146,11 +148,6 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     time: str = ""
     """UTC, ISO 8601"""
 
-    @property
-    def layers(self) -> list[Layer]:
-        """Layers that it adds."""
-        return [layer for layer in self.values.layers.values() if layer is not None]
-
     def format_title(self) -> str:
         """Return its title, person and local time; without a person, only its title."""
         return f"{self.title} · {self.author} · {format_time(self.time)}" if self.author else self.title
@@ -159,8 +156,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
 class HeadRecord(Struct, frozen=True, omit_defaults=True, tag="head"):
     """Undo or redo."""
 
-    head: int
-    """new last entry; 0: none"""
+    move: Move
     author: str = ""
     time: str = ""
 
@@ -168,13 +164,13 @@ class HeadRecord(Struct, frozen=True, omit_defaults=True, tag="head"):
 class StatusRecord(Struct, frozen=True, omit_defaults=True, tag="status"):
     """A status of the video, which holds for the masks of a digest."""
 
-    status: ClipStatus
+    status: VideoStatus
+    digest: str
+    objects_digest: str
+    """digest of names, classes and attributes"""
+    tracking_digest: str
+    """digest of the corrected results, as returned by `digest_results`"""
     note: str = ""
-    digest: str = ""
-    objects: str = ""
-    """digest of names, classes and attributes; empty: unknown"""
-    results: str | None = None
-    """digest of the corrected results, as returned by `digest_results`; None: unknown"""
     outdated: list[FrameRange] = []
     """frames known to be outdated when it was set"""
     message: int | None = None
@@ -188,7 +184,7 @@ class VersionRecord(Struct, frozen=True, omit_defaults=True, tag="version"):
 
     entry: int
     title: str = ""
-    end: RowId = 0
+    last_row: RowId = 0
     """last result that counts"""
     author: str = ""
     time: str = ""
@@ -206,6 +202,9 @@ class Log:
         self.size = 0
         """number of records"""
         self.entries: dict[int, Entry] = {}
+        """by number, from 1"""
+        self.parents: dict[int, int] = {}
+        """entry before each entry; 0: none"""
         self.undone: list[int] = []
         """entries to redo, the next one last"""
         self.status: StatusRecord | None = None
@@ -213,7 +212,7 @@ class Log:
         self.versions: list[VersionRecord] = []
         self.head = 0
         """last entry that is not undone; 0: none"""
-        self.imports: set[int] = set()
+        self.import_entries: set[int] = set()
         """first entries, which read results of a job; all others are edits"""
         self.used_objects: set[int] = set()
         """ids of all objects that ever were"""
@@ -221,17 +220,13 @@ class Log:
         """edits and statuses by the page's message that caused them"""
         self.layer_entries: dict[int, int] = {}
         """entry that set each layer that ever was; one that restores a version sets it again"""
-        self.revision = 0
-        """number of changes of what shows since the document was opened"""
         self._states: LRUCache[State] = LRUCache(MAX_STATES, lambda _: 1)
-        self._drawn: LRUCache[list[int]] = LRUCache(MAX_DRAWN, len)
-        """frames with drawn masks by entry and object"""
         self._load()
 
-    def append(self, record: Record, drawn: Mapping[str, bytes] = {}) -> None:
-        """Store a record after the last one, with drawn masks, PNGs by digest; raise `InputError` if that fails."""
+    def append(self, record: Record, new_pngs: Mapping[str, bytes] = {}) -> None:
+        """Store a record after the last one, with new drawn masks by digest; raise `InputError` if that fails."""
         with self._database.transaction() as connection:
-            connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", drawn.items())
+            connection.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?)", new_pngs.items())
             row = self.size + 1, msgspec.json.encode(record)
             connection.execute("INSERT INTO records VALUES (?, ?)", row)
         self._apply(record)
@@ -244,9 +239,9 @@ class Log:
                 state = found
                 break
             path.append(number)
-            number = self.entries[number].parent
+            number = self.parents[number]
         for entry in reversed(path):
-            state = state.replace(self.entries[entry].values)
+            state = state.apply(self.entries[entry].values)
             self._states.put(entry, state)
         return state
 
@@ -255,16 +250,13 @@ class Log:
         reachable, number = [*self.undone], self.head
         while number:
             reachable.append(number)
-            number = self.entries[number].parent
+            number = self.parents[number]
         return reachable
 
     def list_drawn(self, number: int, object_id: int) -> list[int]:
         """Return the frames on which an object has a drawn mask with pixels after an entry, in order."""
-        state = self.state(number)
-        return self._drawn.get_or_compute(
-            (number, object_id),
-            lambda: sorted(frame for frame in state.keyframes if find_digest(state, frame, object_id)),
-        )
+        keyframes = self.state(number).keyframes.items()
+        return sorted(frame for frame, masks in keyframes if masks and masks.get(object_id))
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
@@ -272,34 +264,30 @@ class Log:
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
-            except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, RecursionError) as error:
                 problem = f"record {self.size + 1} is damaged ({str(error)[:100]}); {DAMAGED_REMEDY}"
                 raise InputError(f"{self._database.path}: {problem}") from error
 
     def _apply(self, record: Record) -> None:
-        """Apply a record; raise `KeyError` for an unknown entry."""
+        """Apply a record; raise `LookupError` for an unknown entry."""
         if isinstance(record, Entry):
-            if record.number != len(self.entries) + 1 or record.parent != self.head:
-                raise KeyError(f"entry {record.number}")
             if any(item is not None and item.id != key for key, item in record.values.objects.items()):
                 raise KeyError("object id")
-            self.entries[record.number] = record
-            self.head, self.undone = record.number, []
-            values = record.values
+            number, values = len(self.entries) + 1, record.values
+            self.entries[number], self.parents[number] = record, self.head
+            self.head, self.undone = number, []
             new = [layer for key, layer in values.layers.items() if layer and key not in self.layer_entries]
-            if len(self.imports) == record.number - 1 and any(layer.kind == "import" for layer in new):
-                self.imports.add(record.number)
+            if len(self.import_entries) == number - 1 and any(layer.kind == "import" for layer in new):
+                self.import_entries.add(number)
             self.used_objects.update(values.objects, *filter(None, values.keyframes.values()))
-            self.used_objects.update(*(layer.objects for layer in record.layers))
-            self.layer_entries = dict.fromkeys(values.layers, record.number) | self.layer_entries
+            self.used_objects.update(*(layer.objects for layer in values.layers.values() if layer))
+            self.layer_entries = dict.fromkeys(values.layers, number) | self.layer_entries
         elif isinstance(record, HeadRecord):
-            if self.undone and record.head == self.undone[-1]:
-                self.undone.pop()
-            elif record.head == self.entries[self.head].parent:
-                self.undone.append(self.head)
+            if record.move == "redo":
+                self.head = self.undone.pop()
             else:
-                raise KeyError(f"entry {record.head}")
-            self.head = record.head
+                self.undone.append(self.head)
+                self.head = self.parents[self.head]
         elif isinstance(record, StatusRecord):
             self.status = record
         else:

@@ -50,19 +50,19 @@ class MaskStore:
         self.size, self._database = size, database
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
 
-    def encode(self, mask: np.ndarray, drawn: dict[str, bytes]) -> str:
-        """Return the digest of a mask, under which its PNG is added to ``drawn``; an empty text for an empty mask."""
+    def encode(self, mask: np.ndarray, new_pngs: dict[str, bytes]) -> str:
+        """Return the digest of a mask, under which its PNG is added to ``new_pngs``; empty for an empty mask."""
         if not mask.any():
             return ""
         digest = _digest_mask(mask)
-        drawn[digest] = encode_png(mask)
+        new_pngs[digest] = encode_png(mask)
         self._cache.put(digest, mask.copy())
         return digest
 
-    def subtract(self, digest: str, area: np.ndarray, drawn: dict[str, bytes]) -> str:
+    def subtract(self, digest: str, area: np.ndarray, new_pngs: dict[str, bytes]) -> str:
         """Return the digest of a mask without an area, H×W bool; as `encode` if it is another mask."""
         mask = self.read(digest)
-        return self.encode(mask & ~area, drawn) if (mask & area).any() else digest
+        return self.encode(mask & ~area, new_pngs) if (mask & area).any() else digest
 
     def read(self, digest: str) -> np.ndarray:
         """Return a mask, which must not be changed; raise `InputError` if it is missing or damaged."""
@@ -108,23 +108,23 @@ class LayerResults:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self.results: dict[int, Result] = {}
+        self.frames: dict[int, Result] = {}
         """by frame"""
         self.presence: dict[int, np.ndarray] = {}
         """by object: 1 on each frame with a result, -1 where it is absent, 0 elsewhere; N int8"""
         self.masks: dict[int, tuple[int, str]] = {}
         """row id and digest of the mask of each frame"""
         self.complete = False
-        self.end = 0
+        self.last_row = 0
         """row id of the last result; 0: none"""
 
     def add(self, row_id: int, result: Result) -> None:
         """Add the next result."""
-        self.end, frame = row_id, result.frame
+        self.last_row, frame = row_id, result.frame
         self.complete = frame < 0
         if self.complete or frame >= self._count:
             return
-        self.results[frame], self.masks[frame] = result, (row_id, result.digest)
+        self.frames[frame], self.masks[frame] = result, (row_id, result.digest)
         for present in self.presence.values():
             present[frame] = 0
         for object_id in (*result.scores, *result.absent):
@@ -147,28 +147,28 @@ class LayerStore:
         self._cache: LRUCache[np.ndarray] = LRUCache(CACHE_BYTES, attrgetter("nbytes"))
         self.scores: LRUCache[dict[int, Score]] = LRUCache(MAX_SCORES, len)
         """of frames, by a text of what they show"""
-        (self.end,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
+        (self.last_row,) = database.query("SELECT ifnull(max(id), 0) FROM results")[0]
         """row id of the last result of all layers; 0: none"""
 
-    def open(self, layer_id: int, end: int | None = None) -> LayerResults:
-        """Return the results of a layer, up to the row ``end``; None: all, also those that are added later.
+    def open(self, layer_id: int, last_row: int | None = None) -> LayerResults:
+        """Return the results of a layer, up to the row ``last_row``; None: all, also those that are added later.
 
         After a damaged one, no result counts: their frames have none, and the layer is not complete.
         """
         with self._lock:
             whole = self._layers.get((layer_id, None))
-            if whole is not None and whole.complete and end is not None and whole.end <= end:
+            if whole is not None and whole.complete and last_row is not None and whole.last_row <= last_row:
                 return whole
-            if (layer_id, end) not in self._layers:
+            if (layer_id, last_row) not in self._layers:
                 layer = LayerResults(self._count)
                 rows = "SELECT id, note FROM results WHERE layer = ? AND id <= ifnull(?, id) ORDER BY id"
-                for row_id, note in self._database.query(rows, layer_id, end):
+                for row_id, note in self._database.query(rows, layer_id, last_row):
                     try:
                         layer.add(row_id, decode_result(note))
                     except ValueError:
                         break
-                self._layers[layer_id, end] = layer
-            return self._layers[layer_id, end]
+                self._layers[layer_id, last_row] = layer
+            return self._layers[layer_id, last_row]
 
     def put(self, layer_id: int, result: Result, ids: np.ndarray) -> None:
         """Append a frame, H×W ids, to a layer."""
@@ -207,9 +207,9 @@ class LayerStore:
         """Append a result to a layer, in place of what follows a damaged one."""
         layer = self.open(layer_id)
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM results WHERE layer = ? AND id > ?", (layer_id, layer.end))
+            connection.execute("DELETE FROM results WHERE layer = ? AND id > ?", (layer_id, layer.last_row))
             row = layer_id, msgspec.json.encode(result), content
             row_id = connection.execute("INSERT INTO results VALUES (NULL, ?, ?, ?)", row).lastrowid
         assert row_id is not None
         layer.add(row_id, result)
-        self.end = row_id
+        self.last_row = row_id

@@ -31,7 +31,7 @@ class Span:
 
     @property
     def num_frames(self) -> int:
-        """Number of frames to pass through the tracker."""
+        """Number of frames that the tracker processes."""
         forward = 0 if self.forward_from is None else self.last - self.forward_from
         return forward + (0 if self.backward_from is None else self.backward_from - self.first)
 
@@ -86,7 +86,7 @@ def plan_correction(
     """
     own_ids = set(list_stored_ids(snapshot, {object_id}))
     has_result, has_own_result = np.zeros((2, snapshot.count), bool)
-    for stored_id, newest in snapshot.newest_layers.items():
+    for stored_id, newest in snapshot.newest_layer_ids.items():
         has_result |= newest > 0
         has_own_result |= (newest > 0) & (stored_id in own_ids)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
@@ -112,9 +112,8 @@ def plan_correction(
 
 def list_stored_ids(snapshot: Snapshot, object_ids: set[int]) -> list[int]:
     """Return the ids under which layers store objects: their own, and those of objects merged into them."""
-    return sorted(
-        {*object_ids, *(each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)}
-    )
+    merged = (each for each in snapshot.state.merged if snapshot.resolve(each) in object_ids)
+    return sorted({*object_ids, *merged})
 
 
 def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
@@ -122,7 +121,7 @@ def plan_spans(snapshot: Snapshot, layer: Layer) -> list[Span]:
 
     The snapshot is the document's at the layer's entry.
     """
-    first, last, start, before = layer.first, layer.last, layer.start, layer.before
+    first, last, start, before = layer.first, layer.last, layer.reference_frame, layer.previous_keyframe
     forward, backward = Span(start, None, start, last), Span(None, start, first, start)
     if layer.kind in ("forward", "backward"):
         spans = [forward if layer.kind == "forward" else backward]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
+from pathlib import Path
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from aotlab.sdk import LostObjects
+
+SCORES_FILE = "scores.json"
+"""scores of all frames, beside the review of results, from which a project finds the same frames to check"""
 
 
 class Signals(Struct, frozen=True, array_like=True):
@@ -55,15 +60,23 @@ def measure_scores(
     for object_id in object_ids:
         mask = labels == object_id
         across, down = mask.sum(0), mask.sum(1)
-        area, differ = int(down.sum()), disagreement.get(object_id)
+        area, disagreed = int(down.sum()), disagreement.get(object_id)
         x = float(across @ np.arange(len(across))) / area if area else 0.0
         y = float(down @ np.arange(len(down))) / area if area else 0.0
         value = float(confidence.get(object_id, 1.0)) if area else 0.0
         scores[object_id] = Score(
-            round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(float(differ), 4),
+            round(value, 4), area, round(x, 1), round(y, 1), None if disagreed is None else round(float(disagreed), 4),
             signals.get(object_id, Signals()),
         )  # fmt: skip
     return scores
+
+
+def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
+    """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
+    try:
+        return msgspec.json.decode((folder / SCORES_FILE).read_bytes(), type=dict[int, dict[int, Score]])
+    except (OSError, ValueError):
+        return {}
 
 
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:
@@ -91,6 +104,6 @@ def _merge(first: Score, second: Score) -> Score:
     share = first.area / area if area else 0.5
     pairs = (first.confidence, second.confidence), (first.x, second.x), (first.y, second.y)
     confidence, x, y = (share * one + (1 - share) * other for one, other in pairs)
-    differ = [score.disagreement for score in (first, second) if score.disagreement is not None]
+    disagreements = [score.disagreement for score in (first, second) if score.disagreement is not None]
     signals = Signals(*map(max, astuple(first.signals), astuple(second.signals)))
-    return Score(confidence, area, x, y, max(differ, default=None), signals)
+    return Score(confidence, area, x, y, max(disagreements, default=None), signals)

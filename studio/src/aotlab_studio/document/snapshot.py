@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
 from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values, find_digest
-from aotlab_studio.document.masks import LayerResults, LayerStore, MaskStore, Result
+from aotlab_studio.document.masks import LayerResults, LayerStore, MaskStore
 from aotlab_studio.document.objects import ObjectList
 from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
@@ -29,23 +29,27 @@ UNKNOWN, KEYFRAME, KEYFRAME_ABSENT, ABSENT, LOST = "-Ggal"
 class Snapshot:
     """Masks, scores and objects of the document at an entry of its log; layers are read lazily.
 
-    A layer that is still being tracked shows what it has when it is asked, or has up to the row ``end``.
+    A layer that is still being tracked shows what it has when it is asked, or has up to the row ``last_row``.
 
     Args:
         entry: number of the entry; 0: before the first one.
         count: number of frames.
-        end: last result that shows; None: all, also those that are tracked later.
+        last_row: last result that shows; None: all, also those that are tracked later.
     """
 
     def __init__(
-        self, log: Log, entry: int, masks: MaskStore, layers: LayerStore, count: int, end: int | None = None
+        self,
+        log: Log,
+        entry: int,
+        masks: MaskStore,
+        layers: LayerStore,
+        count: int,
+        last_row: int | None = None,
     ) -> None:
-        self.entry, self.state, self.end = entry, log.state(entry), end
+        self.entry, self.state, self.last_row = entry, log.state(entry), last_row
         self.count, self.size = count, masks.size
         self.layers = layers
         self._log, self._masks = log, masks
-        self._patterns: dict[object, list[tuple[dict[int, Result], str]]] = {}
-        """results and ids in layers that show on frames with the same newest layers and drawn objects"""
 
     @cached_property
     def objects(self) -> ObjectList:
@@ -60,7 +64,7 @@ class Snapshot:
     @property
     def editable_range(self) -> FrameRange:
         """First and last frame that may be drawn or tracked: those of the job whose results it corrects, or all."""
-        return self.state.ranges.get("clip") or (0, self.count - 1)
+        return self.state.ranges.get("job") or (0, self.count - 1)
 
     @property
     def notes(self) -> dict[int, str]:
@@ -87,8 +91,8 @@ class Snapshot:
 
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        end = self.state.layer(layer_id).end
-        return self.layers.open(layer_id, self.end if end is None else end)
+        last_row = self.state.layer(layer_id).last_row
+        return self.layers.open(layer_id, self.last_row if last_row is None else last_row)
 
     # Masks
 
@@ -103,7 +107,7 @@ class Snapshot:
         return [index for index in sorted(self.state.keyframes) if self.keyframe(index)]
 
     @cached_property
-    def newest_layers(self) -> dict[int, np.ndarray]:
+    def newest_layer_ids(self) -> dict[int, np.ndarray]:
         """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
         found: dict[int, np.ndarray] = {}
         for layer_id in sorted(self.state.layers):
@@ -115,13 +119,13 @@ class Snapshot:
             for object_id, covered in presence.items():
                 newest = found.setdefault(object_id, np.zeros(self.count, np.int64))[frames]
                 np.copyto(newest, layer_id * covered[frames].astype(np.int64), where=covered[frames] != 0)
-        return {object_id: newest for object_id, newest in found.items() if self.resolve(object_id)}
+        return {object_id: newest for object_id, newest in sorted(found.items()) if self.resolve(object_id)}
 
     @cached_property
     def tracked_frames(self) -> list[int]:
         """Frames with a result of tracking."""
         tracked = np.any(
-            [np.zeros(self.count, bool), *(each > 0 for each in self.newest_layers.values())], axis=0
+            [np.zeros(self.count, bool), *(each > 0 for each in self.newest_layer_ids.values())], axis=0
         )
         return np.flatnonzero(tracked).tolist()
 
@@ -130,18 +134,13 @@ class Snapshot:
         """Frames with drawn or tracked masks."""
         return sorted({*self.keyframes, *self.tracked_frames})
 
-    @cached_property
-    def _newest_lists(self) -> list[tuple[int, int, list[int]]]:
-        """`newest_layers` as lists, which are read faster: id in layers, object, layer of each frame."""
-        layers = sorted(self.newest_layers.items())
-        return [(each, self.resolve(each), newest.tolist()) for each, newest in layers]
-
     def find_layers(self, index: int) -> dict[int, list[int]]:
         """Return the ids in layers whose tracked masks show on a frame by layer, oldest first."""
-        drawn, found = self.keyframe(index), dict[int, list[int]]()
-        for object_id, target, newest in self._newest_lists:
-            if newest[index] > 0 and target not in drawn:
-                found.setdefault(newest[index], []).append(object_id)
+        drawn_masks, found = self.keyframe(index), dict[int, list[int]]()
+        for object_id, newest in self.newest_layer_ids.items():
+            layer_id = int(newest[index])
+            if layer_id > 0 and self.resolve(object_id) not in drawn_masks:
+                found.setdefault(layer_id, []).append(object_id)
         return dict(sorted(found.items()))
 
     def labels(self, index: int) -> np.ndarray:
@@ -172,28 +171,32 @@ class Snapshot:
 
         Pixels that other masks cover count for none of them.
         """
-        drawn, layers = self.keyframe(index), self.find_layers(index)
+        drawn_masks, layers = self.keyframe(index), self.find_layers(index)
         tracked: dict[int, Score] = {}
         for layer_id, object_ids in layers.items():
-            scores = self.open_layer(layer_id).results[index].scores
+            scores = self.open_layer(layer_id).frames[index].scores
             tracked |= {each: scores[each] for each in object_ids if each in scores}
         found = merge_scores(tracked, self.resolve)
-        if not drawn and len(layers) < 2:
+        if not drawn_masks and len(layers) < 2:
             return found
         content = self._describe_frame(index), *found.items()
-        return self.layers.scores.get_or_compute(content, lambda: self._measure_scores(index, found, drawn))
+        return self.layers.scores.get_or_compute(
+            content, lambda: self._measure_scores(index, found, drawn_masks)
+        )
 
     def _measure_scores(
-        self, index: int, tracked: dict[int, Score], drawn: dict[int, str]
+        self, index: int, tracked: dict[int, Score], drawn_masks: dict[int, str]
     ) -> dict[int, Score]:
         """Return the scores with area and center of the pixels that show."""
         found = dict(tracked)
         try:
             labels = self.labels(index)
         except InputError:  # a damaged mask, which is reported when the frame is shown
-            return found | {each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn.items()}
-        for object_id, score in measure_scores(labels, {**tracked, **drawn}).items():
-            if object_id in drawn or score.area == 0:
+            return found | {
+                each: Score(float(bool(digest)), 0, 0.0, 0.0) for each, digest in drawn_masks.items()
+            }
+        for object_id, score in measure_scores(labels, {**tracked, **drawn_masks}).items():
+            if object_id in drawn_masks or score.area == 0:
                 found[object_id] = score
             elif score.area != tracked[object_id].area:
                 found[object_id] = replace(tracked[object_id], area=score.area, x=score.x, y=score.y)
@@ -220,15 +223,14 @@ class Snapshot:
 
     def _describe_frame(self, index: int) -> str:
         """Return what a frame shows as text: its drawn masks, and the content of its layers by id."""
-        drawn = self.keyframe(index)
-        pattern = tuple(newest[index] for *_, newest in self._newest_lists), tuple(drawn)
-        if pattern not in self._patterns:
-            self._patterns[pattern] = [
-                (self.open_layer(layer_id).results, repr([(each, self.resolve(each)) for each in object_ids]))
-                for layer_id, object_ids in self.find_layers(index).items()
-            ]
-        layers = ", ".join(f"({results[index].digest!r}, {ids})" for results, ids in self._patterns[pattern])
-        return f"({index}, {sorted(drawn.items())}, [{layers}])"
+        layers = [
+            (
+                self.open_layer(layer_id).frames[index].digest,
+                [(each, self.resolve(each)) for each in object_ids],
+            )
+            for layer_id, object_ids in self.find_layers(index).items()
+        ]
+        return repr((index, sorted(self.keyframe(index).items()), layers))
 
     # What is outdated
 
@@ -244,7 +246,7 @@ class Snapshot:
         layers = {key: self.state.layer(key) for key in self.state.layers}
 
         def replaces(newer: Layer, layer: Layer) -> bool:
-            covers = newer.first <= layer.tracked[0] and newer.last >= layer.tracked[1]
+            covers = newer.first <= layer.tracked_range[0] and newer.last >= layer.tracked_range[1]
             return covers and {*newer.objects} >= {each for each in layer.objects if self.resolve(each)}
 
         return [
@@ -261,14 +263,14 @@ class Snapshot:
         to cover them waits, runs or was cut off.
         """
         outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
-        for object_id, newest in self.newest_layers.items():
+        for object_id, newest in self.newest_layer_ids.items():
             target = outdated[self.resolve(object_id)]
             for layer_id in set(newest[newest > 0].tolist()):
                 shown = np.flatnonzero(newest == layer_id)
                 changed = self._find_changed(layer_id, object_id, int(shown[0]), int(shown[-1]))
                 target[shown] |= changed[shown - shown[0]]
         for layer_id in self.pending:
-            layer, results = self.state.layer(layer_id), self.open_layer(layer_id).results
+            layer, results = self.state.layer(layer_id), self.open_layer(layer_id).frames
             wanted = [
                 index
                 for index in range(layer.first, layer.last + 1)
@@ -297,10 +299,12 @@ class Snapshot:
         layer, entry = self.state.layer(layer_id), self._log.layer_entries[layer_id]
         target, then = self.resolve(object_id), self._log.state(entry)
         source = resolve(then, object_id)
-        drawn: set[int] = set()  # on frames of the range, and nearest to it
+        drawn_frames: set[int] = set()  # on frames of the range, and nearest to it
         for frames in (self._log.list_drawn(self.entry, target), self._log.list_drawn(entry, source)):
-            drawn.update(frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1])
-        edges, index = [-1, *sorted(drawn), self.count], np.arange(first, last + 1)
+            drawn_frames.update(
+                frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1]
+            )
+        edges, index = [-1, *sorted(drawn_frames), self.count], np.arange(first, last + 1)
         from_before, from_after = layer.find_directions(index)
         changed = np.zeros(len(index), bool)
         for before, frame, after in zip(edges, edges[1:], edges[2:], strict=False):
@@ -332,12 +336,12 @@ class Snapshot:
         seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects.ids}
         for index in frames:
             marks = rows[index] = dict.fromkeys(self.objects.ids, UNKNOWN)
-            scores, drawn = self.scores(index), self.keyframe(index)
+            scores, drawn_masks = self.scores(index), self.keyframe(index)
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
-            marks |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn.items()}
+            marks |= {each: KEYFRAME if digest else KEYFRAME_ABSENT for each, digest in drawn_masks.items()}
             for each in marks:
-                seen[each][index] = each in drawn or each not in scores or scores[each].visible
+                seen[each][index] = each in drawn_masks or each not in scores or scores[each].visible
         for object_id, own in seen.items():
             for index in chain.from_iterable(find_lost(own)):
                 rows[index][object_id] = LOST

@@ -119,7 +119,7 @@ export class Connection {
   /** Send edits that are not acknowledged; the server stores each id once. @param {object[]} messages */
   sendEdits(messages) {
     const body = JSON.stringify(messages);
-    fetch('drawings', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
+    fetch('edits', { method: 'POST', body, keepalive: body.length < MAX_KEEPALIVE }).catch(() => {});
   }
 }
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos
@@ -29,18 +29,31 @@ class ReviewedObject(Struct):
 
     id: int
     lost_on: list[tuple[int, int]] = []
-    """first and last frame of each range on which it is lost"""
+    """first and last frame of each range on which it is lost; a range starts at the first frame without the object"""
     class_name: str | None = None
+    visible: int = 0
+    """frames with pixels of it; ``absent``: without; ``lost``: on which it is lost"""
+    absent: int = 0
+    lost: int = 0
+    confidence: float = 0.0
+    """mean of the frames on which it is visible"""
+    disagreement: float | None = None
+    """mean of the two directions; None if only one was tracked"""
 
 
 class VideoReview(Struct, frozen=True):
-    """Objects, frames to check and cuts in the review of a video."""
+    """Review of a video: its objects, frames to check, and cuts."""
 
     objects: list[ReviewedObject] = []
     check: list[Check] = []
     """frames to check, worst first"""
     cuts: list[int] = []
     """first frame after each cut"""
+    video: str = ""
+    frames: int = 0
+    lost: dict[str, float] = {}
+    """consecutive frames, and confidence, below which an object is lost"""
+    levels: dict[str, Any] | None = None
 
 
 class ClipEntry(Struct):
@@ -55,49 +68,45 @@ class ClipEntry(Struct):
     """number of objects"""
     error: str = ""
     """error message if it could not be tracked"""
-    rate: str = "25"
+    rate: Annotated[str, Meta(pattern="^0*[1-9][0-9]*(/0*[1-9][0-9]*)?$")] = "25"
     """frames per second, a fraction"""
     notes: VideoReview = VideoReview()
 
 
 def write_batch_review(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write ``review.json``; arguments as in `Output.finish_batch`."""
-    entries = [_make_entry(folder, record) for record in records]
-    text = json.dumps(entries, indent=1) + "\n"
-    write_bytes(folder / REVIEW_FILE, text.encode("utf-8", "backslashreplace"))
+    entries = msgspec.to_builtins([_make_entry(folder, record) for record in records])
+    write_bytes(folder / REVIEW_FILE, f"{json.dumps(entries, indent=1)}\n".encode())
 
 
 def update_review(folder: Path) -> None:
     """Write the review of a batch again from its videos' reviews; do nothing without a review."""
-    keys = ("name", "status", "frames", "error", "video", "rate")
     try:
-        entries = json.loads((folder / REVIEW_FILE).read_text(encoding="utf-8"))
-        records = [{key: entry[key] for key in keys} for entry in entries]
-    except (OSError, ValueError, LookupError, TypeError):
+        entries = msgspec.convert(json.loads((folder / REVIEW_FILE).read_bytes()), list[ClipEntry])
+    except (OSError, ValueError, RecursionError):
         return
-    for record in records:
-        record["status"] = "done" if record["status"] == "check" else record["status"]
-    write_batch_review(folder, records)
+    write_batch_review(folder, [msgspec.structs.asdict(entry) for entry in entries])
 
 
-def _make_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+def _make_entry(folder: Path, record: Mapping[str, Any]) -> ClipEntry:
+    status: EntryStatus = record["status"]
     try:
-        notes = json.loads((folder / record["name"] / REVIEW_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        notes = {"objects": [], "check": []}
-    checks = sorted({check["frame"] for check in notes["check"]})
-    return {
-        "name": record["name"],
-        "status": "check" if record["status"] == "done" and checks else record["status"],
-        "frames": record.get("frames"),
-        "objects": len(notes["objects"]),
-        "lost_objects": sum(bool(item["lost_on"]) for item in notes["objects"]),
-        "check": " ".join(map(str, checks)),
-        "error": record.get("error") or "",
-        "video": record.get("video"),
-        "rate": record.get("rate", "24"),
-        "notes": notes,
-    }
+        notes = msgspec.json.decode((folder / record["name"] / REVIEW_FILE).read_bytes(), type=VideoReview)
+    except (OSError, ValueError, RecursionError):
+        notes = VideoReview()
+    if status in ("done", "check"):
+        status = "check" if notes.check else "done"
+    error, rate = record.get("error") or "", record.get("rate") or "25"
+    return ClipEntry(
+        record["name"],
+        status,
+        record.get("video"),
+        record.get("frames"),
+        len(notes.objects),
+        error,
+        rate,
+        notes,
+    )
 
 
 def read_entries(folder: Path) -> list[ClipEntry] | None:

@@ -56,19 +56,19 @@ class Check:
 
 
 def find_checks(
-    scores: Mapping[int, Mapping[int, Score]], drawn: Mapping[int, frozenset[int]] | None = None
+    scores: Mapping[int, Mapping[int, Score]], drawn_objects: Mapping[int, frozenset[int]] | None = None
 ) -> list[Check]:
     """Return the frames to correct, the worst first.
 
     Args:
         scores: scores by frame and object id.
-        drawn: objects whose masks were drawn on a frame, which need no check there.
+        drawn_objects: objects whose masks were drawn on a frame, which need no check there.
     """
     checks = []
     object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     for object_id in object_ids:
         frames = [index for index in sorted(scores) if object_id in scores[index]]
-        skip = {index for index, object_ids in (drawn or {}).items() if object_id in object_ids}
+        skip = {index for index, object_ids in (drawn_objects or {}).items() if object_id in object_ids}
         checks += _check_object(object_id, frames, [scores[index][object_id] for index in frames], skip)
     return sorted(checks, key=lambda check: (-check.severity, check.frame, check.object_id))
 
@@ -99,10 +99,8 @@ def _check_object(
         for reason, severity in severities.items():
             if severity >= MIN_SEVERITY:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
-                check, checks = (
-                    Check(index, object_id, reason, round(severity, 3)),
-                    kept.setdefault(reason, []),
-                )
+                check = Check(index, object_id, reason, round(severity, 3))
+                checks = kept.setdefault(reason, [])
                 if not checks or index - checks[-1].frame >= distance:
                     checks.append(check)
                 elif check.severity > checks[-1].severity:

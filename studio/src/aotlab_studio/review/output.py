@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ from PIL import Image
 
 from aotlab import draw_overlay
 from aotlab.sdk import LostObjects, Output, TrackedFrame, align_columns, atomic_path, concat_images
-from aotlab_studio.document.scores import Score, find_lost, measure_scores
+from aotlab_studio.document.scores import SCORES_FILE, Score, find_lost, measure_scores
+from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.review.batch import write_batch_review
+from aotlab_studio.review.batch import ReviewedObject, VideoReview, write_batch_review
 from aotlab_studio.review.checks import find_checks
-from aotlab_studio.review.signals import ReviewSignals
 
-SCORES_FILE = "scores.json"
-"""scores of all frames, beside the review, from which a project finds the same frames to check"""
 THUMBNAIL = "thumbnail.jpg"
 MAX_LISTED = 10
 """largest number of printed frames to check"""
@@ -33,7 +30,7 @@ MAX_WIDTH = 2000
 class ReviewFile(Output):
     """``review.json``, ``scores.json`` and ``thumbnail.jpg``, written at the end.
 
-    The scores come from `read_scores`. The thumbnail shows the first frame, the least confident one and the last.
+    `read_scores` reads the scores. The thumbnail shows the first frame, the least confident one and the last.
     After a batch, a ``review.json`` of all of them is written.
     """
 
@@ -48,7 +45,7 @@ class ReviewFile(Output):
         self._thumbnails: dict[str, np.ndarray] = {}
         self._lowest = float("inf")
         self._drawn: dict[int, frozenset[int]] = {}
-        self._review: dict[str, Any] = {}
+        self._review = VideoReview()
 
     def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
@@ -70,13 +67,14 @@ class ReviewFile(Output):
 
     def finish(self) -> None:
         """Write the files; no thumbnail without frames."""
-        self._review = review_video(self.source.name, self._scores, self._drawn)
-        self._review["cuts"] = self._cuts
-        for item in self._review["objects"]:
-            if item["id"] in self.class_names:
-                item["class_name"] = self.class_names[item["id"]]
-        if self.source.levels is not None:
-            self._review["levels"] = self.source.levels.report()
+        object_ids = sorted({object_id for by_object in self._scores.values() for object_id in by_object})
+        objects = [review_object(each, self._scores, self.class_names.get(each)) for each in object_ids]
+        levels = None if self.source.levels is None else self.source.levels.report()
+        lost: dict[str, float] = {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE}
+        self._review = VideoReview(
+            objects, find_checks(self._scores, self._drawn), self._cuts, self.source.name, len(self._scores),
+            lost, levels,
+        )  # fmt: skip
         write_json(self.path, self._review)
         write_bytes(self.path.with_name(SCORES_FILE), msgspec.json.encode(self._scores))
         images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
@@ -88,9 +86,9 @@ class ReviewFile(Output):
         """Return the tables of objects and of frames to check, and a warning for every lost object."""
         number = self.frame_number
         warnings = [
-            f"warning: object {item['id']} is lost on frames {number(first)} to {number(last)}"
-            for item in self._review["objects"]
-            for first, last in item["lost_on"]
+            f"warning: object {item.id} is lost on frames {number(first)} to {number(last)}"
+            for item in self._review.objects
+            for first, last in item.lost_on
         ]
         cuts = ", ".join(str(number(index)) for index in self._cuts)
         named = [f"cuts before frames {cuts}"] if cuts else []
@@ -102,14 +100,6 @@ class ReviewFile(Output):
         write_batch_review(folder, records)
 
 
-def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
-    """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
-    try:
-        return msgspec.json.decode((folder / SCORES_FILE).read_bytes(), type=dict[int, dict[int, Score]])
-    except (OSError, ValueError):
-        return {}
-
-
 def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `THUMBNAIL_HEIGHT`; very wide ones are narrowed."""
     height, width = labels.shape
@@ -119,56 +109,37 @@ def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return draw_overlay(np.asarray(image), np.asarray(ids))
 
 
-def review_video(
-    name: str, scores: Mapping[int, Mapping[int, Score]], drawn: Mapping[int, frozenset[int]] | None = None
-) -> dict[str, Any]:
-    """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
-
-    Scores are by frame and object id; ``drawn`` as in `find_checks`.
-    """
-    object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
-    return {
-        "video": name,
-        "frames": len(scores),
-        "lost": {"frames": LostObjects.FRAMES, "confidence": LostObjects.MIN_CONFIDENCE},
-        "objects": [_review_object(object_id, scores) for object_id in object_ids],
-        "check": [asdict(check) for check in find_checks(scores, drawn)],
-    }
-
-
-def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] = int) -> list[str]:
+def format_review(review: VideoReview, frame_number: Callable[[int], int] = int) -> list[str]:
     """Return printed lines: a row per object, then the frames to check.
 
     If both directions were tracked, a column holds their mean disagreement.
     """
-    both = any(item["disagreement"] is not None for item in review["objects"])
+    both = any(item.disagreement is not None for item in review.objects)
     rows = [["object", "visible", "absent", "lost", "confidence", *["disagreement"] * both, "lost on frames"]]
-    for item in review["objects"]:
-        differ = "-" if item["disagreement"] is None else f"{item['disagreement']:.2f}"
-        counts = [str(item[key]) for key in ("id", "visible", "absent", "lost")]
-        ranges = [f"{frame_number(first)} to {frame_number(last)}" for first, last in item["lost_on"]]
-        rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both, ", ".join(ranges) or "-"])
+    for item in review.objects:
+        disagreement = "-" if item.disagreement is None else f"{item.disagreement:.2f}"
+        counts = [str(count) for count in (item.id, item.visible, item.absent, item.lost)]
+        ranges = [f"{frame_number(first)} to {frame_number(last)}" for first, last in item.lost_on]
+        rows.append([*counts, f"{item.confidence:.2f}", *[disagreement] * both, ", ".join(ranges) or "-"])
     frames: dict[int, list[str]] = {}
-    for check in review["check"]:
-        text = f"object {check['object_id']} ({check['reason']}, {check['severity']:.2f})"
-        frames.setdefault(frame_number(check["frame"]), []).append(text)
+    for check in review.check:
+        text = f"object {check.object_id} ({check.reason}, {check.severity:.2f})"
+        frames.setdefault(frame_number(check.frame), []).append(text)
     listed = [f"  frame {number}: {', '.join(texts)}" for number, texts in list(frames.items())[:MAX_LISTED]]
     table = ["  ".join(row) for row in align_columns(rows, right=0)]
     return [*table, *["frames to check first:"] * bool(listed), *listed]
 
 
-def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
-    """Return counts and lost ranges of one object; a range starts at the first frame without the object."""
+def review_object(
+    object_id: int, scores: Mapping[int, Mapping[int, Score]], class_name: str | None = None
+) -> ReviewedObject:
+    """Return counts and lost ranges of one object; scores are by frame and object id."""
     own = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
     lost = find_lost({index: score.visible for index, score in own.items()})
     visible = [score.confidence for score in own.values() if score.area]
     differ = [score.disagreement for score in own.values() if score.disagreement is not None]
-    return {
-        "id": object_id,
-        "visible": len(visible),
-        "absent": len(own) - len(visible),
-        "lost": sum(map(len, lost)),
-        "lost_on": [[run[0], run[-1]] for run in lost],
-        "confidence": round(sum(visible) / len(visible), 4) if visible else 0.0,
-        "disagreement": round(sum(differ) / len(differ), 4) if differ else None,
-    }
+    return ReviewedObject(
+        object_id, [(run[0], run[-1]) for run in lost], class_name, len(visible), len(own) - len(visible),
+        sum(map(len, lost)), round(sum(visible) / len(visible), 4) if visible else 0.0,
+        round(sum(differ) / len(differ), 4) if differ else None,
+    )  # fmt: skip

@@ -16,6 +16,8 @@ from urllib.parse import unquote
 import msgspec
 import numpy as np
 import uvicorn
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -28,13 +30,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from aotlab import InputError
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.editing import EditResult
+from aotlab_studio.document.events import Event
 from aotlab_studio.document.objects import NAME_LENGTH
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.protocol import Answer, Event, Failure
-from aotlab_studio.server.actions import run_action
+from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
-from aotlab_studio.server.session import OutdatedError, Session
-from aotlab_studio.server.uploads import UnclearObjectsError, load_upload
+from aotlab_studio.session.actions import DOCUMENT_ACTIONS, run_action
+from aotlab_studio.session.session import OutdatedError, Session
+from aotlab_studio.session.uploads import UnclearObjectsError, load_upload
 from aotlab_studio.video import encode_jpeg, require_frame
 
 MAX_MESSAGE_BYTES = 2**20
@@ -45,13 +48,12 @@ MAX_CONNECTIONS = 500
 """below the 1024 files that a process may commonly open"""
 IDLE_SECONDS = 120
 """seconds after which an idle connection is closed"""
-RESENT_ACTIONS = (
-    "paint", "outline", "fill_holes", "clear", "remove_keyframe", "split_object", "reassign", "add_object",
-    "change_object", "delete_object", "merge_objects", "set_note", "set_range", "set_status",
-)  # fmt: skip
-"""actions that a page sends again after a lost connection or when it closes; each message counts once"""
+EDITS = (*(action.__name__ for action in DOCUMENT_ACTIONS), "set_status")
+"""actions that a page may send when it closes"""
 MIN_PAGE_ID = 2**32
 """smallest message id of a page, which starts at a random number, so that no two pages share ids"""
+MAX_BESIDE = 40
+"""messages of one page that are handled at once beside others"""
 MAX_QUEUED_EVENTS = 5000
 """events queued for a slow page before it is disconnected"""
 PERSON_COOKIE = "aotlab_person"
@@ -107,8 +109,8 @@ def build_app(session: Session) -> Starlette:
         session.runner.schedule()
         return JSONResponse(msgspec.to_builtins(loaded, str_keys=True))
 
-    async def store_drawings(request: Request) -> Response:
-        """Store the unacknowledged drawings of a page that closes: its messages, in order.
+    async def store_edits(request: Request) -> Response:
+        """Store the unacknowledged edits of a page that closes: its messages, in order.
 
         A message without an object is for the object that the one before it has made. If some are refused, the others
         are stored, and the answer is 422 with the errors.
@@ -116,15 +118,15 @@ def build_app(session: Session) -> Starlette:
         try:
             messages = msgspec.json.decode(await read_body(request), type=list[dict[str, Any]])
         except (msgspec.DecodeError, RecursionError) as error:
-            return PlainTextResponse(f"drawings: {error}", 422)
+            return PlainTextResponse(f"edits: {error}", 422)
         actor, object_id, errors = Actor(read_person(request)), None, list[str]()
         for message in messages:
-            if message.get("do") not in RESENT_ACTIONS:
-                return PlainTextResponse(f"drawings: expected {', '.join(RESENT_ACTIONS)}", 422)
+            if message.get("do") not in EDITS:
+                return PlainTextResponse(f"edits: expected {', '.join(EDITS)}", 422)
             lacks_object = message.get("object_id", 0) is None
             if lacks_object:
                 message["object_id"] = object_id
-            answer = await answer_message(session, message, actor)
+            answer = await answer_message(session, message, actor, CapacityLimiter(1))
             if isinstance(answer, Failure):
                 errors.append(answer.error)
             elif lacks_object or message["do"] == "add_object":
@@ -145,7 +147,7 @@ def build_app(session: Session) -> Starlette:
             Route("/frame/{index}", get_frame),
             Route("/labels/{index}", get_labels),
             Route("/masks/{index}", upload_masks, methods=["POST"]),
-            Route("/drawings", store_drawings, methods=["POST"]),
+            Route("/edits", store_edits, methods=["POST"]),
             Route("/export.zip", get_archive),
             WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
         ],
@@ -156,15 +158,17 @@ def build_app(session: Session) -> Starlette:
     )
 
 
-async def answer_message(session: Session, message: dict[str, Any], actor: Actor) -> Answer | Failure:
-    """Carry out an action, a drawing once for each message id of a page, and return the reply."""
+async def answer_message(
+    session: Session, message: dict[str, Any], actor: Actor, threads: CapacityLimiter | None = None
+) -> Answer | Failure:
+    """Carry out an action in one of the threads, once for each message id of a page; return the reply."""
     document, message_id = session.document, message.get("id")
     if not isinstance(message_id, int):
         message_id = None
-    elif message.get("do") in RESENT_ACTIONS and message_id >= MIN_PAGE_ID:
+    elif message_id >= MIN_PAGE_ID:
         actor = replace(actor, message=message_id)
     try:
-        result = await run_in_threadpool(run_action, session, message, actor)
+        result = await run_sync(run_action, session, message, actor, limiter=threads)
         return Answer(message_id, result, document.revision, document.log.head)
     except OutdatedError as error:
         return Failure(message_id, str(error), error.choices)
@@ -185,12 +189,15 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         """messages handled beside later ones; a loop keeps no references to its tasks"""
+        self._threads = CapacityLimiter(MAX_BESIDE)
+        """of these messages, as they may take the threads that answer requests for an hour"""
 
     async def run(self) -> None:
         """Serve until the page disconnects."""
         await self._socket.accept()
         document = self._session.document
         document.listeners.append(self._notify)
+        document.connections[self._actor.page] += 1
         sender = asyncio.create_task(self._send())
         try:
             while (text := (await self._socket.receive()).get("text")) is not None:
@@ -201,7 +208,7 @@ class Connection:
         finally:
             document.listeners.remove(self._notify)
             sender.cancel()
-            document.forget_page(self._actor.page)
+            document.connections[self._actor.page] -= 1
 
     async def _receive(self, text: str) -> None:
         """Handle messages in order; exports and statuses may wait, beside later ones."""
@@ -210,14 +217,15 @@ class Connection:
         except (msgspec.DecodeError, RecursionError):
             self._queue.put_nowait(Failure(None, "message: not a JSON object with id and do"))
             return
-        task = asyncio.create_task(self._answer(message))
+        if message.get("do") not in ("export", "set_status"):
+            await self._answer(message)
+            return
+        task = asyncio.create_task(self._answer(message, self._threads))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if message.get("do") not in ("export", "set_status"):
-            await task
 
-    async def _answer(self, message: dict[str, Any]) -> None:
-        self._queue.put_nowait(await answer_message(self._session, message, self._actor))
+    async def _answer(self, message: dict[str, Any], threads: CapacityLimiter | None = None) -> None:
+        self._queue.put_nowait(await answer_message(self._session, message, self._actor, threads))
 
     def _notify(self, event: Event) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
@@ -324,9 +332,8 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
     """Return the JPEG of a frame with the masks of the visible objects in their colors."""
     import cv2
 
-    image = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))[
-        ..., ::-1
-    ].copy()  # RGB
+    bgr = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
+    image = bgr[..., ::-1].copy()
     ids = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     for item in snapshot.objects:
         if not item.hidden:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -32,15 +33,13 @@ from aotlab_studio.lock import read_owner
 from aotlab_studio.protocol import Clip, ExportedClips
 from aotlab_studio.review.batch import REVIEW_FILE, ClipEntry, list_sentences, locate_video, read_entries
 from aotlab_studio.review.output import THUMBNAIL, draw_thumbnail
-from aotlab_studio.server.actions import MESSAGES
 from aotlab_studio.server.app import CACHE_HEADERS, build_app, make_page_routes, read_body, read_person
-from aotlab_studio.server.export import export_clips
-from aotlab_studio.server.session import OutdatedError, Session, list_checks
+from aotlab_studio.session.actions import MESSAGES
+from aotlab_studio.session.export import export_clips
+from aotlab_studio.session.session import OutdatedError, Session, list_checks
 from aotlab_studio.video import FrameStore, encode_jpeg
 
 MAX_SENTENCES = 3
-MAX_DESCRIBED = 10_000
-"""largest number of clips whose description is kept"""
 RELEASE_SECONDS = 10.0
 """seconds after which a clip that no page shows is released, for a page that is reloaded"""
 
@@ -79,6 +78,8 @@ class Batch:
         self._tracking = ThreadPoolExecutor(1, "track all")
         self._waiting: set[str] = set()
         """clips that are being tracked, or going to be"""
+        self._described: dict[str, tuple[list[tuple[int, int] | None], Clip]] = {}
+        """by clip: stamps of the files of a project that is not open, and what the list shows of it"""
         self._problems: dict[str, str] = {}
         """why the last tracking of a clip failed"""
 
@@ -94,7 +95,7 @@ class Batch:
     def enter(self, name: str, person: str, *, page: bool) -> OpenClip:
         """Begin a request of a person for a clip, which is opened first; `leave` ends it.
 
-        A ``page`` keeps its request while it shows the clip, which other persons cannot open then.
+        While a ``page`` shows the clip, its request goes on, and other persons cannot open it.
         """
         with self._lock(name):
             found = self._open.get(name)
@@ -228,13 +229,11 @@ class Batch:
         """Return what the list shows of a project; raise `InputError` if it is damaged."""
         if (found := self._open.get(name)) is not None:
             return describe_clip(name, found.session.document)
-        files = self.folder / name / JOB_RECORD, project / PROJECT_FILE
-        return _describe_stored(name, project, *map(_read_stamp, files))
-
-    def _read_document(self, name: str, project: Path) -> Document:
-        """Return the document of a clip, which may be open; raise `InputError` if it is damaged."""
-        found = self._open.get(name)
-        return Document.read(project) if found is None else found.session.document
+        stamps = [_read_stamp(path) for path in (self.folder / name / JOB_RECORD, project / PROJECT_FILE)]
+        stored = self._described.get(name)
+        if stored is None or stored[0] != stamps:
+            stored = self._described[name] = stamps, describe_clip(name, Document.read(project))
+        return stored[1]
 
     def draw_thumbnail(self, name: str) -> bytes:
         """Return a JPEG of the first frame with a result, the least confident one and the last, with masks.
@@ -247,15 +246,17 @@ class Batch:
         if path.is_file() and not has_project:
             return path.read_bytes()
         frames = FrameStore(locate_video(self.folder, entry), levels=read_levels(project))
-        images = [draw_thumbnail(frames.read(0), np.zeros(frames.size, np.uint16))]
-        if has_project and (snapshot := self._read_document(name, project).snapshot).annotated_frames:
+        found, shown = self._open.get(name), {0: np.zeros(frames.size, np.uint16)}
+        if has_project:
+            snapshot = (found.session.document if found else Document.read(project)).snapshot
             confidence = {
                 index: min((score.confidence for score in snapshot.scores(index).values()), default=1.0)
                 for index in snapshot.annotated_frames
             }
-            worst = min(confidence, key=confidence.__getitem__)
-            shown = dict.fromkeys((min(confidence), worst, max(confidence)))
-            images = [draw_thumbnail(frames.read(each), snapshot.labels(each)) for each in shown]
+            if confidence:
+                worst = min(confidence, key=confidence.__getitem__)
+                shown = {each: snapshot.labels(each) for each in (min(confidence), worst, max(confidence))}
+        images = [draw_thumbnail(frames.read(each), labels) for each, labels in shown.items()]
         return encode_jpeg(concat_images(images), None)
 
     def _describe_tracking(self, name: str) -> list[str]:
@@ -265,12 +266,6 @@ class Batch:
         found = self._open.get(name)
         job = found.session.job if found else None
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
-
-
-@lru_cache(MAX_DESCRIBED)
-def _describe_stored(name: str, project: Path, *stamps: tuple[int, int] | None) -> Clip:
-    """Return what the list shows of a project that is not open; it is read again if the stamps of its files change."""
-    return describe_clip(name, Document.read(project))
 
 
 def _read_stamp(path: Path) -> tuple[int, int] | None:
@@ -311,7 +306,7 @@ def build_batch_app(batch: Batch) -> Starlette:
             with batch.use(name, person) as session:
                 session.set_status(**msgspec.structs.asdict(fields))
 
-        await run_in_threadpool(store)
+        await run_sync(store, limiter=CapacityLimiter(1))  # it may wait for an hour
         return Response(status_code=204)
 
     def track_all(request: Request) -> Response:

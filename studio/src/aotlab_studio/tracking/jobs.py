@@ -18,9 +18,9 @@ from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, list_stored_ids, plan_spans
 from aotlab_studio.document.scores import measure_scores
+from aotlab_studio.document.signals import ReviewSignals
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
-from aotlab_studio.review.signals import ReviewSignals
 
 if TYPE_CHECKING:
     from aotlab import Tracker
@@ -42,12 +42,12 @@ class TrackingJob:
     def __init__(self, document: Document, layer_id: int) -> None:
         self.layer_id, self.layer = layer_id, document.snapshot.state.layer(layer_id)
         self._document = document
-        self._start_snapshot = document.at(document.log.layer_entries[layer_id])
+        self._start_snapshot = document.snapshot_at(document.log.layer_entries[layer_id])
         self.total = self.done = self.lost_pixels = 0
         self.status: JobStatus = "starting"
         self.problem: str | None = None
         """error message, if it failed"""
-        self.frame = self.layer.start
+        self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
         self._command: Literal["run", "pause", "stop", "interrupt"] = "run"
@@ -87,7 +87,7 @@ class TrackingJob:
         speed = (len(times) - 1) / (times[-1] - times[0]) if times and times[-1] > times[0] else 0.0
         remaining = round((self.total - self.done) / speed, 1) if speed else None
         return JobProgress(
-            self.layer.background, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
+            self.layer.starts_by_itself, self.status, self.frame, self.done, self.total, round(speed, 2), remaining,
             self.lost_pixels, self.problem,
         )  # fmt: skip
 
@@ -152,7 +152,7 @@ class TrackingJob:
         document = self._document
         with document.lock:
             last_step = document.log.layer_entries[self.layer_id] == document.log.head
-            if last_step and not self.done and not self.layer.background:
+            if last_step and not self.done and not self.layer.starts_by_itself:
                 document.undo()
             else:
                 document.finish_layer(self.layer_id)
@@ -203,21 +203,22 @@ class JobRunner:
     def start(self, document: Document, plan: Callable[[Snapshot], Layer]) -> TrackingJob:
         """Start a job, as an entry of a document's view; raise `InputError` if one runs, or as ``plan``."""
         with self._lock:
-            if self.job is not None and self.busy and not self.job.layer.background:
+            if self.job is not None and self.busy and not self.job.layer.starts_by_itself:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.new_layer_id()
                 document.edit("tracking", State(layers={layer_id: layer}))
+                job = TrackingJob(document, layer_id)
             self.delay_corrections()
             self._due = time.monotonic() + PROPAGATION_DELAY
-            self.job = TrackingJob(document, layer_id)
+            self.job = job
             self._lock.notify_all()
-            return self.job
+            return job
 
     def delay_corrections(self) -> None:
-        """Interrupt the propagation of corrections for `PROPAGATION_DELAY` seconds without another call."""
+        """Pause corrections until nobody has drawn for `PROPAGATION_DELAY` seconds."""
         with self._lock:
-            if self.job is not None and self.job.layer.background:
+            if self.job is not None and self.job.layer.starts_by_itself:
                 self.job.stop(complete=False)
             if self._due is not None:
                 self._due = time.monotonic() + PROPAGATION_DELAY
@@ -226,9 +227,9 @@ class JobRunner:
         """Stop the running job. If it is a correction, it and all others wait for the next edit."""
         with self._lock:
             if self.job is not None:
-                if self.job.layer.background:
+                if self.job.layer.starts_by_itself:
                     self._due = None
-                self.job.stop(complete=not self.job.layer.background)
+                self.job.stop(complete=not self.job.layer.starts_by_itself)
 
     def schedule(self) -> None:
         """Propagate all corrections after `PROPAGATION_DELAY` seconds; cancel a job whose layer left the history."""
@@ -244,7 +245,7 @@ class JobRunner:
         return [
             each
             for each in snapshot.pending
-            if snapshot.state.layer(each).background and each not in self._failed
+            if snapshot.state.layer(each).starts_by_itself and each not in self._failed
         ]
 
     def wait(self, seconds: float) -> bool:
@@ -270,7 +271,7 @@ class JobRunner:
         while (job := self._take_next()) is not None:
             job.run(self._make_tracker)
             with self._lock:
-                if job.status == "failed" and job.layer.background:
+                if job.status == "failed" and job.layer.starts_by_itself:
                     self._failed.add(job.layer_id)
                 if self._due is not None:
                     self._due = time.monotonic() + PROPAGATION_DELAY
@@ -282,11 +283,17 @@ class JobRunner:
             while not self.busy:  # otherwise, the job was requested
                 if self._closed:
                     return None
-                delay, waiting = None, list[int]()
-                if self._due is not None and (waiting := self.list_waiting()):
-                    delay = self._due - time.monotonic()
-                if delay is None or delay > 0:
+                delay = None
+                try:
+                    with self._document.lock:  # no undo in between
+                        if self._due is not None and (waiting := self.list_waiting()):
+                            delay = self._due - time.monotonic()
+                            if delay <= 0:
+                                self.job = TrackingJob(self._document, waiting[0])
+                except Exception:  # such as a project that cannot be read
+                    logging.getLogger(__name__).exception("corrections wait for the next edit")
+                    self._due = delay = None
+                    self._lock.notify_all()
+                if not self.busy:
                     self._lock.wait(delay)
-                else:
-                    self.job = TrackingJob(self._document, waiting[0])
             return self.job

@@ -121,10 +121,8 @@ def _track_both_ways(
             if index not in between:
                 yield _make_frame(index, prediction, absent_ids)
                 continue
-            early, late = (
-                ObjectProbabilities(prediction.ids, prediction.probabilities.cpu()),
-                stored.load(index),
-            )
+            early = ObjectProbabilities(prediction.ids, prediction.probabilities.cpu())
+            late = stored.load(index)
             weights = _weigh_backward({*early.ids, *late.ids}, index, described)
             yield merge_frame(index, early, late, weights, absent_ids | absent_backward[index])
 

@@ -19,7 +19,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
 from aotlab_studio.document.folder import EXPORT
-from aotlab_studio.document.log import EXPORTED_STATUSES, ClipStatus, Direction, Entry, FrameRange
+from aotlab_studio.document.log import EXPORTED_STATUSES, Direction, Entry, FrameRange, VideoStatus
 from aotlab_studio.document.painting import find_outlines, is_far_from
 from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
@@ -34,7 +34,7 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.server.export import EXPORT_RECORD, describe_export, export_masks, write_archive
+from aotlab_studio.session.export import EXPORT_RECORD, describe_export, export_masks, write_archive
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame
@@ -94,7 +94,7 @@ class Session:
 
     def set_status(
         self,
-        status: ClipStatus,
+        status: VideoStatus,
         note: Note = "",
         outdated: OutdatedPolicy = "ask",
         digest: str | None = None,
@@ -261,7 +261,7 @@ class Session:
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
             self.check_outdated("export", outdated, first, last)
-            snapshot = self.document.freeze()
+            snapshot = self.document.frozen_snapshot()
             record = describe_export(self.document, snapshot, first, last)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")

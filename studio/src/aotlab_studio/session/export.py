@@ -36,10 +36,10 @@ from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
-from aotlab_studio.document.results import open_document
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import describe_write_error, list_files, read_export, replace_written, write_json
 from aotlab_studio.lock import LOCK
+from aotlab_studio.opening import open_document
 from aotlab_studio.protocol import ExportedClips
 from aotlab_studio.review.batch import read_entries, update_review
 from aotlab_studio.review.output import ReviewFile
@@ -52,11 +52,6 @@ def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     confidence = {each: scores[each].confidence for each in snapshot.objects.ids if each in scores}
     differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
     return StoredPrediction(snapshot.labels(index), confidence, differ)
-
-
-def list_classes(snapshot: Snapshot) -> dict[str, int | None]:
-    """Return the class ids of a document by class name; None: any id."""
-    return {**{item.class_name or NO_CLASS: None for item in snapshot.objects}, **snapshot.classes}
 
 
 EXPORT_RECORD = "export.json"
@@ -83,7 +78,7 @@ def export_masks(
     """Write the masks of a range of frames. Frames without a result are left out, except of `VIDEOS`.
 
     Args:
-        snapshot: the document, which does not change meanwhile (`Document.freeze`).
+        snapshot: the document, which does not change meanwhile (`Document.frozen_snapshot`).
         names: outputs, of `list_outputs`.
         last: last frame, included; None: the last editable one.
         classes: class ids by class name; None: the document's.
@@ -139,7 +134,7 @@ def describe_export(
 ) -> dict[str, Any]:
     """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
 
-    The caller holds the lock of the document since `Document.freeze` has returned the snapshot.
+    The caller holds the lock of the document since `Document.frozen_snapshot` has returned the snapshot.
     """
     status, note, _ = document.status
     return {
@@ -203,6 +198,30 @@ def export_clips(
     """
     for output in outputs:
         find_output(output)
+    names, classes, problems, left_out = _choose_clips(folder)
+    shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
+    for name in names:
+        try:
+            with ExitStack() as leaving:
+                document, job = (opened or {}).get(name), read_job(folder / name)
+                if document is None:
+                    document = open_document(
+                        folder / f"{name}{PROJECT_SUFFIX}" if job is None else folder / name
+                    )
+                    leaving.callback(document.close)
+                results = folder / (f"{name}.masks" if job is None else name)
+                _export_clip(results, job, outputs, document, shared)
+            written.append(name)
+        except InputError as error:
+            problems.append(f"{name}: {error}")
+        except OSError as error:
+            problems.append(describe_write_error(name, error))
+    update_review(folder)
+    return ExportedClips(written, problems, left_out)
+
+
+def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[str], list[str]]:
+    """Return the corrected and accepted clips, their class ids by name, error messages, and the other clips."""
     projects = {path.name.removesuffix(PROJECT_SUFFIX): path for path in folder.glob(f"*{PROJECT_SUFFIX}")}
     tracked = {path.name for path in folder.glob("*") if read_job(path)}
     if not (projects or tracked):
@@ -218,7 +237,8 @@ def export_clips(
                 status = stored.log.status.status if stored.log.status else "open"
                 if stored.status.value in EXPORTED_STATUSES:
                     names.append(name)
-                    classes |= list_classes(stored.snapshot)
+                    named = {item.class_name or NO_CLASS: None for item in stored.snapshot.objects}
+                    classes |= {**named, **stored.snapshot.classes}
                 elif stored.has_new_results and status in EXPORTED_STATUSES:
                     problems.append(f"{name}: tracked again since it was {status}; set its status again")
                 else:
@@ -226,24 +246,7 @@ def export_clips(
         except InputError as error:
             problems.append(f"{name}: {error}")
     left_out += [f"{name} (open)" for name in sorted(tracked - projects.keys())]
-    shared, written = merge_class_ids(folder / CLASSES, classes) if names else {}, []
-    for name in names:
-        try:
-            with ExitStack() as leaving:
-                document, job = (opened or {}).get(name), read_job(folder / name)
-                if document is None:
-                    document = open_document(projects[name] if job is None else folder / name)
-                    leaving.callback(document.close)
-                _export_clip(
-                    folder / (f"{name}.masks" if job is None else name), job, outputs, document, shared
-                )
-            written.append(name)
-        except InputError as error:
-            problems.append(f"{name}: {error}")
-        except OSError as error:
-            problems.append(describe_write_error(name, error))
-    update_review(folder)
-    return ExportedClips(written, problems, left_out)
+    return names, classes, problems, left_out
 
 
 def _export_clip(
@@ -263,7 +266,7 @@ def _export_clip(
             nor an earlier export has written.
     """
     with document.lock:
-        snapshot = document.freeze()
+        snapshot = document.frozen_snapshot()
         record = describe_export(document, snapshot)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")

@@ -13,7 +13,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aotlab import InputError
-from aotlab.sdk import TRACKED_MASKS, Annotations, VideoInfo, match_regions, order_names, read_annotations
+from aotlab.sdk import (
+    TRACKED_MASKS,
+    Annotations,
+    VideoInfo,
+    add_class_ids,
+    match_regions,
+    order_names,
+    read_annotations,
+)
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import State
 from aotlab_studio.document.masks import decode_png
@@ -21,7 +29,7 @@ from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, O
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
-from aotlab_studio.server.export import EXPORT_RECORD
+from aotlab_studio.session.export import EXPORT_RECORD
 from aotlab_studio.video import require_frame
 
 MAX_UNPACKED_BYTES = 512 * 2**20
@@ -38,7 +46,7 @@ YOLO_LABELS = "labels"
 
 
 class UnclearObjectsError(InputError):
-    """A file whose objects may be others than the objects of the same ids; a person has to choose."""
+    """Objects of a file may not be the project's of the same ids or names; a person has to choose."""
 
     def __init__(self, objects: list[FileObject]) -> None:
         super().__init__("masks: of other objects than the chosen one, or of other names; say which they are")
@@ -78,20 +86,19 @@ def load_upload(
         ids, added = _find_objects(document, found, targets, names)
         if len({*snapshot.objects.ids, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
-        classes = {name: each for name, each in found.classes.items() if name != NO_CLASS} | snapshot.classes
-        for item in added.values():
-            if item.class_name:
-                classes.setdefault(item.class_name, max([0, *classes.values()]) + 1)
+        new = {item.class_name: None for item in added.values()} | found.classes
+        new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
+        classes = add_class_ids(snapshot.classes, new)
         attributes = snapshot.attributes
         for each, by_frame in found.attribute_table().items():
             for frame, values in by_frame.items():
                 own = {key: value for key, value in values.items() if key != "name"}
                 attributes.setdefault(ids[each], {})[frame] = own
-        losses, drawn, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str] | None]()
+        losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str] | None]()
         for each in found.frames:
-            masks[each] = _encode_labels(document, each, found.mask(each), ids, losses, drawn)
+            masks[each] = _encode_labels(document, each, found.mask(each), ids, losses, new_pngs)
         edit = State(objects={**added}, keyframes=masks, classes={**classes}, attributes={**attributes})
-        document.edit("load masks", edit, min(found.frames), drawn)
+        document.edit("load masks", edit, min(found.frames), new_pngs)
         return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
 
 
@@ -162,12 +169,12 @@ def _encode_labels(
     labels: np.ndarray,
     targets: Mapping[int, int],
     losses: Counter[int],
-    drawn: dict[str, bytes],
+    new_pngs: dict[str, bytes],
 ) -> dict[int, str]:
     """Return the drawn masks of a frame with a label map, whose ids ``targets`` replaces.
 
     Locked objects stay, and hidden ones lose no pixel. An object that they only cover stays as it was. Pixels that
-    objects lose that are not in the map are added to ``losses``, new masks to ``drawn``.
+    objects lose that are not in the map are added to ``losses``, new masks to ``new_pngs``.
     """
     snapshot = document.snapshot
     shown, masks, objects = snapshot.labels(index), snapshot.keyframe(index), snapshot.objects
@@ -175,8 +182,10 @@ def _encode_labels(
         mask = np.isin(labels, [each for each in targets if targets[each] == target])
         mask &= ~np.isin(shown, [each for each in objects.locked_or_hidden if each != target])
         if mask.any():
-            masks = {other: document.masks.subtract(digest, mask, drawn) for other, digest in masks.items()}
-            masks[target] = document.masks.encode(mask, drawn)
+            masks = {
+                other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()
+            }
+            masks[target] = document.masks.encode(mask, new_pngs)
             losses.update(shown[mask & ~np.isin(shown, [0, *targets.values()])].tolist())
     return masks
 

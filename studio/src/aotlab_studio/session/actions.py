@@ -19,8 +19,8 @@ from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Entry, StatusRecord
 from aotlab_studio.protocol import Description
-from aotlab_studio.server.export import PROBABILITIES
-from aotlab_studio.server.session import Session
+from aotlab_studio.session.export import PROBABILITIES
+from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
 NOBODY = Actor()

@@ -12,6 +12,7 @@ from aotlab.sdk import (
     Annotations,
     JobRecord,
     VideoInfo,
+    add_class_ids,
     find_video,
     load_masks,
     read_annotations,
@@ -30,8 +31,8 @@ from aotlab_studio.document.folder import (
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
-from aotlab_studio.document.scores import measure_scores
-from aotlab_studio.review.output import ReviewFile, read_scores
+from aotlab_studio.document.scores import measure_scores, read_scores
+from aotlab_studio.review.output import ReviewFile
 from aotlab_studio.video import CACHE_BYTES, FrameStore, Levels
 
 
@@ -78,7 +79,7 @@ def open_document(
     try:
         document = Document(database, frames)
         if job is not None:
-            document.results = real
+            document.results_folder = real
             if not document.edited and (document.has_new_results or not document.log.entries):
                 with database.transaction():
                     _import_results(document, job)
@@ -95,15 +96,15 @@ def _import_results(document: Document, job: JobRecord) -> None:
 
     Tracked frames without masks show no object.
     """
-    folder, video, count = document.results, document.video_info, document.frames.count
+    folder, video, count = document.results_folder, document.video_info, document.frames.count
     require_same_video(folder, job, document.frames.path)
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})
     first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
-    clip = None if (first, last) == (0, count - 1) else (first, last)
+    job_range = None if (first, last) == (0, count - 1) else (first, last)
     layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
-    drawn = dict[str, bytes]()
+    new_pngs = dict[str, bytes]()
     for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
         result = Result(index, scores.get(index) or measure_scores(ids, object_ids))
@@ -112,16 +113,18 @@ def _import_results(document: Document, job: JobRecord) -> None:
     for index in given.frames:
         ids = given.mask(index)
         masks[index] = {
-            each: document.masks.encode(ids == each, drawn) for each in np.setdiff1d(ids, 0).tolist()
+            each: document.masks.encode(ids == each, new_pngs) for each in np.setdiff1d(ids, 0).tolist()
         }
     values = State(
         objects={
             each: make_object(each, class_name=tracked.class_names.get(each, "")) for each in object_ids
         },
         keyframes=masks,
-        layers={layer_id: Layer(object_ids, first, last, kind="import", results=digest_results(folder))},
-        ranges={"clip": clip, "track": clip},
-        classes=dict(given.classes | tracked.classes),
+        layers={
+            layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest_results(folder))
+        },
+        ranges={"job": job_range, "track": job_range},
+        classes={**add_class_ids(tracked.classes, given.classes)},
         attributes=dict(tracked.attribute_table() | given.attribute_table()),
     )
-    document.edit("results of a job", document.snapshot.state.difference(values), drawn=drawn)
+    document.edit("results of a job", document.snapshot.state.changes_to(values), new_pngs=new_pngs)

@@ -1,0 +1,1 @@
+"""Session of a person with a video: actions, tracking, export."""
