@@ -311,11 +311,12 @@ CONTRASTS = """() => {
         }
         return [255, 255, 255];
     };
-    return [...document.querySelectorAll('button:not(:disabled), label, h1, h2, span, p, #status')]
-        .filter((node) => node.offsetParent && node.id !== 'empty' && node.textContent.trim())
+    return [...document.querySelectorAll('button:not(:disabled), label, h1, h2, span, p, #status, [placeholder]')]
+        .filter((node) => node.offsetParent && node.id !== 'empty' && (node.placeholder || node.textContent.trim()))
         .map((node) => {
-            const both = [light(parse(getComputedStyle(node).color)), light(back(node))].sort((x, y) => y - x);
-            return [(both[0] + 0.05) / (both[1] + 0.05), node.textContent.trim().slice(0, 20)];
+            const style = getComputedStyle(node, node.placeholder ? '::placeholder' : null);
+            const both = [light(parse(style.color)), light(back(node))].sort((x, y) => y - x);
+            return [(both[0] + 0.05) / (both[1] + 0.05), node.placeholder || node.textContent.trim().slice(0, 20)];
         });
 }"""
 
@@ -579,6 +580,18 @@ def test_failed_frame_drops_its_queued_keys(page, session):
     assert set(session.document.snapshot.keyframe(1)) == set()
     page.key_done("m")
     assert not page.labels(0).any()
+
+
+def test_escape_drops_the_keys_before_it_only(page, session):
+    for index in range(2):
+        draw(session, index, 1)
+    page.objects(1)
+    slow = Slow(page, 1)
+    page.key("ArrowRight", "m", "Escape", "i")
+    slow.release()
+    page.wait_frame(1)
+    page.until(lambda: session.document.snapshot.objects.get(1).hidden)
+    assert (page.labels(1) == 1).any()
 
 
 def test_box_away_from_the_object_makes_a_new_one(page):
@@ -1379,6 +1392,88 @@ def test_preview_of_a_click_goes_with_its_object(page):
     page.until(lambda: page.pixel(10, 10)[1] > 100)
     page.key_done("Control+z")
     page.until(lambda: page.pixel(10, 10)[1] < 100)
+
+
+def test_click_is_previewed_if_it_adds(new_page):
+    wire = Wire(new_page)
+    new_page.key("c", "u")
+    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.key_done("n")
+    assert wire.list_sent("preview") == []
+    new_page.key("u")
+    new_page.tab.mouse.click(*new_page.at(45, 30), button="right")
+    new_page.status("click on the object first")
+    new_page.tab.mouse.move(*new_page.at(10, 10))
+    new_page.until(lambda: wire.list_sent("preview"))
+
+
+def test_impossible_range_is_refused_in_its_fields(page, session):
+    for name, value in (("first", "5.5"), ("first", "-3"), ("last", "99")):
+        page.tab.fill(f"#{name}", value)
+        page.tab.press(f"#{name}", "Enter")
+        page.status("From and To are frames from 0 to 11")
+        assert page.tab.input_value(f"#{name}") == ""
+    page.tab.fill("#last", "8")
+    page.tab.press("#last", "Enter")
+    page.tab.fill("#first", "9")
+    page.tab.press("#first", "Enter")
+    page.status("From must not be after To")
+    assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["", "8"]
+    assert session.document.snapshot.state.ranges == {"track": (0, 8)}
+
+
+def test_impossible_range_is_not_exported(new_page):
+    wire = Wire(new_page)
+    new_page.key("Shift+E")
+    for first in ("5.5", "3"):
+        new_page.tab.fill("#export-first", first)
+        new_page.tab.press("#export-first", "Enter")
+    new_page.until(lambda: wire.list_sent("export"))
+    assert [message["first"] for message in wire.list_sent("export")] == [3]
+
+
+def test_selected_object_is_in_view(page, session):
+    for _ in range(15):
+        editing.add_object(session.document)
+    page.objects(15)
+    visible = """() => {
+        const [list, rows] = ['objects', 'rows'].map((id) => document.getElementById(id));
+        const [outer, line] = [list, list.querySelector('.selected')].map((node) => node.getBoundingClientRect());
+        const index = [...list.children].findIndex((node) => node.className === 'selected');
+        const y = 22 + 14 * index;
+        return outer.top <= line.top + 1 && line.bottom <= outer.bottom + 1
+            && rows.scrollTop <= y && y + 14 <= rows.scrollTop + rows.clientHeight;
+    }"""
+    for key in (*["ArrowDown"] * 15, *["ArrowUp"] * 15):
+        page.key(key)
+    page.selected("object 1")
+    page.until(lambda: page.tab.evaluate(visible))
+    page.key_done("n")
+    page.selected("object 16")
+    page.until(lambda: page.tab.evaluate(visible))
+
+
+def test_help_of_a_tool_shows_in_a_narrow_window(idle_page):
+    idle_page.tab.set_viewport_size({"width": 390, "height": 844})
+    before = idle_page.at(10, 10)
+    idle_page.key("e")
+    idle_page.tab.wait_for_selector("#status >> text=Eraser: remove pixels")
+    assert idle_page.tab.is_visible("#status")
+    assert idle_page.at(10, 10) == before
+
+
+def test_evicted_images_can_still_be_drawn(idle_page):
+    found = idle_page.tab.evaluate(
+        """import('/page/frames.js').then(async ({ FrameCache }) => {
+            const cache = new FrameCache();
+            const images = await Promise.all([...Array(10).keys()].map((frame) => cache.image(frame)));
+            await new Promise((resolve) => { setTimeout(resolve); });
+            cache.evict({ width: 1e5, height: 1e5 });
+            await new Promise((resolve) => { setTimeout(resolve); });
+            return [cache.images.size, images[0].width];
+        })"""
+    )
+    assert found == [8, 60]
 
 
 def test_thumbnails_show_masks_and_numbers(page, session):

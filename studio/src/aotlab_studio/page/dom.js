@@ -55,9 +55,12 @@ export class RowList {
 /** Return the focus to the frame, so that keys act on it. */
 export const focusView = () => element('view').focus({ preventScroll: true });
 
-/** Handle a form's main button, and Enter in its fields. @param {HTMLElement} button @param {() => void} run */
+/** Handle a form's main button, and Enter in its fields, if these are valid. @param {HTMLButtonElement} button @param {() => void} run */
 export function onSubmit(button, run) {
-  button.onclick = (event) => { event.preventDefault(); run(); };
+  button.onclick = (event) => {
+    event.preventDefault();
+    if (button.form?.reportValidity()) run();
+  };
 }
 
 /** Return an icon of `icons.svg`, which the server inserts into the page. @param {string} name */
@@ -95,6 +98,11 @@ export function drawOncePerRefresh(draw) {
       draw();
     });
   };
+}
+
+/** Scroll a list, but nothing around it, until a part of it is in view. @param {HTMLElement} list @param {number} top @param {number} bottom */
+export function scrollTo(list, top, bottom) {
+  list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight));
 }
 
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */

@@ -68,8 +68,7 @@ export class FrameCache {
   evict({ width, height }) {
     const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
     for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - maxCount))) {
-      this.images.get(index)?.then((bitmap) => bitmap.close(), () => {});
-      this.images.delete(index);
+      this.images.delete(index); // not closed: it may be the image that shows or is about to
     }
   }
 

@@ -3,7 +3,7 @@
 
 import { ClipHeader, Versions } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements, RowList, showStatus } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showStatus } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
@@ -40,6 +40,8 @@ export class App {
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
+    /** Object that list and timeline have scrolled to. */
+    this.shownId = 0;
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
@@ -132,11 +134,22 @@ export class App {
     if (!objects.some((item) => item.id === this.isolatedId)) this.isolatedId = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolatedId || item.id === this.isolatedId)));
     this.objectList.show(objects);
+    if (this.selectedId !== this.shownId) this.scrollToSelected();
     this.fields.show(this.selectedItem);
     this.toolbox.show();
     element('empty').hidden = this.selectedId > 0;
     for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.selectedId;
     element('merge').disabled = !this.selectedId || objects.length < 2;
+  }
+
+  /** Scroll to the selected object in the list and the timeline, once after each selection. */
+  scrollToSelected() {
+    this.shownId = this.selectedId;
+    const line = this.objectList.rows.get(this.shownId)?.line;
+    if (!line) return;
+    const top = line.offsetTop - this.objectList.list.offsetTop;
+    scrollTo(this.objectList.list, top, top + line.offsetHeight);
+    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.shownId));
   }
 
   get selectedId() {
@@ -299,7 +312,7 @@ export class App {
   escape() {
     this.inputs.clear();
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
-    else if (this.tracking.job) this.send('stop', {});
+    else this.tracking.stop();
   }
 }
 

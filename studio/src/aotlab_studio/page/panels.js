@@ -14,6 +14,8 @@ export function connectControls(app) {
   returnFocus();
   makeTools(app);
   const { viewer, timeline } = app;
+  element('stop').onclick = () => app.tracking.stop();
+  showKey(element('stop'), 'Escape');
   element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
   element('open-versions').onclick = () => app.versions.open();
   element('panels').onclick = () => { // in a narrow window

@@ -136,8 +136,8 @@ class Hover {
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { tool, isDown, isRemoving, app, viewer } = this.toolbox;
-    if (tool.name !== 'click' || isDown || isRemoving || app.tracking.job || !app.playback.isReady) return false;
+    const { tool, isDown, removeByDefault, app, viewer } = this.toolbox;
+    if (tool.name !== 'click' || isDown || removeByDefault || app.tracking.job || !app.playback.isReady) return false;
     return !app.selectedId || !viewer.labels?.ids.includes(app.selectedId); // last, because it may read every pixel
   }
 

@@ -93,7 +93,8 @@ export class Shortcuts {
     const binding = this.bindings.get(name);
     if (!binding) return;
     event.preventDefault();
-    this.inputs.add(() => binding.run(name), Boolean(binding.acts));
+    if (name === 'Escape') binding.run(name); // drops the queued inputs
+    else this.inputs.add(() => binding.run(name), Boolean(binding.acts));
   }
 }
 
@@ -128,7 +129,7 @@ export function bindings(app) {
       { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving(), buttons: ['minus'] },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), buttons: ['smaller', 'larger'] },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
-      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => app.send('stop', {}) },
+      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape() },
       { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo(), buttons: ['undo'] },
       { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo(), buttons: ['redo'] },
     ],

@@ -3,7 +3,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { countText, drawOncePerRefresh, element, elements, readNumber, watchSize, wheelFactor } from './dom.js';
+import { countText, drawOncePerRefresh, element, elements, readNumber, scrollTo, watchSize, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -226,6 +226,20 @@ export class Timeline {
     this.preview.style.left = `${Math.min(this.canvas.clientWidth - 164, Math.max(0, event.offsetX - 82))}px`;
   }
 
+  /** Fit the canvas to its rows; return its height. */
+  fitHeight() {
+    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
+    if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
+    return height;
+  }
+
+  /** @param {number} index */
+  scrollToRow(index) {
+    this.fitHeight();
+    const top = RULER_HEIGHT + index * ROW_HEIGHT;
+    scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
+  }
+
   /** Redraw everything; `draw` only moves the mark of the shown frame. */
   redraw() {
     this.needsRedraw = true;
@@ -234,8 +248,7 @@ export class Timeline {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
-    if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
+    const height = this.fitHeight();
     const { context, canvas: { clientWidth: width }, app: { playback: { frame } } } = this;
     for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
       canvas.width = Math.round(width * ratio);

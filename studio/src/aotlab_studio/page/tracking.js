@@ -14,6 +14,8 @@ export class Tracking {
     this.job = null;
     /** Whether the frames of the run show as they are tracked, until the person goes to another one. */
     this.isFollowing = true;
+    /** Stored range to track; null: all. @type {[number, number] | null} */
+    this.range = null;
     /** Name of the selected model. */
     this.model = '';
     for (const field of elements('first', 'last')) field.onchange = () => this.sendRange();
@@ -28,14 +30,19 @@ export class Tracking {
     this.app.timeline.draw();
   }
 
-  /** Show the range that the server has. @param {[number, number] | null} range null: all */
+  /** Show the stored range. @param {[number, number] | null} range null: all */
   showRange(range) {
+    this.range = range;
     if (this.app.timeline.handle < 0) this.setRange(...(range ?? [0, Infinity])); // a dragged one will be stored
   }
 
-  /** Store the range of the fields. */
-  sendRange() {
-    return this.app.queue.push('set_range', { first: readNumber('first') ?? null, last: readNumber('last') ?? null });
+  /** Store the range of the fields; if it is refused, show the stored one. */
+  async sendRange() {
+    const { app } = this;
+    const isValid = elements('first', 'last').every((field) => field.checkValidity());
+    if (!isValid) app.showMessage(`From and To are frames from 0 to ${app.playback.count - 1}.`, true);
+    const range = { first: readNumber('first') ?? null, last: readNumber('last') ?? null };
+    if (!isValid || !(await app.queue.push('set_range', range))) this.showRange(this.range);
   }
 
   /** @param {string[]} names @param {string} model */
@@ -116,6 +123,10 @@ export class Tracking {
     if (answer.result) history.offer(answer, `Tracking cleared on ${countText(answer.result, 'frame')}`);
     else this.app.showMessage('No tracked masks from this frame on.');
     this.app.review.refresh();
+  }
+
+  stop() {
+    if (this.job) this.app.request('stop', {});
   }
 
   pause() {
