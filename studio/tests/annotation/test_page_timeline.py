@@ -238,6 +238,10 @@ def test_selected_object_is_in_view(page, session):
     page.key_done("n")
     page.selected("object 16")
     page.until(lambda: page.tab.evaluate(visible))
+    page.tab.set_viewport_size({"width": 390, "height": 844})
+    page.key("1")
+    page.tab.click("#panels")
+    page.until(lambda: page.tab.evaluate(visible))
 
 
 def test_evicted_images_can_still_be_drawn(idle_page):

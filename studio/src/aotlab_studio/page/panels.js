@@ -21,6 +21,7 @@ export function connectControls(app) {
   connectVersions(app);
   element('panels').onclick = () => { // in a narrow window
     element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
+    app.scrollToSelected();
   };
   element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
   element('zoom-out').onclick = () => timeline.zoomBy(2);
@@ -67,6 +68,6 @@ export function showTools({ tool, radius, removeByDefault }) {
   for (const button of document.querySelectorAll('#tools [data-tool]')) {
     button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
   }
-  element('brush-size').hidden = element('sizes').hidden = !tool.usesBrush;
+  element('sizes').hidden = !tool.usesBrush;
   element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
 }
