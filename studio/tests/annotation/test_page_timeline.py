@@ -137,6 +137,7 @@ def test_click_on_a_timeline_row_selects_its_object(page, session):
 
 def test_timeline_zooms_scrolls_and_has_thumbnails(idle_page):
     idle_page.tab.set_viewport_size({"width": 1280, "height": 720})
+    idle_page.tab.wait_for_selector("#thumbnails .thumbnail >> nth=11")  # not the strip of a narrower window
     idle_page.tab.click("#thumbnails .thumbnail >> nth=7")
     idle_page.wait_frame(7)
     for _ in range(3):
