@@ -275,7 +275,7 @@ def test_clip_changed_during_the_export_is_left_out(batch, monkeypatch):
 
 def test_folder_without_jobs_rejected(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert "no results of a batch" in capsys.readouterr().err
+    assert "no clip is accepted" in capsys.readouterr().err
 
 
 def test_foreign_file_in_a_folder_of_masks_is_kept(batch, capsys):

@@ -9,6 +9,9 @@ export default [
   {
     languageOptions: { ecmaVersion: 2022, sourceType: 'module' },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
-    rules: { 'no-undef': 'off', eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error', 'no-shadow': 'error', 'no-else-return': 'error' },
+    rules: {
+      'max-len': ['error', { code: 200, comments: 120 }],
+      'no-undef': 'off', eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error', 'no-shadow': 'error', 'no-else-return': 'error',
+    },
   },
 ];

@@ -616,7 +616,7 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     assert "Type your name first" in tab.inner_text("#status")
     assert tab.input_value("[aria-label='Status of c']") == "open"
     assert statuses(batch)["c"] == "open"
-    describe = "import('/page/timeline.js').then((file) => file.describeRow(['G', '9']))"
+    describe = "import('/page/timeline.js').then((file) => file.describeMarks(['G', '9']))"
     assert tab.evaluate(describe).startswith("drawn on 1 frame,")
     tab.close()
     assert failed == []

@@ -66,6 +66,8 @@ def test_chosen_range_is_exported(session):
         session.export(["masks"], 7)
     with pytest.raises(InputError, match="no frame 12"):
         session.export(["masks"], 0, 12)
+    with pytest.raises(InputError, match="9 to 3 are not in order"):
+        session.export(["masks"], 9, 3)
 
 
 def test_exported_review_is_that_of_the_page(session):

@@ -163,7 +163,7 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     new_page.key("F2")
     new_page.tab.keyboard.type("Rem")
     wire.release()
-    new_page.tab.wait_for_selector(".toast >> text=object 2 is new")
+    new_page.tab.wait_for_selector(".toast >> text=Created object 2")
     new_page.key_done("Enter")
     assert [item.name for item in session.document.snapshot.objects] == ["Rem", "object 2"]
 
@@ -389,15 +389,15 @@ def test_reconnected_page_shows_the_jobs_that_run(new_page):
     wire.change = lambda result: result.update(job={**JOB, "background": True, "done": 4})
     for event in (JOB, {**JOB, "background": True}):
         wire.socket.send(json.dumps({"event": "job", "job": event}))
-    new_page.tab.wait_for_selector("#propagation >> text=correction: 3 of 10 frames")
+    new_page.tab.wait_for_selector("#correction >> text=correction: 3 of 10 frames")
     new_page.tab.wait_for_selector("#job:not([hidden])")
     wire.socket.close()
-    new_page.tab.wait_for_selector("#propagation >> text=correction: 4 of 10 frames")
+    new_page.tab.wait_for_selector("#correction >> text=correction: 4 of 10 frames")
     assert not new_page.tab.is_visible("#job")
     assert new_page.tab.is_enabled("#track")
     wire.change = lambda result: None
     wire.socket.close()
-    new_page.tab.wait_for_selector("#propagation:empty", state="attached")
+    new_page.tab.wait_for_selector("#correction:empty", state="attached")
 
 
 def test_refused_choices_are_not_kept(page, session, monkeypatch):
@@ -526,7 +526,8 @@ def test_stroke_on_its_way_comes_before_loaded_masks(new_page, tmp_path):
     new_page.until(lambda: wire.held)
     draw_stroke(new_page, (5, 30), (20, 30))
     new_page.tab.set_input_files("#load", tmp_path / "masks.png")
-    new_page.tab.wait_for_timeout(300)
+    new_page.status("Loading the masks")
+    new_page.settle()
     wire.actions = ()
     wire.release()
     new_page.status("A mask on frame 0")

@@ -299,9 +299,12 @@ def test_classes_of_results_are_offered(tmp_path):
     session.close()
 
 
-@pytest.mark.parametrize("range", [(8, 3), (0, LENGTH)])
-def test_invalid_range_rejected(session, range):
-    with pytest.raises(InputError, match=f"range {range[0]} to {range[1]}: not in order within the frames"):
+@pytest.mark.parametrize(
+    ("range", "problem"),
+    [((8, 3), "From must not be after To"), ((0, LENGTH), "frames to track are 0 to 11")],
+)
+def test_invalid_range_rejected(session, range, problem):
+    with pytest.raises(InputError, match=f"range {range[0]} to {range[1]}: {problem}"):
         editing.set_range(session.document, *range)
 
 

@@ -50,9 +50,9 @@ def require_editable(document: Document, object_id: int, *, seen: bool = True) -
     """Return the object; raise `InputError` for one that is unknown, locked, or (with ``seen``) hidden."""
     item = document.snapshot.objects.get(object_id)
     if item.locked:
-        raise InputError(f"{item.name}: is locked; unlock it first")
+        raise InputError(f"{item.name} is locked; unlock it first")
     if seen and item.hidden:
-        raise InputError(f"{item.name}: is hidden; show it first")
+        raise InputError(f"{item.name} is hidden; show it first")
     return item
 
 
@@ -331,8 +331,10 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
     start, end = document.snapshot.editable_range
     chosen = (start if first is None else first, end if last is None else last)
     if not start <= chosen[0] <= chosen[1] <= end:
-        problem = f"not in order within the frames to track, {start} to {end}"
-        raise InputError(f"range {chosen[0]} to {chosen[1]}: {problem}; give others")
+        problem = (
+            "From must not be after To" if chosen[0] > chosen[1] else f"frames to track are {start} to {end}"
+        )
+        raise InputError(f"range {chosen[0]} to {chosen[1]}: {problem}")
     whole = chosen == (0, document.snapshot.count - 1)
     document.edit("range", State(ranges={"track": None if whole else chosen}))
 

@@ -2,7 +2,7 @@
 /** List of the clips of a batch, the most urgent first. */
 
 import { fetchClips, findNext, makeStatusOptions, STATUSES } from './clips.js';
-import { addIcons, askOutdated, connectPerson, countText, createElement, element, onSubmit, RowList, showStatus } from './dom.js';
+import { addIcons, askOutdated, connectUser, countText, createElement, element, onSubmit, RowList, showStatus } from './dom.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
 
@@ -21,7 +21,7 @@ class BatchPage {
     this.list = new RowList(element('clips'), ({ name }) => name, (clip) => this.createRow(clip));
     /** Whether the list could not be read. */
     this.hasFailed = false;
-    connectPerson(() => showStatus(''));
+    connectUser(() => showStatus(''));
     element('filter').append(...makeStatusOptions());
     element('filter').onchange = () => this.show();
     element('next-clip').onclick = () => this.openNext();
@@ -52,7 +52,9 @@ class BatchPage {
   show() {
     const count = (/** @type {string} */ status) => this.clips.filter((clip) => clip.status === status).length;
     const counts = STATUSES.filter(count).map((status) => `${count(status)} ${status}`);
-    element('summary').textContent = `${countText(this.clips.length, 'clip')}: ${counts.join(', ')}. Those with the most to check come first.`;
+    const advice = this.clips.some((clip) => clip.objects)
+      ? 'Most urgent first.' : 'Open a clip, draw an object, then press Track all here.';
+    element('summary').textContent = `${countText(this.clips.length, 'clip')}: ${counts.join(', ')}. ${advice}`;
     element('track-all').hidden = !this.clips.some((clip) => clip.untracked);
     this.list.show(this.clips.filter((clip) => [clip.status, ''].includes(element('filter').value)));
   }
@@ -64,7 +66,7 @@ class BatchPage {
     let shownClip;
     let isSending = false;
     const image = createElement('img', { alt: '', loading: 'lazy' });
-    const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.checkPerson(event) },
+    const link = createElement('a', { href: `clip/${address}/`, onclick: (/** @type {Event} */ event) => this.requireName(event) },
       image, createElement('span', { textContent: name }));
     const checks = createElement('ul', {});
     const list = createElement('select', { ariaLabel: `Status of ${name}` }, ...makeStatusOptions());
@@ -75,7 +77,7 @@ class BatchPage {
       field.defaultValue = field.value; // nothing is being typed
       isSending = true;
       const message = { status: list.value, note, digest: shownClip?.digest }; // of the masks that the row shows
-      if (this.checkPerson() && await this.post(`clips/${address}`, message)) showStatus('');
+      if (this.requireName() && await this.post(`clips/${address}`, message)) showStatus('');
       isSending = false;
       await this.refresh();
     };
@@ -97,7 +99,7 @@ class BatchPage {
 
   /** Track all clips with drawn masks. */
   async trackAll() {
-    if (!this.checkPerson()) return;
+    if (!this.requireName()) return;
     const answer = await this.post('track', null);
     if (answer) showStatus(`${countText(await answer.json(), 'clip')} will be tracked, one after the other.`);
     await this.refresh();
@@ -138,11 +140,11 @@ class BatchPage {
   openNext() {
     const found = findNext(this.clips);
     if (!found) showStatus('No clip needs work.');
-    else if (this.checkPerson()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
+    else if (this.requireName()) location.assign(`clip/${encodeURIComponent(found.name)}/`);
   }
 
-  /** Ask for the person's name; return whether it is there. @param {Event} [event] canceled without the name */
-  checkPerson(event) {
+  /** Ask for the user's name; return whether it is there. @param {Event} [event] canceled without the name */
+  requireName(event) {
     if (element('person').value.trim()) return true;
     event?.preventDefault();
     showStatus('Type your name first, so that others see who has a clip open.', true);

@@ -1,8 +1,8 @@
 // @ts-check
-/** A batch of clips: list from the server, status, next clip; saved versions of a clip. */
+/** A batch of clips: list from the server, status, next clip. */
 
 import { fetchOk } from './connection.js';
-import { createElement, element, elements, onSubmit } from './dom.js';
+import { createElement, element, elements } from './dom.js';
 import { TextField } from './fields.js';
 
 /** @typedef {import('./protocol.js').Clip} Clip */
@@ -16,7 +16,11 @@ export async function fetchClips(base) {
   return (await fetchOk(`${base}clips`)).json();
 }
 
-/** Return the next clip that needs work and that nobody has open. @param {Clip[]} clips @param {string} [name] clip to start after */
+/**
+ * Return the next clip that needs work and that nobody has open.
+ * @param {Clip[]} clips
+ * @param {string} [name] clip to start after
+ */
 export function findNext(clips, name) {
   const index = clips.findIndex((clip) => clip.name === name) + 1;
   return [...clips.slice(index), ...clips.slice(0, index)].find((clip) => (
@@ -36,7 +40,11 @@ export class ClipHeader {
     this.serverStatus = { status: 'open', note: '' };
     /** Number of statuses on their way; the list shows the last one. */
     this.pendingCount = 0;
-    /** Ends with the answer to the last status. @type {Promise<unknown>} */
+    /**
+     * Resolves with the answer to the last status, which is not in the queue: with *Wait*, it takes minutes, and
+     * strokes must not wait for it.
+     * @type {Promise<unknown>}
+     */
     this.lastSend = Promise.resolve();
     this.note = new TextField(element('clip-note'), (_, text) => this.send(text));
     element('clip-status').append(...makeStatusOptions());
@@ -89,45 +97,5 @@ export class ClipHeader {
     } catch (error) {
       this.app.showError(error);
     }
-  }
-}
-
-export class Versions {
-  /** @param {import('./main.js').App} app */
-  constructor(app) {
-    this.app = app;
-    onSubmit(element('version-save'), () => this.save());
-  }
-
-  async open() {
-    await this.show();
-    element('versions-dialog').showModal();
-  }
-
-  async save() {
-    const field = element('version-title');
-    const title = field.value.trim();
-    field.value = '';
-    if (!(await this.app.send('save_version', { title }))) field.value ||= title;
-    await this.show();
-  }
-
-  async show() {
-    const versions = (await this.app.send('list_versions', {}))?.result;
-    if (!versions) return;
-    element('versions').replaceChildren(...versions.map(({ number, title, author, date }) => {
-      const text = [`${number}: ${title || 'untitled'}`, author, date].filter(Boolean).join(' · ');
-      return createElement('li', {}, createElement('span', { textContent: text }), createElement('button', {
-        type: 'button', textContent: 'Restore', ariaLabel: `Restore version ${number}`, onclick: () => this.restore(number),
-      }));
-    }));
-    element('versions-empty').hidden = versions.length > 0;
-  }
-
-  /** @param {number} number */
-  async restore(number) {
-    element('versions-dialog').close();
-    this.app.history.offer(await this.app.send('restore_version', { number }), `Version ${number} restored`);
-    this.app.review.refresh();
   }
 }

@@ -3,14 +3,22 @@
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 /** @typedef {import('./protocol.js').Answer} Answer */
-/** @template {keyof Actions} A @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result']}} ActionAnswer */
+/**
+ * @template {keyof Actions} A
+ * @typedef {Omit<Answer, 'result'> & {result: Actions[A]['result'], error?: undefined}} ActionAnswer
+ */
+/** Failed action, whose error is shown. @typedef {{error: Error, result?: undefined, step?: undefined}} Failed */
 
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void, message: string}} Call */
 
 /** Bytes that a browser sends for a page that is closed; more is sent while it asks. */
 const MAX_KEEPALIVE = 60000;
 
-/** Request an address; throw the text of the answer if it is refused. @param {string} address @param {RequestInit} [options] */
+/**
+ * Request an address; throw the text of the answer if it is refused.
+ * @param {string} address
+ * @param {RequestInit} [options]
+ */
 export async function fetchOk(address, options) {
   const answer = await fetch(address, options);
   if (!answer.ok) throw new Error(await answer.text());
@@ -66,7 +74,7 @@ export class Connection {
   }
 
   /** Return why there is no connection. @param {string} name of the video */
-  async explainLoss(name) {
+  async explainDisconnect(name) {
     try {
       const answer = await fetch('page/main.js', { cache: 'no-store' });
       if (answer.status === 403) {

@@ -9,12 +9,18 @@ export const element = (id) => /** @type {any} */ (document.getElementById(id));
 /** Return elements of the page. @template {keyof Elements} K @param {K[]} ids @returns {Elements[K][]} */
 export const elements = (...ids) => ids.map((id) => element(id));
 
-/** @typedef {'first' | 'last' | 'frame' | 'export-first' | 'export-last'} NumberField */
+/** @typedef {'first' | 'last' | 'export-first' | 'export-last'} NumberField */
 
 /** Return the number in a field; undefined if it is empty. @param {NumberField} id @returns {number | undefined} */
 export const readNumber = (id) => (element(id).value === '' ? undefined : Number(element(id).value));
 
-/** @template {keyof HTMLElementTagNameMap} K @param {K} kind @param {object} values @param {(Node | string)[]} children @returns {HTMLElementTagNameMap[K]} */
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} kind
+ * @param {object} values
+ * @param {(Node | string)[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 export function createElement(kind, values, ...children) {
   const made = Object.assign(document.createElement(kind), values);
   made.append(...children);
@@ -28,7 +34,11 @@ export function createIconButton(icon, ariaLabel, values) {
 
 /** A list that keeps the rows of its items, as a press, a choice or a focus may be in progress. @template T */
 export class RowList {
-  /** @param {HTMLElement} list @param {(item: T) => number | string} getKey @param {(item: T) => {line: HTMLElement, show: (item: T) => void}} createRow */
+  /**
+   * @param {HTMLElement} list
+   * @param {(item: T) => number | string} getKey
+   * @param {(item: T) => {line: HTMLElement, show: (item: T) => void}} createRow
+   */
   constructor(list, getKey, createRow) {
     this.list = list;
     this.getKey = getKey;
@@ -55,9 +65,16 @@ export class RowList {
 /** Return the focus to the frame, so that keys act on it. */
 export const focusView = () => element('view').focus({ preventScroll: true });
 
-/** Handle a form's main button, and Enter in its fields. @param {HTMLElement} button @param {() => void} run */
+/**
+ * Handle a form's main button, and Enter in its fields, if these are valid.
+ * @param {HTMLButtonElement} button
+ * @param {() => void} run
+ */
 export function onSubmit(button, run) {
-  button.onclick = (event) => { event.preventDefault(); run(); };
+  button.onclick = (event) => {
+    event.preventDefault();
+    if (button.form?.reportValidity()) run();
+  };
 }
 
 /** Return an icon of `icons.svg`, which the server inserts into the page. @param {string} name */
@@ -84,7 +101,10 @@ export function setLabel(target, text) {
   if (target.lastElementChild) target.lastElementChild.textContent = text;
 }
 
-/** Return a function that draws once at the next screen refresh, however often it is called until then. @param {() => void} draw */
+/**
+ * Return a function that draws once at the next screen refresh, however often it is called until then.
+ * @param {() => void} draw
+ */
 export function drawOncePerRefresh(draw) {
   let scheduled = false;
   return () => {
@@ -97,10 +117,24 @@ export function drawOncePerRefresh(draw) {
   };
 }
 
+/**
+ * Scroll a list, but nothing around it, until a part of it is in view.
+ * @param {HTMLElement} list
+ * @param {number} top
+ * @param {number} bottom
+ */
+export function scrollTo(list, top, bottom) {
+  list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight));
+}
+
 /** Return the factor by which the wheel zooms in; its distance is in pixels or lines. @param {WheelEvent} event */
 export const wheelFactor = (event) => Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
 
-/** Call a function whenever elements change their size, or the window moves to a screen of another density. @param {() => void} run @param {Element[]} targets */
+/**
+ * Call a function whenever elements change their size, or the window moves to a screen of another density.
+ * @param {() => void} run
+ * @param {Element[]} targets
+ */
 export function watchSize(run, ...targets) {
   const observer = new ResizeObserver(run);
   for (const target of targets) observer.observe(target);
@@ -120,16 +154,16 @@ export function showStatus(text, problem = false) {
   element('status').className = problem ? 'error' : '';
 }
 
-const PERSON_COOKIE = 'aotlab_person';
+const NAME_COOKIE = 'aotlab_person';
 
-/** Show the name of the person in its field, and keep it when it is typed. @param {() => void} changed */
-export function connectPerson(changed) {
+/** Show the user's name in its field, and keep it when it is typed. @param {() => void} changed */
+export function connectUser(changed) {
   const field = element('person');
-  const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${PERSON_COOKIE}=`));
+  const stored = document.cookie.split('; ').find((cookie) => cookie.startsWith(`${NAME_COOKIE}=`));
   field.value = decodeURIComponent(stored?.split('=')[1] || '');
   field.onchange = () => {
     const name = encodeURIComponent(field.value.trim());
-    document.cookie = `${PERSON_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
+    document.cookie = `${NAME_COOKIE}=${name}; path=/; max-age=31536000; SameSite=Strict`;
     field.blur(); // the next key is a shortcut again
     changed();
   };
@@ -152,14 +186,21 @@ export function toast(text, buttons = {}) {
   setTimeout(expire, TOAST_SECONDS * 1000);
 }
 
-/** Show a dialog; return the value of the button that closed it, empty if it was canceled. @param {HTMLDialogElement} dialog @returns {Promise<string>} */
+/**
+ * Show a dialog; return the value of the button that closed it, empty if it was canceled.
+ * @param {HTMLDialogElement} dialog
+ * @returns {Promise<string>}
+ */
 export function showDialog(dialog) {
   dialog.returnValue = '';
   dialog.showModal();
   return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue); });
 }
 
-/** Ask what to do about outdated frames; return the choice, empty if canceled. @param {import('./protocol.js').Failure} refusal */
+/**
+ * Ask what to do about outdated frames; return the choice, empty if canceled.
+ * @param {import('./protocol.js').Failure} refusal
+ */
 export async function askOutdated({ error, choices }) {
   const texts = /** @type {const} */ ({ '': 'Cancel', proceed: 'Proceed', wait: 'Wait' });
   const values = /** @type {(keyof typeof texts)[]} */ (Object.keys(texts)).filter((value) => !value || choices.includes(value));

@@ -21,7 +21,7 @@ export class Exporter {
       element('export-first').value = String(first);
       element('export-last').value = String(last);
     };
-    element('export-cancel').onclick = () => app.send('cancel_export', {});
+    element('export-cancel').onclick = () => app.request('cancel_export', {});
   }
 
   /** @param {Record<string, string>} outputs descriptions by name */
@@ -48,10 +48,10 @@ export class Exporter {
     const [first, last] = [readNumber('export-first'), readNumber('export-last')];
     const names = this.boxes.filter((box) => box.checked).map((box) => box.name);
     this.setRunning(true);
-    const answer = await this.app.send('export', { names, first, last });
+    const answer = await this.app.queue.after('export', { names, first, last });
     this.setRunning(false);
-    if (!answer) {
-      element('export-missing').textContent = element('status').textContent;
+    if (answer.error) {
+      element('export-missing').textContent = answer.error.message;
       return;
     }
     const { archive, missing, unclassed } = answer.result;

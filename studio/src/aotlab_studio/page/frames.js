@@ -12,7 +12,11 @@ const THUMBNAIL_PIXELS = 96;
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
-/** Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16). @param {ArrayBuffer} buffer @returns {Labels} */
+/**
+ * Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16).
+ * @param {ArrayBuffer} buffer
+ * @returns {Labels}
+ */
 function decodeRuns(buffer) {
   const [height, width, count] = new Uint32Array(buffer, 0, 3);
   const lengths = new Uint32Array(buffer, 12, count);
@@ -31,7 +35,7 @@ export class FrameCache {
   constructor() {
     /** Id of the video; addresses of frames hold it, as browsers cache images by address. */
     this.video = '';
-    /** Revisions of all masks when those of many frames, and of single ones since, changed last. */
+    /** Revision of all masks; `revisions`: of single frames changed since. */
     this.revision = 0;
     /** @type {Map<number, number>} */
     this.revisions = new Map();
@@ -68,8 +72,7 @@ export class FrameCache {
   evict({ width, height }) {
     const maxCount = Math.max(MIN_CACHED_IMAGES, Math.floor(MAX_CACHE_BYTES / (4 * width * height)));
     for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - maxCount))) {
-      this.images.get(index)?.then((bitmap) => bitmap.close(), () => {});
-      this.images.delete(index);
+      this.images.delete(index); // not closed: it may be the image that shows or is about to
     }
   }
 

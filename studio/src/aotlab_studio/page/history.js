@@ -3,6 +3,8 @@
 
 import { countText, elements, toast } from './dom.js';
 
+/** Pixels that other objects lost. @typedef {{losses: Record<number, number>, object_id?: number}} Losses */
+
 export class EditHistory {
   /** @param {import('./main.js').App} app */
   constructor(app) {
@@ -22,36 +24,44 @@ export class EditHistory {
     }
   }
 
-  /** Show a message about a step with a button that undoes it. @param {{step: number} | undefined} answer undefined: it failed @param {string} text */
+  /**
+   * Show a message about a step with a button that undoes it.
+   * @param {{step: number, error?: undefined} | import('./connection.js').Failed} answer
+   * @param {string} text
+   */
   offer(answer, text) {
-    if (answer) toast(text, { Undo: () => this.undo(answer.step) });
+    if (!answer.error) toast(text, { Undo: () => this.undo(answer.step) });
   }
 
   /**
    * Say how many pixels other objects lost.
-   * @param {{step: number, result: {losses: Record<number, number>, object_id?: number}} | undefined} answer
+   * @param {{step: number, result: Losses, error?: undefined} | import('./connection.js').Failed} answer
    * @param {string} [taker] the object of the answer if not given
    */
-  reportTaken(answer, taker = this.app.getName(answer?.result.object_id ?? 0)) {
-    const losses = Object.entries(answer?.result.losses ?? {});
+  reportLosses(answer, taker = this.app.getName(answer.result?.object_id ?? 0)) {
+    const losses = Object.entries(answer.result?.losses ?? {});
     const texts = losses.map(([id, count]) => `${countText(count, 'pixel')} of ${this.app.getName(Number(id))}`);
     if (texts.length) this.offer(answer, `${taker} took ${texts.join(', ')}`);
   }
 
-  /** Remove the last corner; without one, undo the last step. @param {number} [step] undo only this step */
+  /** Remove the last corner; without one, undo the last step. */
+  undoKey() {
+    if (!this.app.toolbox.dropLast()) this.undo();
+  }
+
+  /** Undo the last step. @param {number} [step] only if it is this one */
   async undo(step) {
-    const { app, app: { toolbox } } = this;
-    if (step === undefined && toolbox.dropLast()) return undefined;
-    await app.queue.last; // may select the object
-    const { selectedId } = app;
-    const answer = await app.send('undo', { step });
-    if (answer) app.selectPredecessor(selectedId);
-    this.report(answer?.result, 'undone');
+    const { queue, selection } = this.app;
+    await queue.last; // may select the object
+    const { id } = selection;
+    const answer = await queue.after('undo', { step });
+    if (!answer.error) selection.selectPredecessor(id);
+    this.report(answer.result, 'undone');
     return answer;
   }
 
   async redo() {
-    this.report((await this.app.send('redo', {}))?.result, 'redone');
+    this.report((await this.app.queue.after('redo', {})).result, 'redone');
   }
 
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} outcome */
@@ -64,7 +74,7 @@ export class EditHistory {
   /** Remove the last corner or click; without one, the object. */
   deleteKey() {
     const { hasUnfinishedInput, marks } = this.app.toolbox;
-    if (hasUnfinishedInput || marks.length) this.undo();
+    if (hasUnfinishedInput || marks.length) this.undoKey();
     else this.app.deleteObject();
   }
 

@@ -1,21 +1,23 @@
 // @ts-check
 /** The page: turns input into calls to the server and shows its events. */
 
-import { ClipHeader, Versions } from './clips.js';
+import { ClipHeader } from './clips.js';
 import { Connection, Refusal } from './connection.js';
-import { addIcons, askOutdated, createElement, element, elements, RowList, showStatus } from './dom.js';
+import { addIcons, askOutdated, createElement, element, elements, RowList, scrollTo, showStatus } from './dom.js';
 import { Exporter } from './exporter.js';
 import { FrameCache } from './frames.js';
 import { EditHistory } from './history.js';
 import { createObjectRow, ObjectFields } from './objects.js';
 import { connectControls, showTools } from './panels.js';
 import { Playback } from './playback.js';
-import { EditQueue } from './queue.js';
+import { EditQueue, Inputs } from './queue.js';
+import { Review } from './review.js';
+import { Selection } from './selection.js';
 import { loadSettings, restoreSettings } from './settings.js';
-import { bindings, Inputs, showKeys, Shortcuts } from './shortcuts.js';
+import { bindings, showKeys, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './tools.js';
-import { Review, Tracking } from './tracking.js';
+import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -26,20 +28,17 @@ export class App {
   constructor() {
     // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
-    /** @type {import('./queue.js').Selection} */
-    this.selection = { id: 0 };
     this.messageCount = 0;
     this.name = '';
     /** Id of the project. */
     this.project = '';
-    /** Only this object is drawn; 0: all. */
-    this.isolatedId = 0;
-    /** Object that was selected when an object was made, by the id of the new one. @type {Map<number, number>} */
-    this.predecessors = new Map();
     /** Number of pending answers; the first one describes the session. */
     this.pendingCount = 1;
     /** @type {Item[]} */
     this.objects = [];
+    /** Object that list and timeline have scrolled to. */
+    this.shownId = 0;
+    this.selection = new Selection(this);
     this.queue = new EditQueue(this);
     this.frames = new FrameCache();
     this.viewer = new Viewer(element('view'), element('place'));
@@ -55,7 +54,6 @@ export class App {
     this.objectList = new RowList(element('objects'), ({ id }) => id, ({ id }) => createObjectRow(id, this));
     this.fields = new ObjectFields(this);
     this.clip = new ClipHeader(this);
-    this.versions = new Versions(this);
     addIcons(document.body);
     connectControls(this);
     showKeys(new Shortcuts(bindings(this), this.inputs));
@@ -65,16 +63,13 @@ export class App {
       if (this.hasUnsent) event.preventDefault(); // the browser asks
     });
     addEventListener('pagehide', () => this.flush());
-    const handlers = eventHandlers(this);
-    this.connection = new Connection(
-      (event) => /** @type {(event: Event) => void} */ (handlers[event.event])(event), (connected) => this.connected(connected),
-    );
+    this.connection = new Connection((event) => this.handle(event), (connected) => this.connected(connected));
   }
 
   /** @param {boolean} connected */
   async connected(connected) {
     if (!connected) {
-      const reason = await this.connection.explainLoss(this.name);
+      const reason = await this.connection.explainDisconnect(this.name);
       if (!this.connection.isOpen) this.showMessage(reason, true);
       return;
     }
@@ -96,9 +91,9 @@ export class App {
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.project = state.project;
     const place = (first && loadSettings().places?.[state.project]) || {};
-    if (place.object_id) this.selection = { id: place.object_id };
+    if (place.object_id) this.selection.target = { id: place.object_id };
     this.clip.show(state);
-    this.timeline.setStrips(state.timeline);
+    this.timeline.setMarks(state.timeline);
     this.showDocument(state);
     if (first) this.exporter.setNames(state.outputs); // later, they may be chosen already
     this.tracking.setJob(state.job?.background ? null : state.job);
@@ -123,34 +118,36 @@ export class App {
 
   /** @param {Item[]} objects */
   setObjects(objects) {
-    const none = !this.objects.length;
+    const wasEmpty = !this.objects.length;
     this.objects = objects;
-    if (this.selectedId && !this.selectedItem) this.toolbox.cancel();
-    const selectedId = this.selectedItem?.id ?? (none && objects.length ? objects[objects.length - 1].id : 0);
-    if (selectedId !== this.selectedId) this.selection = { id: selectedId };
+    if (wasEmpty && objects.length && !this.selection.item) this.selection.target = { id: objects[objects.length - 1].id };
+    this.renderObjects();
+  }
+
+  /** Show objects and selection after one of them changed. */
+  renderObjects() {
+    const { objects, selection } = this;
+    selection.update();
     this.timeline.redraw();
-    if (!objects.some((item) => item.id === this.isolatedId)) this.isolatedId = 0;
-    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolatedId || item.id === this.isolatedId)));
+    const { id: selectedId, isolatedId } = selection;
+    this.viewer.setObjects(objects.filter(({ id, hidden }) => !hidden && (!isolatedId || id === isolatedId)));
     this.objectList.show(objects);
-    this.fields.show(this.selectedItem);
+    if (selectedId !== this.shownId) this.scrollToSelected();
+    this.fields.show(selection.item);
     this.toolbox.show();
-    element('empty').hidden = this.selectedId > 0;
-    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !this.selectedId;
-    element('merge').disabled = !this.selectedId || objects.length < 2;
+    element('empty').hidden = selectedId > 0;
+    for (const button of elements('delete', 'holes', 'absent')) button.disabled = !selectedId;
+    element('merge').disabled = !selectedId || objects.length < 2;
   }
 
-  get selectedId() {
-    return this.selection.id;
-  }
-
-  get selectedItem() {
-    return this.objects.find((item) => item.id === this.selectedId);
-  }
-
-  /** Send an action after the drawings before it. @template {keyof Actions} A @param {A} action @param {Actions[A]['message']} message */
-  async send(action, message) {
-    await this.queue.last;
-    return this.request(action, message);
+  /** Scroll to the selected object in the list and the timeline, once after each selection. */
+  scrollToSelected() {
+    this.shownId = this.selection.id;
+    const line = this.objectList.rows.get(this.shownId)?.line;
+    if (!line) return;
+    const top = line.offsetTop - this.objectList.list.offsetTop;
+    scrollTo(this.objectList.list, top, top + line.offsetHeight);
+    this.timeline.scrollToRow(this.objects.findIndex(({ id }) => id === this.shownId));
   }
 
   /**
@@ -160,18 +157,20 @@ export class App {
    * @param {object} [values] further fields of the message
    */
   async editMask(action, values) {
-    const { selection, playback: { frame }, queue } = this;
-    if (selection.id || queue.hasUnsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), selection);
-    this.showMessage('Select an object first.', true);
-    return undefined;
+    const { selection: { target }, playback: { frame }, queue } = this;
+    if (target.id || queue.hasUnsent) return queue.push(action, /** @type {any} */ ({ frame, object_id: null, ...values }), target);
+    const error = new Error('Select an object first.');
+    this.showError(error);
+    return { error };
   }
 
   /**
+   * Send an action at once, and show its error.
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Actions[A]['message']} message
    * @param {number} [id] of a message that may be sent again
-   * @returns {Promise<import('./connection.js').ActionAnswer<A> | undefined>} undefined if it failed and the error is shown
+   * @returns {Promise<import('./connection.js').ActionAnswer<A> | import('./connection.js').Failed>}
    */
   async request(action, message, id) {
     const count = this.messageCount;
@@ -185,7 +184,7 @@ export class App {
       const outdated = error instanceof Refusal && error.failure.choices.length ? await askOutdated(error.failure) : '';
       if (outdated) return this.request(action, { ...message, outdated });
       this.showError(error);
-      return undefined;
+      return { error: /** @type {Error} */ (error) };
     } finally {
       this.countPending(-1);
     }
@@ -226,62 +225,18 @@ export class App {
     showStatus(text, problem);
   }
 
-  /** Select an object, and drop unfinished input for another. @param {number} id */
-  select(id) {
-    if (id !== this.selectedId) this.toolbox.cancel();
-    this.setSelected(id);
-  }
-
-  /** @param {number} id */
-  setSelected(id) {
-    this.selection = { id };
-    this.setObjects(this.objects);
-  }
-
-  /** Select an object that was made of or beside another one, unless a third one was selected meanwhile. @param {number} id @param {number} before */
-  selectNew(id, before) {
-    this.predecessors.set(id, before);
-    if (this.selectedId === before) this.setSelected(id);
-  }
-
-  /** Select the object before one that an undo may have removed. @param {number} id */
-  selectPredecessor(id) {
-    let found = id;
-    while (found && !this.objects.some((item) => item.id === found)) found = this.predecessors.get(found) ?? 0;
-    if (found !== id && !this.selectedId) this.setSelected(found);
-  }
-
-  /** Show only one object, or all again. @param {number} id 0: background */
-  isolate(id) {
-    this.isolatedId = id && id !== this.isolatedId ? id : 0;
-    if (this.isolatedId) this.select(id);
-    else this.setObjects(this.objects);
-    this.showMessage(this.isolatedId ? `Only ${this.getName(id)} is shown; a double click on it shows all again.` : '');
-  }
-
-  /** @param {number} by */
-  selectNext(by) {
-    const index = this.objects.findIndex((item) => item.id === this.selectedId);
-    this.selectIndex(Math.min(this.objects.length - 1, Math.max(0, index + by)));
-  }
-
-  /** @param {number} index */
-  selectIndex(index) {
-    if (this.objects[index]) this.select(this.objects[index].id);
-  }
-
   /** Make an object, on which is drawn from now on. */
   async addObject() {
-    const before = this.selectedId;
-    this.select(0);
-    const { selection } = this;
-    const answer = await this.queue.push('add_object', {}, selection);
-    if (answer) this.predecessors.set(answer.result, before);
-    else if (selection === this.selection) this.setSelected(before);
+    const { selection, selection: { id: before } } = this;
+    selection.select(0);
+    const { target } = selection;
+    const answer = await this.queue.push('add_object', {}, target);
+    if (!answer.error) selection.predecessors.set(answer.result, before);
+    else if (target === selection.target) selection.set(before);
   }
 
   async deleteObject() {
-    const item = this.selectedItem;
+    const { item } = this.selection;
     if (item) this.history.offer(await this.queue.push('delete_object', { object_id: item.id }), `${item.name} deleted`);
   }
 
@@ -291,7 +246,7 @@ export class App {
   }
 
   /** @param {'hidden' | 'locked'} key @param {number} id */
-  toggle(key, id = this.selectedId) {
+  toggle(key, id = this.selection.id) {
     const found = this.objects.find((item) => item.id === id);
     if (found) this.change(id, { [key]: !found[key] });
   }
@@ -299,30 +254,38 @@ export class App {
   escape() {
     this.inputs.clear();
     if (this.toolbox.hasUnfinishedInput) this.toolbox.cancel();
-    else if (this.tracking.job) this.send('stop', {});
+    else this.tracking.stop();
   }
-}
 
-/** @param {App} app @returns {{[E in Event as E['event']]: (event: E) => void}} */
-function eventHandlers(app) {
-  const { frames, playback, review, timeline, tracking } = app;
-  return {
-    frame: ({ frame, marks, revision }) => {
-      frames.revisions.set(frame, revision);
-      timeline.setCodes(frame, marks);
-      if (frame === playback.target.frame) playback.refresh(revision);
-      review.refreshFrame(frame);
-    },
-    document: ({ state }) => app.showDocument(state),
-    results: ({ revision }) => {
-      frames.setRevision(revision);
-      playback.refresh(revision);
-      review.refresh();
-    },
-    job: ({ job }) => (job.background ? tracking.setCorrection(job) : tracking.setJob(job)),
-    model: ({ model }) => tracking.setModel(model),
-    export: ({ done, total }) => { element('export-progress').value = done / total; },
-  };
+  /** @param {Event} event */
+  handle(event) {
+    const { frames, playback, review, timeline, tracking } = this;
+    switch (event.event) {
+      case 'frame':
+        frames.revisions.set(event.frame, event.revision);
+        timeline.setFrameMarks(event.frame, event.marks);
+        if (event.frame === playback.target.frame) playback.refresh(event.revision);
+        review.refreshFrame(event.frame);
+        break;
+      case 'document':
+        this.showDocument(event.state);
+        break;
+      case 'results':
+        frames.setRevision(event.revision);
+        playback.refresh(event.revision);
+        review.refresh();
+        break;
+      case 'job':
+        if (event.job.background) tracking.setCorrection(event.job);
+        else tracking.setJob(event.job);
+        break;
+      case 'model':
+        tracking.setModel(event.model);
+        break;
+      case 'export':
+        element('export-progress').value = event.done / event.total;
+    }
+  }
 }
 
 new App();

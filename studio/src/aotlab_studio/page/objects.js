@@ -3,7 +3,7 @@
 
 import { createElement, createIconButton, element, elements, RowList, setIcon, showDialog } from './dom.js';
 import { TextField } from './fields.js';
-import { describeRow } from './timeline.js';
+import { describeMarks } from './timeline.js';
 
 /** @typedef {import('./main.js').App} App */
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -22,21 +22,21 @@ export function createObjectRow(id, app) {
     app.change(id, { color: swatch.value });
   };
   const [name, category, frames] = ['name', 'class', 'visually-hidden'].map((className) => createElement('span', { className }));
-  const values = { className: 'select', name: `select${id}`, onclick: () => app.select(id), ondblclick: focusName };
+  const values = { className: 'select', name: `select${id}`, onclick: () => app.selection.select(id), ondblclick: focusName };
   const button = createElement('button', values, name, category, frames);
   const switches = SWITCHES.map(({ key, icons: [icon] }) => createIconButton(icon, '', {
     className: 'small', name: `${key}${id}`, onclick: () => app.toggle(key, id),
   }));
   const line = createElement('li', {}, swatch, button, ...switches);
   const show = (/** @type {Item} */ item) => {
-    line.className = id === app.selectedId ? 'selected' : '';
+    line.className = id === app.selection.id ? 'selected' : '';
     if (swatch.defaultValue !== item.color) swatch.defaultValue = swatch.value = item.color; // one may be being chosen
     swatch.ariaLabel = `Color of ${item.name}`;
-    button.ariaPressed = String(id === app.selectedId);
+    button.ariaPressed = String(id === app.selection.id);
     button.title = `${item.name}: select; double click renames`;
     name.textContent = item.name;
     category.textContent = item.class_name === item.name ? '' : item.class_name;
-    frames.textContent = `, ${describeRow(app.timeline.rows.get(id))}`;
+    frames.textContent = `, ${describeMarks(app.timeline.marks.get(id))}`;
     for (const [index, { key, text, icons }] of SWITCHES.entries()) {
       switches[index].title = switches[index].ariaLabel = `${text} ${item.name}`;
       switches[index].ariaPressed = String(item[key]);
@@ -56,7 +56,7 @@ export class ObjectFields {
   /** @param {App} app */
   constructor(app) {
     const [name, className, attributes] = elements('object-name', 'class', 'attributes');
-    this.name = new TextField(name, (id, text) => !text || app.change(id, { name: text }));
+    this.name = new TextField(name, async (id, text) => (text ? app.change(id, { name: text }) : {}));
     this.className = new TextField(className, (id, text) => app.change(id, { class_name: text }));
     /** Classes that are offered. @type {RowList<string>} */
     this.classes = new RowList(element('classes'), (value) => value, (value) => ({ line: createElement('option', { value }), show() {} }));
@@ -73,7 +73,11 @@ export class ObjectFields {
   }
 }
 
-/** Return attributes as typed; a name without a value is true. @param {string} text @returns {Record<string, string>} */
+/**
+ * Return attributes as typed; a name without a value is true.
+ * @param {string} text
+ * @returns {Record<string, string>}
+ */
 function readAttributes(text) {
   const pairs = text.split(',').map((pair) => pair.split('='));
   return Object.fromEntries(pairs.map(([name, ...value]) => [name.trim(), value.join('=').trim() || 'true']).filter(([name]) => name));
@@ -81,7 +85,7 @@ function readAttributes(text) {
 
 /** Merge the selected object into another one. @param {App} app */
 export async function openMerge(app) {
-  const from = app.selectedItem;
+  const from = app.selection.item;
   const others = app.objects.filter((item) => item !== from);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
@@ -89,7 +93,7 @@ export async function openMerge(app) {
   if (!(await showDialog(element('merge-dialog')))) return;
   const into = Number(element('merge-into').value);
   const answer = await app.queue.push('merge_objects', { object_id: from.id, into });
-  if (answer) app.select(into);
+  if (!answer.error) app.selection.select(into);
   app.history.offer(answer, `${from.name} merged into ${app.getName(into)}`);
 }
 
@@ -101,7 +105,7 @@ export async function loadMasks(app) {
   app.showMessage('Loading the masks…');
   await app.queue.last; // drawings that are on their way come before
   const { playback } = app;
-  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.selectedId || null}`;
+  const address = `masks/${playback.frame}?page=${app.connection.page}&chosen=${app.selection.id || null}`;
   let answer = await fetch(address, { method: 'POST', body: file });
   if (answer.status === 409) {
     const targets = await matchObjects(await answer.json(), app.objects);
@@ -115,7 +119,7 @@ export async function loadMasks(app) {
   const { frames, step } = result;
   app.showMessage(frames.length > 1
     ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
-  app.history.reportTaken({ step, result }, 'The loaded masks');
+  app.history.reportLosses({ step, result }, 'The loaded masks');
   await playback.seek(frames.includes(playback.frame) ? playback.frame : frames[0]);
 }
 
@@ -123,7 +127,8 @@ export async function loadMasks(app) {
  * Ask which objects a file's objects are.
  * @param {import('./protocol.js').FileObject[]} objects
  * @param {Item[]} items objects of the project
- * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one; undefined: canceled
+ * @returns {Promise<Record<number, number | null> | undefined>} object by id in the file, null: a new one;
+ *   undefined: canceled
  */
 async function matchObjects(objects, items) {
   const lists = objects.map(({ target }) => {

@@ -1,11 +1,12 @@
 // @ts-check
 /** Buttons and fields of the page with their actions; the toolbar. */
 
-import { connectPerson, createElement, drawIcon, element, elements, focusView } from './dom.js';
+import { connectUser, createElement, drawIcon, element, elements, focusView } from './dom.js';
 import { loadMasks, openMerge } from './objects.js';
 import { watchPointers } from './pointers.js';
 import { showKey } from './shortcuts.js';
 import { TOOLS } from './tools.js';
+import { connectVersions } from './versions.js';
 
 /** @typedef {import('./main.js').App} App */
 
@@ -14,21 +15,26 @@ export function connectControls(app) {
   returnFocus();
   makeTools(app);
   const { viewer, timeline } = app;
+  element('stop').onclick = () => app.tracking.stop();
+  showKey(element('stop'), 'Escape');
   element('merge').onclick = () => app.inputs.add(() => openMerge(app), true);
-  element('open-versions').onclick = () => app.versions.open();
+  connectVersions(app);
   element('panels').onclick = () => { // in a narrow window
     element('panels').setAttribute('aria-expanded', String(document.body.classList.toggle('panels-open')));
+    app.scrollToSelected();
   };
   element('zoom-in').onclick = () => timeline.zoomBy(1 / 2);
   element('zoom-out').onclick = () => timeline.zoomBy(2);
   element('load').onchange = () => loadMasks(app).catch((error) => app.showError(error));
   for (const box of elements('fill', 'outline')) box.onchange = () => viewer.setStyle({ [box.id]: box.checked });
-  connectPerson(() => app.connection.socket?.close()); // the next connection has the name
+  connectUser(() => app.connection.socket?.close()); // the next connection has the name
   element('opacity').oninput = () => viewer.setStyle({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);
 }
 
-/** Return the focus to the frame after a button, box or list was used with the pointer, so that keys act on the frame. */
+/**
+ * Return the focus to the frame after a button, box or list was used with the pointer, so that keys act on the frame.
+ */
 function returnFocus() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
@@ -56,11 +62,12 @@ function makeTools({ toolbox }) {
   showTools(toolbox);
 }
 
-/** Show which tool is selected, and the size of the brush. @param {import('./tools.js').Toolbox} toolbox */
+/** Show which tool is selected, and the size of its brush. @param {import('./tools.js').Toolbox} toolbox */
 export function showTools({ tool, radius, removeByDefault }) {
-  element('minus').ariaPressed = String(removeByDefault);
+  element('subtract').ariaPressed = String(removeByDefault);
   for (const button of document.querySelectorAll('#tools [data-tool]')) {
     button.ariaPressed = String(button.getAttribute('data-tool') === tool.name);
   }
+  element('sizes').hidden = !tool.usesBrush;
   element('brush-size').textContent = `${radius.toFixed(radius < 10 ? 1 : 0)} px`;
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame that shows: seeking, playing, refreshing of its masks. */
 
-import { element, elements, readNumber, setIcon } from './dom.js';
+import { element, elements, setIcon } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const NEAR_IMAGE_DELAY = 60;
@@ -16,16 +16,18 @@ export class Playback {
     /** Frame that shows, and the revision of all masks when its own were requested. */
     this.frame = 0;
     this.revision = 0;
-    /** What is to show; `byPerson`: nothing is changed until it shows. */
-    this.target = { frame: 0, revision: 0, byPerson: false };
+    /** Frame and revision that are to show. */
+    this.target = { frame: 0, revision: 0 };
+    /** Whether the user waits for the target frame; until it shows, nothing is changed. */
+    this.isAwaited = false;
     /** Load of the target frame; aborted: the frame will not show. @type {AbortController | null} */
     this.loading = null;
-    /** The run of the playback; null: stopped. @type {object | null} */
+    /** Identifies the playback loop; null: stopped. @type {object | null} */
     this.currentRun = null;
-    /** Ends when the masks of the last refresh show. @type {Promise<void>} */
+    /** Resolves when the masks of the last refresh show. @type {Promise<void>} */
     this.lastRefresh = Promise.resolve();
     const field = element('frame');
-    const seek = () => this.seek(readNumber('frame') ?? this.frame);
+    const seek = () => this.seek(field.value === '' ? this.frame : Number(field.value));
     field.onchange = seek;
     // the typed number may be the one that the field showed during tracking, which is no change
     field.onkeydown = (event) => { if (event.key === 'Enter') seek(); };
@@ -34,7 +36,7 @@ export class Playback {
 
   /** Whether the frame that shows can be changed. */
   get isReady() {
-    return Boolean(this.currentRun) || (!this.target.byPerson && !this.app.viewer.nearImage);
+    return Boolean(this.currentRun) || (!this.isAwaited && !this.app.viewer.placeholder);
   }
 
   /** @param {import('./protocol.js').Description} description */
@@ -47,10 +49,10 @@ export class Playback {
     for (const field of elements('frame', 'first', 'last')) field.max = String(frames - 1);
   }
 
-  /** Show a frame requested by the person, and stop following the tracking. @param {number} frame */
+  /** Show a frame requested by the user, and stop following the tracking. @param {number} frame */
   seek(frame) {
     this.app.tracking.isFollowing = false;
-    this.target.byPerson = true;
+    this.isAwaited = true;
     return this.goTo(frame);
   }
 
@@ -68,26 +70,30 @@ export class Playback {
     } catch (error) {
       target.frame = this.frame;
       this.stop();
-      app.viewer.showNear(null);
+      app.viewer.showPlaceholder(null);
       app.inputs.clear();
       app.showError(error);
     }
-    target.byPerson = false;
+    this.isAwaited = false;
     this.loading = null;
     this.refresh(target.revision); // does nothing, except after an error
     app.inputs.drain();
   }
 
-  /** Load a frame and its masks, and show them. @param {{frame: number, revision: number}} target @param {AbortSignal} signal */
+  /**
+   * Load a frame and its masks, and show them.
+   * @param {{frame: number, revision: number}} target
+   * @param {AbortSignal} signal
+   */
   async load({ frame, revision }, signal) {
     const { frames, viewer } = this.app;
     const answer = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
     answer.finally(() => { arrived = true; }).catch(() => {});
-    if (this.target.byPerson || !viewer.image) {
+    if (this.isAwaited || !viewer.image) {
       setTimeout(() => {
         if (!arrived) frames.nearImage(frame).then((near) => {
-          if (!arrived) viewer.showNear(near);
+          if (!arrived) viewer.showPlaceholder(near);
         }, () => {});
       }, NEAR_IMAGE_DELAY);
     }
@@ -134,9 +140,9 @@ export class Playback {
     return this.seek(this.target.frame + by);
   }
 
-  /** Stay at the frame that shows, because the person draws on it, unless the person wants another one. */
+  /** Stop at the visible frame, because the user draws on it, unless the user waits for another one. */
   keepFrame() {
-    if (this.target.byPerson || !(this.currentRun || this.loading)) return;
+    if (this.isAwaited || !(this.currentRun || this.loading)) return;
     this.stop();
     this.target.frame = this.frame;
     this.loading?.abort();

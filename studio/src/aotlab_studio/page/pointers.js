@@ -1,5 +1,7 @@
 // @ts-check
-/** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan; a preview of a click's mask. */
+/** Mouse, pen, touch and the keyboard's cursor on the frame; preview of the mask that a click would make.
+
+ One pointer draws; two fingers or the middle button pan. */
 
 import { toPairs } from './connection.js';
 import { element, wheelFactor } from './dom.js';
@@ -20,13 +22,14 @@ export function watchPointers(viewer, toolbox) {
   /** Press of a finger, done when it is lifted, unless a second finger joins. @type {(() => void) | null} */
   let pendingPress = null;
 
-  const middle = () => {
+  const measureFingers = () => {
     const [a, b = a] = [...fingers.values()];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
   };
 
   canvas.addEventListener('pointerdown', (event) => {
     toolbox.isSecondClick = false;
+    canvas.classList.add('pointed');
     canvas.focus({ preventScroll: true });
     const touch = event.pointerType === 'touch';
     if (touch && active !== null && !fingers.size) return; // a palm beside the pen
@@ -37,7 +40,7 @@ export function watchPointers(viewer, toolbox) {
     if (touch) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (fingers.size >= 2) {
       if (toolbox.isDown) toolbox.cancel();
-      panning = middle();
+      panning = measureFingers();
       return;
     }
     panning = null;
@@ -49,40 +52,42 @@ export function watchPointers(viewer, toolbox) {
     viewer.cursor = null;
     hover.clear();
     placeRing(event); // a finger does not move before it presses
-    const point = viewer.toImagePoint(event);
+    const point = viewer.clientToFrame(event);
     const remove = event.shiftKey || event.button === 2 || event.button === PEN_ERASER;
-    if (touch && toolbox.tool.takesPoints) pendingPress = () => toolbox.press(point, remove);
+    if (touch && toolbox.tool.actsOnPress) pendingPress = () => toolbox.press(point, remove);
     else toolbox.press(point, remove);
   });
 
   canvas.addEventListener('pointermove', (event) => {
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    const holds = event.pointerId === active;
-    if (panning && (holds || fingers.has(event.pointerId))) {
-      const now = fingers.size ? middle() : { x: event.clientX, y: event.clientY, spread: 0 };
+    const isActive = event.pointerId === active;
+    if (panning && (isActive || fingers.has(event.pointerId))) {
+      const now = fingers.size ? measureFingers() : { x: event.clientX, y: event.clientY, spread: 0 };
       viewer.pan(now.x - panning.x, now.y - panning.y);
-      if (now.spread && panning.spread) viewer.zoomBy(now.spread / panning.spread, viewer.toPlace({ clientX: now.x, clientY: now.y }));
+      if (now.spread && panning.spread) viewer.zoomBy(now.spread / panning.spread, viewer.clientToView({ clientX: now.x, clientY: now.y }));
       panning = now;
       return;
     }
-    if (active !== null && !holds) return;
+    if (active !== null && !isActive) return;
     placeRing(event);
-    if (holds) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
-      toolbox.move(viewer.toImagePoint(move));
+    if (isActive) for (const move of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+      toolbox.move(viewer.clientToFrame(move));
     }
     if (event.pointerType !== 'touch') {
-      const [point, radius] = [viewer.toImagePoint(event), toolbox.cursorRadius()];
-      viewer.pointer = viewer.toPlace(event);
+      const [point, radius] = [viewer.clientToFrame(event), toolbox.cursorRadius()];
+      viewer.pointer = viewer.clientToView(event);
       hover.move(point);
       viewer.cursor = radius ? { point, radius } : null;
       viewer.draw();
     }
   });
 
+  canvas.addEventListener('blur', () => canvas.classList.remove('pointed'));
+
   const end = (/** @type {PointerEvent} */ event) => {
     if (!fingers.delete(event.pointerId) && event.pointerId !== active) return;
     if (panning && fingers.size) {
-      panning = middle();
+      panning = measureFingers();
       return;
     }
     active = null;
@@ -104,7 +109,7 @@ export function watchPointers(viewer, toolbox) {
   // between pointerdown and pointerup
   canvas.addEventListener('mousedown', (event) => { toolbox.isSecondClick = event.detail > 1; });
   canvas.addEventListener('dblclick', (event) => {
-    if (toolbox.tool.prompts) toolbox.app.isolate(idAt(viewer.labels, viewer.toImagePoint(event)));
+    if (toolbox.tool.makesPrompts) toolbox.app.selection.isolate(idAt(viewer.labels, viewer.clientToFrame(event)));
     else if (toolbox.points.length > 2) toolbox.close();
     else toolbox.dropPoints(); // the second press on the first corner
   });
@@ -112,13 +117,49 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();
     if (toolbox.cursorRadius() && !event.ctrlKey) toolbox.resize(wheelFactor(event));
-    else viewer.zoomBy(wheelFactor(event), viewer.toPlace(event));
+    else viewer.zoomBy(wheelFactor(event), viewer.clientToView(event));
   }, { passive: false });
 }
 
 /** Move the ring that shows a wait. @param {PointerEvent} event */
 function placeRing({ offsetX, offsetY }) {
   element('ring').style.translate = `${offsetX}px ${offsetY}px`;
+}
+
+const CURSOR_STEP = 8;
+/** @type {Record<string, [number, number]>} */
+const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
+
+/**
+ * Move the keyboard's cursor.
+ * @param {import('./main.js').App} app
+ * @param {string} name the key: W, A, S or D, with or without Shift
+ */
+export function moveCursor(app, name) {
+  const { viewer, toolbox } = app;
+  const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
+  const point = viewer.cursor ? viewer.cursor.point : middle;
+  const by = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
+  const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
+  const next = {
+    x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
+    y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
+  };
+  viewer.cursor = { point: next, radius: toolbox.cursorRadius() };
+  viewer.pointer = viewer.frameToView(next);
+  viewer.canvas.classList.remove('pointed');
+  toolbox.move(next);
+  viewer.draw();
+  app.showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+}
+
+/** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
+export function pressCursor(app, shift) {
+  const { cursor } = app.viewer;
+  if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
+  else if (!cursor) moveCursor(app, '');
+  else if (app.toolbox.isDown) app.toolbox.release();
+  else app.toolbox.press(cursor.point, shift);
 }
 
 /** @typedef {import('./viewer.js').Point} Point */
@@ -136,9 +177,9 @@ class Hover {
 
   /** Whether a click would make a mask; only then is there a preview. */
   get canPreview() {
-    const { tool, isDown, isRemoving, app, viewer } = this.toolbox;
-    if (tool.name !== 'click' || isDown || isRemoving || app.tracking.job || !app.playback.isReady) return false;
-    return !app.selectedId || !viewer.labels?.ids.includes(app.selectedId); // last, because it may read every pixel
+    const { tool, isDown, removeByDefault, app, viewer } = this.toolbox;
+    if (tool.name !== 'click' || isDown || removeByDefault || app.tracking.job || !app.playback.isReady) return false;
+    return !app.selection.id || !viewer.labels?.ids.includes(app.selection.id); // last, because it may read every pixel
   }
 
   /** @param {Point} point */

@@ -1,26 +1,39 @@
 // @ts-check
-/** Edits on their way to the server: in order, sent again until acknowledged, also when the page closes. */
+/** Edits on their way to the server, and key presses that wait for their frame.
+
+ `EditQueue.push` stores an edit once, also if the connection is lost or the page closes. `EditQueue.after` sends any
+ other action after the edits before it; it may fail. `App.request` sends at once; `Connection.call` shows no error. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
-/** The selected object; 0: the first drawing makes it, and those until its answer share it. @typedef {{id: number}} Selection */
+/**
+ * Object that edits go to; `id` is 0 until the server has made it, and edits until then share the record.
+ * @typedef {{id: number}} Target
+ */
 /** Edits of a mask. @typedef {'paint' | 'outline' | 'fill_holes' | 'clear' | 'split_object' | 'reassign'} MaskEdit */
 /**
  * Actions that the server stores once, however often their messages arrive.
- * @typedef {MaskEdit | 'remove_keyframe' | 'add_object' | 'change_object' | 'delete_object' | 'merge_objects' | 'set_note' | 'set_range' | 'set_status'} Repeatable
+ * @typedef {MaskEdit | 'remove_keyframe' | 'add_object' | 'change_object' | 'delete_object' | 'merge_objects'
+ *   | 'set_note' | 'set_range' | 'set_status'} Repeatable
  */
 
-/** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Selection} [target] */
-const fill = (message, target) => (
+/** Return a message with its object. @param {object & {object_id?: number | null}} message @param {Target} [target] */
+const withObject = (message, target) => (
   'object_id' in message ? { ...message, object_id: message.object_id || target?.id || null } : message);
 
 export class EditQueue {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** Ends with the answer to the last drawing, which may make the object of the next one. @type {Promise<unknown>} */
+    /**
+     * Resolves with the answer to the last edit, which may make the object of the next one.
+     * @type {Promise<unknown>}
+     */
     this.last = Promise.resolve();
     this.runningCount = 0;
-    /** Messages that are not acknowledged, by id. @type {Map<number, {action: Repeatable, message: object, target?: Selection}>} */
+    /**
+     * Messages that are not acknowledged, by id.
+     * @type {Map<number, {action: Repeatable, message: object, target?: Target}>}
+     */
     this.messages = new Map();
   }
 
@@ -30,9 +43,9 @@ export class EditQueue {
   }
 
   /**
-   * Run after the answers to what was drawn before.
+   * Run after the answers to the edits before.
    * @template T
-   * @param {() => Promise<T>} task uses `App.request`, as `App.send` waits for it
+   * @param {() => Promise<T>} task uses `App.request`, as `after` would wait for it
    * @returns {Promise<T>}
    */
   run(task) {
@@ -47,32 +60,79 @@ export class EditQueue {
    * @template {Repeatable} A
    * @param {A} action
    * @param {Actions[A]['message']} message
-   * @param {Selection} [target] object of a message without one, which its answer may make
+   * @param {Target} [target] object of a message without one, which its answer may make
    */
   keep(action, message, target) {
     const id = this.app.connection.makeId();
     this.messages.set(id, { action, message, target });
     return async () => {
-      const filled = /** @type {any} */ (fill(message, target));
+      const filled = /** @type {any} */ (withObject(message, target));
       const answer = await this.app.request(action, filled, id);
       this.messages.delete(id);
-      if (answer && target && !filled.object_id) {
+      if (!answer.error && target && !filled.object_id) {
         const { result } = answer;
         target.id = typeof result === 'object' && result ? result.object_id : Number(result);
-        this.app.setObjects(this.app.objects);
+        this.app.renderObjects();
       }
       return answer;
     };
   }
 
-  /** As `keep`, and send it after those before. @template {Repeatable} A @param {A} action @param {Actions[A]['message']} message @param {Selection} [target] */
+  /**
+   * Store an edit, and send it after those before; its object may be made by them.
+   * @template {Repeatable} A
+   * @param {A} action
+   * @param {Actions[A]['message']} message
+   * @param {Target} [target]
+   */
   push(action, message, target) {
     return this.run(this.keep(action, message, target));
   }
 
-  /** Send all unacknowledged messages, as the page closes; an object that is still to be made is the same as for the drawing before. */
+  /**
+   * Send an action after the edits before it, which may make its object.
+   * @template {keyof Actions} A
+   * @param {A} action
+   * @param {Actions[A]['message']} message
+   */
+  async after(action, message) {
+    await this.last;
+    return this.app.request(action, message);
+  }
+
+  /** Send all unacknowledged messages, as the page closes. */
   flush() {
-    const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...fill(message, target), id, do: action }));
+    const messages = [...this.messages].map(([id, { action, message, target }]) => ({ ...withObject(message, target), id, do: action }));
     if (messages.length) this.app.connection.sendEdits(messages);
+  }
+}
+
+/** Key presses and buttons, in order; those that change a frame wait until it shows. */
+export class Inputs {
+  /** @param {() => boolean} ready whether the requested frame is shown */
+  constructor(ready) {
+    this.ready = ready;
+    /** @type {{run: () => void, acts: boolean}[]} */
+    this.queue = [];
+  }
+
+  /**
+   * Run now, or after the queued inputs.
+   * @param {() => void} run
+   * @param {boolean} acts whether it changes the frame that is shown
+   */
+  add(run, acts) {
+    this.queue.push({ run, acts });
+    this.drain();
+  }
+
+  /** Run the queue up to the first input whose frame is not shown yet. */
+  drain() {
+    while (this.queue.length && (!this.queue[0].acts || this.ready())) this.queue.shift()?.run();
+  }
+
+  /** Clear the queue. */
+  clear() {
+    this.queue = [];
   }
 }

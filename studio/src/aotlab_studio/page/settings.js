@@ -25,7 +25,10 @@ export function saveSettings(changes) {
   }
 }
 
-/** Restore the settings of the last visit, and store them when the page is left. @param {import('./main.js').App} app */
+/**
+ * Restore the settings of the last visit, and store them when the page is left.
+ * @param {import('./main.js').App} app
+ */
 export function restoreSettings(app) {
   const { tool, radius, look } = loadSettings();
   if (typeof tool === 'string') app.toolbox.setTool(tool);
@@ -37,7 +40,7 @@ export function restoreSettings(app) {
     const { toolbox, viewer, playback } = app;
     if (!app.name) return; // not described yet
     const others = Object.entries(loadSettings().places || {}).filter(([project]) => project !== app.project);
-    const place = { frame: playback.frame, object_id: app.selectedId };
+    const place = { frame: playback.frame, object_id: app.selection.id };
     const places = Object.fromEntries([...others.slice(1 - MAX_PLACES), [app.project, place]]);
     saveSettings({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, places });
   });

@@ -1,39 +1,21 @@
 // @ts-check
-/** Keyboard shortcuts: keys by task, names of key presses, dispatch, the cursor, the dialog that lists them. */
+/** Keyboard shortcuts: keys by task, names of key presses, dispatch, the dialog that lists them. */
 
 import { createElement, element, focusView } from './dom.js';
-import { saveSettings, loadSettings } from './settings.js';
 import { focusName } from './objects.js';
+import { moveCursor, pressCursor } from './pointers.js';
+import { loadSettings, saveSettings } from './settings.js';
 import { TOOLS } from './tools.js';
 
-export class Inputs {
-  /** @param {() => boolean} ready whether the requested frame is shown */
-  constructor(ready) {
-    this.ready = ready;
-    /** @type {{run: () => void, acts: boolean}[]} */
-    this.queue = [];
-  }
-
-  /** Run now, or after the queued inputs. @param {() => void} run @param {boolean} acts whether it changes the frame that is shown */
-  add(run, acts) {
-    this.queue.push({ run, acts });
-    this.drain();
-  }
-
-  /** Run the queue up to the first input whose frame is not shown yet. */
-  drain() {
-    while (this.queue.length && (!this.queue[0].acts || this.ready())) this.queue.shift()?.run();
-  }
-
-  /** Clear the queue. */
-  clear() {
-    this.queue = [];
-  }
-}
-
 /**
- * Keys of one task, and the buttons that do the same; `acts`: it changes the frame that is shown, and waits for it.
- * @typedef {{keys: string[], text: string, run: (key: string) => void, acts?: boolean, buttons?: (keyof import('./protocol.js').Elements)[], click?: () => void}} Binding
+ * Keys, and buttons that do the same.
+ * @typedef {object} Binding
+ * @property {string[]} keys
+ * @property {string} text
+ * @property {(key: string) => void} run
+ * @property {boolean} [acts] whether it changes the frame that is shown, and waits for it
+ * @property {(keyof import('./protocol.js').Elements)[]} [buttons]
+ * @property {() => void} [click] what the buttons do, if not `run`
  */
 
 /** @type {Record<string, string>} */
@@ -58,7 +40,7 @@ function keyName(event) {
 }
 
 export class Shortcuts {
-  /** @param {Record<string, Binding[]>} groups bindings by task @param {Inputs} inputs */
+  /** @param {Record<string, Binding[]>} groups bindings by task @param {import('./queue.js').Inputs} inputs */
   constructor(groups, inputs) {
     this.groups = groups;
     this.inputs = inputs;
@@ -71,7 +53,12 @@ export class Shortcuts {
     document.addEventListener('keydown', (event) => this.press(event));
   }
 
-  /** Let a button do what a key does, or `click`, and name the key in its title. @param {HTMLElement} button @param {Binding} binding @param {string} key */
+  /**
+   * Let a button do what a key does, or `click`, and name the key in its title.
+   * @param {HTMLElement} button
+   * @param {Binding} binding
+   * @param {string} key
+   */
   connectButton(button, { run, click = () => run(key), acts }, key) {
     button.onclick = () => this.inputs.add(click, Boolean(acts));
     showKey(button, key);
@@ -93,7 +80,8 @@ export class Shortcuts {
     const binding = this.bindings.get(name);
     if (!binding) return;
     event.preventDefault();
-    this.inputs.add(() => binding.run(name), Boolean(binding.acts));
+    if (name === 'Escape') binding.run(name); // drops the queued inputs
+    else this.inputs.add(() => binding.run(name), Boolean(binding.acts));
   }
 }
 
@@ -121,15 +109,15 @@ const PAN_KEYS = { 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+
 
 /** @param {import('./main.js').App} app @returns {Record<string, Binding[]>} by task */
 export function bindings(app) {
-  const { toolbox, viewer, playback, tracking } = app;
+  const { toolbox, viewer, playback, tracking, selection } = app;
   return {
     Draw: [
       ...TOOLS.map(({ name, key }) => ({ keys: [key], text: name, run: () => toolbox.setTool(name) })),
-      { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving(), buttons: ['minus'] },
+      { keys: ['U'], text: 'subtract: remove instead of adding, as Shift does', run: () => toolbox.toggleRemoving(), buttons: ['subtract'] },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2), buttons: ['smaller', 'larger'] },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
-      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape(), buttons: ['stop'], click: () => app.send('stop', {}) },
-      { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo(), buttons: ['undo'] },
+      { keys: ['Escape'], text: 'cancel unfinished input; stop tracking', run: () => app.escape() },
+      { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undoKey(), buttons: ['undo'] },
       { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo(), buttons: ['redo'] },
     ],
     'Draw without a mouse': [
@@ -140,15 +128,15 @@ export function bindings(app) {
     ],
     Objects: [
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true, buttons: ['add'] },
-      { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.selectNext(key === '↑' ? -1 : 1) },
-      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'select an object', run: (key) => app.selectIndex(Number(key) - 1) },
+      { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => selection.selectNext(key === '↑' ? -1 : 1) },
+      { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'select an object', run: (key) => selection.selectIndex(Number(key) - 1) },
       { keys: ['Delete'], text: 'delete the object, last corner or click', run: () => app.history.deleteKey(), acts: true, buttons: ['delete'], click: () => app.deleteObject() },
       { keys: ['F2'], text: 'rename the object', run: focusName },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],
     'Masks of this frame': [
-      { keys: ['F'], text: 'fill holes', run: async () => app.history.reportTaken(await app.editMask('fill_holes')), acts: true, buttons: ['holes'] },
+      { keys: ['F'], text: 'fill holes', run: async () => app.history.reportLosses(await app.editMask('fill_holes')), acts: true, buttons: ['holes'] },
       { keys: ['M'], text: 'mark the object as absent on this frame', run: () => app.editMask('clear'), acts: true, buttons: ['absent'] },
       { keys: ['R'], text: 'remove the drawn masks of this frame', run: () => app.history.resetFrame(), acts: true, buttons: ['reset-frame'] },
     ],
@@ -167,7 +155,7 @@ export function bindings(app) {
       { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true, buttons: ['backward'] },
       { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true, buttons: ['both'] },
       { keys: ['K'], text: 'pause or resume tracking', run: () => tracking.pause(), buttons: ['pause'] },
-      { keys: ['Shift+Delete'], text: 'clear tracking from this frame on', run: () => tracking.drop(), acts: true, buttons: ['drop'] },
+      { keys: ['Shift+Delete'], text: 'clear tracking from this frame on', run: () => tracking.clear(), acts: true, buttons: ['clear-tracking'] },
     ],
     'Review and export': [
       { keys: ['.'], text: 'next frame to check', run: () => app.review.next(), buttons: ['next-check'] },
@@ -177,35 +165,4 @@ export function bindings(app) {
       { keys: ['?'], text: 'keyboard shortcuts', run: () => element('help-dialog').showModal(), buttons: ['help'] },
     ],
   };
-}
-
-const CURSOR_STEP = 8;
-/** @type {Record<string, [number, number]>} */
-const CURSOR_KEYS = { W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] };
-
-/** @param {import('./main.js').App} app @param {string} name the key: W, A, S or D, with or without Shift */
-function moveCursor(app, name) {
-  const { viewer, toolbox } = app;
-  const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
-  const point = viewer.cursor ? viewer.cursor.point : middle;
-  const by = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
-  const [dx, dy] = CURSOR_KEYS[name[name.length - 1]] || [0, 0];
-  const next = {
-    x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
-    y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
-  };
-  viewer.cursor = { point: next, radius: toolbox.cursorRadius() };
-  viewer.pointer = viewer.placeOf(next);
-  toolbox.move(next);
-  viewer.draw();
-  app.showMessage(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
-}
-
-/** Press the selected tool at the cursor, or lift it. @param {import('./main.js').App} app @param {boolean} shift */
-function pressCursor(app, shift) {
-  const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
-  else if (!cursor) moveCursor(app, '');
-  else if (app.toolbox.isDown) app.toolbox.release();
-  else app.toolbox.press(cursor.point, shift);
 }

@@ -3,7 +3,7 @@
 
  A click seeks and selects the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll. */
 
-import { countText, drawOncePerRefresh, element, elements, readNumber, watchSize, wheelFactor } from './dom.js';
+import { countText, drawOncePerRefresh, element, elements, readNumber, scrollTo, watchSize, wheelFactor } from './dom.js';
 import { Thumbnails } from './thumbnails.js';
 
 /** @typedef {import('./protocol.js').ObjectInfo} Item */
@@ -24,12 +24,19 @@ const MIN_SPAN = 8;
 const MIN_ROWS = 4;
 const TICK_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 1e5];
 
-/** Return the description of a row for screen readers. @param {string[] | undefined} row */
-export function describeRow(row) {
-  if (!row) return 'no masks yet';
-  const [drawn, tracked, absent, lost] = ['Gg', '0123456789', 'a', 'l']
-    .map((codes) => row.filter((code) => codes.includes(code)).length);
-  return `drawn on ${countText(drawn, 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
+/** Marks of an object on a frame; other marks are digits: tracked, from low to high confidence. */
+const MARK = { none: '-', drawn: 'G', drawnEmpty: 'g', absent: 'a', lost: 'l' };
+
+/** @param {string | undefined} mark */
+export const isDrawn = (mark) => mark === MARK.drawn || mark === MARK.drawnEmpty;
+
+/** Return the description of an object's marks for screen readers. @param {string[] | undefined} marks */
+export function describeMarks(marks) {
+  if (!marks) return 'no masks yet';
+  const count = (/** @type {(mark: string) => boolean} */ matches) => marks.filter(matches).length;
+  const [absent, lost] = [MARK.absent, MARK.lost].map((mark) => count((other) => other === mark));
+  const tracked = count((mark) => /\d/.test(mark));
+  return `drawn on ${countText(count(isDrawn), 'frame')}, tracked on ${tracked}, absent on ${absent}, lost on ${lost}`;
 }
 
 export class Timeline {
@@ -38,7 +45,6 @@ export class Timeline {
     this.app = app;
     const canvas = element('strips');
     this.canvas = canvas;
-    this.preview = element('preview');
     /** Index of the pressed handle of the range to track, or -1. */
     this.handle = -1;
     /** Frame and place of the last press in CSS pixels, and whether the pointer has moved from there. */
@@ -48,15 +54,15 @@ export class Timeline {
     /** First frame in view and number of frames in view; Infinity: all. */
     this.first = 0;
     this.maxSpan = Infinity;
-    /** Codes of frames by object id. @type {Map<number, string[]>} */
-    this.rows = new Map();
+    /** Marks of frames by object id. @type {Map<number, string[]>} */
+    this.marks = new Map();
     /** Frames to check. @type {number[]} */
     this.checks = [];
     /** First and last frames with tracked masks older than a correction. @type {[number, number][]} */
     this.outdated = [];
     /** First and last frame that can be changed; the others are dimmed. @type {[number, number]} */
     this.editable = [0, Infinity];
-    this.strips = document.createElement('canvas');
+    this.backdrop = document.createElement('canvas');
     this.needsRedraw = true;
     this.draw = drawOncePerRefresh(() => this.drawNow());
     watchSize(() => this.redraw(), ...elements('strips', 'thumbnails'));
@@ -69,7 +75,6 @@ export class Timeline {
       else if (this.handle >= 0) app.playback.seek(this.lastPress.frame); // a click
       this.handle = -1;
     });
-    canvas.addEventListener('pointerleave', () => { this.preview.hidden = true; });
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
@@ -77,8 +82,8 @@ export class Timeline {
   annotated() {
     let [first, last] = [this.count, -1];
     for (const { id } of this.app.objects) {
-      this.rows.get(id)?.forEach((code, frame) => {
-        if (code !== '-') [first, last] = [Math.min(first, frame), Math.max(last, frame)];
+      this.marks.get(id)?.forEach((mark, frame) => {
+        if (mark !== MARK.none) [first, last] = [Math.min(first, frame), Math.max(last, frame)];
       });
     }
     return last < 0 ? null : [first, last];
@@ -105,9 +110,9 @@ export class Timeline {
     this.redraw();
   }
 
-  /** @param {Record<string, string>} strips */
-  setStrips(strips) {
-    this.rows = new Map(Object.entries(strips).map(([id, row]) => [Number(id), [...row]]));
+  /** @param {Record<string, string>} marks by object id, a letter per frame */
+  setMarks(marks) {
+    this.marks = new Map(Object.entries(marks).map(([id, letters]) => [Number(id), [...letters]]));
     this.redraw();
   }
 
@@ -147,13 +152,12 @@ export class Timeline {
     this.draw();
   }
 
-  /** @param {number} frame @param {Record<string, string>} codes */
-  setCodes(frame, codes) {
-    for (const [id, code] of Object.entries(codes)) {
-      const row = this.rows.get(Number(id)) || [];
-      while (row.length < this.count) row.push('-');
-      row[frame] = code;
-      this.rows.set(Number(id), row);
+  /** @param {number} frame @param {Record<string, string>} marks by object id */
+  setFrameMarks(frame, marks) {
+    for (const [id, mark] of Object.entries(marks)) {
+      const row = this.marks.get(Number(id)) ?? Array(this.count).fill(MARK.none);
+      row[frame] = mark;
+      this.marks.set(Number(id), row);
     }
     this.redraw();
   }
@@ -164,7 +168,11 @@ export class Timeline {
     this.redraw();
   }
 
-  /** Show fewer or more frames. @param {number} factor above 1: more @param {number} [about] the frame that stays where it is; the one that shows if not given */
+  /**
+   * Show fewer or more frames.
+   * @param {number} factor above 1: more
+   * @param {number} [about] the frame that stays where it is; the one that shows if not given
+   */
   zoomBy(factor, about = this.app.playback.frame + 0.5) {
     const share = (about - this.first) / this.span;
     this.maxSpan = Math.max(MIN_SPAN, this.span * factor);
@@ -201,7 +209,7 @@ export class Timeline {
     this.handle = this.handleAt(event);
     this.lastPress = { frame: this.eventToFrame(event), x: event.offsetX, moved: false };
     const object = this.handle < 0 && this.objectAt(event);
-    if (object) this.app.select(object.id);
+    if (object) this.app.selection.select(object.id);
     if (this.handle < 0 && event.offsetX < NAMES_WIDTH) return;
     this.canvas.setPointerCapture(event.pointerId);
     if (this.handle < 0) this.app.playback.seek(this.lastPress.frame);
@@ -216,14 +224,22 @@ export class Timeline {
       if (this.lastPress.moved) this.moveHandle(event);
       return;
     }
-    const [frame, dragging] = [this.eventToFrame(event), this.canvas.hasPointerCapture(event.pointerId)];
-    if (dragging) this.app.playback.seek(frame);
+    if (this.canvas.hasPointerCapture(event.pointerId)) this.app.playback.seek(this.eventToFrame(event));
     this.canvas.title = this.objectAt(event)?.name || '';
-    this.preview.hidden = event.offsetX < NAMES_WIDTH && !dragging;
-    if (this.preview.hidden) return;
-    const source = this.app.frames.address(frame, 160);
-    if (this.preview.getAttribute('src') !== source) this.preview.src = source;
-    this.preview.style.left = `${Math.min(this.canvas.clientWidth - 164, Math.max(0, event.offsetX - 82))}px`;
+  }
+
+  /** Fit the canvas to its rows; return its height. */
+  fitHeight() {
+    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
+    if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
+    return height;
+  }
+
+  /** @param {number} index */
+  scrollToRow(index) {
+    this.fitHeight();
+    const top = RULER_HEIGHT + index * ROW_HEIGHT;
+    scrollTo(element('rows'), index && top, top + ROW_HEIGHT);
   }
 
   /** Redraw everything; `draw` only moves the mark of the shown frame. */
@@ -234,15 +250,14 @@ export class Timeline {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const height = RULER_HEIGHT + Math.max(MIN_ROWS, this.app.objects.length) * ROW_HEIGHT + 2;
-    if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
+    const height = this.fitHeight();
     const { context, canvas: { clientWidth: width }, app: { playback: { frame } } } = this;
-    for (const canvas of this.needsRedraw ? [this.canvas, this.strips] : [this.canvas]) {
+    for (const canvas of this.needsRedraw ? [this.canvas, this.backdrop] : [this.canvas]) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    if (this.needsRedraw) this.drawStrips(ratio);
-    if (this.strips.width) context.drawImage(this.strips, 0, 0);
+    if (this.needsRedraw) this.drawBackdrop(ratio);
+    if (this.backdrop.width) context.drawImage(this.backdrop, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = this.colors.accent;
     this.handles.forEach((place, index) => {
@@ -262,22 +277,24 @@ export class Timeline {
     const inView = `frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`;
     this.canvas.ariaValueMax = String(this.count - 1);
     this.canvas.ariaValueNow = String(frame);
-    this.canvas.ariaValueText = `Frame ${frame}; ${inView}`;
+    const [from, to] = this.range;
+    const limits = from > 0 || to < this.count - 1 ? `; tracking range ${from} to ${to}` : '';
+    this.canvas.ariaValueText = `Frame ${frame}; ${inView}${limits}`;
     const outdated = this.outdated.map(([start, end]) => `${start} to ${end}`).join(', ');
     this.canvas.ariaDescription = outdated && `Outdated: ${outdated}`;
   }
 
   /** Draw everything but the mark of the shown frame. @param {number} ratio */
-  drawStrips(ratio) {
+  drawBackdrop(ratio) {
     this.needsRedraw = false;
     this.colors = readColors();
     const { first, span, colors } = this;
-    const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
+    const context = /** @type {CanvasRenderingContext2D} */ (this.backdrop.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.textBaseline = 'middle';
     this.app.objects.forEach((object, index) => this.drawName(context, object, RULER_HEIGHT + index * ROW_HEIGHT + ROW_HEIGHT / 2 - 1));
     context.beginPath();
-    context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, this.strips.height);
+    context.rect(NAMES_WIDTH, 0, this.canvas.clientWidth, this.backdrop.height);
     context.clip();
     this.drawTicks(context);
     this.app.objects.forEach((object, index) => this.drawRow(context, object, RULER_HEIGHT + index * ROW_HEIGHT));
@@ -285,8 +302,8 @@ export class Timeline {
     const end = this.frameToX(Math.min(this.count, this.editable[1] + 1));
     context.fillStyle = colors.empty;
     context.globalAlpha = 0.75;
-    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.editable[0]) - NAMES_WIDTH, this.strips.height);
-    context.fillRect(end, 0, this.frameToX(this.count) - end, this.strips.height);
+    context.fillRect(NAMES_WIDTH, 0, this.frameToX(this.editable[0]) - NAMES_WIDTH, this.backdrop.height);
+    context.fillRect(end, 0, this.frameToX(this.count) - end, this.backdrop.height);
     context.globalAlpha = 1;
     context.fillStyle = colors.ink;
     for (const frame of this.checks) {
@@ -305,7 +322,7 @@ export class Timeline {
     context.fillStyle = color;
     context.fillRect(2, y - 4, 8, 8);
     context.fillStyle = this.colors.ink;
-    context.font = `${id === this.app.selectedId ? 'bold ' : ''}11px system-ui, sans-serif`;
+    context.font = `${id === this.app.selection.id ? 'bold ' : ''}11px system-ui, sans-serif`;
     let text = name;
     while (text.length > 1 && context.measureText(text).width > NAMES_WIDTH - 20) text = `${text.slice(0, -2)}…`;
     context.fillText(text, 14, y);
@@ -331,29 +348,29 @@ export class Timeline {
     const { column, colors } = this;
     const [from, to] = [Math.floor(this.first), Math.ceil(this.first + this.span)];
     const gap = column > 4 ? 1 : 0; // if columns are wide, each frame has its own box
-    const row = this.rows.get(id) || [];
+    const row = this.marks.get(id) || [];
     for (let start = from, end = from; start < Math.min(to, row.length); start = end) {
-      const code = row[start];
+      const mark = row[start];
       do end += 1;
-      while (!gap && end < to && row[end] === code);
-      if (code === '-') continue;
+      while (!gap && end < to && row[end] === mark);
+      if (mark === MARK.none) continue;
       const x = this.frameToX(start);
       const width = Math.max(1, column * (end - start) - gap);
-      if (code === 'G' || code === 'g') {
+      if (isDrawn(mark)) {
         context.fillStyle = colors.ink;
         context.fillRect(x, y, width, ROW_HEIGHT - 2);
-        context.fillStyle = code === 'G' ? color : colors.empty;
+        context.fillStyle = mark === MARK.drawn ? color : colors.empty;
         context.fillRect(x, y + 3, width, ROW_HEIGHT - 8);
-      } else if (code === 'l') {
+      } else if (mark === MARK.lost) {
         // two lines, unlike any object
         context.fillStyle = colors.lost;
         context.fillRect(x, y + 1, width, 2);
         context.fillRect(x, y + ROW_HEIGHT - 5, width, 2);
-      } else if (code === 'a') {
+      } else if (mark === MARK.absent) {
         context.fillStyle = colors.ink;
         context.fillRect(x, y + ROW_HEIGHT / 2 - 1.5, width, 1);
       } else {
-        context.globalAlpha = 0.25 + 0.075 * (Number(code) + 1);
+        context.globalAlpha = 0.25 + 0.075 * (Number(mark) + 1);
         context.fillStyle = color;
         context.fillRect(x, y + 1, width, ROW_HEIGHT - 4);
         context.globalAlpha = 1;
@@ -361,7 +378,12 @@ export class Timeline {
     }
   }
 
-  /** Hatch frames whose tracked masks are older than a correction. @param {CanvasRenderingContext2D} context @param {number} left @param {number} right */
+  /**
+   * Hatch frames whose tracked masks are older than a correction.
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} left
+   * @param {number} right
+   */
   hatch(context, left, right) {
     const height = this.app.objects.length * ROW_HEIGHT;
     context.save();

@@ -6,7 +6,7 @@ import { countText, toast } from './dom.js';
 import { idAt } from './frames.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
-/** @typedef {import('./viewer.js').Mark} Mark */
+/** @typedef {import('./viewer.js').ClickMark} ClickMark */
 /** @typedef {import('./protocol.js').Actions} Actions */
 
 /**
@@ -16,10 +16,10 @@ import { idAt } from './frames.js';
  * @property {string} key
  * @property {string} icon
  * @property {string} help
- * @property {boolean} [takesPoints] whether one press is the whole input
- * @property {boolean} [round] whether it draws with the round brush
+ * @property {boolean} [actsOnPress] whether a press is used at once, and no drag follows
+ * @property {boolean} [usesBrush] whether it draws with the round brush
  * @property {boolean} [erases]
- * @property {boolean} [prompts] whether it keeps the marks of clicks
+ * @property {boolean} [makesPrompts] whether its input is a prompt, and a double click isolates an object
  * @property {(toolbox: Toolbox, point: Point) => unknown} [press]
  * @property {(toolbox: Toolbox, point: Point) => void} [move] appends a point to a free line if not given
  * @property {(toolbox: Toolbox) => unknown} [release]
@@ -39,7 +39,7 @@ export const TOOLS = [
   {
     name: 'box', key: 'X', icon: 'square-dashed',
     help: 'Box: drag around an object. Click to add to its mask, right-click (or Shift) to remove; a click on another mask selects it.',
-    prompts: true,
+    makesPrompts: true,
     move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
     release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
     shape: ({ points: [a, b] }) => ({
@@ -49,17 +49,17 @@ export const TOOLS = [
   {
     name: 'click', key: 'C', icon: 'mouse-pointer-click',
     help: 'Click: on an object, or to add to its mask; right-click (or Shift) to remove.',
-    prompts: true, takesPoints: true,
+    makesPrompts: true, actsOnPress: true,
     press: (toolbox, point) => releaseMark(toolbox, point),
   },
   {
     name: 'scribble', key: 'Z', icon: 'signature',
     help: 'Scribble: draw a line on an object, or along a missing part (ears, legs); with the right button (or Shift) to remove.',
-    prompts: true,
+    makesPrompts: true,
     release: (toolbox) => releaseScribble(toolbox, toolbox.points),
   },
-  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', round: true, release: sendStroke },
-  { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', round: true, erases: true, release: sendStroke },
+  { name: 'brush', key: 'B', icon: 'brush', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', usesBrush: true, release: sendStroke },
+  { name: 'eraser', key: 'E', icon: 'eraser', help: 'Eraser: remove pixels of the object.', usesBrush: true, erases: true, release: sendStroke },
   {
     name: 'lasso', key: 'L', icon: 'lasso',
     help: 'Lasso: drag around the object. With Shift: remove.',
@@ -69,17 +69,17 @@ export const TOOLS = [
   {
     name: 'polygon', key: 'P', icon: 'pentagon',
     help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
-    takesPoints: true,
+    actsOnPress: true,
     press: (toolbox, point) => (closesOutline(toolbox, point) ? sendOutline(toolbox) : toolbox.points.push(point)),
     close: (toolbox) => (toolbox.points.length > 2 ? sendOutline(toolbox) : undefined),
     shape: ({ points }) => ({ points, closed: false, corners: true }),
   },
   {
-    name: 'reassign', key: 'O', icon: 'arrow-left-right',
+    name: 'reassign', key: 'O', icon: 'replace',
     help: 'Reassign: click on a part of another object to move it to the selected object.',
-    takesPoints: true,
+    actsOnPress: true,
     press: async ({ app, viewer }, point) => {
-      const [other, target] = [idAt(viewer.labels, point), app.selectedId];
+      const [other, target] = [idAt(viewer.labels, point), app.selection.id];
       const answer = await app.editMask('reassign', { point: toPairs([point])[0] });
       app.history.offer(answer, `Part of ${app.getName(other)} moved to ${app.getName(target)}`);
     },
@@ -87,16 +87,21 @@ export const TOOLS = [
   {
     name: 'split', key: 'G', icon: 'scissors',
     help: 'Split: click on a separate part of the object to make it a new object.',
-    takesPoints: true,
-    press: async ({ app, app: { selectedId } }, point) => {
+    actsOnPress: true,
+    press: async ({ app, app: { selection, selection: { id } } }, point) => {
       const answer = await app.editMask('split_object', { point: toPairs([point])[0] });
-      if (answer) app.selectNew(answer.result.object_id, selectedId);
+      if (!answer.error) selection.selectNew(answer.result.object_id, id);
     },
   },
-  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', takesPoints: true },
+  { name: 'pan', key: 'H', icon: 'hand', help: 'Pan: drag the image. Space plays; a middle drag always pans.', actsOnPress: true },
 ];
 
-/** Handle a box: make a mask of it; a small one is a click. @param {Toolbox} toolbox @param {Point} first @param {Point} last */
+/**
+ * Handle a box: make a mask of it; a small one is a click.
+ * @param {Toolbox} toolbox
+ * @param {Point} first
+ * @param {Point} last
+ */
 async function releaseBox(toolbox, first, last) {
   /** @type {[number, number, number, number]} */
   const area = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
@@ -110,7 +115,11 @@ async function releaseBox(toolbox, first, last) {
   }
 }
 
-/** Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click. @param {Toolbox} toolbox @param {Point[]} points */
+/**
+ * Handle a scribble: correct the selected object's mask along it, or make a mask; a short one is a click.
+ * @param {Toolbox} toolbox
+ * @param {Point[]} points
+ */
 async function releaseScribble(toolbox, points) {
   const { width, height } = toolbox.viewer.size;
   const line = points.filter(({ x, y }) => x >= 0 && y >= 0 && x < width && y < height);
@@ -119,7 +128,11 @@ async function releaseScribble(toolbox, points) {
   else await suggest(toolbox, { negative: toPairs(line.filter((_, index) => index % SCRIBBLE_STEP === 0)) });
 }
 
-/** Handle a click: correct the selected object's mask, select another object, or make a mask. @param {Toolbox} toolbox @param {Point} point */
+/**
+ * Handle a click: correct the selected object's mask, select another object, or make a mask.
+ * @param {Toolbox} toolbox
+ * @param {Point} point
+ */
 async function releaseMark(toolbox, point) {
   const { app, viewer } = toolbox;
   const positive = !toolbox.isRemoving;
@@ -127,7 +140,7 @@ async function releaseMark(toolbox, point) {
   if (toolbox.isSecondClick) return;
   const other = positive && idAt(viewer.labels, point);
   if (other) {
-    app.select(other);
+    app.selection.select(other);
     app.showMessage(`${app.getName(other)} is selected.`);
     return;
   }
@@ -136,42 +149,48 @@ async function releaseMark(toolbox, point) {
 
 /** @typedef {Partial<Actions['suggest']['message']>} Prompts */
 
-/** Request a mask, and show the input until it is there. @param {Toolbox} toolbox @param {Prompts} prompts @param {Mark} [mark] */
+/**
+ * Request a mask, and show the input until it is there.
+ * @param {Toolbox} toolbox
+ * @param {Prompts} prompts
+ * @param {ClickMark} [mark]
+ */
 function suggest(toolbox, prompts, mark) {
   const { app, pressTarget } = toolbox;
   return toolbox.showUntil(app.queue.run(() => requestMask(toolbox, pressTarget, { ...prompts, separate: true }, mark)), mark);
 }
 
 /**
- * Request a mask. Away from the object's mask it makes a new object, unless the person adds it to this one.
+ * Request a mask. Away from the object's mask it makes a new object, unless the user adds it to this one.
  * @param {Toolbox} toolbox
  * @param {Toolbox['pressTarget']} target
  * @param {Prompts} prompts
- * @param {Mark} [mark] of a click
+ * @param {ClickMark} [mark] of a click
  */
-async function requestMask(toolbox, { frame, selection }, prompts, mark) {
+async function requestMask(toolbox, { frame, target }, prompts, mark) {
   const { app } = toolbox;
-  const before = selection.id;
+  const before = target.id;
   const marks = toolbox.findMarks(frame, before);
   const answer = await app.request('suggest', { ...prompts, frame, object_id: before || null });
-  if (!answer) return undefined;
+  if (answer.error) return answer;
   const { result: { object_id: id, protected_pixels: protectedPixels }, step } = answer;
   if (mark) toolbox.clicks.set(step, { frame, id, marks: id === before ? [...marks, mark] : [mark] });
-  if (!before) selection.id = id;
-  if (before && id !== before) app.selectNew(id, before);
-  else app.setObjects(app.objects);
-  app.history.reportTaken(answer);
+  if (!before) target.id = id;
+  if (before && id !== before) app.selection.selectNew(id, before);
+  else app.renderObjects();
+  app.history.reportLosses(answer);
   const repeat = async (/** @type {Prompts} */ changes) => {
-    if (!(await app.history.undo(step))) return;
-    const target = { frame, selection: app.selectedId === before ? app.selection : { id: before } };
-    await app.queue.run(() => requestMask(toolbox, target, { ...prompts, ...changes }, mark));
+    if ((await app.history.undo(step)).error) return;
+    const { selection } = app;
+    const again = { frame, target: selection.id === before ? selection.target : { id: before } };
+    await app.queue.run(() => requestMask(toolbox, again, { ...prompts, ...changes }, mark));
     toolbox.show();
   };
-  if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} of other objects left to them`, {
+  if (protectedPixels) toast(`${countText(protectedPixels, 'pixel')} kept by other objects`, {
     'Take them': () => repeat({ overwrite: true }),
   });
-  if (before && id !== before) toast(`${app.getName(id)} is new`, {
-    [`More of ${app.getName(before)}`]: () => repeat({ extend: true, separate: false }),
+  if (before && id !== before) toast(`Created ${app.getName(id)}`, {
+    [`Add to ${app.getName(before)} instead`]: () => repeat({ extend: true, separate: false }),
     Undo: () => app.history.undo(step),
   });
   return answer;
@@ -194,7 +213,10 @@ function closesOutline({ points: [first, , ...others], viewer }, point) {
 }
 
 export class Toolbox {
-  /** @param {import('./main.js').App} app @param {() => void} changed called when tool, size or `removeByDefault` changed */
+  /**
+   * @param {import('./main.js').App} app
+   * @param {() => void} changed called when tool, size or `removeByDefault` changed
+   */
   constructor(app, changed) {
     this.app = app;
     this.viewer = app.viewer;
@@ -204,12 +226,15 @@ export class Toolbox {
     this.radius = 12;
     /** @type {Point[]} */
     this.points = [];
-    /** Clicks on an object by the step of the history that the last of them made. @type {Map<number, {frame: number, id: number, marks: Mark[]}>} */
+    /**
+     * Clicks on an object by the step of the history that the last of them made.
+     * @type {Map<number, {frame: number, id: number, marks: ClickMark[]}>}
+     */
     this.clicks = new Map();
     /** Input that was sent and is not answered. @type {import('./viewer.js').Sketch[]} */
     this.pendingSketches = [];
     /** Frame and object at the last press. */
-    this.pressTarget = { frame: 0, selection: app.selection };
+    this.pressTarget = { frame: 0, target: app.selection.target };
     this.isDown = false;
     /** Whether the input since the last press removes. */
     this.isRemoving = false;
@@ -247,7 +272,7 @@ export class Toolbox {
   }
 
   cursorRadius() {
-    return this.tool.round ? this.radius : 0;
+    return this.tool.usesBrush ? this.radius : 0;
   }
 
   /** Drop unfinished input, and hide what was sent. */
@@ -272,7 +297,7 @@ export class Toolbox {
 
   /** Clicks of the last step on the selected object and this frame. */
   get marks() {
-    return this.findMarks(this.app.playback.frame, this.app.selectedId);
+    return this.findMarks(this.app.playback.frame, this.app.selection.id);
   }
 
   /** @param {number} frame @param {number} id */
@@ -297,9 +322,9 @@ export class Toolbox {
       this.app.showMessage(`Frame ${this.app.playback.target.frame} is still loading; nothing was drawn.`, true);
       return;
     }
-    this.pressTarget = { frame: this.app.playback.frame, selection: this.app.selection };
+    this.pressTarget = { frame: this.app.playback.frame, target: this.app.selection.target };
     this.isRemoving = remove !== this.removeByDefault;
-    if (!this.tool.takesPoints) {
+    if (!this.tool.actsOnPress) {
       this.isDown = true;
       this.points = [point];
     }
@@ -330,32 +355,37 @@ export class Toolbox {
 
   /** Send what was drawn. @template {'paint' | 'outline'} A @param {A} action @param {Actions[A]['message']} message */
   async finish(action, message) {
-    const { app: { queue, history }, pressTarget: { selection } } = this;
-    history.reportTaken(await this.showUntil(queue.push(action, message, selection)));
+    const { app: { queue, history }, pressTarget: { target } } = this;
+    history.reportLosses(await this.showUntil(queue.push(action, message, target)));
   }
 
-  /** Show input until its answer. Refused corners can be sent again. @template T @param {Promise<T | undefined>} answer @param {Mark} [mark] of a click */
+  /**
+   * Show input until its answer. Refused corners can be sent again.
+   * @template {{error?: Error}} T
+   * @param {Promise<T>} answer
+   * @param {ClickMark} [mark] of a click
+   */
   async showUntil(answer, mark) {
     const { tool, points } = this;
     const sketch = this.sketch();
     if (mark) sketch.marks = [...sketch.marks, mark];
     this.points = [];
     this.pendingSketches.push(sketch);
-    const done = await answer.catch(() => undefined); // shown by the queue
+    const done = await answer.catch((error) => /** @type {import('./connection.js').Failed} */ ({ error })); // shown by the queue
     const canceled = !this.pendingSketches.includes(sketch);
     this.pendingSketches = this.pendingSketches.filter((pending) => pending !== sketch);
-    if (!done && !canceled && tool.takesPoints && !this.points.length) this.points = points;
+    if (done.error && !canceled && tool.actsOnPress && !this.points.length) this.points = points;
     this.show();
     return done;
   }
 
   sketch() {
     const { tool, points } = this;
-    const erase = tool.erases || (this.isRemoving && tool.round);
+    const erase = tool.erases || (this.isRemoving && tool.usesBrush);
     return {
       ...(tool.shape?.(this) || { points, closed: false, corners: false }),
-      width: tool.round ? 2 * this.radius : undefined,
-      color: erase ? '#ffffff' : this.app.selectedItem?.color || '#109898',
+      width: tool.usesBrush ? 2 * this.radius : undefined,
+      color: erase ? '#ffffff' : this.app.selection.item?.color || '#109898',
       marks: this.marks,
     };
   }

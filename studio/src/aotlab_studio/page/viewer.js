@@ -4,8 +4,11 @@
 import { drawOncePerRefresh, watchSize } from './dom.js';
 
 /** @typedef {{x: number, y: number}} Point */
-/** @typedef {{point: Point, positive: boolean}} Mark */
-/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: Mark[]}} Sketch */
+/** @typedef {{point: Point, positive: boolean}} ClickMark */
+/**
+ * @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, color: string, marks: ClickMark[]}}
+ * Sketch
+ */
 
 /** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colors. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
@@ -20,7 +23,7 @@ export class Viewer {
     /** @type {ImageBitmap | null} */
     this.image = null;
     /** Nearby frame, shown until the requested one is decoded. @type {ImageBitmap | null} */
-    this.nearImage = null;
+    this.placeholder = null;
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
@@ -32,7 +35,10 @@ export class Viewer {
     this.top = 0;
     this.isFitted = true;
     this.look = { fill: true, outline: true, opacity: 0.45 };
-    /** Names and colors, red in the lowest byte, of the visible objects by id. @type {Map<number, {name: string, color: number}>} */
+    /**
+     * Names and colors, red in the lowest byte, of the visible objects by id.
+     * @type {Map<number, {name: string, color: number}>}
+     */
     this.objects = new Map();
     /** Unfinished input, and input that was sent and is not answered. @type {Sketch[]} */
     this.sketches = [];
@@ -74,16 +80,19 @@ export class Viewer {
   show(image, labels) {
     if (image) {
       this.image = image;
-      this.nearImage = null;
+      this.placeholder = null;
     }
     this.labels = labels;
     this.preview = []; // of the masks before
     this.paintMask();
   }
 
-  /** Show a nearby frame while the requested one is decoded: dimmed, without masks. @param {ImageBitmap | null} image null: the frame before it */
-  showNear(image) {
-    this.nearImage = image;
+  /**
+   * Show a nearby frame while the requested one is decoded: dimmed, without masks.
+   * @param {ImageBitmap | null} image null: the frame before it
+   */
+  showPlaceholder(image) {
+    this.placeholder = image;
     this.draw();
   }
 
@@ -132,24 +141,28 @@ export class Viewer {
     this.draw();
   }
 
-  /** Return the place of a point of the page in CSS pixels of the canvas. @param {{clientX: number, clientY: number}} event @returns {Point} */
-  toPlace({ clientX, clientY }) {
+  /**
+   * Return the place of a point of the page in CSS pixels of the canvas.
+   * @param {{clientX: number, clientY: number}} event
+   * @returns {Point}
+   */
+  clientToView({ clientX, clientY }) {
     const { left, top } = this.canvas.getBoundingClientRect();
     return { x: clientX - left, y: clientY - top };
   }
 
   /** Return the point of the frame under a point of the page. @param {{clientX: number, clientY: number}} event */
-  toImagePoint(event) {
-    return this.toFrame(this.toPlace(event));
+  clientToFrame(event) {
+    return this.viewToFrame(this.clientToView(event));
   }
 
   /** Return the point of the frame at a place in CSS pixels of the canvas. @param {Point} place */
-  toFrame({ x, y }) {
+  viewToFrame({ x, y }) {
     return { x: (x * this.ratio - this.left) / this.zoom, y: (y * this.ratio - this.top) / this.zoom };
   }
 
   /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
-  placeOf({ x, y }) {
+  frameToView({ x, y }) {
     return { x: (x * this.zoom + this.left) / this.ratio, y: (y * this.zoom + this.top) / this.ratio };
   }
 
@@ -203,7 +216,7 @@ export class Viewer {
   showPlace() {
     const { pointer, readout } = this;
     const floor = (/** @type {number} */ value) => Math.floor(value + 1e-6);
-    const point = pointer && this.toFrame(pointer);
+    const point = pointer && this.viewToFrame(pointer);
     const place = point ? `${floor(point.x)}, ${floor(point.y)} · ` : '';
     readout.textContent = `${place}${Math.round(100 * this.scale)} %`;
   }
@@ -213,14 +226,14 @@ export class Viewer {
     this.showPlace();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const image = this.nearImage || this.image;
+    const image = this.placeholder || this.image;
     if (!image) return;
     context.setTransform(this.zoom, 0, 0, this.zoom, this.left, this.top);
     context.imageSmoothingEnabled = this.zoom < 3;
-    context.globalAlpha = this.nearImage ? 0.5 : 1;
+    context.globalAlpha = this.placeholder ? 0.5 : 1;
     context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
-    if (this.labels && !this.nearImage) context.drawImage(this.mask, 0, 0);
+    if (this.labels && !this.placeholder) context.drawImage(this.mask, 0, 0);
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     this.drawPreview();
     for (const sketch of this.sketches) this.drawSketch(sketch);
@@ -230,7 +243,7 @@ export class Viewer {
   /** Draw in CSS pixels. @param {Sketch} sketch */
   drawSketch({ points, width = 0, color, closed, corners, marks }) {
     const { context } = this;
-    const places = points.map((point) => this.placeOf(point));
+    const places = points.map((point) => this.frameToView(point));
     context.lineJoin = context.lineCap = 'round';
     context.strokeStyle = context.fillStyle = color;
     context.beginPath();
@@ -249,10 +262,10 @@ export class Viewer {
     for (const mark of marks) this.drawMark(mark);
   }
 
-  /** Draw a plus or minus in a ring, in black and white, which no object has. @param {Mark} mark */
+  /** Draw a plus or minus in a ring, in black and white, which no object has. @param {ClickMark} mark */
   drawMark({ point, positive }) {
     const { context } = this;
-    const place = this.placeOf(point);
+    const place = this.frameToView(point);
     context.fillStyle = '#000';
     drawDisc(context, place, 8);
     context.fillStyle = '#fff';
@@ -266,7 +279,7 @@ export class Viewer {
     const { context } = this;
     context.beginPath();
     for (const outline of this.preview) {
-      trace(context, outline.map(([x, y]) => this.placeOf({ x, y })));
+      trace(context, outline.map(([x, y]) => this.frameToView({ x, y })));
       context.closePath();
     }
     context.fillStyle = 'rgba(255, 255, 255, 0.25)';
@@ -277,7 +290,7 @@ export class Viewer {
   /** @param {{point: Point, radius: number}} cursor */
   drawCursor({ point, radius }) {
     const { context } = this;
-    const { x, y } = this.placeOf(point);
+    const { x, y } = this.frameToView(point);
     context.beginPath();
     context.arc(x, y, radius * this.scale, 0, 7);
     context.moveTo(x - 6, y);

@@ -194,7 +194,7 @@ def export_clips(
         opened: documents that this process has opened, by the clip's name.
 
     Raises:
-        InputError: an unknown output, or no results of a batch.
+        InputError: an unknown output, or neither results of a batch nor projects.
     """
     for output in outputs:
         find_output(output)
@@ -225,7 +225,9 @@ def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[
     projects = {path.name.removesuffix(PROJECT_SUFFIX): path for path in folder.glob(f"*{PROJECT_SUFFIX}")}
     tracked = {path.name for path in folder.glob("*") if read_job(path)}
     if not (projects or tracked):
-        raise InputError(f"{folder}: no results of a batch; give the --output folder of track --jobs")
+        raise InputError(
+            f"{folder}: no clip is accepted; accept one, or give the --output folder of track --jobs"
+        )
     if (listed := read_entries(folder)) is not None:  # without the rows that were removed
         tracked &= {entry.name for entry in listed}
         projects = {entry.name: projects[entry.name] for entry in listed if entry.name in projects}

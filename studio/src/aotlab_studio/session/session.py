@@ -253,6 +253,8 @@ class Session:
             InputError: an unknown output, no result or outdated frames in the range, a file that no export has written
                 is in the way, no such frame, another export runs, or canceled.
         """
+        if last is not None and first > last:
+            raise InputError(f"export: frames {first} to {last} are not in order; swap them")
         frames, clip = self.document.frames, self.document.snapshot.editable_range
         for index in (first, frames.count - 1 if last is None else last):
             require_frame(index, frames.count)

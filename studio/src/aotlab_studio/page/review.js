@@ -1,0 +1,157 @@
+// @ts-check
+/** Review: frames to check, ranked; notes on frames. */
+
+import { createElement, element, RowList, setLabel } from './dom.js';
+import { TextField } from './fields.js';
+import { isDrawn } from './timeline.js';
+
+/** @typedef {import('./protocol.js').ReviewEntry} ReviewEntry */
+
+const MAX_MARKED = 50;
+/** Pause between two refreshes while tracking runs: milliseconds, and multiple of the last answer's duration. */
+const LIVE_PAUSE = { least: 2000, factor: 5 };
+
+export class Review {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    /** Frames to check, the worst first, then corrected ones. @type {ReviewEntry[]} */
+    this.entries = [];
+    /** Frame of the last visit. */
+    this.lastVisit = -1;
+    /** Time of the next live refresh, as `performance.now`. */
+    this.nextRefreshTime = 0;
+    /** Resolves when the running refresh has ended. @type {Promise<void> | null} */
+    this.pendingRefresh = null;
+    /** Whether something changed since the last request; `marks`: whether those of the timeline may be wrong too. */
+    this.stale = { checks: false, marks: false };
+    /** Notes by frame. @type {Record<number, string>} */
+    this.notes = {};
+    /** @type {RowList<ReviewEntry>} */
+    this.list = new RowList(element('review'), ({ frame }) => frame, (entry) => this.createRow(entry));
+    /** @type {RowList<[string, string]>} */
+    this.noteList = new RowList(element('notes'), ([frame]) => frame, ([frame]) => {
+      const button = createElement('button', { name: `note${frame}`, onclick: () => app.playback.seek(Number(frame)) });
+      return { line: createElement('li', {}, button), show: ([, text]) => { button.textContent = `${frame}: ${text}`; } };
+    });
+    this.note = new TextField(element('note'), (frame, text) => app.queue.push('set_note', { frame, text }));
+  }
+
+  /** @param {Record<number, string>} notes by frame */
+  setNotes(notes) {
+    this.notes = notes;
+    this.showNote();
+    this.show();
+  }
+
+  /** Show the note on the frame. */
+  showNote() {
+    const { frame } = this.app.playback;
+    this.note.show(frame, this.notes[frame] ?? '');
+  }
+
+  /** Refresh the checks while a job runs, but not too often; events of frames bring the marks. */
+  refreshLive() {
+    if (!this.pendingRefresh && performance.now() > this.nextRefreshTime) this.refresh(false);
+  }
+
+  /** Fetch checks and marks; during a request, once more after it. @param {boolean} [marks] false: checks only */
+  refresh(marks = true) {
+    this.stale = { checks: true, marks: marks || this.stale.marks };
+    this.pendingRefresh ??= this.fetchChanged();
+    return this.pendingRefresh;
+  }
+
+  async fetchChanged() {
+    try {
+      while (this.stale.checks) await this.fetch();
+    } catch (error) {
+      this.app.showError(error);
+    }
+    this.pendingRefresh = null;
+  }
+
+  async fetch() {
+    const { connection, timeline } = this.app;
+    const { marks } = this.stale;
+    this.stale = { checks: false, marks: false };
+    const start = performance.now();
+    if (marks) timeline.setMarks((await connection.call('timeline', {})).result);
+    const entries = (await connection.call('review', {})).result;
+    this.nextRefreshTime = performance.now() + Math.max(LIVE_PAUSE.least, LIVE_PAUSE.factor * (performance.now() - start));
+    const corrected = this.entries.filter((entry) => this.isDone(entry) && !entries.some(({ frame }) => frame === entry.frame));
+    this.entries = [...entries, ...corrected];
+    this.show();
+    this.app.objectList.show(this.app.objects);
+  }
+
+  show() {
+    const { open } = this;
+    this.app.timeline.set({ checks: open.slice(0, MAX_MARKED).map(({ frame }) => frame) });
+    element('review-empty').hidden = this.entries.length > 0;
+    this.list.show(this.entries.slice(0, MAX_MARKED));
+    this.noteList.show(Object.entries(this.notes));
+    setLabel(element('next-check'), `Next frame to check (${open.length})`);
+  }
+
+  /** @param {ReviewEntry} entry @returns {{line: HTMLElement, show: (entry: ReviewEntry) => void}} */
+  createRow({ frame }) {
+    const { app } = this;
+    const image = createElement('img', { loading: 'lazy', alt: '' });
+    const [dot, text] = [createElement('span', { className: 'dot' }), createElement('span', {})];
+    const button = createElement('button', { name: `check${frame}` }, image, dot, text);
+    const show = (/** @type {ReviewEntry} */ entry) => {
+      const [done, address] = [this.isDone(entry), app.frames.thumbnail(frame)];
+      button.onclick = () => this.goTo(entry);
+      button.className = done ? 'done' : '';
+      dot.textContent = done ? '✓' : '';
+      dot.style.background = (!done && app.objects.find(({ id }) => id === entry.object_ids[0])?.color) || 'none';
+      text.textContent = `${frame}: ${done ? 'corrected' : entry.sentence}`;
+      if (image.getAttribute('src') !== address) image.src = address;
+    };
+    return { line: createElement('li', {}, button), show };
+  }
+
+  /** Entries that are not corrected. */
+  get open() {
+    return this.entries.filter((entry) => !this.isDone(entry));
+  }
+
+  /** Return whether masks of all doubtful objects are drawn. @param {ReviewEntry} entry */
+  isDone({ frame, object_ids: ids }) {
+    return ids.every((id) => isDrawn(this.app.timeline.marks.get(id)?.[frame]));
+  }
+
+  /** Show the masks of a changed frame in the list; tick it off, or no longer. @param {number} frame */
+  refreshFrame(frame) {
+    if (!this.entries.some((entry) => entry.frame === frame)) return;
+    this.stale.checks ||= Boolean(this.pendingRefresh); // the answer may be older than this change
+    this.show();
+  }
+
+  next() {
+    const start = this.entries.findIndex(({ frame }) => frame === this.lastVisit) + 1;
+    const entry = [...this.entries.slice(start), ...this.entries].find((candidate) => !this.isDone(candidate));
+    if (entry) this.goTo(entry);
+    else this.app.showMessage(this.app.timeline.annotated() ? 'Nothing is left to check.' : 'No frames to check. Track first.');
+  }
+
+  /** @param {ReviewEntry} entry */
+  goTo({ frame, object_ids: [worst], sentence }) {
+    const { app } = this;
+    this.lastVisit = frame;
+    app.selection.select(worst);
+    app.showMessage(`Frame ${frame}: ${sentence}. Correct it, or go to the next frame to check.`);
+    return app.playback.seek(frame);
+  }
+
+  /** Mark this frame as checked, and go to the next one to check; remove the mark if it is there. */
+  async toggleChecked() {
+    const { frame } = this.app.playback;
+    const answer = await this.app.queue.after('toggle_checked', { frame });
+    if (answer.error) return;
+    await this.refresh();
+    this.app.history.offer(answer, `Frame ${frame} ${answer.result ? 'marked as checked' : 'to be checked again'}`);
+    if (answer.result && this.open.length) this.next();
+  }
+}

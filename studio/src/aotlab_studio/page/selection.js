@@ -1,0 +1,79 @@
+// @ts-check
+/** Selected object, which edits go to, and the only object that is drawn. */
+
+export class Selection {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    /** @type {import('./queue.js').Target} */
+    this.target = { id: 0 };
+    /** Only this object is drawn; 0: all. */
+    this.isolatedId = 0;
+    /** Object that was selected when an object was made, by the id of the new one. @type {Map<number, number>} */
+    this.predecessors = new Map();
+  }
+
+  get id() {
+    return this.target.id;
+  }
+
+  get item() {
+    return this.app.objects.find((item) => item.id === this.id);
+  }
+
+  /** Forget objects that do not exist any more. */
+  update() {
+    if (this.id && !this.item) {
+      this.app.toolbox.cancel();
+      this.target = { id: 0 };
+    }
+    if (!this.app.objects.some((item) => item.id === this.isolatedId)) this.isolatedId = 0;
+  }
+
+  /** Select an object, and drop unfinished input for another. @param {number} id */
+  select(id) {
+    if (id !== this.id) this.app.toolbox.cancel();
+    this.set(id);
+  }
+
+  /** @param {number} id */
+  set(id) {
+    this.target = { id };
+    this.app.renderObjects();
+  }
+
+  /** Select a new object, unless the user selected another since. @param {number} id @param {number} before */
+  selectNew(id, before) {
+    this.predecessors.set(id, before);
+    if (this.id === before) this.set(id);
+  }
+
+  /** Select the object before one that an undo may have removed. @param {number} id */
+  selectPredecessor(id) {
+    let found = id;
+    while (found && !this.app.objects.some((item) => item.id === found)) found = this.predecessors.get(found) ?? 0;
+    if (found !== id && !this.id) this.set(found);
+  }
+
+  /** @param {number} by */
+  selectNext(by) {
+    const { objects } = this.app;
+    const index = objects.findIndex((item) => item.id === this.id);
+    this.selectIndex(Math.min(objects.length - 1, Math.max(0, index + by)));
+  }
+
+  /** @param {number} index */
+  selectIndex(index) {
+    const item = this.app.objects[index];
+    if (item) this.select(item.id);
+  }
+
+  /** Show only one object, or all again. @param {number} id 0: background */
+  isolate(id) {
+    const { app } = this;
+    this.isolatedId = id && id !== this.isolatedId ? id : 0;
+    if (this.isolatedId) this.select(id);
+    else app.renderObjects();
+    app.showMessage(this.isolatedId ? `Only ${app.getName(id)} is shown; a double click on it shows all again.` : '');
+  }
+}

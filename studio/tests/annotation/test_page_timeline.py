@@ -1,0 +1,273 @@
+"""The page in a real browser: frames, playback, timeline, range to track."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+import pytest
+
+from aotlab_studio.document import editing
+from studio.tests.annotation.browser import VIEWPORT, Page, Wire, needs_browser
+from studio.tests.annotation.clips import (
+    LENGTH,
+    draw,
+)
+
+pytestmark = needs_browser
+
+
+class Slow:
+    """Holds the images of some frames back until they are released."""
+
+    def __init__(self, page: Page, *frames: int) -> None:
+        self.held: list | None = []
+        page.answer(re.compile(rf"/frame/({'|'.join(map(str, frames))})\?video=[0-9a-f]+$"), self.take)
+
+    def take(self, route) -> None:
+        if self.held is None:
+            route.continue_()
+        else:
+            self.held.append(route)
+
+    def release(self, **answer) -> None:
+        held, self.held = self.held, None
+        for route in held:
+            route.fulfill(**answer) if answer else route.continue_()
+
+
+def test_queued_keys_act_on_their_own_frames(page, session):
+    for index in range(4):
+        draw(session, index, 1)
+    page.objects(1)
+    slow = Slow(page, 1, 2)
+    page.key("ArrowRight", "m", "ArrowRight", "ArrowRight", "m")
+    assert [(page.labels(index) == 1).any() for index in range(4)] == [True] * 4
+    with page.done():
+        slow.release()
+    page.wait_frame(3)
+    page.shows()
+    assert [(page.labels(index) == 1).any() for index in range(4)] == [True, False, True, False]
+
+
+def test_nothing_is_drawn_on_a_loading_frame(page):
+    slow = Slow(page, 5)
+    with page.tab.expect_response("**/frame/5?near=1"):
+        page.tab.fill("#frame", "5")
+        page.tab.press("#frame", "Enter")
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.mouse.down()
+    page.tab.mouse.move(*page.at(30, 10), steps=3)
+    page.tab.mouse.up()
+    page.status("Frame 5 is still loading")
+    slow.release()
+    page.wait_frame(5)
+    page.drag((10, 10), (30, 10))
+    assert [page.labels(index).any() for index in (0, 5)] == [False, True]
+
+
+def test_failed_frame_drops_its_queued_keys(page, session):
+    draw(session, 0, 1)
+    page.objects(1)
+    slow = Slow(page, 1)
+    page.key("ArrowRight", "m")
+    page.until(lambda: slow.held)
+    slow.release(status=404, body="broken")
+    page.status("broken")
+    page.wait_frame(0)
+    assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
+    assert set(session.document.snapshot.keyframe(1)) == set()
+    page.key_done("m")
+    assert not page.labels(0).any()
+
+
+def test_escape_drops_the_keys_before_it_only(page, session):
+    for index in range(2):
+        draw(session, index, 1)
+    page.objects(1)
+    slow = Slow(page, 1)
+    page.key("ArrowRight", "m", "Escape", "i")
+    slow.release()
+    page.wait_frame(1)
+    page.until(lambda: session.document.snapshot.objects.get(1).hidden)
+    assert (page.labels(1) == 1).any()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_click_at_the_ends_of_the_ruler_seeks(page, session, width):
+    page.tab.set_viewport_size({"width": width, "height": 690})
+    box = page.tab.locator("#strips").bounding_box()
+    for distance in (0, 1, 6, 8):
+        for x, frame in ((97 + distance, 0), (box["width"] - 1 - distance, LENGTH - 1)):
+            page.seek(5)
+            page.tab.mouse.click(box["x"] + x, box["y"] + 10)
+            page.wait_frame(frame)
+    page.tab.mouse.move(box["x"] + 97, box["y"] + 10)
+    page.tab.mouse.down()
+    page.tab.mouse.move(box["x"] + 98, box["y"] + 10)
+    page.tab.mouse.up()
+    page.wait_frame(0)
+    page.key_done("n")
+    assert session.document.snapshot.state.ranges == {}
+
+
+def test_space_plays_after_a_button_was_clicked(page, session):
+    draw(session, 0, 1)
+    draw(session, 1, 1)
+    with page.done():
+        page.tab.click("#reset-frame")
+    page.key("ArrowRight")
+    page.wait_frame(1)
+    page.key("Space")
+    page.wait_frame(LENGTH - 1)
+    assert (page.labels(1) == 1).any()
+
+
+def test_click_on_a_timeline_row_selects_its_object(page, session):
+    for _ in range(20):
+        editing.add_object(session.document)
+    page.objects(20)
+    box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
+    page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
+    page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
+    page.selected("object 20")
+    page.wait_frame(5)
+    assert page.tab.evaluate("document.documentElement.scrollHeight") == VIEWPORT["height"]
+
+
+def test_timeline_zooms_scrolls_and_has_thumbnails(idle_page):
+    idle_page.tab.set_viewport_size({"width": 1280, "height": 720})
+    idle_page.tab.wait_for_selector("#thumbnails .thumbnail >> nth=11")  # not the strip of a narrower window
+    idle_page.tab.click("#thumbnails .thumbnail >> nth=7")
+    idle_page.wait_frame(7)
+    for _ in range(3):
+        idle_page.tab.click("#zoom-in")
+    idle_page.tab.wait_for_selector("#strips[aria-valuetext='Frame 7; frames 3 to 9 in view']")
+    idle_page.key("End")
+    idle_page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 4 to 11 in view']")
+    idle_page.tab.click("#zoom-out")
+    idle_page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
+
+
+def test_stroke_during_playback_stops_it_and_is_kept(new_page, session):
+    session.document.frames.rate = Fraction(2)
+    new_page.open()
+    new_page.key("b", "Space")
+    new_page.wait_frame(1)
+    new_page.tab.mouse.move(*new_page.at(30, 20))
+    new_page.tab.mouse.down()
+    new_page.tab.wait_for_selector("#play[aria-label=Play]")
+    frame = int(new_page.tab.get_attribute("#strips", "aria-valuenow"))
+    with new_page.done():
+        new_page.tab.mouse.move(*new_page.at(40, 20), steps=3)
+        new_page.tab.mouse.up()
+    assert new_page.labels(frame)[20, 35] == 1
+
+
+def test_enter_in_the_frame_field_returns_to_the_frame(page):
+    page.tab.fill("#frame", "3")
+    for _ in range(2):  # the second time without a change
+        page.tab.press("#frame", "Enter")
+        page.wait_frame(3)
+        assert page.tab.evaluate("document.activeElement.id") == "view"
+    page.drag((10, 10), (20, 10))
+    assert page.labels(3)[10, 15] == 1
+
+
+def test_range_is_dragged_on_the_timeline_and_kept(page, session):
+    draw(session, 0, 1, 2)
+    page.objects(2)
+    box = page.tab.locator("#strips").bounding_box()
+    column = (box["width"] - 96) / LENGTH
+
+    def drag(start, end):
+        for frame, press in ((start, page.tab.mouse.down), (end, page.tab.mouse.up)):
+            page.tab.mouse.move(box["x"] + 96 + frame * column, box["y"] + 14)
+            press()
+
+    drag(0, 3)
+    drag(LENGTH - 0.05, 9)
+    page.until(lambda: [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"])
+    page.until(lambda: session.document.snapshot.state.ranges == {"track": (3, 8)})
+    page.tab.wait_for_selector("#strips[aria-valuetext$='tracking range 3 to 8']")
+    page.key("ArrowUp")
+    page.seek(5)
+    page.open(page.tab.url)
+    page.wait_frame(5)
+    page.selected("object 1")
+    assert [page.tab.input_value(field) for field in ("#first", "#last")] == ["3", "8"]
+    drag(9, LENGTH)
+    assert page.tab.input_value("#last") == ""
+
+
+def test_impossible_range_is_not_tracked(new_page, session):
+    wire = Wire(new_page)
+    with new_page.done():
+        new_page.tab.fill("#last", "8")
+        new_page.tab.press("#last", "Enter")
+    for first in ("5.5", "-3", "99", "9"):
+        new_page.tab.fill("#first", first)
+        new_page.tab.press("#first", "Enter")
+        new_page.status("From and To are frames from 0 to 11, in this order")
+        new_page.tab.click("#track")
+    new_page.key_done("n")
+    assert wire.list_sent("track") == []
+    session.document.shared = True
+    new_page.tab.fill("#first", "3")
+    new_page.tab.press("#first", "Enter")
+    new_page.status("type your name first")
+    new_page.until(lambda: new_page.tab.input_value("#first") == "")
+    assert new_page.tab.input_value("#last") == "8"
+
+
+def test_selected_object_is_in_view(page, session):
+    for _ in range(15):
+        editing.add_object(session.document)
+    page.objects(15)
+    visible = """() => {
+        const [list, rows] = ['objects', 'rows'].map((id) => document.getElementById(id));
+        const [outer, line] = [list, list.querySelector('.selected')].map((node) => node.getBoundingClientRect());
+        const index = [...list.children].findIndex((node) => node.className === 'selected');
+        const y = 22 + 14 * index;
+        return outer.top <= line.top + 1 && line.bottom <= outer.bottom + 1
+            && rows.scrollTop <= y && y + 14 <= rows.scrollTop + rows.clientHeight;
+    }"""
+    for key in (*["ArrowDown"] * 15, *["ArrowUp"] * 15):
+        page.key(key)
+    page.selected("object 1")
+    page.until(lambda: page.tab.evaluate(visible))
+    page.key_done("n")
+    page.selected("object 16")
+    page.until(lambda: page.tab.evaluate(visible))
+    page.tab.set_viewport_size({"width": 390, "height": 844})
+    page.key("1")
+    page.tab.click("#panels")
+    page.until(lambda: page.tab.evaluate(visible))
+
+
+def test_evicted_images_can_still_be_drawn(idle_page):
+    found = idle_page.tab.evaluate(
+        """import('/page/frames.js').then(async ({ FrameCache }) => {
+            const cache = new FrameCache();
+            const images = await Promise.all([...Array(10).keys()].map((frame) => cache.image(frame)));
+            await new Promise((resolve) => { setTimeout(resolve); });
+            cache.evict({ width: 1e5, height: 1e5 });
+            await new Promise((resolve) => { setTimeout(resolve); });
+            return [cache.images.size, images[0].width];
+        })"""
+    )
+    assert found == [8, 60]
+
+
+def test_thumbnails_show_masks_and_numbers(page, session):
+    draw(session, 0, 1)
+    page.tab.set_viewport_size({"width": 1280, "height": 900})
+    page.until(lambda: page.tab.inner_text("#thumbnails").split()[:3] == ["0", "1", "2"])
+    look = """() => {
+        const context = document.createElement('canvas').getContext('2d');
+        context.drawImage(document.querySelector('#thumbnails img'), 0, 0);
+        return [...context.getImageData(10, 10, 1, 1).data];
+    }"""
+    page.until(lambda: 0 < page.tab.evaluate(look)[0] < 150)
+    editing.clear(session.document, 0, 1)
+    page.until(lambda: page.tab.evaluate(look)[0] > 200)
