@@ -400,7 +400,11 @@ async function saveOverlay() {
   });
 }
 
-/** Return the pixel of the frame under the pointer, within the video. @param {PointerEvent} event @returns {[number, number]} */
+/**
+ * Return the pixel of the frame under the pointer, within the video.
+ * @param {PointerEvent} event
+ * @returns {[number, number]}
+ */
 function locate(event) {
   const box = view.getBoundingClientRect();
   const { x, y, width, height } = state.video?.content ?? { x: 0, y: 0, width: WIDTH, height: HEIGHT };
