@@ -27,6 +27,7 @@ from aotlab.media.masks import VOID, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
 MAX_VALUES = 60
@@ -314,7 +315,7 @@ def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[i
     if labeled < MIN_FRAMES:
         advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         folder = video.frames[0].parent if video.frames else Path(video.name)
-        yield make_warning(folder, f"{labeled} frames with a mask; {advice}")
+        yield make_warning(folder, f"{format_count(labeled, 'frame')} with a mask; {advice}")
     objects = {path: set(ids) - {VOID} for path, ids in masks.items()}
     if not masks:
         return

@@ -76,16 +76,20 @@ class ScoreOptions:
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
     require_paths(result, annotations)
+    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.sequence_scores import require_predictions
+
     folder = result.resolve()
     masks, record = find_masks(folder), read_job_record(folder)
     if record is not None and record.error is not None:
         raise InputError(
             f"{result}: results of a run that did not end ({record.error}); run the track command again"
         )
-    video = read_annotated_video(masks.name, annotations)
+    video = read_annotated_video(folder.name, annotations)
     if record is not None:
         video = select_tracked(video, masks)
-    return video, masks.parent
+    require_predictions(find_rules([video]).plan(video), masks)
+    return video, folder.parent
 
 
 def select_tracked(video: Video, masks: Path) -> Video:

@@ -99,7 +99,7 @@ SPOILED = {
     "objects of 255": (lambda root: [write_mask(mask(root, i), ids(255)) for i in range(3)],
         r"error .*a/00000\.png: the only values in the masks of this video are 0 and 255.*; write the object as 1"),
     "one frame": (lambda root: [p.unlink() for i in (1, 2) for p in (frame(root, i), mask(root, i))],
-        r"warning .*JPEGImages/a: 1 frames with a mask; training needs 2 masks"),
+        r"warning .*JPEGImages/a: 1 frame with a mask; training needs 2 masks"),
     "other image": (lambda root: (root / "JPEGImages/a/x.bmp").touch(),
         r"warning .*x\.bmp: not read; convert it to JPEG or PNG"),
     "jpeg mask": (lambda root: (root / "Annotations/a/x.jpg").touch(),
