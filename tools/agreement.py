@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import force
+from aotlab.tools.cli.options import overwrite
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.text import align_columns
@@ -93,7 +93,7 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 @click.argument("second", metavar="SECOND", type=Path, help="file or folder of masks, as for track --mask")
 @click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
 @click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
-@force
+@overwrite
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Pair objects by shared pixels; print J by object and the frames that differ most; write J by object and frame."""
     from aotlab.media.annotations import read_annotations

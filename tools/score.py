@@ -25,7 +25,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_v
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
 from aotlab.tools.cli.command import command, report_write_errors, require_new_output, require_paths
-from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, force
+from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, overwrite
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
@@ -263,7 +263,7 @@ def report_worst(
 )
 @option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
-@force
+@overwrite
 @collect_options("options", ScoreOptions)
 def main(*, options: ScoreOptions, force: bool) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""

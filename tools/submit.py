@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, group, require_new_output, require_paths
-from aotlab.tools.cli.options import data_options, force
+from aotlab.tools.cli.options import data_options, overwrite
 from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output
@@ -91,7 +91,7 @@ SUBMITTED = [
 @option("--results", type=Folder, help="folder with <sequence>/<frame>.png")
 @option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
 @option("--check", type=File, help="check this archive and write nothing")
-@force
+@overwrite
 def main(
     *,
     dataset: str,

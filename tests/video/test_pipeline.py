@@ -243,6 +243,9 @@ def test_options_given_as_lists_are_hashable():
 
 
 def test_timeout_is_a_number():
+    assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
+    with pytest.raises(InputError, match="timeout must be above 0, got inf"):
+        JobOptions(timeout=np.float32("inf"))
     with pytest.raises(InputError, match="timeout must be above 0, got the text 'a'"):
         JobOptions(timeout="a")
 
