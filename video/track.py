@@ -272,7 +272,9 @@ def _require_no_record(folder: Path) -> None:
     """Raise `InputError` if a folder has results of `run_job`, or masks that a person has corrected."""
     for name, results in ((CORRECTED_FILE, "corrected masks"), (JOB_RECORD, "results of run_job")):
         if (folder / name).exists():
-            raise InputError(f"output {folder}: holds {results}; choose another folder, or delete this one")
+            raise InputError(
+                f"output {folder}: already contains {results}; choose another folder, or delete this one"
+            )
 
 
 def track_forward(

@@ -139,7 +139,7 @@ def test_loaded_model_is_reused_by_jobs(video, tmp_path, monkeypatch):
         assert result.written == {"masks": tmp_path / "out" / "masks"}
     other = Tracker(*load_model("bundled"))
     assert other.checkpoint_digest is None
-    with pytest.raises(InputError, match="holds results of other inputs \\(given\\)"):
+    with pytest.raises(InputError, match="already contains results from different inputs \\(given\\)"):
         run_job(job, tmp_path / "out", other, options)
     assert tracker.ids == ()
     with pytest.raises(InputError, match="folder: expected the path of the output folder, got NoneType"):

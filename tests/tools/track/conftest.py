@@ -7,7 +7,6 @@ import pytest
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.engine.tracking import tracker as engine
 from aotlab.engine.tracking.options import TrackerOptions
-from aotlab.utils import plugins
 from tests.drawn_clips import write_plain
 from tests.tools.track.runs import Repeater, save
 
@@ -41,16 +40,6 @@ def numbered(video):
     for index, path in enumerate(sorted(video.iterdir())):
         path.rename(video / f"shot.{1001 + index}.png")
     return video
-
-
-@pytest.fixture
-def convert_installed(monkeypatch):
-    """The command of aotlab-studio that writes formats from masks is found, if the package is installed or not."""
-    found = plugins.list_plugins
-    commands = {**found(plugins.COMMANDS), "convert": None}
-    monkeypatch.setattr(
-        plugins, "list_plugins", lambda group: commands if group == plugins.COMMANDS else found(group)
-    )
 
 
 @pytest.fixture
