@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
-from types import UnionType
 from typing import TYPE_CHECKING
 
 from aotlab.utils.value_syntax import strip_credentials
@@ -63,11 +62,6 @@ def require(condition: bool, message: str) -> None:
     """Raise `InputError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise InputError(message)
-
-
-def require_type(value: object, kinds: type | UnionType, subject: str) -> None:
-    """Raise `InputError` unless a value has one of these types; ``subject``: its name, and what is expected."""
-    require(isinstance(value, kinds), f"{subject}, got {type(value).__name__}")
 
 
 def require_range(value: object, allowed: Range, name: str) -> None:
