@@ -49,7 +49,7 @@ class PreviousResults:
     existing: frozenset[str] = frozenset()
     """outputs of the earlier run or of this one that exist and are not empty"""
     has_all_masks: bool = True
-    """whether a finished run's folder of masks, if it has one, holds a whole PNG of each frame"""
+    """whether a finished run's folder of masks, if it has one, has a PNG of each frame"""
     has_progress: bool = False
     """whether the progress of an interrupted run is stored"""
     corrected: bool = False

@@ -102,8 +102,6 @@ def test_finished_job_stays_finished_while_its_video_is_missing(clips, tracker, 
 CHANGES = {
     "other mask given": lambda clips, mask: save(clips / "b.png", 4),
     "mask missing": lambda clips, mask: mask.unlink(),
-    "mask cut off": lambda clips, mask: mask.write_bytes(mask.read_bytes()[:-1]),
-    "mask of another size": lambda clips, mask: save(mask, 3, size=(16, 16)),
 }
 
 
