@@ -101,7 +101,7 @@ def test_mask_of_an_earlier_prompt_is_kept_as_an_input(run, tmp_path):
         (["--box", "99:2=3,3,14,14"], "box or point of frame 99: not a frame to track"),
         (["--box", "3,3,14,14", "--class", "cat,dog"], "class cat,dog: expected one name for each object"),
         (["--box", "3", "3", "14", "14"],
-         "--box: applies to a single video; use the column box of --jobs, or separate values by commas"),
+         "--box: applies to a single video; use a column of --jobs, or separate values by commas"),
     ],
 )  # fmt: skip
 def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, options, words):
