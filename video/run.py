@@ -94,7 +94,7 @@ def track_job(
         rerun: what the run may do about earlier results.
         class_list: file with the class ids of a list of jobs, to which this job's classes are added.
         on_start: called after all checks, before the first frame.
-        stop: as in `track`.
+        stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, rerun)
@@ -114,7 +114,7 @@ def track_job(
             classes = ObjectClasses.from_annotations(masks.annotations, class_list)
             result = track(
                 tracker, checked.source, masks, folder, checked.options, frames=checked.frames, classes=classes,
-                progress=progress, recorded=True, stop=stop,
+                progress=progress, recorded=True, _stop=stop,
             )  # fmt: skip
         results.save(result)
         return result

@@ -136,7 +136,7 @@ def track(
     classes: ObjectClasses | Mapping[int, str] | None = None,
     progress: Progress | None = None,
     recorded: bool = False,
-    stop: StopFlag | None = None,
+    _stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
@@ -151,7 +151,6 @@ def track(
         classes: classes and attributes of the objects, or class names by object id, for outputs that store them.
         progress: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
         recorded: the caller, such as `run_job`, has checked and recorded the results in the folder.
-        stop: flag that stops the run; None: one that Ctrl-C, SIGTERM and SIGHUP set.
 
     Raises:
         InputError: no masks, the output folder is not writable or holds results of `run_job` or corrected masks, a
@@ -176,7 +175,7 @@ def track(
     if progress is None or progress.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
-    with stop_flag() if stop is None else nullcontext(stop) as stop:
+    with nullcontext(_stop) if _stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
             predictions: Generator[FramePrediction, None, None]
