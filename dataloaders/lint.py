@@ -80,7 +80,7 @@ class LintResult:
     """Findings and amount of data."""
 
     findings: list[Finding] = field(default_factory=list)
-    units: int = 0
+    num_videos: int = 0
     """number of videos or sets of single images"""
     frames: int = 0
     labeled: int = 0
@@ -187,7 +187,7 @@ def lint_videos(
                 findings += _check_same_size(frames)
                 findings += _check_video_ids(video, labeled, ids_by_file)
             result.findings += _merge_warnings(findings)
-            result.units += 1
+            result.num_videos += 1
             result.frames += len(frames)
             result.labeled += labeled
             result.sizes.update(facts.size for facts in frames.values() if facts.size)

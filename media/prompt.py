@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 
 MAX_OUTSIDE_FRACTION = 0.1
-"""A box with a larger share of its width or height outside the image was perhaps meant as two corners."""
+"""A box with a larger share of its width or height outside the image probably means two corners."""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
@@ -116,8 +116,8 @@ class Prompt:
             return self
         if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
             log.warning(
-                "%sbox %g,%g,%g,%g of object %d: leaves the image (%d×%d) and is cropped; a box is left, top, width, "
-                "height", subject, *self.box, object_id, size[1], size[0],
+                "%sbox %g,%g,%g,%g of object %d: extends beyond the image (%d×%d) and is cropped; a box is left, top, "
+                "width, height", subject, *self.box, object_id, size[1], size[0],
             )  # fmt: skip
         return replace(self, box=(left, top, right - left, bottom - top))
 

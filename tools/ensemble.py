@@ -30,7 +30,7 @@ from aotlab.utils.text import format_count
     type=ExistingPath,
     nargs=-1,
     required=True,
-    help="folders with <sequence>/<frame>.png, the best first",
+    help="folders with <sequence>/<frame>.png, in order of preference",
 )
 @list_option("--weights", "weight of each folder, comma-separated (default: all equal)")
 @option("--output", type=Folder, required=True, help="folder for the voted results")

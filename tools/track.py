@@ -332,7 +332,7 @@ def report_jobs(
 @video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
-    "input; several videos are jobs, with their masks next to them",
+    "input; each of several videos becomes a job, whose mask file lies next to it",
     type=FileName(str),
 )
 @group(
@@ -354,9 +354,7 @@ def report_jobs(
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),
-    flag(
-        "--review", "write review.json, and print which objects went out of sight and which frames to check"
-    ),
+    flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force,
     restart,
 )
@@ -381,12 +379,12 @@ def report_jobs(
     option(
         "--start",
         type=NonNegativeInt,
-        help="first frame to track; a list of jobs has it as a column (default: the first of the video)",
+        help="first frame to track; in a list of jobs, the column start (default: the first of the video)",
     ),
     option(
         "--end",
         type=NonNegativeInt,
-        help="last frame to track; a list of jobs has it as a column (default: the last of the video)",
+        help="last frame to track; in a list of jobs, the column end (default: the last of the video)",
     ),
     option(
         "--frame-numbers",

@@ -103,11 +103,7 @@ class JobList:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "", force=force, restart=restart)
-                records: list[JobRecord] = []
-                for record in self._run_until_stopped(self._jobs, stop):
-                    records.append(record)
-                    if len(records) % 20 == 0:
-                        write_summary(self._output, names[: len(records)], records, self._outputs)
+                records = list(self._run_until_stopped(self._jobs, stop))
                 write_summary(self._output, names, records, self._outputs)
                 return records
         jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
@@ -134,7 +130,7 @@ class JobList:
             _restart(jobs, self._output)
 
     def _locked(self) -> AbstractContextManager[None]:
-        """Hold the output folder for a moment, as other shards do."""
+        """Lock the output folder briefly, as other shards do."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output)
 
     def _read_ended(self) -> list[JobRecord]:

@@ -57,7 +57,7 @@ def test_good_folder_has_no_findings(root):
     mask(root, 2).unlink()  # a frame may have no mask
     report = lint_folder(root, "video")
     assert report.findings == []
-    assert (report.units, report.frames, report.labeled, report.objects) == (2, 6, 5, 4)
+    assert (report.num_videos, report.frames, report.labeled, report.objects) == (2, 6, 5, 4)
     assert dict(report.sizes) == {SIZE: 6}
 
 
@@ -155,7 +155,7 @@ def test_single_images_are_checked_one_by_one(root):
     write_mask(root / "Annotations/a/other.png", np.ones((10, 12)))
     report = lint_folder(root, "static")
     assert [finding.message for finding in report.findings] == ["no object; draw one or remove the pair"]
-    assert (report.units, report.frames, report.objects) == (2, 7, 10)
+    assert (report.num_videos, report.frames, report.objects) == (2, 7, 10)
 
 
 def test_single_images_as_video_name_the_kind(root):

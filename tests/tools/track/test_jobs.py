@@ -214,7 +214,9 @@ def test_warnings_of_a_clip_name_its_line(clips, tracker, caplog, monkeypatch, m
     place = write_jobs(clips, "video,masks,box", "a,1=a.png,", 'b,,"30,8,40,12"')
     assert run(place, *more) == 0
     assert caplog.text.count("(48×32) and is cropped") == 1
-    assert caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: leaves the image") == 1
+    assert (
+        caplog.text.count(f"b ({place}, line 3): box 30,8,40,12 of object 1: extends beyond the image") == 1
+    )
     assert caplog.text.count(f"a ({place}, line 2): frame 0 comes before the first mask") == 1
 
 

@@ -584,7 +584,7 @@ class CornerSegmenter(PromptSegmenter):
 def test_cropped_box_is_warned_of_once(video, tmp_path, caplog, tracker, monkeypatch, more):
     monkeypatch.setattr(tracker, "segmenter", CornerSegmenter())
     assert run(video, tmp_path, more=["--box", "30,8,40,12", "--write", "masks", *more]) == 0
-    words = "video: box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped"
+    words = "video: box 30,8,40,12 of object 1: extends beyond the image (48×32) and is cropped"
     assert caplog.text.count(words) == 1
 
 
