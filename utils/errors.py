@@ -52,10 +52,10 @@ class RunStopped(RuntimeError):  # noqa: N818
         self.signal_number = signal_number
 
 
-def suggest(word: str, names: Iterable[str], default: str = "") -> str:
-    """Return a question with the most similar name, or the remedy ``default``."""
+def suggest(word: str, names: Iterable[str], fallback: str = "") -> str:
+    """Return a question with the most similar name, or the remedy ``fallback``."""
     near = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {near[0]}?" if near else default
+    return f"did you mean {near[0]}?" if near else fallback
 
 
 def require(condition: bool, message: str) -> None:
@@ -70,10 +70,10 @@ def require_range(value: object, allowed: Range, name: str) -> None:
     require(value in allowed, f"{name} must be {allowed}, got {got}")
 
 
-def require_known(name: object, known: Collection[object], problem: str, default: str = "") -> None:
+def require_known(name: object, known: Collection[object], problem: str, fallback: str = "") -> None:
     """Raise `InputError` with ``problem`` and the remedy of `suggest` unless a name is known."""
     if name not in known:
-        remedy = suggest(str(name), map(str, known), default)
+        remedy = suggest(str(name), map(str, known), fallback)
         raise InputError(f"{problem}; {remedy}" if remedy else problem)
 
 
