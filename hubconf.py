@@ -5,7 +5,7 @@ from pathlib import Path
 
 dependencies = [
     "torch", "torchvision", "timm", "numpy", "PIL", "safetensors", "yaml", "huggingface_hub", "filelock",
-    "platformdirs", "click", "packaging",
+    "platformdirs", "click", "lazy_loader",
 ]  # fmt: skip
 
 # torch.hub installs nothing, and unpacks an archive without the links in src/aotlab

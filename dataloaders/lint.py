@@ -27,6 +27,7 @@ from aotlab.media.masks import VOID, read_mask
 from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import format_count
 
 DataKind = Literal["video", "static"]
 MAX_VALUES = 60
@@ -79,7 +80,7 @@ class LintResult:
     """Findings and amount of data."""
 
     findings: list[Finding] = field(default_factory=list)
-    units: int = 0
+    num_videos: int = 0
     """number of videos or sets of single images"""
     frames: int = 0
     labeled: int = 0
@@ -186,7 +187,7 @@ def lint_videos(
                 findings += _check_same_size(frames)
                 findings += _check_video_ids(video, labeled, ids_by_file)
             result.findings += _merge_warnings(findings)
-            result.units += 1
+            result.num_videos += 1
             result.frames += len(frames)
             result.labeled += labeled
             result.sizes.update(facts.size for facts in frames.values() if facts.size)
@@ -314,7 +315,7 @@ def _check_video_ids(video: Video, labeled: int, masks: Mapping[Path, Sequence[i
     if labeled < MIN_FRAMES:
         advice = f"training needs {MIN_FRAMES} masks or more, so add masks or remove the video"
         folder = video.frames[0].parent if video.frames else Path(video.name)
-        yield make_warning(folder, f"{labeled} frames with a mask; {advice}")
+        yield make_warning(folder, f"{format_count(labeled, 'frame')} with a mask; {advice}")
     objects = {path: set(ids) - {VOID} for path, ids in masks.items()}
     if not masks:
         return

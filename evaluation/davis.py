@@ -25,6 +25,7 @@ from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, is_void, list_ids, read_mask
 from aotlab.media.matching import order_names
 from aotlab.utils.errors import InputError
+from aotlab.utils.text import format_count
 
 
 def read_object_ids(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
@@ -118,7 +119,8 @@ def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
     if count < min_frames:
         unscored = "first and last are" if drop_last else "first is"
         raise InputError(
-            f"{name}: {count} annotated frames, but the {unscored} not scored; at least {min_frames} are needed"
+            f"{name}: {format_count(count, 'annotated frame')}, but the {unscored} not scored; at least {min_frames} "
+            "are needed"
         )
 
 

@@ -17,7 +17,7 @@ from aotlab.evaluation.tables import Row, Summary, TableLayout, column_mean, mak
 from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.files import require_none_missing
+from aotlab.utils.files import require_all_exist
 
 COLUMNS = ("J&F", "J", "F", "V")
 
@@ -28,7 +28,7 @@ def plan_sequence(sequence: Video) -> ScoringPlan:
     counting = {item.object_id: _list_counted_frames(item) for item in sequence.objects}
     stems = order_names({stem for frames in counting.values() for stem in frames})
     missing = [Path(sequence.name, f"{stem}.png") for stem in stems if stem not in annotations]
-    require_none_missing(missing, "the metadata lists these annotations")
+    require_all_exist(missing, "the metadata lists these annotations")
     items = [item for item in sequence.objects if item.length > 2]
     return ScoringPlan(
         sequence.name,

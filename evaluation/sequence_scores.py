@@ -17,7 +17,7 @@ from aotlab.evaluation.metrics import REGION_AND_CONTOUR, ObjectMetric, find_obj
 from aotlab.media.images import require_image_size
 from aotlab.media.masks import is_void, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_none_missing
+from aotlab.utils.files import require_all_exist
 
 Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
@@ -67,7 +67,7 @@ class ScoringPlan:
         return [results / f"{frame.stem}.png"]
 
     def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
-        """Return J, F and others (M×K) of one of the frames, and the ignored predicted ids."""
+        """Return J, F and further metrics (M×K) of one of the frames, and the ignored predicted ids."""
         (file,) = self.result_files(results, frame)
         return score_pair(self, str(file), read_mask(frame), read_mask(file))
 
@@ -98,7 +98,7 @@ class SequenceScores:
 
 @dataclass(frozen=True)
 class FrameScores:
-    """Scores of some frames of a plan: J, F and others, M×K×n float64, and ignored predicted ids."""
+    """Scores of some frames of a plan: J, F and further metrics, M×K×n float64, and ignored predicted ids."""
 
     values: np.ndarray
     unknown_ids: frozenset[int]
@@ -112,7 +112,7 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """
     expected = [file for path in plan.frames for file in plan.result_files(results, path)]
     missing = [path for path in expected if not path.is_file()]
-    require_none_missing(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
+    require_all_exist(missing, f"expected one palette PNG for each of the {len(expected)} scored frames")
 
 
 def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:
@@ -132,7 +132,7 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
 def score_pair(
     plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray
 ) -> tuple[np.ndarray, set[int]]:
-    """Return J, F and others (M×K) of one frame, and the ignored predicted ids.
+    """Return J, F and further metrics (M×K) of one frame, and the ignored predicted ids.
 
     Args:
         plan: objects and rules.

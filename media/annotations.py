@@ -42,7 +42,7 @@ SIDECAR_FILES = ("legend.json", "labelmap.txt", "{stem}_classes.json")
 PROJECT = "project.sqlite"
 """file of a project of the studio, whose reader is a plug-in"""
 TRACKED_MASKS = (MASKS_FOLDER, "coco.json", "cvat.xml", "youtube_vis.json")
-"""outputs of a job that hold the masks of all frames, the best first"""
+"""outputs of a job that contain the masks of all frames, in order of preference"""
 MaskReader = Callable[[Path, VideoInfo], Annotations | None]
 """returns the objects of a file or folder, None if it is not in the reader's format, by its content"""
 

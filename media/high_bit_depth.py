@@ -178,12 +178,7 @@ class TiffStack:
             # samples may include transparency
             or any(long[axis] > MAX_CHANNELS + (axis == "S") for axis in channels)
         ):
-            text = " × ".join(
-                f"{size} {axis}" for axis, size in zip(self._axes, self._series.shape, strict=True)
-            )
-            raise ValueError(
-                f"has {text}; expected Y and X, one axis of frames and up to {MAX_CHANNELS} channels"
-            )
+            raise ValueError(f"unsupported axes {self._axes} of {self._series.shape}")
         if sizes["Y"] * sizes["X"] > MAX_PIXELS:
             raise ValueError(f"{sizes['X']}×{sizes['Y']} pixels are too many")
         return (frames[0], long[frames[0]]) if frames else ("", 1)

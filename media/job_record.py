@@ -21,7 +21,6 @@ CORRECTED_FILE = ".corrected"
 """marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
 MASKS_FOLDER = "masks"
 """name of the folder with the masks of all frames in a folder of results"""
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
 
 @dataclass
@@ -126,15 +125,10 @@ def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
 
 
 def has_all_masks(folder: Path, record: JobRecord) -> bool:
-    """Return whether the folder of masks, if there is one, holds a whole PNG of one size for each tracked frame.
-
-    Other files do not count.
-    """
-    if MASKS_FOLDER not in record.written:
-        return True
-    masks = [path for path in (folder / MASKS_FOLDER).glob("*.png") if record.names_frame(path.stem)]
-    sizes = [_read_png_size(path) for path in masks]
-    return len(sizes) == record.frames and len({*sizes}) <= 1 and None not in sizes
+    """Return whether the folder of masks, if there is one, has a PNG for each tracked frame."""
+    masks = (folder / MASKS_FOLDER).glob("*.png")
+    found = sum(record.names_frame(path.stem) for path in masks)
+    return MASKS_FOLDER not in record.written or found == record.frames
 
 
 def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[int]) -> None:
@@ -158,18 +152,6 @@ def require_tracked_frames(folder: Path, record: JobRecord, frames: Collection[i
         raise InputError(
             f"has masks of {len(frames)} of {record.frames} tracked frames; run the track command again"
         )
-
-
-def _read_png_size(path: Path) -> tuple[int, int] | None:
-    """Return (height, width) of a PNG by its first and last bytes; None if it is missing, cut off or no PNG."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(24)
-            file.seek(-len(PNG_END), os.SEEK_END)
-            whole = start[:8] == PNG_START and file.read() == PNG_END
-    except OSError:
-        return None
-    return (int.from_bytes(start[20:24], "big"), int.from_bytes(start[16:20], "big")) if whole else None
 
 
 def _relocate(path: str, earlier: str, folder: Path) -> str:

@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 
 MAX_OUTSIDE_FRACTION = 0.1
-"""A box with a larger share of its width or height outside the image was perhaps meant as two corners."""
+"""A box with a larger share of its width or height outside the image probably means two corners."""
 _NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
 POINT = re.compile(f"{_NUMBER},{_NUMBER}", re.ASCII)
 BOX = re.compile(f"{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.ASCII)
@@ -72,7 +72,7 @@ class Prompt:
         object.__setattr__(self, "box", None if self.box is None else tuple(np.asarray(self.box).tolist()))
         for name in ("mask", "exclude"):
             if (mask := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _make_mask(name, mask))
+                object.__setattr__(self, name, np.asarray(mask))
         require(
             self.mask is None or bool(((self.mask >= 0) & (self.mask <= 1)).all()),
             "prompt: expected a mask of bool or of probabilities in 0 to 1; divide one of 255 by 255",
@@ -116,8 +116,8 @@ class Prompt:
             return self
         if min((right - left) / width, (bottom - top) / height) < 1 - MAX_OUTSIDE_FRACTION:
             log.warning(
-                "%sbox %g,%g,%g,%g of object %d: leaves the image (%d×%d) and is cropped; a box is left, top, width, "
-                "height", subject, *self.box, object_id, size[1], size[0],
+                "%sbox %g,%g,%g,%g of object %d: extends beyond the image (%d×%d) and is cropped; a box is left, top, "
+                "width, height", subject, *self.box, object_id, size[1], size[0],
             )  # fmt: skip
         return replace(self, box=(left, top, right - left, bottom - top))
 
@@ -238,14 +238,6 @@ def _make_points(points: Any) -> tuple[Point, ...]:
     if not (np.iterable(points) and all(_is_vector(point, 2) for point in points)):
         raise InputError(f"prompt: points must be pairs (x, y) of finite numbers in pixels, got {points}")
     return tuple((x, y) for x, y in points)
-
-
-def _make_mask(name: str, mask: Any) -> np.ndarray:
-    """Return a mask as an array; raise `InputError` unless it holds numbers."""
-    array = np.asarray(mask)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"prompt: {name} must be an array H×W of bool or numbers, got {type(mask).__name__}")
-    return array
 
 
 def _is_numbers(value: Any) -> bool:

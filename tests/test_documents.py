@@ -252,17 +252,15 @@ def test_generated_lists_replace_their_placeholders(name, monkeypatch):
     assert source[0].count("\n## ") > 10
 
 
-@pytest.mark.parametrize("name", ["api", "settings"])
-def test_committed_reference_is_up_to_date(name, monkeypatch):
+def test_committed_settings_are_up_to_date(monkeypatch):
     """Written by python docs/_ext/references.py."""
     pytest.importorskip("sphinx")
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
     import references
 
-    page = (ROOT / f"docs/reference/{name}.md").read_text(encoding="utf-8")
-    committed = page.partition(f"<!-- generated: {name} -->\n")[2].removesuffix("\n<!-- end -->\n")
-    made = references.COMMITTED[name]().replace(", `tiny`", "")  # an encoder of other tests
-    assert committed.splitlines() == made.splitlines()
+    page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    made = references.settings("%s").replace(", `tiny`", "")  # an encoder of other tests
+    assert f"<!-- generated: settings -->\n{made}\n<!-- end -->" in page
 
 
 FIGURES = yaml.safe_load((ROOT / "docs" / "figures.yaml").read_text(encoding="utf-8"))

@@ -11,13 +11,14 @@ import sys
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 import aotlab.sdk
 from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT
-from aotlab.utils.errors import describe_missing_module, list_extra_modules, require_extra
+from aotlab.utils.errors import EXTRAS, describe_missing_module, require_extra
 
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
 TRACKS = """
@@ -216,7 +217,7 @@ PUBLIC = [aotlab, aotlab.sdk]
 def test_public_names_are_those_type_checkers_see(module):
     tree = ast.parse(Path(module.__file__).with_suffix(".pyi").read_text())
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    exported = {alias.asname: node.module for node in imports for alias in node.names}
+    exported = {alias.asname: f"aotlab.{node.module}" for node in imports for alias in node.names}
     assert {*exported} == {*module.__all__} <= {*dir(module)}  # a stub exports NAME as NAME only
     for name, home in exported.items():
         assert getattr(module, name) is getattr(importlib.import_module(home), name)
@@ -242,16 +243,10 @@ def test_names_of_the_sdk_load_no_torch(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_unknown_public_name_lists_the_names():
-    with pytest.raises(
-        AttributeError, match=r"module 'aotlab\.sdk' has no attribute 'Tracker'; it has Annotations, "
-    ):
-        aotlab.sdk.Tracker  # noqa: B018
-
-
 def test_folders_beside_an_installed_package_are_ignored(tmp_path):
     (tmp_path / "aotlab").mkdir()
-    shutil.copy(ROOT / "src" / "aotlab" / "__init__.py", tmp_path / "aotlab")
+    for name in ("__init__.py", "__init__.pyi"):
+        shutil.copy(ROOT / "src" / "aotlab" / name, tmp_path / "aotlab")
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "__init__.py").touch()
     done = run(sys.executable, "-c", "import aotlab.tools", cwd=tmp_path, path=tmp_path)
@@ -274,7 +269,7 @@ def test_core_tracks_without_optional_libraries(tmp_path):
     assert "rules.ownership is off, as OpenCV is missing" in done.stderr
 
 
-EXTRAS = {
+NEEDED_EXTRAS = {
     "track clip --mask mask.png --output out": "video",
     "score --dataset davis2017 --root . --results .": "score",
     "ensemble . . --output out": "score",
@@ -288,10 +283,12 @@ EXTRAS = {
 def test_missing_extra_is_one_sentence(tmp_path):
     (tmp_path / "clip").mkdir()
     (tmp_path / "mask.png").touch()
-    start = f"from aotlab.tools.main import main; print([main(line.split()) for line in {list(EXTRAS)}])"
+    start = (
+        f"from aotlab.tools.main import main; print([main(line.split()) for line in {list(NEEDED_EXTRAS)}])"
+    )
     done = run(sys.executable, "-c", start, cwd=tmp_path, path=without_optional_libraries(tmp_path))
-    assert done.stdout == f"{[2] * len(EXTRAS)}\n", done.stderr
-    for line, extra in zip(done.stderr.splitlines(), EXTRAS.values(), strict=True):
+    assert done.stdout == f"{[2] * len(NEEDED_EXTRAS)}\n", done.stderr
+    for line, extra in zip(done.stderr.splitlines(), NEEDED_EXTRAS.values(), strict=True):
         assert f"must be installed for this; pip install 'aotlab[{extra}]'" in line
 
 
@@ -302,11 +299,23 @@ def test_prompt_without_opencv_names_the_extra(tmp_path):
     assert done.stderr.endswith("InputError: cv2 must be installed for this; pip install 'aotlab[video]'\n")
 
 
-def test_extras_are_those_of_the_installed_package():
-    found = list_extra_modules()
-    assert {"video", "train", "score", "export"} <= set(found)
-    assert "cv2" in found["video"]
-    assert "all" not in found
+def test_extras_have_the_modules_of_the_package():
+    project = pytest.importorskip("tomllib").loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    own = extras.keys() - {"all", "docs", "test"}
+    assert EXTRAS.keys() == own
+    modules = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
+    for extra in own:
+        names = [modules.get(name, name) for name in re.findall(r"'([\w.-]+)[>\[]", str(extras[extra]))]
+        score = EXTRAS["score"] if "aotlab" in names else ()
+        assert EXTRAS[extra] == (*score, *(name for name in names if name != "aotlab"))
+
+
+def test_missing_module_names_its_extra(monkeypatch):
+    def fail(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.distribution", fail)
     for extra in ("video", "train", "score"):
         require_extra(extra)
     found = describe_missing_module("av.container")

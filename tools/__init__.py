@@ -1,1 +1,1 @@
-"""Command-line programs: parse, build, call the engine."""
+"""Command-line programs: a click command per module."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import force
+from aotlab.tools.cli.options import overwrite
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.text import align_columns
+from aotlab.utils.text import align_columns, format_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,18 +39,20 @@ def pair_objects(masks: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[Pair]:
     import numpy as np
 
     shared: Counter[Pair] = Counter()
-    for one, other in masks:
-        codes, counts = np.unique(one.astype(np.int64) * ID_COUNT + other, return_counts=True)
+    for first_mask, second_mask in masks:
+        codes, counts = np.unique(first_mask.astype(np.int64) * ID_COUNT + second_mask, return_counts=True)
         for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
             shared[divmod(code, ID_COUNT)] += count
     first, second = ({pair[side] for pair in shared} - {0} for side in (0, 1))
-    found, same = list[Pair](), {(each, each): 0 for each in first & second}
+    found, same = list[Pair](), {(object_id, object_id): 0 for object_id in first & second}
     for pair, _ in sorted((same | shared).items(), key=lambda item: (-item[1], item[0][0] != item[0][1])):
         if pair[0] in first and pair[1] in second:
             found.append(pair)
             first.remove(pair[0])
             second.remove(pair[1])
-    return sorted([*found, *((each, 0) for each in first), *((0, each) for each in second)])
+    return sorted(
+        [*found, *((object_id, 0) for object_id in first), *((0, object_id) for object_id in second)]
+    )
 
 
 def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple[int, Pair, float]]:
@@ -62,9 +64,11 @@ def measure_agreement(first: Annotations, second: Annotations) -> Iterator[tuple
     for frame in frames:
         masks = first.mask(frame), second.mask(frame)
         for pair in pairs:
-            one, other = ((mask == each) & (each > 0) for mask, each in zip(masks, pair, strict=True))
-            if one.any() or other.any():
-                yield frame, pair, region_similarity(one, other)
+            first_object, second_object = (
+                (mask == object_id) & (object_id > 0) for mask, object_id in zip(masks, pair, strict=True)
+            )
+            if first_object.any() or second_object.any():
+                yield frame, pair, region_similarity(first_object, second_object)
 
 
 def format_pair(pair: Pair) -> str:
@@ -93,7 +97,7 @@ def format_agreement(scores: Mapping[tuple[int, Pair], float], class_names: Mapp
 @click.argument("second", metavar="SECOND", type=Path, help="file or folder of masks, as for track --mask")
 @click.option("--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames")
 @click.option("--csv", "table", metavar="FILE", type=Path, help="write J of every object and frame to FILE")
-@force
+@overwrite
 def main(first: Path, second: Path, *, video: Path, table: Path | None, force: bool) -> int:
     """Pair objects by shared pixels; print J by object and the frames that differ most; write J by object and frame."""
     from aotlab.media.annotations import read_annotations
@@ -115,7 +119,7 @@ def main(first: Path, second: Path, *, video: Path, table: Path | None, force: b
     names = {pair: other.class_names.get(pair[1], one.class_names.get(pair[0], "")) for _, pair in scores}
     print("\n".join(format_agreement(scores, names)))
     if any(only):
-        print(f"not compared: {only[0]} frames only in {first}, {only[1]} only in {second}")
+        print(f"not compared: {format_count(only[0], 'frame')} only in {first}, {only[1]} only in {second}")
     return 0
 
 

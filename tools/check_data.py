@@ -72,7 +72,7 @@ def main(
     )
     frames = "frames" if kind == "video" else "images"
     rows = {
-        "videos" if kind == "video" else "sets": str(report.units),
+        "videos" if kind == "video" else "sets": str(report.num_videos),
         frames: str(report.frames),
         f"labeled {frames}": str(report.labeled),
         "objects": "not read (--quick)" if report.objects is None else str(report.objects),

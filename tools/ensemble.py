@@ -15,7 +15,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, report_failures, require_new_output
-from aotlab.tools.cli.options import force
+from aotlab.tools.cli.options import overwrite
 from aotlab.tools.cli.types import ExistingPath, Folder, list_option, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_writable
@@ -30,11 +30,11 @@ from aotlab.utils.text import format_count
     type=ExistingPath,
     nargs=-1,
     required=True,
-    help="folders with <sequence>/<frame>.png, the best first",
+    help="folders with <sequence>/<frame>.png, in order of preference",
 )
 @list_option("--weights", "weight of each folder, comma-separated (default: all equal)")
 @option("--output", type=Folder, required=True, help="folder for the voted results")
-@force
+@overwrite
 def main(results: tuple[Path, ...], *, weights: tuple[str, ...], output: Path, force: bool) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
     if len(results) < 2:

@@ -16,7 +16,7 @@ from click import UsageError
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.command import command, group
-from aotlab.tools.cli.options import force, memory_options, model_options, print_settings, settings
+from aotlab.tools.cli.options import memory_options, model_options, overwrite, print_settings, settings
 from aotlab.tools.cli.types import ExistingPath, Folder, Size, flag, number, option
 from aotlab.utils.errors import RunStopped, require, require_extra, require_module
 from aotlab.utils.numbers import MAX_COUNT, Range
@@ -143,7 +143,7 @@ def read_clip(images: Path, masks: Path, length: int) -> list[tuple[np.ndarray, 
     default="cpu",
     help="execution provider for --verify",
 )
-@group("output", option("--output", type=Folder, help="folder to write"), force)
+@group("output", option("--output", type=Folder, help="folder to write"), overwrite)
 @model_options(untrained=True)
 @memory_options(bounded=False)
 def main(

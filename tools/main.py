@@ -126,23 +126,6 @@ def find_command(name: str) -> click.Command:
     raise InputError(f"aotlab {name}: no such command; {suggest(name, names, 'see aotlab --help')}")
 
 
-@main.command("help", help="show all commands, or the options of one")
-@click.argument("names", metavar="[COMMAND]...", nargs=-1)
-@click.pass_context
-def show_help(ctx: click.Context, names: tuple[str, ...]) -> int:
-    """Print the help of a command, of a command of a group, or of the program."""
-    assert ctx.parent is not None
-    shown = ctx.parent
-    for name in names:
-        if not isinstance(shown.command, click.Group):
-            raise click.UsageError(f"{name}: {shown.command_path} has no commands", shown)
-        _, found, _ = shown.command.resolve_command(shown, [name])
-        assert found is not None
-        shown = click.Context(found, info_name=name, parent=shown)
-    print(shown.get_help())
-    return 0
-
-
 @main.command("completion", help="complete commands and options on TAB")
 def show_completion() -> int:
     """Print the lines that let shells complete."""

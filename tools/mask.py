@@ -9,7 +9,7 @@ import click
 from click import UsageError
 
 from aotlab.tools.cli.command import command, require_new_output
-from aotlab.tools.cli.options import force, prompt_options
+from aotlab.tools.cli.options import overwrite, prompt_options
 from aotlab.tools.cli.types import ExistingPath, File, NonNegativeInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import atomic_path, sibling_path
@@ -31,7 +31,7 @@ from aotlab.utils.files import atomic_path, sibling_path
     type=File,
     help="PNG to write, with an overlay next to it (default: NAME.mask.png next to the image or video)",
 )
-@force
+@overwrite
 def main(
     source: Path,
     *,

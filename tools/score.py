@@ -25,7 +25,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_masks, read_annotated_v
 from aotlab.media.job_record import read_job_record
 from aotlab.media.labeled_video import Video, find_masks
 from aotlab.tools.cli.command import command, report_write_errors, require_new_output, require_paths
-from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, force
+from aotlab.tools.cli.options import BenchmarkOptions, collect_options, dataset_options, overwrite
 from aotlab.tools.cli.types import File, Folder, NonNegativeInt, PositiveInt, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import write_text
@@ -76,16 +76,20 @@ class ScoreOptions:
 def read_single(result: Path, annotations: Path) -> tuple[Video, Path]:
     """Return the video of ``RESULT --annotations DIR``, and the parent of its folder of results."""
     require_paths(result, annotations)
+    from aotlab.engine.benchmark.scoring import find_rules
+    from aotlab.evaluation.sequence_scores import require_predictions
+
     folder = result.resolve()
     masks, record = find_masks(folder), read_job_record(folder)
     if record is not None and record.error is not None:
         raise InputError(
             f"{result}: results of a run that did not end ({record.error}); run the track command again"
         )
-    video = read_annotated_video(masks.name, annotations)
+    video = read_annotated_video(folder.name, annotations)
     if record is not None:
         video = select_tracked(video, masks)
-    return video, masks.parent
+    require_predictions(find_rules([video]).plan(video), masks)
+    return video, folder.parent
 
 
 def select_tracked(video: Video, masks: Path) -> Video:
@@ -259,7 +263,7 @@ def report_worst(
 )
 @option("--worst", type=NonNegativeInt, default=0, help="list the N worst objects (default: none)")
 @option("--draw-worst", "draw_folder", type=Folder, help="draw the worst objects into this folder")
-@force
+@overwrite
 @collect_options("options", ScoreOptions)
 def main(*, options: ScoreOptions, force: bool) -> int:
     """Score; return 0, or 1 if a sequence could not be scored."""

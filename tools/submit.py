@@ -6,6 +6,7 @@ aotlab submit --dataset youtubevos2019 --check youtubevos2019.zip
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,10 +18,13 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, find_
 from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.media.labeled_video import Video
 from aotlab.tools.cli.command import command, group, require_new_output, require_paths
-from aotlab.tools.cli.options import data_options, force
+from aotlab.tools.cli.options import data_options, overwrite
 from aotlab.tools.cli.types import File, Folder, option
 from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output
+from aotlab.utils.text import format_count
+
+log = logging.getLogger(__name__)
 
 Writer = Callable[[Sequence[Video], Path, Path], int]
 """writes the results of videos from a folder to an output; returns the number of masks"""
@@ -66,18 +70,19 @@ def pack_archive(videos: Sequence[Video], folder: str, archive: Path, results: P
     expected = [expect_sequence(video) for video in videos]
     if results is not None:
         require_output(archive)
-        report_problems(check_results(results, expected), results)
+        require_valid(check_results(results, expected), results)
         write_archive(expected, results, archive, folder)
-    report_problems(check_archive(archive, expected, folder), archive)
+    require_valid(check_archive(archive, expected, folder), archive)
     return sum(len(item.frames) for item in expected)
 
 
-def report_problems(problems: Sequence[str], archive: Path) -> None:
-    """Print problems on stderr; raise `InputError` if there are any."""
+def require_valid(problems: Sequence[str], archive: Path) -> None:
+    """Raise `InputError` with the first problem and their number if there are any; ``--verbose`` prints all."""
     for problem in problems:
-        print(problem, file=sys.stderr)
+        log.debug("%s", problem)
     if problems:
-        raise InputError(f"{archive}: masks are missing or invalid, as listed above; correct them")
+        count = format_count(len(problems), "problem")
+        raise InputError(f"{archive}: {problems[0]} ({count}, which --verbose lists); correct the masks")
 
 
 SUBMITTED = [
@@ -91,7 +96,7 @@ SUBMITTED = [
 @option("--results", type=Folder, help="folder with <sequence>/<frame>.png")
 @option("--output", type=File, help="archive to write; burst: a JSON file, sav: a folder")
 @option("--check", type=File, help="check this archive and write nothing")
-@force
+@overwrite
 def main(
     *,
     dataset: str,

@@ -332,7 +332,7 @@ def report_jobs(
 @video_argument(
     "[VIDEO]...",
     "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (0, or /dev/video0), or - for standard "
-    "input; several videos are jobs, with their masks next to them",
+    "input; each of several videos becomes a job, whose mask file lies next to it",
     type=FileName(str),
 )
 @group(
@@ -354,9 +354,7 @@ def report_jobs(
     ),
     list_option("--write", "outputs, comma-separated, or help to list them all (default: masks,overlay)"),
     flag("--no-overlay", "leave the overlay out of --write"),
-    flag(
-        "--review", "write review.json, and print which objects went out of sight and which frames to check"
-    ),
+    flag("--review", "write review.json, and print which objects were lost and which frames to check"),
     force,
     restart,
 )
@@ -381,12 +379,12 @@ def report_jobs(
     option(
         "--start",
         type=NonNegativeInt,
-        help="first frame to track; a list of jobs has it as a column (default: the first of the video)",
+        help="first frame to track; in a list of jobs, the column start (default: the first of the video)",
     ),
     option(
         "--end",
         type=NonNegativeInt,
-        help="last frame to track; a list of jobs has it as a column (default: the last of the video)",
+        help="last frame to track; in a list of jobs, the column end (default: the last of the video)",
     ),
     option(
         "--frame-numbers",
@@ -483,14 +481,18 @@ def main(
             raise UsageError(
                 f"{given}: cannot go with {'--dry-run' if dry_run else '--summarize'}; leave one out"
             )
-    columns = {
-        "mask": mask, "box": box, "point": point, "not_point": not_point, "class": class_names, "start": start,
+    single = {
+        "mask": mask, "box": box, "point": point, "not-point": not_point, "class": class_names, "start": start,
         "end": end,
     }  # fmt: skip
-    if several:
-        require_no_columns(columns)
-        if realtime:
-            raise UsageError("--realtime: applies to a single video; leave it out")
+    for name, value in single.items():
+        if several and value not in ((), None):
+            remedy = (
+                "use a column of --jobs, or separate values by commas without spaces"  # a shell splits 1, 2
+            )
+            raise UsageError(f"--{name}: applies to a single video; {remedy}")
+    if several and realtime:
+        raise UsageError("--realtime: applies to a single video; leave it out")
     from aotlab.video.job import Job
     from aotlab.video.plan import RerunOptions
     from aotlab.video.track import JobOptions
@@ -526,16 +528,6 @@ def main(
         records = videos.summarize()
         return max(report_jobs(records, listed, folder), int(len(records) < len(listed)))
     return track_list(listed, videos, folder, shard, force=force, restart=restart)
-
-
-def require_no_columns(given: Mapping[str, object]) -> None:
-    """Raise `UsageError` for the first option, by its name, that is a column of a list."""
-    for name, value in given.items():
-        if value not in ((), None):
-            remedy = f"use the column {'masks' if name == 'mask' else name} of --jobs"
-            if name in ("box", "point", "not_point"):  # a shell makes two arguments of 1, 2
-                remedy += ", or separate values by commas without spaces"
-            raise UsageError(f"--{name.replace('_', '-')}: applies to a single video; {remedy}")
 
 
 def read_list(

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Collection, Iterable
 from importlib.util import find_spec
-from types import UnionType
 from typing import TYPE_CHECKING
 
 from aotlab.utils.value_syntax import strip_credentials
@@ -15,10 +14,17 @@ from aotlab.utils.value_syntax import strip_credentials
 if TYPE_CHECKING:
     from aotlab.utils.numbers import Range
 
-PACKAGE = "aotlab"
-MODULE_NAMES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
-"""module names that differ from their distribution"""
-COMBINED_EXTRAS = ("all", "docs", "test")
+EXTRAS = {
+    "video": ("av", "cv2", "pycocotools", "tqdm"),
+    "score": ("cv2", "scipy", "pycocotools", "tqdm"),
+    "train": ("cv2", "scipy", "pycocotools", "tqdm", "tensorboard", "matplotlib"),
+    "images": ("tifffile", "imagecodecs", "OpenEXR"),
+    "weights": ("gdown",),
+    "vot": ("trax",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "hota": ("trackeval",),
+}
+"""modules of the extras in pyproject.toml"""
 DEBUG_VARIABLE = "AOTLAB_DEBUG"
 """environment variable that shows tracebacks if set to 1"""
 
@@ -46,10 +52,10 @@ class RunStopped(RuntimeError):  # noqa: N818
         self.signal_number = signal_number
 
 
-def suggest(word: str, names: Iterable[str], default: str = "") -> str:
-    """Return a question with the most similar name, or the remedy ``default``."""
+def suggest(word: str, names: Iterable[str], fallback: str = "") -> str:
+    """Return a question with the most similar name, or the remedy ``fallback``."""
     near = difflib.get_close_matches(word, list(names), n=1)
-    return f"did you mean {near[0]}?" if near else default
+    return f"did you mean {near[0]}?" if near else fallback
 
 
 def require(condition: bool, message: str) -> None:
@@ -58,21 +64,16 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
-def require_type(value: object, kinds: type | UnionType, subject: str) -> None:
-    """Raise `InputError` unless a value has one of these types; ``subject``: its name, and what is expected."""
-    require(isinstance(value, kinds), f"{subject}, got {type(value).__name__}")
-
-
 def require_range(value: object, allowed: Range, name: str) -> None:
     """Raise `InputError` unless a setting is in a range."""
     got = f"the text {value!r}" if isinstance(value, str) else value
     require(value in allowed, f"{name} must be {allowed}, got {got}")
 
 
-def require_known(name: object, known: Collection[object], problem: str, default: str = "") -> None:
+def require_known(name: object, known: Collection[object], problem: str, fallback: str = "") -> None:
     """Raise `InputError` with ``problem`` and the remedy of `suggest` unless a name is known."""
     if name not in known:
-        remedy = suggest(str(name), map(str, known), default)
+        remedy = suggest(str(name), map(str, known), fallback)
         raise InputError(f"{problem}; {remedy}" if remedy else problem)
 
 
@@ -96,51 +97,26 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def require_module(module: str, requirement: str) -> None:
-    """Check that a module is installed; raises `InputError` with what to give pip if not."""
+    """Check that a module is installed; raises `InputError` with the argument of pip install if not."""
     if find_spec(module) is None:
-        raise InputError(f"{module} must be installed for this; pip install {requirement}")
+        raise InputError(_format_missing(module, requirement))
 
 
 def require_extra(extra: str, *modules: str) -> None:
-    """Check that the libraries of an extra, or only ``modules``, are installed; raises `InputError` if not."""
-    missing = [
-        module for module in modules or list_extra_modules().get(extra, ()) if find_spec(module) is None
-    ]
-    if missing:
-        raise InputError(_format_missing_extra(" and ".join(missing), extra))
+    """Check that the modules of an extra, or only ``modules``, are installed; raises `InputError` if not."""
+    for module in modules or EXTRAS[extra]:
+        require_module(module, f"'aotlab[{extra}]'")
 
 
 def describe_missing_module(module: str) -> str | None:
     """Return the message for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
-    extras = [extra for extra, names in list_extra_modules().items() if top in names]
-    return _format_missing_extra(top, extras[0]) if extras else None
+    extra = next((extra for extra, modules in EXTRAS.items() if top in modules), None)
+    return None if extra is None else _format_missing(top, f"'aotlab[{extra}]'")
 
 
-def list_extra_modules() -> dict[str, tuple[str, ...]]:
-    """Return the modules of every extra from the metadata of the installed package."""
-    from importlib import metadata  # slow to import
-
-    from packaging.requirements import Requirement
-
-    try:
-        package = metadata.distribution(PACKAGE)
-    except metadata.PackageNotFoundError:  # a checkout that was not installed
-        return {}
-    requirements = [Requirement(line) for line in package.requires or ()]
-    return {
-        extra: tuple(
-            MODULE_NAMES.get(each.name, each.name)
-            for each in requirements
-            if each.marker is not None and each.marker.evaluate({"extra": extra})
-        )
-        for extra in package.metadata.get_all("Provides-Extra") or ()
-        if extra not in COMBINED_EXTRAS
-    }
-
-
-def _format_missing_extra(missing: str, extra: str) -> str:
-    return f"{missing} must be installed for this; pip install '{PACKAGE}[{extra}]'"
+def _format_missing(module: str, requirement: str) -> str:
+    return f"{module} must be installed for this; pip install {requirement}"
 
 
 def report_internal_error(error: BaseException) -> str:

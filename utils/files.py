@@ -183,7 +183,7 @@ def require_file(path: Path, advice: str, kind: str = "file") -> None:
         raise InputError(f"{path}: no such {kind}; {advice}")
 
 
-def require_none_missing(missing: Sequence[Path], reason: str) -> None:
+def require_all_exist(missing: Sequence[Path], reason: str) -> None:
     """Raise `InputError` with the first of some missing files, their number and the ``reason`` to expect them."""
     if missing:
         raise InputError(f"{missing[0]}: missing ({len(missing)} in all); {reason}")

@@ -72,7 +72,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
 
 @contextmanager
 def locked_output(folder: Path, world: Distributed | None = None) -> Iterator[None]:
-    """Hold an output folder for a run; create it and its parents, and remove empty ones afterwards.
+    """Lock an output folder for a run; create it and its parents, and remove empty ones afterwards.
 
     Args:
         folder: output folder.

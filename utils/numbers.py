@@ -6,6 +6,8 @@ import math
 import re
 import sys
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 MAX_COUNT = 2**31 - 1
 MAX_FLOAT = sys.float_info.max
@@ -37,8 +39,8 @@ class Range:
     multiple: int = 1
     """step of whole numbers"""
 
-    def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_FLOAT:
+    def __contains__(self, value: Any) -> bool:
+        if not _is_finite(value):
             return False
         if (self.whole or self.multiple > 1) and value % self.multiple:
             return False
@@ -51,6 +53,13 @@ class Range:
         high = f"{'below' if self.below_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
         step = f"a multiple of {self.multiple}" if self.multiple > 1 else ""
         return " and ".join(filter(None, (low, high, step))) or "a finite number"
+
+
+def _is_finite(value: object) -> bool:
+    """Return whether a value is a finite number, also of NumPy."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= MAX_FLOAT
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 POSITIVE_COUNT = Range(1, MAX_COUNT, whole=True)

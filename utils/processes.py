@@ -82,8 +82,7 @@ class StopFlag(threading.Event):
 def stop_flag() -> Iterator[StopFlag]:
     """Yield a flag that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second signal acts immediately.
 
-    The flags of enclosing blocks are set too. Ignored signals, such as SIGHUP under nohup, stay ignored. Outside the
-    main thread the flag is never set.
+    Ignored signals, such as SIGHUP under nohup, stay ignored. Outside the main thread the flag is never set.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
@@ -95,13 +94,10 @@ def stop_flag() -> Iterator[StopFlag]:
         if signal.getsignal(number) is not signal.SIG_IGN
     }
 
-    def request(number: int, frame: FrameType | None) -> None:
+    def request(number: int, _: FrameType | None) -> None:
         flag.signal_number = number
         flag.set()
-        outer = before[signal.Signals(number)]
-        signal.signal(number, outer)
-        if callable(outer) and getattr(outer, "__qualname__", "") == request.__qualname__:
-            outer(number, frame)
+        signal.signal(number, before[signal.Signals(number)])
 
     try:
         for number in before:

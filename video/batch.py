@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ from aotlab.utils.errors import MEMORY_ADVICE, InputError, is_out_of_memory, rep
 from aotlab.utils.files import atomic_path, make_folder, remove
 from aotlab.utils.locks import LOCK_SUFFIX, InUseError, locked, locked_output, remove_leftovers
 from aotlab.utils.plugins import OUTPUTS, list_plugins
+from aotlab.utils.processes import StopFlag
 from aotlab.utils.text import format_count
 from aotlab.utils.versioned_files import write_versioned
 from aotlab.video.classes import CLASSES
@@ -77,7 +77,7 @@ class JobList:
 
     def track(
         self,
-        stop: threading.Event,
+        stop: StopFlag,
         shard: Shard | None = None,
         *,
         force: bool = False,
@@ -103,11 +103,7 @@ class JobList:
             with locked_output(self._output):
                 remove_leftovers(self._output)
                 self._start(self._jobs, "", force=force, restart=restart)
-                records: list[JobRecord] = []
-                for record in self._run_until_stopped(self._jobs, stop):
-                    records.append(record)
-                    if len(records) % 20 == 0:
-                        write_summary(self._output, names[: len(records)], records, self._outputs)
+                records = list(self._run_until_stopped(self._jobs, stop))
                 write_summary(self._output, names, records, self._outputs)
                 return records
         jobs = sorted(self._jobs[shard.index :: shard.count], key=_video_bytes, reverse=True)
@@ -134,7 +130,7 @@ class JobList:
             _restart(jobs, self._output)
 
     def _locked(self) -> AbstractContextManager[None]:
-        """Hold the output folder for a moment, as other shards do."""
+        """Lock the output folder briefly, as other shards do."""
         return locked(make_folder(self._output) / LOCK_SUFFIX, CLAIM_TIMEOUT, subject=self._output)
 
     def _read_ended(self) -> list[JobRecord]:
@@ -173,19 +169,19 @@ class JobList:
                 except (InputError, OSError) as error:
                     yield InputError(str(error))
 
-    def _run_until_stopped(self, jobs: Sequence[Job], stop: threading.Event) -> Iterator[JobRecord]:
+    def _run_until_stopped(self, jobs: Sequence[Job], stop: StopFlag) -> Iterator[JobRecord]:
         """Run jobs until the flag is set; yield their records."""
         for job in jobs:
-            record = None if stop.is_set() else self.run(job)
+            record = None if stop.is_set() else self.run(job, stop)
             if record is None:
                 return
             yield record
 
-    def run(self, job: Job) -> JobRecord | None:
+    def run(self, job: Job, stop: StopFlag) -> JobRecord | None:
         """Track a job unless it is finished; log and return its record, None if stopped. Raises nothing."""
         folder = self._output / job.name
         try:
-            return self._run(job, folder)
+            return self._run(job, folder, stop)
         except InUseError as error:  # the other process writes the record
             record = replace(start_record(job), error=str(error))
         except InputError as error:
@@ -221,7 +217,7 @@ class JobList:
             _warn_of_kept_classes(job, folder)
         return input_digest, action
 
-    def _run(self, job: Job, folder: Path) -> JobRecord | None:
+    def _run(self, job: Job, folder: Path, stop: StopFlag) -> JobRecord | None:
         input_digest, action = self._plan(job)
         if action == "keep_corrections":
             log.info("%s: corrected masks are kept; delete %s to track it again", job.name, folder)
@@ -230,7 +226,8 @@ class JobList:
         else:
             checked = check_job(job, self._options, strict=True)
             result = track_job(
-                checked, folder, self._load_tracker, input_digest, LIST_RERUN, class_list=self._output / CLASSES
+                checked, folder, self._load_tracker, input_digest, LIST_RERUN,
+                class_list=self._output / CLASSES, stop=stop,
             )  # fmt: skip
             if result.interrupted:
                 return None

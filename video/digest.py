@@ -100,7 +100,7 @@ def _digest_files(path: Path, sidecars: Sequence[str] = ()) -> list[tuple[str, s
         return [(str(file.relative_to(path)), sha256(file)) for file in sorted(files)]
     stem = glob.escape(path.stem)
     beside = {
-        file for each in sidecars for file in path.parent.glob(each.format(stem=stem)) if file.is_file()
+        file for pattern in sidecars for file in path.parent.glob(pattern.format(stem=stem)) if file.is_file()
     }
     return [("", sha256(path)), *((file.name, sha256(file)) for file in sorted(beside - {path}))]
 

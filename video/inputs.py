@@ -154,7 +154,7 @@ def _read_numbers(source: FrameSource | VideoInfo) -> list[int]:
 
 
 class VideoMasks(Mapping[int, np.ndarray]):
-    """H×W object ids by frame index, ascending; stored as run lengths and drawn on access."""
+    """H×W object ids by frame index, ascending; stored as run lengths and decoded on access."""
 
     def __init__(self, annotations: Annotations) -> None:
         annotations.frames = dict(sorted(annotations.frames.items()))

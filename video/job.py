@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 from aotlab.engine.prompting.load import find_segmenter
@@ -16,7 +14,7 @@ from aotlab.media.high_bit_depth import detect_image_kind
 from aotlab.media.prompt import PlacedPrompt, Prompt, group_prompts, parse_placed
 from aotlab.media.regions import VideoInfo
 from aotlab.media.video import open_frames
-from aotlab.utils.errors import InputError, require_type
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_file_name, sibling_path
 from aotlab.utils.value_syntax import FrameObjectValue, locate_video, parse_frame_object, strip_credentials
 from aotlab.video.inputs import FrameSelection, VideoMasks, load_masks, parse_mask, suggest_object
@@ -85,19 +83,11 @@ class Job:
         rate: str | None = None,
         list_line: str = "",
     ) -> None:
-        for subject, number in (("start", start), ("end", end)):
-            if not isinstance(number, Integral | None) or isinstance(number, bool):
-                raise InputError(f"{subject} {number!r}: expected the number of a frame, such as 100")
-        files = (
-            "masks: expected files, as texts or paths; write an array with write_mask, or give it to track"
-        )
         vars(self).update(  # the class is frozen
             name=require_file_name(name, "name"),
             video=locate_video(video).text,
-            masks=tuple(map(parse_mask, list_items(masks, files, str | Path | FrameObjectValue))),
-            overrides=tuple(
-                list_items(overrides, 'overrides: expected settings, such as ["memory.every=2"]')
-            ),
+            masks=tuple(map(parse_mask, list_items(masks))),
+            overrides=tuple(list_items(overrides)),
             levels=levels,
             start=start,
             end=end,
@@ -177,7 +167,6 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     Raises:
         InputError: a bad video, mask or prompt, or the video lacks the first or last frame of the job.
     """
-    require_type(job, Job, "job: expected Job(name, video, masks)")
     shown = strip_credentials(job.video)
     if not (job.masks or job.has_prompts):
         names = ", ".join(sibling_path(Path(shown), suffix).name for suffix in MASK_SUFFIXES)
@@ -194,7 +183,9 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     if numbered and not job.is_stored:
         raise InputError(f"{shown}: prompts need a video file or a folder; give a mask for a stream")
     prompts = {
-        frames.index(number, f"box or point of frame {number}{suggest_object(number)}"): {
+        frames.index(
+            number, f"box or point of frame {number}{suggest_object(number if 1 in by_object else None)}"
+        ): {
             object_id: prompt.crop_box(source.size, object_id, f"{subject}: ")
             for object_id, prompt in by_object.items()
         }
@@ -216,9 +207,9 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     first = min((*masks, *prompts))
     if first > frames.first and not options.both_directions:
         start, last, number = frames.number(frames.first), frames.number(first - 1), frames.number(first)
-        placed = [(mask.frame, mask.object_id or 1) for mask in job.masks]
-        placed += [(prompt.frame, prompt.object_id) for prompt in (*job.boxes, *job.points)]
-        meant = suggest_object(number) if (number, 1) in placed else ""
+        unnamed = {mask.frame for mask in job.masks if mask.object_id is None}
+        unnamed |= {prompt.frame for prompt in (*job.boxes, *job.points) if prompt.object_id == 1}
+        meant = suggest_object(number) if number in unnamed else ""
         early = f"frames {start} to {last} come" if start < last else f"frame {start} comes"
         log.warning(
             "%s: %s before the first mask: empty masks are written; use --both-directions or --start %d%s",
@@ -228,23 +219,16 @@ def check_job(job: Job, options: JobOptions, *, strict: bool = False) -> Checked
     return CheckedJob(job, options, source, frames, masks, prompts, class_names)
 
 
-def list_items(values: Any, problem: str, kinds: type | UnionType = str) -> list[Any]:
-    """Return the items of a list, or one item as a list; raise `InputError` unless all are of these types."""
-    items = [values] if isinstance(values, str | Path) else values
-    if not (isinstance(items, list | tuple) and all(isinstance(item, kinds) for item in items)):
-        raise InputError(f"{problem}, got {type(values).__name__}")
-    return list(items)
+def list_items(values: Any) -> list[Any]:
+    """Return a list of values; one text or path is a list of itself."""
+    return [values] if isinstance(values, str | Path) else list(values)
 
 
 def _read_segmenter(value: str | Sequence[str | Path] | None) -> str | tuple[Path, Path] | None:
     if value is None or isinstance(value, str):
         return value
-    paths = list_items(value, "segmenter: expected two ONNX files or the name of a plug-in", str | Path)
-    if len(paths) != 2:
-        raise InputError(
-            f"segmenter: expected two ONNX files or the name of a plug-in, got {len(paths)} files"
-        )
-    return Path(paths[0]), Path(paths[1])
+    encoder, decoder = map(Path, value)
+    return encoder, decoder
 
 
 def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[int, str]:
@@ -254,10 +238,9 @@ def parse_class_names(values: str | Sequence[str] | Mapping[int, str]) -> dict[i
         InputError: a frame, no name, two names for one object, or a ``;`` or ``,``, which separate values in lists.
     """
     if isinstance(values, Mapping):
-        values = [f":{key}={name}" if isinstance(name, str) else name for key, name in values.items()]
-    expected = 'classes: expected class names, such as ["cat", ":2=dog"] or {1: "cat", 2: "dog"}'
+        values = [f":{key}={name}" for key, name in values.items()]
     names: dict[int, str] = {}
-    for value in list_items(values, expected):
+    for value in list_items(values):
         frame, object_id, name = parse_frame_object(value)
         object_id, name = 1 if object_id is None else object_id, name.strip()
         if frame is not None or not name or {*";,"} & {*name} or object_id in names:

@@ -26,7 +26,7 @@ from aotlab.utils.files import base_name, read_text, reading, require_file_name,
 from aotlab.utils.text import join_truncated
 from aotlab.utils.value_syntax import locate_video, strip_credentials
 from aotlab.video.inputs import parse_mask
-from aotlab.video.job import MASK_SUFFIXES, Job, list_items, parse_class_names
+from aotlab.video.job import MASK_SUFFIXES, Job, parse_class_names
 
 log = logging.getLogger(__name__)
 
@@ -228,10 +228,11 @@ def _require_column(name: str, problem: str) -> None:
 
 def _read_texts(column: str, value: Any) -> list[str]:
     """Return the texts of a cell."""
-    problem = f"{column}: expected text as on the command line, or a list of it"
-    texts = list_items(value or [], problem)
-    if not all(texts):
-        raise InputError(f"{problem}, got an empty text")
+    texts = value if isinstance(value, list) else [value] if value else []
+    if not all(isinstance(text, str) and text for text in texts):
+        raise InputError(
+            f"{column}: expected text as on the command line, or a list of it, got {value!r:.80}"
+        )
     return texts
 
 

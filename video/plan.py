@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aotlab.media.job_record import MASKS_FOLDER, JobRecord
+from aotlab.media.job_record import JobRecord
 from aotlab.utils.errors import InputError
-from aotlab.utils.plugins import COMMANDS, list_mask_formats, list_plugins
 from aotlab.utils.text import join_truncated
 from aotlab.video.resume import Progress
 from aotlab.video.track import JobOptions
@@ -50,7 +49,7 @@ class PreviousResults:
     existing: frozenset[str] = frozenset()
     """outputs of the earlier run or of this one that exist and are not empty"""
     has_all_masks: bool = True
-    """whether a finished run's folder of masks, if it has one, holds a whole PNG of each frame"""
+    """whether a finished run's folder of masks, if it has one, has a PNG of each frame"""
     has_progress: bool = False
     """whether the progress of an interrupted run is stored"""
     corrected: bool = False
@@ -108,7 +107,8 @@ def plan_job(
         if ended and complete and outputs <= previous.existing and previous.has_all_masks:
             return "reuse"
         if not complete and not rerun.in_list:
-            raise _refusal(folder, _describe_outputs(record, options))
+            remedy = "choose another folder, or track all outputs again with --restart"
+            raise _refusal(folder, f"other outputs from the same inputs; {remedy}")
     if previous.record is not None and previous.corrected:
         remedy = "choose another folder, or delete this one to track it again"
         raise _refusal(folder, f"corrected masks; {remedy}")
@@ -121,7 +121,7 @@ def plan_job(
         fields = COMPARED_FIELDS.items()
         changed = [name for key, name in fields if getattr(record, key) != getattr(wanted, key)]
         causes = f"; changed: {', '.join(changed)}" if changed else ""
-        raise _refusal(folder, f"results of other inputs ({min(others)}{causes}); {FORCE_ADVICE}")
+        raise _refusal(folder, f"results from different inputs ({min(others)}{causes}); {FORCE_ADVICE}")
     resumable = repeatable and Progress.supports(options.outputs, both_directions=options.both_directions)
     resumes = same and complete and resumable and previous.has_progress and not rerun.restart
     return "resume" if resumes else "track"
@@ -148,10 +148,10 @@ def plan_list(
         problem = "other files" if previous.other_files else None
     elif previous.removed and not {*names} & {*previous.jobs}:
         problem = f"results of other jobs ({join_truncated(previous.removed, 1)})"
+    elif _includes(previous.settings, settings):
+        return "resume"
     else:
-        problem = _describe_settings(previous.settings, settings)
-        if problem is None:
-            return "resume"
+        problem = "results of a run with different settings or outputs"
     if problem is not None and not force:
         raise _refusal(folder, f"{problem}; {FORCE_ADVICE}")
     return "track"
@@ -161,36 +161,13 @@ FOREIGN = "which aotlab track did not write; choose another folder"
 FORCE_ADVICE = "choose another folder, or replace results with --force"
 
 
-def _refusal(folder: Path, held: str) -> InputError:
-    return InputError(f"output {folder}: holds {held}")
+def _refusal(folder: Path, content: str) -> InputError:
+    return InputError(f"output {folder}: already contains {content}")
 
 
-def _describe_outputs(record: JobRecord, options: JobOptions) -> str:
-    """Return which outputs of the same inputs a folder has, and how to get the others."""
-    names = ", ".join(sorted(record.written or record.outputs)) or "no outputs"
-    missing = [name for name, kind in options.outputs.items() if kind.file_name not in record.written]
-    convert = record.error is None and MASKS_FOLDER in record.written and _suggest_convert(missing)
-    remedy = f"{convert}, or track it again" if convert else "other outputs need the video tracked again"
-    return f"{names} of these inputs; {remedy}: choose another folder, or replace them with --restart"
-
-
-def _describe_settings(earlier: Any, settings: Mapping[str, Any]) -> str | None:
-    """Return how earlier settings differ from new ones; None if they include them."""
-    if earlier == settings:
-        return None
+def _includes(earlier: Any, settings: Mapping[str, Any]) -> bool:
+    """Return whether earlier settings are the same, perhaps with further outputs."""
     write = earlier.get("write") if isinstance(earlier, dict) else None
-    if not isinstance(write, list) or {**earlier, "write": settings.get("write")} != settings:
-        return "results of a run with other settings"
-    missing = {name for name in settings["write"] if name not in write}
-    if not missing:
-        return None
-    convert = _suggest_convert(missing) if "masks" in write else ""
-    return f"results without {', '.join(sorted(missing))}" + (f"; {convert}" if convert else "")
-
-
-def _suggest_convert(outputs: Iterable[str]) -> str:
-    """Return that ``aotlab convert`` writes these outputs from masks; empty if it cannot, or is not installed."""
-    names = sorted(outputs)
-    if "convert" not in list_plugins(COMMANDS) or not {*names} <= {*list_mask_formats()}:
-        return ""
-    return f"aotlab convert writes {', '.join(names)} from the masks"
+    if not isinstance(write, list) or {**earlier, "write": settings["write"]} != settings:
+        return False
+    return all(name in write for name in settings["write"])

@@ -14,8 +14,9 @@ from aotlab.engine.prompting.segmenter import PromptSegmenter, require_pixels
 from aotlab.engine.tracking.options import TrackerOptions
 from aotlab.media.masks import write_mask
 from aotlab.media.regions import VideoInfo
-from aotlab.utils.errors import InputError, require_type
+from aotlab.utils.errors import InputError
 from aotlab.utils.locks import locked_output
+from aotlab.utils.processes import StopFlag
 from aotlab.utils.streaming import HELPER_THREADS
 from aotlab.utils.value_syntax import FrameObjectValue
 from aotlab.video.classes import ObjectClasses
@@ -59,10 +60,6 @@ def run_job(
         InputError: a bad video, mask or option; the folder is not writable, in use, or holds results of other inputs.
     """
     tracker, options = tracker or TrackerOptions(), options or JobOptions()
-    require_type(folder, str | Path, "folder: expected the path of the output folder")
-    require_type(options, JobOptions, "options: expected JobOptions")
-    if isinstance(tracker, type) or not (isinstance(tracker, TrackerOptions) or hasattr(tracker, "fresh")):
-        raise InputError(f"tracker: expected TrackerOptions or a Tracker, got {type(tracker).__name__}")
     load = tracker.load if isinstance(tracker, TrackerOptions) else partial(_reuse_model, tracker)
     checked = check_job(job, options)
     digest = digest_inputs(job, result_settings(tracker, options))
@@ -85,6 +82,7 @@ def track_job(
     *,
     class_list: Path | None = None,
     on_start: Callable[[], None] = lambda: None,
+    stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track the video into a folder, or resume it; results that the folder has already are reused.
 
@@ -96,6 +94,7 @@ def track_job(
         rerun: what the run may do about earlier results.
         class_list: file with the class ids of a list of jobs, to which this job's classes are added.
         on_start: called after all checks, before the first frame.
+        stop: flag that stops a list; None: one that Ctrl-C, SIGTERM and SIGHUP set.
     """
     with locked_output(folder):
         results = JobResults(folder, checked, input_digest, rerun)
@@ -104,18 +103,18 @@ def track_job(
         tracker, segmenter = _load_models(checked, load_tracker)
         on_start()
         results.remove_temporary_files()
-        drawn = {} if segmenter is None else _segment_prompts(checked, segmenter)
+        prompt_masks = {} if segmenter is None else _segment_prompts(checked, segmenter)
         progress = results.open_progress(tracker)
         with results.record_run():
             masks = checked.masks
-            if drawn:
-                values = [*checked.job.masks, *_write_masks(checked, drawn, folder / PROMPT_MASKS)]
+            if prompt_masks:
+                values = [*checked.job.masks, *_write_masks(checked, prompt_masks, folder / PROMPT_MASKS)]
                 masks = load_masks(values, VideoInfo.from_source(checked.source), checked.frames)
             masks.annotations.class_names = dict(checked.class_names)
             classes = ObjectClasses.from_annotations(masks.annotations, class_list)
             result = track(
                 tracker, checked.source, masks, folder, checked.options, frames=checked.frames, classes=classes,
-                progress=progress, recorded=True,
+                progress=progress, recorded=True, _stop=stop,
             )  # fmt: skip
         results.save(result)
         return result
@@ -160,19 +159,19 @@ def _segment_prompts(checked: CheckedJob, segmenter: PromptSegmenter) -> dict[in
     Raises:
         InputError: no pixel is found for an object, or the segmenter fails.
     """
-    drawn = {}
+    prompt_masks = {}
     for index, prompts in checked.prompts.items():
-        drawn[index] = segmenter(checked.source.read(index), prompts)
-        require_pixels(drawn[index], prompts)
-    return drawn
+        prompt_masks[index] = segmenter(checked.source.read(index), prompts)
+        require_pixels(prompt_masks[index], prompts)
+    return prompt_masks
 
 
 def _write_masks(
-    checked: CheckedJob, drawn: Mapping[int, np.ndarray], folder: Path
+    checked: CheckedJob, prompt_masks: Mapping[int, np.ndarray], folder: Path
 ) -> list[FrameObjectValue]:
     """Write the masks of the prompts into a folder; return them as in `Job.masks`."""
     masks = []
-    for index, labels in drawn.items():
+    for index, labels in prompt_masks.items():
         path = folder / f"{index:05d}.png"
         write_mask(path, labels, max_id=max(checked.prompts[index]))
         masks.append(FrameObjectValue(checked.frames.number(index), None, str(path)))

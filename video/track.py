@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,10 @@ import numpy as np
 from aotlab.media.frames import FrameSource
 from aotlab.media.high_bit_depth import Levels
 from aotlab.media.job_record import CORRECTED_FILE, JOB_RECORD
-from aotlab.utils.errors import InputError, require, require_range, require_type
+from aotlab.utils.errors import InputError, require, require_range
 from aotlab.utils.files import require_writable
 from aotlab.utils.numbers import POSITIVE
-from aotlab.utils.processes import stop_flag
+from aotlab.utils.processes import StopFlag, stop_flag
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.streaming import ReadAhead, StallError, stream
 from aotlab.video.classes import ObjectClasses
@@ -69,10 +68,6 @@ class JobOptions:
         object.__setattr__(self, "write", names)
         require(bool(self.write), f"write: no output; give some of {', '.join(list_outputs())}")
         _ = self.outputs  # raises for an unknown name
-        require(
-            isinstance(self.removals, list | tuple) and all(map(_is_pair, self.removals)),
-            "removals: expected pairs of frame number and object id, such as [(30, 2)]",
-        )
         object.__setattr__(self, "removals", tuple(map(tuple, self.removals)))
         require_range(self.timeout, POSITIVE, "timeout")
         require(
@@ -84,10 +79,6 @@ class JobOptions:
     def outputs(self) -> dict[str, OutputKind]:
         """Outputs to write, by name."""
         return {name: find_output(name) for name in self.write}
-
-
-def _is_pair(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(x, Integral) for x in value)
 
 
 @dataclass(frozen=True)
@@ -145,6 +136,7 @@ def track(
     classes: ObjectClasses | Mapping[int, str] | None = None,
     progress: Progress | None = None,
     recorded: bool = False,
+    _stop: StopFlag | None = None,
 ) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
@@ -168,7 +160,7 @@ def track(
     from aotlab.video.directions import TimedTracker, track_both_directions  # loads PyTorch
 
     options = options or JobOptions()
-    _check_types(source, masks, output, options, frames, classes)
+    require(bool(masks), "masks: expected masks by frame index, with at least one; pass {0: mask}")
     folder, frames = Path(output), frames or FrameSelection(source, by_name=options.by_name)
     if not recorded:
         _require_no_record(folder)
@@ -177,13 +169,13 @@ def track(
     ids = {index: frozenset(np.unique(mask).tolist()) - {0} for index, mask in masks.items()}
     max_id = max(frozenset[int]().union(*ids.values()), default=0)
     removals = group_removals(options.removals, ids, frames)
-    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(classes or {})
+    classes = classes if isinstance(classes, ObjectClasses) else ObjectClasses(dict(classes or {}))
     opened = open_outputs(options.outputs, require_writable(folder), source, classes, frames.number)
     outputs = Outputs(opened, source, None if progress is None else progress.add_frame)
     if progress is None or progress.last < 0:
         tracker.reset(frames.count)
     timed = TimedTracker(tracker)
-    with stop_flag() as stop:
+    with nullcontext(_stop) if _stop else stop_flag() as stop:
 
         def track_items(items: Iterator[tuple[int, np.ndarray]]) -> Generator[TrackedFrame, None, None]:
             predictions: Generator[FramePrediction, None, None]
@@ -232,23 +224,6 @@ def track(
     )
 
 
-def _check_types(
-    source: object, masks: object, output: object, options: object, frames: object, classes: object
-) -> None:
-    """Raise `InputError` for the first argument of `track` of another type."""
-    if isinstance(source, str | Path):
-        raise InputError(
-            f"source {source}: expected frames; give open_frames({str(source)!r}), or use run_job"
-        )
-    if not (isinstance(masks, Mapping) and masks and all(isinstance(index, Integral) for index in masks)):
-        raise InputError("masks: expected masks by frame index, with at least one; give {0: mask}")
-    require_type(output, str | Path, "output: expected the path of the output folder")
-    require_type(options, JobOptions, "options: expected JobOptions")
-    require_type(frames, FrameSelection | None, "frames: expected a FrameSelection")
-    expected = "classes: expected ObjectClasses, or class names by object id"
-    require_type(classes, ObjectClasses | Mapping | None, expected)
-
-
 def _write_frames(
     tracked: Generator[TrackedFrame, None, None], outputs: Outputs, bar: tqdm
 ) -> Exception | None:
@@ -272,7 +247,9 @@ def _require_no_record(folder: Path) -> None:
     """Raise `InputError` if a folder has results of `run_job`, or masks that a person has corrected."""
     for name, results in ((CORRECTED_FILE, "corrected masks"), (JOB_RECORD, "results of run_job")):
         if (folder / name).exists():
-            raise InputError(f"output {folder}: holds {results}; choose another folder, or delete this one")
+            raise InputError(
+                f"output {folder}: already contains {results}; choose another folder, or delete this one"
+            )
 
 
 def track_forward(

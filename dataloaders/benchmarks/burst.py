@@ -9,7 +9,7 @@ from aotlab.media.burst import BurstSequence, find_annotation_file, read_sequenc
 from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject, ObjectMasks
-from aotlab.utils.files import require_none_missing
+from aotlab.utils.files import require_all_exist
 
 
 def read_burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -30,7 +30,7 @@ def _make_video(entry: BurstSequence, images: Path, path: Path, *, all_frames: b
     names = order_names({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not frame.is_file()]
-    require_none_missing(missing, f"{path.name} lists these frames; unpack them there")
+    require_all_exist(missing, f"{path.name} lists these frames; unpack them there")
     objects, first_masks_by_frame = [], {}
     for object_id, track in enumerate(entry.tracks, start=1):
         stems = tuple(Path(name).stem for name in annotated if track in entry.rle[name])

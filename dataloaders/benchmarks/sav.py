@@ -17,7 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.media.labeled_video import Video
 from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_none_missing
+from aotlab.utils.files import require_all_exist
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
@@ -81,7 +81,7 @@ def _find_first_masks(
         files.setdefault(stem, {})[item.object_id] = folders[item.object_id] / f"{stem}.png"
     indices = {path.stem: index for index, path in enumerate(frames)}
     missing = sorted(files.keys() - indices.keys())
-    require_none_missing(
+    require_all_exist(
         [frames[0].parent / f"{stem}.jpg" for stem in missing],
         "objects begin on these frames; unpack them there",
     )

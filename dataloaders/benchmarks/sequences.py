@@ -17,9 +17,9 @@ from aotlab.utils.files import (
     read_json,
     read_text,
     reading,
+    require_all_exist,
     require_file,
     require_file_name,
-    require_none_missing,
 )
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -142,7 +142,7 @@ def find_first_masks(
     firsts = {item.frames[0] for item in objects}
     masks_by_frame = match_masks(frames, [path for path in annotations if path.stem in firsts])
     absent = sorted(firsts - {path.stem for path in masks_by_frame.values()})
-    require_none_missing(
+    require_all_exist(
         [folder / f"{stem}.png" for stem in absent], "by the metadata an object begins on its frame"
     )
     return masks_by_frame

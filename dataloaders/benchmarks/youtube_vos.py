@@ -20,7 +20,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.media.labeled_video import Video
 from aotlab.media.matching import order_names
 from aotlab.media.object_masks import ListedObject
-from aotlab.utils.files import require_file_name, require_none_missing
+from aotlab.utils.files import require_all_exist, require_file_name
 
 
 def read_youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -65,7 +65,7 @@ def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ..
     frames_folder = images / "JPEGImages" / name
     files = {path.stem: path for path in list_frames(frames_folder)}
     missing = [frames_folder / f"{stem}.jpg" for stem in listed if stem not in files]
-    require_none_missing(missing, "meta.json lists these frames; unpack them there")
+    require_all_exist(missing, "meta.json lists these frames; unpack them there")
     stems = list(files)
     between = stems[stems.index(listed[0]) : stems.index(listed[-1]) + 1]
     frames = tuple(files[stem] for stem in (listed if images == folder else between))

@@ -39,7 +39,7 @@ from aotlab.media.images import open_image, read_image, require_image_size
 from aotlab.media.labeled_video import Video
 from aotlab.media.masks import VOID, list_ids, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_none_missing
+from aotlab.utils.files import require_all_exist
 from aotlab.utils.text import format_count
 
 log = logging.getLogger(__name__)
@@ -337,7 +337,7 @@ def pair_files(images: Path, masks: Path, reader: MaskReader) -> list[MaskedImag
 def require_listed(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
     """Check the names of a list; raises `InputError` if a name is missing in ``folder``."""
     missing = [folder / name for name in sorted(set(names) - set(known))]
-    require_none_missing(missing, "the list of the split has these names; add the data or correct the list")
+    require_all_exist(missing, "the list of the split has these names; add the data or correct the list")
 
 
 def open_static(folder: Path, source: SourceConfig) -> ImageSet:

@@ -1,7 +1,7 @@
 """Reference pages generated from the code: commands, settings, public names.
 
-``<!-- generated: NAME -->`` and ``<!-- end -->`` mark the place in a page. ``python docs/_ext/references.py`` writes
-what readers of a checkout see between them; building the site replaces it by more.
+``<!-- generated: NAME -->`` and ``<!-- end -->`` mark the place in a page, which building the site fills. For readers
+of a checkout, ``python docs/_ext/references.py`` writes the settings into their page.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
-from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -31,10 +29,6 @@ from aotlab.utils.numbers import MAX_COUNT, Range
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 GENERATED_PART = re.compile(r"^<!-- generated: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
-MAX_SIGNATURE = 100
-"""largest number of characters of a signature in one line"""
-API_NAME = re.compile(r"^\| \[`([\w.]+)`\]", re.MULTILINE)
-"""a name in a table of the page of the interface"""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -180,68 +174,12 @@ def _documented(module: types.ModuleType, name: str) -> str:
     return f"{title}\n\n```{{eval-rst}}\n.. {kind}:: {module.__name__}.{name}{members}\n```"
 
 
-def signatures() -> str:
-    """Return signature and docstring of each name in the first table of the page of the interface."""
-    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
-    names = API_NAME.findall(page.split("## aotlab.sdk")[0])
-    return "\n\n".join(map(_describe, [*names, "TrackResult", "FrameSource", "FrameSource.read"]))
-
-
-def _describe(name: str) -> str:
-    module = aotlab if name.split(".")[0] in aotlab.__all__ else aotlab.sdk
-    value = attrgetter(name)(module)
-    parts = [f"### {name}", _to_markdown(inspect.getdoc(value) or "")]
-    is_exception = inspect.isclass(value) and issubclass(value, Exception)
-    is_interface = inspect.isabstract(value)
-    if callable(value) and not is_exception and not is_interface:
-        parts.insert(1, f"```text\n{_format_signature(name, value)}\n```")
-    if is_exception:
-        parts[1] += f" A subclass of `{value.__bases__[0].__name__}`."
-    elif dataclasses.is_dataclass(value) or is_interface:
-        captions = [
-            f"* `{field}`: {plain(text)}" for field, text in _captions(value).items() if field[0] != "_"
-        ]
-        parts.append("\n".join(captions))
-    elif inspect.isclass(value):
-        parts.append(_to_markdown(inspect.getdoc(value.__init__) or ""))
-    return "\n\n".join(parts)
-
-
-def _format_signature(name: str, value: Callable[..., object]) -> str:
-    signature = inspect.signature(value)
-    kept = [each for each in signature.parameters.values() if each.name != "self"]
-    lines = [re.sub(r" = (\w+)\(.+\)$", r" = \1()", str(each)) for each in kept]
-    if stars := [index for index, each in enumerate(kept) if each.kind is each.KEYWORD_ONLY]:
-        lines.insert(stars[0], "*")
-    result = "" if inspect.isclass(value) else f" -> {signature.return_annotation}"
-    text = f"{name}({', '.join(lines)}){result}"
-    if len(text) > MAX_SIGNATURE:
-        text = f"{name}(\n" + "".join(f"    {line},\n" for line in lines) + f"){result}"
-    text = re.sub(r"(: )'([^']*)'", r"\1\2", text)  # annotations are texts
-    return re.sub(r"PosixPath\([^)]*\)", "BUNDLED_CHECKPOINT", text).replace("<factory>", "{}")
-
-
-def _to_markdown(text: str) -> str:
-    """Return a docstring as Markdown: arguments and errors as lists, examples as code."""
-    text = re.sub(r"^(Args|Returns|Raises):\n", r"\1:\n\n", text, flags=re.MULTILINE)
-    lines = []
-    for line in text.splitlines():
-        if line.startswith((">>>", "...")):
-            lines.append(f"    {line}")
-        elif found := re.fullmatch(r"    (\w+): (.*)", line):
-            lines.append(f"* `{found[1]}`: {plain(found[2])}")
-        else:
-            lines.append(f"{'  ' if line.startswith('    ') else ''}{plain(line.strip())}")
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def write_pages() -> None:
-    """Write what readers of a checkout see."""
-    for name, make in COMMITTED.items():
-        path = ROOT / "docs" / "reference" / f"{name}.md"
-        text = path.read_text(encoding="utf-8")
-        part = f"<!-- generated: {name} -->\n{make()}\n<!-- end -->"
-        path.write_text(text.replace(GENERATED_PART.search(text)[0], part), encoding="utf-8")
+def write_settings() -> None:
+    """Write the settings that readers of a checkout see."""
+    path = ROOT / "docs" / "reference" / "settings.md"
+    part = f"<!-- generated: settings -->\n{settings('%s')}\n<!-- end -->"
+    page = path.read_text(encoding="utf-8")
+    path.write_text(GENERATED_PART.sub(lambda _: part, page), encoding="utf-8")
 
 
 def plain(text: str) -> str:
@@ -259,8 +197,6 @@ GENERATED: dict[str, Callable[[], str]] = {
     "settings": settings,
 }
 """marker to what stands in its place"""
-COMMITTED: dict[str, Callable[[], str]] = {"api": signatures, "settings": partial(settings, "%s")}
-"""marker to what readers of a checkout see in its place"""
 
 if __name__ == "__main__":
-    write_pages()
+    write_settings()

@@ -127,7 +127,7 @@ def record_failure(failures: dict[str, str], name: str, outcome: str) -> Iterato
     try:
         yield
     except InputError as error:
-        failures[name] = str(error)
+        failures[name] = str(error).removeprefix(f"{name}: ")
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

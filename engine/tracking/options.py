@@ -62,7 +62,9 @@ class TrackerOptions:
     def load(self, overrides: tuple[str, ...] = ()) -> Tracker:
         """Return a tracker, with more overrides; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.tracking.tracker import Tracker
+        from aotlab.utils.devices import pick_device
 
+        pick_device(self.device)  # before the model is read
         return Tracker.from_pretrained(
             self.checkpoint, config=self.config, overrides=(*self.overrides, *overrides), device=self.device
         )

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Runs a table of configs/tables, our figures beside the published ones; installs the project first if need be. The other
-# scripts of this folder call it with their names.
+# Runs a table of configs/tables, our figures beside the published ones; installs the project first if need be.
 #
-#   bash scripts/tables/aot_davis2017.sh [--device cuda] [--ranks N] [--smoke] [--output DIR]
+#   bash scripts/tables/run.sh NAME [--device cuda] [--ranks N] [--smoke] [--output DIR]
 set -euo pipefail
-table=$1
-shift
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+if [ $# -eq 0 ] || [ ! -f "configs/tables/$1.yaml" ]; then
+    echo "usage: bash scripts/tables/run.sh NAME [options of aotlab table]; NAME is one of:" >&2
+    basename -s .yaml configs/tables/*.yaml >&2
+    exit 2
+fi
 source scripts/setup.sh
 set_up "[all]"
-exec .venv/bin/aotlab table "$table" "$@"
+exec .venv/bin/aotlab table "$@"

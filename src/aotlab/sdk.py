@@ -4,17 +4,6 @@
 a plug-in needs the libraries of the names that it uses only. None of them loads PyTorch.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import Any
-
-from aotlab import _import_name, _read_stub
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name from the module that the stub names."""
-    return _import_name(name, __name__, __file__)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_read_stub(__file__)})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__package__, __file__)

@@ -1,20 +1,20 @@
-from aotlab.engine.prompting.load import load_segmenter as load_segmenter
-from aotlab.engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
-from aotlab.evaluation.metrics import region_similarity as region_similarity
-from aotlab.media.annotations import (
+from .engine.prompting.load import load_segmenter as load_segmenter
+from .engine.prompting.segmenter import PromptSegmenter as PromptSegmenter
+from .evaluation.metrics import region_similarity as region_similarity
+from .media.annotations import (
     TRACKED_MASKS as TRACKED_MASKS,
     MaskWriter as MaskWriter,
     find_mask_writer as find_mask_writer,
     read_annotations as read_annotations,
 )
-from aotlab.media.coco import (
+from .media.coco import (
     format_coco as format_coco,
     parse_classes as parse_classes,
     parse_coco as parse_coco,
 )
-from aotlab.media.frames import FrameSource as FrameSource, store_frame as store_frame
-from aotlab.media.images import decode_image as decode_image
-from aotlab.media.job_record import (
+from .media.frames import FrameSource as FrameSource, store_frame as store_frame
+from .media.images import decode_image as decode_image
+from .media.job_record import (
     CORRECTED_FILE as CORRECTED_FILE,
     JOB_RECORD as JOB_RECORD,
     JobRecord as JobRecord,
@@ -23,15 +23,15 @@ from aotlab.media.job_record import (
     require_same_video as require_same_video,
     write_job_record as write_job_record,
 )
-from aotlab.media.masks import PALETTE as PALETTE
-from aotlab.media.matching import (
+from .media.masks import PALETTE as PALETTE
+from .media.matching import (
     IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     order_names as order_names,
     require_different_images as require_different_images,
 )
-from aotlab.media.overlay import concat_images as concat_images
-from aotlab.media.prompt import PlacedPrompt as PlacedPrompt
-from aotlab.media.regions import (
+from .media.overlay import concat_images as concat_images
+from .media.prompt import PlacedPrompt as PlacedPrompt
+from .media.regions import (
     Annotations as Annotations,
     AttributeTable as AttributeTable,
     ParsedRegion as ParsedRegion,
@@ -44,26 +44,26 @@ from aotlab.media.regions import (
     parse_rle as parse_rle,
     require_size as require_size,
 )
-from aotlab.media.video import (
+from .media.video import (
     VideoFrames as VideoFrames,
     VideoReader as VideoReader,
     compute_fingerprint as compute_fingerprint,
 )
-from aotlab.tools.cli.command import command as command, require_new_output as require_new_output
-from aotlab.tools.cli.options import (
+from .tools.cli.command import command as command, require_new_output as require_new_output
+from .tools.cli.options import (
     segmenter_options as segmenter_options,
     tracker_options as tracker_options,
     video_argument as video_argument,
 )
-from aotlab.tools.cli.types import Bytes as Bytes
-from aotlab.utils.files import atomic_path as atomic_path
-from aotlab.utils.locks import InUseError as InUseError, locked as locked
-from aotlab.utils.text import align_columns as align_columns, format_count as format_count
-from aotlab.utils.plugins import list_mask_formats as list_mask_formats
-from aotlab.utils.value_syntax import FrameObjectValue as FrameObjectValue
-from aotlab.video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
-from aotlab.video.job_list import list_videos as list_videos
-from aotlab.video.classes import (
+from .tools.cli.types import Bytes as Bytes
+from .utils.files import atomic_path as atomic_path
+from .utils.locks import InUseError as InUseError, locked as locked
+from .utils.text import align_columns as align_columns, format_count as format_count
+from .utils.plugins import list_mask_formats as list_mask_formats
+from .utils.value_syntax import FrameObjectValue as FrameObjectValue
+from .video.inputs import FrameSelection as FrameSelection, load_masks as load_masks
+from .video.job_list import list_videos as list_videos
+from .video.classes import (
     CLASSES as CLASSES,
     ObjectClasses as ObjectClasses,
     add_class_ids as add_class_ids,
@@ -71,13 +71,13 @@ from aotlab.video.classes import (
     merge_class_ids as merge_class_ids,
     read_class_ids as read_class_ids,
 )
-from aotlab.video.merging import (
+from .video.merging import (
     ObjectProbabilities as ObjectProbabilities,
     PredictionFile as PredictionFile,
     measure_disagreement as measure_disagreement,
     merge_directions as merge_directions,
 )
-from aotlab.video.outputs import (
+from .video.outputs import (
     LostObjects as LostObjects,
     Output as Output,
     StoredPrediction as StoredPrediction,
@@ -87,6 +87,6 @@ from aotlab.video.outputs import (
     list_outputs as list_outputs,
     to_detections as to_detections,
 )
-from aotlab.video.results import list_job_folders as list_job_folders
-from aotlab.video.resume import Progress as Progress
-from aotlab.video.track import TrackResult as TrackResult
+from .video.results import list_job_folders as list_job_folders
+from .video.resume import Progress as Progress
+from .video.track import TrackResult as TrackResult

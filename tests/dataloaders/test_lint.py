@@ -57,7 +57,7 @@ def test_good_folder_has_no_findings(root):
     mask(root, 2).unlink()  # a frame may have no mask
     report = lint_folder(root, "video")
     assert report.findings == []
-    assert (report.units, report.frames, report.labeled, report.objects) == (2, 6, 5, 4)
+    assert (report.num_videos, report.frames, report.labeled, report.objects) == (2, 6, 5, 4)
     assert dict(report.sizes) == {SIZE: 6}
 
 
@@ -99,7 +99,7 @@ SPOILED = {
     "objects of 255": (lambda root: [write_mask(mask(root, i), ids(255)) for i in range(3)],
         r"error .*a/00000\.png: the only values in the masks of this video are 0 and 255.*; write the object as 1"),
     "one frame": (lambda root: [p.unlink() for i in (1, 2) for p in (frame(root, i), mask(root, i))],
-        r"warning .*JPEGImages/a: 1 frames with a mask; training needs 2 masks"),
+        r"warning .*JPEGImages/a: 1 frame with a mask; training needs 2 masks"),
     "other image": (lambda root: (root / "JPEGImages/a/x.bmp").touch(),
         r"warning .*x\.bmp: not read; convert it to JPEG or PNG"),
     "jpeg mask": (lambda root: (root / "Annotations/a/x.jpg").touch(),
@@ -155,7 +155,7 @@ def test_single_images_are_checked_one_by_one(root):
     write_mask(root / "Annotations/a/other.png", np.ones((10, 12)))
     report = lint_folder(root, "static")
     assert [finding.message for finding in report.findings] == ["no object; draw one or remove the pair"]
-    assert (report.units, report.frames, report.objects) == (2, 7, 10)
+    assert (report.num_videos, report.frames, report.objects) == (2, 7, 10)
 
 
 def test_single_images_as_video_name_the_kind(root):

@@ -45,7 +45,7 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
         "differ most:",
         "  frame 1: object 2, J 0.000",
         "  frame 1: object 1, J 0.500",
-        f"not compared: 1 frames only in {annotations[0]}, 0 only in {annotations[1]}",
+        f"not compared: 1 frame only in {annotations[0]}, 0 only in {annotations[1]}",
     ]
     rows = (tmp_path / "j.csv").read_text().splitlines()
     assert rows[:4] == ["frame,object,J", "0,1,1.0000", "0,2,1.0000", "1,1,0.5000"]

@@ -225,6 +225,29 @@ def test_one_result_is_scored_against_one_folder(davis, tmp_path):
     assert tracked["J&F"] == one_table["J&F"]
 
 
+def test_tracked_video_has_the_name_of_its_folder(davis, tmp_path, capsys):
+    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+    shutil.copytree(truth, tmp_path / "rabbit" / "masks")
+    write_job_record(tmp_path / "rabbit", JobRecord("rabbit"))
+    files = ["--json", str(tmp_path / "one.json"), "--draw-worst", str(tmp_path / "worst")]
+    line = [str(tmp_path / "rabbit"), "--annotations", str(truth), "--worst", "1", *files]
+    assert main([*line, "--workers", "1"]) == 0
+    assert list(json.loads((tmp_path / "one.json").read_text())["sequences"]) == ["rabbit"]
+    assert (tmp_path / "worst" / "01_rabbit_1.jpg").exists()
+    table, worst = capsys.readouterr().out.split("worst J&F:\n")
+    assert "rabbit" in table
+    assert worst.split()[2:4] == ["rabbit", "1"]
+
+
+def test_single_annotation_rejected(davis, tmp_path, refuse):
+    (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
+    for path in sorted(truth.iterdir())[1:]:
+        path.unlink()
+    line = refuse(main, tmp_path / "results" / truth.name, "--annotations", truth)
+    assert f"{truth.name}: 1 annotated frame, but the first and last are not scored" in line
+    assert line.count(truth.name) == 1
+
+
 @pytest.mark.parametrize(
     "line", ["--split x", "--root x", "--sequence x", "--new-objects", "--dataset davis2017 --root x"]
 )

@@ -88,6 +88,7 @@ def test_help_and_mistyped_paths_import_nothing_heavy(tmp_path):
 
 WRONG = [
     "--mask rabbit.png --device gpu",
+    "--mask rabbit.png --device xpu",
     "--mask rabbit.png --write masks,foo",
     "--mask rabbit.png --end 9999",
     "--mask rabbit.png --start 9 --end 3",

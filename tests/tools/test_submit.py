@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.evaluation.submit.archive import ExpectedSequence, check_archive
+from aotlab.evaluation.submit.archive import ExpectedSequence, check_archive, check_results, expect_sequence
 from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from tests import miniatures
@@ -48,6 +48,9 @@ class Run:
 
     def check(self):
         return main([*self.options, "--check", str(self.archive)])
+
+    def find_problems(self):
+        return check_results(self.results, [expect_sequence(video) for video in self.videos])
 
     def repack(self, change, method=zipfile.ZIP_STORED):
         """Write the archive again after ``change(entries)``, entries by name."""
@@ -116,7 +119,7 @@ def test_palettes_are_standardized(mose):
                 np.testing.assert_array_equal(np.array(packed), labels)
 
 
-def test_invalid_masks_are_listed_and_nothing_written(mose, capsys):
+def test_invalid_masks_are_listed_and_nothing_written(mose, refuse):
     first, second = (mose.results / name for name in (FIRST, SECOND))
     (first / "00000.png").unlink()
     Image.new("RGB", (64, 48)).save(first / "00001.png")
@@ -126,9 +129,7 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, capsys):
     write_mask(second / "00001.png", read_mask(second / "00001.png").astype(np.int64) * 300)
     Image.new("L", (64, 48)).save(second / "00002.png", format="BMP")
     write_gray(second / "00003.png", np.zeros((48, 64), np.uint8), 4)
-    assert mose.write() == 2
-    assert not mose.archive.exists()
-    *problems, last = lines(capsys)
+    problems = mose.find_problems()
     assert [problem.partition(".png: ")[2].split(" (")[0] for problem in problems] == [
         "mode RGB with 8 bits; expected an 8-bit palette PNG",
         "6×5; expected 64×48",
@@ -139,14 +140,15 @@ def test_invalid_masks_are_listed_and_nothing_written(mose, capsys):
         "mode L with 4 bits; expected an 8-bit palette PNG",
         "missing",
     ]
-    assert last.startswith(f"error: {mose.results}: masks are missing or invalid")
+    line = refuse(main, *mose.options, "--results", mose.results, "--output", mose.archive)
+    assert f"{mose.results}: {problems[0]} (8 problems, which --verbose lists); correct the masks" in line
+    assert not mose.archive.exists()
 
 
-def test_missing_masks_take_a_line_per_sequence(mose, capsys):
+def test_missing_masks_are_one_problem_per_sequence(mose):
     for path in sorted(mose.results.glob("*/*.png")):
         path.unlink()
-    assert mose.write() == 2
-    *problems, _ = lines(capsys)
+    problems = mose.find_problems()
     assert len(problems) == 2
     assert all(re.search(r"00000\.png: missing \([2-9] in all\)$", problem) for problem in problems)
 
@@ -208,9 +210,9 @@ def test_broken_archive_is_named(mose, capsys, problem):
     FAULTS[problem](mose)
     capsys.readouterr()
     assert mose.check() == 2
-    *problems, last = lines(capsys)
-    assert any(problem in line for line in (*problems, last))
-    assert last.startswith(f"error: {mose.archive}: {'masks are missing or invalid' if problems else ''}")
+    (line,) = lines(capsys)
+    assert line.startswith(f"error: {mose.archive}: ")
+    assert problem in line
 
 
 def test_folders_of_an_archive_are_no_masks(mose):

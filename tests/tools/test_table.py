@@ -204,8 +204,7 @@ def test_table_commands_parse(path, monkeypatch):
         evaluation.main.make_context("aotlab eval", [*options, "--output", "results"])
         for line in list_missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
-    script = (ROOT / "scripts" / "tables" / f"{path.stem}.sh").read_text()
-    assert f'run.sh" {path.stem} ' in script
+    assert f"`{path.stem}`" in (ROOT / "docs" / "howto" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("data", "base"), [(None, "datasets"), ("/data", "/data"), ("", "datasets")])

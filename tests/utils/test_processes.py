@@ -1,6 +1,5 @@
 """Signals during a long run."""
 
-import functools
 import os
 import signal
 import threading
@@ -39,22 +38,3 @@ def test_flag_of_another_thread_stays_unset():
     thread.start()
     thread.join()
     assert seen == [False]
-
-
-def test_signal_sets_flags_of_enclosing_blocks():
-    with stop_flag() as outer, stop_flag() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(5)
-        assert (outer.is_set(), outer.signal_number) == (True, signal.SIGTERM)
-
-
-def test_handler_of_a_host_program_needs_no_name():
-    outer = functools.partial(lambda *_: None)
-    before = signal.signal(signal.SIGTERM, outer)
-    try:
-        with stop_flag() as stop:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.wait(5)
-        assert signal.getsignal(signal.SIGTERM) is outer
-    finally:
-        signal.signal(signal.SIGTERM, before)

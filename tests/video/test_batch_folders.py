@@ -12,6 +12,7 @@ from aotlab.media.masks import write_mask
 from aotlab.media.synthetic_clip import draw_clip
 from aotlab.utils.errors import InputError
 from aotlab.utils.locks import LOCK_SUFFIX, locked
+from aotlab.utils.processes import StopFlag
 from aotlab.utils.versioned_files import save_record, wrap
 from aotlab.video.batch import RUN_FILE, RUN_KIND, JobList, claim_folder, write_summary
 from aotlab.video.digest import digest_inputs
@@ -21,7 +22,7 @@ from aotlab.video.track import JobOptions
 from tests.drawn_clips import write_images
 from tests.limits import make_pipe
 
-INPUTS = {"a": 1}
+INPUTS = {"write": [], "a": 1}
 
 
 @pytest.fixture
@@ -60,14 +61,14 @@ def test_job_of_another_process_keeps_its_record(output, tmp_path):
     job = Job("a", str(tmp_path / "a"), (str(tmp_path / "a.png"),))
     save_record(output / "a" / JOB_RECORD, replace(start_record(job), error="not finished"))
     with locked(output / "a" / LOCK_SUFFIX):
-        record = JobList([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job)
+        record = JobList([job], output, TrackerOptions(), JobOptions(write=("masks",))).run(job, StopFlag())
     assert "in use by" in record.error
     assert read_job_record(output / "a").error == "not finished"
 
 
 def test_unwritable_job_folder_is_a_failed_job(output, jobs):
     (output / "run").write_text("a file")
-    record = JobList(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0])
+    record = JobList(jobs, output, TrackerOptions(), JobOptions(write=("masks",))).run(jobs[0], StopFlag())
     assert record.error
 
 

@@ -14,7 +14,6 @@ from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 from aotlab.video.inputs import FrameSelection, load_masks, parse_mask
 from aotlab.video.job import Job
-from aotlab.video.track import JobOptions
 from tests.drawn_clips import draw_box, write_plain
 from tests.media.video_files import write_texture
 from tests.numbered_videos import cut_end
@@ -220,20 +219,12 @@ def test_late_start_decodes_from_its_key_frame(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("fields", "words"), [
-    ({"masks": labels(1)}, "masks: expected files, as texts or paths; write an array with write_mask"),
-    ({"masks": [labels(1)]}, "masks: expected files"),
-    ({"classes": [1]}, 'classes: expected class names, such as \\["cat", ":2=dog"\\] or {1: "cat"'),
-    ({"classes": {1: 2}}, "classes: expected class names"),
     ({"boxes": (True, 2, 30, 40)}, "box: expected text or numbers .*, got \\(True, 2"),
     ({"points": [(1, float("nan"))]}, "point: expected text or numbers"),
-    ({"segmenter": ("a", "b", "c")}, "segmenter: expected two ONNX files or the name of a plug-in, got 3"),
-    ({"overrides": {"memory.every": 2}}, "overrides: expected settings, such as"),
-    ({"end": "1"}, "end '1': expected the number of a frame, such as 100"),
-    ({"start": 1.5}, "start 1.5: expected the number of a frame"),
     ({"name": "a/b"}, "name: 'a/b' is not a plain name; give one without slashes"),
     ({"name": ""}, "name: '' is not a plain name"),
 ])  # fmt: skip
-def test_job_names_a_field_of_another_type(fields, words):
+def test_job_names_an_invalid_field(fields, words):
     with pytest.raises(InputError, match=words):
         Job(**{"name": "a", "video": "a.mp4"} | fields)
 
@@ -248,12 +239,6 @@ def test_job_takes_prompts_of_any_numbers(box):
 
 def test_job_takes_class_names_by_object_id():
     assert Job("a", "a.mp4", classes={1: "cat", 7: "dog"}).classes == {1: "cat", 7: "dog"}
-
-
-@pytest.mark.parametrize("removals", [{1: 9}, 5, [(1, "2")], (30, 2)])
-def test_removals_of_another_form_rejected(removals):
-    with pytest.raises(InputError, match=r"removals: expected pairs .*, such as \[\(30, 2\)\]"):
-        JobOptions(removals=removals)
 
 
 def test_header_with_too_few_frames_hides_none(tmp_path):

@@ -217,16 +217,15 @@ def test_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
 )
 def test_results_of_run_job_are_not_overwritten(tmp_path, record, words):
     (tmp_path / record).touch()
-    with pytest.raises(InputError, match=f"holds {words}; choose another folder, or delete this one"):
+    with pytest.raises(
+        InputError, match=f"already contains {words}; choose another folder, or delete this one"
+    ):
         track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
     assert [path.name for path in tmp_path.iterdir()] == [record]
 
 
 @pytest.mark.parametrize(("masks", "frames", "words"), [
     ({}, None, "masks: expected masks by frame index, with at least one"),
-    (MASK, None, "masks: expected masks by frame index"),
-    ({"0": MASK}, None, "masks: expected masks by frame index"),
-    ({0: MASK}, range(2), "frames: expected a FrameSelection, got range"),
     ({-1: MASK}, None, "mask of frame -1: not a frame to track; give one from 0 to the end"),
     ({0: MASK, 9: MASK}, FrameSelection(SIX_FRAMES), "mask of frame 9: not a frame to track; give one from 0 to 5"),
 ])  # fmt: skip
@@ -243,6 +242,9 @@ def test_options_given_as_lists_are_hashable():
 
 
 def test_timeout_is_a_number():
+    assert JobOptions(timeout=np.float32(3)).timeout == JobOptions(timeout=np.int64(3)).timeout == 3
+    with pytest.raises(InputError, match="timeout must be above 0, got inf"):
+        JobOptions(timeout=np.float32("inf"))
     with pytest.raises(InputError, match="timeout must be above 0, got the text 'a'"):
         JobOptions(timeout="a")
 
@@ -251,12 +253,6 @@ def test_classes_are_names_by_object_id(tmp_path):
     options = JobOptions(write="coco", progress=False)
     track(Echo(), Source(), {0: MASK}, tmp_path, options, classes={1: "koi"})
     assert json.loads((tmp_path / "coco.json").read_text())["categories"][0]["name"] == "koi"
-    with pytest.raises(
-        InputError, match="classes: expected ObjectClasses, or class names by object id, got list"
-    ):
-        track(Echo(), Source(), {0: MASK}, tmp_path, options, classes=["koi"])
-    with pytest.raises(InputError, match="output: expected the path of the output folder, got NoneType"):
-        track(Echo(), Source(), {0: MASK}, None, options)
 
 
 @pytest.mark.parametrize("removal", [(0, 1), (3, 5), (1, 2)])

@@ -69,7 +69,8 @@ def test_job_is_tracked_resumed_reused_or_refused(earlier, rerun, repeatable, ac
 
 def test_refusal_names_the_changed_inputs():
     with pytest.raises(
-        InputError, match=r"output out: holds results of other inputs \(coco.json; changed: video\)"
+        InputError,
+        match=r"output out: already contains results from different inputs \(coco.json; changed: video\)",
     ):
         plan_job(Path("out"), WANTED, JobOptions(("masks", "coco")), OTHER, ONCE, repeatable=True)
 

@@ -69,6 +69,7 @@ depth = option(
     help="blocks to use of an AOST model (default: all)",
 )
 force = flag("--force", "replace existing results of another run")
+overwrite = flag("--force", "replace an existing output")
 restart = flag("--restart", "start over instead of resuming")
 levels = option(
     "--levels",

@@ -61,7 +61,9 @@ def signals_as_exceptions() -> Iterator[None]:
     default = (signal.SIG_DFL, signal.default_int_handler)
     is_main = threading.current_thread() is threading.main_thread()
     replaced = {
-        each: handler for each in STOP_SIGNALS if is_main and (handler := signal.getsignal(each)) in default
+        number: handler
+        for number in STOP_SIGNALS
+        if is_main and (handler := signal.getsignal(number)) in default
     }
     raised: list[BaseException] = []
     ignore_until = 0.0

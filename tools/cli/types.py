@@ -69,7 +69,7 @@ def parse_list(text: str, read: Callable[[str], Any]) -> list[Any]:
 
 def parse_device(text: str) -> str:
     """Return the name of a device; raise `ValueError` for any other text. PyTorch decides whether it is usable."""
-    if not re.fullmatch(r"(cpu|cuda|mps|xpu)(:\d+)?", text, re.ASCII):
+    if not re.fullmatch(r"(cpu|cuda|mps)(:\d+)?", text, re.ASCII):
         raise ValueError(f"{text[:40]}: no such device; give cpu, cuda, cuda:N or mps")
     return text
 

@@ -73,17 +73,14 @@ def test_quiet_and_verbose_set_the_level_of_messages(monkeypatch, option, level)
     assert os.environ.pop("AOTLAB_DEBUG", None) == ("1" if option == "-v" else None)
 
 
-def test_help_shows_all_commands_or_one(capsys, error_of):
-    assert main(["help"]) == 0
-    assert "exit codes" in capsys.readouterr().out
-    for line in (["help", "check-data"], ["check-data", "--help"], ["check_data", "--help"]):
-        assert main(line) == 0
-        assert f"Usage: aotlab {line[0] if line[0] != 'help' else line[1]}" in capsys.readouterr().out
-    assert main(["help", "weights", "get"]) == 0
-    assert "Usage: aotlab weights get [OPTIONS] NAME..." in capsys.readouterr().out
-    for line, words in (("weights gte", "Did you mean 'get'?"), ("track it", "aotlab track has no commands")):
-        assert words in error_of(main(["help", *line.split()]))
+def test_help_shows_all_commands_or_one(capsys):
     assert main([]) == 2
+    assert "exit codes" in capsys.readouterr().out
+    for line in (["check-data", "--help"], ["check_data", "--help"], ["weights", "get", "--help"]):
+        assert main(line) == 0
+        assert f"Usage: aotlab {' '.join(line[:-1])} " in capsys.readouterr().out
+    assert main(["weights", "gte"]) == 2
+    assert "Did you mean 'get'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("shell", "words", "kind", "expected"), [

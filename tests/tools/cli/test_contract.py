@@ -26,7 +26,7 @@ VARIED = {
     "--config": r"preset \(aott, .*\) or YAML file with the settings \(default: .+\)",
     "--memory": r"sets memory.policy: .*\(default: as in the settings.*\)",
     "--results": r"folder with <sequence>/<frame>\.png(; several are compared in one table)?",
-    "--force": r"replace existing results of another run|download again and replace the file",
+    "--force": r"replace (existing results of another run|an existing output)|download again and replace the file",
 }
 """options whose help has a part that differs by command"""
 
@@ -50,6 +50,12 @@ def test_options_have_one_help_and_default_everywhere():
             assert all(re.fullmatch(VARIED[option], text) for text, _ in by_command.values()), option
         elif option not in OWN_HELP:
             assert len({str(entry) for entry in by_command.values()}) == 1, (option, by_command)
+
+
+def test_force_says_what_it_replaces():
+    found = {name: text for name, (text, _) in options()["--force"].items()}
+    runs = {name for name, text in found.items() if text == "replace existing results of another run"}
+    assert runs == {"track", "eval"}
 
 
 def test_help_states_defaults_in_one_way():

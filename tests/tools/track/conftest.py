@@ -43,11 +43,5 @@ def numbered(video):
 
 
 @pytest.fixture
-def convert_installed(monkeypatch):
-    """The command of aotlab-studio that writes formats from masks is found, if the package is installed or not."""
-    monkeypatch.setattr("aotlab.video.plan.list_plugins", lambda group: {"convert": None})
-
-
-@pytest.fixture
 def mask(tmp_path):
     return save(tmp_path / "first.png", 1)

@@ -96,6 +96,7 @@ def test_quiet_run_prints_results_only(video, mask, tmp_path, capsys, monkeypatc
 @pytest.mark.parametrize(("more", "frame", "words"), [
     ([], 2, "video: frames 0 to 1 come before the first mask: empty masks are written; use --both-directions or "
      "--start 2 (for object 2 write :2=)\n"),
+    ([], "2:1", "--start 2\n"),
     (["--dry-run"], 1, "frame 0 comes before the first mask"),
     (["--both-directions"], 2, ""),
     (["--start", "2"], 2, ""),
@@ -168,8 +169,8 @@ REFUSED = [
     (["video", "--mask", "first.png", "--device", "cuda:99"], "device cuda:99: not usable here"),
     (["video", "--mask", "first.png", "--write", "masks", "overlay"], "separate the values of an option by commas"),
     (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "video: give a VIDEO or --jobs, not both"),
-    (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use the column box of --jobs"),
-    (["--jobs", "jobs.csv", "--mask", "first.png"], "use the column masks of --jobs; see aotlab track --help"),
+    (["video", "other", "--box", "1,1,5,5"], "--box: applies to a single video; use a column of --jobs"),
+    (["--jobs", "jobs.csv", "--mask", "first.png"], "--mask: applies to a single video; use a column of --jobs"),
     (["video", "--mask", "film.mp4"], "film.mp4: not a readable mask"),
     (["video", "other", "--realtime"], "--realtime: applies to a single video"),
     (["video", "other", "--not-point", "2,3"], "--not-point: applies to a single video"),
@@ -267,9 +268,9 @@ def test_printed_settings_are_those_of_the_tracker(capsys, more, policy):
 def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
     assert run(video, tmp_path, mask, more=["memory.every=9"]) == 2
-    assert "holds results of other inputs (masks)" in capsys.readouterr().err
+    assert "already contains results from different inputs (masks)" in capsys.readouterr().err
     assert run(video, tmp_path, mask, more=["--end", "1"]) == 2
-    assert "holds results of other inputs (masks; changed: end)" in capsys.readouterr().err
+    assert "already contains results from different inputs (masks; changed: end)" in capsys.readouterr().err
     for wrong in (["--remove", "99999:1"], ["--mask", "9=gone.png"], ["--mask", f"9={mask}"]):
         assert run(video, tmp_path, mask, more=["--force", *wrong]) == 2
         assert list(values(tmp_path)) == NAMES
@@ -286,7 +287,7 @@ def test_files_of_others_are_never_replaced(video, mask, tmp_path, capsys, name,
     photo.write_text("mine")
     line = [str(video), "--box", "2,2,20,20", "--output", str(tmp_path / "out"), *more]
     assert main(line) == 2
-    words = f"holds {name}, which aotlab track did not write; choose another folder"
+    words = f"already contains {name}, which aotlab track did not write; choose another folder"
     assert words in capsys.readouterr().err
     assert photo.read_text() == "mine"
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
@@ -449,16 +450,13 @@ def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker
         assert tracker.loads == count
 
 
-def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker, capsys, convert_installed):
+def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker, capsys):
     assert run(video, tmp_path, mask) == 0
     before = files(tmp_path / "out")
     assert run(video, tmp_path, mask, more=["--write", "masks"]) == 0
     assert "already tracked" in capsys.readouterr().out
     assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco"]) == 2
-    error = capsys.readouterr().err
-    assert "holds masks, overlay.mp4 of these inputs; aotlab convert writes coco from the masks, or" in error
-    assert run(video, tmp_path, mask, more=["--write", "masks,overlay,objects"]) == 2
-    assert "holds masks, overlay.mp4 of these inputs; other outputs need" in capsys.readouterr().err
+    assert "already contains other outputs from the same inputs; choose another" in capsys.readouterr().err
     assert (files(tmp_path / "out"), tracker.loads) == (before, 1)
     assert run(video, tmp_path, mask, more=["--write", "masks,overlay,coco", "--restart"]) == 0
     assert run(video, tmp_path, mask) == 0
@@ -470,7 +468,7 @@ def test_added_output_keeps_results_until_restart(video, mask, tmp_path, tracker
 @pytest.mark.parametrize("write", ["masks", "masks,overlay,coco,objects"])
 def test_interrupted_run_resumes_with_its_outputs_only(interrupted, video, mask, tmp_path, write, capsys):
     assert run(video, tmp_path, mask, more=["--write", write]) == 2
-    assert "other outputs need the video tracked again" in capsys.readouterr().err
+    assert "already contains other outputs from the same inputs" in capsys.readouterr().err
     assert run(video, tmp_path, mask, more=WRITE) == 0
     assert "3 resumed; " in capsys.readouterr().out
 
@@ -576,7 +574,7 @@ class CornerSegmenter(PromptSegmenter):
 def test_cropped_box_is_warned_of_once(video, tmp_path, caplog, tracker, monkeypatch, more):
     monkeypatch.setattr(tracker, "segmenter", CornerSegmenter())
     assert run(video, tmp_path, more=["--box", "30,8,40,12", "--write", "masks", *more]) == 0
-    words = "video: box 30,8,40,12 of object 1: leaves the image (48×32) and is cropped"
+    words = "video: box 30,8,40,12 of object 1: extends beyond the image (48×32) and is cropped"
     assert caplog.text.count(words) == 1
 
 
