@@ -22,6 +22,8 @@ SIGNAL_EXIT_BASE = 128
 """added to a signal's number in the exit code, as in shells"""
 GRACE_SECONDS = 5.0
 """seconds in which further signals except Ctrl-C are ignored"""
+REPEAT_SECONDS = 0.05
+"""seconds after which a signal is sent again whose exception was raised in a destructor, which loses it"""
 
 
 class StdoutError(Exception):
@@ -66,24 +68,41 @@ def signals_as_exceptions() -> Iterator[None]:
         if is_main and (handler := signal.getsignal(number)) in default
     }
     raised: list[BaseException] = []
+    received = 0
+    report_lost = sys.unraisablehook
     ignore_until = 0.0
 
     def end(number: int, _: FrameType | None) -> None:
-        nonlocal ignore_until
+        nonlocal ignore_until, received
         interrupted = number == signal.SIGINT
         if interrupted or time.monotonic() >= ignore_until:
-            ignore_until = time.monotonic() + GRACE_SECONDS
+            received, ignore_until = number, time.monotonic() + GRACE_SECONDS
             raised.append(KeyboardInterrupt() if interrupted else SystemExit(SIGNAL_EXIT_BASE + number))
             raise raised[-1]
+
+    def repeat(lost: sys.UnraisableHookArgs) -> None:
+        nonlocal ignore_until
+        if lost.exc_value not in raised:
+            report_lost(lost)
+            return
+        ignore_until = 0.0
+        timer = threading.Timer(
+            REPEAT_SECONDS, signal.pthread_kill, (threading.main_thread().ident, received)
+        )
+        timer.daemon = True
+        timer.start()
 
     try:
         for number in replaced:
             signal.signal(number, end)
+        if replaced and hasattr(signal, "pthread_kill"):  # not on Windows
+            sys.unraisablehook = repeat
         yield
     except Exception as error:
         if not raised:
             raise
         raise raised[-1] from error
     finally:
+        sys.unraisablehook = report_lost
         for number, handler in replaced.items():
             signal.signal(number, handler)

@@ -150,6 +150,24 @@ def test_second_interrupt_ends_the_cleanup_and_termination_waits():
         signal.raise_signal(signal.SIGTERM)
 
 
+@posix
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_signal_during_a_destructor_is_not_lost(number, error):
+    class Interrupted:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    def wait():
+        with signals_as_exceptions():
+            Interrupted()
+            time.sleep(20)
+
+    with pytest.raises(error):
+        wait()
+
+
 def is_alive(pid):
     try:
         os.kill(pid, 0)
