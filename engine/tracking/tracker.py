@@ -26,6 +26,7 @@ from aotlab.engine.rules.rules import Rules, drop_unavailable_rules
 from aotlab.engine.tracking.groups import (
     add_objects,
     find_smallest_area,
+    find_vanished_ids,
     forget_object,
     list_tracked_ids,
     mask_to_indices,
@@ -302,10 +303,8 @@ class Tracker:
         indices = mask_to_indices(mask, ids).to(self.device)
         if video.groups:
             indices = overwrite_with_mask(predicted.indices, indices, len(ids))
-        visible = resize_indices(indices, size).unique().tolist()
-        for object_id in annotated:
-            if ids.index(object_id) + 1 not in visible:
-                log.warning("object %d: too small to be tracked; raise input.scale", object_id)
+        for object_id in find_vanished_ids(mask, annotated, size):
+            log.warning("object %d: too small to be tracked; raise input.scale", object_id)
         masks = split_by_group(groups, indices, size, self.max_objects)
         memories = [encode_reference(self.model, predicted.features, planes)[1] for planes in masks]
         indices = resize_indices(indices, predicted.indices.shape)

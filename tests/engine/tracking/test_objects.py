@@ -1,12 +1,10 @@
 """Objects: groups beyond one identity bank, and objects that are forgotten or lost from sight."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracking.groups import Group, resize_indices, split_by_group
+from aotlab.engine.tracking.groups import Group, find_vanished_ids, resize_indices, split_by_group
 from aotlab.engine.tracking.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
@@ -100,15 +98,12 @@ def test_identity_of_forgotten_object_stays_reserved_in_masks():
         assert [mask.argmax(1)[0, 0].tolist() for mask in masks] == expected
 
 
-def test_object_without_a_pixel_in_the_network_is_named(models, caplog):
-    mask, tracker = np.zeros((40, 56), np.uint8), Tracker(*models["few"])
-    mask[::3, ::3], mask[:, 4], mask[20:, 20:] = np.arange(1, 267).reshape(14, 19) % 256, 0, 4
-    kept = np.unique(resize_indices(torch.from_numpy(mask), (33, 49)))
-    tracker.step(*clip(1, 40, 56), mask)
-    assert tracker.video.input_size == (33, 49)
-    lost = {int(number) for number in re.findall("object (.*): too small", caplog.text)}
-    assert lost == {*np.unique(mask)} - {*kept}
-    assert 0 < len(lost) < 100
+@pytest.mark.parametrize(("length", "resized"), [(150, 145), (266, 257), (480, 481), (1080, 593), (17, 33)])
+def test_objects_without_a_pixel_in_the_network_are_found(length, resized):
+    mask = np.arange(1, 2 * length + 1).reshape(length, 2)  # an object per pixel
+    kept = np.unique(resize_indices(torch.from_numpy(mask), (resized, 1)))
+    vanished = find_vanished_ids(mask, range(1, 2 * length + 1), (resized, 1))
+    assert {*vanished} == {*range(1, 2 * length + 1)} - {*kept}
 
 
 def test_objects_beyond_existing_groups_get_new_group(models):

@@ -232,7 +232,7 @@ def test_classifier_of_swin_has_no_output_norms():
     }
     load_encoder_weights(swin, weights)
     weights.popitem()
-    with pytest.raises(ValueError, match="1 keys are missing"):
+    with pytest.raises(RuntimeError, match="Missing key"):
         load_encoder_weights(swin, weights)
 
 
