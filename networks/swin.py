@@ -43,7 +43,7 @@ class PaddedBlock(SwinTransformerBlock):
         mask = None
         if shift:
             x = torch.roll(x, (-shift, -shift), dims=(1, 2))
-            mask = _shift_mask(padded_height, padded_width, shift, x.device)
+            mask = _shift_mask(padded_height, padded_width, shift, x.device).to(x.dtype)
         windows = window_partition(x, (WINDOW, WINDOW)).view(-1, WINDOW * WINDOW, dim)
         windows = self.attn(windows, mask=mask).view(-1, WINDOW, WINDOW, dim)
         x = window_reverse(windows, (WINDOW, WINDOW), padded_height, padded_width)

@@ -115,7 +115,7 @@ def main(
         raise UsageError("--check: reads an archive and writes nothing; leave out --results and --output")
     name, data = find_dataset(dataset)
     kind, suffixes = OTHER_FORMATS.get(name, (None, (".zip",)))
-    require_new_output(output, *suffixes, force=force)
+    require_new_output(output, *suffixes, force=force or not suffixes)  # a folder is never replaced
     if kind is not None and check is not None:
         raise UsageError(f"--check: {name} takes {kind}; score the results with aotlab score")
     if kind is None and data.archive_root is None:

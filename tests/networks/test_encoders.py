@@ -34,3 +34,8 @@ def test_swin_pads_sizes_to_patches_and_windows(swin, size):
         (-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16)
     ]
     assert all(torch.isfinite(x).all() for x in maps)
+
+
+def test_shifted_windows_of_swin_take_bfloat16():
+    block = SwinBase._block(32, 4, 1, 0.0).bfloat16()
+    assert block(torch.ones(1, 9, 9, 32, dtype=torch.bfloat16)).dtype == torch.bfloat16

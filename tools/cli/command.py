@@ -191,7 +191,7 @@ def run_command(command: click.Command, argv: Sequence[str], prog_name: str) -> 
     except click.UsageError as error:
         program = error.ctx.command_path if error.ctx is not None else prog_name
         message = error.format_message().rstrip(".")
-        remedy = "" if message.endswith("?") else f"; see {program} --help"
+        remedy = "" if message.endswith("?") or "; " in message else f"; see {program} --help"
         return _print_error(f"error: {message}{remedy}", 2)
     except InputError as error:
         return 2 if _printed_by_other_rank(error) else _print_error(f"error: {error}", 2)

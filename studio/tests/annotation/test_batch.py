@@ -614,7 +614,7 @@ def test_list_asks_for_a_name_and_explains_failed_clips(context, served, results
     tab.select_option("[aria-label='Status of c']", "accepted")
     tab.wait_for_selector("#status.error")
     assert "Type your name first" in tab.inner_text("#status")
-    assert tab.input_value("[aria-label='Status of c']") == "open"
+    tab.wait_for_function("""() => document.querySelector("[aria-label='Status of c']").value === 'open'""")
     assert statuses(batch)["c"] == "open"
     describe = "import('/page/timeline.js').then((file) => file.describeMarks(['G', '9']))"
     assert tab.evaluate(describe).startswith("drawn on 1 frame,")
