@@ -193,7 +193,10 @@ class Tracker:
             logits = torch.zeros(1, *size, device=self.device)
             return Prediction((), logits, logits[0].long(), temperature=self.temperature)
         prediction = self.commit(self.predict(frame, mask, size), mask)
-        return prediction.resize(size, align_corners=self.model.config.align_corners)
+        self.video.consistent = False  # a stored frame without a prediction must not be stored again
+        prediction = prediction.resize(size, align_corners=self.model.config.align_corners)
+        self.video.consistent = True
+        return prediction
 
     def prepare(
         self,

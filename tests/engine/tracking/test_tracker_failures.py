@@ -10,6 +10,7 @@ import torch
 from aotlab.engine import recurrence
 from aotlab.engine.memory.bank import MemoryBank
 from aotlab.engine.rules.rules import Rules
+from aotlab.engine.tracking.prediction import Prediction
 from aotlab.engine.tracking.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
@@ -104,6 +105,20 @@ def test_failed_first_memory_update_requires_reset(restricted, monkeypatch):
             tracker.step(frames[0], mask)
     tracker.reset()
     assert tracker.step(frames[1], FIRST).ids == (1, 2)
+
+
+def test_failed_resize_of_a_stored_frame_requires_reset(restricted, monkeypatch):
+    frames = clip(2)
+    tracker = Tracker(*restricted)
+    tracker.step(frames[0], FIRST)
+    with monkeypatch.context() as patch:
+        failing(patch, Prediction, "resize", 1, MemoryError)
+        with pytest.raises(MemoryError):
+            tracker.step(frames[1])
+    with pytest.raises(InputError, match="reset"):
+        tracker.step(frames[1])
+    tracker.reset()
+    tracker.step(frames[0], FIRST)
 
 
 def test_failed_rule_requires_reset(monkeypatch):
