@@ -51,21 +51,21 @@ def log_level():
 
 
 @pytest.fixture
-def error_of(capsys):
+def read_error_line(capsys):
     """Return the one line on stderr of a command that has to have exited with status 2."""
 
-    def error_of(status):
+    def read_error_line(status):
         assert status == 2
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    return error_of
+    return read_error_line
 
 
 @pytest.fixture
-def refuse(error_of):
+def refuse(read_error_line):
     """Run a command that has to exit with status 2; return its one line on stderr."""
-    return lambda main, *words: error_of(main([str(word) for word in words]))
+    return lambda main, *words: read_error_line(main([str(word) for word in words]))
 
 
 @pytest.fixture

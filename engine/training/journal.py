@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
@@ -25,12 +26,14 @@ from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.files import write_text
 from aotlab.utils.progress import progress_bar
 
+log = logging.getLogger(__name__)
+
 MAX_CLIPS, MAX_FRAMES, MAX_HEIGHT = 2, 6, 256
 """largest number of clips and frames in a sample image, and largest height of a frame in pixels"""
 
 
 class Journal:
-    """``log.jsonl`` and ``tensorboard/`` of a run; on a full disk lines are lost, and saving a state stops the run.
+    """``log.jsonl`` and ``tensorboard/`` of a run; a full disk never stops training.
 
     Args:
         output: existing folder of the run.
@@ -110,8 +113,11 @@ class Journal:
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in line.items()
         }
-        with suppress(OSError), self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**finite, "time": time.time()}) + "\n")
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**finite, "time": time.time()}) + "\n")
+        except OSError as error:
+            log.warning("%s: a line is missing (%s)", self.log, error.strerror)
 
     def close(self) -> None:
         """Flush TensorBoard."""
@@ -139,20 +145,30 @@ class Journal:
         self._write_tensorboard(write)
 
     def _write_tensorboard(self, write: Callable[[Any], None]) -> None:
-        """Call TensorBoard's writer, if any."""
-        if self.board is not None:
-            with suppress(OSError):
+        """Call TensorBoard's writer, if any; a failure disables it."""
+        try:
+            if self.board is not None:
                 write(self.board)
+        except OSError as error:
+            self.board = None
+            log.warning("%s: no more is written (%s)", self.tensorboard, error.strerror or error)
 
 
 def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> None:
-    """Remove the lines after ``step`` of ``phase``, which a resumed run writes again, and incomplete lines."""
+    """Remove the lines after ``step`` of ``phase``, which a resumed run writes again, and an incomplete last line.
+
+    Lines of other content stay.
+    """
+    order = {name: place for place, name in enumerate(phases)}
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     kept = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        with suppress(ValueError):  # incomplete
-            line = json.loads(text)
-            if (phases.index(line["phase"]), line["step"]) <= (phases.index(phase), step):
-                kept.append(f"{text}\n")
+    for written in text.splitlines(keepends=True):
+        with suppress(ValueError, TypeError, KeyError):
+            line = json.loads(written)
+            if (order[line["phase"]], line["step"]) > (order[phase], step):
+                continue
+        if written.endswith("\n"):
+            kept.append(written)
     write_text(path, "".join(kept))
 
 

@@ -51,10 +51,10 @@ def test_agreement_by_object_and_frame(annotations, tmp_path, capsys):
     assert rows[:4] == ["frame,object,J", "0,1,1.0000", "0,2,1.0000", "1,1,0.5000"]
 
 
-def test_annotations_of_different_frames_rejected(annotations, tmp_path, error_of):
+def test_annotations_of_different_frames_rejected(annotations, tmp_path, read_error_line):
     for index in range(3):
         (tmp_path / "second" / f"{index:05d}.png").rename(tmp_path / "second" / f"{index + 4:05d}.png")
-    assert "shares no annotated frame" in error_of(main(annotations))
+    assert "shares no annotated frame" in read_error_line(main(annotations))
 
 
 def test_frame_without_objects_disagrees(annotations, tmp_path, capsys):

@@ -109,11 +109,11 @@ def test_invalid_prompts_are_one_sentence(run, tmp_path, monkeypatch, refuse, op
     assert words in refuse(lambda line: run(*line), *options)
 
 
-def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, error_of):
+def test_prompt_without_a_pixel_leaves_no_folder(run, tmp_path, monkeypatch, read_error_line):
     monkeypatch.setattr(
         Repeater, "segmenter", staticmethod(lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16))
     )
-    assert "object 1: no pixel found there" in error_of(run("--point", "10,10"))
+    assert "object 1: no pixel found there" in read_error_line(run("--point", "10,10"))
     assert not (tmp_path / "out").exists()
 
 

