@@ -62,7 +62,7 @@ def parse_card(text: str | None) -> ModelCard | None:
         content = json.loads(text or "")
         phases = [{name: phase[name] for name in known & phase.keys()} for phase in content["phases"]]
         return build_config({"phases": phases, "weights": content["weights"]}, "model card", ModelCard)
-    except (ValueError, KeyError, TypeError, AttributeError):  # a damaged card
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # a damaged card
         return None
 
 
