@@ -72,4 +72,4 @@ class CheckpointSegmenter(PromptSegmenter):
                 from aotlab.engine.prompting.network import load_network_segmenter
 
                 self._segmenter = load_network_segmenter(self._checkpoint, self._device)
-        return self._segmenter.segment(frame, prompts)
+            return self._segmenter.segment(frame, prompts)

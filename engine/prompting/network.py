@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -50,7 +49,7 @@ MAX_CACHED_CROPS = 8
 
 
 class NetworkSegmenter(PromptSegmenter):
-    """A model's prompt network; objects of one call exclude each other. Thread-safe.
+    """A model's prompt network; objects of one call exclude each other.
 
     The encoding of the last frame is kept, so that further prompts on it are cheap.
 
@@ -63,7 +62,6 @@ class NetworkSegmenter(PromptSegmenter):
         self, model: VOSModel, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     ) -> None:
         self._model, self._autocast = model, autocast
-        self._lock = threading.Lock()
         self._cached: tuple[np.ndarray, FrameSegmenter] | None = None
 
     def segment(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
@@ -73,7 +71,7 @@ class NetworkSegmenter(PromptSegmenter):
 
     def logits(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Tensor:
         """Return logits (1+N)×H×W with background first, objects in the order of the prompts; as `segment`."""
-        with self._lock, self._autocast():
+        with self._autocast():
             if self._cached is None or not np.array_equal(self._cached[0], frame):
                 self._cached = frame.copy(), FrameSegmenter(self._model, frame)
             logits = self._cached[1].logits(list(prompts.values()))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ class Tracker:
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
-        self.video = VideoState(None if length is None else int(length), Rules(self.config.rules))
+        self.video = VideoState(None if length is None else index(length), Rules(self.config.rules))
         self.segmenter = NetworkSegmenter(self.model, self.autocast)
         """segmenter of the model's prompt network; a call raises `InputError` for models without one"""
 
@@ -365,13 +366,13 @@ class Tracker:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
 
         Raises:
-            InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
+            InputError: a state of other weights, settings or ``optimize``, or damaged; the tracker is unchanged.
         """
         with reading_kind("tracker state", TRACKER_STATE):
             content = unwrap(TRACKER_STATE, state)
             saved = content["fingerprint"]
             other = [name for name, value in self.fingerprint.items() if saved.get(name) != value]
-            require(not other, f"tracker state: was saved with other settings of {', '.join(other)}")
+            require(not other, f"tracker state: saved with other {', '.join(other)}")
             self.video = VideoState.from_state_dict(content, self.config, self.device)
 
     @cached_property

@@ -1,5 +1,7 @@
 """A video that is stopped in the middle and resumed by another tracker."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +48,13 @@ def test_length_of_numpy_is_stored(bounded, tmp_path):
     resumed(*bounded["every_nth"], stored(tracker, tmp_path / "state.pt"))
 
 
+def test_pickled_tracker_continues_equally(bounded):
+    frames, tracker = clip(5), Tracker(*bounded["restricted"])
+    run(tracker, frames[:3], {0: stripes([4, 9])})
+    other = pickle.loads(pickle.dumps(tracker))
+    assert all(torch.equal(tracker.step(frame).logits, other.step(frame).logits) for frame in frames[3:])
+
+
 @pytest.mark.parametrize("policy", ["bounded_fifo", "restricted"])
 def test_saved_state_is_independent_of_tracker(bounded, policy):
     frames, tracker = clip(8), Tracker(*bounded[policy])
@@ -70,7 +79,7 @@ def test_states_without_mask_or_with_forgotten_objects_resume(bounded, tmp_path)
 
 def test_state_of_other_settings_rejected(bounded):
     tracker = Tracker(*bounded["every_nth"])
-    with pytest.raises(InputError, match="other settings of memory"):
+    with pytest.raises(InputError, match="saved with other memory"):
         tracker.load_state_dict(Tracker(*bounded["restricted"]).state_dict())
 
 
@@ -79,7 +88,7 @@ def test_state_of_other_weights_rejected(bounded):
     state = Tracker(model, config).state_dict()
     with torch.no_grad():
         model.decoder.conv_out.bias += 1
-    with pytest.raises(InputError, match="other settings of weights"):
+    with pytest.raises(InputError, match="saved with other weights"):
         Tracker(model, config).load_state_dict(state)
 
 
