@@ -1,6 +1,6 @@
 """Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, built into typed dataclasses.
 
-Here each value is checked against the type and range of its field; the dataclasses check values that depend on others.
+Each value is checked against the type and range of its field; the dataclasses check values that depend on each other.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def to_yaml(config: Any) -> str:
 
 
 class SettingsLoader(yaml.SafeLoader):
-    """YAML loader that reads true, false, null and decimal numbers; all else is text, also dates and 007.
+    """YAML loader that reads true, false, null and decimal numbers; all else is text, including dates and 007.
 
     It refuses duplicate keys, and aliases, which may expand without end.
     """
@@ -124,7 +124,7 @@ class SettingsLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Return the next node; raises MarkedYAMLError for an alias, or a mapping with a key twice."""
+        """Return the next node; raises MarkedYAMLError for an alias or a duplicate key."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
                 None, None, "aliases (*name) are not supported", self.peek_event().start_mark
@@ -218,7 +218,7 @@ def _build(schema: Any, tree: Mapping[str, Any], prefix: str) -> Any:
 
 
 def _list_keys(schema: Any, prefix: str) -> Iterator[str]:
-    """Yield the paths of all settings of a dataclass, in lists those of the first item."""
+    """Yield the paths of all settings of a dataclass; for lists, those of the first item."""
     for name, kind in get_type_hints(schema).items():
         yield f"{prefix}{name}"
         for nested in filter(is_dataclass, (kind, *get_args(kind))):

@@ -41,15 +41,15 @@ class Method:
     strides: tuple[int, ...] | None = (16,)
     """strides of its stages in pixels, coarse to fine; None if any"""
     refines: bool = False
-    """whether its last stage has no blocks and only refines the output of the one before"""
+    """whether its last stage has no blocks and only refines the output of the previous one"""
     window_optional: bool = False
-    """whether it works without short-term attention, by ``window: 0``"""
+    """whether ``window: 0`` may turn short-term attention off"""
     scalable: bool = False
-    """whether fewer blocks than were trained may be used, by ``model.depth``"""
+    """whether ``model.depth`` may select fewer blocks than were trained"""
     max_short_term_frames: int | None = None
     """upper limit of ``memory.short_term_frames``; None if unlimited"""
     augmentation: str = "aot"
-    """augmentation of training in its authors' code, one of `AUGMENTATIONS`"""
+    """training augmentation in its authors' code, one of `AUGMENTATIONS`"""
 
 
 METHODS = {
@@ -81,9 +81,9 @@ class StageConfig:
     stride: Annotated[int, STRIDES] = 16
     """pixels per token"""
     depth: Annotated[int, Range(0, 1000)] = 1
-    """number of blocks; 0 is for the last stage only, which then refines the output of the previous one"""
+    """number of blocks; only the last stage may have 0, and then refines the output of the previous one"""
     shared: bool = False
-    """apply one block `depth` times, each time with its own memory, and decode the last output only"""
+    """apply one block `depth` times, each time with its own memory, and decode only the last output"""
     heads: Width = 8
     """attention heads"""
     window: Annotated[int, Range(0, 1001)] = 15
@@ -220,7 +220,7 @@ class MemoryConfig:
     every: Count = 5
     """interval in frames between tracked frames stored in long-term memory (unused by first_frame)"""
     every_in_training: Count = 2
-    """interval in clips of training, where all bounded policies act as bounded_fifo"""
+    """interval in training clips, where all bounded policies act as bounded_fifo"""
     frames: Count = 9
     """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
     relevance_redundancy)"""
@@ -242,7 +242,7 @@ class MemoryConfig:
     short_term_skip: Annotated[int, Range(1, 1000)] = 1
     """short-term memory is the frame this many steps back"""
     short_term_frames: Annotated[int, Range(1, 1000)] = 1
-    """number of consecutive frames in short-term memory, of which that frame is the last"""
+    """number of consecutive frames in short-term memory, ending with that frame"""
 
 
 def list_resets(overridden: Mapping[str, Any]) -> list[str]:
@@ -269,7 +269,8 @@ class InputConfig:
     min_short_edge: Edge | None = None
     """length of the shorter side in pixels below which frames are scaled up"""
     min_object: Edge | None = None
-    """square root of the smallest object's area in pixels, on the first mask, below which frames are scaled up"""
+    """side of the smallest object in pixels (square root of its area on the first mask) below which frames are scaled
+    up"""
 
 
 @dataclass(frozen=True)
@@ -277,9 +278,9 @@ class RulesConfig:
     """Corrections of predictions that prevent identity switches in tracking; they need no training."""
 
     ownership: bool = False
-    """give a component that splits off an object to a lost object nearby"""
+    """assign a component that splits off an object to a lost object nearby"""
     cuts: bool = False
-    """detect cuts in the video; the first frame after a cut reads zeros in place of short-term memory"""
+    """detect cuts in the video; the first frame after a cut reads zeros instead of short-term memory"""
 
 
 @dataclass(frozen=True)
@@ -287,7 +288,7 @@ class ComputeConfig:
     """Precision and compilation in tracking; training has separate settings."""
 
     precision: Precision = "float32"
-    """auto means bfloat16 if the processor computes it, else float32"""
+    """auto means bfloat16 if the processor supports it, else float32"""
     compile: bool = False
     """compile encoder, blocks and decoder with torch.compile, for many frames of one size on CUDA"""
 

@@ -10,7 +10,7 @@ from aotlab.utils.numbers import COUNT, FRACTION, NON_NEGATIVE, POSITIVE, POSITI
 
 AUGMENTATIONS = ("aot", "deaot")
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
-"""auto means bfloat16 if the processor computes it, else float32"""
+"""auto means bfloat16 if the processor supports it, else float32"""
 
 Count = Annotated[int, POSITIVE_COUNT]
 CountOrZero = Annotated[int, COUNT]
@@ -24,7 +24,7 @@ Width = Annotated[int, Range(1, 2**16)]
 Edge = Annotated[int, Range(32, 2**15)]
 """side of an image in pixels"""
 CropEdge = Annotated[int, Range(32, 2**13)]
-"""side of a training image in pixels; OpenCV warps sides below 2**15 only, and images may be wide"""
+"""side of a training image in pixels; OpenCV warps only sides below 2**15, and images may be wide"""
 Rate = Annotated[float, Range(0, 1e6)]
 """learning rates and decays, whose products must fit into float32"""
 Precision = Annotated[str, PRECISIONS]
@@ -40,14 +40,14 @@ class SourceConfig:
     """layout: static (images) or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012
     (images), davis, youtube_vos, vost (videos) as distributed"""
     split: str | None = None
-    """list file in ImageSets/ without .txt, or the data set's name of a split; null means all, or for validation the
-    list val if it exists"""
+    """list file in ImageSets/ without .txt, or a split as the data set names it; null means all, or, for validation,
+    the list val if it exists"""
     weight: Positive = 1.0
     """sampling weight relative to the other sources"""
     max_gap: Count = 3
     """largest distance between one frame of a clip and the next, in labeled frames (videos)"""
     balance: Fraction = 0.0
-    """sampling of a static folder, from 0, uniform over its images, to 1, uniform over its data sets"""
+    """sampling of a static folder, from 0 (uniform over its images) to 1 (uniform over its data sets)"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class DataConfig:
     validation: list[SourceConfig] = field(default_factory=list)
     """videos tracked and scored during training"""
     validation_fraction: Annotated[float, Range(0, 0.5)] = 0.0
-    """fraction of the training videos held back for validation if `validation` is empty, of folders with at least 10"""
+    """fraction of the training videos held out for validation if `validation` is empty, from folders with 10 or more"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class PhaseConfig:
     """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: Annotated[str, AUGMENTATIONS] | None = None
     """aot changes the colors of single images mildly; deaot those of all frames strongly, with gray and blur; null
-    means as the method's authors"""
+    means the choice of the method's authors"""
     thin_plate: Fraction = 0.0
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: Fraction = 0.3
@@ -94,7 +94,7 @@ class PhaseConfig:
     lr: Annotated[float, Range(0, 1e6, above_low=True)] = 2e-4
     """learning rate after warm-up"""
     final_lr: Rate | None = None
-    """learning rate at the start of warm-up and at the end; null means 2e-5 with MobileNetV2, 1e-5 with others"""
+    """learning rate at the start of warm-up and at the end; null means 2e-5 with MobileNetV2, else 1e-5"""
     weight_decay: Rate = 0.07
     """AdamW's weight decay; not applied to biases, norms, Swin's relative positions, `relative_value` of short-term
     attention and the decoder's output layers"""
@@ -123,7 +123,7 @@ class TrainConfig:
     """checkpoint of another model, a file or 'bundled'; its weights replace weights of the same name and shape from
     start_from or encoder_weights"""
     precision: Precision = "float32"
-    """precision of autocast, in float16 with a gradient scaler; auto means bfloat16 if the processor computes it, else
+    """precision of autocast, in float16 with a gradient scaler; auto means bfloat16 if the processor supports it, else
     float32"""
     accumulate: Count = 1
     """number of micro-batches that a batch is split into, to save memory"""
@@ -153,7 +153,7 @@ class TrainConfig:
     seed: Seed = 0
     """random seed"""
     save_every: Count = 500
-    """interval in steps between saved states; one more at the end of each phase"""
+    """interval in steps between saved states; another one is saved at the end of each phase"""
     keep: Count = 3
     """number of saved states to keep"""
     half_weights: bool = False
@@ -163,6 +163,6 @@ class TrainConfig:
     log_every: Count = 20
     """interval in steps between log lines"""
     image_every: CountOrZero = 500
-    """interval in steps between images of clips and predictions, and one at the end of each phase; 0 means none"""
+    """interval in steps between images of clips and predictions; the last step of a phase has one too; 0 means none"""
     phases: list[PhaseConfig] = field(default_factory=list)
     """training phases in order; each starts from the averaged weights of the previous one"""

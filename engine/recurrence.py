@@ -26,14 +26,14 @@ def segment_frame(
 
     Args:
         features: features of the frame, shared by all banks.
-        short_term: False reads zeros in place of short-term memory, as after a cut.
+        short_term: False reads zeros instead of short-term memory, as after a cut.
     """
     propagated = model.propagate(features, bank.read(short_term=short_term))
     return DecodedFrame(propagated, model.decode(propagated, features).float())
 
 
 def encode_reference(model: VOSModel, features: Features, masks: Tensor) -> tuple[PropagatedFrame, Memory]:
-    """Let a reference frame attend to itself, with its own identities, and encode its memory.
+    """Propagate a reference frame's own identities, by attention to itself, and encode its memory.
 
     ``masks``: B×(m+1)×H×W, background first, m at most the model's number of identities. `MemoryBank.add_reference`
     stores the memory.

@@ -1,6 +1,6 @@
 """Networks of all methods.
 
-Read in this order: `model` (the methods of every model, and the types that pass between them), `attention`,
+Read in this order: `model` (the methods of every model, and the types that they exchange), `attention`,
 `identity_bank`, `aot` (the first paper, block and model), `deaot`, then the papers that change parts of them: `rmem`,
 `aost`, `msdeaot`, `paot`. `encoders`, `swin`, `decoders`, `layers` and `multiscale` are their parts; `build` has the
 class of each method, `prompts` the network of clicks and boxes, `preprocess` the size of the input.

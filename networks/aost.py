@@ -1,7 +1,8 @@
 """AOST: Scalable Video Object Segmentation with Identification Mechanism (Yang et al.; TPAMI 2024).
 
-Scalable LSTT: one set of weights runs with any number of blocks, as the decoder has an input layer per depth. In the
-layer-wise ID-based attention of the paper, identities also scale keys, and each block projects the identity embedding.
+Scalable LSTT: one set of weights runs with any number of blocks, because the decoder has an input layer per depth. In
+the layer-wise ID-based attention of the paper, identities also scale keys, and each block projects the identity
+embedding.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ class AOSTBlock(Block):
         init_xavier(self)
 
     def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, AOSTState]:
-        """Tokens B×L×C to the same, and their state."""
+        """Map tokens B×L×C to tokens of the same shape and their state."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         return x, AOSTState(*self.key_value(self.norm2(x)).chunk(2, dim=2))
 
     def attend(
         self, x: Tensor, size: MapSize, state: AOSTState, memory: BlockMemory
     ) -> tuple[Tensor, AOSTState]:
-        """Tokens B×L×C to the same."""
+        """Map tokens B×L×C to tokens of the same shape."""
         long, short = memory
         x = x + self.long_projection(self.long_attention(state.key, long.key, long.value))
         x = x + self.short_projection(self.short_attention(state.key, short.key, short.value, size))
@@ -124,8 +125,8 @@ class AOST(VOSModel):
     ) -> PropagatedFrame:
         """Run the blocks.
 
-        The norm of a shared block is applied to the last output only, as in the published code. So training decodes
-        shallower depths without it, and tracking at such a depth with it.
+        The norm of a shared block is applied to the last output only, as in the published code. Hence training decodes
+        shallower depths without it, but tracking at such a depth uses it.
         """
         x = features.projected
         size = (x.shape[2], x.shape[3])

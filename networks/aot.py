@@ -82,7 +82,7 @@ class LSTTBlock(Block):
         init_xavier(self)
 
     def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Tokens B×L×C to the same, and their state."""
+        """Map tokens B×L×C to tokens of the same shape and their state."""
         position = sine_position(size, x) if self.add_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), position))
         tokens = self.norm2(x)
@@ -91,7 +91,7 @@ class LSTTBlock(Block):
     def attend(
         self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
     ) -> tuple[Tensor, LSTTState]:
-        """Tokens B×L×C to the same."""
+        """Map tokens B×L×C to tokens of the same shape."""
         query, (long, short) = state.key, memory
         # no drop path on AttLT and AttST, as in the authors' code (DROPPATH_LST=False)
         x = x + self.long_projection(self.long_attention(query, long.key, long.value))

@@ -15,7 +15,7 @@ MapSize = tuple[int, int]
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """B×L×(heads·c) to B×heads×L×c."""
+    """Map B×L×(heads·c) to B×heads×L×c."""
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
@@ -27,7 +27,7 @@ class Attention(nn.Module):
         self.heads = heads
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Query B×L×C, key B×S×C and value B×S×D to B×L×D; heads divide C and D."""
+        """Map query B×L×C, key B×S×C and value B×S×D to B×L×D; heads divide C and D."""
         heads = self.heads
         query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
@@ -91,14 +91,14 @@ class LocalAttention(nn.Module):
         return output.transpose(1, 2).flatten(2)
 
     def relative_logits(self, query: Tensor) -> Tensor:
-        """B×heads×L×c to B×heads×L×window², w_r·q + b_r for every offset r."""
+        """Map queries B×heads×L×c to B×heads×L×window²: w_r·q + b_r for every offset r."""
         assert self.relative_key is not None
         weight = self.relative_key.weight.view(self.heads, self.window**2, -1)
         bias = self.relative_key.bias.view(self.heads, 1, self.window**2)  # type: ignore[union-attr]
         return query @ weight.mT + bias
 
     def windows(self, x: Tensor, size: MapSize) -> Tensor:
-        """Tokens B×(n·L)×(heads·c) in each token's window, 0 outside of the map: B×heads×L×n×window²×c."""
+        """Return the tokens B×(n·L)×(heads·c) in each token's window, 0 outside the map: B×heads×L×n×window²×c."""
         radius = self.window // 2
         maps = x.unflatten(1, (-1, *size))  # B×n×h×w×C
         maps = F.pad(maps, (0, 0, radius, radius, radius, radius))

@@ -49,7 +49,7 @@ class GatedOutput(nn.Module):
         self.projection = nn.Linear(values_dim, branches_dim)
 
     def forward(self, attended: Tensor, gate: Tensor, size: MapSize) -> Tensor:
-        """Attended values and gate, B×L×4C each, to B×L×2C, visual branch first."""
+        """Map attended values and gate, B×L×4C each, to B×L×2C, visual branch first."""
         gated = self.dropout(self.conv(tokens_to_map(attended * gate, size)))
         return self.projection(map_to_tokens(gated))
 
@@ -67,7 +67,7 @@ class GatedSelfAttention(nn.Module):
         self.attention = Attention(heads=1)
 
     def forward(self, visual: Tensor, id_tokens: Tensor, size: MapSize) -> Tensor:
-        """Normed branches B×L×C each to B×L×2C."""
+        """Map normalized branches, B×L×C each, to B×L×2C."""
         query = key = self.query_key(torch.cat([visual, id_tokens], 2))  # B×L×C/2
         value = F.silu(torch.cat([self.visual_value(visual), self.id_value(id_tokens)], 2))  # B×L×4C
         gate = F.silu(torch.cat([self.visual_gate(visual), self.id_gate(id_tokens)], 2))  # B×L×4C
@@ -82,7 +82,7 @@ class GPMState(NamedTuple):
     value: Tensor
     """B×L×2C, of the visual branch"""
     id_tokens: Tensor | None
-    """B×L×C, normed identity branch; None in the model's first block"""
+    """B×L×C, normalized identity branch; None in the model's first block"""
     gate: Tensor | None
     """B×L×4C, of both branches; None once `GPMBlock.attend` has used it"""
 
@@ -110,7 +110,7 @@ class GPMBlock(Block):
     def project(
         self, x: tuple[Tensor, Tensor | None], size: MapSize
     ) -> tuple[tuple[Tensor, Tensor | None], GPMState]:
-        """Visual and identity tokens, B×L×C each, and their state; the model's first block has no identity tokens."""
+        """Return visual and identity tokens, B×L×C each, and their state; the first block has no identity tokens."""
         visual, id_tokens = x
         normed = self.norm1(visual)
         key, value = self.key_value(normed).split([self.key_dim, self.value_dim], 2)
@@ -127,7 +127,7 @@ class GPMBlock(Block):
         state: GPMState,
         memory: BlockMemory,
     ) -> tuple[tuple[Tensor, Tensor], GPMState]:
-        """Visual and identity tokens, B×L×C each, to the same."""
+        """Map visual and identity tokens, B×L×C each, to tokens of the same shape."""
         (visual, id_tokens), (long, short), gate = x, memory, state.gate
         assert gate is not None
         long_read = self.long_attention(state.key, long.key, long.value)  # B×L×4C
@@ -143,7 +143,7 @@ class GPMBlock(Block):
         return output, state._replace(gate=None)
 
     def memorize(self, state: GPMState, id_embedding: Tensor) -> BlockMemory:
-        """Return the frame's memory: its key, and its visual value beside an identity value of B×L×2C."""
+        """Return the frame's memory: its key, and its visual value with an identity value B×L×2C."""
         id_input = id_embedding if state.id_tokens is None else torch.cat([state.id_tokens, id_embedding], 2)
         value = torch.cat([state.value, F.silu(self.id_value(id_input))], 2)  # B×L×4C
         memory = KeyValue(state.key, value)
@@ -184,5 +184,5 @@ class DeAOT(VOSModel):
 
 
 def merge_branches(branches: tuple[Tensor, Tensor], size: MapSize) -> Tensor:
-    """Both branches, B×L×C each, to a map B×2C×h×w, visual branch first."""
+    """Merge both branches, B×L×C each, into a map B×2C×h×w, visual branch first."""
     return tokens_to_map(torch.cat(branches, 2), size)

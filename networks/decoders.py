@@ -38,11 +38,11 @@ class FPNDecoder(nn.Module):
         init_xavier(self)
 
     def forward(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
-        """Embeddings B×C×H/16×W/16 and the encoder's maps to logits; see `refine`."""
+        """Map embeddings B×C×H/16×W/16 and the encoder's maps to logits; see `refine`."""
         return self.refine(F.relu(self.conv_in(x)), f4, f8, f16)
 
     def refine(self, x: Tensor, f4: Tensor, f8: Tensor, f16: Tensor) -> Tensor:
-        """B×dim×H/16×W/16 and the encoder's maps to logits B×out_channels×H/4×W/4."""
+        """Map B×dim×H/16×W/16 and the encoder's maps to logits B×out_channels×H/4×W/4."""
         x = F.relu(self.conv_16x(self.adapter_16x(f16) + x))  # B×dim×H/16×W/16
         x = F.interpolate(x, f8.shape[2:], mode="bilinear", align_corners=self.align_corners)
         x = F.relu(self.conv_8x(self.adapter_8x(f8) + x))  # B×dim/2×H/8×W/8
@@ -62,5 +62,5 @@ class ConvDecoder(nn.Module):
         init_xavier(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×in_channels×h×w to logits B×out_channels×h×w."""
+        """Map B×in_channels×h×w to logits B×out_channels×h×w."""
         return self.conv_out(F.relu(self.conv_out_hidden(x)))

@@ -11,7 +11,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 
 class Encoder(nn.Module):
-    """Base of encoders: from an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
+    """Base of encoders: map an image B×3×H×W to maps at strides 4, 8, 16, and the last layer's output (stride 16)."""
 
     channels: tuple[int, int, int, int]
     """channels of the four maps"""
@@ -55,7 +55,7 @@ class MobileNetV2(Encoder):
         return list(self.features[1:-1])
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """B×3×H×W to maps of 24, 32, 96 and 1280 channels."""
+        """Map B×3×H×W to maps of 24, 32, 96 and 1280 channels."""
         f4 = self.features[:4](image)
         f8 = self.features[4:7](f4)
         f16 = self.features[7:14](f8)
@@ -84,7 +84,7 @@ class ResNet50(Encoder):
         return [*self.layer1, *self.layer2, *self.layer3]
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """B×3×H×W to maps of 256, 512, 1024 and 1024 channels."""
+        """Map B×3×H×W to maps of 256, 512, 1024 and 1024 channels."""
         f4 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(image)))))
         f8 = self.layer2(f4)
         f16 = self.layer3(f8)

@@ -46,7 +46,7 @@ class IdentityBank(nn.Conv2d):
         nn.init.orthogonal_(self.weight.view(dim, -1), gain=(17 if align_corners else 16) ** -2)
 
     def forward(self, masks: Tensor) -> Tensor:
-        """Masks B×(m+1)×H×W, one-hot or soft, background first, m+1 at most ``in_channels``, to B×L×C."""
+        """Map masks B×(m+1)×H×W, one-hot or soft, background first, m+1 at most ``in_channels``, to B×L×C."""
         kernel = self.weight[:, : masks.shape[1]]  # identities without an object add nothing
         embedding = F.conv2d(masks.to(kernel.dtype), kernel, self.bias, self.stride, self.padding)
         if self.stride[0] > self.token_stride:

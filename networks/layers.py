@@ -29,7 +29,7 @@ class SelfAttention(nn.Module):
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, position: Tensor | None) -> Tensor:
-        """B×L×C to B×L×C; the position embedding, if any, is added to queries and keys."""
+        """Map B×L×C to B×L×C; the position embedding, if any, is added to queries and keys."""
         positioned = x if position is None else x + position
         key, value = self.key(positioned[:, :: self.stride]), self.value(x[:, :: self.stride])
         return self.projection(self.attention(self.query(positioned), key, value))
@@ -49,7 +49,7 @@ class FeedForward(nn.Module):
         self.reduce = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor, size: MapSize) -> Tensor:
-        """B×L×C to B×L×C; ``size`` is the map's (h, w)."""
+        """Map B×L×C to B×L×C; ``size`` is the map's (h, w)."""
         hidden = tokens_to_map(self.expand(x), size)  # B×hidden×h×w
         hidden = self.conv(F.gelu(self.norm(hidden)))
         return self.reduce(map_to_tokens(hidden))
@@ -64,10 +64,10 @@ class ConvGN(nn.Sequential):
 
 
 def map_to_tokens(x: Tensor) -> Tensor:
-    """B×C×h×w to B×L×C, row-major."""
+    """Map B×C×h×w to B×L×C, row-major."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def tokens_to_map(x: Tensor, size: MapSize) -> Tensor:
-    """B×L×C to B×C×h×w, ``size`` = (h, w)."""
+    """Map B×L×C to B×C×h×w, ``size`` = (h, w)."""
     return x.unflatten(1, size).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Base class of all models: encoder and stateless methods, and the types that pass between them.
+"""Base class of all models: encoder and stateless methods, and the types that they exchange.
 
 Two frames of a video through a model without a tracker; its memory is the first frame only:
 
@@ -68,7 +68,7 @@ class KeyValue(NamedTuple):
 
 
 class BlockMemory(NamedTuple):
-    """What a block reads, or one frame's part of it (T = 1)."""
+    """Memory that a block reads, or one frame's part of it (T = 1)."""
 
     long: KeyValue
     """keys and values of all frames in long-term memory"""
@@ -101,7 +101,7 @@ class Block(nn.Module, ABC):
         Args:
             x: tokens of the frame.
             size: (h, w) of its map, L = h·w.
-            memory: what the block reads; None on a reference frame, which attends to itself.
+            memory: memory of the block; None on a reference frame, which attends to itself.
             id_embedding: identity embedding B×L×C of a reference frame; None on all others.
 
         Returns:
@@ -123,8 +123,8 @@ class Block(nn.Module, ABC):
     ) -> tuple[Tokens, BlockState]:
         """Read memory; return the input of the next block, and the state for `memorize`.
 
-        Most blocks return the state as it is. RMem's adds what it read from short-term memory, which the next frame's
-        short-term memory is made of; DeAOT's drops its gate, which is large and no longer needed.
+        Most blocks return the state as it is. RMem's adds the output of short-term attention, from which the next
+        frame's short-term memory is made; DeAOT's drops its gate, which is large and no longer needed.
         """
 
     @abstractmethod
@@ -148,7 +148,7 @@ class PropagatedFrame(NamedTuple):
 
 
 class VOSModel(nn.Module, ABC):
-    """Base of all models: encoder and projection. A model keeps no state; memory is passed in.
+    """Base of all models: encoder and projection. Models are stateless; memory is passed in.
 
     Axes: B batch (clips in training, 1 in tracking), M identities of a group, H×W pixels, h×w tokens
     or pixels of a map, L = h·w tokens.
@@ -157,7 +157,7 @@ class VOSModel(nn.Module, ABC):
     blocks: nn.ModuleList
     decoder: nn.Module
     fused = False
-    """whether the model is a copy by `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved"""
+    """whether the model is a copy from `aotlab.networks.fast.optimize`, whose weights are fused and cannot be saved"""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

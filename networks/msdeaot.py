@@ -1,8 +1,8 @@
 """MSDeAOT: DeAOT with gated propagation at strides 16 and 8, and a refinement to stride 4.
 
-Its authors published challenge reports (2023) and no code. The reports give the number of blocks and the pyramid;
+Its authors published challenge reports (2023) but no code. The reports give the number of blocks and the pyramid;
 HQTrack's code gives widths, the wiring of both branches and the decoder, which the preset ``msdeaotl_hq`` reproduces.
-Not published, so taken from PAOT: identity patches of 8 pixels at stride 8, and long-term memory there of every other
+Not published, so taken from PAOT: at stride 8, identity patches of 8 pixels and long-term memory of every other
 token along both axes.
 """
 

@@ -1,4 +1,4 @@
-"""Layers from a stage to the next finer one, shared by MSDeAOT and PAOT."""
+"""Layers between a stage and the next finer one, shared by MSDeAOT and PAOT."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Residual(nn.Module):
         self.conv2, self.gn2 = nn.Conv2d(dim, dim, 3, padding=1), nn.GroupNorm(8, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×h×w to the same."""
+        """Map B×C×h×w to the same shape."""
         hidden = self.gn1(self.conv1(F.relu(x)))
         return x + self.gn2(self.conv2(F.relu(hidden)))
 

@@ -73,7 +73,7 @@ class Stage(nn.Module):
 
 
 class PAOT(VOSModel):
-    """Encoder, stages from coarse to fine, each refining the embeddings of the one before, and a decoder."""
+    """Encoder, stages from coarse to fine, each refining the embeddings of the previous one, and a decoder."""
 
     stages: Sequence[Stage]
 

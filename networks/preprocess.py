@@ -49,7 +49,7 @@ def network_size(
         size: (height, width) of the frame in pixels.
         limits: limits of the edges.
         align_corners: whether the model aligns corners.
-        min_object_area: area of the smallest object in pixels; None if unknown, which ignores ``min_object``.
+        min_object_area: area of the smallest object in pixels; None if unknown: ``min_object`` is ignored.
 
     Returns:
         (height, width) in pixels.

@@ -19,7 +19,7 @@ PLANES = ("positive", "negative", "box", "mask")
 
 
 class PromptNetwork(nn.Module):
-    """AOT's blocks fed by an identity bank that embeds prompt planes, with an encoder and decoder of its own.
+    """AOT's blocks fed by an identity bank that embeds prompt planes, with its own encoder and decoder.
 
     A frame with prompts is a reference frame whose identity embedding comes from the planes; the decoder returns the
     object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. One object per batch element.

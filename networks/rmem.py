@@ -1,8 +1,9 @@
 """RMem: Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 
 AOT+, an AOT whose short-term attention is recurrent (method ``aot_rmem``), and DeAOT (``deaot_rmem``), both with a
-temporal embedding of ``temporal_slots`` positions. ERMU has the same models. Which frames stay in memory is decided by
-policies (`aotlab.engine.memory.policies`): ``restricted`` is RMem's, ``relevance_redundancy`` ERMU's.
+temporal embedding of ``temporal_slots`` positions. ERMU uses the same models. Policies
+(`aotlab.engine.memory.policies`) decide which frames stay in memory: ``restricted`` is RMem's, ``relevance_redundancy``
+ERMU's.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class TemporalEmbedding(nn.Module):
             nn.init.trunc_normal_(parameter, std=0.05)
 
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Query B×L×C and keys B×(T·L)×C, oldest frame first, with their embeddings added."""
+        """Return query B×L×C and keys B×(T·L)×C, oldest frame first, with their embeddings added."""
         frames = key.shape[1] // query.shape[1]
         embedding = self.memory[assign_temporal_slots(frames, len(self.memory), key.device)]  # T×C
         key = key.unflatten(1, (frames, -1)) + embedding[:, None]  # B×T×L×C
@@ -58,7 +59,7 @@ class TemporalAttention(Attention):
         self.embedding = (embedding,)  # in a tuple, as all blocks share it and the model registers it
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """B×L×C, B×(T·L)×C and B×(T·L)×D to B×L×D."""
+        """Map B×L×C, B×(T·L)×C and B×(T·L)×D to B×L×D."""
         (embedding,) = self.embedding
         return self.attention(*embedding(query, key), value)
 
@@ -97,7 +98,7 @@ class RecurrentLSTTBlock(Block):
         init_xavier(self)
 
     def project(self, x: Tensor, size: MapSize) -> tuple[Tensor, LSTTState]:
-        """Tokens B×L×C to the same, and their state."""
+        """Map tokens B×L×C to tokens of the same shape and their state."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x)))
         tokens = self.norm2(x)
         return x, LSTTState(self.query(tokens), tokens)
@@ -105,7 +106,7 @@ class RecurrentLSTTBlock(Block):
     def attend(
         self, x: Tensor, size: MapSize, state: LSTTState, memory: BlockMemory
     ) -> tuple[Tensor, RecurrentState]:
-        """Tokens B×L×C to the same."""
+        """Map tokens B×L×C to tokens of the same shape."""
         (query, tokens), (long, short) = state, memory
         long_output = self.long_projection(self.long_attention(query, long.key, long.value))
         key, value = self.short_norm(short.key + query), self.short_norm(short.value + tokens)

@@ -35,7 +35,7 @@ class PaddedBlock(SwinTransformerBlock):
     """A Swin block that pads to whole windows before it shifts (timm shifts first, which differs at borders)."""
 
     def _attn(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """B×H×W×C to the same; ``mask`` is part of timm's signature and unused."""
+        """Map B×H×W×C to the same shape; ``mask`` is part of timm's signature and unused."""
         height, width, dim = x.shape[1:]
         x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
         padded_height, padded_width = x.shape[1:3]
@@ -90,7 +90,7 @@ class SwinBase(Encoder):
         return [block for layer in self.layers for block in layer.children()]
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """B×3×H×W to maps of 128, 256, 512 and 512 channels."""
+        """Map B×3×H×W to maps of 128, 256, 512 and 512 channels."""
         maps = []
         x = self.patch_embed(image)
         for stage, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):

@@ -80,7 +80,7 @@ class Ensemble:
     ) -> Prediction:
         """Track all objects to the next frame; arguments and errors as `Tracker.step`, without prompts.
 
-        Call `reset` after any failure that is not of the input.
+        Call `reset` after any failure other than bad input.
         """
         first = self.branches[0].tracker
         frame, mask, size = first.prepare(frame, mask, size, None)

@@ -1,7 +1,7 @@
 """Overlapping objects, tracked separately (SA-V).
 
 A tracker assigns each pixel to one object. Each layer has a tracker; a new object joins the first layer in which it
-overlaps neither the other new objects nor the masks of the frame before, but for their edges.
+overlaps neither the other new objects nor the masks of the previous frame, except at edges.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def list_missing(table: PaperTable, row: TableRow) -> list[str]:
 
 
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:
-    """Format the table as Markdown: measured figures, or why they are missing, beside the published ones."""
+    """Format the table as Markdown: measured figures, or why they are missing, next to the published ones."""
     cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
     lines = [["model", "benchmark", "ours", *cited]]
     for row, measured in zip(table.rows, ours, strict=True):

@@ -1,10 +1,10 @@
 """A model as ONNX graphs: one file per method, their weights in one file, described by ``export.json``.
 
-propagate on a reference frame, which reads no memory, is a separate graph. A graph takes one group of objects. The
-video's frames have any size, and long-term memory holds a varying number of frames, so attention needs no mask and is
-exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the
-key of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples
-of tensors.
+propagate on a reference frame, which reads no memory, is a separate graph. A graph processes one group of objects. The
+video's frames may have any size, and long-term memory holds a varying number of frames, so attention needs no mask and
+is exact; all other shapes are fixed, except in the prompt graph. Tensors have names: ``memory_1_long_key`` is the key
+of long-term memory of block 1. Methods that you add can be exported if the states of their blocks are NamedTuples of
+tensors.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ PROMPTING = {
     "coarse_margin": COARSE_MARGIN,
     "refine_margin": REFINE_MARGIN,
 }
-"""sizes with which prompt networks were trained"""
+"""input sizes with which prompt networks were trained"""
 EXPORTED_POLICIES = ("first_frame", "bounded_fifo", "restricted")
 EXPORT_PACKAGES = ("onnx", "onnxscript")
 """packages that write ONNX files"""
@@ -288,9 +288,9 @@ def build_prompt_graph(model: VOSModel) -> Graph:
     """Build the graph of a model's prompt network for a crop of any size.
 
     It takes ``image`` H×W×3 uint8; ``planes`` 1×3×h×w of an object in 0 to 1 (the first of
-    `aotlab.networks.prompts.PLANES`), of a size that `crop_input_size` gives, which is the network's; and
-    ``rough_mask`` H×W in 0 to 1, the last plane. It gives ``logits`` H×W, and ``refined_logits`` H×W whose outlines lie
-    on edges of the image (see `guided_filter`).
+    `aotlab.networks.prompts.PLANES`), of the network's size from `crop_input_size`; and ``rough_mask`` H×W in 0 to 1,
+    the last plane. It returns ``logits`` H×W, and ``refined_logits`` H×W whose outlines lie on edges of the image (see
+    `guided_filter`).
     """
     model, images = _copy_exportable(model), torch.Generator().manual_seed(0)
     image = torch.randint(256, (EXAMPLE_SIDE, EXAMPLE_SIDE + 1, 3), dtype=torch.uint8, generator=images)
@@ -333,13 +333,13 @@ def export_model(
 
     Args:
         config: ``memory.frames`` bounds long-term memory.
-        folder: folder to create; its lock lies beside it.
+        folder: folder to create; its lock is next to it.
         video: (height, width) of the frames in pixels, which decides the network's size.
         half: store weights in float16; the graphs compute in float32.
         prompts: write the prompt network too, if the model has one.
         force: replace an earlier export in ``folder``.
         calibration: clip for int8, see `quantize`; empty for float32.
-        quantize_encoder: also ``encode`` in int8.
+        quantize_encoder: quantize ``encode`` too.
     """
     config = resolve_export_config(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)

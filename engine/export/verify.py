@@ -56,7 +56,7 @@ def verify_export(
     clip: Clip,
     provider: str = "cpu",
 ) -> Agreement:
-    """Track a clip of at least 2 frames by exported graphs and by their model; compare from the second frame on.
+    """Track a clip of at least 2 frames with exported graphs and with their model; compare from the second frame on.
 
     Args:
         config: the export's.

@@ -108,7 +108,7 @@ class MemoryBank(StoredFrames):
     def read(self, *, short_term: bool = True) -> list[BlockMemory]:
         """Return the memory that each block reads on the next frame.
 
-        ``short_term``: False gives zeros in place of short-term memory.
+        ``short_term``: False returns zeros instead of short-term memory.
         """
         # skip the newest short_term_skip − 1 frames
         count = max(1, len(self._short) - self._skip + 1)

@@ -108,8 +108,8 @@ def decide_fifo(stored: StoredFrames) -> Decision:
 class ScoredMemory(MemoryPolicy):
     """Stores reference frames and every ``every``-th frame; a full memory evicts the tracked frame of lowest score.
 
-    The newest frame has no score yet and stays. ``score_early``: update relevance while there is room, as the published
-    DeAOT models do.
+    The newest frame has no score yet and is kept. ``score_early``: update relevance while there is room, as the
+    published DeAOT models do.
     """
 
     every: int

@@ -55,7 +55,7 @@ class NetworkSegmenter(PromptSegmenter):
 
     Args:
         model: a model for tracking.
-        autocast: makes the context of each call.
+        autocast: returns the context of each call.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ def load_network_segmenter(checkpoint: Path, device: str) -> NetworkSegmenter:
 
 
 class FrameSegmenter:
-    """One frame that takes prompts; each crop is encoded once."""
+    """Segmentation of one frame from prompts; each crop is encoded once."""
 
     def __init__(self, model: VOSModel, frame: np.ndarray) -> None:
         """``frame``: H×W×3 uint8 RGB. Raises InputError if the model takes no prompts."""
@@ -198,7 +198,7 @@ def find_far_from_prompt(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
 def find_prompted_parts(mask: np.ndarray, prompt: Prompt) -> np.ndarray:
     """Return the connected parts of a mask H×W bool that hold a point of the prompt, or are near one that does.
 
-    Parts that the prompt's own mask overlaps count as with a point; without such a part, the largest one does.
+    Parts that overlap the prompt's mask count as holding a point; if no part does, the largest one counts.
     """
     import cv2
 

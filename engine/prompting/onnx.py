@@ -19,17 +19,17 @@ from aotlab.utils.errors import InputError, require_extra
 DEFAULT_EDGE = 1024
 """longer edge of the encoder's image in pixels, if the input size is free"""
 SCRIBBLE_STEP = 8
-"""every how many points a scribble becomes a click, for decoders that take clicks only"""
+"""interval in points at which a scribble becomes clicks, for decoders that accept only clicks"""
 PIXEL_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PIXEL_STD = np.array([58.395, 57.12, 57.375], np.float32)
 
 
 class OnnxSegmenter(PromptSegmenter):
-    """Segments objects one by one; remembers the embedding of the last frame. Thread-safe.
+    """Segments objects one by one; caches the embedding of the last frame. Thread-safe.
 
-    The encoder takes 1×3×E×E normalized pixels (padded right and below), or H×W×3 of 0 to 255, and gives
+    The encoder takes 1×3×E×E normalized pixels (padded right and below), or H×W×3 of 0 to 255, and returns
     ``image_embeddings``. The decoder takes these, ``point_coords``, ``point_labels`` and ``orig_im_size``, and may take
-    ``mask_input`` and ``has_mask_input``, which are 0; it gives ``masks`` (1×K×H×W logits) and may give
+    ``mask_input`` and ``has_mask_input``, which are 0; it returns ``masks`` (1×K×H×W logits) and may return
     ``iou_predictions`` (1×K).
     """
 

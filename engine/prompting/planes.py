@@ -1,4 +1,4 @@
-"""Inputs of the prompt network: crops around prompts, and planes that the prompts are drawn into."""
+"""Inputs of the prompt network: crops around prompts, and planes with the prompts drawn in."""
 
 from __future__ import annotations
 

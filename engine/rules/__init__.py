@@ -1,1 +1,1 @@
-"""Rules that correct what a tracker predicts."""
+"""Rules that correct a tracker's predictions."""

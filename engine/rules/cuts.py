@@ -1,6 +1,6 @@
 """Detection of cuts between frames.
 
-The two limits were set by hand; how sensitive detection is to them was not measured.
+The two limits were set by hand; the sensitivity of detection to them was not measured.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_CORRELATION = 0.5
 
 
 class CutDetector:
-    """Compares each frame with the one before: a cut changes both the colors and their layout."""
+    """Compares each frame with the previous one: a cut changes both the colors and their layout."""
 
     def __init__(self) -> None:
         self.previous: np.ndarray | None = None

@@ -1,7 +1,7 @@
 """Ownership of components: give detached parts of an object to a lost object nearby.
 
-The rule is not from a paper. Its constants were set by hand, most of them on one video of three dogs that cross; how
-sensitive it is to each was not measured. ``docs/concepts/identities.md`` has its effect on other videos.
+The rule is not from a paper. Its constants were set by hand, most of them on one video of three dogs that cross; its
+sensitivity to each was not measured. ``docs/concepts/identities.md`` reports its effect on other videos.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Component(NamedTuple):
 
 @dataclass
 class History:
-    """Appearance, area and place of an object on earlier frames."""
+    """Appearance, area and position of an object on earlier frames."""
 
     colors: list[float]
     """mean and standard deviation of R, G and B on the object's last mask by the user, 6 values"""
@@ -70,7 +70,7 @@ class History:
         return float(np.median(self.areas)) if self.areas else 0.0
 
     def may_claim(self, part: Component) -> bool:
-        """Return whether the object, if it is lost, may claim a component of this size and place."""
+        """Return whether the object, if it is lost, may claim a component of this size and position."""
         low, high = (limit * self.median for limit in CLAIM_AREA_RANGE)
         near = math.dist(part.center, self.center) <= MAX_CLAIM_DISTANCE * math.sqrt(self.median)
         return near and low <= part.area <= high and not self.cooldown and self.claim_streak < MAX_CLAIMS
@@ -96,7 +96,7 @@ class ComponentOwnership:
     """Gives components that split off an object to a lost object nearby; `find_detached`, then `update` run per frame.
 
     1. An object is lost if its area falls below `LOST_AREA` of its usual one; it then claims a component that split off
-       another object, if size, place and color fit.
+       another object, if size, position and color fit.
     2. Of two components of an object, the one that continues its main component stays, unless the other has clearly
        more similar colors, as after two objects crossed and their ids were swapped.
     3. A claim is undone if within `UNDO_FRAMES` the object shows up elsewhere with more similar colors.
@@ -173,7 +173,7 @@ class ComponentOwnership:
         self.main_labels = main_labels
 
     def clear_positions(self) -> None:
-        """Clear areas and places, as after a cut; claims and colors stay."""
+        """Clear areas and positions, as after a cut; claims and colors are kept."""
         self.main_labels = None
         for history in self.objects.values():
             history.areas.clear()

@@ -55,7 +55,7 @@ class Rules:
             result: from `detect_cut`.
             frame: H×W×3 uint8.
             logits: (1+n)×H×W.
-            indices: H×W, the most likely object in every pixel: 0, or its place in ``ids`` from 1 on.
+            indices: H×W, the most likely object in every pixel: 0, or its position in ``ids`` from 1 on.
             ids: object id of each index from 1 on.
         """
         if self.ownership is None or result.cut or len(ids) < 2:

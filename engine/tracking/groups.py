@@ -15,7 +15,7 @@ from aotlab.engine.tracking.inputs import ImageSize
 from aotlab.networks.identity_bank import one_hot
 
 NO_OBJECT = -1e10
-"""logit of all other channels where a mask decides"""
+"""logit of all other channels at pixels that a mask sets"""
 MAX_CONTIGUOUS_PLANES = 5
 """largest number of maps that CPUs resize faster contiguous than channels-last (measured at 480p)"""
 
@@ -122,7 +122,7 @@ def find_vanished_ids(mask: np.ndarray, ids: Iterable[int], size: ImageSize) -> 
 
 
 def mask_to_indices(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
-    """Convert a mask of object ids to indices H×W int64: the place in ``ids``, counted from 1; 0 is background."""
+    """Convert a mask of object ids to indices H×W int64: the position in ``ids``, counted from 1; 0 is background."""
     present, inverse = np.unique(mask, return_inverse=True)
     index_by_id = {0: 0, **{object_id: index for index, object_id in enumerate(ids, start=1)}}
     table = np.array([index_by_id[int(object_id)] for object_id in present])
@@ -130,9 +130,10 @@ def mask_to_indices(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
 
 
 def overwrite_with_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
-    """Correct the predicted indices H×W of a frame by a mask of any size.
+    """Correct the predicted indices H×W of a frame with a mask of any size.
 
-    The mask decides where it is not 0; objects in the mask lose all other pixels. ``objects``: their number.
+    Nonzero pixels of the mask override the prediction; objects in the mask lose all other pixels. ``objects``: their
+    number.
     """
     mask = resize_indices(mask, predicted.shape)
     relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(

@@ -1,4 +1,4 @@
-"""Checks of the frames, masks and sizes that a tracker takes."""
+"""Checks of the frames, masks and sizes passed to a tracker."""
 
 from __future__ import annotations
 

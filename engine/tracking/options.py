@@ -1,4 +1,4 @@
-"""Options that load a tracker: checkpoint, settings and device."""
+"""Options for loading a tracker: checkpoint, settings and device."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ TRACKER_STATE = FileKind("tracker state", 14, "save it again")
 
 @dataclass
 class VideoState:
-    """All that a tracker stores of a video; each stored frame or forgotten object replaces it by a new one."""
+    """Everything a tracker stores of a video; storing a frame or forgetting an object replaces it with a new one."""
 
     length: int | None
     """number of frames, if known"""

@@ -338,7 +338,7 @@ class Tracker:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object that has left the scene: it has no pixel from the next frame on.
 
-        While it is visible, its pixels go to the next likely object. Its id may be used again.
+        While it is visible, its pixels go to the next most likely object. Its id may be used again.
 
         Its identity remains reserved, because stored frames still contain it, until all objects of its group are
         forgotten.

@@ -69,7 +69,7 @@ def frame_loss(logits: Tensor, labels: Tensor, hardest_count: int) -> Tensor:
 
 
 def weight_by_depth(losses: Sequence[Tensor]) -> Tensor:
-    """Return the weighted mean of losses at depths 1, 2, ...; each weighs twice as much as the one before (AOST)."""
+    """Return the weighted mean of losses at depths 1, 2, ...; each weighs twice as much as the previous one (AOST)."""
     weighted = [2**index * loss for index, loss in enumerate(losses)]
     return torch.stack(weighted).sum(0) / (2 ** len(losses) - 1)
 

@@ -14,7 +14,7 @@ from aotlab.utils.processes import StopFlag
 
 
 class Interrupted(RunStopped):
-    """Ctrl-C or a signal, noticed by all ranks after the same step."""
+    """Ctrl-C or a signal, detected by all ranks after the same step."""
 
 
 def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
@@ -25,7 +25,7 @@ def stop_if_interrupted(stop: StopFlag, world: Distributed) -> None:
 
 @contextmanager
 def save_on_failure(state: PhaseState, journal: Journal, output: Path) -> Iterator[None]:
-    """On an error in the block, save the state and raise `RunStopped`; bad input before the first step is raised."""
+    """On an error in the block, save the state and raise `RunStopped`; bad input before the first step is re-raised."""
     try:
         yield
     except (InputError, MemoryError, RuntimeError) as error:

@@ -157,7 +157,7 @@ class Journal:
 def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> None:
     """Remove the lines after ``step`` of ``phase``, which a resumed run writes again, and an incomplete last line.
 
-    Lines of other content stay.
+    Other lines are kept.
     """
     order = {name: place for place, name in enumerate(phases)}
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
@@ -175,7 +175,7 @@ def drop_later_lines(path: Path, phases: list[str], phase: str, step: int) -> No
 def draw_clips(clip: ClipBatch, predictions: list[Tensor]) -> Tensor:
     """Draw the first clips of a batch in two rows each: frames with labels, frames with predicted masks.
 
-    Long clips are shown by evenly spaced frames, including the first and last. ``predictions``: B×H×W labels per frame,
+    Long clips are shown as evenly spaced frames, including the first and last. ``predictions``: B×H×W labels per frame,
     the reference frame's first. Returns 3×H×W uint8.
     """
     length, batch, _, height, _ = clip.images.shape

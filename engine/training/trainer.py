@@ -148,7 +148,7 @@ def resolve_training(config: Config) -> Config:
 def clear_output(output: Path, world: Distributed, *, restart: bool) -> None:
     """Remove files that a killed run left half-written; with ``restart`` also its states, logs and best weights.
 
-    Other files in their folders stay. The main rank removes, and the others wait for it.
+    Other files in their folders are kept. The main rank removes files, and the others wait for it.
     """
     if world.is_main:
         for folder in (output, states_folder(output)):
@@ -191,10 +191,10 @@ def train_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
 def run_step(
     run: TrainingRun, state: PhaseState, clip_module: nn.Module, batches: Iterator[ClipTensors]
 ) -> None:
-    """Train one step and log it; a step that is not finite is skipped, up to ``train.max_nonfinite_steps`` in a row.
+    """Train one step and log it; a non-finite step is skipped, up to ``train.max_nonfinite_steps`` in a row.
 
     Raises:
-        NonFiniteError: one more step is not finite.
+        NonFiniteError: one more step is non-finite.
     """
     settings = state.config.train
     try:
@@ -215,7 +215,7 @@ def run_step(
 
 
 def is_due(state: PhaseState, every: int) -> bool:
-    """Return whether ``every`` divides this step, or it is the last one of the phase; 0 means only that."""
+    """Return whether ``every`` divides this step, or it is the last one of the phase; 0 means only the last one."""
     return state.step == state.phase.steps or (every > 0 and state.step % every == 0)
 
 

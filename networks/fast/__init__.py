@@ -1,1 +1,1 @@
-"""Faster modules for models that are tracked or trained; method files never import them."""
+"""Faster modules for tracking and training; method files never import them."""

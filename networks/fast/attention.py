@@ -1,4 +1,4 @@
-"""Faster attention: global attention on CPUs as plain products, local attention without a copy per query.
+"""Faster attention: global attention on CPUs as matrix products, local attention without a copy per query.
 
 Local attention is exact, with gradients. Queries come in tiles of 8×8, each against its padded neighborhood of side 8 +
 window - 1: a matrix of scores of 64 queries by side² tokens per frame, in which every query's window is a strided view.
@@ -29,7 +29,7 @@ class SplitAttention(Attention):
     """`Attention` as matrix products, one head at a time, in chunks of queries."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
+        """Map B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
         query = query * (query.shape[2] // self.heads) ** -0.5
         output = query.new_empty(*query.shape[:2], value.shape[2])
         for row in range(len(query)):
@@ -46,7 +46,7 @@ class FusedAttention(Attention):
     """`Attention` that graphs compute with an operator of onnxruntime, which keeps the weights in the cache."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
+        """Map B×L×C, B×S×C and B×S×D to B×L×D; see `Attention.forward`."""
         if not torch.compiler.is_exporting():
             return super().forward(query, key, value)
         return torch.onnx.ops.symbolic(
@@ -60,7 +60,7 @@ class FusedAttention(Attention):
 
 
 class DenseLocalAttention(LocalAttention):
-    """`LocalAttention` by a weight for every pair of tokens, 0 outside of the window; fast on small maps."""
+    """`LocalAttention` with a weight for every pair of tokens, 0 outside the window; fast on small maps."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         tokens = query.shape[1]
@@ -87,7 +87,7 @@ class DenseLocalAttention(LocalAttention):
 
 
 class TiledLocalAttention(DenseLocalAttention):
-    """`LocalAttention` by tiles; parameters and their names are the same."""
+    """`LocalAttention` in tiles; parameters and their names are the same."""
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, size: MapSize) -> Tensor:
         if dense_is_cheaper(size, self.window, self.heads):
@@ -169,7 +169,7 @@ def dense_is_cheaper(size: MapSize, window: int, heads: int) -> bool:
 
 
 def extract_tiles(x: Tensor, size: MapSize, heads: int, margin: int) -> Tensor:
-    """Cut tokens B×(n·H·W)×C into tiles with margins, of side 8 + 2·margin every 8, views of padded maps.
+    """Cut tokens B×(n·H·W)×C into tiles of side 8 + 2·margin, one every 8 tokens, as views of padded maps.
 
     Returns:
         B×heads×rows×columns×n×side×side×(C/heads).
@@ -207,7 +207,7 @@ def window_strides(window: int, frames: int) -> tuple[int, ...]:
 
 
 def gather_windows(x: Tensor, window: int, frames: int) -> Tensor:
-    """From N×64×(n·side²), queries by neighbors, take each query's window: N×8×8×n×window×window.
+    """Return each query's window N×8×8×n×window×window of scores N×64×(n·side²), queries by neighbors.
 
     Strided views overlap, which graphs cannot express; when compiling, rows are padded to where the next window begins.
     """
@@ -253,9 +253,9 @@ def build_window_mask(size: MapSize, window: int, dtype: torch.dtype, device: to
 
 @cache_table
 def find_neighbors(size: MapSize, window: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return for every query the offset of each token, L×L, and the token at each offset, L×window².
+    """Return each token's offset from every query, L×L, and the token at each offset, L×window².
 
-    Outside of the window the offset is window², outside of the map the token is L.
+    Outside the window the offset is window²; outside the map the token is L.
     """
     height, width = size
     rows = torch.arange(height, device=device)[:, None].expand(height, width).flatten()

@@ -25,7 +25,7 @@ class FusedConv2d(nn.Conv2d):
     """relu, relu6 or None"""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""
+        """Map B×C×H×W to B×C'×H'×W'; ``residual`` has the output's shape."""
         # oneDNN computes float16 on few processors
         fused = x.is_cpu and x.dtype != torch.float16 and not torch.is_grad_enabled()
         if torch.compiler.is_compiling() or not fused or not torch.backends.mkldnn.is_available():
@@ -59,7 +59,7 @@ class FusedBottleneck(nn.Module):
         self.downsample = None if block.downsample is None else fuse_norm(*block.downsample)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C'×H'×W'."""
+        """Map B×C×H×W to B×C'×H'×W'."""
         residual = x if self.downsample is None else self.downsample(x)
         return self.conv3(self.conv2(self.conv1(x)), residual)
 
@@ -75,7 +75,7 @@ class FusedInvertedResidual(nn.Module):
         self.residual = block.use_res_connect
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C'×H'×W'."""
+        """Map B×C×H×W to B×C'×H'×W'."""
         return self.last(self.layers(x), x if self.residual else None)
 
 
@@ -98,7 +98,7 @@ def fuse_mobilenet(encoder: MobileNetV2) -> None:
 
 
 FUSIONS: dict[type[nn.Module], Callable] = {ResNet50: fuse_resnet, MobileNetV2: fuse_mobilenet}
-"""encoders whose order of layers is known; others stay as they are"""
+"""encoders whose order of layers is known; others are not changed"""
 
 
 def fuse_encoder(encoder: nn.Module) -> None:
@@ -129,7 +129,7 @@ def to_onednn(conv: nn.Conv2d) -> FusedConv2d:
 
 
 class FoldedNorm(FrozenBatchNorm2d):
-    """Frozen norm that the convolution before it applies already."""
+    """Frozen norm that is folded into the convolution before it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x
@@ -142,7 +142,7 @@ class NormScaledConv2d(nn.Conv2d):
     """the norm, in a tuple, so that it remains a module of the parent only"""
 
     def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C'×H'×W'."""
+        """Map B×C×H×W to B×C'×H'×W'."""
         (norm,) = self.norm
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         weight, bias = self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
@@ -150,7 +150,7 @@ class NormScaledConv2d(nn.Conv2d):
 
 
 def fold_training_norms(encoder: nn.Module) -> None:
-    """Let the convolutions of one of `FUSIONS` apply the frozen norms after them, in place."""
+    """Make the convolutions of one of `FUSIONS` apply the frozen norms after them, in place."""
     for parent in encoder.modules() if type(encoder) in FUSIONS else ():
         for conv, norm in pairwise(parent.children()):
             if type(conv) is nn.Conv2d and type(norm) is FrozenBatchNorm2d:

@@ -49,7 +49,7 @@ def place_model(
 
     Args:
         model: a fused model is returned as it is.
-        fuse: whether to return a copy by `optimize` in place of the model itself.
+        fuse: whether to return a copy by `optimize` instead of the model itself.
     """
     if model.fused:
         return model, "float32"
@@ -63,9 +63,9 @@ def place_model(
 
 
 def optimize_training(model: VOSModel) -> None:
-    """Make a model's training steps faster, in place; parameters, buffers and their names stay.
+    """Make a model's training steps faster, in place; parameters, buffers and their names are kept.
 
-    Frozen norms scale the kernel of the convolution before them, and local attention runs by tiles.
+    Frozen norms scale the kernel of the convolution before them, and local attention runs in tiles.
     """
     fold_training_norms(model.encoder)
     replace_local_attention(model)
@@ -74,9 +74,9 @@ def optimize_training(model: VOSModel) -> None:
 def replace_local_attention(
     model: nn.Module, replacement: type[DenseLocalAttention] = TiledLocalAttention
 ) -> None:
-    """Replace local attention by a faster class, in place.
+    """Replace local attention with a faster class, in place.
 
-    Assigning ``__class__`` keeps parameters, their names and hooks, as the faster class differs in `forward` only.
+    Assigning ``__class__`` keeps parameters, their names and hooks, because the faster class differs only in `forward`.
     """
     for module in model.modules():
         if type(module) is LocalAttention:
@@ -84,7 +84,7 @@ def replace_local_attention(
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return the precision; auto means bfloat16 if the processor computes it in hardware, else float32."""
+    """Return the precision; auto means bfloat16 if the processor supports it in hardware, else float32."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -100,7 +100,7 @@ def has_amx() -> bool:
 
 
 def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Replace attentions, and on a CPU convolutions, by faster ones, in place."""
+    """Replace attentions, and on a CPU convolutions, with faster ones, in place."""
     replace_local_attention(model)
     if device.type != "cpu":
         return
@@ -116,7 +116,7 @@ def replace_modules(model: nn.Module, device: torch.device, dtype: torch.dtype) 
 
 
 def compile_parts(model: VOSModel, *, dynamic: bool | None = None) -> None:
-    """Give encoder, blocks and decoder to torch.compile, which compiles when they first run."""
+    """Pass encoder, blocks and decoder to torch.compile, which compiles when they first run."""
     announce_compilation()
     blocks = [
         module

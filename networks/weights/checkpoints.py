@@ -56,7 +56,7 @@ def load_checkpoint(
 
     Args:
         path: a safetensors file of ours or a published ``.pth`` file.
-        config: preset or YAML file in place of the settings inside. ``.pth`` files hold none; their default is the
+        config: preset or YAML file instead of the settings inside. ``.pth`` files hold none; their default is the
             preset of the file's name in the published table, or else the first whose keys match.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
 
@@ -85,7 +85,7 @@ def load_checkpoint(
 def build_or_load(
     path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()
 ) -> tuple[VOSModel, Config]:
-    """`load_checkpoint`, or without a path the model of a preset (aott) with the same random weights every time."""
+    """Return `load_checkpoint`, or without a path the model of a preset (aott) with fixed random weights."""
     if path is not None:
         return load_checkpoint(path, config=config, overrides=overrides)
     settings = read_settings(path, config=config, overrides=overrides)
@@ -125,7 +125,7 @@ def read_card(path: Path) -> str | None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file, under the names they have there."""
+    """Return the tensors of a file under their names in it."""
     state = _read(path)[0]
     require_finite(state, path)
     return state
@@ -201,7 +201,7 @@ def find_non_finite(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """Raise InputError for weights that are NaN or infinite, as after a training that diverged."""
+    """Raise InputError for weights that are NaN or infinite, as after diverged training."""
     broken = find_non_finite(state)
     require(
         not broken, f"{path}: weights that are not finite ({', '.join(broken[:5])}); use another checkpoint"

@@ -43,7 +43,7 @@ BLOCK_RULES = [
     (r"\.feedforward\.norm\.", ".activation.gn."),
     (r"\.feedforward\.conv\.", ".activation.conv."),
 ]
-"""within a block"""
+"""rules within a block"""
 RULES = [
     (r"^projector\.", "encoder_projector."),
     (r"^identity_bank\.", "patch_wise_id_bank."),
@@ -199,7 +199,7 @@ def guess_presets(keys: Iterable[str]) -> list[str]:
 
 
 def add_missing_weights(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Extend the weights of an AOT or DeAOT by the initial weights that RMem's ``model`` adds.
+    """Extend the weights of an AOT or DeAOT with the initial weights that RMem's ``model`` adds.
 
     Weights that hold any of the added ones, or a model that adds none, are returned unchanged.
     """

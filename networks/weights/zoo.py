@@ -1,7 +1,7 @@
 """Weights by name: published checkpoints, downloaded and converted once.
 
-They are stored in ``$AOTLAB_HOME/weights`` (``~/.cache/aotlab/weights``): ``<name>.safetensors``, and in
-``<name>.safetensors.sha256`` what `sha256sum --check` reads.
+They are stored in ``$AOTLAB_HOME/weights`` (``~/.cache/aotlab/weights``): ``<name>.safetensors``, with a
+``<name>.safetensors.sha256`` for `sha256sum --check`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HUB_PREFIX = "hf://"
 """prefix of addresses on the Hugging Face Hub: hf://owner/repository or hf://owner/repository/file"""
 ZOO_URL = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
 PRETRAINED_FOLDER = ROOT / "pretrain_models"
-"""folder of the project that may hold published files too"""
+"""folder of the project that may also hold published files"""
 LOCK_TIMEOUT = 1800.0
 """seconds to wait for another process that stores the same weights"""
 DOWNLOAD_TIMEOUT = 60.0
@@ -79,7 +79,7 @@ def load_model(
 
     Args:
         checkpoint: as `resolve_checkpoint`; ``bundled`` is the bundled model.
-        config: preset or file of settings in place of the checkpoint's.
+        config: preset or file of settings instead of the checkpoint's.
         overrides: settings as ``key=value``; a single string is accepted.
 
     Raises:
@@ -101,7 +101,7 @@ def list_models() -> dict[str, Path]:
 
 
 def find_published_file(file: str) -> Path:
-    """Return a published checkpoint by its original file name, stored by name or (to be) in the project's folder."""
+    """Return the stored checkpoint with this original file name, or its path in the project's folder."""
     path = PRETRAINED_FOLDER / file
     stored = [
         weights_folder() / f"{name}.safetensors"
@@ -132,7 +132,7 @@ def download_weights(name: str, *, source: str | None = None, overwrite: bool = 
 
     Args:
         name: key of `list_published_weights`.
-        source: in place of Google Drive: a URL, file, or hf://owner/repository[/file].
+        source: instead of Google Drive: a URL, file, or hf://owner/repository[/file].
         overwrite: download them again.
 
     Raises:

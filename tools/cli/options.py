@@ -115,7 +115,7 @@ def precision_option(key: str = "compute.precision") -> Decorator:
         cls=SettingOption,
         settings=[f"{key}={{}}"],
         type=click.Choice(PRECISIONS),
-        help="sets the precision of the computation; auto: bfloat16 if the processor computes it (default: as in the "
+        help="sets the precision of the computation; auto: bfloat16 if the processor supports it (default: as in the "
         "settings)",
     )
 
