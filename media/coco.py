@@ -76,7 +76,7 @@ def _find_images(tree: Any, video: VideoInfo) -> dict[Hashable, tuple[int | None
 
 
 def parse_classes(tree: Any) -> dict[str, int]:
-    """Return the class ids of COCO JSON by class name; of two ids of a name, the first.
+    """Return the class ids of COCO JSON by class name; the first one if a name has two.
 
     Ids that annotations use and the file does not name are "class 2" for 2.
     """

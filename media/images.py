@@ -30,7 +30,7 @@ ORIENTATION = 0x0112
 
 
 def decode_image(source: Path | BinaryIO) -> Image.Image:
-    """Open an image of `IMAGE_FORMATS`; its content determines the format, not its suffix.
+    """Open an image of `IMAGE_FORMATS`; the content determines the format, not the suffix.
 
     Raises:
         Exception: any error of a decoder, or a TIFF with an orientation, which only Pillow would apply.

@@ -16,9 +16,9 @@ from aotlab.utils.value_syntax import FrameObjectValue, parse_frame_object
 from aotlab.utils.versioned_files import load_record, save_record
 
 JOB_RECORD = ".track.json"
-"""file in a folder of results that states their job"""
+"""file with the job record in a folder of results"""
 CORRECTED_FILE = ".corrected"
-"""marks a folder whose results were replaced by manual corrections; runs of lists keep it"""
+"""file that marks a folder with manually corrected results, which job lists do not replace"""
 MASKS_FOLDER = "masks"
 """name of the folder with the masks of all frames in a folder of results"""
 
@@ -115,7 +115,7 @@ def find_video(folder: Path, record: JobRecord) -> Path:
 
 
 def require_same_video(folder: Path, record: JobRecord, video: Path) -> None:
-    """Raise `InputError` if a video has other content than the video of the results in a folder."""
+    """Raise `InputError` if a video differs in content from the video of the results in a folder."""
     from aotlab.media.video import compute_fingerprint  # loads NumPy
 
     if record.fingerprint and record.fingerprint != compute_fingerprint(video):

@@ -127,7 +127,7 @@ def require_different_frames(numbered: Iterable[tuple[int | None, str | Path]]) 
 
 
 def require_different_images(names: Sequence[str]) -> None:
-    """Raise `InputError` if two images of a file have one name."""
+    """Raise `InputError` if two images of a file have the same name."""
     for name, count in Counter(names).most_common(1):
         if count > 1:
             raise InputError(

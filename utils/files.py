@@ -31,7 +31,7 @@ INVALID_FILE_NAME = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; rename it to ``path`` if the block ends without an error.
+    """Yield a temporary name next to ``path``; rename it to ``path`` if the block ends without an error.
 
     The temporary name keeps the suffix, which selects the format in some writers.
 

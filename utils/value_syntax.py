@@ -54,7 +54,7 @@ def locate_video(text: str | Path, folder: str | Path = "") -> VideoLocation:
 
 
 class FrameObjectValue(NamedTuple):
-    """A value with the frame and object that it is for; None: not given."""
+    """A value with its frame and object; None if not given."""
 
     frame: int | None
     object_id: int | None

@@ -41,7 +41,7 @@ class ObjectClasses:
 
 
 def find_class_variants(classes: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return a message for each two class names that differ only in letter case.
+    """Return a message for each pair of class names that differ only in letter case.
 
     Args:
         classes: names of the classes of each video.

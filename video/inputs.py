@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class FrameSelection:
-    """Frames of a video to track, and frame numbers as people give them: indices, or numbers in file names.
+    """Frames of a video to track, and their numbers for users: indices, or numbers in file names.
 
     Args:
         video: the video.

@@ -99,7 +99,7 @@ class PredictionFile(SpillFile):
 def merge_directions(
     forward: ObjectProbabilities | Prediction, backward: ObjectProbabilities, weights: Mapping[int, float]
 ) -> ObjectProbabilities:
-    """Return the weighted mean of both directions, object by object; the background has what they leave.
+    """Return the weighted mean of both directions, object by object; the background gets the rest.
 
     Args:
         forward: from the annotated frames before.

@@ -61,7 +61,7 @@ class StoredPrediction:
 
 @dataclass(frozen=True)
 class TrackedFrame:
-    """A frame with its prediction, and what outputs know of its video."""
+    """A frame with its prediction, and the data of its video for outputs."""
 
     index: int
     """index of the frame in its source"""
@@ -330,7 +330,7 @@ def list_outputs() -> list[str]:
 
 
 def find_output(name: str) -> OutputKind:
-    """Return the output of a name.
+    """Return the output of this name.
 
     Raises:
         InputError: an unknown name, or its package is not installed.

@@ -42,7 +42,7 @@ def run_job(
     force: bool = False,
     restart: bool = False,
 ) -> TrackResult:
-    """Track one video into a folder, or resume it; results that the folder has already are reused.
+    """Track one video into a folder, or resume it; results already in the folder are reused.
 
     Everything is checked before the model is loaded, and results are replaced only after that. A run that ends early
     does not raise: check `TrackResult.error` and `TrackResult.interrupted`. A stopped run resumes if its inputs are the
@@ -84,7 +84,7 @@ def track_job(
     on_start: Callable[[], None] = lambda: None,
     stop: StopFlag | None = None,
 ) -> TrackResult:
-    """Track the video into a folder, or resume it; results that the folder has already are reused.
+    """Track the video into a folder, or resume it; results already in the folder are reused.
 
     Args:
         checked: the job.

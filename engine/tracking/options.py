@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackerOptions:
-    """Checkpoint, settings and device of a tracker; its file is read by `load` and `read_settings`."""
+    """Checkpoint, settings and device of a tracker; `load` and `read_settings` read the checkpoint's file."""
 
     checkpoint: str | Path = BUNDLED_CHECKPOINT
     """file, folder, name or address, as in `Tracker.from_pretrained`"""

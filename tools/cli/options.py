@@ -196,7 +196,7 @@ def memory_options(*, bounded: bool) -> Decorator:
 
 
 def tracker_options(*, several: str | None = None) -> Decorator:
-    """Return the options of a tracker; the function gets them as ``tracker``, a `TrackerOptions`.
+    """Return the options of a tracker; the function receives them as ``tracker``, a `TrackerOptions`.
 
     ``--print-config`` prints the settings instead of calling the function.
 

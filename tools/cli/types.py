@@ -106,7 +106,7 @@ PositiveFloat = number(POSITIVE)
 Pixels = number(Range(32, MAX_SIDE, whole=True))
 Scale = number(Range(0, 16, above_low=True))
 Bytes = FunctionType(parse_bytes, "SIZE")
-"""for sizes such as 2GB; their value is a number of bytes"""
+"""type of sizes such as 2GB; the value is a number of bytes"""
 Size = FunctionType(parse_size, "WIDTHxHEIGHT")
 Device = FunctionType(parse_device, "NAME")
 Checkpoint = FileName(parse_checkpoint, "FILE|NAME")
