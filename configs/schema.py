@@ -269,8 +269,7 @@ class InputConfig:
     min_short_edge: Edge | None = None
     """length of the shorter side in pixels below which frames are scaled up"""
     min_object: Edge | None = None
-    """side of the smallest object in pixels (square root of its area on the first mask) below which frames are scaled
-    up"""
+    """side in pixels of the smallest object (√area on the first mask) below which frames are scaled up"""
 
 
 @dataclass(frozen=True)

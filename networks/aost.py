@@ -1,8 +1,7 @@
 """AOST: Scalable Video Object Segmentation with Identification Mechanism (Yang et al.; TPAMI 2024).
 
-Scalable LSTT: one set of weights runs with any number of blocks, because the decoder has an input layer per depth. In
-the layer-wise ID-based attention of the paper, identities also scale keys, and each block projects the identity
-embedding.
+Scalable LSTT: the decoder has an input layer per depth, so one set of weights runs with any number of blocks. In the
+layer-wise ID-based attention of the paper, identities also scale keys, and each block projects the identity embedding.
 """
 
 from __future__ import annotations

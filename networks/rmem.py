@@ -1,9 +1,8 @@
 """RMem: Restricted Memory Banks Improve Video Object Segmentation (Zhou, Pang, Wang; CVPR 2024).
 
 AOT+, an AOT whose short-term attention is recurrent (method ``aot_rmem``), and DeAOT (``deaot_rmem``), both with a
-temporal embedding of ``temporal_slots`` positions. ERMU uses the same models. Policies
-(`aotlab.engine.memory.policies`) decide which frames stay in memory: ``restricted`` is RMem's, ``relevance_redundancy``
-ERMU's.
+temporal embedding of ``temporal_slots`` positions. ERMU uses the same models. Policies in `aotlab.engine.memory` decide
+which frames stay in memory: ``restricted`` is RMem's, ``relevance_redundancy`` ERMU's.
 """
 
 from __future__ import annotations

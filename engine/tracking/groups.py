@@ -132,8 +132,7 @@ def mask_to_indices(mask: np.ndarray, ids: Sequence[int]) -> Tensor:
 def overwrite_with_mask(predicted: Tensor, mask: Tensor, objects: int) -> Tensor:
     """Correct the predicted indices H×W of a frame with a mask of any size.
 
-    Nonzero pixels of the mask override the prediction; objects in the mask lose all other pixels. ``objects``: their
-    number.
+    Nonzero pixels of the mask override the prediction; objects in it lose all other pixels. ``objects``: their number.
     """
     mask = resize_indices(mask, predicted.shape)
     relabeled = torch.zeros(objects + 1, dtype=torch.bool, device=mask.device).scatter_(
