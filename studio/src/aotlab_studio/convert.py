@@ -196,7 +196,9 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
         if not chosen:
             remedy = "see why videos are left out, or change --split"
             raise InputError(f"{results}: no video is left for {part}; {remedy}")
-    MERGED_FORMATS[form](parts, classes, output)
+    for clip in clips:
+        clip.annotations.classes = classes
+    MERGED_FORMATS[form](parts, output)
     train, val = (len(parts.get(part, ())) for part in ("train", "val"))
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
     return "; ".join([f"{format_count(train, 'video')} in train, {val} in val, {count}", *notes]), problems
@@ -210,7 +212,7 @@ def collect_clips(results: Path) -> tuple[list[Clip], list[str], list[str]]:
         try:
             status = read_status(folder)
             if status != "rejected":
-                clips.append(Clip(folder.name, *read_clip(folder)))
+                clips.append(read_clip(folder))
             by_status[status].append(folder.name)
         except InputError as error:
             by_problem[str(error)].append(folder.name)
@@ -224,7 +226,7 @@ def choose_held_back(folders: Sequence[Path], share: float) -> set[str]:
     return {folders[int((part + 0.5) * len(folders) / count)].name for part in range(count)}
 
 
-def write_merged_masks(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
+def write_merged_masks(parts: Parts, output: Path) -> None:
     """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
     for part, clips in parts.items():
         videos = {}
@@ -235,27 +237,26 @@ def write_merged_masks(parts: Parts, classes: Mapping[str, int], output: Path) -
         write_compact_json(output / part / "meta.json", {"videos": videos})
 
 
-def write_merged_coco(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
+def write_merged_coco(parts: Parts, output: Path) -> None:
     """Write one COCO file of each part, and its images."""
     for part, clips in parts.items():
         tree: dict[str, Any] = {}
         for name, source, masks in clips:
-            masks.classes = dict(classes)
             paths = store_images(source, masks, output / part / "images" / name)
             info = VideoInfo(name, source.size, source.length, str(source.rate))
             tree = merge_trees(tree, format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
         write_compact_json(output / f"{part}.json", tree)
 
 
-def write_merged_yolo(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
+def write_merged_yolo(parts: Parts, output: Path) -> None:
     """Write images and labels of each part, and ``data.yaml``."""
     for part, clips in parts.items():
         for name, source, masks in clips:
-            masks.classes = dict(classes)
             store_images(source, masks, output / part / "images" / name)
             masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
             for file, text in format_labels(masks).items():
                 write_bytes(output / part / file, text.encode())
+    classes = parts["train"][0].annotations.classes
     settings = format_settings(classes, "train/images", f"{[*parts][-1]}/images")
     write_bytes(output / "data.yaml", settings.encode())
 
@@ -315,7 +316,7 @@ def read_status(folder: Path) -> VideoStatus:
     return status
 
 
-def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
+def read_clip(folder: Path) -> Clip:
     """Return the video and the masks of a job's results.
 
     Raises:
@@ -331,7 +332,7 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
     source = open_frames(video, levels=job.levels)
     annotations = read_objects(folder, source)
     annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
-    return source, annotations
+    return Clip(folder.name, source, annotations)
 
 
 def read_objects(masks: Path, source: FrameSource) -> Annotations:

@@ -335,7 +335,7 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
     bgr = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
     image = bgr[..., ::-1].copy()
     ids = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    for item in snapshot.objects:
+    for item in snapshot.objects.values():
         if not item.hidden:
             color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
             image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, list_stored_ids, plan_spans
 from aotlab_studio.document.scores import measure_scores
@@ -40,7 +40,7 @@ class TrackingJob:
     """
 
     def __init__(self, document: Document, layer_id: int) -> None:
-        self.layer_id, self.layer = layer_id, document.snapshot.state.layer(layer_id)
+        self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self._document = document
         self._start_snapshot = document.snapshot_at(document.log.layer_entries[layer_id])
         self.total = self.done = self.lost_pixels = 0
@@ -184,7 +184,7 @@ class JobRunner:
     """
 
     def __init__(self, document: Document, make_tracker: MakeTracker) -> None:
-        self._document, self._make_tracker = document, make_tracker
+        self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
         """last job, which may still wait for the thread"""
         self._due: float | None = None
@@ -207,7 +207,7 @@ class JobRunner:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.new_layer_id()
-                document.edit("tracking", State(layers={layer_id: layer}))
+                document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             self.delay_corrections()
             self._due = time.monotonic() + PROPAGATION_DELAY
@@ -245,7 +245,7 @@ class JobRunner:
         return [
             each
             for each in snapshot.pending
-            if snapshot.state.layer(each).starts_by_itself and each not in self._failed
+            if snapshot.state.layers[each].starts_by_itself and each not in self._failed
         ]
 
     def wait(self, seconds: float) -> bool:
@@ -269,7 +269,7 @@ class JobRunner:
 
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
-            job.run(self._make_tracker)
+            job.run(self.make_tracker)
             with self._lock:
                 if job.status == "failed" and job.layer.starts_by_itself:
                     self._failed.add(job.layer_id)
