@@ -204,9 +204,9 @@ def remove_keyframe(document: Document, frame: int) -> None:
         for object_id in drawn.keys() - kept:
             others = [index for index in snapshot.keyframes if snapshot.keyframe(index).get(object_id)]
             before = [index for index in others if index < frame]
-            beside = before[-1:] or [index for index in others if index > frame]
-            if drawn[object_id] and beside:
-                layer = plan_correction(snapshot, beside[0], object_id, removed=frame)
+            nearest = before[-1:] or [index for index in others if index > frame]
+            if drawn[object_id] and nearest:
+                layer = plan_correction(snapshot, nearest[0], object_id, removed=frame)
                 layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
         document.edit("reset frame", Changes(keyframes={frame: kept or None}, layers=layers), frame)
 

@@ -50,6 +50,11 @@ class ObjectInfo:
         return "" if self.name in (self.class_name, f"object {self.id}") else self.name
 
 
+def clean_name(text: str) -> str:
+    """Strip a text to a valid name; it may be empty."""
+    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
+
+
 def make_object(object_id: int, name: str | None = None, class_name: str = "") -> ObjectInfo:
     """Return a new object; raise `InputError` for an unusable name or an id above 65535."""
     if object_id > 65535:

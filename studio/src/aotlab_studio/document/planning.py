@@ -103,8 +103,8 @@ def plan_correction(
     last = max((index for index in reached if has_result[index]), default=frame)
     gap = slice(before + 1, frame)
     between = before >= 0 and masks[before][object_id] and passable[gap].all() and has_result[gap].any()
-    own = takewhile(has_own_result.__getitem__, range(frame - 1, before, -1))
-    first = before + 1 if between else min(own, default=frame)
+    reached_back = takewhile(has_own_result.__getitem__, range(frame - 1, before, -1))
+    first = before + 1 if between else min(reached_back, default=frame)
     if first == last == frame:
         return None
     return Layer(sorted(own_ids), first, last, frame, "correction", before if between else None)

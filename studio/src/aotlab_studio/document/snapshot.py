@@ -299,8 +299,8 @@ class Snapshot:
         A frame is tracked from the drawn mask of its object before it, the one after it, or both.
         """
         layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
-        now, then = self.state, self._log.state(entry)
-        now_drawn, then_drawn = (each.find_drawn(each.resolve(object_id)) for each in (now, then))
+        states = self.state, self._log.state(entry)
+        now_drawn, then_drawn = (state.find_drawn(state.resolve(object_id)) for state in states)
         drawn_frames: set[int] = set()  # on frames of the range, and nearest to it
         for frames in ([*now_drawn], [*then_drawn]):
             drawn_frames.update(

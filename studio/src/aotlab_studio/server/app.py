@@ -31,7 +31,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.events import Event
-from aotlab_studio.document.objects import NAME_LENGTH
+from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
@@ -360,5 +360,4 @@ def make_page_routes(start: str) -> list[Route]:
 
 def read_person(request: HTTPConnection) -> str:
     """Return the name of the person at the page; empty if it was not given."""
-    text = unquote(request.cookies.get(PERSON_COOKIE, ""))
-    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
+    return clean_name(unquote(request.cookies.get(PERSON_COOKIE, "")))

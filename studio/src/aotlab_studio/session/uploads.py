@@ -25,7 +25,7 @@ from aotlab.sdk import (
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.log import Changes
 from aotlab_studio.document.masks import decode_png
-from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, ObjectInfo, make_object
+from aotlab_studio.document.objects import MAX_OBJECTS, NO_CLASS, ObjectInfo, clean_name, make_object
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
@@ -144,23 +144,18 @@ def _find_objects(
     """Return the object of each id in a file, and those that are new or get a class."""
     ids, changed = dict[int, int](), dict[int, ObjectInfo]()
     for each in found.objects():
-        class_name, target = _make_name(found.class_names.get(each, "")), targets.get(each)
+        class_name, target = clean_name(found.class_names.get(each, "")), targets.get(each)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
             free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
             free = max(used) + 1 if free in used else free
-            changed[free] = item = make_object(free, _make_name(names.get(each, "")), class_name)
+            changed[free] = item = make_object(free, clean_name(names.get(each, "")), class_name)
         else:
             item = document.snapshot.find_object(target)
             if class_name and not item.class_name:
                 changed[item.id] = replace(item, class_name=class_name)
         ids[each] = item.id
     return ids, changed
-
-
-def _make_name(text: str) -> str:
-    """Strip a text to a valid object name."""
-    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
 def _encode_labels(
