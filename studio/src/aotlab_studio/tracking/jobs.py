@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -50,9 +50,8 @@ class TrackingJob:
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self._command: Literal["run", "pause", "stop", "interrupt"] = "run"
-        """obeyed before the next frame; the last two are final"""
-        self._commanded, self._ended = threading.Condition(), threading.Event()
+        self._resumed, self._stopped, self._interrupted, self._ended = (threading.Event() for _ in range(4))
+        self._resumed.set()
 
     @property
     def alive(self) -> bool:
@@ -62,20 +61,23 @@ class TrackingJob:
     @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
-        return self._command in ("stop", "interrupt")
+        return self._stopped.is_set()
 
     def pause(self) -> None:
         """Pause after the current frame."""
-        self._give("pause")
+        self._resumed.clear()
 
     def resume(self) -> None:
         """Continue."""
         self._times.clear()
-        self._give("run")
+        self._resumed.set()
 
     def stop(self, *, complete: bool = True) -> None:
         """Stop after the current frame; a layer that is complete ends with what it has, another one is continued."""
-        self._give("stop" if complete else "interrupt")
+        if not complete:
+            self._interrupted.set()
+        self._stopped.set()
+        self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end."""
@@ -100,7 +102,7 @@ class TrackingJob:
             self.total = sum(span.num_frames for span in spans)
             if not self.stopping:
                 self._track(make_tracker(), spans)
-            if self._command != "interrupt":
+            if not self._interrupted.is_set():
                 self._finish()
             status = "stopped" if self.stopping else "done"
         except InputError as error:
@@ -116,12 +118,6 @@ class TrackingJob:
         finally:
             self._ended.set()
 
-    def _give(self, command: Literal["run", "pause", "stop", "interrupt"]) -> None:
-        with self._commanded:
-            if not self.stopping or command == "interrupt":
-                self._command = command
-            self._commanded.notify_all()
-
     def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
         """Track spans until the end or a stop."""
         from aotlab_studio.tracking.spans import track_span
@@ -133,14 +129,13 @@ class TrackingJob:
             if self.stopping:
                 return
             for result in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-                with self._commanded:
-                    if self._command == "pause":
-                        self._set_status("paused")
-                        self._commanded.wait_for(lambda: self._command != "pause")
+                if not (self._resumed.is_set() or self.stopping):
+                    self._set_status("paused")
+                    self._resumed.wait()
                 if self.stopping:
                     return
                 if not self._store(result):
-                    self._give("stop")
+                    self.stop()
                     return
                 self.done += 1
                 self.frame = result.index
