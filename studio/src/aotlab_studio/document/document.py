@@ -110,10 +110,7 @@ class Document:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
-            shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
-            for number in self.log.list_reachable():
-                shown.update(self.log.entries[number].values.layers)
-            self.layers.keep_only(shown)
+            self.layers.keep_only(self.log.list_reachable_layers())
 
     @classmethod
     def read(cls, folder: Path) -> Document:

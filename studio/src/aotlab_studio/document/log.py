@@ -264,13 +264,14 @@ class Log:
             self._states.put(entry, state)
         return state
 
-    def list_reachable(self) -> list[int]:
-        """Return the entries that undo and redo lead to."""
-        reachable, number = [*self.undone], self.head
+    def list_reachable_layers(self) -> set[int]:
+        """Return the layers that undo, redo and versions lead to."""
+        entries, number = [*self.undone], self.head
         while number:
-            reachable.append(number)
+            entries.append(number)
             number = self.parents[number]
-        return reachable
+        of_versions = (self.state(version.entry).layers for version in self.versions)
+        return set().union(*of_versions, *(self.entries[each].values.layers for each in entries))
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
