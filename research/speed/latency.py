@@ -67,7 +67,7 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
     with _connect(server, cookie) as socket:
         follower = threading.Thread(target=_follow, args=(socket, get), daemon=True)
         follower.start()
-        rows.append(measure_tracking_ratio(session, session.make_tracker()))
+        rows.append(measure_tracking_ratio(session, session.runner.make_tracker()))
     follower.join()
     while session.undo() is not None:
         pass

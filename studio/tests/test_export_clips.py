@@ -18,7 +18,7 @@ from aotlab_studio.opening import open_document
 from aotlab_studio.review.batch import write_batch_review
 from aotlab_studio.server.batch import describe_clip
 from aotlab_studio.session import export as exports
-from aotlab_studio.session.actions import describe, run_action
+from aotlab_studio.session.actions import run_action
 from aotlab_studio.session.session import Session
 from studio.tests.annotation.clips import LENGTH, TruthTracker, draw, draw_folder, open_session, square
 from studio.tests.annotation.results import change_record, write_results
@@ -59,9 +59,9 @@ def test_corrected_clips_are_exported_by_one_command(batch, capsys):
     before = (batch / "c" / "coco.json").read_bytes()
     for name in ("a", "b"):
         session = open_clip(batch, name)
-        assert describe(session).status == "open"
+        assert session.describe().status == "open"
         run_action(session, {"do": "outline", "frame": 4, "object_id": 1, "points": square(40, 25, 8)})
-        assert describe(session).status == "in progress"
+        assert session.describe().status == "in progress"
         run_action(
             session,
             {"do": "set_status", "status": "corrected" if name == "a" else "accepted", "outdated": "proceed"},
@@ -96,7 +96,7 @@ def test_class_names_of_a_job_are_exported(tmp_path):
     folder = write_results(tmp_path, ["a"])
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
     session = open_clip(folder, "a")
-    assert [item.class_name for item in session.document.snapshot.objects] == ["cat", "dog"]
+    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
     session.set_status("accepted")
     session.close()
     assert main([str(folder), "--write", "coco,cvat"]) == 0
@@ -129,7 +129,7 @@ def test_masks_of_results_open_as_the_results(tmp_path):
     change_record(folder / "a", class_names={1: "cat", 2: "dog"})
     document = open_document(folder / "a" / "masks")
     assert (document.folder, document.frames.name) == (folder / "a.aotlab", "a")
-    assert [item.class_name for item in document.snapshot.objects] == ["cat", "dog"]
+    assert [item.class_name for item in document.snapshot.objects.values()] == ["cat", "dog"]
     document.close()
 
 
@@ -157,7 +157,7 @@ def test_frames_outside_a_job_are_not_its_clip(tmp_path):
             editing.paint(document, index, 1, [(10, 10)], radius=3)
     editing.paint(document, 5, 1, [(10, 10)], radius=3)
     editing.set_range(document)
-    assert describe(session).range == (2, 5)
+    assert session.describe().range == (2, 5)
     assert editing.drop_results(document, 4) == 2
     assert session.undo().frame == 4
     assert not describe_clip("a", document).untracked

@@ -19,4 +19,4 @@ def test_latency_run_leaves_no_object(tmp_path, capsys, monkeypatch):
         "an image near a frame", "seek, first time", "seek again",
         "stroke", "box", "preview of a click, image encoded", "tracking, share of the tracker's own speed",
     ]  # fmt: skip
-    assert Document.read(video.parent / "clip.aotlab").snapshot.objects.ids == ()
+    assert [*Document.read(video.parent / "clip.aotlab").snapshot.objects] == []

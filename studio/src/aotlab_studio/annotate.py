@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -71,9 +70,8 @@ def _open_browser(url: str, cleanup: ExitStack) -> None:
     """
     import webbrowser
 
-    folder = Path(tempfile.mkdtemp(prefix="aotlab-"))
-    cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
-    file = folder / "open.html"
+    folder = tempfile.TemporaryDirectory(prefix="aotlab-", ignore_cleanup_errors=True)
+    file = Path(cleanup.enter_context(folder)) / "open.html"
     with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}"><title>aotlab</title>\n')
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()

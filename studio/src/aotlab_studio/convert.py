@@ -161,8 +161,6 @@ STATUS_NOTES: Mapping[VideoStatus, str] = {
     "in progress": "in progress, and without corrections since the last export",
 }
 """what to say about videos of a status"""
-Parts = Mapping[str, Sequence[Clip]]
-"""videos in train, and in val if some are held back"""
 
 
 def merge_results(results: Path, output: Path, form: str, share: float) -> tuple[str, list[str]]:
@@ -192,11 +190,13 @@ def merge_results(results: Path, output: Path, form: str, share: float) -> tuple
     parts = {"train": [clip for clip in clips if clip.name not in held_back]}
     if held_back:
         parts["val"] = [clip for clip in clips if clip.name in held_back]
+    for clip in clips:
+        clip.annotations.classes = classes
     for part, chosen in parts.items():
         if not chosen:
             remedy = "see why videos are left out, or change --split"
             raise InputError(f"{results}: no video is left for {part}; {remedy}")
-    MERGED_FORMATS[form](parts, classes, output)
+        MERGED_FORMATS[form](part, chosen, output)
     train, val = (len(parts.get(part, ())) for part in ("train", "val"))
     count = f"{len(classes)} class" if len(classes) == 1 else f"{len(classes)} classes"
     return "; ".join([f"{format_count(train, 'video')} in train, {val} in val, {count}", *notes]), problems
@@ -210,7 +210,7 @@ def collect_clips(results: Path) -> tuple[list[Clip], list[str], list[str]]:
         try:
             status = read_status(folder)
             if status != "rejected":
-                clips.append(Clip(folder.name, *read_clip(folder)))
+                clips.append(read_clip(folder))
             by_status[status].append(folder.name)
         except InputError as error:
             by_problem[str(error)].append(folder.name)
@@ -224,44 +224,39 @@ def choose_held_back(folders: Sequence[Path], share: float) -> set[str]:
     return {folders[int((part + 0.5) * len(folders) / count)].name for part in range(count)}
 
 
-def write_merged_masks(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
+def write_merged_masks(part: str, clips: Sequence[Clip], output: Path) -> None:
     """Write ``JPEGImages`` and ``Annotations`` of a folder per video, and classes in ``meta.json``, as YouTube-VOS."""
-    for part, clips in parts.items():
-        videos = {}
-        for name, source, masks in clips:
-            store_images(source, masks, output / part / "JPEGImages" / name)
-            write_masks(masks, output / part / "Annotations" / name)
-            videos[name] = {"objects": describe_objects(masks)}
-        write_compact_json(output / part / "meta.json", {"videos": videos})
+    videos = {}
+    for name, source, masks in clips:
+        store_images(source, masks, output / part / "JPEGImages" / name)
+        write_masks(masks, output / part / "Annotations" / name)
+        videos[name] = {"objects": describe_objects(masks)}
+    write_compact_json(output / part / "meta.json", {"videos": videos})
 
 
-def write_merged_coco(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
-    """Write one COCO file of each part, and its images."""
-    for part, clips in parts.items():
-        tree: dict[str, Any] = {}
-        for name, source, masks in clips:
-            masks.classes = dict(classes)
-            paths = store_images(source, masks, output / part / "images" / name)
-            info = VideoInfo(name, source.size, source.length, str(source.rate))
-            tree = merge_trees(tree, format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
-        write_compact_json(output / f"{part}.json", tree)
+def write_merged_coco(part: str, clips: Sequence[Clip], output: Path) -> None:
+    """Write one COCO file, and its images."""
+    tree: dict[str, Any] = {}
+    for name, source, masks in clips:
+        paths = store_images(source, masks, output / part / "images" / name)
+        info = VideoInfo(name, source.size, source.length, str(source.rate))
+        tree = merge_trees(tree, format_coco(masks, info), [f"{name}/{path.name}" for path in paths])
+    write_compact_json(output / f"{part}.json", tree)
 
 
-def write_merged_yolo(parts: Parts, classes: Mapping[str, int], output: Path) -> None:
-    """Write images and labels of each part, and ``data.yaml``."""
-    for part, clips in parts.items():
-        for name, source, masks in clips:
-            masks.classes = dict(classes)
-            store_images(source, masks, output / part / "images" / name)
-            masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
-            for file, text in format_labels(masks).items():
-                write_bytes(output / part / file, text.encode())
-    settings = format_settings(classes, "train/images", f"{[*parts][-1]}/images")
+def write_merged_yolo(part: str, clips: Sequence[Clip], output: Path) -> None:
+    """Write images and labels, and ``data.yaml``, in which the last part is the one to validate with."""
+    for name, source, masks in clips:
+        store_images(source, masks, output / part / "images" / name)
+        masks.stems = {frame: f"{name}/{stem}" for frame, stem in masks.stems.items()}
+        for file, text in format_labels(masks).items():
+            write_bytes(output / part / file, text.encode())
+    settings = format_settings(clips[0].annotations.classes, "train/images", f"{part}/images")
     write_bytes(output / "data.yaml", settings.encode())
 
 
 MERGED_FORMATS = {"coco": write_merged_coco, "yolo": write_merged_yolo, "masks": write_merged_masks}
-"""formats of a data set of several videos"""
+"""formats of a data set of several videos, each written part by part: ``train``, then ``val``"""
 
 
 def write_masks(annotations: Annotations, folder: Path) -> None:
@@ -315,7 +310,7 @@ def read_status(folder: Path) -> VideoStatus:
     return status
 
 
-def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
+def read_clip(folder: Path) -> Clip:
     """Return the video and the masks of a job's results.
 
     Raises:
@@ -331,7 +326,7 @@ def read_clip(folder: Path) -> tuple[FrameSource, Annotations]:
     source = open_frames(video, levels=job.levels)
     annotations = read_objects(folder, source)
     annotations.classes = load_job_masks(job, VideoInfo.from_source(source)).classes | annotations.classes
-    return source, annotations
+    return Clip(folder.name, source, annotations)
 
 
 def read_objects(masks: Path, source: FrameSource) -> Annotations:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -10,7 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +17,7 @@ from msgspec import Struct
 from aotlab import InputError
 from aotlab.sdk import atomic_path, locked
 
+Content = TypeVar("Content")
 MOVE_LOCK = ".aotlab-replaced.lock"
 """name of the lock file while files are replaced"""
 REPLACED = ".aotlab-replaced-"
@@ -43,13 +43,6 @@ def write_compact_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, separators=(",", ":")) + "\n").encode())
 
 
-def describe_write_error(path: Path | str, error: OSError) -> str:
-    """Return the error message of a file that cannot be written."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    remedy = "free space" if full else "check the disk and the permissions"
-    return f"{path}: cannot be written ({error.strerror}); {remedy}"
-
-
 def sync_folder(folder: Path) -> None:
     """Make the names of a folder's files survive a power cut, if the file system can."""
     with suppress(OSError):  # Windows and some network file systems cannot
@@ -67,6 +60,14 @@ def list_files(folder: Path) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
 
 
+def read_json(path: Path, kind: type[Content], default: Content) -> Content:
+    """Return the JSON of a file that this program has written; the default if it is missing or damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, ValueError, RecursionError):
+        return default
+
+
 class ExportRecord(Struct):
     """Files of an export, and digests of the exported masks and objects."""
 
@@ -77,10 +78,7 @@ class ExportRecord(Struct):
 
 def read_export(path: Path) -> ExportRecord:
     """Return the record of an export; an empty one if the file is missing or damaged."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ExportRecord)
-    except (OSError, ValueError):
-        return ExportRecord()
+    return read_json(path, ExportRecord, ExportRecord())
 
 
 def replace_written(source: Path, folder: Path, written: Collection[str]) -> None:

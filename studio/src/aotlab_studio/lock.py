@@ -74,11 +74,9 @@ class FolderLock:
             except InUseError:
                 owner = read_owner(folder) or "another program"
                 raise InputError(f"{folder}: in use by {owner}; close it there first") from None
-            except InputError:
-                raise
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise InputError(f"{folder}: cannot be written ({reason}); choose another folder") from error
+            except OSError as error:
+                problem = f"cannot be written ({error.strerror}); choose another folder"
+                raise InputError(f"{folder}: {problem}") from error
             self._file_lock = held.pop_all()
         threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
 

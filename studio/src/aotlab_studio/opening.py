@@ -18,15 +18,16 @@ from aotlab.sdk import (
     read_annotations,
     require_same_video,
 )
-from aotlab_studio.document.database import PROJECT_FILE
+from aotlab_studio.document.database import PROJECT_FILE, Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import (
     PROJECT_SUFFIX,
     digest_results,
     locate_project,
-    open_folder,
     read_job,
     read_levels,
+    require_no_links,
+    write_header,
 )
 from aotlab_studio.document.log import Layer, State
 from aotlab_studio.document.masks import Result
@@ -75,8 +76,10 @@ def open_document(
         video = locate_project(folder)[0] if moved else find_video(real, job)
     existed = folder.exists()
     frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or read_levels(folder))
-    database = open_folder(folder, frames, same_video=same_video)
+    require_no_links(folder)
+    database = Database(folder, writable=True)
     try:
+        write_header(database, frames, same_video=same_video)
         document = Document(database, frames)
         if job is not None:
             document.results_folder = real
@@ -96,14 +99,18 @@ def _import_results(document: Document, job: JobRecord) -> None:
 
     Tracked frames without masks show no object.
     """
-    folder, video, count = document.results_folder, document.video_info, document.frames.count
+    folder, video, count = (
+        document.results_folder,
+        VideoInfo.from_source(document.frames),
+        document.frames.count,
+    )
     require_same_video(folder, job, document.frames.path)
     tracked, given = read_annotations(folder, video), load_job_masks(job, video)
     scores = read_scores(folder) if ReviewFile.file_name in job.written else {}
     object_ids = sorted({*tracked.objects(), *given.objects()})
     first, last = job.first_frame, count - 1 if job.last_frame is None else job.last_frame
     job_range = None if (first, last) == (0, count - 1) else (first, last)
-    layer_id, masks = document.new_layer_id(), dict[int, dict[int, str] | None]()
+    layer_id, masks = document.new_layer_id(), dict[int, dict[int, str]]()
     new_pngs = dict[str, bytes]()
     for index in sorted({*range(first, min(first + job.frames, count)), *tracked.frames}):
         ids = tracked.mask(index)
@@ -123,8 +130,8 @@ def _import_results(document: Document, job: JobRecord) -> None:
         layers={
             layer_id: Layer(object_ids, first, last, kind="import", source_digest=digest_results(folder))
         },
-        ranges={"job": job_range, "track": job_range},
-        classes={**add_class_ids(tracked.classes, given.classes)},
-        attributes=dict(tracked.attribute_table() | given.attribute_table()),
+        ranges={} if job_range is None else {"job": job_range, "track": job_range},
+        classes=add_class_ids(tracked.classes, given.classes),
+        attributes=tracked.attribute_table() | given.attribute_table(),
     )
-    document.edit("results of a job", document.snapshot.state.changes_to(values), new_pngs=new_pngs)
+    document.edit("results of a job", values.changes_from(document.snapshot.state), new_pngs=new_pngs)

@@ -115,7 +115,7 @@ class HeldTracker(TruthTracker):
 def hold(session, count):
     """Let the session track with a `HeldTracker`, and return it."""
     tracker = HeldTracker(session, count)
-    session.make_tracker = lambda: tracker
+    session.runner.make_tracker = lambda: tracker
     return tracker
 
 

@@ -213,14 +213,14 @@ def write_job(tmp_path, form="masks", **changes):
 def test_corrected_results_keep_their_classes(tmp_path, form):
     folder = write_job(tmp_path, form)
     state = open_document(folder)
-    assert [(item.id, item.name) for item in state.snapshot.objects] == [(1, "cell"), (7, "cell")]
+    assert [(item.id, item.name) for item in state.snapshot.objects.values()] == [(1, "cell"), (7, "cell")]
     assert all((state.snapshot.labels(index) == truth(index)).all() for index in range(LENGTH))
     assert (state.snapshot.keyframes, state.snapshot.tracked_frames) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)
     export_masks(state.frames, state.snapshot, tmp_path / "export", ["cvat"])
-    exported = read_annotations(tmp_path / "export" / "cvat.xml", state.video_info)
+    exported = read_annotations(tmp_path / "export" / "cvat.xml", VideoInfo.from_source(state.frames))
     assert exported.class_names == {1: "cell", 7: "cell"}
     assert ((exported.mask(2) == 7) == fixed).all()
     assert (exported.mask(1) == truth(1)).all()

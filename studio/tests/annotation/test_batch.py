@@ -33,7 +33,6 @@ from aotlab_studio.review.output import THUMBNAIL_HEIGHT, draw_thumbnail
 from aotlab_studio.server import app as web
 from aotlab_studio.server import batch as batch_server
 from aotlab_studio.server.batch import Batch, build_batch_app
-from aotlab_studio.session.actions import describe
 from aotlab_studio.session.session import OutdatedError, Session
 from studio.tests.annotation.browser import Page, find_violations, needs_browser
 from studio.tests.annotation.clips import (
@@ -276,7 +275,7 @@ def test_folder_of_videos_is_worked_on_as_a_list(tmp_path):
         set_status(batch, "one", "", "accepted")
     assert batch.track_all("Ann") == 2
     wait_until(lambda: not any(clip.untracked for clip in batch.list_clips()))
-    wait_until(lambda: not batch._waiting)
+    wait_until(lambda: all(run.done() for run in batch._runs.values()))
     for name in ("one", "two"):
         assert (
             Document.read(folder / f"{name}.aotlab").snapshot.labels(9) == truth(9) * (truth(9) == 1)
@@ -365,7 +364,7 @@ def test_edited_clip_keeps_its_masks_and_says_so(results, batch):
     assert exported.problems == ["a: tracked again since it was accepted; set its status again"]
     with batch.use("a", "Ann") as session:
         assert session.document.snapshot.digest == before
-        assert describe(session).problems == [session.document.conflict] != [""]
+        assert session.describe().problems == [session.document.conflict] != [""]
     set_status(batch, "a", "Ann", "accepted", outdated="proceed")
     (clip,) = [clip for clip in batch.list_clips() if clip.name == "a"]
     assert clip.status == "accepted"
@@ -455,7 +454,7 @@ def test_failed_clip_leaves_the_others_to_be_tracked(tmp_path, monkeypatch, fail
 
     monkeypatch.setattr(batch, "enter", enter_late)
     assert batch.track_all("Ann") == 2
-    wait_until(lambda: not batch._waiting, 10)
+    wait_until(lambda: all(run.done() for run in batch._runs.values()), 10)
     one, two = batch.list_clips()
     assert one.sentences == [
         "frame 0: no mask to track; draw an object on it first"
@@ -677,7 +676,7 @@ def test_folder_of_videos_is_worked_on_in_the_page(context, tmp_path, monkeypatc
     wait_until(
         lambda: all(clip.status == "in progress" and not clip.untracked for clip in batch.list_clips())
     )
-    wait_until(lambda: not batch._waiting)
+    wait_until(lambda: all(run.done() for run in batch._runs.values()))
     tab.reload()
     tab.wait_for_selector("#clips tr")
     tab.click("#export-clips")

@@ -40,10 +40,10 @@ def test_name_follows_the_class_that_it_is(session):
     editing.add_object(session.document)
     editing.change_object(session.document, 1, name="rabbit", class_name="rabbit")
     editing.change_object(session.document, 1, class_name="hare")
-    assert session.document.snapshot.objects.get(1).own_name == ""
+    assert session.document.snapshot.objects[1].own_name == ""
     editing.change_object(session.document, 1, name="Bob")
     editing.change_object(session.document, 1, class_name="dog")
-    assert session.document.snapshot.objects.get(1).own_name == "Bob"
+    assert session.document.snapshot.objects[1].own_name == "Bob"
 
 
 def test_stroke_that_changes_no_pixel_does_nothing(session):
@@ -93,7 +93,7 @@ def test_locked_object_survives_reset_delete_and_merge(session):
     ):
         with pytest.raises(InputError, match="is locked"):
             action()
-    assert session.document.snapshot.objects.ids == (1, 2)
+    assert [*session.document.snapshot.objects] == [1, 2]
 
 
 def test_box_that_finds_nothing_changes_nothing(folder):
@@ -105,7 +105,7 @@ def test_box_that_finds_nothing_changes_nothing(folder):
         with pytest.raises(InputError, match="nothing found there"):
             session.suggest(0, object_id, (2, 2, 20, 20))
     assert (session.document.snapshot.labels(0) == truth(0) * (truth(0) == 1)).all()
-    assert session.document.snapshot.objects.ids == (1,)
+    assert [*session.document.snapshot.objects] == [1]
     assert session.document.titles == before
     session.close()
 
@@ -200,7 +200,7 @@ def test_failed_write_changes_nothing(session, monkeypatch, part):
         patch.setattr(getattr(session.document, part), "encode" if part == "masks" else "append", fail)
         with pytest.raises(InputError, match="full"):
             editing.paint(session.document, 0, None, [(50, 10)], radius=4)
-    assert session.document.snapshot.objects.ids == (1,)
+    assert [*session.document.snapshot.objects] == [1]
     assert session.document.titles == titles
     assert (session.document.snapshot.labels(0) == before).all()
     session.undo()
@@ -226,18 +226,18 @@ def test_undo_and_redo_cover_every_change(session):
     editing.delete_object(session.document, 1)
     assert not session.document.snapshot.labels(0).any()
     session.undo()
-    assert session.document.snapshot.objects.get(1).name == "ball"
+    assert session.document.snapshot.objects[1].name == "ball"
     assert (session.document.snapshot.labels(0) == shown[1]).all()
     session.undo()
-    assert session.document.snapshot.objects.get(1).name == "object 1"
+    assert session.document.snapshot.objects[1].name == "object 1"
     session.undo()
     assert (session.document.snapshot.labels(0) == shown[0]).all()
     while session.undo() is not None:
         pass
-    assert session.document.snapshot.objects.ids == ()
+    assert [*session.document.snapshot.objects] == []
     while session.redo() is not None:
         pass
-    assert session.document.snapshot.objects.ids == ()
+    assert [*session.document.snapshot.objects] == []
     session.undo()
     assert (session.document.snapshot.labels(0) == shown[1]).all()
 
@@ -246,7 +246,7 @@ def test_merging_objects_changes_all_frames(session):
     for index in (0, 5):
         draw(session, index, 1, 2)
     editing.merge_objects(session.document, 2, 1)
-    assert session.document.snapshot.objects.ids == (1,)
+    assert [*session.document.snapshot.objects] == [1]
     for index in (0, 5):
         assert (session.document.snapshot.labels(index) == (truth(index) > 0)).all()
         assert set(session.document.snapshot.keyframe(index)) == {1}
@@ -275,7 +275,7 @@ def test_deleted_object_id_is_never_reused(session):
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
     load_upload(session.document, 4, png(labels))
-    assert session.document.snapshot.objects.ids == (1, 3, 4)
+    assert [*session.document.snapshot.objects] == [1, 3, 4]
     assert (session.document.snapshot.labels(4)[0:3, 0:3] == 4).all()
     assert set(np.unique(session.document.snapshot.labels(0))) == {0, 1}
 

@@ -8,7 +8,16 @@ import pytest
 from msgspec.structs import asdict
 
 from aotlab import InputError, open_frames
-from aotlab.sdk import Annotations, Region, TrackedFrame, encode_rle, find_output, format_coco, list_outputs
+from aotlab.sdk import (
+    Annotations,
+    Region,
+    TrackedFrame,
+    VideoInfo,
+    encode_rle,
+    find_output,
+    format_coco,
+    list_outputs,
+)
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Document
 from aotlab_studio.protocol import ExportResult
@@ -128,7 +137,7 @@ def test_overlay_shows_names(session):
 def test_loaded_classes_keep_their_ids(session):
     annotations = Annotations((HEIGHT, WIDTH), class_names={1: "ball"}, classes={"person": 1, "ball": 5})
     annotations.frames[0] = [Region(1, encode_rle(truth(0) == 1))]
-    tree = format_coco(annotations, session.document.video_info)
+    tree = format_coco(annotations, VideoInfo.from_source(session.document.frames))
     load_upload(session.document, 0, json.dumps(tree).encode())
     session.export(["coco", "mots", "label_studio"])
     with zipfile.ZipFile(session.archive) as archive:
@@ -137,7 +146,7 @@ def test_loaded_classes_keep_their_ids(session):
         assert "label_studio_config.xml" in archive.namelist()
     assert [record["id"] for record in categories] == [1, 5]
     session.close()
-    assert Document.read(session.document.folder).snapshot.classes == {"person": 1, "ball": 5}
+    assert Document.read(session.document.folder).snapshot.state.classes == {"person": 1, "ball": 5}
 
 
 @pytest.mark.parametrize("output", ["cvat", "coco"])
@@ -147,11 +156,11 @@ def test_name_class_and_attributes_are_exported_and_loaded_apart(session, tmp_pa
     editing.change_object(session.document, 1, **changes)
     result = session.export([output])
     assert result.unclassed == 1  # object 2
-    assert session.document.snapshot.classes == {"dog": 1}
+    assert session.document.snapshot.state.classes == {"dog": 1}
     other = open_session(draw_folder(tmp_path / "other"))
     load_upload(other.document, 0, (session.archive.parent / find_output(output).file_name).read_bytes())
-    first, second = other.document.snapshot.objects
+    first, second = other.document.snapshot.objects.values()
     other.close()
     assert (first.name, first.class_name) == ("Rex", "dog")
-    assert other.document.snapshot.attributes[1][0]["cut"] == "yes"
+    assert other.document.snapshot.state.attributes[1][0]["cut"] == "yes"
     assert (second.name, second.class_name) == ("object 2", "")

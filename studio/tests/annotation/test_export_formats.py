@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from aotlab import open_frames
-from aotlab.sdk import TrackedFrame, find_output, list_outputs, read_annotations
+from aotlab.sdk import TrackedFrame, VideoInfo, find_output, list_outputs, read_annotations
 from aotlab_studio.document import editing
-from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.objects import make_object
 from aotlab_studio.document.scores import measure_scores
@@ -54,7 +54,7 @@ def session(tmp_path_factory):
     document.layers.finish(layer_id)
     objects = {each: make_object(each, class_name=name) for each, name in NAMES.items()}
     layer = Layer(list(NAMES), 0, TRACKED - 1, kind="import")
-    document.edit("tracking", State(objects=objects, layers={layer_id: layer}))
+    document.edit("tracking", Changes(objects=objects, layers={layer_id: layer}))
     set_mask(document, 2, 3, drawn(2) == 3)
     editing.clear(document, CLEARED, 3)
     session.export(list_outputs(), outdated="proceed")
@@ -75,14 +75,18 @@ def test_every_output_is_compared():
 
 @pytest.mark.parametrize("name", ID_FILES)
 def test_exported_ids_equal_stored_ones(session, folder, name):
-    found = read_annotations(folder / find_output(name).file_name, session.document.video_info)
+    found = read_annotations(
+        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames)
+    )
     assert sorted(found.frames) == list(range(TRACKED))
     assert all((found.mask(index) == drawn(index)).all() for index in range(TRACKED))
 
 
 @pytest.mark.parametrize(("name", "tolerance"), OUTLINES.items())
 def test_exported_outlines_are_close_to_stored_pixels(session, folder, name, tolerance):
-    found = read_annotations(folder / find_output(name).file_name, session.document.video_info)
+    found = read_annotations(
+        folder / find_output(name).file_name, VideoInfo.from_source(session.document.frames)
+    )
     assert sorted(found.frames) == list(range(TRACKED))
     ids = {found.class_name(object_id): object_id for object_id in found.objects()}
     assert sorted(ids) == sorted(NAMES.values())

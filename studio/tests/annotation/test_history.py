@@ -22,7 +22,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.document import Document
 from aotlab_studio.document.folder import FORMAT_VERSION, Header, StoredVideo
-from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import list_stored_ids, plan_request
 from aotlab_studio.document.scores import Score
@@ -213,7 +213,7 @@ class History(RuleBasedStateMachine):
             self.add()
             self.give(object_id, frame, mask)
         layer = Layer([1, 2, 3], 1, COUNT - 1)
-        self.follow(lambda _: None, lambda: self.document.edit("tracking", State(layers={1: layer})))
+        self.follow(lambda _: None, lambda: self.document.edit("tracking", Changes(layers={1: layer})))
         for frame in range(1, COUNT):
             ids = [filled.choice([0, 1, 2, 3]) for _ in PIXELS]
             self.store(1, frame, [1, 2, 3], ids, frozenset(), provisional=False)
@@ -369,7 +369,7 @@ class History(RuleBasedStateMachine):
             )
             unlocked = {each for each, locked in self.model.now.locked.items() if not locked}
             assert {self.model.now.resolve(raw) for raw in layer.objects} == unlocked
-            self.document.edit("tracking", State(layers={self.document.new_layer_id(): layer}))
+            self.document.edit("tracking", Changes(layers={self.document.new_layer_id(): layer}))
 
         self.follow(lambda _: None, act)
 
@@ -464,7 +464,7 @@ class History(RuleBasedStateMachine):
             return
         steps["steps"] += 1
         now, outdated = self.model.now, self.document.snapshot.outdated
-        assert set(self.document.snapshot.objects.ids) == set(now.locked)
+        assert set(self.document.snapshot.objects) == set(now.locked)
         for frame in range(COUNT):
             shown = self.document.snapshot.labels(frame).ravel().tolist()
             assert shown == self.model.show(frame), f"frame {frame}"

@@ -214,7 +214,7 @@ def test_double_click_beside_the_objects_makes_one_object(page, session):
         page.tab.mouse.dblclick(*page.at(45, 30))
     page.objects(2)
     page.settle()
-    assert len(session.document.snapshot.objects.ids) == 2
+    assert len(session.document.snapshot.objects) == 2
 
 
 def test_problems_of_a_project_stay_in_view(page, session, monkeypatch):
@@ -230,7 +230,7 @@ def test_escape_discards_what_was_typed(page, session):
     page.tab.press("#note", "Escape")
     page.settle()
     assert page.tab.input_value("#note") == ""
-    assert session.document.snapshot.notes == {}
+    assert session.document.snapshot.state.notes == {}
 
 
 def test_masks_are_loaded_from_a_file(page, tmp_path):
@@ -608,7 +608,7 @@ def test_message_offers_undo_of_the_last_step_only(page, session):
     page.key_done("Delete")
     with page.done():
         page.tab.click(".toast >> text=Undo")
-    assert session.document.snapshot.objects.ids == (1,)
+    assert [*session.document.snapshot.objects] == [1]
     page.key_done("Delete")
     editing.add_object(session.document)
     page.tab.click(".toast >> text=Undo")
@@ -832,7 +832,7 @@ def test_typed_name_changes_no_mask(page, session, way):
     page.status("")
     page.tab.keyboard.type("Rem")
     page.key_done("Enter")
-    assert session.document.snapshot.objects.get(1).name == "Rem"
+    assert session.document.snapshot.objects[1].name == "Rem"
     assert (page.labels(0) == truth(0)).all()
     page.key("F2")
     page.tab.keyboard.type("mistake")
@@ -848,7 +848,7 @@ def test_second_delete_removes_no_other_object(page, session):
     page.key("Delete")
     assert page.tab.is_disabled("#delete")
     page.key_done("n")
-    assert session.document.snapshot.objects.ids == (2, 3)
+    assert [*session.document.snapshot.objects] == [2, 3]
 
 
 def test_prompt_message_names_who_lost_pixels(page, session):
@@ -1011,8 +1011,8 @@ def test_class_and_attributes_are_typed_for_the_object(page, session):
         page.tab.fill(field, text)
         page.tab.press(field, "Enter")
         page.tab.evaluate("document.activeElement.blur()")
-    page.until(lambda: session.document.snapshot.objects.get(1).attributes == {"color": "red", "big": "true"})
-    assert session.document.snapshot.classes == {"fish": 1}
+    page.until(lambda: session.document.snapshot.objects[1].attributes == {"color": "red", "big": "true"})
+    assert session.document.snapshot.state.classes == {"fish": 1}
     page.tab.wait_for_selector("#objects .class >> text=fish")
     assert page.tab.get_attribute("#classes option", "value") == "fish"
 

@@ -165,7 +165,7 @@ def test_name_goes_to_the_object_it_is_typed_for(new_page, session):
     wire.release()
     new_page.tab.wait_for_selector(".toast >> text=Created object 2")
     new_page.key_done("Enter")
-    assert [item.name for item in session.document.snapshot.objects] == ["Rem", "object 2"]
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["Rem", "object 2"]
 
 
 def test_class_goes_to_the_object_it_is_typed_for(page, session):
@@ -177,9 +177,9 @@ def test_class_goes_to_the_object_it_is_typed_for(page, session):
     page.tab.keyboard.type("fish")
     box = page.tab.locator("#strips").bounding_box()
     page.tab.mouse.click(box["x"] + 50, box["y"] + 43)  # selects object 2 before the field loses the focus
-    page.until(lambda: session.document.snapshot.objects.get(1).class_name == "fish")
+    page.until(lambda: session.document.snapshot.objects[1].class_name == "fish")
     page.selected("object 2")
-    assert session.document.snapshot.objects.get(2).class_name == ""
+    assert session.document.snapshot.objects[2].class_name == ""
     assert page.tab.input_value("#class") == ""
 
 
@@ -330,7 +330,7 @@ def test_deleted_object_leaves_timeline_and_review(page, session, monkeypatch):
     draw(session, 9, 2)
 
     def find(*_):
-        return [Check(7, 2, "lost", 1.0)] if 2 in session.document.snapshot.objects.ids else []
+        return [Check(7, 2, "lost", 1.0)] if 2 in session.document.snapshot.objects else []
 
     monkeypatch.setattr("aotlab_studio.session.session.find_checks", find)
     refresh_review(session)
@@ -499,7 +499,7 @@ def test_edits_before_a_close_are_stored_once(context, served, monkeypatch):
     served.close()  # after all requests
     assert (document.snapshot_at(6).labels(0)[20, 8:56:8] == 1).all()
     assert document.snapshot.keyframe(0) == {1: ""}
-    assert (len(document.log.entries), document.snapshot.objects.ids) == (7, (1,))
+    assert (len(document.log.entries), [*document.snapshot.objects]) == (7, [1])
     assert document.status[:2] == ("rejected", "ear missing")
 
 
@@ -577,7 +577,7 @@ def test_late_prompt_leaves_a_typed_class(new_page, session):
     wire.release()
     new_page.selected("object 2")
     new_page.key_done("Enter")
-    assert [item.class_name for item in session.document.snapshot.objects] == ["cat", ""]
+    assert [item.class_name for item in session.document.snapshot.objects.values()] == ["cat", ""]
 
 
 def test_refresh_of_the_review_keeps_the_focus(page, session, monkeypatch):
@@ -633,9 +633,9 @@ def test_text_typed_before_a_close_is_stored(context, served, field):
     page.tab.close(run_before_unload=True)
 
     def stored():
-        item = document.snapshot.objects.get(1)
+        item = document.snapshot.objects[1]
         found = {
-            "note": document.snapshot.notes.get(0), "class": item.class_name, "name": item.name,
+            "note": document.snapshot.state.notes.get(0), "class": item.class_name, "name": item.name,
             "attributes": ",".join(item.attributes),
         }  # fmt: skip
         return found[field] == "fish"
@@ -670,8 +670,8 @@ def test_refused_text_stays_in_its_field(context, served, field):
 
     def stored():
         return {
-            "note": document.snapshot.notes.get(0), "name": document.snapshot.objects.get(1).name,
-            "clip-note": document.status.note, "class": document.snapshot.objects.get(1).class_name,
+            "note": document.snapshot.state.notes.get(0), "name": document.snapshot.objects[1].name,
+            "clip-note": document.status.note, "class": document.snapshot.objects[1].class_name,
         }[field]  # fmt: skip
 
     page.until(lambda: stored() == "fishes")

@@ -185,14 +185,14 @@ def test_undo_of_tracking_brings_a_correction_back(page, session):
     with page.tracked():
         start_job(session, 0)
     before = page.labels(8)
-    session.make_tracker = Shifted
+    session.runner.make_tracker = Shifted
     page.key("2", "b")
     page.seek(4)
     page.drag((50, 3), (54, 3))
     page.until(lambda: (page.labels(8) != before).any())
     assert session.runner.wait(30)
     corrected = page.labels(8)
-    session.make_tracker = TruthTracker
+    session.runner.make_tracker = TruthTracker
     page.track("t")
     assert (page.labels(8) != corrected).any()
     page.key_done("Control+z")
@@ -235,7 +235,7 @@ def test_box_beside_a_tracked_object_leaves_it(page, session):
     draw(session, 0, 1)
     with page.tracked():
         start_job(session, 0)
-    session.make_tracker = Shifted
+    session.runner.make_tracker = Shifted
     page.seek(5)
     page.key("x")
     page.drag((37, 22), (53, 38))

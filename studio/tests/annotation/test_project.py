@@ -21,13 +21,13 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.database import BACKUP_FILE, JOURNAL_FILE, PROJECT_FILE, Database
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.folder import compute_fingerprint, locate_project
-from aotlab_studio.document.log import Layer, Log, State, StatusRecord, VersionRecord
+from aotlab_studio.document.log import Changes, Layer, Log, StatusRecord, VersionRecord
 from aotlab_studio.document.masks import LayerStore, Result, encode_png
 from aotlab_studio.document.scores import Score
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.lock import LEASE
 from aotlab_studio.opening import open_document
-from aotlab_studio.session.actions import run_action, timeline
+from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
     LENGTH,
     change_rows,
@@ -110,7 +110,7 @@ def test_project_with_a_merged_object_is_reopened(folder):
     editing.merge_objects(first.document, 2, 1)
     first.close()
     again = open_session(folder)
-    assert again.document.snapshot.objects.ids == (1,)
+    assert [*again.document.snapshot.objects] == [1]
     assert ((again.document.snapshot.labels(0) == 1) == (truth(0) > 0)).all()
     again.close()
 
@@ -125,8 +125,8 @@ def test_reopened_project_holds_everything(folder):
     first.close()
     for path in (folder, folder.parent / "clip.aotlab"):
         again = open_session(path)
-        assert again.document.snapshot.objects.get(2).name == "box"
-        assert again.document.snapshot.objects.get(2).hidden
+        assert again.document.snapshot.objects[2].name == "box"
+        assert again.document.snapshot.objects[2].hidden
         assert (again.document.snapshot.labels(5) == truth(5)).all()
         assert (again.document.snapshot.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
         assert set(again.document.snapshot.keyframe(7)) == {2}
@@ -448,7 +448,7 @@ def test_versions_are_kept_and_restored_in_one_step(session):
     assert session.document.snapshot.keyframes == [0]
     session.undo()
     assert session.document.snapshot.keyframes == [0, 4]
-    assert session.document.snapshot.objects.ids == (1,)
+    assert [*session.document.snapshot.objects] == [1]
     assert [(each.title, each.author) for each in session.document.list_versions()] == [("both", "Ann")]
     with pytest.raises(InputError, match="no such version"):
         session.document.restore_version(2)
@@ -488,7 +488,7 @@ def test_scores_are_those_of_the_masks_that_show(session):
     assert tracked.area == (truth(5) == 1).sum()
     set_mask(document, 5, 2, truth(5) == 1)  # covers object 1
     assert document.snapshot.scores(5)[1].area == 0
-    assert timeline(document)[1][5] == "a"
+    assert document.timeline()[1][5] == "a"
     set_mask(document, 5, 1, truth(5) == 1)
     assert document.snapshot.scores(5)[1].confidence == 1
 
@@ -498,7 +498,7 @@ def test_scores_of_the_same_mask_tracked_again_are_new(session):
     draw(session, 5, 2)
     document, index, seen = session.document, 5, []
     for layer_id, confidence in ((1, 0.9), (2, 0.4)):
-        document.edit("track", State(layers={layer_id: Layer([1], 1, 9)}))
+        document.edit("track", Changes(layers={layer_id: Layer([1], 1, 9)}))
         document.add_result(layer_id, Result(index, {1: Score(confidence, 100, 0.0, 0.0)}), truth(index) == 1)
         seen.append(document.snapshot.scores(index)[1].confidence)
     assert seen == [0.9, 0.4]

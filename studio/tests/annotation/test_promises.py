@@ -13,12 +13,12 @@ from aotlab import InputError, Prediction, read_mask
 from aotlab_studio.document import editing
 from aotlab_studio.document.database import JOURNAL_FILE
 from aotlab_studio.document.document import Actor, Document
-from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.scores import Score
 from aotlab_studio.lock import LEASE
 from aotlab_studio.protocol import ExportEvent
-from aotlab_studio.session.actions import describe, run_action
+from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -70,7 +70,7 @@ def test_undo_while_tracking_leaves_no_ghost_and_no_name(folder):
     again = open_session(folder)
     found = run_action(again, {"do": "outline", "frame": 0, "object_id": None, "points": square(30, 20, 8)})
     assert found.object_id == 2
-    assert [item.name for item in again.document.snapshot.objects] == ["object 2"]
+    assert [item.name for item in again.document.snapshot.objects.values()] == ["object 2"]
     assert not any(labels.any() for labels in shown(again.document)[1:])
     again.close()
 
@@ -133,7 +133,7 @@ def test_lost_pixels_are_counted_and_come_back(folder, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     before = shown(session.document)
-    session.make_tracker = Greedy
+    session.runner.make_tracker = Greedy
     run_action(session, box(5, None, square(40, 25, 10)))
     settle(session)
     lost = sum(
@@ -149,18 +149,18 @@ def test_acceptance_belongs_to_the_masks(session, short_pause):
     draw(session, 0, 1)
     start_job(session, 0).wait()
     run_action(session, {"do": "set_status", "status": "accepted"}, Actor("Ann"))
-    assert (describe(session).status, session.document.status.author) == ("accepted", "Ann")
+    assert (session.describe().status, session.document.status.author) == ("accepted", "Ann")
     editing.set_note(session.document.act_as(Actor("Dan")), 1, "later")
     assert session.document.status.author == "Ann"
     run_action(session, {"do": "change_object", "object_id": 1, "color": "#123456"})
     start_job(session, 0).wait()
-    assert describe(session).status == "accepted"  # the masks are the same
+    assert session.describe().status == "accepted"  # the masks are the same
     run_action(session, box(4, 1, square(50, 2, 6)))
-    assert describe(session).status == "in progress"
+    assert session.describe().status == "in progress"
     settle(session)
-    assert describe(session).status == "in progress"
+    assert session.describe().status == "in progress"
     run_action(session, {"do": "undo"})
-    assert describe(session).status == "accepted"
+    assert session.describe().status == "accepted"
 
 
 def test_acceptance_waits_for_corrections(session, short_pause):
@@ -169,7 +169,7 @@ def test_acceptance_waits_for_corrections(session, short_pause):
     run_action(session, box(1, 1, square(50, 2, 6)))
     status = {"do": "set_status", "status": "accepted", "outdated": "wait", "digest": session.document.digest}
     run_action(session, status)
-    assert (describe(session).status, session.document.snapshot.list_outdated()) == ("accepted", [])
+    assert (session.describe().status, session.document.snapshot.list_outdated()) == ("accepted", [])
 
 
 def test_repeated_acceptance_is_stored_once(folder):
@@ -295,7 +295,7 @@ def test_classes_of_results_are_offered(tmp_path):
     results = write_results(tmp_path, ["a"]) / "a"
     change_record(results, class_names={1: "cat", 2: "dog"})
     session = open_session(results)
-    assert describe(session).classes == ["cat", "dog"]
+    assert session.describe().classes == ["cat", "dog"]
     session.close()
 
 
@@ -310,13 +310,13 @@ def test_invalid_range_rejected(session, range, problem):
 
 def test_range_belongs_to_the_document(session, folder, tmp_path):
     run_action(session, {"do": "set_range", "first": 3, "last": 8})
-    assert describe(session).range == (3, 8)
+    assert session.describe().range == (3, 8)
     other = open_session(folder, project=tmp_path / "other.aotlab")
-    assert describe(other).range is None
-    assert describe(other).project != describe(session).project
+    assert other.describe().range is None
+    assert other.describe().project != session.describe().project
     other.close()
     run_action(session, {"do": "undo"})
-    assert describe(session).range is None
+    assert session.describe().range is None
 
 
 def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
@@ -342,9 +342,9 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
     assert session.review() == []
     start_job(session, 0).wait()
     assert {entry.frame for entry in session.review()} == set()  # the same masks
-    session.make_tracker = TruthTracker
+    session.runner.make_tracker = TruthTracker
     start_job(session, 0).wait()
-    session.make_tracker = lambda: Jumping(shift=15)
+    session.runner.make_tracker = lambda: Jumping(shift=15)
     start_job(session, 0).wait()
     assert 7 in {entry.frame for entry in session.review()}
     session.close()
@@ -352,9 +352,9 @@ def test_checked_frame_leaves_the_list_until_its_masks_change(folder):
 
 def test_note_on_a_frame_is_kept_and_undone(session):
     run_action(session, {"do": "set_note", "frame": 3, "text": "ear is missing"}, Actor("Ann"))
-    assert describe(session).notes == {3: "ear is missing"}
+    assert session.describe().notes == {3: "ear is missing"}
     run_action(session, {"do": "undo"})
-    assert describe(session).notes == {}
+    assert session.describe().notes == {}
 
 
 def test_export_and_its_record_show_the_same_masks(session):
@@ -380,7 +380,7 @@ def test_export_and_its_record_show_the_same_masks(session):
 def test_version_is_restored_as_it_was_kept(session, count):
     draw(session, 0, 1)
     layer = Layer([1], 1, LENGTH - 1)
-    session.document.edit("tracking", State(layers={1: layer}))
+    session.document.edit("tracking", Changes(layers={1: layer}))
 
     def store(*frames):
         for index in frames:
@@ -449,6 +449,6 @@ def test_acceptance_covers_all_that_is_exported(session, changes, holds):
     draw(session, 0, 1)
     run_action(session, {"do": "set_status", "status": "accepted"})
     run_action(session, {"do": "change_object", "object_id": 1, **changes})
-    assert describe(session).status == ("accepted" if holds else "in progress")
+    assert session.describe().status == ("accepted" if holds else "in progress")
     run_action(session, {"do": "undo"})
-    assert describe(session).status == "accepted"
+    assert session.describe().status == "accepted"

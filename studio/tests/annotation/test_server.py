@@ -456,7 +456,7 @@ def test_upload_of_several_frames_is_one_step(session, kind):
     assert session.document.snapshot.keyframes == [3, 5]
     session.undo()
     assert session.document.snapshot.keyframes == []
-    assert session.document.snapshot.objects.ids == ()
+    assert [*session.document.snapshot.objects] == []
 
 
 def test_single_image_is_for_the_shown_frame(session):
@@ -474,7 +474,7 @@ def test_binary_mask_goes_to_the_chosen_object(session):
     with pytest.raises(UnclearObjectsError):
         load_upload(session.document, 3, binary)
     load_upload(session.document, 4, binary, targets={255: None})
-    assert session.document.snapshot.objects.ids == (1, 2, 3)
+    assert [*session.document.snapshot.objects] == [1, 2, 3]
 
 
 def test_upload_for_another_object_is_asked_about(served):
@@ -501,7 +501,10 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
     content = zip_files({"fish/00003.png": png(truth(3) == 2), "tree/00003.png": png(truth(3) == 1)})
     editing.delete_object(session.document, 1)
     load_upload(session.document, 0, content, chosen=2)
-    assert [(item.id, item.name) for item in session.document.snapshot.objects] == [(2, "fish"), (3, "tree")]
+    assert [(item.id, item.name) for item in session.document.snapshot.objects.values()] == [
+        (2, "fish"),
+        (3, "tree"),
+    ]
     double = zip_files({f"{index}.json": name_shape(index, "fish") for index in (4, 5)})
     editing.change_object(session.document, 3, name="fish")
     with pytest.raises(UnclearObjectsError):
@@ -510,13 +513,13 @@ def test_upload_of_other_names_is_matched_by_id_then_name(session):
 
 def test_upload_names_new_objects(session):
     load_upload(session.document, 0, WHOLE["colors"])
-    assert [item.name for item in session.document.snapshot.objects] == ["car", "dog"]
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["car", "dog"]
 
 
 def test_folder_names_become_object_names(session):
     content = zip_files({"dog/00003.png": png(truth(3) == 2), "cat/00003.png": png(truth(3) == 1)})
     load_upload(session.document, 0, content)
-    assert [item.name for item in session.document.snapshot.objects] == ["cat", "dog"]
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["cat", "dog"]
     assert (session.document.snapshot.labels(3) == truth(3)).all()
 
 
@@ -525,7 +528,7 @@ def test_labelme_files_are_matched_by_image_name(session):
     assert load_upload(
         session.document, 0, zip_files({"b.json": labelme(6), "a.json": labelme(5)})
     ).frames == [5, 6]
-    assert [item.name for item in session.document.snapshot.objects] == ["box"]
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["box"]
 
 
 def test_upload_for_missing_frames_changes_nothing(session):
@@ -618,7 +621,7 @@ def test_assigned_ids_do_not_bind_to_objects(session):
         editing.change_object(document, object_id, name=name)
     for index, name in ((3, "dog"), (4, "bird"), (5, "cat")):
         load_upload(document, 0, name_shape(index, name))
-    assert [item.name for item in document.snapshot.objects] == ["cat", "bird", "dog"]
+    assert [item.name for item in document.snapshot.objects.values()] == ["cat", "bird", "dog"]
     assert [np.unique(document.snapshot.labels(index)).tolist() for index in (3, 4, 5)] == [
         [0, 3],
         [0, 2],
@@ -629,7 +632,7 @@ def test_assigned_ids_do_not_bind_to_objects(session):
 def test_names_of_separate_uploads_are_separate_objects(session):
     for index, name in enumerate(("dog", "cat")):
         load_upload(session.document, 0, name_shape(index, name))
-    assert [item.name for item in session.document.snapshot.objects] == ["dog", "cat"]
+    assert [item.name for item in session.document.snapshot.objects.values()] == ["dog", "cat"]
 
 
 def test_upload_for_a_locked_object_takes_no_pixels(session):
@@ -643,7 +646,7 @@ def test_loaded_class_gets_an_id_of_its_own(session):
     draw(session, 0, 1)
     editing.change_object(session.document, 1, class_name="dog")
     load_upload(session.document, 3, WHOLE["coco"], targets={1: None, 2: None})
-    assert session.document.snapshot.classes == {"dog": 1, "fish": 2}
+    assert session.document.snapshot.state.classes == {"dog": 1, "fish": 2}
     session.export(["coco", "yolo"])
     folder = session.archive.parent
     content = json.loads((folder / "coco.json").read_text())
@@ -680,7 +683,7 @@ def test_documented_program_loads_a_mask_and_names_its_class(served, tmp_path, m
     assert "error" not in names["answer"]
     now = served.session.document.snapshot
     assert (now.labels(0) == (truth(0) == 1)).all()
-    assert now.objects.get(1).class_name == "cat"
+    assert now.objects[1].class_name == "cat"
 
 
 def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
@@ -704,7 +707,7 @@ def test_drawing_sent_again_after_a_restart_is_stored_once(folder):
         content = json.dumps(messages[3:]).encode()
         again = Served(session)
         assert again.get("/edits", "POST", Origin=again.address, content=content).status_code == 204
-        assert session.document.snapshot.notes == {}  # it stays undone
+        assert session.document.snapshot.state.notes == {}  # it stays undone
         assert len(session.document.log.entries) == 4
         session.document.shared = True  # without a name
         content = json.dumps([{**messages[1], "id": 2**40 + 4}]).encode()

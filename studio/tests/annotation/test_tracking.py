@@ -11,7 +11,7 @@ from aotlab_studio.document import editing
 from aotlab_studio.document.events import DocumentEvent, FrameEvent
 from aotlab_studio.document.planning import plan_correction
 from aotlab_studio.protocol import JobEvent
-from aotlab_studio.session.actions import describe, run_action, timeline
+from aotlab_studio.session.actions import run_action
 from studio.tests.annotation.clips import (
     LENGTH,
     TruthTracker,
@@ -35,7 +35,7 @@ def run(session, *args, **options):
 
 def shown(session, number=None):
     """Frames that show an object, or any."""
-    wanted = [number] if number else session.document.snapshot.objects.ids
+    wanted = [number] if number else [*session.document.snapshot.objects]
     labels = [session.document.snapshot.labels(index) for index in range(LENGTH)]
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
@@ -187,7 +187,7 @@ def test_stop_before_the_first_frame_leaves_no_step(session, loading):
         loaded.wait(20)
         return tracker
 
-    session.make_tracker = make_tracker
+    session.runner.make_tracker = make_tracker
     draw(session, 0, 1)
     with nullcontext() if loading else session.runner._lock:  # its thread waits for the lock
         job = start_job(session, 0)
@@ -264,7 +264,7 @@ def test_strips_show_given_absent_lost_and_tracked(folder):
     events = []
     session.document.listeners.append(events.append)
     run(session, 0, "forward", 0, 10)
-    assert timeline(session.document)[1] == "G999lllllllg"
+    assert session.document.timeline()[1] == "G999lllllllg"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "999aaaalll"
     checks = session.review()
     assert (checks[0].frame, checks[0].sentence.partition(",")[0]) in {
@@ -287,7 +287,7 @@ def test_strip_of_a_backward_run_is_lost_up_to_where_it_is_seen(folder):
     events = []
     session.document.listeners.append(events.append)
     run(session, 11, "backward")
-    assert timeline(session.document)[1] == "llllll99999G"
+    assert session.document.timeline()[1] == "llllll99999G"
     assert "".join(event.marks[1] for event in events if isinstance(event, FrameEvent)) == "99999aaaall"
     session.close()
 
@@ -523,7 +523,7 @@ def test_corrections_wait_for_each_other_and_survive_a_kill(folder, long_pause, 
     run_action(first, stroke(8, 50, 20))
     run_action(first, stroke(3, 50, 20, object_id=2))
     assert len(first.document.snapshot.pending) == 2
-    assert describe(first).outdated == [(1, 11)]
+    assert first.describe().outdated == [(1, 11)]
     first.close()
     monkeypatch.setattr("aotlab_studio.tracking.jobs.PROPAGATION_DELAY", 0.02)
     tracker = TruthTracker()
@@ -573,7 +573,7 @@ def test_failed_correction_stays_outdated(folder, short_pause):
     def fail():
         raise InputError("no model")
 
-    session.make_tracker = fail
+    session.runner.make_tracker = fail
     run_action(session, stroke(5, 50, 20))
     wait_until(lambda: session.job.status == "failed")
     assert len(session.document.snapshot.pending) == 1

@@ -115,7 +115,7 @@ def batch(tmp_path, monkeypatch):
 
 def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path):
     session = annotate.open_session(str(batch / "b"), TrackerLoader(TrackerOptions()))
-    session.make_tracker = TruthTracker
+    session.runner.make_tracker = TruthTracker
     served = Served(session)
     page = Page(context, served.url)
     assert page.tab.inner_text("#objects").split("\n")[0].startswith("cell")
@@ -137,7 +137,7 @@ def test_batch_of_cvat_files_is_corrected_and_exported(context, batch, tmp_path)
     assert page.problems == []
     with zipfile.ZipFile(tmp_path / "corrected.zip") as archive:
         archive.extract("cvat.xml", tmp_path)
-    again = read_annotations(tmp_path / "cvat.xml", session.document.video_info)
+    again = read_annotations(tmp_path / "cvat.xml", VideoInfo.from_source(session.document.frames))
     served.close()
     assert again.class_names == {1: "cell", 2: "dish"}
     assert all((again.mask(index) == truth(index)).all() for index in range(LENGTH))

@@ -277,7 +277,7 @@ def test_youtube_vis_annotations_without_track_id_are_objects(read):
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
         ("labels/00000.txt", "0 a b", r"00000\.txt: "),
         ("labels/00000.txt", "0 0 0 1 1", "three"),
-        ("labels/00000.txt", "0 .1 .1 .5 .1 .5 .5", r"data\.yaml: aliases"),
+        ("labels/00000.txt", "0 .1 .1 .5 .1 .5 .5", r"data\.yaml: names"),
     ],
 )  # fmt: skip
 def test_invalid_text_formats_rejected(read, name, text, words):
@@ -286,7 +286,7 @@ def test_invalid_text_formats_rejected(read, name, text, words):
         *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)),
         "names: [*a39]",
     ]
-    more = {"data.yaml": "\n".join(lines)} if "aliases" in words else {}
+    more = {"data.yaml": "\n".join(lines)} if "yaml" in words else {}
     with pytest.raises(InputError, match=words):
         read({name: text, **more}, folder=name.startswith("labels"))
 

@@ -16,7 +16,6 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError
-from aotlab.sdk import VideoInfo
 from aotlab_studio.document.database import DAMAGED_REMEDY, Database
 from aotlab_studio.document.events import (
     DocumentEvent,
@@ -29,13 +28,13 @@ from aotlab_studio.document.events import (
 from aotlab_studio.document.folder import PROJECT_SUFFIX, digest_results, read_header
 from aotlab_studio.document.log import (
     EXPORTED_STATUSES,
+    Changes,
     Entry,
     FrameRange,
     HeadRecord,
     Log,
     Move,
     Record,
-    State,
     StatusRecord,
     VersionRecord,
     VideoStatus,
@@ -111,10 +110,7 @@ class Document:
                 problem = f"names frame {last} of {video.count}; {DAMAGED_REMEDY}"
                 raise InputError(f"{database.path}: {problem}")
         if database.folder_lock is not None:
-            shown = {each for version in self.log.versions for each in self.log.state(version.entry).layers}
-            for number in self.log.list_reachable():
-                shown.update(self.log.entries[number].values.layers)
-            self.layers.keep_only(shown)
+            self.layers.keep_only(self.log.list_reachable_layers())
 
     @classmethod
     def read(cls, folder: Path) -> Document:
@@ -194,15 +190,10 @@ class Document:
             shown = self.edited or self.has_new_results
             return digest_values(*self._digests if shown else [digest_results(self.results_folder)])
 
-    @property
-    def video_info(self) -> VideoInfo:
-        """The video, as readers of annotations take it."""
-        return VideoInfo.from_source(self.frames)
-
     # Edits
 
     def edit(
-        self, title: str, values: State, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
+        self, title: str, values: Changes, frame: int | None = None, new_pngs: Mapping[str, bytes] = {}
     ) -> None:
         """Append an edit, unless it changes nothing; raise `InputError` if it cannot be stored.
 
@@ -219,8 +210,8 @@ class Document:
                 if not first <= index <= last:
                     problem = f"outside the tracked part of the video, frames {first} to {last}"
                     raise InputError(f"frame {index}: {problem}")
-            changes = self.log.state(self.log.head).find_changes(values)
-            if changes != State():
+            changes = values.drop_unchanged(self.snapshot.state)
+            if changes != Changes():
                 self._append(Entry(title, changes, frame, self.actor.message), new_pngs)
                 self._notify(changes)
 
@@ -283,7 +274,7 @@ class Document:
     def save_version(self, title: Title = "") -> None:
         """Name what shows, so that it can be restored; raise `InputError` without an object."""
         with self.lock:
-            if not self.snapshot.objects.ids:
+            if not self.snapshot.objects:
                 raise InputError("version: there is no object to keep yet; draw one first")
             self._append(VersionRecord(self.log.head, title, self.layers.last_row))
 
@@ -304,10 +295,10 @@ class Document:
             limited = {
                 key: msgspec.structs.replace(layer, last_row=version.last_row)
                 for key in kept.unfinished
-                if (layer := kept.state.layer(key)).last_row is None
+                if (layer := kept.state.layers[key]).last_row is None
             }
-            wanted = kept.state.apply(State(layers={**limited}))
-            self.edit(f"restore version {number}", self.snapshot.state.changes_to(wanted))
+            wanted = kept.state.apply(Changes(layers=limited))
+            self.edit(f"restore version {number}", wanted.changes_from(self.snapshot.state))
 
     def add_result(self, layer_id: int, result: Result, ids: np.ndarray) -> int | None:
         """Store a frame, H×W ids, of a layer. Objects outside the layer lose only the pixels that the frame covers.
@@ -321,7 +312,7 @@ class Document:
             if layer is None or layer.last_row is not None:
                 return None
             before = snapshot.labels(result.frame)
-            ids = np.where(np.isin(before, snapshot.objects.locked), 0, ids)
+            ids = np.where(np.isin(before, snapshot.locked_ids), 0, ids)
             self.layers.put(layer_id, result, ids)
             self._emit_frame(result.frame)
             others = (before > 0) & ~np.isin(before, [snapshot.resolve(each) for each in layer.objects])
@@ -343,12 +334,16 @@ class Document:
         """Return what a page shows besides masks."""
         with self.lock:
             snapshot, (status, note, _) = self.snapshot, self.status
-            classes = {*snapshot.classes, *(item.class_name for item in snapshot.objects if item.class_name)}
+            objects, state = [*snapshot.objects.values()], snapshot.state
+            classes = {*state.classes, *(item.class_name for item in objects if item.class_name)}
             return DocumentState(
-                self.revision, status, note, list(snapshot.objects), sorted(classes), self.titles,
-                self.log.head, snapshot.list_outdated(), snapshot.state.ranges.get("track"), snapshot.editable_range,
-                snapshot.notes,
+                self.revision, status, note, objects, sorted(classes), self.titles, self.log.head,
+                snapshot.list_outdated(), state.ranges.get("track"), snapshot.editable_range, {**state.notes},
             )  # fmt: skip
+
+    def timeline(self) -> dict[int, str]:
+        """Return the marks of each object on all frames."""
+        return self.snapshot.timeline
 
     def emit_state(self) -> None:
         """Notify all listeners of what `describe_state` returns."""
@@ -378,7 +373,7 @@ class Document:
         if isinstance(record, Entry) and self.actor.page is not None:
             self._pages[self.log.head] = self.actor.page
 
-    def _notify(self, changed: State) -> None:
+    def _notify(self, changed: Changes) -> None:
         """Send the events of values that were set, or set back."""
         self.emit_state()
         for index in sorted(changed.keyframes):

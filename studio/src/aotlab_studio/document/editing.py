@@ -16,7 +16,7 @@ from aotlab import InputError
 from aotlab.sdk import add_class_ids
 from aotlab_studio.document import painting
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Count, Layer, State
+from aotlab_studio.document.log import Changes, Count, Layer
 from aotlab_studio.document.objects import MAX_OBJECTS, Attributes, ObjectInfo, check_object, make_object
 from aotlab_studio.document.planning import list_stored_ids, plan_correction
 
@@ -48,7 +48,7 @@ class EditResult(Struct, frozen=True):
 
 def require_editable(document: Document, object_id: int, *, seen: bool = True) -> ObjectInfo:
     """Return the object; raise `InputError` for one that is unknown, locked, or (with ``seen``) hidden."""
-    item = document.snapshot.objects.get(object_id)
+    item = document.snapshot.find_object(object_id)
     if item.locked:
         raise InputError(f"{item.name} is locked; unlock it first")
     if seen and item.hidden:
@@ -83,7 +83,7 @@ def edit_mask(
         snapshot = document.snapshot
         shown, keyframe = snapshot.labels(frame), snapshot.keyframe(frame)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, snapshot.objects.locked_or_hidden)
+        after = edit(before) & ~np.isin(shown, snapshot.protected_ids)
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         if (before == after).all():
@@ -91,17 +91,17 @@ def edit_mask(
                 raise InputError(f"{title}: changes no pixel of the object; nothing was changed")
             if object_id in keyframe:
                 return EditResult(object_id, {}, protected_pixels)
-        values, new_pngs = State(), dict[str, bytes]()
+        objects, layers, new_pngs = dict[int, ObjectInfo](), dict[int, Layer](), dict[str, bytes]()
         if object_id is None:
             item = _make_object(document)
             object_id = item.id
-            values.objects[object_id] = item
+            objects[object_id] = item
         others = keyframe.keys() - {object_id}  # what was only tracked of them stays so
         masks = {each: document.masks.subtract(keyframe[each], after, new_pngs) for each in others}
-        values.keyframes[frame] = {**masks, object_id: document.masks.encode(after, new_pngs)}
+        masks[object_id] = document.masks.encode(after, new_pngs)
         if after.any() and (layer := plan_correction(snapshot, frame, object_id)) is not None:
-            values.layers[document.new_layer_id()] = layer
-        document.edit(title, values, frame, new_pngs)
+            layers[document.new_layer_id()] = layer
+        document.edit(title, Changes(objects, {frame: masks}, layers), frame, new_pngs)
         ids, counts = np.unique(shown[after & ~before], return_counts=True)
         losses = {int(each): int(count) for each, count in zip(ids, counts, strict=True) if each}
         return EditResult(object_id, losses, protected_pixels)
@@ -140,7 +140,7 @@ def find_protected_pixels(
     with document.lock:
         snapshot = document.snapshot
         drawn = [] if overwrite else snapshot.keyframe(frame).keys() - {object_id}
-        return np.isin(snapshot.labels(frame), [*drawn, *snapshot.objects.locked_or_hidden])
+        return np.isin(snapshot.labels(frame), [*drawn, *snapshot.protected_ids])
 
 
 def apply_suggestion(
@@ -197,18 +197,18 @@ def remove_keyframe(document: Document, frame: int) -> None:
     with document.lock:
         snapshot, layers = document.snapshot, dict[int, Layer | None]()
         drawn = snapshot.keyframe(frame)
-        kept = {each: drawn[each] for each in snapshot.objects.locked_or_hidden if each in drawn}
+        kept = {each: drawn[each] for each in snapshot.protected_ids if each in drawn}
         if drawn == kept:
             problem = f"no drawn mask on frame {frame}, except of locked or hidden objects"
             raise InputError(f"reset frame: {problem}; nothing was changed")
         for object_id in drawn.keys() - kept:
             others = [index for index in snapshot.keyframes if snapshot.keyframe(index).get(object_id)]
             before = [index for index in others if index < frame]
-            beside = before[-1:] or [index for index in others if index > frame]
-            if drawn[object_id] and beside:
-                layer = plan_correction(snapshot, beside[0], object_id, removed=frame)
+            nearest = before[-1:] or [index for index in others if index > frame]
+            if drawn[object_id] and nearest:
+                layer = plan_correction(snapshot, nearest[0], object_id, removed=frame)
                 layers |= {} if layer is None else {document.new_layer_id() + len(layers): layer}
-        document.edit("reset frame", State(keyframes={frame: kept or None}, layers=layers), frame)
+        document.edit("reset frame", Changes(keyframes={frame: kept or None}, layers=layers), frame)
 
 
 def split_object(document: Document, frame: int, object_id: int, point: Point) -> EditResult:
@@ -237,7 +237,7 @@ def add_object(document: Document) -> int:
     """Add an object and return its id; raise `InputError` if there are too many."""
     with document.lock:
         item = _make_object(document)
-        document.edit("new object", State(objects={item.id: item}))
+        document.edit("new object", Changes(objects={item.id: item}))
         return item.id
 
 
@@ -254,7 +254,7 @@ def change_object(
 ) -> None:
     """Set fields of an object; None: as before. Raises `InputError` for an unusable text."""
     with document.lock:
-        before, known = document.snapshot.objects.get(object_id), document.snapshot.classes
+        before, known = document.snapshot.find_object(object_id), document.snapshot.state.classes
         changes: dict[str, Any] = {
             "name": name, "color": color, "hidden": hidden, "locked": locked, "class_name": class_name,
             "attributes": attributes,
@@ -264,14 +264,14 @@ def change_object(
         if before.name == item.name == before.class_name:  # called by its class
             item = replace(item, name=item.class_name or f"object {item.id}")
         classes = add_class_ids(known, {item.class_name: None} if item.class_name else {})
-        document.edit("change object", State(objects={object_id: item}, classes={**classes}))
+        document.edit("change object", Changes(objects={object_id: item}, classes=classes))
 
 
 def delete_object(document: Document, object_id: int) -> None:
     """Remove an object from all frames; raises `InputError` for an unknown or locked one."""
     with document.lock:
         require_editable(document, object_id, seen=False)
-        document.edit("delete object", State(objects={object_id: None}))
+        document.edit("delete object", Changes(objects={object_id: None}))
 
 
 def merge_objects(document: Document, object_id: int, into: int) -> None:
@@ -282,15 +282,16 @@ def merge_objects(document: Document, object_id: int, into: int) -> None:
         for each in (object_id, into):
             require_editable(document, each, seen=False)
         snapshot, new_pngs = document.snapshot, dict[str, bytes]()
-        values = State(objects={object_id: None}, merged={object_id: into})
+        keyframes = dict[int, dict[int, str]]()
         for frame in snapshot.keyframes:
             masks = snapshot.keyframe(frame)
             # the drawn mask of one would hide the tracked pixels of the other
             if masks.keys() & {object_id, into}:
                 both = document.masks.encode(np.isin(snapshot.labels(frame), (object_id, into)), new_pngs)
                 rest = {each: digest for each, digest in masks.items() if each != object_id}
-                values.keyframes[frame] = {**rest, into: both}
-        document.edit("merge objects", values, new_pngs=new_pngs)
+                keyframes[frame] = {**rest, into: both}
+        changes = Changes({object_id: None}, keyframes, merged={object_id: into})
+        document.edit("merge objects", changes, new_pngs=new_pngs)
 
 
 def drop_results(document: Document, frame: int, last: int | None = None) -> int:
@@ -300,20 +301,20 @@ def drop_results(document: Document, frame: int, last: int | None = None) -> int
     """
     with document.lock:
         snapshot = document.snapshot
-        objects, end = snapshot.objects, snapshot.editable_range[1]
+        end = snapshot.editable_range[1]
         last = end if last is None else min(last, end)
-        removed = list_stored_ids(snapshot, {*objects.ids}.difference(objects.locked))
+        removed = list_stored_ids(snapshot, {*snapshot.objects}.difference(snapshot.locked_ids))
         layers = [each[frame : last + 1] for key, each in snapshot.newest_layer_ids.items() if key in removed]
         count = int(np.any(np.array(layers) > 0, axis=0).sum()) if layers else 0
         if count:
             layer = Layer(removed, frame, last, frame, "empty")
-            document.edit("clear tracking", State(layers={document.new_layer_id(): layer}), frame)
+            document.edit("clear tracking", Changes(layers={document.new_layer_id(): layer}), frame)
         return count
 
 
 def set_note(document: Document, frame: int, text: Text) -> None:
     """Write a note on a frame; an empty one removes it."""
-    document.edit("note", State(notes={frame: text.strip() or None}), frame)
+    document.edit("note", Changes(notes={frame: text.strip() or None}), frame)
 
 
 def toggle_checked(document: Document, frame: int) -> bool:
@@ -322,7 +323,7 @@ def toggle_checked(document: Document, frame: int) -> bool:
         digest = document.snapshot.digest_frame(frame)
         checked = document.snapshot.state.checked.get(frame) != digest
         title = "mark as checked" if checked else "mark as not checked"
-        document.edit(title, State(checked={frame: digest if checked else None}), frame)
+        document.edit(title, Changes(checked={frame: digest if checked else None}), frame)
         return checked
 
 
@@ -336,7 +337,7 @@ def set_range(document: Document, first: Count | None = None, last: Count | None
         )
         raise InputError(f"range {chosen[0]} to {chosen[1]}: {problem}")
     whole = chosen == (0, document.snapshot.count - 1)
-    document.edit("range", State(ranges={"track": None if whole else chosen}))
+    document.edit("range", Changes(ranges={"track": None if whole else chosen}))
 
 
 def _edit_area(
@@ -349,6 +350,6 @@ def _edit_area(
 
 
 def _make_object(document: Document) -> ObjectInfo:
-    if len(document.snapshot.objects.ids) >= MAX_OBJECTS:
+    if len(document.snapshot.objects) >= MAX_OBJECTS:
         raise InputError(f"object: cannot be added; a video has at most {MAX_OBJECTS}")
     return make_object(document.new_object_id())

@@ -55,7 +55,7 @@ def read_header(database: Database) -> Header:
         version = msgspec.json.decode(content)["version"]
         if version == FORMAT_VERSION:
             return msgspec.json.decode(content, type=Header)
-    except Exception as error:  # damaged content causes errors of any kind
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         problem = f"the header is damaged ({str(error)[:200]}); {DAMAGED_REMEDY}"
         raise InputError(f"{database.path}: {problem}") from error
     problem = f"version {str(version)[:20]}; this program reads {FORMAT_VERSION}"
@@ -105,33 +105,28 @@ def digest_results(folder: Path) -> str:
     return digest_values(job.input_digest, job.frames, job.first_frame, job.last_frame, job.fingerprint)
 
 
-def open_folder(folder: Path, frames: FrameStore, *, same_video: bool = False) -> Database:
-    """Open the project of a video, created on first use; with ``same_video``, although its content has changed.
-
-    Raises `InputError` if the folder cannot be written, is in use by another process, or belongs to another video.
-    """
-    names = (LOCK, LEASE, PROJECT_FILE, JOURNAL_FILE, EXPORT)
-    for name in names:  # a link would write files outside the project
+def require_no_links(folder: Path) -> None:
+    """Raise `InputError` for a link in a project, which would write files outside it."""
+    for name in (LOCK, LEASE, PROJECT_FILE, JOURNAL_FILE, EXPORT):
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: is a link; replace it by a file or folder")
+
+
+def write_header(database: Database, frames: FrameStore, *, same_video: bool = False) -> None:
+    """Store the video of a project; raise `InputError` for another one, or another content without ``same_video``."""
+    folder = database.folder
     path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(folder)).replace(os.sep, "/")
     video = StoredVideo(path, frames.count, frames.size, compute_fingerprint(frames.path))
     if frames.levels is not None and not frames.levels.estimated:
         video.levels = (frames.levels.low, frames.levels.high)
-    database = Database(folder, writable=True)
-    try:
-        stored = read_header(database) if database.read_content("header", 1) else None
-        if stored is not None:
-            _require_same_video(folder, stored.video, video, same_content=same_video)
-        header = Header(FORMAT_VERSION, stored.id if stored else secrets.token_hex(8), video)
-        if header != stored:
-            with database.transaction() as connection:
-                row = 1, msgspec.json.encode(header)
-                connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
-    except BaseException:
-        database.close()
-        raise
-    return database
+    stored = read_header(database) if database.read_content("header", 1) else None
+    if stored is not None:
+        _require_same_video(folder, stored.video, video, same_content=not same_video)
+    header = Header(FORMAT_VERSION, stored.id if stored else secrets.token_hex(8), video)
+    if header != stored:
+        with database.transaction() as connection:
+            row = 1, msgspec.json.encode(header)
+            connection.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", row)
 
 
 def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *, same_content: bool) -> None:
@@ -140,7 +135,7 @@ def _require_same_video(folder: Path, stored: StoredVideo, here: StoredVideo, *,
         if old != new:
             problem = f"made for a video with {key} {old}, this one has {new}"
             raise InputError(f"{folder}: {problem}; {RENAMED_ADVICE}")
-    if stored.source != here.source and not same_content:
+    if same_content and stored.source != here.source:
         problem = f"made for another video ({stored.path[:200]}), whose content differs from this one's"
         remedy = f"{RENAMED_ADVICE}, or confirm that the masks fit (annotate --same-video)"
         raise InputError(f"{folder}: {problem}; {remedy}")

@@ -73,35 +73,29 @@ class Layer(Struct, frozen=True, omit_defaults=True):
         return np.full(len(index), directions[0]), np.full(len(index), directions[1])
 
 
-class State(Struct, frozen=True, omit_defaults=True):
-    """Values of a document by key; in an `Entry`, those that it sets (None: removes).
+class Changes(Struct, frozen=True, omit_defaults=True):
+    """Values of a document that an edit sets, by key; None removes one.
 
-    ``State(keyframes={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the note
-    on frame 3 is removed.
+    ``Changes(keyframes={7: {2: ""}}, notes={3: None})``: object 2 is absent on frame 7, its only drawn mask, and the
+    note on frame 3 is removed.
     """
 
-    objects: dict[ObjectId, ObjectInfo | None] = {}
-    keyframes: dict[Count, dict[ObjectId, Digest] | None] = {}
+    objects: Mapping[ObjectId, ObjectInfo | None] = {}
+    keyframes: Mapping[Count, Mapping[ObjectId, Digest] | None] = {}
     """digests of drawn masks by frame and object; empty text: the object is not on the frame"""
-    layers: dict[Count, Layer | None] = {}
-    merged: dict[ObjectId, ObjectId | None] = {}
+    layers: Mapping[Count, Layer | None] = {}
+    merged: Mapping[ObjectId, ObjectId | None] = {}
     """object that an object was merged into"""
-    checked: dict[Count, str | None] = {}
+    checked: Mapping[Count, str | None] = {}
     """digest of the masks of a frame that are marked as checked"""
-    notes: dict[Count, str | None] = {}
+    notes: Mapping[Count, str | None] = {}
     """notes on frames"""
-    ranges: dict[Literal["job", "track"], FrameRange | None] = {}
+    ranges: Mapping[Literal["job", "track"], FrameRange | None] = {}
     """frames of the job whose results it corrects, and frames to track; without one: all"""
-    classes: dict[str, Count | None] = {}
+    classes: Mapping[str, Count | None] = {}
     """class ids by class name, as in loaded masks"""
-    attributes: dict[ObjectId, dict[Count, Any] | None] = {}
+    attributes: Mapping[ObjectId, Mapping[Count, Any] | None] = {}
     """attributes by object and frame, as in loaded masks"""
-
-    def layer(self, layer_id: int) -> Layer:
-        """Return a layer of a document, which is not None."""
-        layer = self.layers[layer_id]
-        assert layer is not None
-        return layer
 
     @property
     def frames(self) -> list[int]:
@@ -109,37 +103,62 @@ class State(Struct, frozen=True, omit_defaults=True):
         ends = [index for layer in self.layers.values() if layer for index in (layer.first, layer.last)]
         return [*(index for index, masks in self.keyframes.items() if masks), *ends]
 
-    def apply(self, values: State) -> State:
-        """Return the state after an entry."""
+    def drop_unchanged(self, state: State) -> Changes:
+        """Return the values that a state does not have yet."""
+        found = {}
+        for name in self.__struct_fields__:
+            old, new = getattr(state, name), getattr(self, name)
+            found[name] = {key: value for key, value in new.items() if old.get(key) != value}
+        return Changes(**found)
+
+
+class State(Changes, frozen=True):
+    """All values of a document after an entry, none of them None."""
+
+    objects: Mapping[int, ObjectInfo] = {}
+    keyframes: Mapping[int, Mapping[int, str]] = {}
+    layers: Mapping[int, Layer] = {}
+    merged: Mapping[int, int] = {}
+    checked: Mapping[int, str] = {}
+    notes: Mapping[int, str] = {}
+    ranges: Mapping[Literal["job", "track"], FrameRange] = {}
+    classes: Mapping[str, int] = {}
+    attributes: Mapping[int, Mapping[int, Any]] = {}
+
+    def resolve(self, object_id: int) -> int:
+        """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
+        while object_id in self.merged:
+            object_id = self.merged[object_id]
+        return object_id if object_id in self.objects else 0
+
+    def find_drawn(self, object_id: int) -> dict[int, str]:
+        """Return the digests of an object's drawn masks with pixels, by frame in order."""
+        drawn = {frame: masks.get(object_id) for frame, masks in sorted(self.keyframes.items())}
+        return {frame: digest for frame, digest in drawn.items() if digest}
+
+    def apply(self, changes: Changes) -> State:
+        """Return the state after an edit."""
         changed = {}
         for name in self.__struct_fields__:
-            if update := getattr(values, name):
+            if update := getattr(changes, name):
                 merged = {**getattr(self, name), **update}
                 changed[name] = {key: value for key, value in merged.items() if value is not None}
         return msgspec.structs.replace(self, **changed)
 
-    def find_changes(self, values: State) -> State:
-        """Return the values that differ from this state."""
-        found = {}
-        for name in self.__struct_fields__:
-            mine = getattr(self, name)
-            found[name] = {
-                key: value for key, value in getattr(values, name).items() if mine.get(key) != value
-            }
-        return State(**found)
-
-    def changes_to(self, other: State) -> State:
-        """Return the values to set for ``other``."""
+    def changes_from(self, before: State) -> Changes:
+        """Return the edit that makes this state of another one."""
         fields = self.__struct_fields__
-        all_values = {name: dict.fromkeys(getattr(self, name)) | getattr(other, name) for name in fields}
-        return self.find_changes(State(**all_values))
+        every = Changes(
+            **{name: dict.fromkeys(getattr(before, name)) | getattr(self, name) for name in fields}
+        )
+        return every.drop_unchanged(before)
 
 
 class Entry(Struct, frozen=True, omit_defaults=True, tag="edit"):
     """One edit, which is undone as a whole."""
 
     title: str
-    values: State
+    values: Changes
     frame: Count | None = None
     """frame to show; None: several"""
     message: int | None = None
@@ -245,18 +264,14 @@ class Log:
             self._states.put(entry, state)
         return state
 
-    def list_reachable(self) -> list[int]:
-        """Return the entries that undo and redo lead to."""
-        reachable, number = [*self.undone], self.head
+    def list_reachable_layers(self) -> set[int]:
+        """Return the layers that undo, redo and versions lead to."""
+        entries, number = [*self.undone], self.head
         while number:
-            reachable.append(number)
+            entries.append(number)
             number = self.parents[number]
-        return reachable
-
-    def list_drawn(self, number: int, object_id: int) -> list[int]:
-        """Return the frames on which an object has a drawn mask with pixels after an entry, in order."""
-        keyframes = self.state(number).keyframes.items()
-        return sorted(frame for frame, masks in keyframes if masks and masks.get(object_id))
+        of_versions = (self.state(version.entry).layers for version in self.versions)
+        return set().union(*of_versions, *(self.entries[each].values.layers for each in entries))
 
     def _load(self) -> None:
         for number, content in self._database.query("SELECT id, content FROM records ORDER BY id"):
@@ -264,7 +279,7 @@ class Log:
                 if number != self.size + 1:
                     raise KeyError(f"record {number}")
                 self._apply(decode_record(content))
-            except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, RecursionError) as error:
+            except (ValueError, LookupError, RecursionError) as error:
                 problem = f"record {self.size + 1} is damaged ({str(error)[:100]}); {DAMAGED_REMEDY}"
                 raise InputError(f"{self._database.path}: {problem}") from error
 
@@ -297,11 +312,6 @@ class Log:
         if isinstance(record, Entry | StatusRecord) and record.message is not None:
             self.messages[record.message] = record
         self.size += 1
-
-
-def find_digest(state: State, frame: int, object_id: int) -> str:
-    """Return the digest of a drawn mask; empty without pixels."""
-    return (state.keyframes.get(frame) or {}).get(object_id, "")
 
 
 def digest_values(*values: object) -> str:

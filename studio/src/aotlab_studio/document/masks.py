@@ -14,7 +14,7 @@ from msgspec import Struct
 from PIL import Image
 
 from aotlab import InputError
-from aotlab.sdk import PALETTE, decode_image
+from aotlab.sdk import decode_image
 from aotlab_studio.document.database import Database
 from aotlab_studio.document.scores import Score
 from aotlab_studio.video import LRUCache
@@ -26,14 +26,9 @@ MAX_SCORES = 100_000
 
 
 def encode_png(ids: np.ndarray) -> bytes:
-    """Return a PNG of H×W ids: a palette image, 16-bit gray if an id is above 255."""
-    if ids.max(initial=0) > 255:
-        image = Image.fromarray(ids.astype(np.uint16))
-    else:
-        image = Image.frombytes("P", ids.shape[::-1], ids.astype(np.uint8).tobytes())
-        image.putpalette(PALETTE.tobytes())
-    content = BytesIO()
-    image.save(content, format="PNG", compress_level=1)
+    """Return a gray PNG of H×W ids, 16-bit if an id is above 255."""
+    content, kind = BytesIO(), np.uint16 if ids.max(initial=0) > 255 else np.uint8
+    Image.fromarray(ids.astype(kind)).save(content, format="PNG", compress_level=1)
     return content.getvalue()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -51,39 +50,9 @@ class ObjectInfo:
         return "" if self.name in (self.class_name, f"object {self.id}") else self.name
 
 
-class ObjectList:
-    """Objects of a document, oldest first."""
-
-    def __init__(self, items: Iterable[ObjectInfo]) -> None:
-        self._items = {item.id: item for item in items}
-
-    def __contains__(self, object_id: object) -> bool:
-        return object_id in self._items
-
-    def __iter__(self) -> Iterator[ObjectInfo]:
-        return iter(self._items.values())
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Ids of all objects."""
-        return tuple(self._items)
-
-    @property
-    def locked(self) -> list[int]:
-        """Ids of locked objects."""
-        return [item.id for item in self if item.locked]
-
-    @property
-    def locked_or_hidden(self) -> list[int]:
-        """Ids of locked and hidden objects, which lose no pixel to another one that is drawn."""
-        return [item.id for item in self if item.locked or item.hidden]
-
-    def get(self, object_id: int) -> ObjectInfo:
-        """Return an object; raise `InputError` for an unknown id."""
-        if object_id not in self._items:
-            have = ", ".join(map(str, self._items)) or "none; add one first"
-            raise InputError(f"object {object_id}: no such object; there are {have}")
-        return self._items[object_id]
+def clean_name(text: str) -> str:
+    """Strip a text to a valid name; it may be empty."""
+    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
 def make_object(object_id: int, name: str | None = None, class_name: str = "") -> ObjectInfo:

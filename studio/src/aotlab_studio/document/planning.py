@@ -54,10 +54,10 @@ def plan_request(
     last = snapshot.editable_range[1] if last is None else last
     for index in (start, first, last):
         require_frame(index, snapshot.count)
-    first, objects = max(first, snapshot.editable_range[0]), snapshot.objects
+    first = max(first, snapshot.editable_range[0])
     if not first <= start <= last:
         raise InputError(f"range {first} to {last}: does not contain frame {start}, where tracking starts")
-    chosen = {*objects.ids}.difference(objects.locked)
+    chosen = {*snapshot.objects}.difference(snapshot.locked_ids)
     references = _list_references(snapshot, first, last, start)
     if direction == "forward":
         references = [index for index in references if index >= start]
@@ -90,7 +90,7 @@ def plan_correction(
         has_result |= newest > 0
         has_own_result |= (newest > 0) & (stored_id in own_ids)
     for layer_id in snapshot.pending:  # what is going to be tracked will be outdated
-        layer = snapshot.state.layer(layer_id)
+        layer = snapshot.state.layers[layer_id]
         has_result[layer.first : layer.last + 1] = True
         has_own_result[layer.first : layer.last + 1] |= not own_ids.isdisjoint(layer.objects)
     passable = has_result.copy()
@@ -103,8 +103,8 @@ def plan_correction(
     last = max((index for index in reached if has_result[index]), default=frame)
     gap = slice(before + 1, frame)
     between = before >= 0 and masks[before][object_id] and passable[gap].all() and has_result[gap].any()
-    own = takewhile(has_own_result.__getitem__, range(frame - 1, before, -1))
-    first = before + 1 if between else min(own, default=frame)
+    reached_back = takewhile(has_own_result.__getitem__, range(frame - 1, before, -1))
+    first = before + 1 if between else min(reached_back, default=frame)
     if first == last == frame:
         return None
     return Layer(sorted(own_ids), first, last, frame, "correction", before if between else None)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from aotlab.sdk import LostObjects
+from aotlab_studio.files import read_json
 
 SCORES_FILE = "scores.json"
 """scores of all frames, beside the review of results, from which a project finds the same frames to check"""
@@ -73,10 +73,7 @@ def measure_scores(
 
 def read_scores(folder: Path) -> dict[int, dict[int, Score]]:
     """Return the scores of a review by frame and object id; empty if the file is missing or damaged."""
-    try:
-        return msgspec.json.decode((folder / SCORES_FILE).read_bytes(), type=dict[int, dict[int, Score]])
-    except (OSError, ValueError):
-        return {}
+    return read_json(folder / SCORES_FILE, dict[int, dict[int, Score]], {})
 
 
 def find_lost(seen: Mapping[int, bool]) -> list[list[int]]:

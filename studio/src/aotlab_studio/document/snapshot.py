@@ -7,7 +7,7 @@ Every other object shows the newest layer of the history that has a result for i
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from aotlab import InputError
 from aotlab.sdk import AttributeTable, LostObjects
-from aotlab_studio.document.log import FrameRange, Layer, Log, State, digest_values, find_digest
+from aotlab_studio.document.log import FrameRange, Layer, Log, digest_values
 from aotlab_studio.document.masks import LayerResults, LayerStore, MaskStore
-from aotlab_studio.document.objects import ObjectList
+from aotlab_studio.document.objects import ObjectInfo
 from aotlab_studio.document.scores import Score, find_lost, measure_scores, merge_scores
 from aotlab_studio.video import require_frame
 
@@ -51,54 +51,56 @@ class Snapshot:
         self.layers = layers
         self._log, self._masks = log, masks
 
-    @cached_property
-    def objects(self) -> ObjectList:
-        """Objects that are not deleted, oldest first."""
-        return ObjectList(item for item in self.state.objects.values() if item is not None)
+    @property
+    def objects(self) -> Mapping[int, ObjectInfo]:
+        """Objects that are not deleted by id, oldest first."""
+        return self.state.objects
 
     @property
-    def classes(self) -> dict[str, int]:
-        """Class ids by class name."""
-        return {name: value for name, value in self.state.classes.items() if value is not None}
+    def locked_ids(self) -> list[int]:
+        """Ids of locked objects."""
+        return [item.id for item in self.objects.values() if item.locked]
+
+    @property
+    def protected_ids(self) -> list[int]:
+        """Ids of locked and hidden objects, which lose no pixel to another one that is drawn."""
+        return [item.id for item in self.objects.values() if item.locked or item.hidden]
+
+    def find_object(self, object_id: int) -> ObjectInfo:
+        """Return an object; raise `InputError` for an unknown id."""
+        if object_id not in self.objects:
+            have = ", ".join(map(str, self.objects)) or "none; add one first"
+            raise InputError(f"object {object_id}: no such object; there are {have}")
+        return self.objects[object_id]
 
     @property
     def editable_range(self) -> FrameRange:
         """First and last frame that may be drawn or tracked: those of the job whose results it corrects, or all."""
         return self.state.ranges.get("job") or (0, self.count - 1)
 
-    @property
-    def notes(self) -> dict[int, str]:
-        """Notes by frame."""
-        return {index: text for index, text in self.state.notes.items() if text is not None}
-
-    @property
-    def attributes(self) -> AttributeTable:
-        """Attributes of the objects by frame, as in loaded masks."""
-        return {each: dict(value) for each, value in self.state.attributes.items() if value is not None}
-
     def describe_objects(self) -> tuple[dict[int, str], AttributeTable]:
         """Return the class of each object that has one, and attributes by object and frame; a name is one of these."""
-        attributes = self.attributes
-        for item in self.objects:
+        attributes = {each: {**by_frame} for each, by_frame in self.state.attributes.items()}
+        for item in self.objects.values():
             if own := ({"name": item.own_name} if item.own_name else {}) | item.attributes:
                 stored, frames = attributes.get(item.id, {}), self.annotated_frames
                 attributes[item.id] = {index: {**stored.get(index, {}), **own} for index in frames}
-        return {item.id: item.class_name for item in self.objects if item.class_name}, attributes
+        return {item.id: item.class_name for item in self.objects.values() if item.class_name}, attributes
 
     def resolve(self, object_id: int) -> int:
-        """Return the object that an id in a layer means: the one that it was merged into, or 0 if it is deleted."""
-        return resolve(self.state, object_id)
+        """Return the object that an id in a layer means, as `State.resolve`."""
+        return self.state.resolve(object_id)
 
     def open_layer(self, layer_id: int) -> LayerResults:
         """Return the results of a layer."""
-        last_row = self.state.layer(layer_id).last_row
+        last_row = self.state.layers[layer_id].last_row
         return self.layers.open(layer_id, self.last_row if last_row is None else last_row)
 
     # Masks
 
     def keyframe(self, index: int) -> dict[int, str]:
         """Return the digests of the drawn masks of a frame by object; an empty text: the object is absent."""
-        masks = self.state.keyframes.get(index) or {}
+        masks = self.state.keyframes.get(index, {})
         return {key: value for key, value in masks.items() if key in self.state.objects}
 
     @cached_property
@@ -110,8 +112,7 @@ class Snapshot:
     def newest_layer_ids(self) -> dict[int, np.ndarray]:
         """The newest layer that covers each frame by id in layers, N int64; 0: none, negative: object absent there."""
         found: dict[int, np.ndarray] = {}
-        for layer_id in sorted(self.state.layers):
-            layer = self.state.layer(layer_id)
+        for layer_id, layer in sorted(self.state.layers.items()):
             frames = slice(layer.first, layer.last + 1)
             presence = dict.fromkeys(layer.objects, np.full(self.count, -1, np.int8))
             if layer.kind != "empty":
@@ -213,9 +214,10 @@ class Snapshot:
     def objects_digest(self) -> str:
         """Digest of what exports say about the objects: names, classes and attributes."""
         items = [
-            (item.id, item.name, item.class_name, sorted(item.attributes.items())) for item in self.objects
+            (item.id, item.name, item.class_name, sorted(item.attributes.items()))
+            for item in self.objects.values()
         ]
-        return digest_values(items, self.classes, self.attributes)
+        return digest_values(items, self.state.classes, self.state.attributes)
 
     def digest_frame(self, index: int) -> str:
         """Return a digest of what shows on a frame."""
@@ -237,13 +239,13 @@ class Snapshot:
     @property
     def unfinished(self) -> list[int]:
         """Layers that are not complete, oldest first."""
-        layers = [key for key in sorted(self.state.layers) if self.state.layer(key).kind != "empty"]
+        layers = [key for key, layer in sorted(self.state.layers.items()) if layer.kind != "empty"]
         return [key for key in layers if not self.open_layer(key).complete]
 
     @cached_property
     def pending(self) -> list[int]:
         """Layers that are not complete and not replaced by a newer one, oldest first."""
-        layers = {key: self.state.layer(key) for key in self.state.layers}
+        layers = self.state.layers
 
         def replaces(newer: Layer, layer: Layer) -> bool:
             covers = newer.first <= layer.tracked_range[0] and newer.last >= layer.tracked_range[1]
@@ -262,7 +264,7 @@ class Snapshot:
         They are not drawn, and either a keyframe that they were tracked from has changed since, or a layer that is
         to cover them waits, runs or was cut off.
         """
-        outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects.ids}
+        outdated = {object_id: np.zeros(self.count, bool) for object_id in self.objects}
         for object_id, newest in self.newest_layer_ids.items():
             target = outdated[self.resolve(object_id)]
             for layer_id in set(newest[newest > 0].tolist()):
@@ -270,7 +272,7 @@ class Snapshot:
                 changed = self._find_changed(layer_id, object_id, int(shown[0]), int(shown[-1]))
                 target[shown] |= changed[shown - shown[0]]
         for layer_id in self.pending:
-            layer, results = self.state.layer(layer_id), self.open_layer(layer_id).frames
+            layer, results = self.state.layers[layer_id], self.open_layer(layer_id).frames
             wanted = [
                 index
                 for index in range(layer.first, layer.last + 1)
@@ -296,11 +298,11 @@ class Snapshot:
 
         A frame is tracked from the drawn mask of its object before it, the one after it, or both.
         """
-        layer, entry = self.state.layer(layer_id), self._log.layer_entries[layer_id]
-        target, then = self.resolve(object_id), self._log.state(entry)
-        source = resolve(then, object_id)
+        layer, entry = self.state.layers[layer_id], self._log.layer_entries[layer_id]
+        states = self.state, self._log.state(entry)
+        now_drawn, then_drawn = (state.find_drawn(state.resolve(object_id)) for state in states)
         drawn_frames: set[int] = set()  # on frames of the range, and nearest to it
-        for frames in (self._log.list_drawn(self.entry, target), self._log.list_drawn(entry, source)):
+        for frames in ([*now_drawn], [*then_drawn]):
             drawn_frames.update(
                 frames[max(0, bisect_right(frames, first) - 1) : bisect_left(frames, last) + 1]
             )
@@ -308,7 +310,7 @@ class Snapshot:
         from_before, from_after = layer.find_directions(index)
         changed = np.zeros(len(index), bool)
         for before, frame, after in zip(edges, edges[1:], edges[2:], strict=False):
-            if find_digest(self.state, frame, target) != find_digest(then, frame, source):
+            if now_drawn.get(frame) != then_drawn.get(frame):
                 changed |= from_before & (index >= frame) & (index < after)
                 changed |= from_after & (index <= frame) & (index > before)
         return changed
@@ -318,7 +320,7 @@ class Snapshot:
     @property
     def timeline(self) -> dict[int, str]:
         """Marks of each object on all frames; unseen on `LostObjects.FRAMES` annotated frames in a row, it is lost."""
-        rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects.ids}
+        rows = {object_id: [UNKNOWN] * self.count for object_id in self.objects}
         for index, marks in self._mark_frames(self.annotated_frames).items():
             for object_id, mark in marks.items():
                 rows[object_id][index] = mark
@@ -328,14 +330,14 @@ class Snapshot:
         """Return the mark of each object on one frame."""
         place, reach = bisect_left(self.annotated_frames, index), LostObjects.FRAMES
         near = self.annotated_frames[max(0, place + 1 - reach) : place + reach]
-        return self._mark_frames(near).get(index, dict.fromkeys(self.objects.ids, UNKNOWN))
+        return self._mark_frames(near).get(index, dict.fromkeys(self.objects, UNKNOWN))
 
     def _mark_frames(self, frames: Sequence[int]) -> dict[int, dict[int, str]]:
         """Return the marks of all objects on annotated frames in a row, in either direction of tracking."""
         rows: dict[int, dict[int, str]] = {}
-        seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects.ids}
+        seen: dict[int, dict[int, bool]] = {object_id: {} for object_id in self.objects}
         for index in frames:
-            marks = rows[index] = dict.fromkeys(self.objects.ids, UNKNOWN)
+            marks = rows[index] = dict.fromkeys(self.objects, UNKNOWN)
             scores, drawn_masks = self.scores(index), self.keyframe(index)
             for object_id, score in scores.items():
                 marks[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
@@ -346,10 +348,3 @@ class Snapshot:
             for index in chain.from_iterable(find_lost(own)):
                 rows[index][object_id] = LOST
         return rows
-
-
-def resolve(state: State, object_id: int) -> int:
-    """Return the object that an id in a layer means, or 0 if it is deleted."""
-    while object_id in state.merged:
-        object_id = state.merged[object_id] or 0
-    return object_id if object_id in state.objects else 0

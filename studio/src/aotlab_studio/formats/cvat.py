@@ -25,7 +25,14 @@ from aotlab.sdk import (
     require_size,
 )
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import Size, parse_numbers, place_mask, require_masks, trace_outlines
+from aotlab_studio.formats.geometry import (
+    ParsedFile,
+    Size,
+    parse_numbers,
+    place_mask,
+    require_masks,
+    trace_outlines,
+)
 
 AREA_SHAPES = ("polygon", "mask")
 """shapes with pixels"""
@@ -36,11 +43,11 @@ Shapes = dict[int, tuple[dict[str, object], Mapping[str, object]]]
 """values of one track's shape, and the object's attributes, by frame"""
 
 
-def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
+def parse_cvat(root: Element, size: Size) -> ParsedFile:
     """Return the objects on annotated frames; only key frames of tracks, as CVAT interpolates the others.
 
     Shapes and tracks of one group are one object. Without a group a track is one object, except for masks, which CVAT
-    writes as tracks of one frame: masks of one label are one object.
+    writes as tracks of one frame: masks of one label are one object. Class ids are places in the list of labels.
     """
     stated = root.find(".//original_size")
     if stated is not None:
@@ -48,16 +55,12 @@ def parse_cvat(root: Element, size: Size) -> list[ParsedRegion]:
         require_size(height, width, size)
     regions = [*_parse_tracks(root, size), *_parse_images(root, size)]
     require_masks(regions, [tag for tag in IGNORED_SHAPES if root.find(f".//{tag}") is not None])
-    return regions
+    labels = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
+    classes = {name: class_id for class_id, name in enumerate(filter(None, labels), start=1)}
+    return ParsedFile(regions, classes, _parse_video(root))
 
 
-def parse_cvat_classes(root: Element) -> dict[str, int]:
-    """Return class ids by label: its place in the list of labels, from 1."""
-    names = dict.fromkeys(label.findtext("name", "") for label in root.iterfind(".//labels/label"))
-    return {name: class_id for class_id, name in enumerate(filter(None, names), start=1)}
-
-
-def parse_cvat_video(root: Element) -> str:
+def _parse_video(root: Element) -> str:
     """Return the stem of the video file that CVAT states, or the name of the task in files of aotlab."""
     task, named = root.find(".//meta/task"), root.findtext(".//meta//source")  # of a task, or of a job
     if not named and task is not None and task.find("id") is None:

@@ -1,4 +1,4 @@
-"""Masks that files describe by a part of the image or by outlines."""
+"""Contents of files of masks, and masks that they describe by a part of the image or by outlines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from msgspec import Struct
 
 from aotlab import InputError
 from aotlab.sdk import ParsedRegion, Region, encode_rle
@@ -14,6 +15,16 @@ log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
+
+
+class ParsedFile(Struct):
+    """Contents of a file of masks."""
+
+    regions: list[ParsedRegion]
+    classes: dict[str, int] = {}
+    """class ids by class name; empty if the format has none"""
+    video: str = ""
+    """name of the video; empty if unset"""
 
 
 def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:

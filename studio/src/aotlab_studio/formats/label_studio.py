@@ -26,7 +26,7 @@ from aotlab.sdk import (
     require_size,
 )
 from aotlab_studio.files import write_bytes, write_compact_json
-from aotlab_studio.formats.geometry import Size, mean_confidence
+from aotlab_studio.formats.geometry import ParsedFile, Size, mean_confidence
 
 RESULT_TYPES = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
@@ -48,7 +48,7 @@ def is_label_studio(tree: Any) -> bool:
     )
 
 
-def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
+def parse_label_studio(tree: Any, size: Size) -> ParsedFile:
     """Return the objects of the tasks' first annotations, else of their predictions.
 
     Regions whose id occurs in several tasks are one object.
@@ -66,7 +66,7 @@ def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
             label = str(next(iter(result["value"].get(result["type"]) or ()), ""))
             key = _find_object_key(str(result.get("id")), uses)
             regions.append(ParsedRegion(None, _parse_result(result, size), label, key, image))
-    return [*regions, *(ParsedRegion(None, None, image=image) for image, _ in tasks)]
+    return ParsedFile([*regions, *(ParsedRegion(None, None, image=image) for image, _ in tasks)])
 
 
 def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.sdk import ParsedRegion, decode_image, fill_polygons, require_different_images, require_size
-from aotlab_studio.formats.geometry import Size, place_mask, require_masks
+from aotlab_studio.formats.geometry import ParsedFile, Size, place_mask, require_masks
 
 SHAPES = {"polygon", "mask", "None"}
 """kinds of shapes with pixels; None: polygon"""
@@ -21,7 +21,7 @@ def is_labelme(tree: Any) -> bool:
     return isinstance(tree, dict) and {"shapes", "imageHeight"} <= tree.keys()
 
 
-def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
+def parse_labelme(trees: Sequence[Any], size: Size) -> ParsedFile:
     """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
     require_different_images(names)
@@ -39,7 +39,7 @@ def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
     require_masks(
         regions, {str(shape.get("shape_type")) for tree in trees for shape in tree["shapes"]} - SHAPES
     )
-    return regions
+    return ParsedFile(regions)
 
 
 def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
@@ -52,7 +52,5 @@ def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
     # the mask of the box between two points is an image as base64 text
     left, top = (int(value) for value in shape["points"][0])
     with decode_image(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
-        if image.width > size[1] or image.height > size[0]:
-            raise ValueError("a mask larger than its image")
         part = np.array(image.convert("L")) > 0
     return place_mask(part, left, top, size)

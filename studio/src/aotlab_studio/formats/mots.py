@@ -9,7 +9,7 @@ from pathlib import Path
 from aotlab import InputError
 from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, VideoInfo, format_coco, parse_rle, require_size
 from aotlab_studio.files import write_bytes, write_json
-from aotlab_studio.formats.geometry import Size
+from aotlab_studio.formats.geometry import ParsedFile, Size
 
 IDS_PER_CLASS = 1000
 """largest number of objects of one class, plus one"""
@@ -17,7 +17,7 @@ IGNORED = 10 * IDS_PER_CLASS
 """object of the region to ignore, where people and cars are not annotated"""
 
 
-def parse_mots(path: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, int]]:
+def parse_mots(path: Path, size: Size) -> ParsedFile:
     """Return the objects and class ids by class name, from the file beside it; without one, "class 2" for the class 2.
 
     The id within its class is the object id, unless several classes use it.
@@ -44,7 +44,7 @@ def parse_mots(path: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, in
     for frame, rle, object_id, class_id in records:
         key = object_id if len(uses[object_id]) == 1 else (class_id, object_id)
         regions.append(ParsedRegion(frame, rle, names.get(class_id, ""), key))
-    return regions, classes
+    return ParsedFile(regions, classes)
 
 
 def _read_classes(path: Path) -> dict[str, int] | None:

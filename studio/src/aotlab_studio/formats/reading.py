@@ -10,18 +10,17 @@ from xml.etree import ElementTree
 from aotlab import InputError
 from aotlab.sdk import (
     Annotations,
-    ParsedRegion,
     Region,
     VideoInfo,
     encode_rle,
     match_regions,
     order_names,
-    parse_classes,
 )
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.document import Document
 from aotlab_studio.formats.colors import parse_colors, read_colors
-from aotlab_studio.formats.cvat import parse_cvat, parse_cvat_classes, parse_cvat_video
+from aotlab_studio.formats.cvat import parse_cvat
+from aotlab_studio.formats.geometry import ParsedFile
 from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
 from aotlab_studio.formats.labelme import is_labelme, parse_labelme
 from aotlab_studio.formats.mots import parse_mots
@@ -41,46 +40,41 @@ def read(path: Path, video: VideoInfo) -> Annotations | None:
     parsed = _parse(path, video)
     if parsed is None:
         return None
-    regions, classes, name = parsed
-    found = match_regions(regions, video)
-    found.classes, found.video = classes, name
+    found = match_regions(parsed.regions, video)
+    found.classes, found.video = parsed.classes, parsed.video
     return found
 
 
-Parsed = tuple[list[ParsedRegion], dict[str, int], str]
-"""regions; class ids by class name, empty if the format has none; and the name of the video, empty if unset"""
-
-
-def _parse(path: Path, video: VideoInfo) -> Parsed | None:
+def _parse(path: Path, video: VideoInfo) -> ParsedFile | None:
     suffix = path.suffix.lower()
     if path.is_dir():
         return _parse_folder(path, video)
     if suffix == ".xml":
         root = ElementTree.fromstring(path.read_bytes())  # refuses entities that grow without bound
-        return parse_cvat(root, video.size), parse_cvat_classes(root), parse_cvat_video(root)
+        return parse_cvat(root, video.size)
     if suffix == ".txt":
-        return *parse_mots(path, video.size), ""
+        return parse_mots(path, video.size)
     if suffix == ".json":
         return _parse_json(_read_json(path), video)
     image = read_colors(path)
-    return None if image is None else (parse_colors(image, path, video.size), {}, "")
+    return None if image is None else ParsedFile(parse_colors(image, path, video.size))
 
 
-def _parse_folder(folder: Path, video: VideoInfo) -> Parsed | None:
+def _parse_folder(folder: Path, video: VideoInfo) -> ParsedFile | None:
     if any((folder / "labels").glob("[!.]*.txt")):
-        return *parse_yolo(folder, video.size), ""
+        return parse_yolo(folder, video.size)
     trees = [_read_json(path) for path in order_names(folder.glob("[!.]*.json")) if path.is_file()]
-    return (parse_labelme(trees, video.size), {}, "") if trees and all(map(is_labelme, trees)) else None
+    return parse_labelme(trees, video.size) if trees and all(map(is_labelme, trees)) else None
 
 
-def _parse_json(tree: Any, video: VideoInfo) -> Parsed | None:
+def _parse_json(tree: Any, video: VideoInfo) -> ParsedFile | None:
     if is_label_studio(tree):
-        return parse_label_studio(tree, video.size), {}, ""
+        return parse_label_studio(tree, video.size)
     if not isinstance(tree, dict):
         return None
     if {"videos", "annotations"} <= tree.keys():
-        return parse_youtube_vis(tree, video), parse_classes(tree), ""
-    return (parse_labelme([tree], video.size), {}, "") if is_labelme(tree) else None
+        return parse_youtube_vis(tree, video)
+    return parse_labelme([tree], video.size) if is_labelme(tree) else None
 
 
 def read_project(folder: Path, video: VideoInfo) -> Annotations:
@@ -95,12 +89,12 @@ def read_project(folder: Path, video: VideoInfo) -> Annotations:
         raise InputError("holds no mask; draw or track an object first")
     class_names, attributes = snapshot.describe_objects()
     annotations = Annotations(size, class_names=class_names)
-    annotations.classes = snapshot.classes
+    annotations.classes = {**snapshot.state.classes}
     for index in snapshot.annotated_frames:
         labels, scores = snapshot.labels(index), snapshot.scores(index)
         annotations.frames[index] = [
             Region(each, encode_rle(labels == each), scores[each].confidence)
-            for each in snapshot.objects.ids
+            for each in snapshot.objects
             if each in scores
         ]
     annotations.add_attributes(attributes)

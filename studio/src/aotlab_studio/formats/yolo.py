@@ -20,10 +20,10 @@ from aotlab.sdk import (
     order_names,
 )
 from aotlab_studio.files import write_bytes
-from aotlab_studio.formats.geometry import Size, parse_numbers, trace_outlines
+from aotlab_studio.formats.geometry import ParsedFile, Size, parse_numbers, trace_outlines
 
 
-def parse_yolo(folder: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, int]]:
+def parse_yolo(folder: Path, size: Size) -> ParsedFile:
     """Return the objects of ``labels/*.txt`` and class ids, one more than in the files, by class name.
 
     A class is one object if no frame has it twice.
@@ -46,7 +46,7 @@ def parse_yolo(folder: Path, size: Size) -> tuple[list[ParsedRegion], dict[str, 
             if values:
                 points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
                 regions.append(ParsedRegion(None, fill_polygons([points], size), class_name, image=path))
-    return regions, {name: class_id + 1 for class_id, name in names.items()}
+    return ParsedFile(regions, {name: class_id + 1 for class_id, name in names.items()})
 
 
 def format_labels(annotations: Annotations) -> dict[str, str]:
@@ -109,13 +109,10 @@ def _read_names(path: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8") as file:  # errors of YAML name it
-        if any(
-            isinstance(event, yaml.AliasEvent) for event in yaml.parse(file)
-        ):  # they may expand without end
-            raise InputError(f"{path}: aliases (*name) are not supported; write the names out")
-        file.seek(0)
         names = yaml.safe_load(file).get("names") or {}
-    listed = enumerate(names) if isinstance(names, list) else names.items()
+    listed = [*(enumerate(names) if isinstance(names, list) else names.items())]
+    if any(isinstance(name, list | dict) for _, name in listed):  # whose aliases could expand without end
+        raise InputError(f"{path}: names of classes are not text; write each as a text")
     return {int(class_id): str(name) for class_id, name in listed}
 
 

@@ -6,12 +6,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from aotlab.sdk import Annotations, MaskWriter, ParsedRegion, Region, VideoInfo, format_coco, parse_coco
+from aotlab.sdk import Annotations, MaskWriter, Region, VideoInfo, format_coco, parse_classes, parse_coco
 from aotlab_studio.files import write_compact_json
-from aotlab_studio.formats.geometry import mean_confidence
+from aotlab_studio.formats.geometry import ParsedFile, mean_confidence
 
 
-def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
+def parse_youtube_vis(tree: Any, video: VideoInfo) -> ParsedFile:
     """Return the objects of one video."""
     lengths = {stored["id"]: len(stored.get("file_names") or ()) for stored in tree["videos"]}
     annotations = []
@@ -36,7 +36,8 @@ def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
             }
             for place in range(lengths[stored["id"]])
         ]  # fmt: skip
-    return parse_coco({**tree, "images": images, "annotations": annotations}, video)
+    regions = parse_coco({**tree, "images": images, "annotations": annotations}, video)
+    return ParsedFile(regions, parse_classes(tree))
 
 
 def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:

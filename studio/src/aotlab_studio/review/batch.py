@@ -15,7 +15,7 @@ from aotlab import InputError
 from aotlab.sdk import IMAGE_SUFFIXES, JOB_RECORD, list_videos
 from aotlab_studio.document.database import PROJECT_FILE
 from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
-from aotlab_studio.files import write_bytes
+from aotlab_studio.files import read_json, write_bytes
 from aotlab_studio.review.checks import Check
 
 REVIEW_FILE = "review.json"
@@ -89,24 +89,13 @@ def update_review(folder: Path) -> None:
 
 
 def _make_entry(folder: Path, record: Mapping[str, Any]) -> ClipEntry:
-    status: EntryStatus = record["status"]
-    try:
-        notes = msgspec.json.decode((folder / record["name"] / REVIEW_FILE).read_bytes(), type=VideoReview)
-    except (OSError, ValueError, RecursionError):
-        notes = VideoReview()
-    if status in ("done", "check"):
-        status = "check" if notes.check else "done"
-    error, rate = record.get("error") or "", record.get("rate") or "25"
-    return ClipEntry(
-        record["name"],
-        status,
-        record.get("video"),
-        record.get("frames"),
-        len(notes.objects),
-        error,
-        rate,
-        notes,
-    )
+    """Return the entry of a clip, without the fields that are unset in its record, and with its present review."""
+    entry = msgspec.convert({key: value for key, value in record.items() if value is not None}, ClipEntry)
+    entry.notes = read_json(folder / entry.name / REVIEW_FILE, VideoReview, VideoReview())
+    entry.objects = len(entry.notes.objects)
+    if entry.status in ("done", "check"):
+        entry.status = "check" if entry.notes.check else "done"
+    return entry
 
 
 def read_entries(folder: Path) -> list[ClipEntry] | None:

@@ -31,7 +31,7 @@ from aotlab import InputError
 from aotlab_studio.document.document import Actor
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.events import Event
-from aotlab_studio.document.objects import NAME_LENGTH
+from aotlab_studio.document.objects import clean_name
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.protocol import Answer, Failure
 from aotlab_studio.server.guard import GuardMiddleware
@@ -335,7 +335,7 @@ def draw_masks(content: bytes, snapshot: Snapshot, index: int) -> bytes:
     bgr = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
     image = bgr[..., ::-1].copy()
     ids = cv2.resize(snapshot.labels(index), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    for item in snapshot.objects:
+    for item in snapshot.objects.values():
         if not item.hidden:
             color = np.frombuffer(bytes.fromhex(item.color[1:]), np.uint8)
             image[ids == item.id] = (0.4 * image[ids == item.id] + 0.6 * color).astype(np.uint8)
@@ -360,5 +360,4 @@ def make_page_routes(start: str) -> list[Route]:
 
 def read_person(request: HTTPConnection) -> str:
     """Return the name of the person at the page; empty if it was not given."""
-    text = unquote(request.cookies.get(PERSON_COOKIE, ""))
-    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
+    return clean_name(unquote(request.cookies.get(PERSON_COOKIE, "")))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +76,10 @@ class Batch:
         self._locks: dict[str, threading.RLock] = {}
         """by clip; held while it is opened, used or closed, so that the others need not wait"""
         self._tracking = ThreadPoolExecutor(1, "track all")
-        self._waiting: set[str] = set()
-        """clips that are being tracked, or going to be"""
+        self._runs: dict[str, Future[str]] = {}
+        """last tracking of each clip: its error message, empty without one"""
         self._described: dict[str, tuple[list[tuple[int, int] | None], Clip]] = {}
         """by clip: stamps of the files of a project that is not open, and what the list shows of it"""
-        self._problems: dict[str, str] = {}
-        """why the last tracking of a clip failed"""
 
     def list_clips(self) -> list[Clip]:
         """Return all clips, the most urgent first."""
@@ -129,7 +127,7 @@ class Batch:
     def close(self) -> None:
         """Close all clips."""
         self._tracking.shutdown(wait=False, cancel_futures=True)
-        self._waiting.clear()
+        self._runs.clear()
         for name in list(self._locks):
             with self._lock(name):
                 if name in self._open:
@@ -176,10 +174,10 @@ class Batch:
 
     def track_all(self, person: str) -> int:
         """Track all clips with drawn masks and frames without a result, one after the other; return their number."""
-        chosen = {clip.name: clip for clip in self.list_clips() if clip.untracked}.keys() - self._waiting
+        waiting = {name for name, run in self._runs.items() if not run.done()}
+        chosen = {clip.name for clip in self.list_clips() if clip.untracked} - waiting
         for name in sorted(chosen):
-            self._waiting.add(name)
-            self._tracking.submit(self._track, name, person)
+            self._runs[name] = self._tracking.submit(self._track, name, person)
         return len(chosen)
 
     def export_all(self, outputs: list[str]) -> ExportedClips:
@@ -192,22 +190,20 @@ class Batch:
                         opened[name] = uses.enter_context(self.use(name, "")).document
             return export_clips(self.folder, outputs, opened)
 
-    def _track(self, name: str, person: str) -> None:
-        """Track a clip in both directions from its first drawn mask."""
-        problem: str | None = None
+    def _track(self, name: str, person: str) -> str:
+        """Track a clip in both directions from its first drawn mask; return the error message."""
         try:
             with self.use(name, person) as session:
                 session.track(next(iter(session.document.snapshot.keyframes), 0), "both")
-                if (job := session.job) is not None:
-                    job.wait()
-                    problem = job.problem
+                job = session.job
+                assert job is not None
+                job.wait()
+                return job.problem or ""
         except InputError as error:
-            problem = str(error)
-        except Exception:  # the clips after it are tracked
+            return str(error)
+        except Exception:
             log.exception("%s: tracking failed", name)
-            problem = "internal error; the program's output has the details"
-        self._problems[name] = problem or ""
-        self._waiting.discard(name)
+            return "internal error; the program's output has the details"
 
     # Description
 
@@ -261,9 +257,9 @@ class Batch:
 
     def _describe_tracking(self, name: str) -> list[str]:
         """Return the progress of the tracking of a clip, or why it failed; empty for any other clip."""
-        if name not in self._waiting:
-            return list(filter(None, [self._problems.get(name)]))
-        found = self._open.get(name)
+        run, found = self._runs.get(name), self._open.get(name)
+        if run is None or run.done():
+            return [run.result()] if run is not None and run.result() else []
         job = found.session.job if found else None
         return [f"tracking: {job.done} of {job.total} frames" if job and job.alive else "waits for tracking"]
 
@@ -281,9 +277,9 @@ def describe_clip(name: str, document: Document) -> Clip:
     """Return what the list shows of a document."""
     snapshot = document.snapshot
     objects, (first, last) = snapshot.objects, snapshot.editable_range
-    checks = [check.describe(objects.get(check.object_id).name) for check in list_checks(snapshot)]
+    checks = [check.describe(objects[check.object_id].name) for check in list_checks(snapshot)]
     return Clip(
-        name, last + 1 - first, len(objects.ids), *document.status, digest=document.digest,
+        name, last + 1 - first, len(objects), *document.status, digest=document.digest,
         untracked=bool(snapshot.keyframes) and len(snapshot.annotated_frames) < last + 1 - first,
         sentences=[*filter(None, [document.conflict]), *checks],
     )  # fmt: skip

@@ -13,45 +13,14 @@ from typing import Any, get_type_hints
 import msgspec
 
 from aotlab import InputError
-from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import EditResult
 from aotlab_studio.document.log import Entry, StatusRecord
-from aotlab_studio.protocol import Description
-from aotlab_studio.session.export import PROBABILITIES
 from aotlab_studio.session.session import Session
 from aotlab_studio.video import require_frame
 
 NOBODY = Actor()
-
-
-def describe(session: Session) -> Description:
-    """Return all that a page needs when it opens."""
-    document = session.document
-    kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
-    with document.lock:
-        return Description(
-            **msgspec.structs.asdict(document.describe_state()),
-            name=document.frames.name,
-            project=document.header.id,
-            video=session.video_id,
-            frames=document.frames.count,
-            size=document.frames.size,
-            rate=float(document.frames.rate),
-            shared=document.shared,
-            timeline=document.snapshot.timeline,
-            outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
-            models=session.choice.names,
-            model=session.choice.chosen,
-            job=session.job.report() if session.job is not None and session.job.alive else None,
-            problems=[*filter(None, [document.conflict])],
-        )
-
-
-def timeline(document: Document) -> dict[int, str]:
-    """Return the marks of each object on all frames."""
-    return document.snapshot.timeline
 
 
 def run_action(session: Session, message: dict[str, Any], actor: Actor = NOBODY) -> Any:
@@ -108,12 +77,12 @@ MASK_ACTIONS: Sequence[Callable[..., Any]] = (
 )  # fmt: skip
 DOCUMENT_ACTIONS: Sequence[Callable[..., Any]] = (
     *MASK_ACTIONS, editing.add_object, editing.change_object, editing.delete_object, editing.merge_objects,
-    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, timeline, Document.list_versions,
-    Document.save_version, Document.restore_version,
+    editing.drop_results, editing.set_note, editing.set_range, editing.toggle_checked, Document.timeline,
+    Document.list_versions, Document.save_version, Document.restore_version,
 )  # fmt: skip
 """actions whose first parameter is the document"""
 SESSION_ACTIONS: Sequence[Callable[..., Any]] = (
-    describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause, Session.resume,
+    Session.describe, Session.suggest, Session.preview, Session.set_model, Session.track, Session.pause, Session.resume,
     Session.stop, Session.undo, Session.redo, Session.review, Session.export, Session.cancel_export, Session.set_status,
 )  # fmt: skip
 """actions whose first parameter is the session"""

@@ -37,7 +37,7 @@ from aotlab_studio.document.folder import PROJECT_SUFFIX, read_job
 from aotlab_studio.document.log import EXPORTED_STATUSES, utc_now
 from aotlab_studio.document.objects import NO_CLASS
 from aotlab_studio.document.snapshot import Snapshot
-from aotlab_studio.files import describe_write_error, list_files, read_export, replace_written, write_json
+from aotlab_studio.files import list_files, read_export, replace_written, write_json
 from aotlab_studio.lock import LOCK
 from aotlab_studio.opening import open_document
 from aotlab_studio.protocol import ExportedClips
@@ -49,13 +49,13 @@ from aotlab_studio.video import FrameStore
 def read_prediction(snapshot: Snapshot, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs, with the objects that were drawn or tracked there."""
     scores = snapshot.scores(index)
-    confidence = {each: scores[each].confidence for each in snapshot.objects.ids if each in scores}
+    confidence = {each: scores[each].confidence for each in snapshot.objects if each in scores}
     differ = {each: score.disagreement for each, score in scores.items() if score.disagreement is not None}
     return StoredPrediction(snapshot.labels(index), confidence, differ)
 
 
 EXPORT_RECORD = "export.json"
-"""`describe_export`, beside the outputs"""
+"""record of `freeze_export`, beside the outputs"""
 PROBABILITIES = ("mattes", "mattes16")
 """outputs that would hold 0 and full only, as a project stores no probabilities, and that its page does not offer"""
 VIDEOS = ("overlay", "prores", "vp9")
@@ -97,7 +97,7 @@ def export_masks(
         raise InputError(f"export: frames {first} to {last} are not annotated; draw or track an object first")
     wanted = range(first, last + 1) if any(name in VIDEOS for name in names) else sorted(annotated)
     class_names, attributes = snapshot.describe_objects()
-    object_names = {item.id: item.name for item in snapshot.objects}
+    object_names = {item.id: item.name for item in snapshot.objects.values()}
     try:
         for name, kind in kinds.items():
             path = folder / kind.file_name
@@ -109,9 +109,9 @@ def export_masks(
                 outputs[name] = kind.open(path, frames)
             # a review shows people which object it is
             outputs[name].class_names.update(object_names if name == "review" else class_names)
-            outputs[name].classes.update(snapshot.classes if classes is None else classes)
+            outputs[name].classes.update(snapshot.state.classes if classes is None else classes)
             outputs[name].attributes.update(attributes)
-        max_id = max(snapshot.objects.ids, default=0)
+        max_id = max(snapshot.objects, default=0)
         for done, index in enumerate(wanted, start=1):
             image, prediction = frames.read(index, "export"), read_prediction(snapshot, index)
             drawn = frozenset(snapshot.keyframe(index))
@@ -129,18 +129,16 @@ def export_masks(
         raise
 
 
-def describe_export(
-    document: Document, snapshot: Snapshot, first: int = 0, last: int | None = None
-) -> dict[str, Any]:
-    """Return what is exported, for JSON: edit, status, digest of the masks, outdated frames, person and time.
-
-    The caller holds the lock of the document since `Document.frozen_snapshot` has returned the snapshot.
-    """
-    status, note, _ = document.status
-    return {
-        "edit": snapshot.entry, "status": status, "note": note, "digest": snapshot.digest,
-        "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
-    }  # fmt: skip
+def freeze_export(
+    document: Document, first: int = 0, last: int | None = None
+) -> tuple[Snapshot, dict[str, Any]]:
+    """Return what shows now, and its record, for JSON: edit, status, digest, outdated frames, person and time."""
+    with document.lock:
+        snapshot, (status, note, _) = document.frozen_snapshot(), document.status
+        return snapshot, {
+            "edit": snapshot.entry, "status": status, "note": note, "digest": snapshot.digest,
+            "outdated": snapshot.list_outdated(first, last), "person": document.actor.name, "time": utc_now(),
+        }  # fmt: skip
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -215,7 +213,8 @@ def export_clips(
         except InputError as error:
             problems.append(f"{name}: {error}")
         except OSError as error:
-            problems.append(describe_write_error(name, error))
+            problem = f"cannot be written ({error.strerror}); free space, or check the permissions"
+            problems.append(f"{name}: {problem}")
     update_review(folder)
     return ExportedClips(written, problems, left_out)
 
@@ -239,8 +238,8 @@ def _choose_clips(folder: Path) -> tuple[list[str], dict[str, int | None], list[
                 status = stored.log.status.status if stored.log.status else "open"
                 if stored.status.value in EXPORTED_STATUSES:
                     names.append(name)
-                    named = {item.class_name or NO_CLASS: None for item in stored.snapshot.objects}
-                    classes |= {**named, **stored.snapshot.classes}
+                    named = {item.class_name or NO_CLASS: None for item in stored.snapshot.objects.values()}
+                    classes |= {**named, **stored.snapshot.state.classes}
                 elif stored.has_new_results and status in EXPORTED_STATUSES:
                     problems.append(f"{name}: tracked again since it was {status}; set its status again")
                 else:
@@ -267,9 +266,7 @@ def _export_clip(
         InputError: the clip is neither corrected nor accepted any more, or an output holds a file that neither the job
             nor an earlier export has written.
     """
-    with document.lock:
-        snapshot = document.frozen_snapshot()
-        record = describe_export(document, snapshot)
+    snapshot, record = freeze_export(document)
     if record["status"] not in EXPORTED_STATUSES:
         raise InputError("changed during the export; accept it again")
     results.mkdir(exist_ok=True)

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 
 from aotlab import InputError, Prompt
+from aotlab.sdk import find_output, list_outputs
 from aotlab_studio.document import editing
 from aotlab_studio.document.document import Actor, Document
 from aotlab_studio.document.editing import Box, Clicks, EditResult, Points
@@ -25,6 +27,7 @@ from aotlab_studio.document.planning import plan_request
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.files import list_files, read_export, replace_written, write_json
 from aotlab_studio.protocol import (
+    Description,
     ExportEvent,
     ExportResult,
     JobProgress,
@@ -34,7 +37,13 @@ from aotlab_studio.protocol import (
     UndoneStep,
 )
 from aotlab_studio.review.checks import Check, find_checks
-from aotlab_studio.session.export import EXPORT_RECORD, describe_export, export_masks, write_archive
+from aotlab_studio.session.export import (
+    EXPORT_RECORD,
+    PROBABILITIES,
+    export_masks,
+    freeze_export,
+    write_archive,
+)
 from aotlab_studio.tracking.jobs import JobRunner, MakeTracker, TrackingJob
 from aotlab_studio.tracking.models import ModelChoice, import_tracker
 from aotlab_studio.video import require_frame
@@ -52,7 +61,7 @@ class Session:
     """Everything a person can do with a video.
 
     Args:
-        make_tracker: makes the tracker of a job; called in the job's thread.
+        make_tracker: as of `JobRunner`.
         segmenter: turns prompts into a mask; None: prompts are refused.
         choice: models that ``make_tracker`` can load; None: there is no choice.
     """
@@ -64,10 +73,9 @@ class Session:
         segmenter: Segmenter | None = None,
         choice: ModelChoice | None = None,
     ) -> None:
-        self.document = document
-        self.make_tracker, self.segmenter = make_tracker, segmenter
+        self.document, self.segmenter = document, segmenter
         self.choice = choice or ModelChoice()
-        self.runner = JobRunner(document, lambda: self.make_tracker())
+        self.runner = JobRunner(document, make_tracker)
         self.video_id = secrets.token_hex(8)
         self._export = threading.Lock()
         self._export_canceled = threading.Event()
@@ -77,6 +85,28 @@ class Session:
         view = copy.copy(self)
         view.document = self.document.act_as(actor)
         return view
+
+    def describe(self) -> Description:
+        """Return all that a page needs when it opens."""
+        document, job = self.document, self.job
+        kinds = {name: find_output(name) for name in list_outputs() if name not in PROBABILITIES}
+        with document.lock:
+            return Description(
+                **msgspec.structs.asdict(document.describe_state()),
+                name=document.frames.name,
+                project=document.header.id,
+                video=self.video_id,
+                frames=document.frames.count,
+                size=document.frames.size,
+                rate=float(document.frames.rate),
+                shared=document.shared,
+                timeline=document.timeline(),
+                outputs={name: f"{kind.file_name}: {kind.description}" for name, kind in kinds.items()},
+                models=self.choice.names,
+                model=self.choice.chosen,
+                job=job.report() if job is not None and job.alive else None,
+                problems=[*filter(None, [document.conflict])],
+            )
 
     @property
     def job(self) -> TrackingJob | None:
@@ -121,7 +151,7 @@ class Session:
                 return  # sent again while this one waited
             known = self.check_outdated(status, outdated) if status in EXPORTED_STATUSES else []
             document.set_status(status, note, known)
-            if status in (*EXPORTED_STATUSES, "rejected") and document.snapshot.objects.ids:
+            if status in (*EXPORTED_STATUSES, "rejected") and document.snapshot.objects:
                 document.save_version(f"{status}: {note}" if note else status)
 
     def pause(self) -> None:
@@ -228,7 +258,7 @@ class Session:
         entries = []
         for frame, reasons in frames.items():
             sentences = [
-                f"{snapshot.objects.get(each).name} {', '.join(texts)}" for each, texts in reasons.items()
+                f"{snapshot.objects[each].name} {', '.join(texts)}" for each, texts in reasons.items()
             ]
             entries.append(ReviewEntry(frame, list(reasons), "; ".join(sentences)))
         return entries
@@ -263,8 +293,7 @@ class Session:
             self.runner.wait(MAX_WAIT)
         with self.document.lock:
             self.check_outdated("export", outdated, first, last)
-            snapshot = self.document.frozen_snapshot()
-            record = describe_export(self.document, snapshot, first, last)
+            snapshot, record = freeze_export(self.document, first, last)
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         self._export_canceled.clear()
@@ -283,7 +312,7 @@ class Session:
         finally:
             self._export.release()
         annotated = [index for index in snapshot.annotated_frames if first <= index <= last]
-        unclassed = sum(not item.class_name for item in snapshot.objects)
+        unclassed = sum(not item.class_name for item in snapshot.objects.values())
         return ExportResult(self.archive.name, last + 1 - first - len(annotated), unclassed)
 
     def cancel_export(self) -> None:

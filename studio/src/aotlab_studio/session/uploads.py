@@ -23,9 +23,9 @@ from aotlab.sdk import (
     read_annotations,
 )
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import State
+from aotlab_studio.document.log import Changes
 from aotlab_studio.document.masks import decode_png
-from aotlab_studio.document.objects import MAX_OBJECTS, NAME_LENGTH, NO_CLASS, ObjectInfo, make_object
+from aotlab_studio.document.objects import MAX_OBJECTS, NO_CLASS, ObjectInfo, clean_name, make_object
 from aotlab_studio.document.snapshot import Snapshot
 from aotlab_studio.formats.colors import LEGENDS, parse_colors, read_colors
 from aotlab_studio.protocol import FileObject, LoadedMasks
@@ -74,7 +74,7 @@ def load_upload(
         UnclearObjectsError: no ``targets``, and a name differs or belongs to several, or another object is chosen.
         InputError: a file that cannot be read, no object, no such target, or too many objects.
     """
-    found = read_upload(content, document.video_info, index)
+    found = read_upload(content, VideoInfo.from_source(document.frames), index)
     for frame in found.frames:
         require_frame(frame, document.frames.count)
     if not found.objects():
@@ -84,20 +84,20 @@ def load_upload(
         if targets is None:
             targets = _match_objects(snapshot, found, names, chosen if chosen in snapshot.objects else None)
         ids, added = _find_objects(document, found, targets, names)
-        if len({*snapshot.objects.ids, *added}) > MAX_OBJECTS:
+        if len({*snapshot.objects, *added}) > MAX_OBJECTS:
             raise InputError(f"mask: too many objects; a video has at most {MAX_OBJECTS}")
         new = {item.class_name: None for item in added.values()} | found.classes
         new = {name: class_id for name, class_id in new.items() if name not in ("", NO_CLASS)}
-        classes = add_class_ids(snapshot.classes, new)
-        attributes = snapshot.attributes
+        classes = add_class_ids(snapshot.state.classes, new)
+        attributes = {each: {**by_frame} for each, by_frame in snapshot.state.attributes.items()}
         for each, by_frame in found.attribute_table().items():
             for frame, values in by_frame.items():
                 own = {key: value for key, value in values.items() if key != "name"}
                 attributes.setdefault(ids[each], {})[frame] = own
-        losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str] | None]()
+        losses, new_pngs, masks = Counter[int](), dict[str, bytes](), dict[int, dict[int, str]]()
         for each in found.frames:
             masks[each] = _encode_labels(document, each, found.mask(each), ids, losses, new_pngs)
-        edit = State(objects={**added}, keyframes=masks, classes={**classes}, attributes={**attributes})
+        edit = Changes(objects=added, keyframes=masks, classes=classes, attributes=attributes)
         document.edit("load masks", edit, min(found.frames), new_pngs)
         return LoadedMasks(sorted(found.frames), dict(losses), document.log.head)
 
@@ -117,8 +117,8 @@ def _match_objects(
     """Return the object of each id in a file, None: a new one; raise `UnclearObjectsError` as `load_upload`."""
     objects, ids = snapshot.objects, found.objects()
     by_id = {each for each in ids if each in objects and each not in found.assigned_ids}
-    by_name = {item.name: item.id for item in objects if item.id not in by_id}
-    counts = Counter(item.name for item in objects) + Counter(names.values())
+    by_name = {item.name: item.id for item in objects.values() if item.id not in by_id}
+    counts = Counter(item.name for item in objects.values()) + Counter(names.values())
     targets, certain = dict[int, int | None](), True
     for each in ids:
         name = names.get(each, "")
@@ -126,14 +126,14 @@ def _match_objects(
             targets[each] = chosen
             certain &= chosen is not None
         elif each in by_id:
-            targets[each], item = each, objects.get(each)
+            targets[each], item = each, objects[each]
             certain &= name in ("", item.name, item.class_name)
         elif counts[name] == 2:  # once here, and once in the file
             targets[each] = by_name.get(name)
         else:
             targets[each] = None
             certain &= name not in by_name
-    if objects.ids and not (certain and chosen in (None, *targets.values())):
+    if objects and not (certain and chosen in (None, *targets.values())):
         raise UnclearObjectsError([FileObject(each, names.get(each, ""), targets[each]) for each in ids])
     return targets
 
@@ -144,23 +144,18 @@ def _find_objects(
     """Return the object of each id in a file, and those that are new or get a class."""
     ids, changed = dict[int, int](), dict[int, ObjectInfo]()
     for each in found.objects():
-        class_name, target = _make_name(found.class_names.get(each, "")), targets.get(each)
+        class_name, target = clean_name(found.class_names.get(each, "")), targets.get(each)
         class_name = "" if class_name == NO_CLASS else class_name
         if target is None:
             free, used = 1 if each == BINARY_ID else each, {*document.log.used_objects, *changed}
             free = max(used) + 1 if free in used else free
-            changed[free] = item = make_object(free, _make_name(names.get(each, "")), class_name)
+            changed[free] = item = make_object(free, clean_name(names.get(each, "")), class_name)
         else:
-            item = document.snapshot.objects.get(target)
+            item = document.snapshot.find_object(target)
             if class_name and not item.class_name:
                 changed[item.id] = replace(item, class_name=class_name)
         ids[each] = item.id
     return ids, changed
-
-
-def _make_name(text: str) -> str:
-    """Strip a text to a valid object name."""
-    return "".join(filter(str.isprintable, text)).strip()[:NAME_LENGTH]
 
 
 def _encode_labels(
@@ -177,10 +172,12 @@ def _encode_labels(
     objects lose that are not in the map are added to ``losses``, new masks to ``new_pngs``.
     """
     snapshot = document.snapshot
-    shown, masks, objects = snapshot.labels(index), snapshot.keyframe(index), snapshot.objects
-    for target in {targets[each] for each in np.setdiff1d(labels, 0).tolist()}.difference(objects.locked):
+    shown, masks = snapshot.labels(index), snapshot.keyframe(index)
+    for target in {targets[each] for each in np.setdiff1d(labels, 0).tolist()}.difference(
+        snapshot.locked_ids
+    ):
         mask = np.isin(labels, [each for each in targets if targets[each] == target])
-        mask &= ~np.isin(shown, [each for each in objects.locked_or_hidden if each != target])
+        mask &= ~np.isin(shown, [each for each in snapshot.protected_ids if each != target])
         if mask.any():
             masks = {
                 other: document.masks.subtract(digest, mask, new_pngs) for other, digest in masks.items()

@@ -8,13 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aotlab import InputError
 from aotlab_studio.document.document import Document
-from aotlab_studio.document.log import Layer, State
+from aotlab_studio.document.log import Changes, Layer
 from aotlab_studio.document.masks import Result
 from aotlab_studio.document.planning import Span, list_stored_ids, plan_spans
 from aotlab_studio.document.scores import measure_scores
@@ -40,7 +40,7 @@ class TrackingJob:
     """
 
     def __init__(self, document: Document, layer_id: int) -> None:
-        self.layer_id, self.layer = layer_id, document.snapshot.state.layer(layer_id)
+        self.layer_id, self.layer = layer_id, document.snapshot.state.layers[layer_id]
         self._document = document
         self._start_snapshot = document.snapshot_at(document.log.layer_entries[layer_id])
         self.total = self.done = self.lost_pixels = 0
@@ -50,9 +50,8 @@ class TrackingJob:
         self.frame = self.layer.reference_frame
         self._times: deque[float] = deque(maxlen=SPEED_FRAMES + 1)
         self._signals = ReviewSignals()
-        self._command: Literal["run", "pause", "stop", "interrupt"] = "run"
-        """obeyed before the next frame; the last two are final"""
-        self._commanded, self._ended = threading.Condition(), threading.Event()
+        self._resumed, self._stopped, self._interrupted, self._ended = (threading.Event() for _ in range(4))
+        self._resumed.set()
 
     @property
     def alive(self) -> bool:
@@ -62,20 +61,23 @@ class TrackingJob:
     @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
-        return self._command in ("stop", "interrupt")
+        return self._stopped.is_set()
 
     def pause(self) -> None:
         """Pause after the current frame."""
-        self._give("pause")
+        self._resumed.clear()
 
     def resume(self) -> None:
         """Continue."""
         self._times.clear()
-        self._give("run")
+        self._resumed.set()
 
     def stop(self, *, complete: bool = True) -> None:
         """Stop after the current frame; a layer that is complete ends with what it has, another one is continued."""
-        self._give("stop" if complete else "interrupt")
+        if not complete:
+            self._interrupted.set()
+        self._stopped.set()
+        self._resumed.set()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the end."""
@@ -100,7 +102,7 @@ class TrackingJob:
             self.total = sum(span.num_frames for span in spans)
             if not self.stopping:
                 self._track(make_tracker(), spans)
-            if self._command != "interrupt":
+            if not self._interrupted.is_set():
                 self._finish()
             status = "stopped" if self.stopping else "done"
         except InputError as error:
@@ -116,12 +118,6 @@ class TrackingJob:
         finally:
             self._ended.set()
 
-    def _give(self, command: Literal["run", "pause", "stop", "interrupt"]) -> None:
-        with self._commanded:
-            if not self.stopping or command == "interrupt":
-                self._command = command
-            self._commanded.notify_all()
-
     def _track(self, tracker: Tracker, spans: Sequence[Span]) -> None:
         """Track spans until the end or a stop."""
         from aotlab_studio.tracking.spans import track_span
@@ -133,14 +129,13 @@ class TrackingJob:
             if self.stopping:
                 return
             for result in track_span(tracker, document.frames, self._start_snapshot, span, document.folder):
-                with self._commanded:
-                    if self._command == "pause":
-                        self._set_status("paused")
-                        self._commanded.wait_for(lambda: self._command != "pause")
+                if not (self._resumed.is_set() or self.stopping):
+                    self._set_status("paused")
+                    self._resumed.wait()
                 if self.stopping:
                     return
                 if not self._store(result):
-                    self._give("stop")
+                    self.stop()
                     return
                 self.done += 1
                 self.frame = result.index
@@ -184,7 +179,7 @@ class JobRunner:
     """
 
     def __init__(self, document: Document, make_tracker: MakeTracker) -> None:
-        self._document, self._make_tracker = document, make_tracker
+        self._document, self.make_tracker = document, make_tracker
         self.job: TrackingJob | None = None
         """last job, which may still wait for the thread"""
         self._due: float | None = None
@@ -207,7 +202,7 @@ class JobRunner:
                 raise InputError("tracking: is running already; stop it first")
             with document.lock:
                 layer, layer_id = plan(document.snapshot), document.new_layer_id()
-                document.edit("tracking", State(layers={layer_id: layer}))
+                document.edit("tracking", Changes(layers={layer_id: layer}))
                 job = TrackingJob(document, layer_id)
             self.delay_corrections()
             self._due = time.monotonic() + PROPAGATION_DELAY
@@ -245,7 +240,7 @@ class JobRunner:
         return [
             each
             for each in snapshot.pending
-            if snapshot.state.layer(each).starts_by_itself and each not in self._failed
+            if snapshot.state.layers[each].starts_by_itself and each not in self._failed
         ]
 
     def wait(self, seconds: float) -> bool:
@@ -269,7 +264,7 @@ class JobRunner:
 
     def _work(self) -> None:
         while (job := self._take_next()) is not None:
-            job.run(self._make_tracker)
+            job.run(self.make_tracker)
             with self._lock:
                 if job.status == "failed" and job.layer.starts_by_itself:
                     self._failed.add(job.layer_id)
